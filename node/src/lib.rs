@@ -1,0 +1,1 @@
+//! One popmesh device for real.

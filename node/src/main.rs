@@ -1,0 +1,2 @@
+//! The `popmesh` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! popmesh without I/O.
