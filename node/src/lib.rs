@@ -1,1 +1,3 @@
-//! One popmesh device for real.
+//! One popmesh device for real: runtime, store, mesh, HTTP API and command line.
+
+pub mod runtime;

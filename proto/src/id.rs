@@ -1,0 +1,185 @@
+//! Names of things: event, device, chain, change hash, and a reference to one entry.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest, Sha256};
+
+/// A name that is not the hexadecimal text it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Wrong number of digits, or a digit that is not hexadecimal.
+    #[error("expected {expected} hexadecimal digits for a {what}, got {given:?}")]
+    Hex {
+        /// What was to be read.
+        what: &'static str,
+        /// Digits it should have.
+        expected: usize,
+        /// What was given (shortened).
+        given: String,
+    },
+    /// A reference lacks its `:` or its number.
+    #[error("expected a reference CHAIN:NUMBER, got {0:?}")]
+    Reference(String),
+}
+
+macro_rules! byte_name {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
+        pub struct $name(pub [u8; $bytes]);
+
+        impl $name {
+            /// The bytes.
+            pub fn as_bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+
+            /// The first eight hexadecimal digits, for people.
+            pub fn short(&self) -> String {
+                hex::encode(&self.0[..4])
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&hex::encode(self.0))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.short())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(text: &str) -> Result<Self, IdError> {
+                let mut bytes = [0u8; $bytes];
+                hex::decode_to_slice(text, &mut bytes).map_err(|_| IdError::Hex {
+                    what: $what,
+                    expected: $bytes * 2,
+                    given: text.chars().take(80).collect(),
+                })?;
+                Ok(Self(bytes))
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl<C> minicbor::Encode<C> for $name {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                e: &mut minicbor::Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                e.bytes(&self.0)?.ok()
+            }
+        }
+
+        impl<'b, C> minicbor::Decode<'b, C> for $name {
+            fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+                let bytes = d.bytes()?;
+                bytes
+                    .try_into()
+                    .map(Self)
+                    .map_err(|_| minicbor::decode::Error::message(concat!("wrong length of a ", $what)))
+            }
+        }
+    };
+}
+
+byte_name!(
+    /// An event: the SHA-256 of its charter.
+    EventId, 32, "event id"
+);
+byte_name!(
+    /// A device: its Ed25519 public key, which is its libp2p identity too.
+    DeviceId, 32, "device id"
+);
+byte_name!(
+    /// One life of one device in one document: the Automerge actor id of the chain of changes written there.
+    ChainId, 16, "chain id"
+);
+byte_name!(
+    /// SHA-256 of an Automerge change chunk, as Automerge defines a change hash.
+    Hash, 32, "change hash"
+);
+byte_name!(
+    /// Random bytes made once per start of a device; with the device key it names a life.
+    Nonce, 16, "nonce"
+);
+
+impl ChainId {
+    /// The chain of `device` in `document` during the life that drew `nonce`.
+    pub fn derive(device: &DeviceId, nonce: &Nonce, document: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"popmesh chain v1");
+        hasher.update(device.0);
+        hasher.update(nonce.0);
+        hasher.update(document.as_bytes());
+        let digest: [u8; 32] = hasher.finalize().into();
+        let mut id = [0u8; 16];
+        id.copy_from_slice(&digest[..16]);
+        Self(id)
+    }
+}
+
+/// One entry: the `seq`-th (from 1) of its chain. Lots, parcels and claims are named by the entry that made them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode)]
+pub struct Ref {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// Position in the chain, from 1.
+    #[n(1)]
+    pub seq: u64,
+}
+
+impl fmt::Display for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.chain, self.seq)
+    }
+}
+
+impl fmt::Debug for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.chain.short(), self.seq)
+    }
+}
+
+impl FromStr for Ref {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let (chain, seq) =
+            text.split_once(':').ok_or_else(|| IdError::Reference(text.chars().take(80).collect()))?;
+        let seq = seq.parse().map_err(|_| IdError::Reference(text.chars().take(80).collect()))?;
+        Ok(Self { chain: chain.parse()?, seq })
+    }
+}
+
+impl serde::Serialize for Ref {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Ref {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}

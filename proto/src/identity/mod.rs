@@ -1,0 +1,11 @@
+//! Who may take part: the organiser's charter, and the certificate that each device of the event carries.
+
+mod certificate;
+mod charter;
+mod key;
+
+pub use certificate::{
+    Certificate, CertificateError, Enrolment, MAX_CERTIFICATE, Role, Roles, SignedCertificate,
+};
+pub use charter::{Charter, CharterError, MAX_NAME, SignedCharter};
+pub use key::{SecretKey, Signature, armor, unarmor};

@@ -1,0 +1,255 @@
+//! The boundary of proto: inputs in, outputs out, nothing else.
+//!
+//! A runtime feeds [`Input`]s to a [`crate::Device`] and carries out its [`Output`]s in order. Everything that the
+//! outside could learn of a record of this device leaves only after [`Input::Stored`] for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Command, Refusal, Reply};
+use crate::id::{ChainId, DeviceId, Ref};
+use crate::identity::Signature;
+use crate::query::{Answer, Query};
+use crate::text::{DropId, Sku};
+
+/// The runtime's name for a command or a query that it waits for.
+pub type CallId = u64;
+
+/// The runtime's name for a gossiped message that it holds back until it has been judged.
+pub type GossipToken = u64;
+
+/// The number of a write; they count up from 1.
+pub type BatchId = u64;
+
+/// What happens to a device.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Somebody on this device wants something done.
+    Command {
+        /// To be named in the [`Output::Reply`].
+        call: CallId,
+        /// What.
+        command: Command,
+        /// If given, stored in the same write as what the command does.
+        idempotency: Option<Idempotency>,
+    },
+    /// Somebody on this device wants to know something.
+    Query {
+        /// To be named in the [`Output::Answer`].
+        call: CallId,
+        /// What.
+        query: Query,
+    },
+    /// A linked peer sent this.
+    Message {
+        /// Who, by the authenticated link.
+        from: DeviceId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A neighbour passed on this gossip.
+    Gossip {
+        /// The neighbour, not the author.
+        from: DeviceId,
+        /// What.
+        bytes: Vec<u8>,
+        /// To be named in the [`Output::Judge`].
+        token: GossipToken,
+    },
+    /// A link to a peer is up: it has shown its certificate.
+    LinkUp {
+        /// The peer.
+        peer: DeviceId,
+    },
+    /// The last link to a peer is gone.
+    LinkDown {
+        /// The peer.
+        peer: DeviceId,
+    },
+    /// Time has passed; comes at the time that [`Output::Wake`] named, or earlier.
+    Tick,
+    /// A write is durable.
+    Stored {
+        /// Which.
+        batch: BatchId,
+    },
+    /// A write failed. The device must be dropped and opened again from what is stored.
+    StoreFailed {
+        /// Which.
+        batch: BatchId,
+        /// Why, in words for a person.
+        problem: String,
+    },
+}
+
+/// The key under which a command's outcome is kept, so that a retry does nothing twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Idempotency {
+    /// SHA-256 of the caller's key.
+    pub key: [u8; 32],
+    /// SHA-256 of the request, to notice one key used for two requests.
+    pub request: [u8; 32],
+}
+
+/// A command's outcome, to be stored under its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReply {
+    /// The key.
+    pub idempotency: Idempotency,
+    /// What was replied.
+    pub reply: Reply,
+}
+
+/// One entry as it is stored and sent: the record is carried, the Automerge change is rebuilt from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The chain.
+    pub chain: ChainId,
+    /// Position, from 1.
+    pub seq: u64,
+    /// The record's CBOR; in `programme`, the raw Automerge change.
+    pub body: Vec<u8>,
+    /// The author's signature, which vouches for all entries of the chain up to here. The last of a batch has one.
+    pub signature: Option<Signature>,
+}
+
+/// What a device wants done.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// Append all of this in one durable write, then say [`Input::Stored`]. Only one write is under way at a time.
+    Store {
+        /// The write's number.
+        batch: BatchId,
+        /// Entries, in the order in which they may be read back.
+        entries: Vec<Entry>,
+        /// Outcomes of commands.
+        replies: Vec<StoredReply>,
+    },
+    /// Send to a linked peer; may be lost.
+    Send {
+        /// To whom.
+        to: DeviceId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Gossip to everybody; may be lost.
+    Publish {
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Whether gossip may be passed on.
+    Judge {
+        /// Which.
+        token: GossipToken,
+        /// How.
+        verdict: Verdict,
+    },
+    /// The outcome of a command.
+    Reply {
+        /// Which.
+        call: CallId,
+        /// How it went.
+        result: Result<Reply, Refusal>,
+    },
+    /// The answer to a query.
+    Answer {
+        /// Which.
+        call: CallId,
+        /// It.
+        answer: Box<Answer>,
+    },
+    /// Send [`Input::Tick`] at this time of the monotonic clock. Replaces the one before.
+    Wake {
+        /// When, in milliseconds of [`crate::clock::Now::mono_ms`].
+        at_mono_ms: u64,
+    },
+    /// Something that observers should know.
+    Notice(Notice),
+}
+
+/// What to do with gossip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Pass it on.
+    Accept,
+    /// Do not pass it on; nobody's fault.
+    Ignore,
+    /// Do not pass it on, and hold it against the neighbour.
+    Reject,
+}
+
+/// Something that observers should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Notice {
+    /// A sale became known here, made here or elsewhere.
+    Sold {
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Who sold.
+        seller: DeviceId,
+        /// Units sold.
+        units: u64,
+    },
+    /// Units of this device's were given away, or it got some.
+    Transferred {
+        /// The entry.
+        entry: Ref,
+        /// The drop.
+        drop: DropId,
+        /// The SKU.
+        sku: Sku,
+        /// Who gave.
+        from: DeviceId,
+        /// Who got.
+        to: DeviceId,
+        /// How many.
+        units: u64,
+    },
+    /// Products or drops changed.
+    ProgrammeChanged,
+    /// A lot was minted.
+    Minted {
+        /// The lot.
+        lot: Ref,
+        /// The drop.
+        drop: DropId,
+        /// The SKU.
+        sku: Sku,
+        /// How many units.
+        units: u64,
+    },
+    /// A device can be reached now.
+    Reachable {
+        /// It.
+        device: DeviceId,
+    },
+    /// A device can no longer be reached.
+    Unreachable {
+        /// It.
+        device: DeviceId,
+    },
+    /// A sale was refused because the stock is elsewhere.
+    HeldElsewhere {
+        /// The drop.
+        drop: DropId,
+        /// The SKU.
+        sku: Sku,
+        /// Units wanted.
+        wanted: u64,
+    },
+    /// A breach was proven.
+    Incident {
+        /// In words.
+        text: String,
+    },
+    /// A peer sent something that is wrong.
+    PeerFault {
+        /// Which peer.
+        device: DeviceId,
+        /// What.
+        text: String,
+    },
+}

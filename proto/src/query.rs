@@ -1,0 +1,309 @@
+//! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
+//! durable.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Claim, ClaimState, DropInfo, Holder, Lot, Product};
+use crate::document::Document;
+use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
+use crate::identity::Role;
+use crate::money::Currency;
+use crate::text::{DropId, Place, Sku};
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// Who am I, and how am I doing?
+    Status,
+    /// Every device known.
+    Devices,
+    /// Products and drops.
+    Programme,
+    /// Stock levels, own and mesh-wide.
+    Stock(StockFilter),
+    /// Claims, newest first.
+    Claims(ClaimFilter),
+    /// Entries, newest first.
+    Log(LogFilter),
+    /// The frontier, to compare devices.
+    Frontier,
+    /// The invariants, checked now.
+    Check,
+    /// Every document as an Automerge file.
+    Export,
+}
+
+/// Which stock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StockFilter {
+    /// One drop only.
+    pub drop: Option<DropId>,
+    /// One SKU only.
+    pub sku: Option<Sku>,
+}
+
+/// Which claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimFilter {
+    /// One drop only.
+    pub drop: Option<DropId>,
+    /// Sold by this device only.
+    pub seller: Option<DeviceId>,
+    /// In this state only.
+    pub state: Option<ClaimState>,
+    /// At most so many; 100 if absent.
+    pub limit: Option<u32>,
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogFilter {
+    /// Of this device only.
+    pub device: Option<DeviceId>,
+    /// At most so many; 50 if absent.
+    pub limit: Option<u32>,
+}
+
+/// The answer to a [`Query`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// To [`Query::Status`].
+    Status(Status),
+    /// To [`Query::Devices`].
+    Devices(Vec<DeviceInfo>),
+    /// To [`Query::Programme`].
+    Programme(Programme),
+    /// To [`Query::Stock`].
+    Stock(Stock),
+    /// To [`Query::Claims`].
+    Claims(Claims),
+    /// To [`Query::Log`].
+    Log(Vec<LogLine>),
+    /// To [`Query::Frontier`].
+    Frontier(Vec<Head>),
+    /// To [`Query::Check`].
+    Check(Check),
+    /// To [`Query::Export`]: document name and the Automerge file's bytes.
+    Export(Vec<(String, Vec<u8>)>),
+    /// The query could not be answered, and why.
+    Failed(String),
+}
+
+/// This device, at a glance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Status {
+    /// This device.
+    pub device: DeviceInfo,
+    /// The event.
+    pub event: EventId,
+    /// The event's name.
+    pub event_name: String,
+    /// Its currency.
+    pub currency: Currency,
+    /// Drops of the programme.
+    pub drops: Vec<DropInfo>,
+    /// Devices known, this one included.
+    pub devices: u64,
+    /// Devices heard lately, this one included.
+    pub reachable: u64,
+    /// Entries in the log.
+    pub entries: u64,
+    /// Chains in the log.
+    pub chains: u64,
+    /// Entries held back until what they need arrives.
+    pub waiting: u64,
+    /// Entries and messages refused since the start.
+    pub refused: u64,
+    /// Proven breaches that a person must look at.
+    pub incidents: u64,
+    /// Sums up every chain's head: equal on two devices that have the same log.
+    pub digest: String,
+    /// Sales that wait for units from elsewhere.
+    pub sales_waiting: u64,
+}
+
+/// A device of the event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DeviceInfo {
+    /// Its key.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Its roles.
+    pub roles: Vec<Role>,
+    /// Its venue.
+    pub venue: Place,
+    /// When its certificate ends, Unix milliseconds.
+    pub certificate_until_ms: u64,
+    /// Whether this node has a direct link to it.
+    pub linked: bool,
+    /// Whether it was heard within the last seconds, directly or through others. True for this device.
+    pub reachable: bool,
+    /// When it was last heard, Unix milliseconds by this device's clock.
+    pub last_heard_ms: Option<u64>,
+}
+
+/// Products and drops.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Programme {
+    /// Products, by SKU.
+    pub products: Vec<Product>,
+    /// Drops, by name.
+    pub drops: Vec<DropInfo>,
+    /// Lots, by drop and SKU.
+    pub lots: Vec<Lot>,
+}
+
+/// The retail stock states, in units. `on_hand = available + held + committed + damaged`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Levels {
+    /// Units that are there.
+    pub on_hand: u64,
+    /// Free to sell.
+    pub available: u64,
+    /// Put aside for a cart or an offer.
+    pub held: u64,
+    /// Sold for pickup, not yet handed over.
+    pub committed: u64,
+    /// Out of sale.
+    pub damaged: u64,
+    /// Given to a device that has not yet acknowledged it.
+    pub in_transit: u64,
+    /// Sold and handed over.
+    pub sold: u64,
+    /// Of `sold` and `committed`, those handed over.
+    pub redeemed: u64,
+    /// Of `available` and `in_transit`, those held by devices that nobody heard from for a while.
+    pub stranded: u64,
+}
+
+/// Stock levels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Stock {
+    /// One line for each drop and SKU.
+    pub lines: Vec<StockLine>,
+}
+
+/// Stock of one SKU in one drop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StockLine {
+    /// The drop.
+    pub drop: DropId,
+    /// The SKU.
+    pub sku: Sku,
+    /// Units minted.
+    pub minted: u64,
+    /// This device's own.
+    pub own: Levels,
+    /// The whole event's, as known here.
+    pub mesh: Levels,
+    /// Units free on devices that can be reached, this one included.
+    pub reachable: u64,
+    /// Units free on devices that cannot.
+    pub unreachable: u64,
+    /// This device's free units, by where they lie.
+    pub places: Vec<PlaceCount>,
+    /// Who holds free units, this device included.
+    pub holders: Vec<Holder>,
+}
+
+/// So many units at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct PlaceCount {
+    /// Where.
+    pub place: Place,
+    /// How many.
+    pub units: u64,
+}
+
+/// Claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Claims {
+    /// How many fit the filter.
+    pub count: u64,
+    /// The newest of them.
+    pub claims: Vec<Claim>,
+}
+
+/// One entry, for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LogLine {
+    /// The entry.
+    pub entry: Ref,
+    /// Its document.
+    #[serde(with = "document_text")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub document: Document,
+    /// Who wrote it.
+    pub author: DeviceId,
+    /// The author's name.
+    pub author_name: String,
+    /// When, Unix milliseconds by the author's clock.
+    pub at_ms: u64,
+    /// The change hash.
+    pub hash: Hash,
+    /// What it says, in words.
+    pub text: String,
+}
+
+/// The head of one chain.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Head {
+    /// The document.
+    #[serde(with = "document_text")]
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub document: Document,
+    /// The chain.
+    pub chain: ChainId,
+    /// Its author.
+    pub device: DeviceId,
+    /// Its length.
+    pub seq: u64,
+    /// Its last hash.
+    pub hash: Hash,
+}
+
+/// The invariants, checked over everything this device knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Check {
+    /// Entries looked at.
+    pub entries: u64,
+    /// Units minted.
+    pub minted: u64,
+    /// Units sold, in any claim.
+    pub sold: u64,
+    /// Units in more than one sale.
+    pub sold_twice: u64,
+    /// Everything that is wrong, in words; empty if all holds.
+    pub problems: Vec<String>,
+    /// Incidents: proven breaches by a device, in words.
+    pub incidents: Vec<String>,
+}
+
+mod document_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::document::Document;
+
+    pub(super) fn serialize<S: Serializer>(document: &Document, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(document)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Document, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
