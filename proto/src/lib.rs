@@ -1,17 +1,29 @@
 //! popmesh without I/O: what a device does with its inputs.
 //!
-//! `Device` is the state machine; [`io`] is its boundary. There is no clock, thread, file, socket or source of
+//! [`Device`] is the state machine; [`io`] is its boundary. There is no clock, thread, file, socket or source of
 //! randomness in here: the same inputs give the same outputs, byte for byte.
 
+pub mod broker;
+pub mod bundle;
+pub mod change;
 pub mod clock;
 pub mod command;
+mod device;
 pub mod document;
+pub mod export;
+pub mod holdings;
 pub mod id;
 pub mod identity;
 pub mod io;
+pub mod log;
+pub mod message;
 pub mod money;
+pub mod programme;
 pub mod query;
+pub mod record;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod text;
 pub mod units;
+
+pub use device::{Config, Device, OpenError};

@@ -1,0 +1,126 @@
+//! On demand: asks other devices for units that sales here wait for, and answers when others ask.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use crate::broker::AskedFor;
+use crate::document::Document;
+use crate::id::DeviceId;
+use crate::message::{Ask, Decline, Message};
+use crate::text::{DropId, Place, Sku};
+
+/// How long a device that was asked may take before another is.
+const ANSWER_WITHIN_MS: u64 = 1_000;
+/// For how long a device that declined, or did not answer, is not asked again.
+const AVOID_MS: u64 = 300;
+
+/// What units are asked for: a SKU of a drop, and where they must lie, for a walk-in.
+pub(super) type Shelf = (DropId, Sku, Option<Place>);
+
+#[derive(Debug)]
+struct Outstanding {
+    id: u64,
+    peer: DeviceId,
+    until_ms: u64,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    outstanding: Option<Outstanding>,
+    avoid: BTreeMap<DeviceId, u64>,
+}
+
+/// Requests for units: for each shelf one at a time.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    requests: BTreeMap<Shelf, Request>,
+    next_id: u64,
+}
+
+impl Asks {
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let of = |request: &Request| match &request.outstanding {
+            Some(outstanding) => Some(outstanding.until_ms),
+            None => request.avoid.values().min().copied(),
+        };
+        self.requests.values().filter_map(of).min()
+    }
+
+    /// The peer has given something: whatever it was asked for is answered.
+    pub(super) fn given(&mut self, by: DeviceId) {
+        for request in self.requests.values_mut() {
+            if request.outstanding.as_ref().is_some_and(|outstanding| outstanding.peer == by) {
+                request.outstanding = None;
+            }
+        }
+    }
+
+    pub(super) fn declined(&mut self, id: u64, now_ms: u64) {
+        for request in self.requests.values_mut() {
+            if let Some(outstanding) = request.outstanding.take_if(|outstanding| outstanding.id == id) {
+                request.avoid.insert(outstanding.peer, now_ms + AVOID_MS);
+            }
+        }
+    }
+
+    pub(super) fn lost(&mut self, peer: &DeviceId) {
+        for request in self.requests.values_mut() {
+            request.outstanding.take_if(|outstanding| outstanding.peer == *peer);
+        }
+    }
+}
+
+impl Device {
+    /// Asks for what is lacking, for each shelf the device that has most of it and can be reached.
+    pub(super) fn ask_for(&mut self, lacking: &BTreeMap<Shelf, u64>) {
+        let now = self.now.mono_ms;
+        self.asks.requests.retain(|shelf, _| lacking.contains_key(shelf));
+        for (shelf, units) in lacking {
+            let request = self.asks.requests.entry(shelf.clone()).or_default();
+            if let Some(late) = request.outstanding.take_if(|outstanding| outstanding.until_ms <= now) {
+                request.avoid.insert(late.peer, now + AVOID_MS);
+            }
+            request.avoid.retain(|_, until| *until > now);
+            if request.outstanding.is_some() {
+                continue;
+            }
+            let avoid = request.avoid.clone();
+            let (drop, sku, place) = shelf;
+            let holders = self.free_by_holder(drop, sku, place.as_ref());
+            let best = holders
+                .into_iter()
+                .filter(|(device, _)| *device != self.me && !avoid.contains_key(device))
+                .filter(|(device, _)| self.peers.is_reachable(device))
+                .max_by_key(|(device, units)| (*units, *device));
+            let Some((peer, _)) = best else { continue };
+            self.asks.next_id += 1;
+            let id = self.asks.next_id;
+            let outstanding = Outstanding { id, peer, until_ms: now + ANSWER_WITHIN_MS };
+            if let Some(request) = self.asks.requests.get_mut(shelf) {
+                request.outstanding = Some(outstanding);
+            }
+            let units = self.config.policy.ask(*units).max(1);
+            let ask = Ask { id, drop: drop.clone(), sku: sku.clone(), units, place: place.clone() };
+            self.tell(peer, &Message::Ask(ask));
+        }
+    }
+
+    /// Answers a request: with a transfer, which reaches the asker as an entry, or by declining.
+    pub(super) fn asked(&mut self, from: DeviceId, ask: &Ask) {
+        let free = self.free(&self.me, &ask.drop, &ask.sku, ask.place.as_ref());
+        // Of two devices whose sales both wait for more than they have, the lower id goes first, so that they do not
+        // hand the same units back and forth.
+        let first = self.me < from && self.sales.wait_for(&ask.drop, &ask.sku);
+        let known = self.peers.certificate(&from).is_some();
+        if free == 0 || first || !known || ask.units == 0 {
+            self.tell(from, &Message::Decline(Decline { id: ask.id }));
+            return;
+        }
+        let own_rate = self.meter.rate(&ask.drop, &ask.sku, self.now.mono_ms);
+        let units = self.config.policy.give(AskedFor { asked: ask.units, free, own_rate }).clamp(1, free);
+        let document = Document::Stock(ask.drop.clone());
+        if self.give(&document, &ask.drop, &ask.sku, ask.place.as_ref(), units, from).is_err() {
+            self.tell(from, &Message::Decline(Decline { id: ask.id }));
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Commands other than sales: the programme, lots, and units given, moved or taken out.
+
+use super::Device;
+use crate::command::{
+    Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
+    ProductAdd, Refusal, Reply, Transfer, Units, UnitsDone,
+};
+use crate::document::Document;
+use crate::id::Ref;
+use crate::identity::{MAX_NAME, Role};
+use crate::io::{CallId, Idempotency, Output};
+use crate::money::MAX_PRICE;
+use crate::record::{self, Body, Mint};
+use crate::text::{DropId, Sku};
+use crate::units::UnitSet;
+
+pub(super) fn invalid(field: &str, problem: impl Into<String>) -> Refusal {
+    Refusal::Invalid { field: field.to_owned(), problem: problem.into() }
+}
+
+impl Device {
+    pub(super) fn command(&mut self, call: CallId, command: Command, idempotency: Option<Idempotency>) {
+        let checked = self.may_write();
+        let result = match (checked, command) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, idempotency) {
+                // Answered when it is done, or given up.
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
+            (Ok(()), Command::ProductAdd(product)) => self.add_product(product),
+            (Ok(()), Command::DropNew(new)) => self.new_drop(new),
+            (Ok(()), Command::DropOpen(drop)) => self.set_drop(&drop, DropState::Open),
+            (Ok(()), Command::DropClose(drop)) => self.set_drop(&drop, DropState::Closed),
+            (Ok(()), Command::LotMint(mint)) => self.mint(mint),
+            (Ok(()), Command::Transfer(transfer)) => self.transfer(transfer),
+            (Ok(()), Command::Move(moved)) => self.relocate(moved),
+            (Ok(()), Command::Damage(damage)) => self.damage(damage),
+        };
+        if let Ok(reply) = &result {
+            self.keep_reply(idempotency, reply);
+        }
+        self.outbox.emit(Output::Reply { call, result });
+    }
+
+    /// Whether this device's certificate holds now.
+    fn may_write(&self) -> Result<(), Refusal> {
+        let valid = self.config.certificate.valid_at(self.now.wall_ms);
+        valid.map_err(|error| Refusal::Certificate { problem: error.to_string() })
+    }
+
+    fn needs_hq(&self, action: &str) -> Result<(), Refusal> {
+        let roles = self.config.certificate.roles;
+        if roles.has(Role::Hq) {
+            return Ok(());
+        }
+        Err(Refusal::RoleForbids {
+            action: action.to_owned(),
+            roles: roles.to_string(),
+            needs: Role::Hq.to_string(),
+        })
+    }
+
+    fn add_product(&mut self, add: ProductAdd) -> Result<Reply, Refusal> {
+        self.needs_hq("changing the programme")?;
+        check_title("name", &add.name)?;
+        check_price("price", add.price)?;
+        let currency = self.config.charter.charter().currency;
+        let product = Product { sku: add.sku, name: add.name, price: add.price, currency };
+        if self.programme.products().get(&product.sku) != Some(&product) {
+            self.write_programme(|programme, author| programme.put_product(author, &product))?;
+        }
+        Ok(Reply::Product(product))
+    }
+
+    fn new_drop(&mut self, new: DropNew) -> Result<Reply, Refusal> {
+        self.needs_hq("changing the programme")?;
+        check_title("title", &new.title)?;
+        if self.programme.drops().contains_key(&new.drop) {
+            return Err(Refusal::DropExists { drop: new.drop });
+        }
+        let info = DropInfo { drop: new.drop, title: new.title, state: DropState::Planned };
+        self.write_programme(|programme, author| programme.put_drop(author, &info))?;
+        Ok(Reply::Drop(info))
+    }
+
+    fn set_drop(&mut self, drop: &DropId, state: DropState) -> Result<Reply, Refusal> {
+        self.needs_hq("opening or closing a drop")?;
+        let mut info = self.drop_info(drop)?.clone();
+        if info.state != state {
+            info.state = state;
+            self.write_programme(|programme, author| programme.put_drop(author, &info))?;
+        }
+        Ok(Reply::Drop(info))
+    }
+
+    pub(super) fn drop_info(&self, drop: &DropId) -> Result<&DropInfo, Refusal> {
+        self.programme.drops().get(drop).ok_or_else(|| Refusal::UnknownDrop {
+            drop: drop.to_string(),
+            known: self.programme.drops().keys().map(DropId::to_string).take(20).collect(),
+        })
+    }
+
+    pub(super) fn product(&self, sku: &Sku) -> Result<&Product, Refusal> {
+        self.programme.products().get(sku).ok_or_else(|| Refusal::UnknownSku {
+            sku: sku.clone(),
+            known: self.programme.products().keys().map(Sku::to_string).take(20).collect(),
+        })
+    }
+
+    fn mint(&mut self, mint: LotMint) -> Result<Reply, Refusal> {
+        self.needs_hq("minting a lot")?;
+        let state = self.drop_info(&mint.drop)?.state;
+        self.product(&mint.sku)?;
+        if state == DropState::Closed {
+            return Err(Refusal::DropNotOpen { drop: mint.drop, state });
+        }
+        if mint.last < mint.first {
+            return Err(invalid(
+                "last",
+                format!("the last serial, {}, is below the first, {}", mint.last, mint.first),
+            ));
+        }
+        let count = u64::from(mint.last) - u64::from(mint.first) + 1;
+        if count > MAX_LOT {
+            return Err(invalid("last", format!("{count} units in one lot; {MAX_LOT} is the most")));
+        }
+        let units = UnitSet::range(mint.first, mint.last);
+        for (lot, state) in self.holdings.lots_of(&mint.drop, &mint.sku) {
+            let both = state.units.intersection(&units);
+            if !both.is_empty() {
+                return Err(Refusal::SerialOverlap { sku: mint.sku.clone(), lot: *lot, units: both });
+            }
+        }
+        let place = mint.place.unwrap_or_else(|| self.venue.clone());
+        let record = Mint {
+            sku: mint.sku.clone(),
+            first: mint.first,
+            last: mint.last,
+            numbered: mint.numbered,
+            place: place.clone(),
+        };
+        let lot = self.write(&Document::Stock(mint.drop.clone()), Body::Mint(record))?;
+        Ok(Reply::Lot(Lot { lot, drop: mint.drop, sku: mint.sku, units, numbered: mint.numbered, place }))
+    }
+
+    fn transfer(&mut self, transfer: Transfer) -> Result<Reply, Refusal> {
+        if transfer.to == self.me {
+            return Err(invalid("to", "a device cannot give units to itself"));
+        }
+        if !self.peers.known().contains(&transfer.to) {
+            return Err(Refusal::UnknownDevice { device: transfer.to });
+        }
+        let to = transfer.to;
+        self.draw(transfer.drop, transfer.sku, &transfer.units, |lines| {
+            Body::Transfer(record::Transfer { to, lines })
+        })
+    }
+
+    fn relocate(&mut self, moved: Move) -> Result<Reply, Refusal> {
+        let place = moved.place;
+        self.draw(moved.drop, moved.sku, &moved.units, |lines| {
+            Body::Move(record::Move { place: place.clone(), lines })
+        })
+    }
+
+    fn damage(&mut self, damage: Damage) -> Result<Reply, Refusal> {
+        self.draw(damage.drop, damage.sku, &damage.units, |lines| Body::Damage(record::Damage { lines }))
+    }
+
+    fn draw(
+        &mut self,
+        drop: DropId,
+        sku: Sku,
+        units: &Units,
+        body: impl Fn(Vec<record::Line>) -> Body,
+    ) -> Result<Reply, Refusal> {
+        self.drop_info(&drop)?;
+        self.product(&sku)?;
+        let (found, asked) = match units {
+            Units::Count(count) => {
+                check_quantity("units", *count)?;
+                (self.find(&drop, &sku, None, *count), count.to_string())
+            }
+            Units::Serials(serials) => {
+                check_quantity("units", serials.len())?;
+                (self.find_serials(&drop, &sku, serials), serials.to_string())
+            }
+        };
+        let held = self.free(&self.me, &drop, &sku, None);
+        let found = found.ok_or(Refusal::NotHeld { sku: sku.clone(), asked, held })?;
+        let mut all = UnitSet::default();
+        found.iter().for_each(|(_, units)| all.insert_all(units));
+        let mut entry: Option<Ref> = None;
+        for lines in self.parcels_of(found) {
+            entry = Some(self.write(&Document::Stock(drop.clone()), body(lines))?);
+        }
+        let entry = entry.ok_or_else(|| invalid("units", "nothing to do"))?;
+        Ok(Reply::Units(UnitsDone { entry, drop, sku, units: all }))
+    }
+}
+
+pub(super) fn check_quantity(field: &str, quantity: u64) -> Result<(), Refusal> {
+    if (1..=MAX_QUANTITY).contains(&quantity) {
+        return Ok(());
+    }
+    Err(invalid(field, format!("{quantity} units; give a number from 1 to {MAX_QUANTITY}")))
+}
+
+pub(super) fn check_price(field: &str, price: i64) -> Result<(), Refusal> {
+    if (1..=MAX_PRICE).contains(&price) {
+        return Ok(());
+    }
+    Err(invalid(field, format!("{price} minor units; a price is from 1 to {MAX_PRICE}")))
+}
+
+fn check_title(field: &str, text: &str) -> Result<(), Refusal> {
+    let length = text.chars().count();
+    if (1..=MAX_NAME).contains(&length) && !text.trim().is_empty() && !text.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(invalid(field, format!("{length} characters; give 1 to {MAX_NAME}, none that control a terminal")))
+}

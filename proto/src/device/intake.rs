@@ -1,0 +1,320 @@
+//! Takes entries in: from the store at the start, and from peers. What needs something that is not here yet waits,
+//! outside log and views.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::Device;
+use crate::document::Document;
+use crate::holdings::{Effect, Event, Spend, SpendKind, spent_lines};
+use crate::id::{ChainId, DeviceId, Hash, Ref};
+use crate::io::{Entry, Notice, Output};
+use crate::log::{Admitted, Fault, Linked, Range, Tip};
+use crate::record::{Body, Record};
+
+/// The most bytes of bodies that wait. Beyond it a chain's waiting entries are dropped; its frontier brings them back.
+const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// What an entry may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Entry(Ref),
+    Change(Hash),
+}
+
+/// Entries that are vouched for, but need others first.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    waiting: BTreeMap<ChainId, VecDeque<Linked>>,
+    blocked: BTreeMap<Need, BTreeSet<ChainId>>,
+    bytes: usize,
+    pub(super) received: Vec<(Document, Ref)>,
+    contested: BTreeSet<Ref>,
+}
+
+impl Intake {
+    pub(super) fn waiting(&self) -> u64 {
+        self.waiting.values().map(|entries| entries.len() as u64).sum()
+    }
+
+    /// Up to where a chain is here, counting what waits.
+    pub(super) fn waiting_up_to(&self, chain: &ChainId) -> Option<u64> {
+        self.tip(chain).map(|tip| tip.seq)
+    }
+
+    fn tip(&self, chain: &ChainId) -> Option<Tip> {
+        let last = self.waiting.get(chain)?.back()?;
+        Some(Tip { seq: last.entry.seq, hash: last.hash, at: last.at })
+    }
+}
+
+/// What came of ranges from a peer.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) admitted: u64,
+    pub(super) gap: bool,
+    pub(super) fault: Option<Fault>,
+}
+
+impl Device {
+    /// Takes back an entry from this device's own store.
+    pub(super) fn restore(&mut self, entry: Entry) -> Result<(), Fault> {
+        let tip = self.log.tip(&entry.chain);
+        let linked = self.log.link_stored(&mut self.gate, entry, tip)?;
+        if let Admitted::Edit(edit) = &linked.content {
+            self.programme.apply_own(edit)?;
+        }
+        self.log.admit(&mut self.gate, &linked)?;
+        self.show(&linked);
+        // Nobody waits for notices of what happened before the start.
+        while self.outbox.pop().is_some() {}
+        Ok(())
+    }
+
+    /// Finishes the views once everything stored has been taken back.
+    pub(super) fn resolve_restored(&mut self) {
+        let contested = std::mem::take(&mut self.intake.contested);
+        self.resolve(&contested);
+        // Nobody waits for notices of what happened before the start.
+        while self.outbox.pop().is_some() {}
+    }
+
+    /// Takes in what a peer sent.
+    pub(super) fn take_ranges(&mut self, ranges: &[Range]) -> Taken {
+        let mut taken = Taken::default();
+        for range in ranges {
+            let tip = self.intake.tip(&range.chain).or_else(|| self.log.tip(&range.chain));
+            match self.log.link(&mut self.gate, range, tip) {
+                Ok(linked) => {
+                    if linked.is_empty() {
+                        continue;
+                    }
+                    self.intake.bytes += linked.iter().map(|entry| entry.body.len()).sum::<usize>();
+                    self.intake.waiting.entry(range.chain).or_default().extend(linked);
+                    match self.drain(range.chain) {
+                        Ok(admitted) => taken.admitted += admitted,
+                        Err(fault) => taken.fault = Some(fault),
+                    }
+                }
+                Err(Fault::Gap { .. }) => taken.gap = true,
+                Err(fault) => {
+                    self.refused += 1;
+                    taken.fault = Some(fault);
+                }
+            }
+        }
+        let contested = std::mem::take(&mut self.intake.contested);
+        self.resolve(&contested);
+        if self.intake.bytes > MAX_WAITING_BYTES {
+            self.drop_longest_wait();
+        }
+        taken.gap |= !self.intake.waiting.is_empty();
+        taken
+    }
+
+    fn drop_longest_wait(&mut self) {
+        let longest =
+            self.intake.waiting.iter().max_by_key(|(_, entries)| entries.len()).map(|(chain, _)| *chain);
+        if let Some(entries) = longest.and_then(|chain| self.intake.waiting.remove(&chain)) {
+            self.intake.bytes -= entries.iter().map(|entry| entry.body.len()).sum::<usize>();
+        }
+    }
+
+    fn need_of(&self, linked: &Linked) -> Option<Need> {
+        match &linked.content {
+            Admitted::Record(record) => record.needs().find(|need| !self.log.has(need)).map(Need::Entry),
+            Admitted::Edit(edit) => self.programme.missing(edit).map(Need::Change),
+        }
+    }
+
+    /// Admits what no longer needs to wait, beginning with one chain, and whatever that sets free.
+    fn drain(&mut self, chain: ChainId) -> Result<u64, Fault> {
+        let mut admitted = 0;
+        let mut fault = None;
+        let mut work = vec![chain];
+        while let Some(chain) = work.pop() {
+            while let Some(next) = self.intake.waiting.get(&chain).and_then(VecDeque::front) {
+                if let Some(need) = self.need_of(next) {
+                    self.intake.blocked.entry(need).or_default().insert(chain);
+                    break;
+                }
+                let Some(linked) = self.intake.waiting.get_mut(&chain).and_then(VecDeque::pop_front) else {
+                    break;
+                };
+                self.intake.bytes -= linked.body.len();
+                let (entry, hash) = (linked.entry, linked.hash);
+                if let Err(wrong) = self.admit(linked) {
+                    // What follows in this chain builds on what cannot be admitted.
+                    let rest = self.intake.waiting.remove(&chain).unwrap_or_default();
+                    self.intake.bytes -= rest.iter().map(|entry| entry.body.len()).sum::<usize>();
+                    self.refused += 1;
+                    fault = Some(wrong);
+                    break;
+                }
+                admitted += 1;
+                for need in [Need::Entry(entry), Need::Change(hash)] {
+                    work.extend(self.intake.blocked.remove(&need).unwrap_or_default());
+                }
+            }
+            if self.intake.waiting.get(&chain).is_some_and(VecDeque::is_empty) {
+                self.intake.waiting.remove(&chain);
+            }
+        }
+        fault.map_or(Ok(admitted), Err)
+    }
+
+    fn admit(&mut self, linked: Linked) -> Result<(), Fault> {
+        if let Admitted::Edit(edit) = &linked.content {
+            self.programme.apply(edit)?;
+        }
+        self.log.admit(&mut self.gate, &linked)?;
+        self.show(&linked);
+        let Linked { entry: Ref { chain, seq }, body, signature, .. } = linked;
+        self.outbox.open.entries.push(Entry { chain, seq, body, signature });
+        Ok(())
+    }
+
+    /// Lets the views, the clock and the observers know of an entry that is in the log.
+    pub(super) fn show(&mut self, linked: &Linked) {
+        let Some(chain) = self.log.chain(&linked.entry.chain) else { return };
+        let (author, document) = (chain.device, chain.document.clone());
+        if linked.entry.seq == 1 {
+            let certificate = chain.certificate.clone();
+            self.peers.meet(&certificate);
+        }
+        if author == self.me {
+            self.clock.resume(linked.at);
+        } else {
+            self.clock.observe(linked.at, self.now);
+        }
+        self.peers.wrote(author, linked.at);
+        let record = match &linked.content {
+            Admitted::Edit(_) => {
+                self.outbox.emit(Output::Notice(Notice::ProgrammeChanged));
+                return;
+            }
+            Admitted::Record(record) => record,
+        };
+        let Some(drop) = document.drop() else { return };
+        let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
+        match self.holdings.apply(&event) {
+            Effect::None | Effect::Applied => {}
+            Effect::Contested(lots) => self.intake.contested.extend(lots),
+            Effect::Void(text) => {
+                self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                return;
+            }
+        }
+        if let Body::Transfer(transfer) = &record.body
+            && transfer.to == self.me
+            && self.holdings.parcel(&linked.entry).is_some_and(|parcel| !parcel.received)
+        {
+            self.intake.received.push((document.clone(), linked.entry));
+            self.asks.given(author);
+        }
+        self.notice(&event);
+    }
+
+    fn notice(&mut self, event: &Event<'_>) {
+        let units = spent_lines(&event.record.body).iter().map(|(_, units)| units.len()).sum();
+        let parcel = self.holdings.parcel(&event.entry);
+        let sku = parcel.and_then(|parcel| self.holdings.lot(&parcel.lot)).map(|lot| lot.sku.clone());
+        let drop = event.drop.clone();
+        let notice = match (&event.record.body, sku) {
+            (Body::Sale(_), _) => Notice::Sold { claim: event.entry, drop, seller: event.author, units },
+            (Body::Transfer(transfer), Some(sku)) => Notice::Transferred {
+                entry: event.entry,
+                drop,
+                sku,
+                from: event.author,
+                to: transfer.to,
+                units,
+            },
+            (Body::Mint(mint), _) => {
+                let units = u64::from(mint.last) - u64::from(mint.first) + 1;
+                Notice::Minted { lot: event.entry, drop, sku: mint.sku.clone(), units }
+            }
+            _ => return,
+        };
+        self.outbox.emit(Output::Notice(notice));
+    }
+
+    /// Says which transfers have arrived, once in the same write as the transfers themselves.
+    pub(super) fn acknowledge(&mut self) {
+        let mut by_document: BTreeMap<Document, Vec<Ref>> = BTreeMap::new();
+        for (document, transfer) in std::mem::take(&mut self.intake.received) {
+            if self.holdings.parcel(&transfer).is_some_and(|parcel| !parcel.received) {
+                by_document.entry(document).or_default().push(transfer);
+            }
+        }
+        for (document, transfers) in by_document {
+            for some in transfers.chunks(crate::record::MAX_LINES) {
+                let received = crate::record::Received { transfers: some.to_vec() };
+                // Not to be able to say so loses nothing: the units can be sold, which says it too.
+                let _ = self.write(&document, Body::Received(received));
+            }
+        }
+    }
+
+    fn resolve(&mut self, contested: &BTreeSet<Ref>) {
+        let drops: BTreeSet<_> =
+            contested.iter().filter_map(|lot| self.holdings.lot(lot)).map(|lot| lot.drop.clone()).collect();
+        for drop in drops {
+            let spends = self.spends(&drop);
+            let lots = contested
+                .iter()
+                .copied()
+                .filter(|lot| self.holdings.lot(lot).is_some_and(|lot| lot.drop == drop))
+                .collect();
+            let before = self.holdings.incident_count();
+            self.holdings.resolve(&lots, &spends);
+            if self.holdings.incident_count() > before {
+                let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
+                self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            }
+        }
+    }
+
+    /// Every valid spend of one drop, read from the log.
+    pub(super) fn spends(&self, drop: &crate::text::DropId) -> Vec<Spend> {
+        let mut spends = Vec::new();
+        for chain in self.log.chains().filter(|chain| chain.document.drop() == Some(drop)) {
+            for seq in 1..=chain.len() {
+                let entry = Ref { chain: chain.id, seq };
+                let (Some(body), Some(hash)) = (chain.body(seq), chain.hash(seq)) else { continue };
+                let Ok(record) = Record::decode(body) else { continue };
+                let Some(kind) = spend_kind(&record.body) else { continue };
+                let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
+                if !self.holdings.is_valid(&event) {
+                    continue;
+                }
+                let lines = spent_lines(&record.body)
+                    .into_iter()
+                    .map(|(parcel, units)| (parcel, units.clone()))
+                    .collect();
+                spends.push(Spend {
+                    entry,
+                    author: chain.device,
+                    precedence: (record.at, *hash),
+                    kind,
+                    lines,
+                });
+            }
+        }
+        spends
+    }
+
+    /// The devices that this device knows to have written or to be there.
+    pub(super) fn name_of(&self, device: &DeviceId) -> String {
+        self.peers.name(device)
+    }
+}
+
+fn spend_kind(body: &Body) -> Option<SpendKind> {
+    match body {
+        Body::Transfer(_) | Body::Move(_) => Some(SpendKind::Parcel),
+        Body::Damage(_) => Some(SpendKind::Damaged),
+        Body::Sale(sale) if sale.pickup_at.is_some() => Some(SpendKind::Committed),
+        Body::Sale(_) => Some(SpendKind::Sold),
+        Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
+    }
+}

@@ -1,0 +1,242 @@
+//! The state machine of one device: inputs in, outputs out.
+
+mod asks;
+mod commands;
+mod intake;
+mod outbox;
+mod peers;
+mod presence;
+mod queries;
+mod sales;
+mod stock;
+mod sync;
+mod words;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::broker::{ByRate, Policy, RateMeter};
+use crate::clock::{Clock, Now};
+use crate::command::Refusal;
+use crate::document::Document;
+use crate::holdings::Holdings;
+use crate::id::{ChainId, DeviceId, Hash, Nonce};
+use crate::identity::{CertificateError, SecretKey, SignedCertificate, SignedCharter};
+use crate::io::{Entry, Input, Output};
+use crate::log::{Fault, Gate, Log};
+use crate::programme::{EditError, Programme};
+use crate::query::Answer;
+use crate::text::Place;
+
+/// What a device is made of, besides its log.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The device's key.
+    pub secret: SecretKey,
+    /// The event.
+    pub charter: SignedCharter,
+    /// The device's certificate.
+    pub certificate: SignedCertificate,
+    /// Random bytes, new at every start.
+    pub nonce: Nonce,
+    /// How stock moves.
+    pub policy: Arc<dyn Policy + Sync>,
+}
+
+impl Config {
+    /// The usual policy.
+    pub fn new(
+        secret: SecretKey,
+        charter: SignedCharter,
+        certificate: SignedCertificate,
+        nonce: Nonce,
+    ) -> Self {
+        Self { secret, charter, certificate, nonce, policy: Arc::new(ByRate) }
+    }
+}
+
+/// Why a device cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The certificate is not this device's, or not of this event.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The programme cannot be made.
+    #[error(transparent)]
+    Programme(#[from] EditError),
+    /// An entry that was stored cannot be admitted again: the database is damaged.
+    #[error(
+        "the stored log is damaged at entry {entry} ({fault}); move the data folder's database away and start again: the device gets its past back from its peers"
+    )]
+    Damaged {
+        /// Which entry, counted from 1.
+        entry: u64,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+}
+
+/// One device.
+#[derive(Debug)]
+pub struct Device {
+    config: Config,
+    me: DeviceId,
+    venue: Place,
+    gate: Gate,
+    clock: Clock,
+    now: Now,
+    log: Log,
+    programme: Programme,
+    holdings: Holdings,
+    own: BTreeMap<Document, ChainId>,
+    priced_under: BTreeMap<ChainId, Vec<Hash>>,
+    intake: intake::Intake,
+    outbox: outbox::Outbox,
+    peers: peers::Peers,
+    sync: sync::Sync,
+    sales: sales::Sales,
+    asks: asks::Asks,
+    meter: RateMeter,
+    next_presence_ms: u64,
+    presences: u64,
+    wake_at: Option<u64>,
+    refused: u64,
+    failed: Option<String>,
+}
+
+impl Device {
+    /// Opens a device from what it has stored, in the order in which it was stored.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the certificate is not its own, or the log is damaged.
+    pub fn open(config: Config, entries: impl Iterator<Item = Entry>, now: Now) -> Result<Self, OpenError> {
+        let me = config.secret.id();
+        config.certificate.belongs_to(&me)?;
+        let mut device = Self {
+            me,
+            venue: config.certificate.venue.clone(),
+            gate: Gate::new(config.charter.clone()),
+            clock: Clock::default(),
+            now,
+            log: Log::default(),
+            programme: Programme::new(config.charter.charter().currency)?,
+            holdings: Holdings::default(),
+            own: BTreeMap::new(),
+            priced_under: BTreeMap::new(),
+            intake: intake::Intake::default(),
+            outbox: outbox::Outbox::new(),
+            peers: peers::Peers::default(),
+            sync: sync::Sync::default(),
+            sales: sales::Sales::default(),
+            asks: asks::Asks::default(),
+            meter: RateMeter::default(),
+            next_presence_ms: now.mono_ms,
+            presences: 0,
+            wake_at: None,
+            refused: 0,
+            failed: None,
+            config,
+        };
+        device.gate.certificate(device.config.certificate.bytes())?;
+        let certificate = device.config.certificate.clone();
+        device.peers.meet(&certificate);
+        let mut read = 0;
+        for entry in entries {
+            read += 1;
+            device.restore(entry).map_err(|fault| OpenError::Damaged { entry: read, fault })?;
+        }
+        device
+            .log
+            .verify_tips(&device.gate.event())
+            .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
+        device.resolve_restored();
+        Ok(device)
+    }
+
+    /// This device's id.
+    pub fn id(&self) -> DeviceId {
+        self.me
+    }
+
+    /// Takes one input. What follows from it comes out of [`Device::poll`].
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        if let Some(problem) = &self.failed {
+            match input {
+                Input::Command { call, .. } => {
+                    let result = Err(Refusal::NotStored { problem: problem.clone() });
+                    self.outbox.emit_now(Output::Reply { call, result });
+                }
+                Input::Query { call, .. } => {
+                    let answer = Box::new(Answer::Failed(problem.clone()));
+                    self.outbox.emit_now(Output::Answer { call, answer });
+                }
+                _ => {}
+            }
+            return;
+        }
+        match input {
+            Input::Command { call, command, idempotency } => self.command(call, command, idempotency),
+            Input::Query { call, query } => {
+                let answer = Box::new(self.answer(query));
+                self.outbox.emit(Output::Answer { call, answer });
+            }
+            Input::Message { from, bytes } => self.message(from, &bytes),
+            Input::Gossip { from, bytes, token } => {
+                let verdict = self.gossip(from, &bytes);
+                self.outbox.emit_now(Output::Judge { token, verdict });
+            }
+            Input::LinkUp { peer } => self.link_up(peer),
+            Input::LinkDown { peer } => self.link_down(peer),
+            Input::Tick => {}
+            Input::Stored { batch } => self.outbox.stored(batch),
+            Input::StoreFailed { problem, .. } => {
+                self.outbox.fail(&problem);
+                self.sales.refuse_all(&problem, &mut self.outbox);
+                self.failed = Some(problem);
+                return;
+            }
+        }
+        self.acknowledge();
+        self.pump_sales();
+        self.pump_time();
+    }
+
+    /// The next output, until there is none. To be called after every [`Device::handle`].
+    pub fn poll(&mut self) -> Option<Output> {
+        if let Some(store) = self.close_batch() {
+            return Some(store);
+        }
+        if let Some(output) = self.outbox.pop() {
+            return Some(output);
+        }
+        if self.failed.is_some() {
+            return None;
+        }
+        let at = self.next_wake();
+        if self.wake_at != Some(at) {
+            self.wake_at = Some(at);
+            return Some(Output::Wake { at_mono_ms: at });
+        }
+        None
+    }
+
+    fn pump_time(&mut self) {
+        if self.now.mono_ms >= self.next_presence_ms {
+            self.next_presence_ms = self.now.mono_ms + presence::PRESENCE_EVERY_MS;
+            self.publish_presence();
+            self.notice_silence();
+            self.share_out();
+        }
+        self.pump_sync();
+    }
+
+    fn next_wake(&self) -> u64 {
+        [self.sales.next_deadline(), self.asks.next_deadline(), self.sync.next_deadline()]
+            .into_iter()
+            .flatten()
+            .fold(self.next_presence_ms, u64::min)
+            .max(self.now.mono_ms + 1)
+    }
+}

@@ -1,0 +1,111 @@
+//! Durable before visible: outputs that let the outside learn of a record wait until it is stored.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::command::Refusal;
+use crate::id::{ChainId, DeviceId};
+use crate::io::{BatchId, Entry, Output, StoredReply};
+
+/// Records of one write, while they are gathered.
+#[derive(Debug, Default)]
+pub(super) struct OpenBatch {
+    pub(super) entries: Vec<Entry>,
+    pub(super) replies: Vec<StoredReply>,
+    /// Own chains written to, with the position of the first entry of this batch.
+    pub(super) own: Vec<(ChainId, u64)>,
+    /// Devices that units were given to: they are told directly, too.
+    pub(super) given_to: BTreeSet<DeviceId>,
+}
+
+impl OpenBatch {
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.replies.is_empty()
+    }
+}
+
+/// Outputs on their way out.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) open: OpenBatch,
+    next: BatchId,
+    in_flight: Option<BatchId>,
+    held: VecDeque<(BatchId, Output)>,
+    ready: VecDeque<Output>,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        Self {
+            open: OpenBatch::default(),
+            next: 1,
+            in_flight: None,
+            held: VecDeque::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Lets `output` out once everything that this device has taken in so far is durable.
+    pub(super) fn emit(&mut self, output: Output) {
+        let until = if self.open.is_empty() { self.in_flight } else { Some(self.next) };
+        match until {
+            Some(batch) => self.held.push_back((batch, output)),
+            None => self.ready.push_back(output),
+        }
+    }
+
+    /// Lets out at once what says nothing about any record.
+    pub(super) fn emit_now(&mut self, output: Output) {
+        self.ready.push_back(output);
+    }
+
+    /// The batch to be closed and written now, if one is due: only one write is under way at a time, and what arrives
+    /// meanwhile goes into the next.
+    pub(super) fn due(&mut self) -> Option<(BatchId, OpenBatch)> {
+        if self.in_flight.is_some() || self.open.is_empty() {
+            return None;
+        }
+        let batch = self.next;
+        self.next += 1;
+        self.in_flight = Some(batch);
+        Some((batch, std::mem::take(&mut self.open)))
+    }
+
+    /// Lets `output` out when `batch` is durable.
+    pub(super) fn hold(&mut self, batch: BatchId, output: Output) {
+        self.held.push_back((batch, output));
+    }
+
+    pub(super) fn stored(&mut self, batch: BatchId) {
+        if self.in_flight != Some(batch) {
+            return;
+        }
+        self.in_flight = None;
+        while self.held.front().is_some_and(|(until, _)| *until <= batch) {
+            if let Some((_, output)) = self.held.pop_front() {
+                self.ready.push_back(output);
+            }
+        }
+    }
+
+    /// Turns every outcome that waits for a write into a refusal, and drops the rest.
+    pub(super) fn fail(&mut self, problem: &str) {
+        for (_, output) in std::mem::take(&mut self.held) {
+            match output {
+                Output::Reply { call, .. } => self.ready.push_back(Output::Reply {
+                    call,
+                    result: Err(Refusal::NotStored { problem: problem.to_owned() }),
+                }),
+                Output::Answer { call, .. } => self.ready.push_back(Output::Answer {
+                    call,
+                    answer: Box::new(crate::query::Answer::Failed(problem.to_owned())),
+                }),
+                _ => {}
+            }
+        }
+        self.open = OpenBatch::default();
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Output> {
+        self.ready.pop_front()
+    }
+}

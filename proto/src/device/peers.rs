@@ -1,0 +1,172 @@
+//! Who is out there: certificates, links, and when each device was last heard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Device;
+use crate::clock::{Hlc, Now};
+use crate::id::DeviceId;
+use crate::identity::{Role, SignedCertificate};
+use crate::io::{Notice, Output};
+use crate::message::{Message, Rate, encode};
+use crate::query::DeviceInfo;
+
+/// A device that has not been heard, directly or through others, for so long cannot be reached.
+pub(super) const SILENT_AFTER_MS: u64 = 5_000;
+/// The stock of a device that has not been heard for so long is stranded.
+pub(super) const STRANDED_AFTER_MS: u64 = 60_000;
+
+/// What is known of one device besides its entries.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    certificate: Option<SignedCertificate>,
+    linked: bool,
+    heard_mono_ms: Option<u64>,
+    heard_wall_ms: Option<u64>,
+    reachable: bool,
+    pub(super) last_mail: Hlc,
+    pub(super) sells: bool,
+    pub(super) rates: Vec<Rate>,
+}
+
+/// Every device known.
+#[derive(Debug, Default)]
+pub(super) struct Peers(BTreeMap<DeviceId, Peer>);
+
+impl Peers {
+    pub(super) fn meet(&mut self, certificate: &SignedCertificate) {
+        let peer = self.0.entry(certificate.device).or_default();
+        if peer.certificate.as_ref().is_none_or(|known| known.not_after_ms < certificate.not_after_ms) {
+            peer.certificate = Some(certificate.clone());
+        }
+    }
+
+    pub(super) fn certificate(&self, device: &DeviceId) -> Option<&SignedCertificate> {
+        self.0.get(device)?.certificate.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, device: &DeviceId) -> &mut Peer {
+        self.0.entry(*device).or_default()
+    }
+
+    pub(super) fn get(&self, device: &DeviceId) -> Option<&Peer> {
+        self.0.get(device)
+    }
+
+    pub(super) fn name(&self, device: &DeviceId) -> String {
+        self.certificate(device).map_or_else(|| device.short(), |certificate| certificate.name.clone())
+    }
+
+    pub(super) fn is_linked(&self, device: &DeviceId) -> bool {
+        self.0.get(device).is_some_and(|peer| peer.linked)
+    }
+
+    pub(super) fn is_reachable(&self, device: &DeviceId) -> bool {
+        self.0.get(device).is_some_and(|peer| peer.reachable)
+    }
+
+    pub(super) fn linked(&self) -> Vec<DeviceId> {
+        self.0.iter().filter(|(_, peer)| peer.linked).map(|(device, _)| *device).collect()
+    }
+
+    pub(super) fn reachable(&self) -> impl Iterator<Item = (&DeviceId, &Peer)> {
+        self.0.iter().filter(|(_, peer)| peer.reachable)
+    }
+
+    /// An entry of a device bears a time: it was alive then, if nothing better is known.
+    pub(super) fn wrote(&mut self, device: DeviceId, at: Hlc) {
+        let peer = self.0.entry(device).or_default();
+        if peer.heard_mono_ms.is_none() {
+            peer.heard_wall_ms = peer.heard_wall_ms.max(Some(at.ms()));
+        }
+    }
+
+    /// When a device was last heard, by this device's wall clock.
+    pub(super) fn last_heard(&self, device: &DeviceId) -> Option<u64> {
+        self.0.get(device)?.heard_wall_ms
+    }
+
+    pub(super) fn is_stranded(&self, device: &DeviceId, now: Now) -> bool {
+        let Some(peer) = self.0.get(device) else { return true };
+        !peer.reachable
+            && peer.heard_wall_ms.is_none_or(|heard| now.wall_ms.saturating_sub(heard) > STRANDED_AFTER_MS)
+    }
+
+    pub(super) fn infos(&self, me: &DeviceId, now: Now) -> Vec<DeviceInfo> {
+        self.0
+            .iter()
+            .filter_map(|(device, peer)| {
+                let certificate = peer.certificate.as_ref()?;
+                let own = device == me;
+                Some(DeviceInfo {
+                    device: *device,
+                    name: certificate.name.clone(),
+                    roles: certificate.roles.iter().collect(),
+                    venue: certificate.venue.clone(),
+                    certificate_until_ms: certificate.not_after_ms,
+                    linked: peer.linked,
+                    reachable: own || peer.reachable,
+                    last_heard_ms: if own { Some(now.wall_ms) } else { peer.heard_wall_ms },
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn known(&self) -> BTreeSet<DeviceId> {
+        self.0.iter().filter(|(_, peer)| peer.certificate.is_some()).map(|(device, _)| *device).collect()
+    }
+}
+
+impl Device {
+    /// Something came from `device`, directly or passed on.
+    pub(super) fn heard(&mut self, device: DeviceId) {
+        if device == self.me {
+            return;
+        }
+        let now = self.now;
+        let peer = self.peers.get_mut(&device);
+        peer.heard_mono_ms = Some(now.mono_ms);
+        peer.heard_wall_ms = Some(now.wall_ms);
+        if !peer.reachable {
+            peer.reachable = true;
+            self.outbox.emit_now(Output::Notice(Notice::Reachable { device }));
+        }
+    }
+
+    pub(super) fn link_up(&mut self, peer: DeviceId) {
+        self.peers.get_mut(&peer).linked = true;
+        self.heard(peer);
+        let hello = encode(&Message::Hello(self.config.certificate.bytes().to_vec().into()));
+        self.outbox.emit_now(Output::Send { to: peer, bytes: hello });
+        // New neighbours do not know this device's mail yet.
+        self.presences = 0;
+        self.next_presence_ms = self.now.mono_ms;
+        self.sync.link_up(peer);
+        self.send_frontier(peer, false);
+    }
+
+    pub(super) fn link_down(&mut self, peer: DeviceId) {
+        self.peers.get_mut(&peer).linked = false;
+        self.sync.link_down(&peer);
+        self.asks.lost(&peer);
+    }
+
+    /// Notices who has fallen silent.
+    pub(super) fn notice_silence(&mut self) {
+        let now = self.now.mono_ms;
+        for (device, peer) in &mut self.peers.0 {
+            let silent = !peer.linked
+                && peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= SILENT_AFTER_MS);
+            if peer.reachable && silent {
+                peer.reachable = false;
+                self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
+            }
+        }
+    }
+
+    /// Whether this device sells at all, or only keeps stock for those that do.
+    pub(super) fn sells(&self) -> bool {
+        [Role::Pos, Role::Locker, Role::Encoder]
+            .into_iter()
+            .any(|role| self.config.certificate.roles.has(role))
+    }
+}

@@ -1,0 +1,171 @@
+//! Presence: how this device is doing, told to everybody; and what follows from others' presence for the stock.
+
+use super::Device;
+use crate::broker::Seller;
+use crate::command::DropState;
+use crate::document::Document;
+use crate::id::DeviceId;
+use crate::io::{Output, Verdict};
+use crate::message::{Gossip, MAX_GOSSIP, MAX_RATES, Mail, Message, Presence, Rate, decode, encode};
+use crate::text::{DropId, Place, Sku};
+
+/// How often a device tells everybody that it is there.
+pub(super) const PRESENCE_EVERY_MS: u64 = 1_000;
+/// Every so many times it shows its certificate along with it.
+const CERTIFICATE_EVERY: u64 = 10;
+
+impl Device {
+    pub(super) fn publish_presence(&mut self) {
+        let rates = self
+            .meter
+            .rates(self.now.mono_ms)
+            .take(MAX_RATES)
+            .map(|(drop, sku, milli_units)| Rate { drop: drop.clone(), sku: sku.clone(), milli_units })
+            .collect();
+        let shown = self.presences % CERTIFICATE_EVERY == 0;
+        self.presences += 1;
+        let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
+        let content = encode(&Presence { sells: self.sells(), rates, certificate });
+        self.mail(None, content);
+    }
+
+    fn mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) {
+        let at = self.clock.next(self.now);
+        let mail = Mail::sign(&self.gate.event(), &self.config.secret, at, to, content);
+        self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
+    }
+
+    /// Tells one device something: over a link, or by mail. Not for what says anything about records.
+    pub(super) fn tell(&mut self, to: DeviceId, message: &Message) {
+        let bytes = encode(message);
+        if self.peers.is_linked(&to) {
+            self.outbox.emit_now(Output::Send { to, bytes });
+        } else {
+            self.mail(Some(to), bytes);
+        }
+    }
+
+    pub(super) fn gossip(&mut self, from: DeviceId, bytes: &[u8]) -> Verdict {
+        self.heard(from);
+        match decode::<Gossip>(bytes, MAX_GOSSIP) {
+            Ok(Gossip::Live(ranges)) => {
+                let taken = self.take_ranges(&ranges);
+                if let Some(fault) = &taken.fault {
+                    self.fault(from, fault.to_string());
+                    Verdict::Reject
+                } else if taken.gap {
+                    self.sync_with(from);
+                    Verdict::Ignore
+                } else {
+                    Verdict::Accept
+                }
+            }
+            Ok(Gossip::Mail(mail)) => self.receive_mail(from, mail),
+            Err(error) => {
+                self.fault(from, error.to_string());
+                Verdict::Reject
+            }
+        }
+    }
+
+    fn receive_mail(&mut self, neighbour: DeviceId, mail: Mail) -> Verdict {
+        if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
+            return Verdict::Ignore;
+        }
+        if !mail.verifies(&self.gate.event()) {
+            self.fault(neighbour, "mail with a wrong signature".to_owned());
+            return Verdict::Reject;
+        }
+        let presence = match mail.to {
+            None => match decode::<Presence>(&mail.content, MAX_GOSSIP) {
+                Ok(presence) if presence.rates.len() <= MAX_RATES => Some(presence),
+                _ => {
+                    self.fault(neighbour, "presence that cannot be read".to_owned());
+                    return Verdict::Reject;
+                }
+            },
+            Some(_) => None,
+        };
+        if let Some(bytes) = presence.as_ref().and_then(|presence| presence.certificate.as_ref()) {
+            match self.gate.certificate(bytes) {
+                Ok(certificate) if certificate.device == mail.from => self.peers.meet(&certificate),
+                _ => {
+                    self.fault(neighbour, "presence with a wrong certificate".to_owned());
+                    return Verdict::Reject;
+                }
+            }
+        }
+        if self.peers.certificate(&mail.from).is_none() {
+            // Its certificate comes with one of its next; until then nobody here vouches for it.
+            return Verdict::Ignore;
+        }
+        self.heard(mail.from);
+        self.clock.observe(mail.at, self.now);
+        let peer = self.peers.get_mut(&mail.from);
+        peer.last_mail = mail.at;
+        if let Some(presence) = presence {
+            peer.sells = presence.sells;
+            peer.rates = presence.rates;
+        } else if mail.to == Some(self.me) {
+            self.request(mail.from, &mail.content);
+        }
+        Verdict::Accept
+    }
+
+    fn request(&mut self, from: DeviceId, content: &[u8]) {
+        match decode::<Message>(content, MAX_GOSSIP) {
+            Ok(Message::Ask(ask)) => self.asked(from, &ask),
+            Ok(Message::Decline(decline)) => self.asks.declined(decline.id, self.now.mono_ms),
+            Ok(_) | Err(_) => self.fault(from, "mail that cannot be read".to_owned()),
+        }
+    }
+
+    /// Gives stock unasked to where it sells faster.
+    pub(super) fn share_out(&mut self) {
+        let mut shelves: Vec<(DropId, Sku, Place)> = self
+            .holdings
+            .live_of(&self.me)
+            .filter_map(|(_, parcel)| {
+                let lot = self.holdings.lot(&parcel.lot)?;
+                Some((lot.drop.clone(), lot.sku.clone(), parcel.place.clone()))
+            })
+            .collect();
+        shelves.sort();
+        shelves.dedup();
+        for (drop, sku, place) in shelves {
+            let closed =
+                |drop| self.programme.drops().get(drop).is_none_or(|info| info.state == DropState::Closed);
+            if closed(&drop) || self.sales.wait_for(&drop, &sku) {
+                continue;
+            }
+            let sellers = self.sellers(&drop, &sku, &place);
+            for (to, units) in self.config.policy.share(&self.me, &sellers) {
+                // What cannot be given stays; the next round tries again.
+                let _ = self.give(&Document::Stock(drop.clone()), &drop, &sku, Some(&place), units, to);
+            }
+        }
+    }
+
+    /// This device and those in reach that sell from `place`, each with its rate and its free units there.
+    fn sellers(&self, drop: &DropId, sku: &Sku, place: &Place) -> Vec<Seller> {
+        let free = |device: &DeviceId| self.free(device, drop, sku, Some(place));
+        let mut sellers = vec![Seller {
+            device: self.me,
+            sells: self.sells() && self.venue == *place,
+            rate: self.meter.rate(drop, sku, self.now.mono_ms),
+            free: free(&self.me),
+        }];
+        for (device, peer) in self.peers.reachable() {
+            let there = self.peers.certificate(device).is_some_and(|certificate| certificate.venue == *place);
+            if peer.sells && there {
+                let rate = peer
+                    .rates
+                    .iter()
+                    .find(|rate| rate.drop == *drop && rate.sku == *sku)
+                    .map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
+                sellers.push(Seller { device: *device, sells: true, rate, free: free(device) });
+            }
+        }
+        sellers
+    }
+}

@@ -1,0 +1,327 @@
+//! Answers to queries, from the views and the log.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use super::words::describe;
+use crate::clock::Hlc;
+use crate::command::{Claim, ClaimItem, ClaimState, Lot};
+use crate::document::Document;
+use crate::export;
+use crate::holdings::Holdings;
+use crate::id::Ref;
+use crate::log::Chain;
+use crate::query::{
+    Answer, Check, ClaimFilter, Claims, Head, Levels, LogFilter, LogLine, PlaceCount, Programme, Query,
+    Status, Stock, StockFilter, StockLine,
+};
+use crate::record::{Body, Record, Sale};
+use crate::text::{DropId, Place, Sku};
+use crate::units::UnitSet;
+
+const CLAIMS_SHOWN: u32 = 100;
+const LINES_SHOWN: u32 = 50;
+
+impl Device {
+    pub(super) fn answer(&self, query: Query) -> Answer {
+        match query {
+            Query::Status => Answer::Status(self.status()),
+            Query::Devices => Answer::Devices(self.peers.infos(&self.me, self.now)),
+            Query::Programme => Answer::Programme(self.programme_view()),
+            Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
+            Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
+            Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
+            Query::Frontier => Answer::Frontier(self.frontier()),
+            Query::Check => Answer::Check(self.check()),
+            Query::Export => match export::documents(&self.log, &self.programme) {
+                Ok(documents) => Answer::Export(documents),
+                Err(error) => Answer::Failed(error.to_string()),
+            },
+        }
+    }
+
+    fn status(&self) -> Status {
+        let devices = self.peers.infos(&self.me, self.now);
+        let reachable = devices.iter().filter(|device| device.reachable).count() as u64;
+        let own = devices.iter().find(|device| device.device == self.me).cloned();
+        let certificate = &self.config.certificate;
+        Status {
+            devices: devices.len() as u64,
+            reachable,
+            device: own.unwrap_or_else(|| crate::query::DeviceInfo {
+                device: self.me,
+                name: certificate.name.clone(),
+                roles: certificate.roles.iter().collect(),
+                venue: certificate.venue.clone(),
+                certificate_until_ms: certificate.not_after_ms,
+                linked: false,
+                reachable: true,
+                last_heard_ms: Some(self.now.wall_ms),
+            }),
+            event: self.gate.event(),
+            event_name: self.config.charter.charter().name.clone(),
+            currency: self.config.charter.charter().currency,
+            drops: self.programme.drops().values().cloned().collect(),
+            entries: self.log.len(),
+            chains: self.log.chains().count() as u64,
+            waiting: self.intake.waiting(),
+            refused: self.refused,
+            incidents: self.holdings.incident_count() as u64,
+            digest: hex::encode(&self.log.digest(false)[..16]),
+            sales_waiting: self.sales.len() as u64,
+        }
+    }
+
+    fn programme_view(&self) -> Programme {
+        let lots = self.holdings.lots().map(|(lot, state)| Lot {
+            lot: *lot,
+            drop: state.drop.clone(),
+            sku: state.sku.clone(),
+            units: state.units.clone(),
+            numbered: state.numbered,
+            place: state.place.clone(),
+        });
+        let mut lots: Vec<Lot> = lots.collect();
+        lots.sort_by(|a, b| (&a.drop, &a.sku, &a.lot).cmp(&(&b.drop, &b.sku, &b.lot)));
+        Programme {
+            products: self.programme.products().values().cloned().collect(),
+            drops: self.programme.drops().values().cloned().collect(),
+            lots,
+        }
+    }
+
+    fn stock(&self, filter: &StockFilter) -> Stock {
+        let mut shelves: Vec<(DropId, Sku)> = self
+            .holdings
+            .lots()
+            .map(|(_, lot)| (lot.drop.clone(), lot.sku.clone()))
+            .filter(|(drop, sku)| {
+                filter.drop.as_ref().is_none_or(|wanted| wanted == drop)
+                    && filter.sku.as_ref().is_none_or(|wanted| wanted == sku)
+            })
+            .collect();
+        shelves.sort();
+        shelves.dedup();
+        Stock { lines: shelves.into_iter().map(|(drop, sku)| self.stock_line(drop, sku)).collect() }
+    }
+
+    fn stock_line(&self, drop: DropId, sku: Sku) -> StockLine {
+        let (mut own, mut mesh) = (Levels::default(), Levels::default());
+        let (mut minted, mut reachable, mut unreachable) = (0, 0, 0);
+        for (_, lot) in self.holdings.lots_of(&drop, &sku) {
+            minted += lot.units.len();
+            for (device, outcome) in &lot.outcome {
+                let mut levels = vec![&mut mesh];
+                if *device == self.me {
+                    levels.push(&mut own);
+                }
+                for level in levels {
+                    level.sold += outcome.sold;
+                    level.redeemed += outcome.sold;
+                    level.committed += outcome.committed;
+                    level.damaged += outcome.damaged;
+                }
+            }
+        }
+        let mut places: BTreeMap<Place, u64> = BTreeMap::new();
+        for (_, parcel) in self.holdings.live() {
+            if !self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == drop && lot.sku == sku) {
+                continue;
+            }
+            let units = parcel.free.len();
+            let mine = parcel.owner == self.me;
+            let bucket = if parcel.received { &mut mesh.available } else { &mut mesh.in_transit };
+            *bucket += units;
+            if mine {
+                own.available += units;
+                *places.entry(parcel.place.clone()).or_default() += units;
+            } else if !parcel.received && parcel.from == Some(self.me) {
+                own.in_transit += units;
+            }
+            if mine || self.peers.is_reachable(&parcel.owner) {
+                reachable += units;
+            } else {
+                unreachable += units;
+                if self.peers.is_stranded(&parcel.owner, self.now) {
+                    mesh.stranded += units;
+                }
+            }
+        }
+        for level in [&mut own, &mut mesh] {
+            level.on_hand = level.available + level.held + level.committed + level.damaged;
+        }
+        let holders = self.holders(&drop, &sku);
+        let places = places.into_iter().map(|(place, units)| PlaceCount { place, units }).collect();
+        StockLine { drop, sku, minted, own, mesh, reachable, unreachable, places, holders }
+    }
+
+    fn claims(&self, filter: &ClaimFilter) -> Claims {
+        let limit = filter.limit.unwrap_or(CLAIMS_SHOWN) as usize;
+        let mut newest: BTreeMap<(u64, Ref), (&DropId, &Chain, Sale)> = BTreeMap::new();
+        let mut count = 0;
+        for chain in self.log.chains() {
+            let Document::Claims(drop) = &chain.document else { continue };
+            let wanted = filter.drop.as_ref().is_none_or(|wanted| wanted == drop)
+                && filter.seller.is_none_or(|seller| seller == chain.device);
+            if !wanted {
+                continue;
+            }
+            for seq in 1..=chain.len() {
+                let Some(Ok(record)) = chain.body(seq).map(Record::decode) else { continue };
+                let Body::Sale(sale) = record.body else { continue };
+                if filter.state.is_some_and(|state| state != state_of(&sale)) {
+                    continue;
+                }
+                count += 1;
+                newest.insert((record.at.0, Ref { chain: chain.id, seq }), (drop, chain, sale));
+                if newest.len() > limit {
+                    newest.pop_first();
+                }
+            }
+        }
+        let claims = newest
+            .into_iter()
+            .rev()
+            .map(|((at, claim), (drop, chain, sale))| self.claim(claim, drop, chain, &sale, Hlc(at).ms()))
+            .collect();
+        Claims { count, claims }
+    }
+
+    fn claim(&self, claim: Ref, drop: &DropId, chain: &Chain, sale: &Sale, at_ms: u64) -> Claim {
+        let item = |parcel: &Ref, units: &UnitSet, unit_price: i64| -> Option<ClaimItem> {
+            let lot = self.holdings.parcel(parcel)?.lot;
+            let sku = self.holdings.lot(&lot)?.sku.clone();
+            Some(ClaimItem { sku, lot, units: units.clone(), unit_price })
+        };
+        let items: Vec<ClaimItem> =
+            sale.lines.iter().filter_map(|line| item(&line.parcel, &line.units, line.unit_price)).collect();
+        let lost = self.holdings.lost_of(&claim).into_iter().flatten();
+        Claim {
+            claim,
+            drop: drop.clone(),
+            at_ms,
+            seller: chain.device,
+            total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
+            items,
+            currency: self.config.charter.charter().currency,
+            tender: sale.tender,
+            custodian: sale.pickup_at.unwrap_or(chain.device),
+            state: state_of(sale),
+            contested: lost.filter_map(|(parcel, units)| item(parcel, units, 0)).collect(),
+        }
+    }
+
+    fn log_lines(&self, filter: &LogFilter) -> Vec<LogLine> {
+        let limit = filter.limit.unwrap_or(LINES_SHOWN) as usize;
+        let mut newest: BTreeMap<(u64, Ref), LogLine> = BTreeMap::new();
+        for chain in self.log.chains() {
+            if filter.device.is_some_and(|device| device != chain.device) {
+                continue;
+            }
+            // Times go up along a chain: no more than the last `limit` of it can be among the newest.
+            for seq in chain.len().saturating_sub(limit as u64) + 1..=chain.len() {
+                let (Some(body), Some(hash)) = (chain.body(seq), chain.hash(seq)) else { continue };
+                let (at, text) = describe(self, chain, seq, body);
+                let entry = Ref { chain: chain.id, seq };
+                newest.insert(
+                    (at.0, entry),
+                    LogLine {
+                        entry,
+                        document: chain.document.clone(),
+                        author: chain.device,
+                        author_name: self.name_of(&chain.device),
+                        at_ms: at.ms(),
+                        hash: *hash,
+                        text,
+                    },
+                );
+            }
+        }
+        newest.into_values().rev().take(limit).collect()
+    }
+
+    fn frontier(&self) -> Vec<Head> {
+        let mut heads: Vec<Head> = self
+            .log
+            .heads()
+            .map(|(chain, seq, hash)| Head {
+                document: chain.document.clone(),
+                chain: chain.id,
+                device: chain.device,
+                seq,
+                hash: *hash,
+            })
+            .collect();
+        heads.sort();
+        heads
+    }
+
+    /// Checks the invariants over everything known here: conservation, each unit in one live sale, and the stock view
+    /// against one worked out anew.
+    fn check(&self) -> Check {
+        let mut check = Check {
+            entries: self.log.len(),
+            minted: 0,
+            sold: 0,
+            sold_twice: 0,
+            problems: Vec::new(),
+            incidents: self.holdings.incidents().map(str::to_owned).collect(),
+        };
+        let mut sold: BTreeMap<Ref, UnitSet> = BTreeMap::new();
+        for chain in self.log.chains().filter(|chain| matches!(chain.document, Document::Claims(_))) {
+            for seq in 1..=chain.len() {
+                let claim = Ref { chain: chain.id, seq };
+                let Some(Ok(record)) = chain.body(seq).map(Record::decode) else {
+                    check.problems.push(format!("entry {claim} cannot be read"));
+                    continue;
+                };
+                let Body::Sale(sale) = record.body else { continue };
+                let lost = self.holdings.lost_of(&claim);
+                for line in &sale.lines {
+                    let Some(parcel) = self.holdings.parcel(&line.parcel) else { continue };
+                    if parcel.owner != chain.device {
+                        continue;
+                    }
+                    let lost = lost.and_then(|lost| lost.get(&line.parcel)).cloned().unwrap_or_default();
+                    let units = line.units.difference(&lost);
+                    let of_lot = sold.entry(parcel.lot).or_default();
+                    let twice = of_lot.intersection(&units);
+                    check.sold_twice += twice.len();
+                    if !twice.is_empty() {
+                        check.problems.push(format!("units {twice} are in claim {claim} and in another"));
+                    }
+                    check.sold += units.len();
+                    of_lot.insert_all(&units);
+                }
+            }
+        }
+        for (lot, state) in self.holdings.lots() {
+            let balance = self.holdings.balance(lot);
+            check.minted += balance.minted;
+            if !balance.holds() {
+                check.problems.push(format!("lot {lot} of {} does not add up: {balance:?}", state.sku));
+            }
+        }
+        let anew = self.holdings_anew();
+        if anew != self.holdings {
+            check.problems.push("the stock view differs from one worked out anew".to_owned());
+        }
+        check
+    }
+
+    /// The stock view, folded again from the log in an order of its own.
+    fn holdings_anew(&self) -> Holdings {
+        let mut holdings = Holdings::default();
+        let contested = crate::holdings::refold(&self.log, &mut holdings);
+        for lot in contested {
+            if let Some(drop) = holdings.lot(&lot).map(|state| state.drop.clone()) {
+                holdings.resolve(&std::collections::BTreeSet::from([lot]), &self.spends(&drop));
+            }
+        }
+        holdings
+    }
+}
+
+fn state_of(sale: &Sale) -> ClaimState {
+    if sale.pickup_at.is_some() { ClaimState::Issued } else { ClaimState::Redeemed }
+}

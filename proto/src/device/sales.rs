@@ -1,0 +1,342 @@
+//! Sales: at once from what this device holds, or when others have given what it lacks, or refused.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use super::asks::Shelf;
+use super::commands::{check_price, check_quantity, invalid};
+use super::outbox::Outbox;
+use super::stock::Found;
+use crate::command::{
+    Claim, ClaimItem, ClaimState, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal, Reply, Sell,
+};
+use crate::document::Document;
+use crate::id::DeviceId;
+use crate::io::{CallId, Idempotency, Notice, Output};
+use crate::record::{Body, Sale, SaleLine};
+use crate::text::{DropId, Place, Sku};
+
+/// The most sales that wait at once.
+const MAX_WAITING: usize = 1024;
+/// For how long a sale waits for somebody to come into reach who holds what it lacks.
+const NOBODY_MS: u64 = 1_500;
+
+#[derive(Debug)]
+struct Waiting {
+    call: CallId,
+    sell: Sell,
+    drop: DropId,
+    idempotency: Option<Idempotency>,
+    until_ms: u64,
+    hopeless_from_ms: u64,
+}
+
+/// Sales that wait for units from elsewhere, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Sales {
+    waiting: Vec<Waiting>,
+}
+
+impl Sales {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether a sale waits for units of this SKU.
+    pub(super) fn wait_for(&self, drop: &DropId, sku: &Sku) -> bool {
+        self.waiting
+            .iter()
+            .any(|sale| sale.drop == *drop && sale.sell.items.iter().any(|item| item.sku == *sku))
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.waiting.iter().map(|sale| sale.until_ms.min(sale.hopeless_from_ms)).min()
+    }
+
+    pub(super) fn refuse_all(&mut self, problem: &str, outbox: &mut Outbox) {
+        for sale in self.waiting.drain(..) {
+            let result = Err(Refusal::NotStored { problem: problem.to_owned() });
+            outbox.emit_now(Output::Reply { call: sale.call, result });
+        }
+    }
+}
+
+struct Lack {
+    sku: Sku,
+    wanted: u64,
+    held: u64,
+}
+
+impl Device {
+    /// Sells, or lines the sale up to wait.
+    pub(super) fn sell(
+        &mut self,
+        call: CallId,
+        sell: Sell,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
+        let drop = self.check_sale(&sell)?;
+        for item in &sell.items {
+            self.meter.note(&drop, &item.sku, item.quantity, self.now.mono_ms);
+        }
+        match self.find_all(&drop, &sell) {
+            Ok(found) => self.complete(call, &drop, &sell, found, idempotency),
+            Err(_) if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
+            Err(lack) => {
+                let until_ms = self.now.mono_ms + sell.wait_ms;
+                let sold_out = self.sold_out(&drop, &lack);
+                if sell.wait_ms == 0 || sold_out.is_some() {
+                    return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack)));
+                }
+                self.sales.waiting.push(Waiting {
+                    call,
+                    sell,
+                    drop,
+                    idempotency,
+                    until_ms,
+                    hopeless_from_ms: until_ms.min(self.now.mono_ms + NOBODY_MS),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn check_sale(&self, sell: &Sell) -> Result<DropId, Refusal> {
+        if sell.items.is_empty() || sell.items.len() > MAX_ITEMS {
+            return Err(invalid("items", format!("{} items; a sale has 1 to {MAX_ITEMS}", sell.items.len())));
+        }
+        if sell.wait_ms > MAX_WAIT_MS {
+            return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", sell.wait_ms)));
+        }
+        for (index, item) in sell.items.iter().enumerate() {
+            check_quantity(&format!("items[{index}].quantity"), item.quantity)?;
+            if let Some(price) = item.unit_price {
+                check_price(&format!("items[{index}].unit_price"), price)?;
+            }
+            if sell.items[..index].iter().any(|other| other.sku == item.sku) {
+                return Err(invalid(&format!("items[{index}].sku"), format!("{} is there twice", item.sku)));
+            }
+            self.product(&item.sku)?;
+        }
+        if let Some(device) = sell.pickup_at.filter(|device| !self.peers.known().contains(device)) {
+            return Err(Refusal::UnknownDevice { device });
+        }
+        let has_all = |drop: &DropId| {
+            sell.items.iter().all(|item| self.holdings.lots_of(drop, &item.sku).next().is_some())
+        };
+        if let Some(drop) = &sell.drop {
+            let state = self.drop_info(drop)?.state;
+            if state != DropState::Open {
+                return Err(Refusal::DropNotOpen { drop: drop.clone(), state });
+            }
+            let missing =
+                sell.items.iter().find(|item| self.holdings.lots_of(drop, &item.sku).next().is_none());
+            if let Some(missing) = missing {
+                let mut known: Vec<String> = self
+                    .holdings
+                    .lots()
+                    .filter(|(_, lot)| lot.drop == *drop)
+                    .map(|(_, lot)| lot.sku.to_string())
+                    .collect();
+                known.dedup();
+                known.truncate(20);
+                return Err(Refusal::UnknownSku { sku: missing.sku.clone(), known });
+            }
+            return Ok(drop.clone());
+        }
+        let with_stock: Vec<_> = self.programme.drops().values().filter(|info| has_all(&info.drop)).collect();
+        let open: Vec<_> = with_stock.iter().filter(|info| info.state == DropState::Open).collect();
+        match (open.as_slice(), with_stock.as_slice()) {
+            ([one], _) => Ok(one.drop.clone()),
+            ([], [one]) => Err(Refusal::DropNotOpen { drop: one.drop.clone(), state: one.state }),
+            ([], _) => Err(Refusal::UnknownDrop {
+                drop: String::new(),
+                known: self.programme.drops().keys().map(DropId::to_string).take(20).collect(),
+            }),
+            (several, _) => Err(Refusal::AmbiguousDrop {
+                drops: several.iter().map(|info| info.drop.to_string()).take(20).collect(),
+            }),
+        }
+    }
+
+    /// Where units must lie to be sold so: here, for a walk-in.
+    fn must_lie(&self, sell: &Sell) -> Option<&Place> {
+        sell.pickup_at.is_none().then_some(&self.venue)
+    }
+
+    fn find_all(&self, drop: &DropId, sell: &Sell) -> Result<Vec<Found>, Lack> {
+        let place = self.must_lie(sell);
+        sell.items
+            .iter()
+            .map(|item| {
+                self.find(drop, &item.sku, place, item.quantity).ok_or_else(|| Lack {
+                    sku: item.sku.clone(),
+                    wanted: item.quantity,
+                    held: self.free(&self.me, drop, &item.sku, place),
+                })
+            })
+            .collect()
+    }
+
+    fn complete(
+        &mut self,
+        call: CallId,
+        drop: &DropId,
+        sell: &Sell,
+        found: Vec<Found>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
+        let mut lines = Vec::new();
+        let mut items = Vec::new();
+        for (item, found) in sell.items.iter().zip(found) {
+            let unit_price = match item.unit_price {
+                Some(price) => price,
+                None => self.product(&item.sku)?.price,
+            };
+            for (parcel, units) in found {
+                let lot = self.holdings.parcel(&parcel).map_or(parcel, |parcel| parcel.lot);
+                items.push(ClaimItem { sku: item.sku.clone(), lot, units: units.clone(), unit_price });
+                lines.push(SaleLine { parcel, units, unit_price });
+            }
+        }
+        let document = Document::Claims(drop.clone());
+        let heads = self.programme.heads();
+        let changed = self.own.get(&document).and_then(|chain| self.priced_under.get(chain)) != Some(&heads);
+        let sale = Sale {
+            lines,
+            tender: sell.tender,
+            pickup_at: sell.pickup_at,
+            programme: changed.then(|| heads.clone()),
+        };
+        let claim = self.write(&document, Body::Sale(sale))?;
+        self.priced_under.insert(claim.chain, heads);
+        let reply = Reply::Sale(Claim {
+            claim,
+            drop: drop.clone(),
+            at_ms: self.log.chain(&claim.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms()),
+            seller: self.me,
+            total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
+            items,
+            currency: self.config.charter.charter().currency,
+            tender: sell.tender,
+            custodian: sell.pickup_at.unwrap_or(self.me),
+            state: if sell.pickup_at.is_some() { ClaimState::Issued } else { ClaimState::Redeemed },
+            contested: Vec::new(),
+        });
+        self.keep_reply(idempotency, &reply);
+        self.outbox.emit(Output::Reply { call, result: Ok(reply) });
+        Ok(())
+    }
+
+    /// Completes sales that can be, gives up those that have waited long enough, and asks for what the rest lack.
+    pub(super) fn pump_sales(&mut self) {
+        if self.sales.waiting.is_empty() {
+            self.ask_for(&BTreeMap::new());
+            return;
+        }
+        let now = self.now.mono_ms;
+        let mut lacking: BTreeMap<Shelf, u64> = BTreeMap::new();
+        for sale in std::mem::take(&mut self.sales.waiting) {
+            let lack = match self.find_all(&sale.drop, &sale.sell) {
+                Ok(found) => {
+                    let done = self.complete(sale.call, &sale.drop, &sale.sell, found, sale.idempotency);
+                    if let Err(refusal) = done {
+                        self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
+                    }
+                    continue;
+                }
+                Err(lack) => lack,
+            };
+            let hopeless = now >= sale.hopeless_from_ms && !self.in_reach(&sale.drop, &sale.sell);
+            let sold_out = self.sold_out(&sale.drop, &lack);
+            if sold_out.is_some() || hopeless || now >= sale.until_ms {
+                let refusal = sold_out.unwrap_or_else(|| self.held_elsewhere(&sale.drop, &sale.sell, &lack));
+                if matches!(refusal, Refusal::HeldElsewhere { .. }) {
+                    let notice =
+                        Notice::HeldElsewhere { drop: sale.drop, sku: lack.sku, wanted: lack.wanted };
+                    self.outbox.emit(Output::Notice(notice));
+                }
+                self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
+                continue;
+            }
+            let place = self.must_lie(&sale.sell).cloned();
+            for item in &sale.sell.items {
+                *lacking.entry((sale.drop.clone(), item.sku.clone(), place.clone())).or_default() +=
+                    item.quantity;
+            }
+            let mut sale = sale;
+            if now >= sale.hopeless_from_ms {
+                sale.hopeless_from_ms = sale.until_ms.min(now + NOBODY_MS);
+            }
+            self.sales.waiting.push(sale);
+        }
+        for ((drop, sku, place), units) in &mut lacking {
+            *units = units.saturating_sub(self.free(&self.me, drop, sku, place.as_ref()));
+        }
+        lacking.retain(|_, units| *units > 0);
+        self.ask_for(&lacking);
+    }
+
+    /// Whether somebody who holds what a sale lacks can be reached.
+    fn in_reach(&self, drop: &DropId, sell: &Sell) -> bool {
+        let place = self.must_lie(sell);
+        sell.items.iter().all(|item| {
+            let here = self.free(&self.me, drop, &item.sku, place);
+            let there: u64 = self
+                .free_by_holder(drop, &item.sku, place)
+                .iter()
+                .filter(|(device, _)| self.peers.is_reachable(device))
+                .map(|(_, units)| units)
+                .sum();
+            here + there >= item.quantity
+        })
+    }
+
+    /// The refusal of a sale of which every unit is known to be gone.
+    fn sold_out(&self, drop: &DropId, lack: &Lack) -> Option<Refusal> {
+        let free: u64 = self.free_by_holder(drop, &lack.sku, None).values().sum();
+        let minted = self.holdings.lots_of(drop, &lack.sku).map(|(_, lot)| lot.units.len()).sum();
+        (free == 0).then(|| Refusal::SoldOut { sku: lack.sku.clone(), minted })
+    }
+
+    fn held_elsewhere(&self, drop: &DropId, sell: &Sell, lack: &Lack) -> Refusal {
+        let holders = self
+            .holders(drop, &lack.sku)
+            .into_iter()
+            .filter(|holder| {
+                holder.device != self.me || holder.places.iter().any(|place| *place != self.venue)
+            })
+            .filter(|holder| sell.pickup_at.is_none() || holder.device != self.me)
+            .collect();
+        Refusal::HeldElsewhere { sku: lack.sku.clone(), wanted: lack.wanted, held: lack.held, holders }
+    }
+
+    /// Who holds free units of a SKU.
+    pub(super) fn holders(&self, drop: &DropId, sku: &Sku) -> Vec<Holder> {
+        let mut holders: BTreeMap<DeviceId, Holder> = BTreeMap::new();
+        for (_, parcel) in self.holdings.live() {
+            if !self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku) {
+                continue;
+            }
+            let own = parcel.owner == self.me;
+            let holder = holders.entry(parcel.owner).or_insert_with(|| Holder {
+                device: parcel.owner,
+                name: self.name_of(&parcel.owner),
+                units: 0,
+                places: Vec::new(),
+                last_heard_ms: if own {
+                    Some(self.now.wall_ms)
+                } else {
+                    self.peers.last_heard(&parcel.owner)
+                },
+                reachable: own || self.peers.is_reachable(&parcel.owner),
+            });
+            holder.units += parcel.free.len();
+            if !holder.places.contains(&parcel.place) {
+                holder.places.push(parcel.place.clone());
+                holder.places.sort();
+            }
+        }
+        holders.into_values().collect()
+    }
+}

@@ -1,0 +1,126 @@
+//! What this device holds: finding units in it, and giving them away.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use crate::command::Refusal;
+use crate::document::Document;
+use crate::holdings::Parcel;
+use crate::id::{DeviceId, Ref};
+use crate::record::{Body, Line, Transfer};
+use crate::text::{DropId, Place, Sku};
+use crate::units::UnitSet;
+
+/// Units found in the holding: from which parcel, and which.
+pub(super) type Found = Vec<(Ref, UnitSet)>;
+
+impl Device {
+    /// Parcels of `device` with units of this SKU, at `place` if given, those with the lowest serials first.
+    pub(super) fn shelf(
+        &self,
+        device: &DeviceId,
+        drop: &DropId,
+        sku: &Sku,
+        place: Option<&Place>,
+    ) -> Vec<(&Ref, &Parcel)> {
+        let mut parcels: Vec<(&Ref, &Parcel)> = self
+            .holdings
+            .live_of(device)
+            .filter(|(_, parcel)| place.is_none_or(|place| parcel.place == *place))
+            .filter(|(_, parcel)| {
+                self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku)
+            })
+            .collect();
+        parcels.sort_by_key(|(reference, parcel)| (parcel.free.first(), **reference));
+        parcels
+    }
+
+    /// How many units `device` has free, as far as known here.
+    pub(super) fn free(&self, device: &DeviceId, drop: &DropId, sku: &Sku, place: Option<&Place>) -> u64 {
+        self.shelf(device, drop, sku, place).iter().map(|(_, parcel)| parcel.free.len()).sum()
+    }
+
+    /// How many units everybody has free.
+    pub(super) fn free_by_holder(
+        &self,
+        drop: &DropId,
+        sku: &Sku,
+        place: Option<&Place>,
+    ) -> BTreeMap<DeviceId, u64> {
+        let mut holders = BTreeMap::new();
+        for (_, parcel) in self.holdings.live() {
+            let wanted =
+                self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku);
+            if wanted && place.is_none_or(|place| parcel.place == *place) {
+                *holders.entry(parcel.owner).or_default() += parcel.free.len();
+            }
+        }
+        holders
+    }
+
+    /// Finds `count` of this device's own units; `None` if there are not so many.
+    pub(super) fn find(&self, drop: &DropId, sku: &Sku, place: Option<&Place>, count: u64) -> Option<Found> {
+        let mut lacking = count;
+        let mut found = Vec::new();
+        for (reference, parcel) in self.shelf(&self.me, drop, sku, place) {
+            let units = parcel.free.lowest(lacking);
+            lacking -= units.len();
+            found.push((*reference, units));
+            if lacking == 0 {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Finds exactly these of this device's own units; `None` if it does not hold them all.
+    pub(super) fn find_serials(&self, drop: &DropId, sku: &Sku, serials: &UnitSet) -> Option<Found> {
+        let mut lacking = serials.clone();
+        let mut found = Vec::new();
+        for (reference, parcel) in self.shelf(&self.me, drop, sku, None) {
+            let units = parcel.free.intersection(&lacking);
+            if !units.is_empty() {
+                lacking.remove_all(&units);
+                found.push((*reference, units));
+            }
+        }
+        lacking.is_empty().then_some(found)
+    }
+
+    /// What was found, by lot and place: each makes one parcel.
+    pub(super) fn parcels_of(&self, found: Found) -> Vec<Vec<Line>> {
+        let mut groups: BTreeMap<(Ref, Place), Vec<Line>> = BTreeMap::new();
+        for (reference, units) in found {
+            if let Some(parcel) = self.holdings.parcel(&reference) {
+                let lines = groups.entry((parcel.lot, parcel.place.clone())).or_default();
+                lines.push(Line { parcel: reference, units });
+            }
+        }
+        groups
+            .into_values()
+            .flat_map(|lines| {
+                lines.chunks(crate::record::MAX_LINES).map(<[Line]>::to_vec).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Gives so many units away. Returns the last transfer written.
+    pub(super) fn give(
+        &mut self,
+        document: &Document,
+        drop: &DropId,
+        sku: &Sku,
+        place: Option<&Place>,
+        units: u64,
+        to: DeviceId,
+    ) -> Result<Ref, Refusal> {
+        let held = self.free(&self.me, drop, sku, place);
+        let refusal = Refusal::NotHeld { sku: sku.clone(), asked: units.to_string(), held };
+        let found = self.find(drop, sku, place, units).ok_or_else(|| refusal.clone())?;
+        let mut last = None;
+        for lines in self.parcels_of(found) {
+            last = Some(self.write(document, Body::Transfer(Transfer { to, lines }))?);
+        }
+        last.ok_or(refusal)
+    }
+}

@@ -1,0 +1,244 @@
+//! Sync by frontier: two frontiers say exactly what is missing on either side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Device;
+use crate::id::{ChainId, DeviceId, Hash};
+use crate::io::{Notice, Output};
+use crate::log::MAX_RANGE_BYTES;
+use crate::message::{Entries, Frontier, Head, MAX_HEADS, MAX_MESSAGE, Message, decode, encode};
+
+/// How often linked devices compare the digests of their logs.
+const DIGEST_EVERY_MS: u64 = 2_000;
+/// How soon after entries came by sync the other neighbours are told.
+const NUDGE_AFTER_MS: u64 = 50;
+/// The least time between two frontiers to one peer.
+const FRONTIER_EVERY_MS: u64 = 200;
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// When the last frontier went to this peer, and whether it was full.
+    asked: Option<(u64, bool)>,
+    /// A frontier is owed to this peer.
+    owed: bool,
+    digest_at: u64,
+}
+
+/// How sync goes with each linked peer.
+#[derive(Debug, Default)]
+pub(super) struct Sync {
+    peers: BTreeMap<DeviceId, Progress>,
+    nudge_at: Option<u64>,
+    nudge_not: Option<DeviceId>,
+}
+
+impl Sync {
+    pub(super) fn link_up(&mut self, peer: DeviceId) {
+        self.peers.insert(peer, Progress::default());
+    }
+
+    pub(super) fn link_down(&mut self, peer: &DeviceId) {
+        self.peers.remove(peer);
+    }
+
+    /// Have the neighbours compare digests soon, but for the one that the news came from.
+    pub(super) fn nudge_all(&mut self, but: Option<DeviceId>) {
+        self.nudge_not = if self.nudge_at.is_some() && self.nudge_not != but { None } else { but };
+        self.nudge_at = self.nudge_at.or(Some(0));
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        let owed = |progress: &Progress| {
+            let frontier = progress.asked.map_or(0, |(at, _)| at + FRONTIER_EVERY_MS);
+            if progress.owed { frontier.min(progress.digest_at) } else { progress.digest_at }
+        };
+        self.peers.values().map(owed).chain(self.nudge_at.filter(|at| *at > 0)).min()
+    }
+}
+
+impl Device {
+    /// Sends what this device has, once it is durable, so that the peer sends what is missing.
+    pub(super) fn send_frontier(&mut self, to: DeviceId, full: bool) {
+        let now = self.now.mono_ms;
+        if let Some(progress) = self.sync.peers.get_mut(&to) {
+            progress.asked = Some((now, full));
+            progress.owed = false;
+        }
+        let heads = self
+            .log
+            .heads()
+            .filter(|(chain, ..)| full || !self.log.has_ended(&chain.id))
+            .map(|(chain, seq, hash)| Head { chain: chain.id, seq, hash: first_bytes(hash) })
+            .collect();
+        let frontier = Frontier { ended: Hash(self.log.digest(true)), full, heads };
+        self.outbox.emit(Output::Send { to, bytes: encode(&Message::Frontier(frontier)) });
+    }
+
+    /// Sends a frontier now, or soon if one has just gone.
+    pub(super) fn sync_with(&mut self, peer: DeviceId) {
+        let now = self.now.mono_ms;
+        let Some(progress) = self.sync.peers.get_mut(&peer) else { return };
+        if progress.asked.is_some_and(|(at, _)| now < at + FRONTIER_EVERY_MS) {
+            progress.owed = true;
+        } else {
+            self.send_frontier(peer, false);
+        }
+    }
+
+    pub(super) fn pump_sync(&mut self) {
+        let now = self.now.mono_ms;
+        let nudged = match self.sync.nudge_at {
+            Some(0) => {
+                self.sync.nudge_at = Some(now + NUDGE_AFTER_MS);
+                false
+            }
+            Some(at) => at <= now,
+            None => false,
+        };
+        let but = self.sync.nudge_not;
+        if nudged {
+            self.sync.nudge_at = None;
+            self.sync.nudge_not = None;
+        }
+        let mut frontiers = Vec::new();
+        let mut digests = Vec::new();
+        for (peer, progress) in &mut self.sync.peers {
+            if progress.owed && progress.asked.is_none_or(|(at, _)| at + FRONTIER_EVERY_MS <= now) {
+                frontiers.push(*peer);
+            } else if progress.digest_at <= now || (nudged && but != Some(*peer)) {
+                progress.digest_at = now + DIGEST_EVERY_MS;
+                digests.push(*peer);
+            }
+        }
+        for peer in frontiers {
+            self.send_frontier(peer, false);
+        }
+        if !digests.is_empty() {
+            let bytes = encode(&Message::Digest(Hash(self.log.digest(false))));
+            for to in digests {
+                self.outbox.emit(Output::Send { to, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    /// A message over a link.
+    pub(super) fn message(&mut self, from: DeviceId, bytes: &[u8]) {
+        self.heard(from);
+        match decode::<Message>(bytes, MAX_MESSAGE) {
+            Ok(Message::Frontier(frontier)) => self.answer_frontier(from, &frontier),
+            Ok(Message::Entries(entries)) => self.take_entries(from, &entries),
+            Ok(Message::Digest(theirs)) => {
+                if theirs.0 != self.log.digest(false) {
+                    self.sync_with(from);
+                }
+            }
+            Ok(Message::Hello(certificate)) => match self.gate.certificate(&certificate) {
+                Ok(certificate) if certificate.device == from => self.peers.meet(&certificate),
+                Ok(_) => self.fault(from, "it showed another device's certificate".to_owned()),
+                Err(error) => self.fault(from, error.to_string()),
+            },
+            Ok(Message::Ask(ask)) => self.asked(from, &ask),
+            Ok(Message::Decline(decline)) => self.asks.declined(decline.id, self.now.mono_ms),
+            Err(error) => self.fault(from, error.to_string()),
+        }
+    }
+
+    /// Notes that a peer sent something wrong.
+    pub(super) fn fault(&mut self, device: DeviceId, text: String) {
+        self.refused += 1;
+        self.outbox.emit_now(Output::Notice(Notice::PeerFault { device, text }));
+    }
+
+    fn take_entries(&mut self, from: DeviceId, entries: &Entries) {
+        let taken = self.take_ranges(&entries.ranges);
+        if taken.admitted > 0 {
+            self.sync.nudge_all(Some(from));
+        }
+        if let Some(fault) = taken.fault {
+            self.fault(from, fault.to_string());
+        } else if entries.more && taken.admitted > 0 {
+            self.send_frontier(from, false);
+        } else if taken.gap {
+            self.sync_with(from);
+        }
+    }
+
+    fn answer_frontier(&mut self, from: DeviceId, frontier: &Frontier) {
+        if frontier.heads.len() > MAX_HEADS {
+            self.fault(from, "a frontier of too many chains".to_owned());
+            return;
+        }
+        let full = frontier.full;
+        if !full && frontier.ended.0 != self.log.digest(true) {
+            // Which of the ended chains differ, only full frontiers can say.
+            let asked = self.sync.peers.get(&from).and_then(|progress| progress.asked);
+            if !asked.is_some_and(|(at, full)| full && self.now.mono_ms < at + FRONTIER_EVERY_MS) {
+                self.send_frontier(from, true);
+            }
+        }
+        let theirs: BTreeMap<ChainId, &Head> = frontier.heads.iter().map(|head| (head.chain, head)).collect();
+        let alike = full || frontier.ended.0 == self.log.digest(true);
+        let mut forked = BTreeSet::new();
+        let mut ranges = Vec::new();
+        let mut budget = MAX_RANGE_BYTES;
+        let mut more = false;
+        for (chain, seq, _) in self.log.heads() {
+            let have = match theirs.get(&chain.id) {
+                Some(head) => {
+                    let here = chain.hash(head.seq);
+                    if here.is_some_and(|hash| first_bytes(hash) != head.hash) {
+                        forked.insert(chain.device);
+                    }
+                    head.seq
+                }
+                None if !full && self.log.has_ended(&chain.id) => continue,
+                None if !alike => continue,
+                None => 0,
+            };
+            let mut have = have;
+            while have < seq && budget > 0 {
+                let Some(range) = chain.range_after(have, budget) else { break };
+                let count = range.bodies.len();
+                let size = chain.bytes_between(have, have + count);
+                budget = budget.saturating_sub(size);
+                have += count;
+                ranges.push(range);
+            }
+            more |= have < seq;
+        }
+        for device in forked {
+            self.fault(device, format!("chains of {} differ: it has written two histories", device.short()));
+        }
+        let lacking = frontier.heads.iter().any(|head| {
+            let here = self.log.chain(&head.chain).map_or(0, |chain| chain.len());
+            here < head.seq && !self.intake_has(&head.chain, head.seq)
+        });
+        if !ranges.is_empty() {
+            let bytes = encode(&Message::Entries(Entries { ranges, more }));
+            self.outbox.emit(Output::Send { to: from, bytes });
+        }
+        if lacking {
+            let asked = self.sync.peers.get(&from).and_then(|progress| progress.asked);
+            let enough = asked.is_some_and(|(at, was_full)| {
+                self.now.mono_ms < at + FRONTIER_EVERY_MS && (was_full || !full)
+            });
+            if enough {
+                if let Some(progress) = self.sync.peers.get_mut(&from) {
+                    progress.owed = true;
+                }
+            } else {
+                self.send_frontier(from, full);
+            }
+        }
+    }
+
+    fn intake_has(&self, chain: &ChainId, seq: u64) -> bool {
+        self.intake.waiting_up_to(chain).is_some_and(|have| have >= seq)
+    }
+}
+
+fn first_bytes(hash: &Hash) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash.0[..8]);
+    bytes
+}

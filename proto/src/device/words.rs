@@ -1,0 +1,70 @@
+//! Entries in words, for a person who reads the log.
+
+use super::Device;
+use crate::clock::Hlc;
+use crate::id::Ref;
+use crate::log::Chain;
+use crate::programme::Edit;
+use crate::record::{Body, Record};
+use crate::units::UnitSet;
+
+/// When an entry was made, and what it says.
+pub(super) fn describe(device: &Device, chain: &Chain, seq: u64, body: &[u8]) -> (Hlc, String) {
+    if Edit::looks_like(body) {
+        return match Edit::read(&chain.id, seq, body) {
+            Ok(edit) => (edit.at, format!("changed the programme ({} bytes)", body.len())),
+            Err(error) => (Hlc::default(), error.to_string()),
+        };
+    }
+    match Record::decode(body) {
+        Ok(record) => (record.at, words(device, chain, &record.body)),
+        Err(error) => (Hlc::default(), error.to_string()),
+    }
+}
+
+fn words(device: &Device, chain: &Chain, body: &Body) -> String {
+    let drawn = |lines: Vec<(Ref, &UnitSet)>| -> String {
+        let each: Vec<String> = lines
+            .into_iter()
+            .map(|(parcel, units)| {
+                let lot = device.holdings.parcel(&parcel).and_then(|parcel| device.holdings.lot(&parcel.lot));
+                let sku = lot.map_or_else(|| "?".to_owned(), |lot| lot.sku.to_string());
+                format!("{sku} {units}")
+            })
+            .collect();
+        each.join(", ")
+    };
+    let lines = || drawn(crate::holdings::spent_lines(body));
+    match body {
+        Body::Start(start) => {
+            let roles = chain.certificate.roles;
+            let after = match &start.previous {
+                Some(previous) => {
+                    format!(", after its {} entries of chain {}", previous.seq, previous.chain.short())
+                }
+                None => String::new(),
+            };
+            format!("began to write here as {roles} of {}{after}", chain.certificate.venue)
+        }
+        Body::Mint(mint) => {
+            format!("minted {} {}-{}, lying at {}", mint.sku, mint.first, mint.last, mint.place)
+        }
+        Body::Transfer(transfer) => format!("gave {} to {}", lines(), device.name_of(&transfer.to)),
+        Body::Received(received) => format!("received {} transfers", received.transfers.len()),
+        Body::Move(moved) => format!("moved {} to {}", lines(), moved.place),
+        Body::Damage(_) => format!("took {} out of sale", lines()),
+        Body::Sale(sale) => {
+            let currency = device.config.charter.charter().currency;
+            let total = sale
+                .lines
+                .iter()
+                .map(|line| line.unit_price.saturating_mul(line.units.len() as i64))
+                .fold(0i64, i64::saturating_add);
+            let how = match &sale.pickup_at {
+                Some(custodian) => format!("for pickup at {}", device.name_of(custodian)),
+                None => "and handed it over".to_owned(),
+            };
+            format!("sold {} for {} ({:?}) {how}", lines(), currency.format(total), sale.tender)
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Writes entries of this device's own: one chain for each document and life, signed once a batch.
+
+use super::Device;
+use crate::change::RUN;
+use crate::command::Refusal;
+use crate::document::Document;
+use crate::id::{ChainId, Hash, Ref};
+use crate::io::{Entry, Output, StoredReply};
+use crate::log::{Admitted, Fault, MAX_RANGE_BYTES, Range, own_start, signed_message};
+use crate::message::{Entries, Gossip, MAX_GOSSIP, Message, encode};
+use crate::programme::{Authorship, EditError, Programme};
+use crate::record::{Body, Record};
+
+impl Device {
+    /// Writes a record into this device's chain in `document`, which it begins if need be.
+    pub(super) fn write(&mut self, document: &Document, body: Body) -> Result<Ref, Refusal> {
+        let chain = match self.own.get(document) {
+            Some(chain) => *chain,
+            None => {
+                let chain = ChainId::derive(&self.me, &self.config.nonce, &document.to_string());
+                let previous = self.log.last_of(&self.me, document);
+                let start = own_start(document, &self.config.certificate, self.config.nonce, previous);
+                self.append_record(chain, Body::Start(start))?;
+                self.own.insert(document.clone(), chain);
+                chain
+            }
+        };
+        self.append_record(chain, body)
+    }
+
+    fn append_record(&mut self, chain: ChainId, body: Body) -> Result<Ref, Refusal> {
+        let record = Record { at: self.clock.next(self.now), body };
+        self.append_own(chain, record.encode(), None)
+    }
+
+    /// Makes a change of the programme.
+    pub(super) fn write_programme(
+        &mut self,
+        edit: impl FnOnce(&mut Programme, &Authorship<'_>) -> Result<Vec<u8>, EditError>,
+    ) -> Result<Ref, Refusal> {
+        let document = Document::Programme;
+        let chain = ChainId::derive(&self.me, &self.config.nonce, &document.to_string());
+        let start = match self.own.get(&document) {
+            Some(_) => None,
+            None => {
+                let previous = self.log.last_of(&self.me, &document);
+                Some(own_start(&document, &self.config.certificate, self.config.nonce, previous))
+            }
+        };
+        let authorship = Authorship { chain, at: self.clock.next(self.now), start: start.as_ref() };
+        let bytes = edit(&mut self.programme, &authorship).map_err(|error| Refusal::Invalid {
+            field: "programme".to_owned(),
+            problem: error.to_string(),
+        })?;
+        self.own.insert(document, chain);
+        self.append_own(chain, bytes, Some(()))
+    }
+
+    fn append_own(&mut self, chain: ChainId, body: Vec<u8>, sign: Option<()>) -> Result<Ref, Refusal> {
+        let refusal =
+            |fault: Fault| Refusal::Invalid { field: "entry".to_owned(), problem: fault.to_string() };
+        let seq = self.log.chain(&chain).map_or(0, |chain| chain.len()) + 1;
+        let entry = Entry { chain, seq, body, signature: None };
+        let tip = self.log.tip(&chain);
+        let mut linked = self.log.link_stored(&mut self.gate, entry, tip).map_err(refusal)?;
+        if sign.is_some() {
+            linked.signature = Some(self.sign(&Document::Programme, &linked.hash));
+        }
+        self.log.admit(&mut self.gate, &linked).map_err(refusal)?;
+        let open = &mut self.outbox.open;
+        if !open.own.iter().any(|(own, _)| *own == chain) {
+            open.own.push((chain, seq));
+        }
+        if let Admitted::Record(Record { body: Body::Transfer(transfer), .. }) = &linked.content {
+            open.given_to.insert(transfer.to);
+        }
+        let reference = linked.entry;
+        self.show(&linked);
+        let crate::log::Linked { entry: Ref { chain, seq }, body, signature, .. } = linked;
+        self.outbox.open.entries.push(Entry { chain, seq, body, signature });
+        Ok(reference)
+    }
+
+    fn sign(&self, document: &Document, hash: &Hash) -> crate::identity::Signature {
+        self.config.secret.sign(&signed_message(&self.gate.event(), document, hash))
+    }
+
+    /// Puts the outcome of a command into the same write as what it did.
+    pub(super) fn keep_reply(
+        &mut self,
+        idempotency: Option<crate::io::Idempotency>,
+        reply: &crate::command::Reply,
+    ) {
+        if let Some(idempotency) = idempotency {
+            self.outbox.open.replies.push(StoredReply { idempotency, reply: reply.clone() });
+        }
+    }
+
+    /// Signs and hands over the batch that is due, and lines up its gossip for when it is stored.
+    pub(super) fn close_batch(&mut self) -> Option<Output> {
+        if self.failed.is_some() {
+            return None;
+        }
+        let (batch, mut open) = self.outbox.due()?;
+        let mut fresh: Vec<Range> = Vec::new();
+        for (id, first) in &open.own {
+            let Some(chain) = self.log.chain(id) else { continue };
+            let (document, last) = (chain.document.clone(), chain.len());
+            if document != Document::Programme {
+                let ends = (*first..=last).filter(|seq| seq % RUN == 0 || *seq == last);
+                let signed: Vec<(u64, Hash)> =
+                    ends.filter_map(|seq| Some((seq, *chain.hash(seq)?))).collect();
+                for (seq, hash) in signed {
+                    let signature = self.sign(&document, &hash);
+                    self.log.vouch(&Ref { chain: *id, seq }, signature);
+                    let entry =
+                        open.entries.iter_mut().rev().find(|entry| entry.chain == *id && entry.seq == seq);
+                    if let Some(entry) = entry {
+                        entry.signature = Some(signature);
+                    }
+                }
+            }
+            let mut have = first - 1;
+            while let Some(range) =
+                self.log.chain(id).and_then(|chain| chain.range_after(have, MAX_RANGE_BYTES))
+            {
+                have += range.bodies.len();
+                fresh.push(range);
+            }
+        }
+        if !fresh.is_empty() {
+            let entries = encode(&Message::Entries(Entries { ranges: fresh.clone(), more: false }));
+            for to in &open.given_to {
+                if self.peers.is_linked(to) {
+                    self.outbox.hold(batch, Output::Send { to: *to, bytes: entries.clone() });
+                }
+            }
+            let gossip = encode(&Gossip::Live(fresh));
+            if gossip.len() <= MAX_GOSSIP {
+                self.outbox.hold(batch, Output::Publish { bytes: gossip });
+            } else {
+                self.sync.nudge_all(None);
+            }
+        }
+        Some(Output::Store { batch, entries: open.entries, replies: open.replies })
+    }
+}

@@ -1,0 +1,440 @@
+//! The stock view: who holds which units, where they lie, and which are sold. A fold over the entries of `stock/…`
+//! and `claims/…`, the same on every device that has the same entries, in whatever order they came.
+//!
+//! A *parcel* is what one mint, transfer or move made: units of one lot, at one place, held by one device. Every spend
+//! names the parcels it draws on. Whether a spend is *valid* (its author holds the parcel, which has these units)
+//! follows from the named entries alone. Honest devices never spend a unit twice; where two valid spends do name one
+//! unit, the lot is *contested* and worked out anew by [`settle`], which picks by hybrid time and hash.
+
+mod refold;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use refold::refold;
+pub use settle::{Spend, SpendKind, settle};
+
+use crate::clock::Hlc;
+use crate::id::{DeviceId, Hash, Ref};
+use crate::record::{Body, Line, Record, SaleLine};
+use crate::text::{DropId, Place, Sku};
+use crate::units::UnitSet;
+
+/// A lot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LotState {
+    /// Its drop.
+    pub drop: DropId,
+    /// Its SKU.
+    pub sku: Sku,
+    /// Its serials.
+    pub units: UnitSet,
+    /// Whether they are printed on the units.
+    pub numbered: bool,
+    /// Where they lay when minted.
+    pub place: Place,
+    /// What became of its units, by the device that did it.
+    pub outcome: BTreeMap<DeviceId, Outcome>,
+    /// Whether some unit of it was spent twice.
+    pub contested: bool,
+}
+
+/// Units that left the holdings, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Sold and handed over.
+    pub sold: u64,
+    /// Sold for pickup.
+    pub committed: u64,
+    /// Taken out of sale.
+    pub damaged: u64,
+}
+
+/// Units of one lot, at one place, held by one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    /// The lot.
+    pub lot: Ref,
+    /// Who holds it.
+    pub owner: DeviceId,
+    /// Who gave it, if another device did.
+    pub from: Option<DeviceId>,
+    /// The units that its entry names.
+    pub units: UnitSet,
+    /// Those that are left.
+    pub free: UnitSet,
+    /// Where they lie.
+    pub place: Place,
+    /// Whether its holder has said that it knows of it. True if the holder made it itself.
+    pub received: bool,
+}
+
+/// An entry as the view sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    /// The entry.
+    pub entry: Ref,
+    /// The drop of its document.
+    pub drop: &'a DropId,
+    /// Its author.
+    pub author: DeviceId,
+    /// Its hash.
+    pub hash: Hash,
+    /// What it says.
+    pub record: &'a Record,
+}
+
+/// What an entry did to the view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that the view shows.
+    None,
+    /// Units changed hands, came to be or were sold.
+    Applied,
+    /// A unit was spent that had been spent before: the lots must be settled.
+    Contested(BTreeSet<Ref>),
+    /// The entry spends what its author was never given; it counts for nothing.
+    Void(String),
+}
+
+/// The stock view.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Holdings {
+    lots: BTreeMap<Ref, LotState>,
+    parcels: BTreeMap<Ref, Parcel>,
+    /// Parcels with units left, by holder.
+    live: BTreeMap<DeviceId, BTreeSet<Ref>>,
+    /// Units of claims that an earlier spend has.
+    lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
+    void: BTreeMap<Ref, String>,
+    /// By lot and spend: the spend came second.
+    second: BTreeMap<(Ref, Ref), String>,
+}
+
+impl Holdings {
+    /// Every lot.
+    pub fn lots(&self) -> impl Iterator<Item = (&Ref, &LotState)> {
+        self.lots.iter()
+    }
+
+    /// A lot.
+    pub fn lot(&self, lot: &Ref) -> Option<&LotState> {
+        self.lots.get(lot)
+    }
+
+    /// The lots of one SKU in one drop.
+    pub fn lots_of<'a>(
+        &'a self,
+        drop: &'a DropId,
+        sku: &'a Sku,
+    ) -> impl Iterator<Item = (&'a Ref, &'a LotState)> {
+        self.lots.iter().filter(move |(_, lot)| lot.drop == *drop && lot.sku == *sku)
+    }
+
+    /// A parcel.
+    pub fn parcel(&self, parcel: &Ref) -> Option<&Parcel> {
+        self.parcels.get(parcel)
+    }
+
+    /// Parcels with units left, of one device.
+    pub fn live_of(&self, device: &DeviceId) -> impl Iterator<Item = (&Ref, &Parcel)> {
+        self.live.get(device).into_iter().flatten().filter_map(|parcel| self.parcels.get_key_value(parcel))
+    }
+
+    /// Parcels with units left, of all devices.
+    pub fn live(&self) -> impl Iterator<Item = (&Ref, &Parcel)> {
+        self.live.values().flatten().filter_map(|parcel| self.parcels.get_key_value(parcel))
+    }
+
+    /// Units of a claim that an earlier spend has, by parcel.
+    pub fn lost_of(&self, claim: &Ref) -> Option<&BTreeMap<Ref, UnitSet>> {
+        self.lost.get(claim)
+    }
+
+    /// Proven breaches, in words.
+    pub fn incidents(&self) -> impl Iterator<Item = &str> {
+        self.void.values().chain(self.second.values()).map(String::as_str)
+    }
+
+    /// How many proven breaches there are.
+    pub fn incident_count(&self) -> usize {
+        self.void.len() + self.second.len()
+    }
+
+    /// Takes in one entry. Everything that it needs has been taken in before.
+    pub fn apply(&mut self, event: &Event<'_>) -> Effect {
+        match &event.record.body {
+            Body::Start(_) => Effect::None,
+            Body::Mint(mint) => {
+                let units = UnitSet::range(mint.first, mint.last);
+                self.lots.insert(
+                    event.entry,
+                    LotState {
+                        drop: event.drop.clone(),
+                        sku: mint.sku.clone(),
+                        units: units.clone(),
+                        numbered: mint.numbered,
+                        place: mint.place.clone(),
+                        outcome: BTreeMap::new(),
+                        contested: false,
+                    },
+                );
+                self.add(
+                    event.entry,
+                    Parcel {
+                        lot: event.entry,
+                        owner: event.author,
+                        from: None,
+                        free: units.clone(),
+                        units,
+                        place: mint.place.clone(),
+                        received: true,
+                    },
+                );
+                Effect::Applied
+            }
+            Body::Received(received) => {
+                for transfer in &received.transfers {
+                    if let Some(parcel) = self.parcels.get_mut(transfer)
+                        && parcel.owner == event.author
+                    {
+                        parcel.received = true;
+                    }
+                }
+                Effect::Applied
+            }
+            Body::Transfer(_) | Body::Move(_) | Body::Damage(_) | Body::Sale(_) => self.spend(event),
+        }
+    }
+
+    /// Whether a spend counts, apart from others of the same units.
+    pub fn is_valid(&self, event: &Event<'_>) -> bool {
+        self.judge(event, &spent_lines(&event.record.body)).is_ok()
+    }
+
+    fn spend(&mut self, event: &Event<'_>) -> Effect {
+        let lines = spent_lines(&event.record.body);
+        if let Err(problem) = self.judge(event, &lines) {
+            let text = format!(
+                "{} {} by {}: {problem}",
+                event.record.body.kind(),
+                event.entry,
+                event.author.short()
+            );
+            self.void.insert(event.entry, text.clone());
+            return Effect::Void(text);
+        }
+        let mut contested = BTreeSet::new();
+        for (parcel, units) in &lines {
+            let Some(state) = self.parcels.get(parcel) else { continue };
+            let lot = state.lot;
+            if self.lots.get(&lot).is_some_and(|lot| lot.contested) || !state.free.contains_all(units) {
+                contested.insert(lot);
+            }
+        }
+        for (parcel, units) in &lines {
+            self.draw(parcel, units);
+        }
+        match &event.record.body {
+            Body::Transfer(transfer) => {
+                let received = transfer.to == event.author;
+                self.make(event, &lines, transfer.to, None, received);
+            }
+            Body::Move(moved) => self.make(event, &lines, event.author, Some(moved.place.clone()), true),
+            Body::Damage(_) => self.count(event, &lines, |outcome, units| outcome.damaged += units),
+            Body::Sale(sale) if sale.pickup_at.is_some() => {
+                self.count(event, &lines, |outcome, units| outcome.committed += units);
+            }
+            Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
+            Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
+        }
+        if contested.is_empty() {
+            return Effect::Applied;
+        }
+        for lot in &contested {
+            if let Some(lot) = self.lots.get_mut(lot) {
+                lot.contested = true;
+            }
+        }
+        Effect::Contested(contested)
+    }
+
+    /// Whether a spend is its author's to make. Looks at nothing but the entries that it names.
+    fn judge(&self, event: &Event<'_>, lines: &[(Ref, &UnitSet)]) -> Result<(), &'static str> {
+        let mut one: Option<(Ref, &Place)> = None;
+        let makes_parcel = matches!(event.record.body, Body::Transfer(_) | Body::Move(_));
+        let mut named = UnitSet::default();
+        for (reference, units) in lines {
+            let parcel = self.parcels.get(reference).ok_or("spends what is no parcel")?;
+            let lot = self.lots.get(&parcel.lot).ok_or("spends what is of no lot")?;
+            if lot.drop != *event.drop {
+                return Err("spends units of another drop");
+            }
+            if parcel.owner != event.author {
+                return Err("spends what another device holds");
+            }
+            if !parcel.units.contains_all(units) {
+                return Err("spends units that its author was not given");
+            }
+            if makes_parcel {
+                if named.intersects(units) || one.is_some_and(|(lot, _)| lot != parcel.lot) {
+                    return Err("mixes lots, or names a unit twice");
+                }
+                if matches!(event.record.body, Body::Transfer(_))
+                    && one.is_some_and(|(_, place)| *place != parcel.place)
+                {
+                    return Err("gives units of several places as one parcel");
+                }
+                named.insert_all(units);
+                one = Some((parcel.lot, &parcel.place));
+            }
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, reference: &Ref, units: &UnitSet) {
+        let Some(parcel) = self.parcels.get_mut(reference) else { return };
+        parcel.free.remove_all(units);
+        parcel.received = true;
+        if parcel.free.is_empty()
+            && let Some(live) = self.live.get_mut(&parcel.owner)
+        {
+            live.remove(reference);
+            if live.is_empty() {
+                let owner = parcel.owner;
+                self.live.remove(&owner);
+            }
+        }
+    }
+
+    fn make(
+        &mut self,
+        event: &Event<'_>,
+        lines: &[(Ref, &UnitSet)],
+        owner: DeviceId,
+        place: Option<Place>,
+        received: bool,
+    ) {
+        let Some(source) = lines.first().and_then(|(parcel, _)| self.parcels.get(parcel)) else { return };
+        let mut units = UnitSet::default();
+        for (_, line) in lines {
+            units.insert_all(line);
+        }
+        let parcel = Parcel {
+            lot: source.lot,
+            owner,
+            from: (owner != event.author).then_some(event.author),
+            free: units.clone(),
+            units,
+            place: place.unwrap_or_else(|| source.place.clone()),
+            received,
+        };
+        self.add(event.entry, parcel);
+    }
+
+    fn add(&mut self, reference: Ref, parcel: Parcel) {
+        self.live.entry(parcel.owner).or_default().insert(reference);
+        self.parcels.insert(reference, parcel);
+    }
+
+    fn count(&mut self, event: &Event<'_>, lines: &[(Ref, &UnitSet)], add: impl Fn(&mut Outcome, u64)) {
+        for (reference, units) in lines {
+            let Some(lot) = self.parcels.get(reference).map(|parcel| parcel.lot) else { continue };
+            if let Some(lot) = self.lots.get_mut(&lot) {
+                add(lot.outcome.entry(event.author).or_default(), units.len());
+            }
+        }
+    }
+
+    /// Works out contested lots anew from all spends of their drop.
+    pub fn resolve(&mut self, contested: &BTreeSet<Ref>, spends: &[Spend]) {
+        for lot in contested {
+            let settled = settle(lot, &self.lots, &self.parcels, spends);
+            self.second.retain(|(of, _), _| of != lot);
+            let parcels = &self.parcels;
+            for lost in self.lost.values_mut() {
+                lost.retain(|parcel, _| parcels.get(parcel).is_none_or(|parcel| parcel.lot != *lot));
+            }
+            for (parcel, free) in settled.free {
+                let Some(state) = self.parcels.get_mut(&parcel) else { continue };
+                let live = self.live.entry(state.owner).or_default();
+                if free.is_empty() {
+                    live.remove(&parcel);
+                } else {
+                    live.insert(parcel);
+                }
+                state.free = free;
+            }
+            if let Some(state) = self.lots.get_mut(lot) {
+                state.outcome = settled.outcome;
+            }
+            for (spend, (text, lost)) in settled.lost {
+                self.second.insert((*lot, spend), text);
+                if let Some(lost) = lost {
+                    self.lost.entry(spend).or_default().extend(lost);
+                }
+            }
+        }
+        self.live.retain(|_, parcels| !parcels.is_empty());
+        self.lost.retain(|_, lost| !lost.is_empty());
+    }
+
+    /// Units minted, free, in transit and gone, of one lot: conservation (I4) says that the first is the sum of the
+    /// others.
+    pub fn balance(&self, lot: &Ref) -> Balance {
+        let mut balance = Balance::default();
+        let Some(state) = self.lots.get(lot) else { return balance };
+        balance.minted = state.units.len();
+        for (_, parcel) in self.live().filter(|(_, parcel)| parcel.lot == *lot) {
+            let bucket = if parcel.received { &mut balance.available } else { &mut balance.in_transit };
+            *bucket += parcel.free.len();
+        }
+        for outcome in state.outcome.values() {
+            balance.sold += outcome.sold;
+            balance.committed += outcome.committed;
+            balance.damaged += outcome.damaged;
+        }
+        balance
+    }
+}
+
+/// Where the units of a lot are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// All of them.
+    pub minted: u64,
+    /// Free.
+    pub available: u64,
+    /// Given, not acknowledged.
+    pub in_transit: u64,
+    /// Sold and handed over.
+    pub sold: u64,
+    /// Sold for pickup.
+    pub committed: u64,
+    /// Out of sale.
+    pub damaged: u64,
+}
+
+impl Balance {
+    /// Whether the parts make up the whole.
+    pub fn holds(&self) -> bool {
+        self.minted == self.available + self.in_transit + self.sold + self.committed + self.damaged
+    }
+}
+
+/// The parcels and units that a record draws on.
+pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
+    fn plain(lines: &[Line]) -> Vec<(Ref, &UnitSet)> {
+        lines.iter().map(|line| (line.parcel, &line.units)).collect()
+    }
+    match body {
+        Body::Transfer(transfer) => plain(&transfer.lines),
+        Body::Move(moved) => plain(&moved.lines),
+        Body::Damage(damage) => plain(&damage.lines),
+        Body::Sale(sale) => sale.lines.iter().map(|line: &SaleLine| (line.parcel, &line.units)).collect(),
+        Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
+    }
+}
+
+/// When a spend was made, for picking between two of one unit: the earlier time, then the lower hash.
+pub type Precedence = (Hlc, Hash);

@@ -1,0 +1,42 @@
+//! The stock view, folded from a whole log in causal order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Effect, Event, Holdings};
+use crate::id::Ref;
+use crate::log::{Chain, Log};
+use crate::record::Record;
+
+/// Folds every entry of `log` into `holdings`, chain by chain, each as far as what it needs is there. Returns the
+/// contested lots, which are still to be resolved.
+pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
+    let mut contested = BTreeSet::new();
+    let mut next: BTreeMap<crate::id::ChainId, u64> = log.chains().map(|chain| (chain.id, 1)).collect();
+    let mut progress = true;
+    while progress {
+        progress = false;
+        for chain in log.chains() {
+            let Some(drop) = chain.document.drop() else { continue };
+            let from = next.get(&chain.id).copied().unwrap_or(1);
+            let mut seq = from;
+            while let Some(record) = ready(chain, seq, &next) {
+                let (Some(hash), entry) = (chain.hash(seq), Ref { chain: chain.id, seq }) else { break };
+                let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
+                if let Effect::Contested(lots) = holdings.apply(&event) {
+                    contested.extend(lots);
+                }
+                seq += 1;
+                next.insert(chain.id, seq);
+            }
+            progress |= seq > from;
+        }
+    }
+    contested
+}
+
+fn ready(chain: &Chain, seq: u64, next: &BTreeMap<crate::id::ChainId, u64>) -> Option<Record> {
+    let record = Record::decode(chain.body(seq)?).ok()?;
+    let there = |need: Ref| next.get(&need.chain).is_some_and(|next| need.seq < *next);
+    let complete = record.needs().all(there);
+    complete.then_some(record)
+}

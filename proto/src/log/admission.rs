@@ -1,0 +1,336 @@
+//! Admission: what must hold before a byte of an entry is stored or shown.
+//!
+//! It is timeless: it depends on the entry, its own chain and its author's certificate, never on this device's clock
+//! or on what else it knows. The change that an entry stands for is rebuilt here from its record, so that no change
+//! made elsewhere is ever parsed in `stock` and `claims`, and none can be malformed.
+
+use std::collections::BTreeMap;
+
+use super::{Chain, Log, Range, change_hash, signed_message};
+use crate::clock::Hlc;
+use crate::document::Document;
+use crate::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
+use crate::identity::{CertificateError, Role, Signature, SignedCertificate, SignedCharter};
+use crate::io::Entry;
+use crate::programme::{Edit, EditError};
+use crate::record::{Body, Previous, Record, RecordError, Start};
+
+/// Certificates whose signatures have been checked are kept, so many at most.
+const CERTIFICATES_KEPT: usize = 4096;
+
+/// Why entries were not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Entries between what is here and these are missing. Nobody's fault.
+    #[error("entries of chain {chain:?} from {have} on are missing before {first}")]
+    Gap {
+        /// The chain.
+        chain: ChainId,
+        /// How many are here.
+        have: u64,
+        /// The first of those that came.
+        first: u64,
+    },
+    /// Its author has written two entries with one number.
+    #[error("chain {chain:?} has two entries with number {seq}: its author cheats")]
+    Fork {
+        /// The chain.
+        chain: ChainId,
+        /// The number.
+        seq: u64,
+    },
+    /// The bytes are not what they say.
+    #[error("a range of entries that cannot be read")]
+    Range,
+    /// No signature at the end, or a wrong one.
+    #[error("an entry that its author did not sign")]
+    Signature,
+    /// The chain's id does not follow from its author, nonce and document.
+    #[error("a chain whose id does not belong to its author")]
+    ChainId,
+    /// The author's certificate.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// A record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A change of the programme.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The chain cannot grow further.
+    #[error("chain {0:?} is full")]
+    Full(ChainId),
+}
+
+/// What an entry holds, decoded.
+#[derive(Debug, Clone)]
+pub enum Admitted {
+    /// A record of `stock` or `claims`.
+    Record(Record),
+    /// A change of `programme`.
+    Edit(Edit),
+}
+
+/// An entry that is linked to its chain, vouched for and well-formed. Only this module makes one.
+#[derive(Debug, Clone)]
+pub struct Linked {
+    pub(crate) entry: Ref,
+    pub(crate) body: Vec<u8>,
+    pub(crate) hash: Hash,
+    pub(crate) at: Hlc,
+    pub(crate) signature: Option<Signature>,
+    pub(crate) content: Admitted,
+}
+
+/// How a chain begins.
+#[derive(Debug, Clone)]
+pub(super) struct Opening {
+    pub(super) document: Document,
+    pub(super) certificate: SignedCertificate,
+    pub(super) previous: Option<Previous>,
+}
+
+/// The end of a chain, as far as it is known: in the log, or of those entries that wait to get there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tip {
+    pub(crate) seq: u64,
+    pub(crate) hash: Hash,
+    pub(crate) at: Hlc,
+}
+
+/// Whom to believe: the event's charter.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    charter: SignedCharter,
+    checked: BTreeMap<Vec<u8>, SignedCertificate>,
+}
+
+impl Gate {
+    /// Believes what this charter's organiser signed.
+    pub fn new(charter: SignedCharter) -> Self {
+        Self { charter, checked: BTreeMap::new() }
+    }
+
+    /// The event.
+    pub fn event(&self) -> EventId {
+        self.charter.event()
+    }
+
+    /// The charter.
+    pub fn charter(&self) -> &SignedCharter {
+        &self.charter
+    }
+
+    /// Reads and checks a certificate.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn certificate(&mut self, bytes: &[u8]) -> Result<SignedCertificate, CertificateError> {
+        if let Some(known) = self.checked.get(bytes) {
+            return Ok(known.clone());
+        }
+        let certificate = SignedCertificate::from_bytes(bytes, &self.charter)?;
+        if self.checked.len() < CERTIFICATES_KEPT {
+            self.checked.insert(bytes.to_vec(), certificate.clone());
+        }
+        Ok(certificate)
+    }
+
+    fn open(&mut self, id: &ChainId, start: Start) -> Result<Opening, Fault> {
+        let certificate = self.certificate(&start.certificate)?;
+        if ChainId::derive(&certificate.device, &start.nonce, &start.document.to_string()) != *id {
+            return Err(Fault::ChainId);
+        }
+        if start.document == Document::Programme && !certificate.roles.has(Role::Hq) {
+            return Err(RecordError::Role { kind: "programme change", roles: certificate.roles }.into());
+        }
+        Ok(Opening { document: start.document, certificate, previous: start.previous })
+    }
+}
+
+/// The beginning of this device's own chain in a document.
+pub(crate) fn own_start(
+    document: &Document,
+    certificate: &SignedCertificate,
+    nonce: Nonce,
+    previous: Option<Previous>,
+) -> Start {
+    Start { document: document.clone(), certificate: certificate.bytes().to_vec(), nonce, previous }
+}
+
+impl Log {
+    /// Checks a range that came from outside, and links it to `tip`, the end of its chain here. What is here already
+    /// is skipped; if all of it is, the result is empty. Changes nothing but the list of known certificates.
+    ///
+    /// # Errors
+    /// [`Fault`] if any of it cannot be admitted; then none is.
+    pub(crate) fn link(
+        &self,
+        gate: &mut Gate,
+        range: &Range,
+        tip: Option<Tip>,
+    ) -> Result<Vec<Linked>, Fault> {
+        let bodies = range.bodies.unpack().ok_or(Fault::Range)?;
+        let count = bodies.len() as u64;
+        let fits = range.first >= 1 && count >= 1 && range.first.checked_add(count).is_some();
+        let ends_signed = range.signatures.last().is_some_and(|last| u64::from(last.offset) + 1 == count);
+        if !fits || !ends_signed || range.signatures.len() as u64 > count {
+            return Err(Fault::Range);
+        }
+        let chain = self.chain(&range.chain);
+        let have = tip.map_or(0, |tip| tip.seq);
+        if range.first > have + 1 {
+            return Err(Fault::Gap { chain: range.chain, have, first: range.first });
+        }
+        if let Some(chain) = chain {
+            for (seq, body) in (range.first..).zip(&bodies) {
+                if chain.body(seq).is_some_and(|known| known != body) {
+                    return Err(Fault::Fork { chain: range.chain, seq });
+                }
+            }
+        }
+        let known = (have + 1 - range.first) as usize;
+        let signatures: BTreeMap<u64, Signature> = range
+            .signatures
+            .iter()
+            .map(|vouch| (range.first + u64::from(vouch.offset), vouch.signature))
+            .collect();
+        let fresh = bodies.into_iter().skip(known).zip(have + 1..).map(|(body, seq)| Entry {
+            chain: range.chain,
+            seq,
+            body,
+            signature: signatures.get(&seq).copied(),
+        });
+        self.link_entries(gate, range.chain, fresh, tip, true)
+    }
+
+    /// Links entries read back from this device's own store: checked like any others but for their signatures, of
+    /// which [`Log::verify_tips`] checks the last of each chain, which vouches for the rest.
+    pub(crate) fn link_stored(
+        &self,
+        gate: &mut Gate,
+        entry: Entry,
+        tip: Option<Tip>,
+    ) -> Result<Linked, Fault> {
+        let have = tip.map_or(0, |tip| tip.seq);
+        if entry.seq != have + 1 {
+            return Err(Fault::Gap { chain: entry.chain, have, first: entry.seq });
+        }
+        let mut linked = self.link_entries(gate, entry.chain, std::iter::once(entry), tip, false)?;
+        linked.pop().ok_or(Fault::Range)
+    }
+
+    fn link_entries(
+        &self,
+        gate: &mut Gate,
+        id: ChainId,
+        entries: impl Iterator<Item = Entry>,
+        tip: Option<Tip>,
+        verify: bool,
+    ) -> Result<Vec<Linked>, Fault> {
+        let mut linked = Vec::new();
+        let mut tip = tip;
+        let mut scratch = Vec::new();
+        let mut opened: Option<Chain> = None;
+        for entry in entries {
+            if opened.is_none() && self.chain(&id).is_none() {
+                opened = Some(Chain::new(id, gate.open(&id, start_of(&entry.body)?)?));
+            }
+            let chain = opened.as_ref().or(self.chain(&id)).ok_or(Fault::Range)?;
+            if !chain.has_room(entry.body.len()) {
+                return Err(Fault::Full(id));
+            }
+            let (hash, at, content) = if chain.document == Document::Programme {
+                let edit = Edit::read(&id, entry.seq, &entry.body)?;
+                if edit.at < tip.map_or(Hlc::default(), |tip| tip.at) {
+                    return Err(RecordError::Time.into());
+                }
+                (edit.hash, edit.at, Admitted::Edit(edit))
+            } else {
+                let record = Record::decode(&entry.body)?;
+                if entry.seq > 1 {
+                    let after = tip.map_or(Hlc::default(), |tip| tip.at);
+                    record.check(&chain.document, chain.certificate.roles, after)?;
+                }
+                let previous = tip.as_ref().map(|tip| &tip.hash);
+                let hash = change_hash(chain, entry.seq, previous, record.at, &entry.body, &mut scratch);
+                (hash, record.at, Admitted::Record(record))
+            };
+            chain.certificate.valid_at(at.ms())?;
+            match &entry.signature {
+                Some(signature) if verify => {
+                    let message = signed_message(&gate.event(), &chain.document, &hash);
+                    if !signature.verifies(&chain.device, &message) {
+                        return Err(Fault::Signature);
+                    }
+                }
+                None if verify && chain.document == Document::Programme => return Err(Fault::Signature),
+                _ => {}
+            }
+            tip = Some(Tip { seq: entry.seq, hash, at });
+            linked.push(Linked {
+                entry: Ref { chain: id, seq: entry.seq },
+                body: entry.body,
+                hash,
+                at,
+                signature: entry.signature,
+                content,
+            });
+        }
+        Ok(linked)
+    }
+
+    /// The end of a chain in the log.
+    pub(crate) fn tip(&self, id: &ChainId) -> Option<Tip> {
+        let chain = self.chain(id)?;
+        Some(Tip { seq: chain.len(), hash: *chain.hash(chain.len())?, at: chain.last_at })
+    }
+
+    /// Puts a linked entry into its chain, which it begins if it is the first.
+    ///
+    /// # Errors
+    /// [`Fault`] if the chain cannot begin so, or has moved on since the entry was linked.
+    pub(crate) fn admit(&mut self, gate: &mut Gate, linked: &Linked) -> Result<(), Fault> {
+        let id = linked.entry.chain;
+        if linked.entry.seq == 1 && self.chain(&id).is_none() {
+            let opening = gate.open(&id, start_of(&linked.body)?)?;
+            self.insert(Chain::new(id, opening));
+        }
+        let have = self.chain(&id).map_or(0, Chain::len);
+        if linked.entry.seq != have + 1 {
+            return Err(Fault::Gap { chain: id, have, first: linked.entry.seq });
+        }
+        self.append(&id, &linked.body, linked.hash, linked.at, linked.signature);
+        Ok(())
+    }
+
+    /// Checks the signature at the end of every chain; each vouches for its chain.
+    ///
+    /// # Errors
+    /// [`Fault::Signature`] with the first chain whose end nobody vouches for.
+    pub(crate) fn verify_tips(&self, event: &EventId) -> Result<(), (DeviceId, Fault)> {
+        for chain in self.chains() {
+            let message = |seq| Some(signed_message(event, &chain.document, chain.hash(seq)?));
+            let vouched = chain.signature(chain.len()).zip(message(chain.len()));
+            if !vouched.is_some_and(|(signature, message)| signature.verifies(&chain.device, &message)) {
+                return Err((chain.device, Fault::Signature));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn start_of(body: &[u8]) -> Result<Start, Fault> {
+    if Edit::looks_like(body) {
+        let start = Edit::start_of(body)?;
+        return if start.document == Document::Programme {
+            Ok(start)
+        } else {
+            Err(RecordError::Start.into())
+        };
+    }
+    match Record::decode(body)?.body {
+        Body::Start(start) if start.document != Document::Programme => Ok(start),
+        _ => Err(RecordError::Start.into()),
+    }
+}

@@ -1,0 +1,291 @@
+//! The log: every admitted entry, in chains, kept in memory so that a peer is served without reading from disk.
+
+mod admission;
+mod range;
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+pub use admission::{Admitted, Fault, Gate, Linked};
+pub(crate) use admission::{Tip, own_start};
+pub use range::{Bodies, MAX_RANGE_BYTES, Range};
+
+use crate::change::{self, ChangeParts, RUN};
+use crate::clock::Hlc;
+use crate::document::Document;
+use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
+use crate::identity::{Signature, SignedCertificate};
+use crate::record::Previous;
+
+/// One device's changes to one document during one life.
+#[derive(Debug)]
+pub struct Chain {
+    /// Its id.
+    pub id: ChainId,
+    /// Its author.
+    pub device: DeviceId,
+    /// Its document.
+    pub document: Document,
+    /// The certificate that its start carries.
+    pub certificate: SignedCertificate,
+    /// The last entry that its author remembered of its own.
+    pub previous: Option<Previous>,
+    /// Hybrid time of its last entry.
+    pub last_at: Hlc,
+    ended: bool,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    hashes: Vec<Hash>,
+    signatures: BTreeMap<u64, Signature>,
+}
+
+impl Chain {
+    fn new(id: ChainId, start: admission::Opening) -> Self {
+        Self {
+            id,
+            device: start.certificate.device,
+            document: start.document,
+            certificate: start.certificate,
+            previous: start.previous,
+            last_at: Hlc::default(),
+            ended: false,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            hashes: Vec::new(),
+            signatures: BTreeMap::new(),
+        }
+    }
+
+    /// How many entries it has.
+    pub fn len(&self) -> u64 {
+        self.ends.len() as u64
+    }
+
+    /// Never: a chain has its start at least, from the moment it is in the log.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Up to where a signature vouches for it. Nothing beyond is shown to anyone.
+    pub fn signed(&self) -> u64 {
+        self.signatures.last_key_value().map_or(0, |(seq, _)| *seq)
+    }
+
+    /// The body of the `seq`-th entry.
+    pub fn body(&self, seq: u64) -> Option<&[u8]> {
+        let index = usize::try_from(seq.checked_sub(1)?).ok()?;
+        let end = *self.ends.get(index)? as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        Some(&self.bytes[start..end])
+    }
+
+    /// The hash of the `seq`-th entry.
+    pub fn hash(&self, seq: u64) -> Option<&Hash> {
+        self.hashes.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+    }
+
+    /// The signature of the `seq`-th entry, where one is kept: at run ends, and at the end.
+    pub fn signature(&self, seq: u64) -> Option<&Signature> {
+        self.signatures.get(&seq)
+    }
+
+    fn push(&mut self, body: &[u8], hash: Hash, at: Hlc) {
+        self.bytes.extend_from_slice(body);
+        self.ends.push(self.bytes.len() as u32);
+        self.hashes.push(hash);
+        self.last_at = at;
+    }
+
+    /// Room for `more` bytes: offsets into a chain are 32 bits wide.
+    fn has_room(&self, more: usize) -> bool {
+        self.bytes.len().saturating_add(more) <= u32::MAX as usize
+    }
+
+    fn vouch(&mut self, seq: u64, signature: Signature) {
+        // Programme changes depend on other authors' too, so each needs its own signature.
+        if self.document != Document::Programme
+            && let Some((last, _)) = self.signatures.last_key_value()
+            && *last < seq
+            && last % RUN != 0
+        {
+            let last = *last;
+            self.signatures.remove(&last);
+        }
+        self.signatures.insert(seq, signature);
+    }
+}
+
+/// The hash that the change with this body has.
+pub(crate) fn change_hash(
+    chain: &Chain,
+    seq: u64,
+    previous: Option<&Hash>,
+    at: Hlc,
+    body: &[u8],
+    scratch: &mut Vec<u8>,
+) -> Hash {
+    Hash(change::hash(&parts(chain, seq, previous, at, body), scratch))
+}
+
+/// The Automerge change of an entry of `stock` or `claims`, rebuilt.
+pub(crate) fn change_bytes(chain: &Chain, seq: u64, at: Hlc, out: &mut Vec<u8>) {
+    if let Some(body) = chain.body(seq) {
+        let previous = seq.checked_sub(1).and_then(|before| chain.hash(before));
+        change::encode(&parts(chain, seq, previous, at, body), out);
+    }
+}
+
+fn parts<'a>(
+    chain: &'a Chain,
+    seq: u64,
+    previous: Option<&'a Hash>,
+    at: Hlc,
+    record: &'a [u8],
+) -> ChangeParts<'a> {
+    ChangeParts {
+        device: chain.device.as_bytes(),
+        actor: chain.id.as_bytes(),
+        seq,
+        previous: previous.map(Hash::as_bytes),
+        // Automerge's times are seconds, by convention; the record has the hybrid time in full.
+        time: (at.ms() / 1000) as i64,
+        record,
+    }
+}
+
+/// What a signature of an entry is made over: event, document and change hash.
+pub(crate) fn signed_message(event: &EventId, document: &Document, hash: &Hash) -> Vec<u8> {
+    let document = document.to_string();
+    let mut message = Vec::with_capacity(96 + document.len());
+    message.extend_from_slice(b"popmesh entry v1");
+    message.extend_from_slice(&event.0);
+    message.push(document.len() as u8);
+    message.extend_from_slice(document.as_bytes());
+    message.extend_from_slice(&hash.0);
+    message
+}
+
+/// Every chain.
+#[derive(Debug, Default)]
+pub struct Log {
+    chains: BTreeMap<ChainId, Chain>,
+    /// For each chain that is named as the one before: by which.
+    successors: BTreeMap<ChainId, Vec<ChainId>>,
+    entries: u64,
+    version: u64,
+}
+
+impl Log {
+    /// A chain.
+    pub fn chain(&self, id: &ChainId) -> Option<&Chain> {
+        self.chains.get(id)
+    }
+
+    /// Every chain, by id.
+    pub fn chains(&self) -> impl Iterator<Item = &Chain> {
+        self.chains.values()
+    }
+
+    /// Entries in all chains.
+    pub fn len(&self) -> u64 {
+        self.entries
+    }
+
+    /// Whether nothing was ever written.
+    pub fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Goes up whenever what [`Log::heads`] says may have changed.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether an entry is there.
+    pub fn has(&self, entry: &Ref) -> bool {
+        self.chains.get(&entry.chain).is_some_and(|chain| (1..=chain.len()).contains(&entry.seq))
+    }
+
+    /// The vouched-for length and hash of every chain, by id.
+    pub fn heads(&self) -> impl Iterator<Item = (&Chain, u64, &Hash)> {
+        self.chains.values().filter_map(|chain| {
+            let seq = chain.signed();
+            Some((chain, seq, chain.hash(seq)?))
+        })
+    }
+
+    /// Sums up the heads of all chains, or of those that have ended.
+    pub fn digest(&self, ended_only: bool) -> [u8; 32] {
+        let mut hasher = Sha256::new();
+        for (chain, seq, hash) in self.heads().filter(|(chain, ..)| chain.ended || !ended_only) {
+            hasher.update(chain.id.0);
+            hasher.update(seq.to_be_bytes());
+            hasher.update(hash.0);
+        }
+        hasher.finalize().into()
+    }
+
+    /// Whether `chain` is known to be complete: a later start of its author names its last entry.
+    pub fn has_ended(&self, chain: &ChainId) -> bool {
+        self.chains.get(chain).is_some_and(|chain| chain.ended)
+    }
+
+    /// The last entry of `device` in `document`, for a new chain to name.
+    pub fn last_of(&self, device: &DeviceId, document: &Document) -> Option<Previous> {
+        self.chains
+            .values()
+            .filter(|chain| chain.device == *device && chain.document == *document)
+            .max_by_key(|chain| (chain.last_at, chain.id))
+            .and_then(|chain| {
+                Some(Previous { chain: chain.id, seq: chain.len(), hash: *chain.hash(chain.len())? })
+            })
+    }
+
+    fn insert(&mut self, chain: Chain) {
+        if let Some(previous) = &chain.previous {
+            self.successors.entry(previous.chain).or_default().push(chain.id);
+        }
+        self.chains.insert(chain.id, chain);
+        self.version += 1;
+    }
+
+    fn end_previous_of(&mut self, id: &ChainId) {
+        let Some(Some(previous)) = self.chains.get(id).map(|chain| chain.previous) else { return };
+        if let Some(earlier) = self.chains.get_mut(&previous.chain) {
+            let named = earlier.hash(previous.seq) == Some(&previous.hash);
+            earlier.ended |= named && earlier.len() == previous.seq;
+        }
+    }
+
+    /// Appends an entry that has been linked and checked, or that this device itself has just made.
+    fn append(&mut self, id: &ChainId, body: &[u8], hash: Hash, at: Hlc, signature: Option<Signature>) {
+        let Some(chain) = self.chains.get_mut(id) else { return };
+        chain.push(body, hash, at);
+        if chain.ended {
+            chain.ended = false;
+        }
+        let seq = chain.len();
+        if let Some(signature) = signature {
+            chain.vouch(seq, signature);
+        }
+        self.entries += 1;
+        self.version += 1;
+        if seq == 1 {
+            self.end_previous_of(id);
+        }
+        if let Some(later) = self.successors.get(id) {
+            for later in later.clone() {
+                self.end_previous_of(&later);
+            }
+        }
+    }
+
+    /// Adds a signature to an entry of this device's own.
+    pub(crate) fn vouch(&mut self, entry: &Ref, signature: Signature) {
+        if let Some(chain) = self.chains.get_mut(&entry.chain) {
+            chain.vouch(entry.seq, signature);
+            self.version += 1;
+        }
+    }
+}

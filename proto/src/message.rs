@@ -1,0 +1,219 @@
+//! What devices say to each other: CBOR (RFC 8949), bounded before it is read.
+
+use minicbor::bytes::ByteVec;
+
+use crate::clock::Hlc;
+use crate::id::{ChainId, DeviceId, EventId, Hash};
+use crate::identity::{SecretKey, Signature};
+use crate::log::Range;
+use crate::text::{DropId, Place, Sku};
+
+/// The most bytes of one message between two linked devices.
+pub const MAX_MESSAGE: usize = 4 << 20;
+/// The most bytes of one gossiped message.
+pub const MAX_GOSSIP: usize = 192 * 1024;
+/// The most chains that one frontier names.
+pub const MAX_HEADS: usize = 50_000;
+
+const MAIL: &[u8] = b"popmesh gossip v1";
+
+/// Not a message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a message that cannot be read: {0}")]
+pub struct MessageError(String);
+
+/// From one device to another that it is linked to, or by mail to one that it is not.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum Message {
+    /// What the sender has; the receiver answers with what the sender lacks.
+    #[n(0)]
+    Frontier(#[n(0)] Frontier),
+    /// Entries that the receiver lacks.
+    #[n(1)]
+    Entries(#[n(0)] Entries),
+    /// Is your log the same? Answered with a frontier if it is not.
+    #[n(2)]
+    Digest(#[n(0)] Hash),
+    /// The sender's certificate.
+    #[n(3)]
+    Hello(#[n(0)] ByteVec),
+    /// A request for units.
+    #[n(4)]
+    Ask(#[n(0)] Ask),
+    /// The answer to a request that nothing is given for.
+    #[n(5)]
+    Decline(#[n(0)] Decline),
+}
+
+/// What a device has.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Frontier {
+    /// Sums up the chains that have ended and are complete; those are not in `heads`.
+    #[n(0)]
+    pub ended: Hash,
+    /// Whether the ended chains are in `heads` all the same, because the sums differed.
+    #[n(1)]
+    pub full: bool,
+    /// The others.
+    #[n(2)]
+    pub heads: Vec<Head>,
+}
+
+/// The end of one chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Head {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// Its length.
+    #[n(1)]
+    pub seq: u64,
+    /// The first eight bytes of the hash there: enough to notice a fork, which its entries then prove.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub hash: [u8; 8],
+}
+
+/// Entries.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Entries {
+    /// Ranges of chains.
+    #[n(0)]
+    pub ranges: Vec<Range>,
+    /// Whether the sender has more: the receiver asks again when these are stored.
+    #[n(1)]
+    pub more: bool,
+}
+
+/// A request for units of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Ask {
+    /// Names the request.
+    #[n(0)]
+    pub id: u64,
+    /// The drop.
+    #[n(1)]
+    pub drop: DropId,
+    /// The SKU.
+    #[n(2)]
+    pub sku: Sku,
+    /// How many units.
+    #[n(3)]
+    pub units: u64,
+    /// Where they must lie, for a walk-in.
+    #[n(4)]
+    pub place: Option<Place>,
+}
+
+/// Nothing is given.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Decline {
+    /// The request.
+    #[n(0)]
+    pub id: u64,
+}
+
+/// What goes to everybody.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum Gossip {
+    /// Entries as they are made.
+    #[n(0)]
+    Live(#[n(0)] Vec<Range>),
+    /// Signed by its author, since neighbours pass it on.
+    #[n(1)]
+    Mail(#[n(0)] Mail),
+}
+
+/// Something that an author tells everybody, or one device that it has no link to.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Mail {
+    /// The author.
+    #[n(0)]
+    pub from: DeviceId,
+    /// When; later than in any mail before.
+    #[n(1)]
+    pub at: Hlc,
+    /// For whom; for everybody if absent.
+    #[n(2)]
+    pub to: Option<DeviceId>,
+    /// What: a [`Presence`] for everybody, or a [`Message`] for one.
+    #[n(3)]
+    pub content: ByteVec,
+    /// The author's.
+    #[n(4)]
+    pub signature: Signature,
+}
+
+impl Mail {
+    /// Mail, signed.
+    pub fn sign(event: &EventId, key: &SecretKey, at: Hlc, to: Option<DeviceId>, content: Vec<u8>) -> Self {
+        let signature = key.sign(&Self::message(event, at, to, &content));
+        Self { from: key.id(), at, to, content: content.into(), signature }
+    }
+
+    /// Whether its author signed it for this event.
+    pub fn verifies(&self, event: &EventId) -> bool {
+        self.signature.verifies(&self.from, &Self::message(event, self.at, self.to, &self.content))
+    }
+
+    fn message(event: &EventId, at: Hlc, to: Option<DeviceId>, content: &[u8]) -> Vec<u8> {
+        let to = to.map_or([0; 32], |to| to.0);
+        [MAIL, &event.0, &at.0.to_be_bytes(), &to, content].concat()
+    }
+}
+
+/// How a device is doing, told to everybody every other second.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Presence {
+    /// Whether it sells.
+    #[n(0)]
+    pub sells: bool,
+    /// Its rates of sale.
+    #[n(1)]
+    pub rates: Vec<Rate>,
+    /// Its certificate, now and then.
+    #[n(2)]
+    pub certificate: Option<ByteVec>,
+}
+
+/// How fast one SKU sells on one device.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Rate {
+    /// The drop.
+    #[n(0)]
+    pub drop: DropId,
+    /// The SKU.
+    #[n(1)]
+    pub sku: Sku,
+    /// Thousandths of units asked for in about the last minute.
+    #[n(2)]
+    pub milli_units: u64,
+}
+
+/// The most SKUs whose rates one presence names.
+pub const MAX_RATES: usize = 256;
+
+/// Writes a message, gossip or presence.
+pub fn encode<T: minicbor::Encode<()>>(message: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Writing to a Vec cannot fail, and no encoder of these types has an error of its own.
+    let _ = minicbor::encode(message, &mut bytes);
+    bytes
+}
+
+/// Reads a message, gossip or presence of at most `limit` bytes.
+///
+/// # Errors
+/// [`MessageError`] if it is longer, or anything else.
+pub fn decode<'b, T: minicbor::Decode<'b, ()>>(bytes: &'b [u8], limit: usize) -> Result<T, MessageError> {
+    if bytes.len() > limit {
+        return Err(MessageError(format!("{} bytes; {limit} is the most", bytes.len())));
+    }
+    let mut decoder = minicbor::Decoder::new(bytes);
+    let message = decoder.decode().map_err(|error| MessageError(error.to_string()))?;
+    if decoder.position() == bytes.len() {
+        Ok(message)
+    } else {
+        Err(MessageError("something follows it".to_owned()))
+    }
+}

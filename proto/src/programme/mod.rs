@@ -1,0 +1,323 @@
+//! The document `programme`: products, prices and drops. Ordinary Automerge data, which hq devices edit together.
+//!
+//! Its changes depend on the frontier that their author saw. They are the only changes of another device that
+//! Automerge is ever given as they came, so each is tried on a copy first.
+
+mod raw;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use automerge::transaction::{CommitOptions, Transactable};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc};
+
+use crate::clock::Hlc;
+use crate::command::{DropInfo, DropState, Product};
+use crate::id::{ChainId, Hash};
+use crate::identity::{armor, unarmor};
+use crate::money::{Currency, MAX_PRICE};
+use crate::record::Start;
+use crate::text::{DropId, Sku};
+
+/// The most bytes of one change.
+pub const MAX_EDIT: usize = 64 * 1024;
+const MAX_OPS: u64 = 4096;
+/// The most operations that the whole document may ever count; Automerge fails near 2³².
+const MAX_START_OP: u64 = 1 << 28;
+const START: &str = "popmesh-start-1";
+const PRODUCTS: &str = "products";
+const DROPS: &str = "drops";
+
+/// Why a change of the programme is not taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// Not one uncompressed change, or too much of one.
+    #[error("a programme change that is malformed, compressed or too large")]
+    Frame,
+    /// Its actor or its number is not that of its place in its chain.
+    #[error("a programme change that is not the next of its chain")]
+    Sequence,
+    /// The first change of a chain does not say who writes it.
+    #[error("a chain of the programme that does not say who writes it")]
+    Start,
+    /// Automerge cannot apply it, or cannot load what it saved afterwards.
+    #[error("a programme change that Automerge does not accept: {0}")]
+    Refused(String),
+}
+
+/// A change of the programme, its frame read.
+#[derive(Debug, Clone)]
+pub struct Edit {
+    pub(crate) hash: Hash,
+    pub(crate) at: Hlc,
+    pub(crate) deps: Vec<Hash>,
+    bytes: Vec<u8>,
+}
+
+impl Edit {
+    /// Whether this is an Automerge chunk rather than a record.
+    pub(crate) fn looks_like(body: &[u8]) -> bool {
+        raw::has_magic(body)
+    }
+
+    /// Reads the frame of the `seq`-th change of `chain`. Automerge has not seen it yet.
+    pub(crate) fn read(chain: &ChainId, seq: u64, body: &[u8]) -> Result<Self, EditError> {
+        let frame = Self::frame(body)?;
+        if frame.actor != chain.as_bytes() || frame.seq != seq {
+            return Err(EditError::Sequence);
+        }
+        let seconds = u64::try_from(frame.time).map_err(|_| EditError::Frame)?;
+        // Automerge's times are seconds: the last millisecond of it, so that it is not before its own certificate.
+        let at = Hlc::from_ms(seconds.saturating_mul(1000).saturating_add(999));
+        Ok(Self {
+            hash: Hash(frame.hash),
+            at,
+            deps: frame.deps.iter().map(|dep| Hash(*dep)).collect(),
+            bytes: body.to_vec(),
+        })
+    }
+
+    /// How the chain that this change is the first of begins.
+    pub(crate) fn start_of(body: &[u8]) -> Result<Start, EditError> {
+        let frame = Self::frame(body)?;
+        let text = std::str::from_utf8(frame.message).map_err(|_| EditError::Start)?;
+        let bytes = unarmor(START, text).ok_or(EditError::Start)?;
+        minicbor::decode(&bytes).map_err(|_| EditError::Start)
+    }
+
+    fn frame(body: &[u8]) -> Result<raw::Frame<'_>, EditError> {
+        if body.len() > MAX_EDIT {
+            return Err(EditError::Frame);
+        }
+        let frame = raw::frame(body).ok_or(EditError::Frame)?;
+        let bounded = (1..=MAX_OPS).contains(&frame.ops) && (1..=MAX_START_OP).contains(&frame.start_op);
+        if bounded { Ok(frame) } else { Err(EditError::Frame) }
+    }
+}
+
+/// The programme as it stands.
+#[derive(Debug)]
+pub struct Programme {
+    document: Automerge,
+    currency: Currency,
+    products: BTreeMap<Sku, Product>,
+    drops: BTreeMap<DropId, DropInfo>,
+}
+
+impl Programme {
+    /// An empty programme.
+    ///
+    /// Every device makes the same first change, so that two that add their first product at once do not each make a
+    /// map of products, of which Automerge could show only one.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`] if Automerge fails at it.
+    pub fn new(currency: Currency) -> Result<Self, EditError> {
+        let mut document = Automerge::new().with_actor(ActorId::from([0u8; 16]));
+        let made = document.transact_with::<_, _, automerge::AutomergeError, _>(
+            |_| CommitOptions::default().with_time(0),
+            |transaction| {
+                transaction.put_object(ROOT, DROPS, ObjType::Map)?;
+                transaction.put_object(ROOT, PRODUCTS, ObjType::Map)?;
+                Ok(())
+            },
+        );
+        made.map_err(|failure| EditError::Refused(failure.error.to_string()))?;
+        Ok(Self { document, currency, products: BTreeMap::new(), drops: BTreeMap::new() })
+    }
+
+    /// Products by SKU.
+    pub fn products(&self) -> &BTreeMap<Sku, Product> {
+        &self.products
+    }
+
+    /// Drops by name.
+    pub fn drops(&self) -> &BTreeMap<DropId, DropInfo> {
+        &self.drops
+    }
+
+    /// The version: the heads of the document, in order.
+    pub fn heads(&self) -> Vec<Hash> {
+        let mut heads: Vec<Hash> = self.document.get_heads().into_iter().map(|head| Hash(head.0)).collect();
+        heads.sort();
+        heads
+    }
+
+    /// A change that this one needs and that is not here.
+    pub(crate) fn missing(&self, edit: &Edit) -> Option<Hash> {
+        edit.deps.iter().copied().find(|dep| self.document.get_change_by_hash(&ChangeHash(dep.0)).is_none())
+    }
+
+    /// Applies a change whose dependencies are here.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`]; then nothing has changed.
+    pub(crate) fn apply(&mut self, edit: &Edit) -> Result<(), EditError> {
+        if self.document.get_change_by_hash(&ChangeHash(edit.hash.0)).is_some() {
+            return Ok(());
+        }
+        // Automerge panics on some malformed changes, and accepts others that it cannot load again.
+        let trial = catch_unwind(AssertUnwindSafe(|| -> Result<Automerge, String> {
+            let change = Change::from_bytes(edit.bytes.clone()).map_err(|error| error.to_string())?;
+            let mut copy = self.document.clone();
+            copy.apply_changes([change]).map_err(|error| error.to_string())?;
+            let loaded = Automerge::load(&copy.save()).map_err(|error| error.to_string())?;
+            if loaded.get_heads() == copy.get_heads()
+                && copy.get_change_by_hash(&ChangeHash(edit.hash.0)).is_some()
+            {
+                Ok(copy)
+            } else {
+                Err("it does not load again as it was".to_owned())
+            }
+        }));
+        let copy = match trial {
+            Ok(Ok(copy)) => copy,
+            Ok(Err(problem)) => return Err(EditError::Refused(problem)),
+            Err(_) => return Err(EditError::Refused("it panicked".to_owned())),
+        };
+        self.document = copy;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Applies a change that was applied before, and stored then.
+    ///
+    /// # Errors
+    /// [`EditError::Refused`] if it cannot be applied again.
+    pub(crate) fn apply_own(&mut self, edit: &Edit) -> Result<(), EditError> {
+        let refused = |problem: String| EditError::Refused(problem);
+        let change = Change::from_bytes(edit.bytes.clone()).map_err(|error| refused(error.to_string()))?;
+        self.document.apply_changes([change]).map_err(|error| refused(error.to_string()))?;
+        self.refresh();
+        Ok(())
+    }
+
+    /// Makes the change that puts a product.
+    pub(crate) fn put_product(
+        &mut self,
+        author: &Authorship<'_>,
+        product: &Product,
+    ) -> Result<Vec<u8>, EditError> {
+        self.edit(author, |transaction| {
+            let products = map(transaction, PRODUCTS)?;
+            let entry = match transaction.get(&products, product.sku.as_str())? {
+                Some((value, id)) if value.is_object() => id,
+                _ => transaction.put_object(&products, product.sku.as_str(), ObjType::Map)?,
+            };
+            transaction.put(&entry, "name", product.name.as_str())?;
+            transaction.put(&entry, "price", product.price)
+        })
+    }
+
+    /// Makes the change that puts a drop, or its state.
+    pub(crate) fn put_drop(
+        &mut self,
+        author: &Authorship<'_>,
+        info: &DropInfo,
+    ) -> Result<Vec<u8>, EditError> {
+        self.edit(author, |transaction| {
+            let drops = map(transaction, DROPS)?;
+            let entry = match transaction.get(&drops, info.drop.as_str())? {
+                Some((value, id)) if value.is_object() => id,
+                _ => transaction.put_object(&drops, info.drop.as_str(), ObjType::Map)?,
+            };
+            transaction.put(&entry, "title", info.title.as_str())?;
+            transaction.put(&entry, "state", info.state.to_string())
+        })
+    }
+
+    fn edit(
+        &mut self,
+        author: &Authorship<'_>,
+        change: impl FnOnce(&mut automerge::transaction::Transaction<'_>) -> Result<(), automerge::AutomergeError>,
+    ) -> Result<Vec<u8>, EditError> {
+        self.document.set_actor(ActorId::from(*author.chain.as_bytes()));
+        let mut options = CommitOptions::default().with_time((author.at.ms() / 1000) as i64);
+        if let Some(start) = author.start {
+            let bytes = minicbor::to_vec(start).map_err(|_| EditError::Start)?;
+            options = options.with_message(armor(START, &bytes));
+        }
+        let made = self.document.transact_with(|()| options, change);
+        let refused = |problem: String| EditError::Refused(problem);
+        let success = made.map_err(|failure| refused(failure.error.to_string()))?;
+        let hash = success.hash.ok_or_else(|| refused("the change changes nothing".to_owned()))?;
+        self.refresh();
+        let change = self.document.get_change_by_hash(&hash);
+        change
+            .map(|change| change.raw_bytes().to_vec())
+            .ok_or_else(|| refused("the change is lost".to_owned()))
+    }
+
+    /// The document as an Automerge file.
+    pub fn save(&self) -> Vec<u8> {
+        self.document.save()
+    }
+
+    fn refresh(&mut self) {
+        self.products = self
+            .entries(PRODUCTS)
+            .into_iter()
+            .filter_map(|(key, entry)| {
+                let sku: Sku = key.parse().ok()?;
+                let price = self.number(&entry, "price").filter(|price| (1..=MAX_PRICE).contains(price))?;
+                let name = self.text(&entry, "name")?;
+                Some((sku.clone(), Product { sku, name, price, currency: self.currency }))
+            })
+            .collect();
+        self.drops = self
+            .entries(DROPS)
+            .into_iter()
+            .filter_map(|(key, entry)| {
+                let drop: DropId = key.parse().ok()?;
+                let title = self.text(&entry, "title")?;
+                let state = match self.text(&entry, "state")?.as_str() {
+                    "planned" => DropState::Planned,
+                    "announced" => DropState::Announced,
+                    "open" => DropState::Open,
+                    "closed" => DropState::Closed,
+                    _ => return None,
+                };
+                Some((drop.clone(), DropInfo { drop, title, state }))
+            })
+            .collect();
+    }
+
+    fn entries(&self, of: &str) -> Vec<(String, ObjId)> {
+        let Ok(Some((_, id))) = self.document.get(ROOT, of) else { return Vec::new() };
+        let keys: Vec<String> = self.document.keys(&id).collect();
+        keys.into_iter()
+            .filter_map(|key| {
+                let (value, entry) = self.document.get(&id, &key).ok()??;
+                value.is_object().then_some((key, entry))
+            })
+            .collect()
+    }
+
+    fn text(&self, entry: &ObjId, field: &str) -> Option<String> {
+        let (value, _) = self.document.get(entry, field).ok()??;
+        value.as_str().map(str::to_owned)
+    }
+
+    fn number(&self, entry: &ObjId, field: &str) -> Option<i64> {
+        let (value, _) = self.document.get(entry, field).ok()??;
+        value.as_i64()
+    }
+}
+
+/// Who makes a change, and when.
+#[derive(Debug)]
+pub(crate) struct Authorship<'a> {
+    /// The author's chain.
+    pub(crate) chain: ChainId,
+    /// The time.
+    pub(crate) at: Hlc,
+    /// How the chain begins, if this is its first change.
+    pub(crate) start: Option<&'a Start>,
+}
+
+fn map<T: ReadDoc>(document: &T, name: &str) -> Result<ObjId, automerge::AutomergeError> {
+    match document.get(ROOT, name)? {
+        Some((value, id)) if value.is_object() => Ok(id),
+        _ => Err(automerge::AutomergeError::InvalidObjId(name.to_owned())),
+    }
+}

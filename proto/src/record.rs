@@ -1,0 +1,360 @@
+//! Records: what an entry of `stock/…` or `claims/…` says. One CBOR item (RFC 8949) each.
+//!
+//! Schema: `[at, body]`; `at` is the author's hybrid time, `body` is `[kind, [fields…]]` with the numbers below. A unit
+//! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
+
+use crate::clock::Hlc;
+use crate::command::{MAX_ITEMS, MAX_LOT, Tender};
+use crate::document::Document;
+use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
+use crate::identity::{Role, Roles};
+use crate::money::MAX_PRICE;
+use crate::text::{Place, Sku};
+use crate::units::UnitSet;
+
+/// The most bytes of one record. A record is some 80 bytes; a start, with its certificate, some 400.
+pub const MAX_RECORD: usize = 64 * 1024;
+
+/// The most parcels that one record draws on, or acknowledges.
+pub const MAX_LINES: usize = 1024;
+
+/// What one entry says.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Record {
+    /// When, by the author's hybrid clock.
+    #[n(0)]
+    pub at: Hlc,
+    /// What.
+    #[n(1)]
+    pub body: Body,
+}
+
+/// What a record does.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum Body {
+    /// Begins a chain.
+    #[n(0)]
+    Start(#[n(0)] Start),
+    /// Makes units, held by the author. In `stock`, by an hq.
+    #[n(1)]
+    Mint(#[n(0)] Mint),
+    /// Gives units to another device. In `stock`.
+    #[n(2)]
+    Transfer(#[n(0)] Transfer),
+    /// Says that the author knows of transfers to it. In `stock`.
+    #[n(3)]
+    Received(#[n(0)] Received),
+    /// Changes where units lie. In `stock`.
+    #[n(4)]
+    Move(#[n(0)] Move),
+    /// Takes units out of sale. In `stock`.
+    #[n(5)]
+    Damage(#[n(0)] Damage),
+    /// Turns units into a claim. In `claims`.
+    #[n(6)]
+    Sale(#[n(0)] Sale),
+}
+
+/// Begins a chain: who writes it, by what right, and where its author's last one ended.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Start {
+    /// The document.
+    #[n(0)]
+    pub document: Document,
+    /// The author's certificate, as it travels.
+    #[n(1)]
+    #[cbor(with = "minicbor::bytes")]
+    pub certificate: Vec<u8>,
+    /// The life's nonce; with the author's key and the document it gives the chain's id.
+    #[n(2)]
+    pub nonce: Nonce,
+    /// The last entry that the author remembers of its own in this document.
+    #[n(3)]
+    pub previous: Option<Previous>,
+}
+
+/// The last entry of an earlier chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Previous {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// Its length.
+    #[n(1)]
+    pub seq: u64,
+    /// Its last hash.
+    #[n(2)]
+    pub hash: Hash,
+}
+
+/// Makes a lot; the lot, and the parcel of all its units, are named by this entry.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Mint {
+    /// The SKU.
+    #[n(0)]
+    pub sku: Sku,
+    /// First serial.
+    #[n(1)]
+    pub first: u32,
+    /// Last serial, inclusive.
+    #[n(2)]
+    pub last: u32,
+    /// Whether serials are printed on the units.
+    #[n(3)]
+    pub numbered: bool,
+    /// Where the units lie.
+    #[n(4)]
+    pub place: Place,
+}
+
+/// Units drawn from one parcel. A parcel is what one mint, transfer or move made; it is named by that entry.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Line {
+    /// The parcel.
+    #[n(0)]
+    pub parcel: Ref,
+    /// Which of its units.
+    #[n(1)]
+    pub units: UnitSet,
+}
+
+/// Gives units of one lot and one place to another device; they become one parcel.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Transfer {
+    /// Who gets them.
+    #[n(0)]
+    pub to: DeviceId,
+    /// Which ones.
+    #[n(1)]
+    pub lines: Vec<Line>,
+}
+
+/// Acknowledges transfers.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Received {
+    /// The transfers.
+    #[n(0)]
+    pub transfers: Vec<Ref>,
+}
+
+/// Moves units of one lot to a place; they become one parcel of the same holder.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Move {
+    /// Where to.
+    #[n(0)]
+    pub place: Place,
+    /// Which ones.
+    #[n(1)]
+    pub lines: Vec<Line>,
+}
+
+/// Takes units out of sale.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Damage {
+    /// Which ones.
+    #[n(0)]
+    pub lines: Vec<Line>,
+}
+
+/// A sale; the claim is named by this entry.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Sale {
+    /// What is sold.
+    #[n(0)]
+    pub lines: Vec<SaleLine>,
+    /// How it was paid.
+    #[n(1)]
+    pub tender: Tender,
+    /// Who hands it out later; absent for a walk-in, handed over at once.
+    #[n(2)]
+    pub pickup_at: Option<DeviceId>,
+    /// The heads of the programme that the prices were read under; absent where they are those of the chain's sale
+    /// before.
+    #[n(3)]
+    pub programme: Option<Vec<Hash>>,
+}
+
+/// Units sold at one price.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct SaleLine {
+    /// The parcel.
+    #[n(0)]
+    pub parcel: Ref,
+    /// Which of its units.
+    #[n(1)]
+    pub units: UnitSet,
+    /// Price of one, minor units.
+    #[n(2)]
+    pub unit_price: i64,
+}
+
+/// Why a record is not one that its author may write there. Depends on nothing but the record, its chain and its
+/// author's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Not a record.
+    #[error("a record that cannot be read: {0}")]
+    Malformed(String),
+    /// Too long.
+    #[error("a record of {0} bytes; {MAX_RECORD} is the most")]
+    TooLong(usize),
+    /// Not of this document.
+    #[error("a {kind} does not belong into {document}")]
+    WrongDocument {
+        /// What it is.
+        kind: &'static str,
+        /// Where it was.
+        document: Document,
+    },
+    /// A start that does not begin its chain, or a chain that does not begin with one.
+    #[error("a chain begins with a start, and has no other")]
+    Start,
+    /// The certificate does not allow it.
+    #[error("the author is {roles}; a {kind} takes an hq")]
+    Role {
+        /// What it is.
+        kind: &'static str,
+        /// What the author may be.
+        roles: Roles,
+    },
+    /// A number is out of bounds.
+    #[error("a {kind} with {problem}")]
+    Bounds {
+        /// What it is.
+        kind: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The hybrid time does not go up along the chain.
+    #[error("a record that is older than the one before it")]
+    Time,
+}
+
+impl Record {
+    /// The record's CBOR.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(96);
+        // Writing to a Vec cannot fail, and no encoder of these types has an error of its own.
+        let _ = minicbor::encode(self, &mut bytes);
+        bytes
+    }
+
+    /// Reads a record, all of `bytes`.
+    ///
+    /// # Errors
+    /// [`RecordError::TooLong`] or [`RecordError::Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        if bytes.len() > MAX_RECORD {
+            return Err(RecordError::TooLong(bytes.len()));
+        }
+        let mut decoder = minicbor::Decoder::new(bytes);
+        let record = decoder.decode().map_err(|error| RecordError::Malformed(error.to_string()))?;
+        if decoder.position() != bytes.len() {
+            return Err(RecordError::Malformed("something follows it".to_owned()));
+        }
+        Ok(record)
+    }
+
+    /// Checks everything about a record, other than its first, that does not depend on other chains.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn check(&self, document: &Document, roles: Roles, after: Hlc) -> Result<(), RecordError> {
+        let kind = self.body.kind();
+        let fits = match (&self.body, document) {
+            (Body::Start(_), _) => return Err(RecordError::Start),
+            (Body::Sale(_), Document::Claims(_)) => true,
+            (Body::Sale(_), _) => false,
+            (_, Document::Stock(_)) => true,
+            (_, _) => false,
+        };
+        if !fits {
+            return Err(RecordError::WrongDocument { kind, document: document.clone() });
+        }
+        if self.at <= after {
+            return Err(RecordError::Time);
+        }
+        if matches!(self.body, Body::Mint(_)) && !roles.has(Role::Hq) {
+            return Err(RecordError::Role { kind, roles });
+        }
+        self.body.bounds().map_err(|problem| RecordError::Bounds { kind, problem })
+    }
+
+    /// The parcels, or transfers, that must be known before this record can be taken in.
+    pub fn needs(&self) -> impl Iterator<Item = Ref> + '_ {
+        let (lines, sale, acknowledged): (&[Line], &[SaleLine], &[Ref]) = match &self.body {
+            Body::Start(_) | Body::Mint(_) => (&[], &[], &[]),
+            Body::Transfer(transfer) => (&transfer.lines, &[], &[]),
+            Body::Move(moved) => (&moved.lines, &[], &[]),
+            Body::Damage(damage) => (&damage.lines, &[], &[]),
+            Body::Sale(sale) => (&[], &sale.lines, &[]),
+            Body::Received(received) => (&[], &[], &received.transfers),
+        };
+        lines
+            .iter()
+            .map(|line| line.parcel)
+            .chain(sale.iter().map(|line| line.parcel))
+            .chain(acknowledged.iter().copied())
+    }
+}
+
+impl Body {
+    /// The record's kind, for people.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Body::Start(_) => "start",
+            Body::Mint(_) => "mint",
+            Body::Transfer(_) => "transfer",
+            Body::Received(_) => "receipt of a transfer",
+            Body::Move(_) => "move",
+            Body::Damage(_) => "damage",
+            Body::Sale(_) => "sale",
+        }
+    }
+
+    fn bounds(&self) -> Result<(), &'static str> {
+        match self {
+            Body::Start(_) => Ok(()),
+            Body::Mint(mint) => {
+                let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
+                if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }
+            }
+            Body::Transfer(Transfer { lines, .. })
+            | Body::Move(Move { lines, .. })
+            | Body::Damage(Damage { lines }) => {
+                lines_fit(lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
+            }
+            Body::Received(received) => {
+                let count = received.transfers.len();
+                if (1..=MAX_LINES).contains(&count) { Ok(()) } else { Err("too many or no transfers") }
+            }
+            Body::Sale(sale) => {
+                lines_fit(sale.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
+                let prices = sale.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
+                let heads = sale.programme.as_ref().is_none_or(|heads| heads.len() <= MAX_ITEMS);
+                match (prices, heads) {
+                    (false, _) => Err("an impossible price"),
+                    (_, false) => Err("too many programme heads"),
+                    (true, true) => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+fn lines_fit<'a>(lines: impl Iterator<Item = (Ref, &'a UnitSet)>, most: usize) -> Result<(), &'static str> {
+    let mut parcels = std::collections::BTreeMap::<Ref, UnitSet>::new();
+    let mut count = 0;
+    for (parcel, units) in lines {
+        count += 1;
+        if units.is_empty() {
+            return Err("a line without units");
+        }
+        let drawn = parcels.entry(parcel).or_default();
+        if drawn.intersects(units) {
+            return Err("a unit that is named twice");
+        }
+        drawn.insert_all(units);
+    }
+    if (1..=most).contains(&count) { Ok(()) } else { Err("too many or no lines") }
+}
