@@ -74,6 +74,8 @@ pub struct Counters {
     pub overflowed: Tally,
     /// Not taken by the interface of the other host, as when it is down.
     pub refused: Tally,
+    /// Frames that wait for their time now: the only count that also falls.
+    pub frames_under_way: usize,
 }
 
 /// What a link decided about a frame.
@@ -95,7 +97,6 @@ pub(super) struct Link {
     random: Random,
     /// When the last frame of the rate's queue will have left it.
     queue_empty_at: Option<Instant>,
-    under_way: usize,
 }
 
 impl Link {
@@ -106,7 +107,6 @@ impl Link {
             counters: Counters::default(),
             random: Random::new(seed),
             queue_empty_at: None,
-            under_way: 0,
         }
     }
 
@@ -134,13 +134,13 @@ impl Link {
         if due <= now {
             return Fate::Now;
         }
-        self.under_way += 1;
+        self.counters.frames_under_way += 1;
         Fate::At(due)
     }
 
     /// A held frame's time has come: whether it may be delivered.
     pub(super) fn arrive(&mut self, frame_bytes: usize) -> bool {
-        self.under_way -= 1;
+        self.counters.frames_under_way -= 1;
         if self.cut {
             self.counters.cut.add(frame_bytes);
         }
@@ -155,7 +155,7 @@ impl Link {
 
     /// When a frame that enters now has left the queue; `None` when there is no room for it.
     fn queue(&mut self, frame_bytes: usize, now: Instant) -> Option<Instant> {
-        if self.under_way >= FRAMES_UNDER_WAY_MAX {
+        if self.counters.frames_under_way >= FRAMES_UNDER_WAY_MAX {
             return None;
         }
         let Some(rate) = self.settings.rate_bits_per_second else {
