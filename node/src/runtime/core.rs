@@ -2,7 +2,6 @@
 //! the device wants, and waits; it never touches a disk or a socket.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};

@@ -40,6 +40,10 @@ pub(super) fn at_path(
         None => Connection::open_with_flags(path, flags),
     }
     .map_err(failed)?;
+    // Asked before the first read, which would fail for want of a lock and blame the disk.
+    if connection.is_readonly(MAIN_DB).map_err(failed)? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() });
+    }
     // Closing would move the write-ahead log into the database, even after we have refused it as damaged.
     checkpoint_on_close(&connection, false).map_err(failed)?;
     // Before journal_mode=WAL, so that the log's index is in memory: without shared memory SQLite would silently stay
@@ -48,9 +52,6 @@ pub(super) fn at_path(
     connection.execute_batch("PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;").map_err(failed)?;
     let found = schema::identify(&connection).map_err(failed)?;
     refuse_others(path, &found, event, device)?;
-    if connection.is_readonly(MAIN_DB).map_err(failed)? {
-        return Err(StoreError::ReadOnly { path: path.to_owned() });
-    }
     set(&connection, path, "journal_mode", "WAL", "wal")?;
     // NORMAL loses acknowledged commits at a power cut.
     set(&connection, path, "synchronous", "FULL", "2")?;

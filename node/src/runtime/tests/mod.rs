@@ -3,13 +3,15 @@
 mod double;
 mod outage;
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::Poll;
 
 use popmesh_proto::command::{Command, DropNew, Refusal};
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_proto::io::{Entry, Idempotency, Notice};
 use popmesh_proto::query::{Answer, Query};
-use tokio::task::JoinSet;
 
 use self::double::{Double, Script, Tell, Watch};
 use super::{
@@ -60,9 +62,18 @@ fn bodies(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| std::str::from_utf8(&entry.body).unwrap()).collect()
 }
 
-/// Waits until the core has taken in everything that was called before.
-async fn round_trip(handle: &Handle) {
-    handle.health().await.unwrap();
+type UnderWay = Pin<Box<dyn Future<Output = Result<Outcome, CallError>>>>;
+
+/// Puts a command that cannot be done at once into the queue.
+async fn begin(handle: &Handle, command: Command, idempotency: Option<Idempotency>) -> UnderWay {
+    let handle = handle.clone();
+    let mut call = Box::pin(async move { handle.command(command, idempotency).await });
+    poll_fn(|context| {
+        assert!(call.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    call
 }
 
 #[tokio::test]
@@ -88,19 +99,15 @@ async fn a_reply_comes_when_its_entry_is_in_the_file() {
 async fn what_arrives_together_is_written_together() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    let mut calls = JoinSet::new();
-    let blocker = setup.handle().clone();
-    calls.spawn(async move { blocker.command(plan("block", ""), None).await });
+    let _blocker = begin(setup.handle(), plan("block", ""), None).await;
     setup.watch.until("blocking").await;
+    let mut calls = Vec::new();
     for number in 0..100 {
-        let handle = setup.handle().clone();
-        calls.spawn(async move { handle.command(plan("d1", &number.to_string()), None).await });
+        calls.push(begin(setup.handle(), plan("d1", &number.to_string()), None).await);
     }
-    // On this one-threaded runtime every task has put its call into the queue when this one runs again.
-    tokio::task::yield_now().await;
     setup.watch.gate.send(()).unwrap();
-    for _ in 0..100 {
-        calls.join_next().await.unwrap().unwrap().unwrap();
+    for call in calls {
+        call.await.unwrap();
     }
     let metrics = &setup.runtime.metrics;
     assert_eq!(
@@ -138,9 +145,7 @@ async fn a_key_is_done_once_for_ever() {
 async fn a_key_under_way_is_not_done_twice_and_a_refused_one_is_free() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::start(folder.path());
-    let handle = setup.handle().clone();
-    let hanging = tokio::spawn(async move { handle.command(plan("hang", ""), key(1, 1)).await });
-    tokio::task::yield_now().await;
+    let hanging = begin(setup.handle(), plan("hang", ""), key(1, 1)).await;
     let same = setup.handle().command(plan("hang", ""), key(1, 1)).await;
     assert_eq!(same, Err(CallError::InProgress));
     let other = setup.handle().command(plan("d1", ""), key(1, 2)).await;
@@ -151,7 +156,7 @@ async fn a_key_under_way_is_not_done_twice_and_a_refused_one_is_free() {
     }
     setup.handle().command(plan("d1", ""), key(2, 3)).await.unwrap();
     setup.runtime.join.stop().await.unwrap();
-    assert_eq!(hanging.await.unwrap(), Err(CallError::Stopping));
+    assert_eq!(hanging.await, Err(CallError::Stopping));
 }
 
 #[tokio::test]
@@ -182,19 +187,16 @@ async fn the_mesh_is_heard_and_answered() {
 async fn a_full_queue_says_busy() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    let mut calls = JoinSet::new();
-    let blocker = setup.handle().clone();
-    calls.spawn(async move { blocker.command(plan("block", ""), None).await });
+    let _blocker = begin(setup.handle(), plan("block", ""), None).await;
     setup.watch.until("blocking").await;
+    let mut calls = Vec::new();
     for _ in 0..CALL_QUEUE {
-        let handle = setup.handle().clone();
-        calls.spawn(async move { handle.command(plan("d1", ""), None).await });
+        calls.push(begin(setup.handle(), plan("d1", ""), None).await);
     }
-    tokio::task::yield_now().await;
     assert_eq!(setup.handle().command(plan("d1", ""), None).await, Err(CallError::Busy));
     setup.watch.gate.send(()).unwrap();
-    for _ in 0..CALL_QUEUE {
-        calls.join_next().await.unwrap().unwrap().unwrap();
+    for call in calls {
+        call.await.unwrap();
     }
 }
 
@@ -202,14 +204,13 @@ async fn a_full_queue_says_busy() {
 async fn too_many_that_wait_say_busy() {
     let folder = tempfile::tempdir().unwrap();
     let setup = Setup::start(folder.path());
-    let mut calls = JoinSet::new();
+    let mut hanging = Vec::new();
     for _ in 0..MAX_CALLS_WAITING / 512 {
         for _ in 0..512 {
-            let handle = setup.handle().clone();
-            calls.spawn(async move { handle.command(plan("hang", ""), None).await });
+            hanging.push(begin(setup.handle(), plan("hang", ""), None).await);
         }
-        tokio::task::yield_now().await;
-        round_trip(setup.handle()).await;
+        // Answered when the core has taken in everything before it.
+        setup.handle().health().await.unwrap();
     }
     assert_eq!(setup.handle().command(plan("d1", ""), None).await, Err(CallError::Busy));
     let query = setup.handle().query(Query::Status).await.unwrap();

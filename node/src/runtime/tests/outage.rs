@@ -27,7 +27,7 @@ async fn outage(folder: &Path) {
 
     let mut done = 1;
     let problem = loop {
-        match handle.command(plan("large", ""), key(2, done)).await {
+        match handle.command(plan("large", ""), key(done + 10, 0)).await {
             Ok(_) => done += 1,
             Err(CallError::Refused(Refusal::NotStored { problem })) => break problem,
             Err(other) => panic!("{other}"),

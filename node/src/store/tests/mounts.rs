@@ -1,7 +1,6 @@
 //! Disks that are full or read-only, for real: on small file systems in memory, mounted where only the test sees them.
 
 use std::fs;
-use std::path::Path;
 
 use super::super::StoreError;
 use super::super::testing::{mount, with_own_mounts};
@@ -51,8 +50,8 @@ fn a_full_disk_loses_nothing_and_works_again_once_there_is_room() {
 #[test]
 fn a_disk_that_is_full_from_the_start_is_refused() {
     with_own_mounts("store::tests::mounts::a_disk_that_is_full_from_the_start_is_refused", |folder| {
-        mount(&["-t", "tmpfs", "-o", "size=64k", "none"], folder);
-        fs::write(folder.join("filler"), vec![0; 60_000]).unwrap();
+        mount(&["-t", "tmpfs", "-o", "size=512k", "none"], folder);
+        fs::write(folder.join("filler"), vec![0; 127 * 4_096]).unwrap();
         let error = message(open(folder));
         assert!(error.contains("is full; make room"), "{error}");
         fs::remove_file(folder.join("filler")).unwrap();
