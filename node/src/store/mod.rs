@@ -302,8 +302,25 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it cannot be read at all.
     pub fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        let lines = self.rows("PRAGMA integrity_check", |row| row.get::<_, String>(0))?;
-        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+        let mut statement =
+            self.connection.prepare("PRAGMA integrity_check").map_err(|error| self.failed(error))?;
+        let mut lines = statement.query([]).map_err(|error| self.failed(error))?;
+        let mut problems = Vec::new();
+        loop {
+            match lines.next().and_then(|row| row.map(|row| row.get::<_, String>(0)).transpose()) {
+                Ok(None) => return Ok(problems),
+                Ok(Some(line)) if line == "ok" => {}
+                Ok(Some(line)) => problems.push(line),
+                // The check itself can stumble over what it looks for.
+                Err(error) => match self.failed(error) {
+                    StoreError::Damaged { detail, .. } => {
+                        problems.push(detail);
+                        return Ok(problems);
+                    }
+                    other => return Err(other),
+                },
+            }
+        }
     }
 
     /// Closes the log, with everything in the one file.
