@@ -29,6 +29,12 @@ pub enum CallError {
     /// The queue is full.
     #[error("this device is busy: too many calls are waiting; try again in a moment")]
     Busy,
+    /// It was done before, but its outcome cannot be read.
+    #[error("this request was done before, but its outcome cannot be read: {problem}")]
+    Unreadable {
+        /// What the disk said, and what to do.
+        problem: String,
+    },
     /// The node is stopping.
     #[error("this node is stopping")]
     Stopping,

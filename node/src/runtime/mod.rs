@@ -1,5 +1,125 @@
 //! The runtime of one device: feeds proto its inputs and carries out its outputs.
+//!
+//! Two threads: the *core* owns the device, the *writer* owns the store. The core never does I/O, so queries and
+//! messages are handled while a write is under way, and what arrives meanwhile shares the next write. There is no
+//! decision about stock, claims or peers in here: those are proto's.
 
+mod book;
+mod clock;
+mod core;
+mod effects;
 mod handle;
+mod join;
+mod machine;
+mod mesh;
+mod metrics;
+mod park;
+#[cfg(test)]
+mod tests;
+mod writer;
 
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub use book::MAX_CALLS_WAITING;
 pub use handle::{Call, CallError, Handle, Outcome, StoreHealth};
+pub use join::{RuntimeError, RuntimeJoin};
+pub use machine::Machine;
+pub use mesh::{INBOUND_QUEUE, Inbound, InboundEvents, Links, MeshEvent, inbound};
+pub use metrics::{Count, RuntimeMetrics, WRITE_BOUNDS_US};
+
+use self::book::Book;
+use self::core::{Core, Sources};
+use self::effects::Effects;
+use self::join::Ended;
+use crate::store::{Loaded, Store};
+
+/// Calls that may wait for the core to take them in.
+pub const CALL_QUEUE: usize = 1_024;
+/// Notices that a slow reader may lag behind before it misses some.
+pub const NOTICE_QUEUE: usize = 1_024;
+
+/// A runtime that was started.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The way to the device.
+    pub handle: Handle,
+    /// Its end.
+    pub join: RuntimeJoin,
+    /// Its counters.
+    pub metrics: Arc<RuntimeMetrics>,
+}
+
+impl Runtime {
+    /// Opens a device from what is stored, and runs it.
+    ///
+    /// Blocks while the log is read, for seconds if it is long: in asynchronous code call it where blocking is
+    /// allowed. `config` must have a fresh nonce.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] if the log cannot be read or taken up; it was not changed then.
+    pub fn start<D: Machine>(
+        config: D::Config,
+        store: Store,
+        loaded: Loaded,
+        links: Box<dyn Links>,
+        inbound: InboundEvents,
+    ) -> Result<Self, RuntimeError> {
+        let metrics = Arc::new(RuntimeMetrics::default());
+        let (call_sender, calls) = mpsc::channel(CALL_QUEUE);
+        let (notices, _) = broadcast::channel(NOTICE_QUEUE);
+        let (job_sender, jobs) = channel();
+        let (written_sender, written) = mpsc::unbounded_channel();
+        let (stop, stop_receiver) = oneshot::channel();
+        let (ended_sender, ended) = oneshot::channel();
+        let (opened_sender, opened) = channel();
+
+        let writer_metrics = Arc::clone(&metrics);
+        let writer = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer::run(store, &jobs, &written_sender, &writer_metrics))
+            .map_err(RuntimeError::Thread)?;
+
+        let sources = Sources { calls, mesh: inbound.events, written, stop: stop_receiver };
+        let effects = Effects {
+            jobs: job_sender,
+            links,
+            notices: notices.clone(),
+            book: Book::new(loaded.answers, Arc::clone(&metrics)),
+            write: None,
+            wake_at_ms: None,
+        };
+        let core_metrics = Arc::clone(&metrics);
+        let core = thread::Builder::new()
+            .name("core".to_owned())
+            .spawn(move || {
+                let ran = Core::<D>::open(config, sources, effects, core_metrics).and_then(|core| {
+                    // Who started us may be gone; then the stop channel is closed and we end at once.
+                    let _ = opened_sender.send(());
+                    core.run()
+                });
+                // The core and its channel are gone, so the writer ends when it has done what it was given.
+                let wrote = match writer.join() {
+                    Ok(closed) => closed.map_err(RuntimeError::Store),
+                    Err(payload) => Err(RuntimeError::panicked("writer", payload.as_ref())),
+                };
+                let result = match (ran, wrote) {
+                    // The core only saw that the writer was gone; the writer knows why.
+                    (Err(RuntimeError::WriterEnded), Err(why)) => Err(why),
+                    (ran, wrote) => ran.and(wrote),
+                };
+                let _ = ended_sender.send(result);
+            })
+            .map_err(RuntimeError::Thread)?;
+
+        let ended = Ended { result: Some(ended), thread: Some(core) };
+        if opened.recv().is_err() {
+            return Err(ended.failed_start());
+        }
+        let handle = Handle::new(call_sender, notices);
+        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics })
+    }
+}

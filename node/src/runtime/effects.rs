@@ -1,0 +1,76 @@
+//! Carries out what the device wants.
+
+use std::sync::mpsc::Sender;
+
+use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
+use tokio::sync::broadcast;
+
+use super::book::Book;
+use super::mesh::Links;
+use super::writer::Job;
+use crate::store::{AnswerId, KeyPrefix, key_prefix};
+
+/// The write under way.
+pub(super) struct Write {
+    batch: BatchId,
+    keys: Vec<KeyPrefix>,
+}
+
+/// Everything around the device that its outputs act on.
+pub(super) struct Effects {
+    pub(super) jobs: Sender<Job>,
+    pub(super) links: Box<dyn Links>,
+    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) book: Book,
+    pub(super) write: Option<Write>,
+    pub(super) wake_at_ms: Option<u64>,
+}
+
+impl Effects {
+    pub(super) fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Store { batch, entries, replies } => {
+                debug_assert!(self.write.is_none(), "only one write is under way at a time");
+                let keys = replies.iter().map(|stored| key_prefix(&stored.idempotency.key)).collect();
+                self.write = Some(Write { batch, keys });
+                self.job(Job::Append { batch, entries, replies });
+            }
+            Output::Send { to, bytes } => self.links.send(to, bytes),
+            Output::Publish { bytes } => self.links.publish(bytes),
+            Output::Judge { token, verdict } => self.links.judge(token, verdict),
+            Output::Reply { call, result } => self.book.reply(call, result),
+            Output::Answer { call, answer } => self.book.answer(call, *answer),
+            Output::Wake { at_mono_ms } => self.wake_at_ms = Some(at_mono_ms),
+            // Nobody listens: nobody minds.
+            Output::Notice(notice) => drop(self.notices.send(notice)),
+        }
+    }
+
+    /// Carries out the last outputs of a device whose write failed: it may say goodbye, and write no more.
+    pub(super) fn carry_out_last(&mut self, output: Output) {
+        match output {
+            Output::Store { batch, .. } => {
+                tracing::error!(batch, "a device whose write failed wanted to write again; ignored");
+            }
+            other => self.carry_out(other),
+        }
+    }
+
+    /// Takes note that a write is durable.
+    pub(super) fn stored(&mut self, batch: BatchId, first_answer: AnswerId) {
+        match self.write.take() {
+            Some(write) if write.batch == batch => self.book.stored(&write.keys, first_answer),
+            _ => tracing::error!(batch, "a write was stored that was not under way"),
+        }
+    }
+
+    /// Lets gossip go that nobody can judge now.
+    pub(super) fn ignore(&self, token: GossipToken) {
+        self.links.judge(token, Verdict::Ignore);
+    }
+
+    pub(super) fn job(&self, job: Job) {
+        // If the writer is gone, the core learns it from the writer's own channel and ends.
+        let _ = self.jobs.send(job);
+    }
+}

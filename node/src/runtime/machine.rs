@@ -1,0 +1,32 @@
+//! What the runtime drives: proto's state machine, seen through the few calls that the runtime makes.
+
+use popmesh_proto::clock::Now;
+use popmesh_proto::id::Nonce;
+use popmesh_proto::io::{Entry, Input, Output};
+
+/// A state machine of inputs and outputs. It need not be [`Send`]: it lives and dies on the core's thread.
+pub trait Machine: Sized + 'static {
+    /// What it is made from, together with what is stored.
+    type Config: Clone + Send + 'static;
+    /// Why what is stored cannot be taken up.
+    type OpenError: std::fmt::Display;
+
+    /// Starts from what is stored.
+    ///
+    /// # Errors
+    /// If the entries are not a log that such a machine has written.
+    fn open(
+        config: Self::Config,
+        entries: impl Iterator<Item = Entry>,
+        now: Now,
+    ) -> Result<Self, Self::OpenError>;
+
+    /// Gives the next start a nonce of its own, so that it never continues a chain of an earlier one.
+    fn set_nonce(config: &mut Self::Config, nonce: Nonce);
+
+    /// Takes an input in.
+    fn handle(&mut self, now: Now, input: Input);
+
+    /// The next output. Called until there is none after one or more inputs.
+    fn poll(&mut self) -> Option<Output>;
+}

@@ -1,0 +1,94 @@
+//! The thread that owns the store, so that the core never waits for a disk.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Instant;
+
+use popmesh_proto::io::{BatchId, CallId, Entry, StoredReply};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::metrics::RuntimeMetrics;
+use crate::store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
+
+/// A page of entries; `None` after the last.
+pub(super) type Page = Result<Option<Vec<Entry>>, StoreError>;
+
+/// What the core wants of the store. Done in order.
+pub(super) enum Job {
+    /// Make this durable.
+    Append { batch: BatchId, entries: Vec<Entry>, replies: Vec<StoredReply> },
+    /// Read what a command did.
+    Answer { call: CallId, id: AnswerId },
+    /// Try whether writing works again.
+    Probe,
+    /// Read everything.
+    Load { pages: SyncSender<Page> },
+}
+
+/// What came of a job.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// The batch is durable.
+    Stored { batch: BatchId, first_answer: AnswerId },
+    /// Nothing of the batch is stored.
+    Failed { batch: BatchId, error: StoreError },
+    /// What a command did.
+    Answer { call: CallId, stored: Result<StoredReply, StoreError> },
+    /// Whether writing works.
+    Probed(Result<(), StoreError>),
+}
+
+/// Does jobs until the core is gone.
+///
+/// The channel back is unbounded, and short all the same: the core keeps the number of jobs under way in bounds.
+pub(super) fn run(
+    mut store: Store,
+    jobs: &Receiver<Job>,
+    written: &UnboundedSender<Written>,
+    metrics: &Arc<RuntimeMetrics>,
+) -> Result<(), StoreError> {
+    let mut has_written = false;
+    for job in jobs {
+        let outcome = match job {
+            Job::Append { batch, entries, replies } => {
+                let before = Instant::now();
+                match store.append(&entries, &replies) {
+                    Ok(first_answer) => {
+                        metrics.written(entries.len(), before.elapsed());
+                        has_written = true;
+                        Written::Stored { batch, first_answer }
+                    }
+                    Err(error) => {
+                        metrics.writes_failed.add(1);
+                        Written::Failed { batch, error }
+                    }
+                }
+            }
+            Job::Answer { call, id } => Written::Answer { call, stored: store.answer(id) },
+            Job::Probe => Written::Probed(store.probe()),
+            Job::Load { pages } => {
+                load(&store, &pages);
+                continue;
+            }
+        };
+        if written.send(outcome).is_err() {
+            break;
+        }
+    }
+    // Closing moves the write-ahead log into the database. A database that may have been refused as damaged is left
+    // as it is, for people to look at.
+    if has_written { store.close() } else { Ok(()) }
+}
+
+/// Reads ahead of the core, which checks the entries meanwhile. Stops when the core has seen enough.
+fn load(store: &Store, pages: &SyncSender<Page>) {
+    for after in (0..store.len()).step_by(PAGE_ENTRIES) {
+        let page = store.page(after);
+        let failed = page.is_err();
+        if pages.send(page.map(Some)).is_err() || failed {
+            return;
+        }
+    }
+    // Nobody to hear it is nobody to mind.
+    let _ = pages.send(Ok(None));
+}
