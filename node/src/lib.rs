@@ -1,3 +1,4 @@
 //! One popmesh device for real: runtime, store, mesh, HTTP API and command line.
 
+pub mod api;
 pub mod runtime;
