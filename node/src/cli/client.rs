@@ -1,6 +1,6 @@
 //! The API from the caller's side: finds the node, asks, and turns every answer into a value or a failure.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::time::Duration;
 
 use popmesh_proto::command::MAX_WAIT_MS;
@@ -181,10 +181,18 @@ pub(super) fn print(
     if json {
         let value: Value = serde_json::to_value(value)
             .map_err(|error| Failure::here(format!("cannot write this as JSON: {error}")))?;
-        println!("{value}");
+        say(&value.to_string())
     } else {
-        let text = human();
-        println!("{}", text.trim_end());
+        say(human().trim_end())
     }
-    Ok(())
+}
+
+/// Writes to standard output. Whoever reads may go at any time: that is how a pipe ends, not a failure.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::here(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

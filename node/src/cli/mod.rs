@@ -111,8 +111,7 @@ fn openapi() -> Outcome {
     let text = crate::api::description()
         .to_pretty_json()
         .map_err(|error| Failure::here(format!("cannot write the description: {error}")))?;
-    println!("{text}");
-    Ok(())
+    client::say(&text)
 }
 
 #[cfg(test)]
