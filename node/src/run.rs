@@ -82,6 +82,7 @@ pub trait Starter: Send + 'static {
 /// What is wrong, and what to do.
 pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
     log_to_stderr(options.log_format);
+    api::loopback(options.api)?;
     let identity = load(&options.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(options, identity, starter))
