@@ -1,4 +1,5 @@
 //! From an event's founding to an installed certificate, through the real binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
 //! `popmesh run` around a device that is a double.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::runtime::CallError;
 /// The media type of a problem.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-const RETRY_AFTER_S: u64 = 1;
+const RETRY_AFTER_S: u32 = 1;
 
 /// What went wrong, why, and what to do (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -34,11 +34,11 @@ pub struct Problem {
     pub code: String,
     /// In how many seconds to try again, if that can help.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retry_after_s: Option<u64>,
+    pub retry_after_s: Option<u32>,
     /// Facts of this kind of problem; for a refusal, its own fields.
     #[serde(flatten)]
     #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
-    pub facts: Map<String, Value>,
+    pub facts: Box<Map<String, Value>>,
 }
 
 impl Problem {
@@ -51,7 +51,7 @@ impl Problem {
             detail: detail.into(),
             code: code.to_owned(),
             retry_after_s: None,
-            facts: Map::new(),
+            facts: Box::default(),
         }
     }
 
@@ -112,7 +112,8 @@ impl From<Refusal> for Problem {
             Some(Value::String(code)) => code,
             _ => "refused".to_owned(),
         };
-        let problem = Self { facts, ..Self::new(status_of(&refusal), &code, refusal.to_string()) };
+        let problem =
+            Self { facts: Box::new(facts), ..Self::new(status_of(&refusal), &code, refusal.to_string()) };
         if refusal == Refusal::Busy { problem.retry() } else { problem }
     }
 }
