@@ -1,4 +1,8 @@
 //! One popmesh device for real: runtime, store, mesh, HTTP API and command line.
 
+pub mod api;
+pub mod cli;
+pub mod folder;
+pub mod run;
 pub mod runtime;
 pub mod store;

@@ -1,0 +1,70 @@
+//! Documents as Automerge files.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use popmesh_proto::document::Document;
+use popmesh_proto::query::{Answer, Query};
+use serde::{Deserialize, Serialize};
+
+use super::openapi::QueryProblems;
+use super::problem::Problem;
+use super::request::Name;
+use super::service::{Api, only};
+
+/// The media type of an Automerge file.
+const AUTOMERGE: &str = "application/vnd.automerge";
+
+/// A document that can be exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ExportedDocument {
+    /// Its name, and its path below `/v1/export/`.
+    pub document: String,
+    /// Its size as an Automerge file.
+    pub bytes: u64,
+}
+
+/// The documents that can be exported
+#[utoipa::path(
+    get, path = "/v1/export", tag = "documents",
+    responses((status = 200, description = "Names and sizes", body = Vec<ExportedDocument>), QueryProblems)
+)]
+pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocument>>, Problem> {
+    let list = all(&api).await?;
+    let sized = list
+        .into_iter()
+        .map(|(document, bytes)| ExportedDocument { document, bytes: bytes.len() as u64 })
+        .collect();
+    Ok(Json(sized))
+}
+
+/// One document as an Automerge file
+///
+/// Any Automerge implementation can read it. The name may contain a slash, as in `/v1/export/stock/neon`.
+#[utoipa::path(
+    get, path = "/v1/export/{document}", tag = "documents",
+    params(("document" = String, Path, description = "`programme`, `stock/DROP` or `claims/DROP`")),
+    responses(
+        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.automerge"),
+        QueryProblems
+    )
+)]
+pub(super) async fn one(State(api): State<Api>, Name(document): Name<Document>) -> Result<Response, Problem> {
+    let wanted = document.to_string();
+    let list = all(&api).await?;
+    let known: Vec<String> = list.iter().map(|(name, _)| name.clone()).collect();
+    match list.into_iter().find(|(name, _)| *name == wanted) {
+        Some((_, bytes)) => Ok(([(header::CONTENT_TYPE, AUTOMERGE)], bytes).into_response()),
+        None => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown_document",
+            format!("this device has no document {wanted}; it has: {}", known.join(", ")),
+        )
+        .with("known", known)),
+    }
+}
+
+async fn all(api: &Api) -> Result<Vec<(String, Vec<u8>)>, Problem> {
+    api.ask(Query::Export, only!(Answer::Export)).await
+}

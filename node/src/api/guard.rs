@@ -1,0 +1,165 @@
+//! What happens to every request before and after its handler: who may call, how many at once, how long, and what is
+//! counted and traced. Bodies are never logged.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use popmesh_proto::command::MAX_WAIT_MS;
+use popmesh_proto::id::DeviceId;
+use tracing::Instrument;
+
+use super::problem::Problem;
+use super::service::Api;
+
+/// Names the device: the one that answers, in a response; the one that is meant, in a request, which any other
+/// refuses. So a client with a stale address never sells from the wrong device.
+pub const DEVICE_HEADER: &str = "popmesh-device";
+
+const QUERY_LIMIT: Duration = Duration::from_secs(30);
+/// A sale may wait for stock, and then for the disk.
+const COMMAND_LIMIT: Duration = Duration::from_millis(MAX_WAIT_MS + 30_000);
+
+pub(super) async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let span = tracing::info_span!("http", %method, route, status = tracing::field::Empty);
+    let mut response =
+        admit(&api, request, next).instrument(span.clone()).await.unwrap_or_else(IntoResponse::into_response);
+    let status = response.status();
+    let took = began.elapsed();
+    span.record("status", status.as_u16());
+    span.in_scope(|| tracing::debug!(took_ms = took.as_millis() as u64, "answered"));
+    api.metrics.answered(&method, &route, status, took);
+
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(device) = HeaderValue::from_str(&api.device.to_string()) {
+        headers.insert(HeaderName::from_static(DEVICE_HEADER), device);
+    }
+    response
+}
+
+async fn admit(api: &Api, request: Request, next: Next) -> Result<Response, Problem> {
+    check_caller(request.uri(), request.headers())?;
+    check_device(api.device, request.headers())?;
+    let _permit = api.requests.try_acquire().map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "too many requests are under way on this device; try again in a moment",
+        )
+        .retry()
+    })?;
+    let acts = request.method() == Method::POST;
+    let limit = if acts { COMMAND_LIMIT } else { QUERY_LIMIT };
+    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
+        let detail = if acts {
+            "this took too long, and whether it was done is not known; ask again with the same Idempotency-Key"
+        } else {
+            "this took too long; try again in a moment"
+        };
+        Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).retry()
+    })
+}
+
+/// Refuses what a web page could make a browser send: a foreign name that resolves to this host (DNS rebinding), and
+/// calls from pages of another origin.
+fn check_caller(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
+        _ => None,
+    };
+    let named = uri.authority().is_none_or(is_local);
+    let Some(host) = host.filter(|host| named && is_local(host)) else {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "foreign_host",
+            "the Host header must be localhost, 127.0.0.1 or [::1]; call this API by such an address",
+        ));
+    };
+    let same_site = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    let same_origin = headers.get_all(header::ORIGIN).iter().all(|origin| {
+        origin.to_str().is_ok_and(|origin| {
+            origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_str()))
+        })
+    });
+    if same_site && same_origin {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::FORBIDDEN,
+        "foreign_origin",
+        "web pages of another origin may not call this API; call it from a program, or from its own address",
+    ))
+}
+
+/// [`super::loopback`] keeps the listener on loopback, so a loopback address is the only one that can be meant.
+fn is_local(authority: &Authority) -> bool {
+    let bare = !authority.as_str().contains('@');
+    let host = authority.host();
+    let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let loopback = unbracketed.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    bare && (host.eq_ignore_ascii_case("localhost") || loopback)
+}
+
+fn check_device(device: DeviceId, headers: &HeaderMap) -> Result<(), Problem> {
+    let ours = device.to_string();
+    match headers.get(DEVICE_HEADER) {
+        Some(meant) if meant.as_bytes() != ours.as_bytes() => Err(Problem::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "other_device",
+            format!(
+                "this is device {}, not the one that was meant; is another node running at this address?",
+                device.short()
+            ),
+        )
+        .with("device", ours)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&'static str, &str)]) -> bool {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        check_caller(&Uri::from_static("/v1/status"), &map).is_ok()
+    }
+
+    #[test]
+    fn only_local_names_are_hosts() {
+        for good in ["localhost", "LOCALHOST:7401", "127.0.0.1:1", "[::1]:7401", "127.0.0.2:80"] {
+            assert!(check(&[("host", good)]), "{good}");
+        }
+        for bad in
+            ["evil.example", "evil.example:7401", "localhost.evil.example", "10.0.0.1", "a@localhost", ""]
+        {
+            assert!(!check(&[("host", bad)]), "{bad}");
+        }
+        assert!(!check(&[]), "a host must be named");
+        assert!(!check(&[("host", "localhost"), ("host", "evil.example")]));
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_refused() {
+        let host = ("host", "localhost:7401");
+        assert!(check(&[host, ("origin", "http://localhost:7401")]));
+        assert!(check(&[host, ("sec-fetch-site", "same-origin")]));
+        for bad in ["null", "http://evil.example", "http://localhost:3000", "https://localhost:7401"] {
+            assert!(!check(&[host, ("origin", bad)]), "{bad}");
+        }
+        assert!(!check(&[host, ("sec-fetch-site", "cross-site")]));
+    }
+}

@@ -1,0 +1,69 @@
+//! What the API shows of the mesh, and the trait by which it asks.
+
+use futures::future::BoxFuture;
+use popmesh_proto::id::DeviceId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Knows the mesh of this node.
+pub trait MeshView: Send + Sync + 'static {
+    /// The mesh as it is now; `None` if it does not answer.
+    fn snapshot(&self) -> BoxFuture<'_, Option<MeshSnapshot>>;
+}
+
+/// The mesh at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MeshSnapshot {
+    /// Addresses this node listens on (multiaddrs).
+    pub listening: Vec<String>,
+    /// Links to devices that have shown their certificate.
+    pub links: Vec<MeshLink>,
+    /// Nodes found on the network, whatever became of it.
+    pub discovered: Vec<Discovered>,
+}
+
+/// Which side dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// This node.
+    Outbound,
+    /// The other.
+    Inbound,
+}
+
+/// A link to a device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MeshLink {
+    /// The device at the other end.
+    pub device: DeviceId,
+    /// Its addresses (multiaddrs).
+    pub addresses: Vec<String>,
+    /// `tcp` or `quic`.
+    pub transport: String,
+    /// Since when, Unix milliseconds.
+    pub since_ms: u64,
+    /// Round-trip time, milliseconds; absent until measured.
+    pub rtt_ms: Option<f64>,
+    /// Which side dialled.
+    pub direction: Direction,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// Messages dropped because this link was too slow.
+    pub dropped: u64,
+}
+
+/// A node found on the network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Discovered {
+    /// Its device, as it claims; absent if it does not say.
+    pub device: Option<DeviceId>,
+    /// What it calls itself.
+    pub label: String,
+    /// Where it was found (multiaddrs).
+    pub addresses: Vec<String>,
+    /// What became of it, in words.
+    pub state: String,
+}

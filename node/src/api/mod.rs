@@ -1,0 +1,30 @@
+//! The HTTP API: JSON under `/v1`, notices as server-sent events, metrics for Prometheus.
+//!
+//! Listens on loopback only. It decides nothing: it reads requests, puts them to the runtime's
+//! [`Handle`](crate::runtime::Handle), and writes down what comes back.
+
+mod export;
+mod guard;
+mod idempotency;
+mod mesh;
+mod metrics;
+mod notices;
+mod openapi;
+mod problem;
+mod read;
+mod request;
+mod server;
+mod service;
+mod write;
+
+pub use export::ExportedDocument;
+pub use guard::DEVICE_HEADER;
+pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
+pub use mesh::{Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
+pub use notices::Missed;
+pub use openapi::description;
+pub use problem::{PROBLEM_JSON, Problem};
+pub use read::{Health, Peer, Peers};
+pub use request::MAX_BODY;
+pub use server::{BindError, DEFAULT_ADDRESS, Listener, bind, loopback};
+pub use service::Api;

@@ -1,0 +1,137 @@
+//! The API's description (OpenAPI 3.1), made from the handlers themselves.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::routing::get;
+use popmesh_proto::command::Refusal;
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::{PROBLEM_JSON, Problem};
+use super::service::Api;
+use super::{export, metrics, notices, read, write};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "popmesh",
+        description = "One device of a mesh that sells limited, serial-numbered merch: what it holds, what it sells, \
+            and what it knows of the others. Listens on loopback only.\n\nEvery answer that is not what was asked for \
+            is a problem (RFC 9457). Amounts are integers in minor units of the event's currency; times are \
+            milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
+            device but the one named."
+    ),
+    components(schemas(Problem, Refusal, notices::Missed)),
+    tags(
+        (name = "observe", description = "How this device and the mesh are"),
+        (name = "look up", description = "What there is, by this device's own knowledge"),
+        (name = "documents", description = "The data itself, readable by any Automerge implementation"),
+        (name = "act", description = "What changes something; done means durable"),
+    )
+)]
+struct Description;
+
+/// Every route with its description.
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(read::status))
+        .routes(routes!(read::devices))
+        .routes(routes!(read::peers))
+        .routes(routes!(read::health))
+        .routes(routes!(read::check))
+        .routes(routes!(read::programme))
+        .routes(routes!(read::stock))
+        .routes(routes!(read::claims))
+        .routes(routes!(read::log))
+        .routes(routes!(read::frontier))
+        .routes(routes!(export::list))
+        .routes(routes!(export::one))
+        .route("/v1/export/{kind}/{drop}", get(export::one))
+        .routes(routes!(write::add_product))
+        .routes(routes!(write::plan_drop))
+        .routes(routes!(write::open_drop))
+        .routes(routes!(write::close_drop))
+        .routes(routes!(write::mint_lot))
+        .routes(routes!(write::transfer))
+        .routes(routes!(write::change_place))
+        .routes(routes!(write::damage))
+        .routes(routes!(write::sell))
+        .routes(routes!(notices::notices))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi))
+}
+
+/// The description, as `GET /v1/openapi.json` gives it.
+pub fn description() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// This description
+#[utoipa::path(
+    get, path = "/v1/openapi.json", tag = "observe",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value), QueryProblems)
+)]
+pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+    Json(description())
+}
+
+/// The header that makes a retry safe.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "only described; `idempotency::Key` reads it")]
+pub(super) struct IdempotencyHeader {
+    /// Strongly recommended: a new random text (such as a UUID) for each thing to be done, and the same one when
+    /// asking again because no answer came. What was done under a key is not done again; its answer is repeated, with
+    /// `Idempotency-Replayed: true`. A refusal is not kept: asking again tries again. Without the header a retry may
+    /// do things twice.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255, pattern = "^[!-~]+$")]
+    key: Option<String>,
+}
+
+/// The problems of every route.
+pub(super) struct QueryProblems;
+
+/// The problems of routes that act.
+pub(super) struct CommandProblems;
+
+const QUERY_PROBLEMS: [(&str, &str); 5] = [
+    ("403", "The Host or the Origin is foreign"),
+    ("404", "There is no such thing"),
+    ("421", "Another device was meant"),
+    ("422", "A parameter cannot be"),
+    ("503", "Too busy, not writable, or stopping"),
+];
+
+const COMMAND_PROBLEMS: [(&str, &str); 10] = [
+    ("400", "Not JSON, or an unusable Idempotency-Key"),
+    ("403", "The roles or the certificate do not allow it, or the Host or the Origin is foreign"),
+    ("404", "No such SKU, drop or device"),
+    ("409", "The state of things forbids it, or the same key is being worked on"),
+    ("413", "The body is too large"),
+    ("415", "The body is not declared as JSON"),
+    ("421", "Another device was meant"),
+    ("422", "A field cannot be, or the key was used for another request"),
+    ("503", "Too busy, not writable, or stopping"),
+    ("504", "It took too long; ask again with the same Idempotency-Key"),
+];
+
+impl IntoResponses for QueryProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        QUERY_PROBLEMS.iter().map(|(status, text)| problem(status, text)).collect()
+    }
+}
+
+impl IntoResponses for CommandProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        COMMAND_PROBLEMS.iter().map(|(status, text)| problem(status, text)).collect()
+    }
+}
+
+fn problem(status: &str, text: &str) -> (String, RefOr<Response>) {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response = ResponseBuilder::new().description(text).content(PROBLEM_JSON, content).build();
+    (status.to_owned(), response.into())
+}

@@ -1,0 +1,167 @@
+//! Problem details (RFC 9457): the one shape of every answer that is not what was asked for.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use popmesh_proto::command::Refusal;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::runtime::CallError;
+
+/// The media type of a problem.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+const RETRY_AFTER_S: u32 = 1;
+
+/// What went wrong, why, and what to do (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Problem {
+    /// `urn:popmesh:problem:` and the code.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:popmesh:problem:sold_out")]
+    pub kind: String,
+    /// The kind of problem in a few words, the same every time.
+    #[schema(example = "sold out")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 409)]
+    pub status: u16,
+    /// What is wrong this time, and what to do about it.
+    #[schema(example = "CAP-RED is sold out: all 100 units are sold or taken out of sale")]
+    pub detail: String,
+    /// The kind of problem for programs; each refusal's code, or one of the API's own.
+    #[schema(example = "sold_out")]
+    pub code: String,
+    /// In how many seconds to try again, if that can help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u32>,
+    /// Facts of this kind of problem; for a refusal, its own fields.
+    #[serde(flatten)]
+    #[schema(value_type = std::collections::HashMap<String, serde_json::Value>)]
+    pub facts: Box<Map<String, Value>>,
+}
+
+impl Problem {
+    /// A problem of the API's own.
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:popmesh:problem:{code}"),
+            title: code.replace('_', " "),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            retry_after_s: None,
+            facts: Box::default(),
+        }
+    }
+
+    /// A part of the request that is well-formed but cannot be.
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Refusal::Invalid { field: field.into(), problem: problem.into() }.into()
+    }
+
+    /// An answer of the runtime that does not fit the question: a defect of this program.
+    pub(crate) fn mismatch() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "this node answered another question than the one asked; restart it, and report this with its log",
+        )
+    }
+
+    /// The same with one more fact.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same, saying that trying again soon can help.
+    #[must_use]
+    pub fn retry(mut self) -> Self {
+        self.retry_after_s = Some(RETRY_AFTER_S);
+        self
+    }
+}
+
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::UnknownSku { .. } | Refusal::UnknownDrop { .. } | Refusal::UnknownDevice { .. } => {
+            StatusCode::NOT_FOUND
+        }
+        Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::RoleForbids { .. } | Refusal::Certificate { .. } => StatusCode::FORBIDDEN,
+        Refusal::AmbiguousDrop { .. }
+        | Refusal::DropExists { .. }
+        | Refusal::DropNotOpen { .. }
+        | Refusal::SerialOverlap { .. }
+        | Refusal::NotHeld { .. }
+        | Refusal::SoldOut { .. }
+        | Refusal::HeldElsewhere { .. } => StatusCode::CONFLICT,
+        Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let mut facts = match serde_json::to_value(&refusal) {
+            Ok(Value::Object(facts)) => facts,
+            _ => Map::new(),
+        };
+        let code = match facts.remove("code") {
+            Some(Value::String(code)) => code,
+            _ => "refused".to_owned(),
+        };
+        let problem =
+            Self { facts: Box::new(facts), ..Self::new(status_of(&refusal), &code, refusal.to_string()) };
+        if refusal == Refusal::Busy { problem.retry() } else { problem }
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CallError::Refused(refusal) => refusal.into(),
+            CallError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", detail),
+            CallError::InProgress => Self::new(StatusCode::CONFLICT, "in_progress", detail).retry(),
+            CallError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry(),
+            CallError::Stopping => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "stopping",
+                "this node is stopping; start it again with `popmesh run`",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusals_fields_stand_beside_the_standard_ones() {
+        let refusal = Refusal::SoldOut { sku: "CAP".parse().unwrap(), minted: 100 };
+        let value = serde_json::to_value(Problem::from(refusal)).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({
+                "type": "urn:popmesh:problem:sold_out", "title": "sold out", "status": 409, "code": "sold_out",
+                "detail": "CAP is sold out: all 100 units are sold or taken out of sale",
+                "sku": "CAP", "minted": 100,
+            })
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! Routes that only look.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use popmesh_proto::query::{
+    Answer, Check, ClaimFilter, Claims, DeviceInfo, Head, LogFilter, LogLine, Programme, Query, Status,
+    Stock, StockFilter,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::mesh::{Discovered, MeshLink};
+use super::openapi::QueryProblems;
+use super::problem::Problem;
+use super::request::Filter;
+use super::service::{Api, only};
+use crate::runtime::StoreHealth;
+
+/// The most claims or log lines of one answer.
+const MAX_LINES: u32 = 10_000;
+
+/// This device, at a glance
+#[utoipa::path(
+    get, path = "/v1/status", tag = "observe",
+    responses((status = 200, description = "Its state", body = Status), QueryProblems)
+)]
+pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Problem> {
+    api.ask(Query::Status, only!(Answer::Status)).await.map(Json)
+}
+
+/// Every device known, this one included
+#[utoipa::path(
+    get, path = "/v1/devices", tag = "observe",
+    responses((status = 200, description = "Devices", body = Vec<DeviceInfo>), QueryProblems)
+)]
+pub(super) async fn devices(State(api): State<Api>) -> Result<Json<Vec<DeviceInfo>>, Problem> {
+    api.ask(Query::Devices, only!(Answer::Devices)).await.map(Json)
+}
+
+/// Another device of the event, and the links to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Peer {
+    /// The device.
+    #[serde(flatten)]
+    pub info: DeviceInfo,
+    /// The shortest round-trip time of its links, milliseconds.
+    pub rtt_ms: Option<f64>,
+    /// Every address that it is linked by or was found at (multiaddrs).
+    pub addresses: Vec<String>,
+    /// The links.
+    pub links: Vec<MeshLink>,
+}
+
+/// The other devices, as known here and as linked now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Peers {
+    /// Devices of the event, without this one.
+    pub peers: Vec<Peer>,
+    /// Nodes found on the network that are no known device of the event.
+    pub strangers: Vec<Discovered>,
+    /// Addresses this node listens on (multiaddrs).
+    pub listening: Vec<String>,
+    /// Whether the mesh answered; if not, only what the log says is shown.
+    pub mesh_answers: bool,
+}
+
+/// The other devices and the links to them
+#[utoipa::path(
+    get, path = "/v1/peers", tag = "observe",
+    responses((status = 200, description = "Peers", body = Peers), QueryProblems)
+)]
+pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem> {
+    let devices = api.ask(Query::Devices, only!(Answer::Devices)).await?;
+    let snapshot = api.mesh.snapshot().await;
+    let mesh_answers = snapshot.is_some();
+    let mesh = snapshot.unwrap_or_default();
+    let known = |found: &Discovered| devices.iter().any(|info| Some(info.device) == found.device);
+    let strangers = mesh.discovered.iter().filter(|found| !known(found)).cloned().collect();
+    let peers = devices
+        .iter()
+        .filter(|info| info.device != api.device)
+        .map(|info| {
+            let links: Vec<MeshLink> =
+                mesh.links.iter().filter(|link| link.device == info.device).cloned().collect();
+            let found = mesh.discovered.iter().filter(|found| found.device == Some(info.device));
+            let mut addresses: Vec<String> = links
+                .iter()
+                .flat_map(|link| &link.addresses)
+                .chain(found.flat_map(|found| &found.addresses))
+                .cloned()
+                .collect();
+            addresses.sort();
+            addresses.dedup();
+            let rtt_ms = links.iter().filter_map(|link| link.rtt_ms).min_by(f64::total_cmp);
+            Peer { info: info.clone(), rtt_ms, addresses, links }
+        })
+        .collect();
+    Ok(Json(Peers { peers, strangers, listening: mesh.listening, mesh_answers }))
+}
+
+/// How writing goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `writable`: what is done is made durable. Anything else is answered as a problem.
+    #[schema(example = "writable")]
+    pub store: String,
+}
+
+/// Whether this device can do its work
+#[utoipa::path(
+    get, path = "/v1/health", tag = "observe",
+    responses((status = 200, description = "It can", body = Health), QueryProblems)
+)]
+pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Problem> {
+    match api.handle.health().await? {
+        StoreHealth::Writable => Ok(Json(Health { store: "writable".to_owned() })),
+        StoreHealth::Failing { problem, since_ms } => Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not_stored",
+            format!("nothing can be written down, so nothing is sold: {problem}"),
+        )
+        .with("problem", problem)
+        .with("since_ms", since_ms)),
+    }
+}
+
+/// The invariants, checked now
+#[utoipa::path(
+    get, path = "/v1/check", tag = "observe",
+    responses((status = 200, description = "What holds and what does not", body = Check), QueryProblems)
+)]
+pub(super) async fn check(State(api): State<Api>) -> Result<Json<Check>, Problem> {
+    api.ask(Query::Check, only!(Answer::Check)).await.map(Json)
+}
+
+/// Products, drops and lots
+#[utoipa::path(
+    get, path = "/v1/programme", tag = "look up",
+    responses((status = 200, description = "The programme", body = Programme), QueryProblems)
+)]
+pub(super) async fn programme(State(api): State<Api>) -> Result<Json<Programme>, Problem> {
+    api.ask(Query::Programme, only!(Answer::Programme)).await.map(Json)
+}
+
+/// Stock levels, this device's own and the whole event's
+#[utoipa::path(
+    get, path = "/v1/stock", tag = "look up",
+    params(
+        ("drop" = Option<String>, Query, description = "One drop only"),
+        ("sku" = Option<String>, Query, description = "One SKU only"),
+    ),
+    responses((status = 200, description = "A line for each drop and SKU", body = Stock), QueryProblems)
+)]
+pub(super) async fn stock(
+    State(api): State<Api>,
+    Filter(filter): Filter<StockFilter>,
+) -> Result<Json<Stock>, Problem> {
+    api.ask(Query::Stock(filter), only!(Answer::Stock)).await.map(Json)
+}
+
+/// Claims, newest first
+#[utoipa::path(
+    get, path = "/v1/claims", tag = "look up",
+    params(
+        ("drop" = Option<String>, Query, description = "One drop only"),
+        ("seller" = Option<String>, Query, description = "Sold by this device only"),
+        ("state" = Option<popmesh_proto::command::ClaimState>, Query, description = "In this state only"),
+        ("limit" = Option<u32>, Query, description = "At most so many; 100 if absent", maximum = 10_000),
+    ),
+    responses((status = 200, description = "Claims", body = Claims), QueryProblems)
+)]
+pub(super) async fn claims(
+    State(api): State<Api>,
+    Filter(filter): Filter<ClaimFilter>,
+) -> Result<Json<Claims>, Problem> {
+    bounded(filter.limit)?;
+    api.ask(Query::Claims(filter), only!(Answer::Claims)).await.map(Json)
+}
+
+/// Entries of the log, newest first
+#[utoipa::path(
+    get, path = "/v1/log", tag = "look up",
+    params(
+        ("device" = Option<String>, Query, description = "Of this device only"),
+        ("limit" = Option<u32>, Query, description = "At most so many; 50 if absent", maximum = 10_000),
+    ),
+    responses((status = 200, description = "Entries, in words", body = Vec<LogLine>), QueryProblems)
+)]
+pub(super) async fn log(
+    State(api): State<Api>,
+    Filter(filter): Filter<LogFilter>,
+) -> Result<Json<Vec<LogLine>>, Problem> {
+    bounded(filter.limit)?;
+    api.ask(Query::Log(filter), only!(Answer::Log)).await.map(Json)
+}
+
+fn bounded(limit: Option<u32>) -> Result<(), Problem> {
+    match limit {
+        Some(limit) if limit > MAX_LINES => {
+            Err(Problem::invalid("limit", format!("{limit} is too many; ask for at most {MAX_LINES}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The head of every chain, to compare devices
+#[utoipa::path(
+    get, path = "/v1/frontier", tag = "documents",
+    responses((status = 200, description = "Heads", body = Vec<Head>), QueryProblems)
+)]
+pub(super) async fn frontier(State(api): State<Api>) -> Result<Json<Vec<Head>>, Problem> {
+    api.ask(Query::Frontier, only!(Answer::Frontier)).await.map(Json)
+}

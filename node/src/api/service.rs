@@ -1,0 +1,129 @@
+//! What every handler shares, and the router that binds handlers to paths.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware;
+use popmesh_proto::command::{Command, Reply};
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::io::Idempotency;
+use popmesh_proto::query::{Answer, Query};
+use tokio::sync::{Semaphore, watch};
+
+use super::mesh::MeshView;
+use super::metrics::Metrics;
+use super::problem::Problem;
+use super::request::MAX_BODY;
+use super::{guard, openapi};
+use crate::runtime::{CallError, Handle, Outcome};
+
+/// Picks one variant of an answer or a reply.
+macro_rules! only {
+    ($variant:path) => {
+        |value| match value {
+            $variant(inner) => Some(inner),
+            _ => None,
+        }
+    };
+}
+pub(super) use only;
+
+/// The most requests that are worked on at once.
+pub(super) const MAX_REQUESTS: usize = 512;
+/// The most readers of notices at once.
+pub(super) const MAX_STREAMS: usize = 64;
+
+/// The API of one running device. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    pub(super) handle: Handle,
+    pub(super) mesh: Arc<dyn MeshView>,
+    pub(super) device: DeviceId,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) requests: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) stopping: watch::Sender<bool>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Api of {:?}", self.device)
+    }
+}
+
+impl Api {
+    /// The API of `device`, which answers through `handle`; the mesh's facts come from `mesh`.
+    pub fn new(device: DeviceId, handle: Handle, mesh: Arc<dyn MeshView>) -> Self {
+        Self {
+            handle,
+            mesh,
+            device,
+            metrics: Arc::new(Metrics::new()),
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn router(&self) -> Router {
+        let (routes, _) = openapi::routes().split_for_parts();
+        routes
+            .fallback(no_such_route)
+            .method_not_allowed_fallback(wrong_method)
+            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn_with_state(self.clone(), guard::around))
+            .with_state(self.clone())
+    }
+
+    pub(super) async fn ask<T>(
+        &self,
+        query: Query,
+        pick: impl FnOnce(Answer) -> Option<T>,
+    ) -> Result<T, Problem> {
+        match self.handle.query(query).await? {
+            Answer::Failed(problem) => {
+                Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_answered", problem).retry())
+            }
+            answer => pick(answer).ok_or_else(Problem::mismatch),
+        }
+    }
+
+    pub(super) async fn act<T>(
+        &self,
+        command: Command,
+        idempotency: Option<Idempotency>,
+        pick: impl FnOnce(Reply) -> Option<T>,
+    ) -> Result<(T, bool), Problem> {
+        match self.handle.command(command, idempotency).await {
+            Ok(Outcome { reply, repeated }) => {
+                pick(reply).map(|done| (done, repeated)).ok_or_else(Problem::mismatch)
+            }
+            Err(error) => {
+                let refused = matches!(error, CallError::Refused(_));
+                let problem = Problem::from(error);
+                if refused {
+                    self.metrics.refused(&problem.code);
+                }
+                Err(problem)
+            }
+        }
+    }
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "no_such_route",
+        format!("there is nothing at {}; see /v1/openapi.json for what there is", uri.path()),
+    )
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{} does not take {method}; the Allow header says what it takes", uri.path()),
+    )
+}

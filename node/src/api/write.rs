@@ -1,0 +1,178 @@
+//! Routes that act. An answer means that what was done is durable on this device.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use popmesh_proto::command::{
+    Claim, Command, Damage, DropInfo, DropNew, Lot, LotMint, Move, Product, ProductAdd, Reply, Sell,
+    Transfer, UnitsDone,
+};
+use popmesh_proto::text::DropId;
+use serde::Serialize;
+
+use super::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use super::openapi::{CommandProblems, IdempotencyHeader};
+use super::problem::Problem;
+use super::request::{Body, Name, NoBody};
+use super::service::{Api, only};
+
+/// What was done, its status, and whether it was done before under the same key.
+pub(super) struct Done<T> {
+    status: StatusCode,
+    what: T,
+    repeated: bool,
+}
+
+impl<T: Serialize> IntoResponse for Done<T> {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.what)).into_response();
+        if self.repeated {
+            let replayed = HeaderName::from_static(IDEMPOTENCY_REPLAYED);
+            response.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+async fn done<T>(
+    api: &Api,
+    key: &Key,
+    body: &impl Serialize,
+    command: Command,
+    status: StatusCode,
+    pick: impl FnOnce(Reply) -> Option<T>,
+) -> Result<Done<T>, Problem> {
+    let (what, repeated) = api.act(command, key.over(body), pick).await?;
+    Ok(Done { status, what, repeated })
+}
+
+/// Puts a product on the programme, or changes its name and price
+#[utoipa::path(
+    post, path = "/v1/products", tag = "act", request_body = ProductAdd, params(IdempotencyHeader),
+    responses((status = 200, description = "It is on the programme", body = Product), CommandProblems)
+)]
+pub(super) async fn add_product(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<ProductAdd>,
+) -> Result<Done<Product>, Problem> {
+    let command = Command::ProductAdd(body.clone());
+    done(&api, &key, &body, command, StatusCode::OK, only!(Reply::Product)).await
+}
+
+/// Plans a drop
+#[utoipa::path(
+    post, path = "/v1/drops", tag = "act", request_body = DropNew, params(IdempotencyHeader),
+    responses((status = 201, description = "It is planned", body = DropInfo), CommandProblems)
+)]
+pub(super) async fn plan_drop(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<DropNew>,
+) -> Result<Done<DropInfo>, Problem> {
+    let command = Command::DropNew(body.clone());
+    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Drop)).await
+}
+
+/// Opens a drop for sale
+#[utoipa::path(
+    post, path = "/v1/drops/{drop}/open", tag = "act",
+    params(("drop" = String, Path, description = "Its short name"), IdempotencyHeader),
+    responses((status = 200, description = "It is open", body = DropInfo), CommandProblems)
+)]
+pub(super) async fn open_drop(
+    State(api): State<Api>,
+    Name(drop): Name<DropId>,
+    key: Key,
+    NoBody: NoBody,
+) -> Result<Done<DropInfo>, Problem> {
+    done(&api, &key, &(), Command::DropOpen(drop), StatusCode::OK, only!(Reply::Drop)).await
+}
+
+/// Closes a drop
+#[utoipa::path(
+    post, path = "/v1/drops/{drop}/close", tag = "act",
+    params(("drop" = String, Path, description = "Its short name"), IdempotencyHeader),
+    responses((status = 200, description = "It is closed", body = DropInfo), CommandProblems)
+)]
+pub(super) async fn close_drop(
+    State(api): State<Api>,
+    Name(drop): Name<DropId>,
+    key: Key,
+    NoBody: NoBody,
+) -> Result<Done<DropInfo>, Problem> {
+    done(&api, &key, &(), Command::DropClose(drop), StatusCode::OK, only!(Reply::Drop)).await
+}
+
+/// Mints a lot; its units are then held by this device
+#[utoipa::path(
+    post, path = "/v1/lots", tag = "act", request_body = LotMint, params(IdempotencyHeader),
+    responses((status = 201, description = "The lot exists", body = Lot), CommandProblems)
+)]
+pub(super) async fn mint_lot(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<LotMint>,
+) -> Result<Done<Lot>, Problem> {
+    let command = Command::LotMint(body.clone());
+    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Lot)).await
+}
+
+/// Gives units that this device holds to another
+#[utoipa::path(
+    post, path = "/v1/transfers", tag = "act", request_body = Transfer, params(IdempotencyHeader),
+    responses((status = 201, description = "They are given", body = UnitsDone), CommandProblems)
+)]
+pub(super) async fn transfer(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Transfer>,
+) -> Result<Done<UnitsDone>, Problem> {
+    let command = Command::Transfer(body.clone());
+    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Units)).await
+}
+
+/// Changes where units that this device holds lie
+#[utoipa::path(
+    post, path = "/v1/moves", tag = "act", request_body = Move, params(IdempotencyHeader),
+    responses((status = 201, description = "They lie there", body = UnitsDone), CommandProblems)
+)]
+pub(super) async fn change_place(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Move>,
+) -> Result<Done<UnitsDone>, Problem> {
+    let command = Command::Move(body.clone());
+    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Units)).await
+}
+
+/// Takes units that this device holds out of sale, as damaged or missing
+#[utoipa::path(
+    post, path = "/v1/damage", tag = "act", request_body = Damage, params(IdempotencyHeader),
+    responses((status = 201, description = "They are out of sale", body = UnitsDone), CommandProblems)
+)]
+pub(super) async fn damage(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Damage>,
+) -> Result<Done<UnitsDone>, Problem> {
+    let command = Command::Damage(body.clone());
+    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Units)).await
+}
+
+/// Sells units
+///
+/// If this device holds too few, it asks the others until `wait_ms` is over.
+#[utoipa::path(
+    post, path = "/v1/sales", tag = "act", request_body = Sell, params(IdempotencyHeader),
+    responses((status = 201, description = "Sold", body = Claim), CommandProblems)
+)]
+pub(super) async fn sell(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Sell>,
+) -> Result<Done<Claim>, Problem> {
+    let command = Command::Sell(body.clone());
+    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Sale)).await
+}

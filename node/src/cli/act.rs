@@ -1,0 +1,193 @@
+//! Commands that change something, through the API.
+
+use popmesh_proto::command::{
+    Claim, Damage, DropInfo, DropNew, Lot, LotMint, MAX_WAIT_MS, Move, Product, ProductAdd, Sell, SellItem,
+    Transfer, Units, UnitsDone,
+};
+use popmesh_proto::query::{Programme, Status};
+
+use super::args;
+use super::client::{Client, print, segment};
+use super::failure::{Failure, Outcome};
+use super::table::{Table, printable};
+use super::values;
+use crate::folder::Folder;
+
+pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Outcome {
+    match product {
+        args::Product::Add { sku, name, price, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let price = price_in_event(&client, &price)?;
+            let body = ProductAdd { sku, name, price };
+            let done: Product = client.post("/v1/products", Some(&body), retry.idempotency_key.as_deref())?;
+            print(json, &done, || {
+                format!("{} {}: {}", done.sku, printable(&done.name), done.currency.format(done.price))
+            })
+        }
+        args::Product::List(target) => {
+            let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
+            print(json, &programme.products, || {
+                let mut table = Table::new(&["sku", "name", ">price"]);
+                for product in &programme.products {
+                    let price = product.currency.format(product.price);
+                    table.row([product.sku.to_string(), product.name.clone(), price]);
+                }
+                or_none(&table, "No products yet; add one with `popmesh product add`.")
+            })
+        }
+    }
+}
+
+pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
+    let done: DropInfo = match drop {
+        args::Drop::New { name, title, retry, target } => {
+            let title = title.unwrap_or_else(|| name.to_string());
+            let body = DropNew { drop: name, title };
+            Client::find(&target, folder)?.post("/v1/drops", Some(&body), retry.idempotency_key.as_deref())?
+        }
+        args::Drop::Open(change) => change_drop(&change, "open", folder)?,
+        args::Drop::Close(change) => change_drop(&change, "close", folder)?,
+        args::Drop::List(target) => {
+            let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
+            return print(json, &programme.drops, || {
+                let mut table = Table::new(&["drop", "state", "title"]);
+                for drop in &programme.drops {
+                    table.row([drop.drop.to_string(), drop.state.to_string(), drop.title.clone()]);
+                }
+                or_none(&table, "No drops yet; plan one with `popmesh drop new`.")
+            });
+        }
+    };
+    print(json, &done, || format!("drop {} is {}", done.drop, done.state))
+}
+
+fn change_drop(change: &args::DropChange, what: &str, folder: &Folder) -> Result<DropInfo, Failure> {
+    let path = format!("/v1/drops/{}/{what}", segment(change.name.as_str()));
+    let key = change.retry.idempotency_key.as_deref();
+    Client::find(&change.target, folder)?.post(&path, None::<&()>, key)
+}
+
+pub(super) fn lot(lot: args::Lot, folder: &Folder, json: bool) -> Outcome {
+    match lot {
+        args::Lot::Mint { drop, sku, serials: (first, last), unnumbered, place, retry, target } => {
+            let body = LotMint { drop, sku, first, last, numbered: !unnumbered, place };
+            let client = Client::find(&target, folder)?;
+            let done: Lot = client.post("/v1/lots", Some(&body), retry.idempotency_key.as_deref())?;
+            print(json, &done, || {
+                let numbered = if done.numbered { "numbered" } else { "unnumbered" };
+                format!(
+                    "minted {} {} {} ({}) for drop {}, at {}\nlot {}",
+                    done.units.len(),
+                    numbered,
+                    done.sku,
+                    done.units,
+                    done.drop,
+                    done.place,
+                    done.lot
+                )
+            })
+        }
+        args::Lot::List(target) => {
+            let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
+            print(json, &programme.lots, || {
+                let mut table = Table::new(&["drop", "sku", ">units", "serials", "numbered", "place", "lot"]);
+                for lot in &programme.lots {
+                    table.row([
+                        lot.drop.to_string(),
+                        lot.sku.to_string(),
+                        lot.units.len().to_string(),
+                        lot.units.to_string(),
+                        if lot.numbered { "yes" } else { "no" }.to_owned(),
+                        lot.place.to_string(),
+                        lot.lot.to_string(),
+                    ]);
+                }
+                or_none(&table, "No lots yet; mint one with `popmesh lot mint`.")
+            })
+        }
+    }
+}
+
+fn or_none(table: &Table, none: &str) -> String {
+    if table.is_empty() { none.to_owned() } else { table.to_string() }
+}
+
+fn units(args: &args::UnitsArgs) -> Result<Units, Failure> {
+    match (&args.serials, args.count) {
+        (Some(serials), _) => serials
+            .parse()
+            .map(Units::Serials)
+            .map_err(|error| Failure::with_help(format!("--serials: {error}"), "write them as 1-5,9")),
+        (None, count) => Ok(Units::Count(count.unwrap_or_default())),
+    }
+}
+
+fn tell_units(json: bool, done: &UnitsDone, what: &str) -> Outcome {
+    print(json, done, || {
+        format!("{what} {} {} ({})\nentry {}", done.units.len(), done.sku, done.units, done.entry)
+    })
+}
+
+pub(super) fn transfer(transfer: &args::Transfer, folder: &Folder, json: bool) -> Outcome {
+    let args = &transfer.units;
+    let units = units(args)?;
+    let client = Client::find(&args.target, folder)?;
+    let to = client.device(&transfer.to)?;
+    let body = Transfer { drop: args.drop.clone(), sku: args.sku.clone(), units, to };
+    let done = client.post("/v1/transfers", Some(&body), args.retry.idempotency_key.as_deref())?;
+    tell_units(json, &done, &format!("given to {}:", printable(&transfer.to)))
+}
+
+pub(super) fn change_place(change: &args::Move, folder: &Folder, json: bool) -> Outcome {
+    let args = &change.units;
+    let (drop, sku, units) = (args.drop.clone(), args.sku.clone(), units(args)?);
+    let body = Move { drop, sku, units, place: change.place.clone() };
+    let client = Client::find(&args.target, folder)?;
+    let done = client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref())?;
+    tell_units(json, &done, &format!("now at {}:", change.place))
+}
+
+pub(super) fn damage(damage: &args::Damage, folder: &Folder, json: bool) -> Outcome {
+    let args = &damage.units;
+    let body = Damage { drop: args.drop.clone(), sku: args.sku.clone(), units: units(args)? };
+    let client = Client::find(&args.target, folder)?;
+    let done = client.post("/v1/damage", Some(&body), args.retry.idempotency_key.as_deref())?;
+    tell_units(json, &done, "out of sale:")
+}
+
+pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
+    let client = Client::find(&sell.target, folder)?;
+    let unit_price = sell.price.as_deref().map(|price| price_in_event(&client, price)).transpose()?;
+    let pickup_at = sell.pickup_at.as_deref().map(|text| client.device(text)).transpose()?;
+    let wait_ms = u64::try_from(sell.wait.as_millis()).unwrap_or(u64::MAX);
+    if wait_ms > MAX_WAIT_MS {
+        return Err(Failure::with_help("a sale waits at most 60s", "give a shorter --wait"));
+    }
+    let body = Sell {
+        items: vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }],
+        drop: sell.drop.clone(),
+        tender: sell.tender.into(),
+        pickup_at,
+        wait_ms,
+    };
+    let claim: Claim = client.post("/v1/sales", Some(&body), sell.retry.idempotency_key.as_deref())?;
+    print(json, &claim, || {
+        let items: Vec<String> = claim
+            .items
+            .iter()
+            .map(|item| format!("{} × {} ({})", item.units.len(), item.sku, item.units))
+            .collect();
+        let next = match &sell.pickup_at {
+            Some(device) => format!("to be picked up at {}", printable(device)),
+            None => "hand it over now".to_owned(),
+        };
+        let total = claim.currency.format(claim.total);
+        format!("sold {}: {total}, {next}\nclaim {}", items.join(", "), claim.claim)
+    })
+}
+
+fn price_in_event(client: &Client, text: &str) -> Result<i64, Failure> {
+    let status: Status = client.get("/v1/status", &[])?;
+    values::price(text, status.currency)
+        .map_err(|error| Failure::with_help(format!("--price: {error}"), "such as --price 25.00"))
+}

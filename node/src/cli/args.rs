@@ -1,0 +1,477 @@
+//! What can be typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use libp2p::Multiaddr;
+use popmesh_proto::command::{ClaimState, Tender};
+use popmesh_proto::identity::Roles;
+use popmesh_proto::money::Currency;
+use popmesh_proto::text::{DropId, Place, Sku};
+
+use super::values;
+use crate::run::LogFormat;
+
+/// Sells limited, serial-numbered merch on a mesh of devices that keeps working when the network does not.
+///
+/// Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the node does not answer, 4 refused now but the same
+/// again can do.
+#[derive(Debug, Parser)]
+#[command(name = "popmesh", version, propagate_version = true)]
+pub(super) struct Cli {
+    /// The device's data folder [default: ~/.local/share/popmesh]
+    #[arg(long, global = true, env = "POPMESH_DATA", value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+    /// Print the API's JSON instead of tables, and errors as JSON too
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Found an event, or look at one (the organiser)
+    #[command(subcommand)]
+    Event(Event),
+    /// Give this device a key and a certificate
+    #[command(subcommand)]
+    Device(Device),
+    /// Run this device's node
+    Run(Run),
+    /// This device, at a glance
+    Status(Status),
+    /// The other devices and the links to them
+    Peers(Target),
+    /// Products of the programme
+    #[command(subcommand)]
+    Product(Product),
+    /// Drops of the programme
+    #[command(subcommand)]
+    Drop(Drop),
+    /// Lots
+    #[command(subcommand)]
+    Lot(Lot),
+    /// Stock levels, this device's own and the whole event's
+    Stock(Stock),
+    /// Give units that this device holds to another
+    Transfer(Transfer),
+    /// Change where units that this device holds lie
+    Move(Move),
+    /// Take units that this device holds out of sale, as damaged or missing
+    Damage(Damage),
+    /// Sell units
+    Sell(Sell),
+    /// Claims, newest first
+    Claims(Claims),
+    /// Entries of the log, newest first
+    Log(Log),
+    /// Write every document as an Automerge file into a folder
+    Export(Export),
+    /// Check this device's key, certificate, clock, database and network
+    Doctor(Doctor),
+    /// Print the API's description (OpenAPI 3.1)
+    Openapi,
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which node.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Target {
+    /// The node's API, such as http://127.0.0.1:7401 [default: the node running on the data folder]
+    #[arg(long, value_name = "URL")]
+    pub(super) api: Option<String>,
+}
+
+/// A key for safe retries.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Retry {
+    /// Do this at most once under this key; use it again when no answer came [default: a new random one]
+    #[arg(long, value_name = "KEY")]
+    pub(super) idempotency_key: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Event {
+    /// Found an event: writes the organiser's key and the charter
+    Init {
+        /// The event's name, for people
+        name: String,
+        /// The currency of all prices (ISO 4217)
+        #[arg(long)]
+        currency: Currency,
+        /// Where to write
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+    },
+    /// Show an event's charter
+    Show {
+        /// The organiser's folder [default: the data folder's event]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Device {
+    /// Make this device's key and the enrolment that the organiser signs
+    New {
+        /// The device's name, for people [default: this host's name]
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Sign a device's enrolment (the organiser)
+    Sign(Sign),
+    /// Install the certificate that the organiser signed
+    Install {
+        /// The certificate
+        certificate: PathBuf,
+        /// The event's charter
+        #[arg(long)]
+        charter: PathBuf,
+    },
+    /// Show who this device is
+    Show,
+}
+
+/// Sign a device's enrolment.
+#[derive(Debug, Args)]
+pub(super) struct Sign {
+    /// The enrolment that `popmesh device new` wrote
+    pub(super) enrolment: PathBuf,
+    /// The folder with the organiser's key and the charter
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) event: PathBuf,
+    /// What the device may do: pos, locker, encoder, hq
+    #[arg(long, value_name = "ROLE[,ROLE]")]
+    pub(super) role: Roles,
+    /// Where it stands; its units are sold from there
+    #[arg(long)]
+    pub(super) venue: Place,
+    /// Another name than the one it proposes
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// For how many days
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366), conflicts_with = "until")]
+    pub(super) days: u32,
+    /// From when (RFC 3339) [default: an hour ago, since clocks differ]
+    #[arg(long, value_name = "TIME")]
+    pub(super) from: Option<jiff::Timestamp>,
+    /// Until when (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<jiff::Timestamp>,
+    /// Where to write [default: NAME.certificate beside the enrolment]
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// Run this device's node.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Where the API listens; loopback only, port 0 takes any free one
+    #[arg(long, value_name = "ADDR", default_value_t = crate::api::DEFAULT_ADDRESS)]
+    pub(super) api: SocketAddr,
+    /// Use this network interface only (may be given several times)
+    #[arg(long, value_name = "IF")]
+    pub(super) interface: Vec<String>,
+    /// Port for other devices, TCP and QUIC [default: any free one]
+    #[arg(long, value_name = "N")]
+    pub(super) listen_port: Option<u16>,
+    /// Dial this device, besides those found by mDNS (may be given several times)
+    #[arg(long, value_name = "MULTIADDR")]
+    pub(super) peer: Vec<Multiaddr>,
+    /// Neither announce this device by mDNS nor look for others
+    #[arg(long)]
+    pub(super) no_mdns: bool,
+    /// Link over TCP only
+    #[arg(long, conflicts_with = "quic_only")]
+    pub(super) tcp_only: bool,
+    /// Link over QUIC only
+    #[arg(long)]
+    pub(super) quic_only: bool,
+    /// How to log (what is set by POPMESH_LOG, such as `popmesh=debug`)
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(super) log_format: LogFormat,
+}
+
+/// This device, at a glance.
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// Show it again each second and whenever something happens
+    #[arg(long)]
+    pub(super) watch: bool,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Product {
+    /// Put a product on the programme, or change its name and price
+    Add {
+        /// The SKU
+        sku: Sku,
+        /// Its name, for people
+        name: String,
+        /// Price of one unit, such as 25.00
+        #[arg(long, allow_hyphen_values = true)]
+        price: String,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List products
+    List(Target),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Drop {
+    /// Plan a drop
+    New {
+        /// Its short name
+        name: DropId,
+        /// Its title, for people [default: the short name]
+        #[arg(long)]
+        title: Option<String>,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Open a drop for sale
+    Open(DropChange),
+    /// Close a drop
+    Close(DropChange),
+    /// List drops
+    List(Target),
+}
+
+/// Which drop to open or close.
+#[derive(Debug, Args)]
+pub(super) struct DropChange {
+    /// Its short name
+    pub(super) name: DropId,
+    #[command(flatten)]
+    pub(super) retry: Retry,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Lot {
+    /// Mint a lot; its units are then held by this device
+    Mint {
+        /// The drop
+        #[arg(long)]
+        drop: DropId,
+        /// The SKU
+        #[arg(long)]
+        sku: Sku,
+        /// First and last serial, such as 1-100
+        #[arg(long, value_parser = values::serial_range)]
+        serials: (u32, u32),
+        /// The serials are not printed on the units: any piece will do
+        #[arg(long)]
+        unnumbered: bool,
+        /// Where the units lie [default: this device's venue]
+        #[arg(long)]
+        place: Option<Place>,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List lots
+    List(Target),
+}
+
+/// Which stock.
+#[derive(Debug, Args)]
+pub(super) struct Stock {
+    /// One drop only
+    #[arg(long)]
+    pub(super) drop: Option<DropId>,
+    /// One SKU only
+    #[arg(long)]
+    pub(super) sku: Option<Sku>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Which units.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["count", "serials"]))]
+pub(super) struct UnitsArgs {
+    /// The drop
+    #[arg(long)]
+    pub(super) drop: DropId,
+    /// The SKU
+    #[arg(long)]
+    pub(super) sku: Sku,
+    /// Any units, so many
+    #[arg(long, value_name = "N")]
+    pub(super) count: Option<u64>,
+    /// Exactly these, such as 1-5,9
+    #[arg(long, value_name = "SERIALS")]
+    pub(super) serials: Option<String>,
+    #[command(flatten)]
+    pub(super) retry: Retry,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Give units to another device.
+#[derive(Debug, Args)]
+pub(super) struct Transfer {
+    #[command(flatten)]
+    pub(super) units: UnitsArgs,
+    /// Who gets them: a device's name, or the first digits of its key
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) to: String,
+}
+
+/// Change where units lie.
+#[derive(Debug, Args)]
+pub(super) struct Move {
+    #[command(flatten)]
+    pub(super) units: UnitsArgs,
+    /// Where they lie from now on
+    #[arg(long)]
+    pub(super) place: Place,
+}
+
+/// Take units out of sale.
+#[derive(Debug, Args)]
+pub(super) struct Damage {
+    #[command(flatten)]
+    pub(super) units: UnitsArgs,
+}
+
+/// Sell units.
+#[derive(Debug, Args)]
+pub(super) struct Sell {
+    /// The SKU
+    pub(super) sku: Sku,
+    /// How many
+    #[arg(short = 'n', long = "quantity", value_name = "N", default_value_t = 1)]
+    pub(super) quantity: u64,
+    /// The drop [default: the one open drop that has this SKU]
+    #[arg(long)]
+    pub(super) drop: Option<DropId>,
+    /// Price of one unit, such as 20.00 [default: the programme's]
+    #[arg(long, allow_hyphen_values = true)]
+    pub(super) price: Option<String>,
+    /// How it is paid
+    #[arg(long, default_value = "cash")]
+    pub(super) tender: TenderArg,
+    /// The device that is to hand it out later [default: handed over now]
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) pickup_at: Option<String>,
+    /// How long to wait for units from other devices, at most 60s
+    #[arg(long, default_value = "5s", value_parser = values::duration)]
+    pub(super) wait: Duration,
+    #[command(flatten)]
+    pub(super) retry: Retry,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// How a shopper paid.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum TenderArg {
+    /// Notes and coins
+    Cash,
+    /// A card terminal
+    Card,
+    /// A voucher
+    Voucher,
+    /// Anything else
+    Other,
+}
+
+impl From<TenderArg> for Tender {
+    fn from(tender: TenderArg) -> Self {
+        match tender {
+            TenderArg::Cash => Tender::Cash,
+            TenderArg::Card => Tender::Card,
+            TenderArg::Voucher => Tender::Voucher,
+            TenderArg::Other => Tender::Other,
+        }
+    }
+}
+
+/// Which claims.
+#[derive(Debug, Args)]
+pub(super) struct Claims {
+    /// One drop only
+    #[arg(long)]
+    pub(super) drop: Option<DropId>,
+    /// Sold by this device only
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) seller: Option<String>,
+    /// In this state only
+    #[arg(long)]
+    pub(super) state: Option<StateArg>,
+    /// At most so many
+    #[arg(long, default_value_t = 20)]
+    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum StateArg {
+    /// Waiting to be picked up
+    Issued,
+    /// Handed over
+    Redeemed,
+}
+
+impl From<StateArg> for ClaimState {
+    fn from(state: StateArg) -> Self {
+        match state {
+            StateArg::Issued => ClaimState::Issued,
+            StateArg::Redeemed => ClaimState::Redeemed,
+        }
+    }
+}
+
+/// Which entries.
+#[derive(Debug, Args)]
+pub(super) struct Log {
+    /// Of this device only
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) device: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20)]
+    pub(super) limit: u32,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Where to export to.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The folder; made if it is not there
+    pub(super) dir: PathBuf,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Check this device.
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// Where the API is to listen
+    #[arg(long, value_name = "ADDR", default_value_t = crate::api::DEFAULT_ADDRESS)]
+    pub(super) api: SocketAddr,
+    /// The port for other devices, if it is fixed
+    #[arg(long, value_name = "N")]
+    pub(super) listen_port: Option<u16>,
+}

@@ -1,0 +1,198 @@
+//! The API from the caller's side: finds the node, asks, and turns every answer into a value or a failure.
+
+use std::io::{BufRead, BufReader, Write};
+use std::time::Duration;
+
+use popmesh_proto::command::MAX_WAIT_MS;
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::query::DeviceInfo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use super::args::Target;
+use super::failure::Failure;
+use super::values;
+use crate::api::{DEVICE_HEADER, IDEMPOTENCY_KEY, Problem};
+use crate::folder::Folder;
+
+const CONNECT: Duration = Duration::from_secs(3);
+/// Longer than the API lets anything take, so that it is the API that says what happened.
+const ANSWER: Duration = Duration::from_millis(MAX_WAIT_MS + 40_000);
+/// The largest document that is exported.
+const MAX_ANSWER: u64 = 1 << 30;
+
+/// A node's API.
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+    /// The device that is meant, if it was found through its folder.
+    device: Option<DeviceId>,
+    start_it: String,
+}
+
+impl Client {
+    /// The node at `--api`, or the one that runs on the data folder.
+    pub(super) fn find(target: &Target, folder: &Folder) -> Result<Self, Failure> {
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(ANSWER))
+            .build()
+            .new_agent();
+        let start_it = format!("start it with `popmesh run --data {}`", folder.path().display());
+        let (base, device) = match (&target.api, folder.announced_api()) {
+            (Some(url), _) => (base_of(url), None),
+            (None, Some(address)) => (format!("http://{address}"), folder.key().ok().map(|key| key.id())),
+            (None, None) => {
+                let error = format!("no node runs on {}", folder.path().display());
+                return Err(Failure::Unreachable { error, help: start_it });
+            }
+        };
+        Ok(Self { agent, base, device, start_it })
+    }
+
+    /// Looks something up.
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+    ) -> Result<T, Failure> {
+        parse(&mut self.fetch(path, query)?)
+    }
+
+    /// The bytes of a document.
+    pub(super) fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let mut response = self.fetch(path, &[])?;
+        response
+            .body_mut()
+            .with_config()
+            .limit(MAX_ANSWER)
+            .read_to_vec()
+            .map_err(|error| Failure::here(format!("the answer did not arrive whole: {error}")))
+    }
+
+    /// Has something done, under `key` or a new one.
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<&impl Serialize>,
+        key: Option<&str>,
+    ) -> Result<T, Failure> {
+        let key = match key {
+            Some(key) => key.to_owned(),
+            None => hex::encode(values::random::<16>()?),
+        };
+        let mut request = self.agent.post(format!("{}{path}", self.base)).header(IDEMPOTENCY_KEY, key);
+        if let Some(device) = self.device {
+            request = request.header(DEVICE_HEADER, device.to_string());
+        }
+        let sent = match body {
+            Some(body) => request.send_json(body),
+            None => request.send_empty(),
+        };
+        parse(&mut self.check(sent)?)
+    }
+
+    /// Every device that the node knows.
+    pub(super) fn devices(&self) -> Result<Vec<DeviceInfo>, Failure> {
+        self.get("/v1/devices", &[])
+    }
+
+    /// The device that a person means by `text`.
+    pub(super) fn device(&self, text: &str) -> Result<DeviceId, Failure> {
+        values::device(text, &self.devices()?)
+    }
+
+    /// Calls `each` with every notice's kind until the stream ends.
+    pub(super) fn notices(&self, mut each: impl FnMut(&str)) -> Result<(), Failure> {
+        let request = self.agent.get(format!("{}/v1/notices", self.base));
+        let response = self.check(request.call())?;
+        for line in BufReader::new(response.into_body().into_reader()).lines() {
+            let Ok(line) = line else { break };
+            if let Some(kind) = line.strip_prefix("event:") {
+                each(kind.trim());
+            }
+        }
+        Ok(())
+    }
+
+    fn fetch(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<Response<Body>, Failure> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        for (name, value) in query {
+            if let Some(value) = value {
+                request = request.query(*name, value);
+            }
+        }
+        if let Some(device) = self.device {
+            request = request.header(DEVICE_HEADER, device.to_string());
+        }
+        self.check(request.call())
+    }
+
+    fn check(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
+        let mut response = sent.map_err(|error| Failure::Unreachable {
+            error: format!("the node at {} does not answer: {error}", self.base),
+            help: self.start_it.clone(),
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        match response.body_mut().read_json::<Problem>() {
+            Ok(problem) => Err(problem.into()),
+            Err(_) => Err(Failure::with_help(
+                format!("{} answered {status}, and not as popmesh does", self.base),
+                "is another program listening there? name the node with --api, or its folder with --data",
+            )),
+        }
+    }
+}
+
+fn base_of(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
+}
+
+fn parse<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Failure> {
+    response.body_mut().with_config().limit(MAX_ANSWER).read_json().map_err(|error| {
+        Failure::here(format!("the node's answer is not what this program expects: {error}"))
+    })
+}
+
+/// A name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    name.bytes()
+        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// Prints a value as the API's JSON, or for people.
+pub(super) fn print(
+    json: bool,
+    value: &impl Serialize,
+    human: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    if json {
+        let value: Value = serde_json::to_value(value)
+            .map_err(|error| Failure::here(format!("cannot write this as JSON: {error}")))?;
+        say(&value.to_string())
+    } else {
+        say(human().trim_end())
+    }
+}
+
+/// Writes to standard output. Whoever reads may go at any time: that is how a pipe ends, not a failure.
+pub(super) fn say(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::here(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,78 @@
+//! `popmesh event`: the organiser's key and charter.
+
+use std::path::Path;
+
+use popmesh_proto::id::Nonce;
+use popmesh_proto::identity::{Charter, SecretKey, SignedCharter};
+use popmesh_proto::money::Currency;
+use serde_json::json;
+
+use super::args::Event;
+use super::client::print;
+use super::failure::{Failure, Outcome};
+use super::table::printable;
+use super::values;
+use crate::folder::{self, Folder};
+
+/// The organiser's key, in the organiser's folder.
+pub(super) const ORGANISER_KEY: &str = "organiser.key";
+/// The charter, in the organiser's folder.
+pub(super) const CHARTER: &str = "event.charter";
+
+pub(super) fn event(event: Event, data: &Folder, json: bool) -> Outcome {
+    match event {
+        Event::Init { name, currency, dir } => init(&name, currency, &dir, json),
+        Event::Show { dir } => {
+            let path = dir.map_or_else(|| data.charter_path(), |dir| dir.join(CHARTER));
+            show(&path, json)
+        }
+    }
+}
+
+fn init(name: &str, currency: Currency, dir: &Path, json: bool) -> Outcome {
+    let (key_path, charter_path) = (dir.join(ORGANISER_KEY), dir.join(CHARTER));
+    let key = SecretKey::from_seed(&values::random()?);
+    let nonce = Nonce(values::random()?);
+    let charter =
+        Charter { name: name.to_owned(), currency, root: key.id(), created_ms: values::now_ms(), nonce };
+    let signed = SignedCharter::sign(charter, &key).map_err(|error| Failure::here(error.to_string()))?;
+    if charter_path.exists() {
+        return Err(folder::FolderError::Exists(charter_path).into());
+    }
+    folder::create_private(dir)?;
+    folder::write_key(&key_path, &key)?;
+    folder::write_new(&charter_path, &format!("{}\n", signed.to_text()), 0o644)?;
+    print(json, &facts(&signed, &charter_path), || {
+        format!(
+            "Event {name:?} ({}), prices in {currency}.\n  {}  the organiser's key: keep it off the tills, and keep a \
+             copy\n  {}  the charter: goes to every device\n\nNext, on each device: popmesh device new --name NAME\n\
+             Then here: popmesh device sign NAME.enrolment --event {} --role pos --venue VENUE",
+            signed.event().short(),
+            key_path.display(),
+            charter_path.display(),
+            dir.display(),
+        )
+    })
+}
+
+fn show(path: &Path, json: bool) -> Outcome {
+    let charter = folder::read_charter(path)?;
+    print(json, &facts(&charter, path), || {
+        let Charter { name, currency, root, created_ms, .. } = charter.charter();
+        format!(
+            "event      {}\nid         {}\ncurrency   {currency}\norganiser  {root}\nfounded    {}\ncharter    {}",
+            printable(name),
+            charter.event(),
+            values::time(*created_ms),
+            path.display(),
+        )
+    })
+}
+
+fn facts(charter: &SignedCharter, path: &Path) -> serde_json::Value {
+    let Charter { name, currency, root, created_ms, .. } = charter.charter();
+    json!({
+        "event": charter.event(), "name": name, "currency": currency, "organiser": root,
+        "created_ms": created_ms, "charter": path,
+    })
+}

@@ -1,0 +1,34 @@
+//! `popmesh export`: every document as an Automerge file.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::client::{Client, print, segment};
+use super::failure::{Failure, Outcome};
+use crate::api::ExportedDocument;
+
+pub(super) fn export(client: &Client, dir: &Path, json: bool) -> Outcome {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::with_help(format!("{}: {error}", path.display()), "choose a folder that can be written")
+    };
+    fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+    let documents: Vec<ExportedDocument> = client.get("/v1/export", &[])?;
+    let mut written = Vec::new();
+    for ExportedDocument { document, .. } in documents {
+        let name: Vec<String> = document.split('/').map(segment).collect();
+        let bytes = client.bytes(&format!("/v1/export/{}", name.join("/")))?;
+        // The name comes from the node; a drop named `..` must not lead out of the folder.
+        let path = dir.join(format!("{}.automerge", document.replace(['/', '\\'], "-")));
+        fs::write(&path, &bytes).map_err(|error| failed(&path, error))?;
+        written.push(json!({"document": document, "file": path, "bytes": bytes.len()}));
+    }
+    print(json, &written, || {
+        let lines: Vec<String> = written
+            .iter()
+            .map(|line| format!("{}  {} bytes", line["file"].as_str().unwrap_or_default(), line["bytes"]))
+            .collect();
+        if lines.is_empty() { "No documents yet.".to_owned() } else { lines.join("\n") }
+    })
+}

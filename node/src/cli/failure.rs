@@ -1,0 +1,132 @@
+//! How a command fails: what is printed, and the exit code.
+
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::api::Problem;
+use crate::folder::FolderError;
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The node, or this program itself, refuses.
+    Problem(Box<Problem>),
+    /// Something on this host is wrong.
+    Here {
+        /// What.
+        error: String,
+        /// What to do.
+        help: Option<String>,
+    },
+    /// The node does not answer.
+    Unreachable {
+        /// What was tried.
+        error: String,
+        /// What to do.
+        help: String,
+    },
+    /// Everything was printed already.
+    Told,
+}
+
+/// A command's result.
+pub(super) type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// Something on this host is wrong.
+    pub(super) fn here(error: impl Into<String>) -> Self {
+        Self::Here { error: error.into(), help: None }
+    }
+
+    /// The same, and what to do.
+    pub(super) fn with_help(error: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::Here { error: error.into(), help: Some(help.into()) }
+    }
+
+    /// 1: refused or failed. 3: the node does not answer. 4: refused now, but the same again can do.
+    fn code(&self) -> u8 {
+        match self {
+            Failure::Unreachable { .. } => 3,
+            Failure::Problem(problem) if problem.retry_after_s.is_some() => 4,
+            Failure::Problem(_) | Failure::Here { .. } | Failure::Told => 1,
+        }
+    }
+
+    /// Says on standard error what is wrong and what to do.
+    pub(super) fn tell(&self, json: bool) -> ExitCode {
+        if json {
+            if let Some(value) = self.to_json() {
+                eprintln!("{value}");
+            }
+        } else {
+            let (error, help) = self.in_words();
+            if let Some(error) = error {
+                eprintln!("error: {error}");
+            }
+            if let Some(help) = help {
+                eprintln!("help: {help}");
+            }
+        }
+        ExitCode::from(self.code())
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        match self {
+            Failure::Problem(problem) => serde_json::to_value(problem).ok(),
+            Failure::Here { error, help } => Some(
+                json!({"type": "urn:popmesh:problem:failed", "title": "failed", "code": "failed", "detail": error, "help": help}),
+            ),
+            Failure::Unreachable { error, help } => {
+                Some(json!({"type": "urn:popmesh:problem:node_not_reachable", "title": "node not reachable",
+                    "code": "node_not_reachable", "detail": error, "help": help}))
+            }
+            Failure::Told => None,
+        }
+    }
+
+    fn in_words(&self) -> (Option<String>, Option<String>) {
+        match self {
+            Failure::Problem(problem) => {
+                (Some(problem.detail.clone()), help_for(&problem.code).map(str::to_owned))
+            }
+            Failure::Here { error, help } => (Some(error.clone()), help.clone()),
+            Failure::Unreachable { error, help } => (Some(error.clone()), Some(help.clone())),
+            Failure::Told => (None, None),
+        }
+    }
+}
+
+/// What to do, where the detail does not say it already.
+fn help_for(code: &str) -> Option<&'static str> {
+    match code {
+        "unknown_sku" => Some("see `popmesh product list` and `popmesh lot list`"),
+        "unknown_drop" => Some("see `popmesh drop list`"),
+        "held_elsewhere" => Some("wait longer with --wait, or ask a holder to `popmesh transfer` units here"),
+        "sold_out" => Some("see `popmesh stock` for what else there is"),
+        "role_forbids" => Some("do it on a device that has the role, such as hq"),
+        "not_stored" => Some("run `popmesh doctor`; free space on the disk or replace it"),
+        "other_device" => Some("name the node with --api, or its folder with --data"),
+        "key_reused" => Some("leave --idempotency-key away to get a new key"),
+        "timeout" => Some("ask again with the same --idempotency-key"),
+        _ => None,
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        Self::here(error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::here(format!("{error:#}"))
+    }
+}

@@ -1,0 +1,125 @@
+//! The command line. What concerns the running node goes through its API only.
+
+mod act;
+mod args;
+mod client;
+mod device;
+mod doctor;
+mod event;
+mod export;
+mod failure;
+mod show;
+mod table;
+mod values;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::folder::Folder;
+use crate::run::{RunOptions, Starter, Transports};
+use args::{Cli, Command, Run};
+use client::Client;
+use failure::{Failure, Outcome};
+
+/// Looks at the database of a folder whose node is not running: what it holds in words, or what is wrong with it.
+pub type StoreCheck = fn(&Path) -> Result<String, String>;
+
+/// What the command line cannot do by itself.
+pub struct Hooks<S> {
+    /// Starts the device behind the API.
+    pub starter: S,
+    /// Checks the database.
+    pub check_store: StoreCheck,
+}
+
+/// Does what the arguments of this process say.
+pub fn main<S: Starter>(hooks: Hooks<S>) -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    match dispatch(cli, hooks) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(json),
+    }
+}
+
+fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
+    let json = cli.json;
+    let folder = Folder::new(match cli.data {
+        Some(data) => data,
+        None => default_data()?,
+    });
+    match cli.command {
+        Command::Event(event) => event::event(event, &folder, json),
+        Command::Device(device) => device::device(device, &folder, json),
+        Command::Run(run) => start(run, folder, hooks.starter),
+        Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
+        Command::Openapi => openapi(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Status(status) => {
+            let client = Client::find(&status.target, &folder)?;
+            if status.watch { watch::watch(client, json) } else { show::status(&client, json) }
+        }
+        Command::Peers(target) => show::peers(&Client::find(&target, &folder)?, json),
+        Command::Stock(stock) => show::stock(&Client::find(&stock.target, &folder)?, &stock, json),
+        Command::Claims(claims) => show::claims(&Client::find(&claims.target, &folder)?, &claims, json),
+        Command::Log(log) => show::log(&Client::find(&log.target, &folder)?, &log, json),
+        Command::Export(export) => export::export(&Client::find(&export.target, &folder)?, &export.dir, json),
+        Command::Product(product) => act::product(product, &folder, json),
+        Command::Drop(drop) => act::drop(drop, &folder, json),
+        Command::Lot(lot) => act::lot(lot, &folder, json),
+        Command::Transfer(transfer) => act::transfer(&transfer, &folder, json),
+        Command::Move(change) => act::change_place(&change, &folder, json),
+        Command::Damage(damage) => act::damage(&damage, &folder, json),
+        Command::Sell(sell) => act::sell(&sell, &folder, json),
+    }
+}
+
+fn default_data() -> Result<PathBuf, Failure> {
+    let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    from("XDG_DATA_HOME")
+        .or_else(|| from("HOME").map(|home| home.join(".local/share")))
+        .map(|base| base.join("popmesh"))
+        .ok_or_else(|| Failure::with_help("this user has no home folder", "name a data folder with --data"))
+}
+
+fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
+    let transports = match (run.tcp_only, run.quic_only) {
+        (true, _) => Transports::TcpOnly,
+        (_, true) => Transports::QuicOnly,
+        _ => Transports::Both,
+    };
+    let options = RunOptions {
+        data: folder,
+        api: run.api,
+        interfaces: run.interface,
+        listen_port: run.listen_port.unwrap_or(0),
+        peers: run.peer,
+        mdns: !run.no_mdns,
+        transports,
+        log_format: run.log_format,
+    };
+    Ok(crate::run::run(options, starter)?)
+}
+
+fn openapi() -> Outcome {
+    let text = crate::api::description()
+        .to_pretty_json()
+        .map_err(|error| Failure::here(format!("cannot write the description: {error}")))?;
+    client::say(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

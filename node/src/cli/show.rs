@@ -1,0 +1,231 @@
+//! Commands that only look, through the API.
+
+use std::fmt::Write;
+
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::query::{Claims, DeviceInfo, LogLine, Status, Stock};
+
+use super::args;
+use super::client::{Client, print};
+use super::failure::Outcome;
+use super::table::{Table, printable};
+use super::values;
+use crate::api::{Direction, Peers};
+
+pub(super) fn status(client: &Client, json: bool) -> Outcome {
+    let status: Status = client.get("/v1/status", &[])?;
+    print(json, &status, || describe(&status))
+}
+
+/// A status for people.
+pub(super) fn describe(status: &Status) -> String {
+    let device = &status.device;
+    let drops: Vec<String> =
+        status.drops.iter().map(|drop| format!("{} ({})", drop.drop, drop.state)).collect();
+    let drops = if drops.is_empty() { "none yet".to_owned() } else { drops.join(", ") };
+    let mut text = String::new();
+    let mut line = |label: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{label:<13}{value}");
+    };
+    line("device", format!("{} ({})", printable(&device.name), device.device.short()));
+    line("roles", roles(device));
+    line("venue", device.venue.to_string());
+    line("certificate", format!("until {}", values::time(device.certificate_until_ms)));
+    line("event", format!("{} ({})", printable(&status.event_name), status.event.short()));
+    line("drops", drops);
+    line("devices", format!("{} of {} reachable", status.reachable, status.devices));
+    line(
+        "log",
+        format!("{} entries in {} chains, digest {}", status.entries, status.chains, short(&status.digest)),
+    );
+    line("waiting", format!("{} entries, {} sales", status.waiting, status.sales_waiting));
+    line("refused", status.refused.to_string());
+    line("incidents", status.incidents.to_string());
+    text
+}
+
+fn short(digest: &str) -> String {
+    printable(digest).chars().take(16).collect()
+}
+
+fn roles(device: &DeviceInfo) -> String {
+    let roles: Vec<String> = device.roles.iter().map(|role| role.to_string()).collect();
+    roles.join(",")
+}
+
+pub(super) fn peers(client: &Client, json: bool) -> Outcome {
+    let peers: Peers = client.get("/v1/peers", &[])?;
+    print(json, &peers, || {
+        let mut table = Table::new(&[
+            "name",
+            "key",
+            "roles",
+            "venue",
+            "link",
+            "reachable",
+            ">rtt",
+            "last heard",
+            "address",
+        ]);
+        for peer in &peers.peers {
+            let info = &peer.info;
+            let link = match peer.links.first() {
+                Some(link) => match link.direction {
+                    Direction::Inbound => format!("{} in", link.transport),
+                    Direction::Outbound => format!("{} out", link.transport),
+                },
+                None if info.linked => "yes".to_owned(),
+                None => "-".to_owned(),
+            };
+            table.row([
+                info.name.clone(),
+                info.device.short(),
+                roles(info),
+                info.venue.to_string(),
+                link,
+                if info.reachable { "yes" } else { "no" }.to_owned(),
+                peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
+                info.last_heard_ms.map_or_else(|| "never".to_owned(), values::clock),
+                peer.addresses.first().cloned().unwrap_or_else(|| "-".to_owned()),
+            ]);
+        }
+        let mut text =
+            if table.is_empty() { "No other device is known yet.\n".to_owned() } else { table.to_string() };
+        if !peers.strangers.is_empty() {
+            let mut table = Table::new(&["found", "state", "address"]);
+            for found in &peers.strangers {
+                let address = found.addresses.first().cloned().unwrap_or_else(|| "-".to_owned());
+                table.row([found.label.clone(), found.state.clone(), address]);
+            }
+            text.push_str(&format!("\n{table}"));
+        }
+        if !peers.mesh_answers {
+            text.push_str("\nThe mesh did not answer; links are not shown.");
+        }
+        text
+    })
+}
+
+pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcome {
+    let query = [("drop", text(&filter.drop)), ("sku", text(&filter.sku))];
+    let stock: Stock = client.get("/v1/stock", &query)?;
+    print(json, &stock, || {
+        if stock.lines.is_empty() {
+            return "No stock; mint a lot with `popmesh lot mint`, or wait for a transfer.".to_owned();
+        }
+        let mut levels = Table::new(&[
+            "drop",
+            "sku",
+            "whose",
+            ">available",
+            ">held",
+            ">committed",
+            ">damaged",
+            ">in transit",
+            ">sold",
+            ">stranded",
+        ]);
+        let mut holders = Table::new(&["drop", "sku", "holder", ">units", "at", "reachable", "last heard"]);
+        for line in &stock.lines {
+            for (whose, of) in [("own", &line.own), ("event", &line.mesh)] {
+                let name = [line.drop.to_string(), line.sku.to_string(), whose.to_owned()];
+                let counts =
+                    [of.available, of.held, of.committed, of.damaged, of.in_transit, of.sold, of.stranded];
+                levels.row(name.into_iter().chain(counts.map(|count| count.to_string())));
+            }
+            for holder in &line.holders {
+                let places: Vec<String> = holder.places.iter().map(|place| place.to_string()).collect();
+                holders.row([
+                    line.drop.to_string(),
+                    line.sku.to_string(),
+                    holder.name.clone(),
+                    holder.units.to_string(),
+                    places.join(","),
+                    if holder.reachable { "yes" } else { "no" }.to_owned(),
+                    holder.last_heard_ms.map_or_else(|| "-".to_owned(), values::clock),
+                ]);
+            }
+        }
+        if holders.is_empty() { levels.to_string() } else { format!("{levels}\n{holders}") }
+    })
+}
+
+pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outcome {
+    let devices = client.devices()?;
+    let seller = filter.seller.as_deref().map(|text| values::device(text, &devices)).transpose()?;
+    let state = filter.state.map(|state| match state {
+        args::StateArg::Issued => "issued".to_owned(),
+        args::StateArg::Redeemed => "redeemed".to_owned(),
+    });
+    let query = [
+        ("drop", text(&filter.drop)),
+        ("seller", text(&seller)),
+        ("state", state),
+        ("limit", Some(filter.limit.to_string())),
+    ];
+    let claims: Claims = client.get("/v1/claims", &query)?;
+    print(json, &claims, || {
+        let mut table =
+            Table::new(&["at", "drop", "sold", ">total", "paid", "seller", "custodian", "state", "claim"]);
+        for claim in &claims.claims {
+            let items: Vec<String> =
+                claim.items.iter().map(|item| format!("{} {}", item.sku, item.units)).collect();
+            let contested = if claim.contested.is_empty() { "" } else { " CONTESTED" };
+            table.row([
+                values::clock(claim.at_ms),
+                claim.drop.to_string(),
+                items.join("; "),
+                claim.currency.format(claim.total),
+                word(&claim.tender),
+                name_of(claim.seller, &devices),
+                name_of(claim.custodian, &devices),
+                format!("{}{contested}", word(&claim.state)),
+                claim.claim.to_string(),
+            ]);
+        }
+        let shown = claims.claims.len() as u64;
+        if table.is_empty() {
+            "No claims.".to_owned()
+        } else if shown < claims.count {
+            format!("{table}\n{shown} of {} claims; see more with --limit.", claims.count)
+        } else {
+            table.to_string()
+        }
+    })
+}
+
+pub(super) fn log(client: &Client, filter: &args::Log, json: bool) -> Outcome {
+    let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
+    let query = [("device", text(&device)), ("limit", Some(filter.limit.to_string()))];
+    let lines: Vec<LogLine> = client.get("/v1/log", &query)?;
+    print(json, &lines, || {
+        let mut table = Table::new(&["at", "author", "document", "entry", "what"]);
+        for line in &lines {
+            table.row([
+                values::clock(line.at_ms),
+                line.author_name.clone(),
+                line.document.to_string(),
+                format!("{:?}", line.entry),
+                line.text.clone(),
+            ]);
+        }
+        if table.is_empty() { "No entries.".to_owned() } else { table.to_string() }
+    })
+}
+
+fn text(value: &Option<impl ToString>) -> Option<String> {
+    value.as_ref().map(ToString::to_string)
+}
+
+/// The word that the API has for a value of an enumeration.
+fn word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "?".to_owned(),
+    }
+}
+
+fn name_of(device: DeviceId, devices: &[DeviceInfo]) -> String {
+    devices.iter().find(|info| info.device == device).map_or_else(|| device.short(), |info| info.name.clone())
+}

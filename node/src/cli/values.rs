@@ -1,0 +1,223 @@
+//! What people type: prices, durations, serial ranges, device names. And how times are shown.
+
+use std::time::Duration;
+
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::money::{Currency, MAX_PRICE};
+use popmesh_proto::query::DeviceInfo;
+
+use super::failure::Failure;
+
+/// Why a text is no price.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum PriceError {
+    #[error("{0:?} is not an amount; write digits and a point, such as {1}")]
+    Form(String, String),
+    #[error("{given:?} has more than the {decimals} decimals of {currency}")]
+    Decimals { given: String, decimals: usize, currency: Currency },
+    #[error("a price must be above zero; {0:?} is not")]
+    NotAboveZero(String),
+    #[error("{given:?} is more than the highest price that is believed, {highest}")]
+    TooHigh { given: String, highest: String },
+}
+
+/// Reads an amount such as `25.00` into minor units of `currency`.
+pub(super) fn price(text: &str, currency: Currency) -> Result<i64, PriceError> {
+    let given = || text.chars().take(40).collect::<String>();
+    let form = || PriceError::Form(given(), currency.format(2500));
+    let decimals = currency.decimals();
+    let negative = text.starts_with('-');
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, part) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || unsigned.ends_with('.') {
+        return Err(form());
+    }
+    if part.len() > decimals {
+        return Err(PriceError::Decimals { given: given(), decimals, currency });
+    }
+    let too_high = || PriceError::TooHigh { given: given(), highest: currency.format(MAX_PRICE) };
+    let minor: i64 = format!("{whole}{part:0<decimals$}").parse().map_err(|_| too_high())?;
+    if negative || minor == 0 {
+        return Err(PriceError::NotAboveZero(given()));
+    }
+    if minor > MAX_PRICE { Err(too_high()) } else { Ok(minor) }
+}
+
+/// Reads a duration such as `500ms`, `5s` or `1m`; a bare number is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let bad = || format!("{text:?} is no duration; write 500ms, 5s or 1m");
+    let number: u64 = number.parse().map_err(|_| bad())?;
+    let factor_ms = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        _ => return Err(bad()),
+    };
+    number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(bad)
+}
+
+/// Reads `1-100`, or one number, into the first and the last.
+pub(super) fn serial_range(text: &str) -> Result<(u32, u32), String> {
+    let bad = || format!("{text:?} is no range of serials; write FIRST-LAST, such as 1-100");
+    let number = |text: &str| text.trim().parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(bad);
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (number(first)?, number(last)?);
+    if first <= last { Ok((first, last)) } else { Err(bad()) }
+}
+
+/// Finds the one device that `text` means: a whole key, a name, or the beginning of a key.
+pub(super) fn device(text: &str, devices: &[DeviceInfo]) -> Result<DeviceId, Failure> {
+    let named: Vec<&DeviceInfo> = devices.iter().filter(|info| info.name == text).collect();
+    let prefix = text.to_ascii_lowercase();
+    let by_key = |info: &&DeviceInfo| prefix.len() >= 4 && info.device.to_string().starts_with(&prefix);
+    let candidates = if named.is_empty() { devices.iter().filter(by_key).collect() } else { named };
+    let list = |devices: &[&DeviceInfo]| {
+        let each: Vec<String> =
+            devices.iter().map(|info| format!("{} ({})", info.name, info.device.short())).collect();
+        each.join(", ")
+    };
+    match candidates.as_slice() {
+        [one] => Ok(one.device),
+        [] => Err(Failure::with_help(
+            format!("no device is named {text:?}, and no key begins so"),
+            format!("known: {}", list(&devices.iter().collect::<Vec<_>>())),
+        )),
+        several => Err(Failure::with_help(
+            format!("{text:?} could be several devices: {}", list(several)),
+            "give the first digits of the key instead",
+        )),
+    }
+}
+
+/// A time for people, in this host's time zone.
+pub(super) fn time(ms: u64) -> String {
+    format_time(ms, "%Y-%m-%d %H:%M:%S")
+}
+
+/// A time of today or the last days, short.
+pub(super) fn clock(ms: u64) -> String {
+    format_time(ms, "%m-%d %H:%M:%S")
+}
+
+fn format_time(ms: u64, format: &str) -> String {
+    i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map_or_else(
+        || format!("{ms} ms"),
+        |at| at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime(format).to_string(),
+    )
+}
+
+/// Milliseconds since the Unix epoch by this host's clock.
+pub(super) fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
+}
+
+/// Random bytes of the system.
+pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::here(format!("no random bytes: {error}")))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use popmesh_proto::identity::Role;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        code.parse().unwrap()
+    }
+
+    #[test]
+    fn prices_are_exact_in_each_currency() {
+        for (text, code, minor) in [
+            ("25.00", "EUR", 2500),
+            ("25", "EUR", 2500),
+            ("0.01", "EUR", 1),
+            ("0.1", "EUR", 10),
+            ("19.99", "USD", 1999),
+            ("2500", "JPY", 2500),
+            ("1.005", "KWD", 1005),
+            ("1000000.00", "EUR", MAX_PRICE),
+        ] {
+            assert_eq!(price(text, currency(code)), Ok(minor), "{text} {code}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_price_says_why() {
+        let eur = currency("EUR");
+        for text in ["", ".", "25.", ".5", "25,00", "1e3", "0x10", "+5", "25.00 EUR", "٢٥", "--5"] {
+            assert!(matches!(price(text, eur), Err(PriceError::Form(..))), "{text}");
+        }
+        assert!(matches!(price("1.005", eur), Err(PriceError::Decimals { .. })));
+        assert!(matches!(price("10.5", currency("JPY")), Err(PriceError::Decimals { .. })));
+        for text in ["0", "0.00", "-0", "-5", "-0.01"] {
+            assert!(matches!(price(text, eur), Err(PriceError::NotAboveZero(_))), "{text}");
+        }
+        for text in ["1000000.01", "99999999999999999999999999"] {
+            assert!(matches!(price(text, eur), Err(PriceError::TooHigh { .. })), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_price_reads_back_as_it_is_written(minor in 1..=MAX_PRICE, code in "EUR|JPY|KWD") {
+            let currency = currency(&code);
+            let text = currency.format(minor);
+            let amount = text.split(' ').next().unwrap();
+            prop_assert_eq!(price(amount, currency), Ok(minor));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in ".{0,40}") {
+            if let Ok(minor) = price(&text, currency("EUR")) {
+                prop_assert!((1..=MAX_PRICE).contains(&minor));
+            }
+        }
+    }
+
+    #[test]
+    fn durations_and_ranges() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1m"), Ok(Duration::from_secs(60)));
+        for bad in ["", "s", "5h", "-1s", "1.5s", "99999999999999999999"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert_eq!(serial_range("1-100"), Ok((1, 100)));
+        assert_eq!(serial_range("7"), Ok((7, 7)));
+        for bad in ["", "0-5", "5-1", "1-2-3", "a-b", "1,2"] {
+            assert!(serial_range(bad).is_err(), "{bad}");
+        }
+    }
+
+    fn info(name: &str, first: u8) -> DeviceInfo {
+        DeviceInfo {
+            device: DeviceId([first; 32]),
+            name: name.to_owned(),
+            roles: vec![Role::Pos],
+            venue: "hall-a".parse().unwrap(),
+            certificate_until_ms: 0,
+            linked: false,
+            reachable: false,
+            last_heard_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_device_is_found_by_name_or_by_the_beginning_of_its_key() {
+        let devices = [info("till-1", 0xab), info("till-2", 0xcd), info("twin", 1), info("twin", 2)];
+        assert_eq!(device("till-1", &devices).unwrap(), DeviceId([0xab; 32]));
+        assert_eq!(device("CDCD", &devices).unwrap(), DeviceId([0xcd; 32]));
+        assert_eq!(device(&DeviceId([1; 32]).to_string(), &devices).unwrap(), DeviceId([1; 32]));
+        assert!(device("twin", &devices).is_err(), "two devices have this name");
+        assert!(device("ab", &devices).is_err(), "too short to mean a key");
+        assert!(device("till", &devices).is_err(), "names are not guessed");
+    }
+}

@@ -1,0 +1,307 @@
+//! A device's data folder: its key, its certificate, its event's charter, and where its API listens.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use popmesh_proto::identity::{
+    CertificateError, CharterError, SecretKey, SignedCertificate, SignedCharter, armor, unarmor,
+};
+
+/// The label of a secret key's text form.
+const SECRET_KEY: &str = "popmesh-secret-key-1";
+/// More than any file here has.
+const MAX_FILE: u64 = 16 * 1024;
+
+/// What is wrong with a file of the folder, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// There is no key.
+    #[error("{} has no device key; make one with `popmesh device new`", .0.display())]
+    NoKey(PathBuf),
+    /// There is no charter or no certificate.
+    #[error("{} has no {what}; have the organiser sign this device's enrolment, then `popmesh device install`", folder.display())]
+    NotInstalled {
+        /// The folder.
+        folder: PathBuf,
+        /// What it lacks.
+        what: &'static str,
+    },
+    /// The key file holds something else.
+    #[error("{} is not a popmesh key; restore it from a backup, or enrol this device anew", .0.display())]
+    Key(PathBuf),
+    /// Others could read the key.
+    #[error("{} can be read by others (mode {mode:03o}); run `chmod 600 {}`", path.display(), path.display())]
+    Exposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A key, or a file that is not to be replaced, is there.
+    #[error("{} exists and is not overwritten; move it away first, if you are sure", .0.display())]
+    Exists(PathBuf),
+    /// The charter is not one.
+    #[error("{}: {source}", path.display())]
+    Charter {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CharterError,
+    },
+    /// The certificate is not one, or not this device's.
+    #[error("{}: {source}", path.display())]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: CertificateError,
+    },
+    /// The system says no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
+/// Who a device is: what its folder holds, checked to belong together.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The device's key.
+    pub key: SecretKey,
+    /// The event's charter.
+    pub charter: SignedCharter,
+    /// The device's certificate. Whether it holds now is for the caller to check.
+    pub certificate: SignedCertificate,
+}
+
+/// A data folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder at `path`, which need not exist.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The device's secret key.
+    pub fn key_path(&self) -> PathBuf {
+        self.0.join("device.key")
+    }
+
+    /// The event's charter.
+    pub fn charter_path(&self) -> PathBuf {
+        self.0.join("event.charter")
+    }
+
+    /// The device's certificate.
+    pub fn certificate_path(&self) -> PathBuf {
+        self.0.join("device.certificate")
+    }
+
+    /// The address at which the running node's API listens.
+    pub fn api_path(&self) -> PathBuf {
+        self.0.join("api.addr")
+    }
+
+    /// Makes the folder, closed to others, if it is not there.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn create(&self) -> Result<(), FolderError> {
+        create_private(&self.0)
+    }
+
+    /// The device's key.
+    ///
+    /// # Errors
+    /// [`FolderError`] if there is none, or others can read it.
+    pub fn key(&self) -> Result<SecretKey, FolderError> {
+        read_key(&self.key_path()).map_err(|error| match error {
+            FolderError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                FolderError::NoKey(self.0.clone())
+            }
+            error => error,
+        })
+    }
+
+    /// The event's charter, if one is installed.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it cannot be read.
+    pub fn charter(&self) -> Result<Option<SignedCharter>, FolderError> {
+        found(read_charter(&self.charter_path()))
+    }
+
+    /// The device's certificate, if one is installed. Its dates and its owner are not checked.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it cannot be read, or is of another event than `charter`.
+    pub fn certificate(&self, charter: &SignedCharter) -> Result<Option<SignedCertificate>, FolderError> {
+        found(read_certificate(&self.certificate_path(), charter))
+    }
+
+    /// Key, charter and certificate, checked to belong together.
+    ///
+    /// # Errors
+    /// [`FolderError`] says which is missing or wrong, and what to do.
+    pub fn identity(&self) -> Result<Identity, FolderError> {
+        let missing = |what| FolderError::NotInstalled { folder: self.0.clone(), what };
+        let key = self.key()?;
+        let charter = self.charter()?.ok_or_else(|| missing("event charter"))?;
+        let certificate = self.certificate(&charter)?.ok_or_else(|| missing("certificate"))?;
+        certificate
+            .belongs_to(&key.id())
+            .map_err(|source| FolderError::Certificate { path: self.certificate_path(), source })?;
+        Ok(Identity { key, charter, certificate })
+    }
+
+    /// Writes down where the API listens.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn announce_api(&self, address: SocketAddr) -> Result<(), FolderError> {
+        replace(&self.api_path(), &format!("{address}\n"))
+    }
+
+    /// Forgets where the API listens, unless another node wrote it since.
+    pub fn retract_api(&self, address: SocketAddr) {
+        if self.announced_api() == Some(address) {
+            // A stale address is noticed by every caller; not worth failing a stop for.
+            let _ = fs::remove_file(self.api_path());
+        }
+    }
+
+    /// Where the API of the node of this folder listens, or did.
+    pub fn announced_api(&self) -> Option<SocketAddr> {
+        fs::read_to_string(self.api_path()).ok()?.trim().parse().ok()
+    }
+}
+
+fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, FolderError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(FolderError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> FolderError {
+    FolderError::Io { path: path.to_owned(), source }
+}
+
+/// Makes a folder and those above it; the folder itself is closed to others.
+///
+/// # Errors
+/// [`FolderError::Io`].
+pub fn create_private(path: &Path) -> Result<(), FolderError> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error(path, error))
+}
+
+/// A small text file.
+///
+/// # Errors
+/// [`FolderError::Io`].
+pub fn read_text(path: &Path) -> Result<String, FolderError> {
+    use std::io::Read;
+    let mut text = String::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .map_err(|error| io_error(path, error))?;
+    Ok(text)
+}
+
+/// Reads a charter's file.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn read_charter(path: &Path) -> Result<SignedCharter, FolderError> {
+    SignedCharter::from_text(&read_text(path)?)
+        .map_err(|source| FolderError::Charter { path: path.to_owned(), source })
+}
+
+/// Reads a certificate's file. Its dates and its owner are not checked.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn read_certificate(path: &Path, charter: &SignedCharter) -> Result<SignedCertificate, FolderError> {
+    SignedCertificate::from_text(&read_text(path)?, charter)
+        .map_err(|source| FolderError::Certificate { path: path.to_owned(), source })
+}
+
+/// Reads a secret key that nobody else can read.
+///
+/// # Errors
+/// [`FolderError`].
+pub fn read_key(path: &Path) -> Result<SecretKey, FolderError> {
+    let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(FolderError::Exposed { path: path.to_owned(), mode });
+    }
+    unarmor(SECRET_KEY, &read_text(path)?)
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .map(|seed| SecretKey::from_seed(&seed))
+        .ok_or_else(|| FolderError::Key(path.to_owned()))
+}
+
+/// Writes a secret key, for its owner only. Never replaces one.
+///
+/// # Errors
+/// [`FolderError::Exists`] or [`FolderError::Io`].
+pub fn write_key(path: &Path, key: &SecretKey) -> Result<(), FolderError> {
+    write_new(path, &format!("{}\n", armor(SECRET_KEY, &key.seed())), 0o600)
+}
+
+/// Writes a file that must not exist, durably.
+///
+/// # Errors
+/// [`FolderError::Exists`] or [`FolderError::Io`].
+pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> {
+    let written =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+    match written {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(FolderError::Exists(path.to_owned()))
+        }
+        Err(error) => Err(io_error(path, error)),
+    }
+}
+
+/// Writes a file in one step: whoever reads it sees the old or the new, even after a power cut.
+///
+/// # Errors
+/// [`FolderError::Io`].
+pub fn replace(path: &Path, text: &str) -> Result<(), FolderError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    written.map_err(|error| io_error(path, error))?;
+    sync_parent(path)
+}
+
+fn sync_parent(path: &Path) -> Result<(), FolderError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|error| io_error(parent, error))
+}

@@ -1,0 +1,153 @@
+//! `popmesh run`: loads who the device is, starts it, serves its API, and stops cleanly.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use futures::future::BoxFuture;
+use libp2p::Multiaddr;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
+
+use crate::api::{self, Api, MeshView};
+use crate::folder::{Folder, Identity};
+use crate::runtime::Handle;
+
+/// Which transports link devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transports {
+    /// TCP and QUIC.
+    Both,
+    /// TCP alone.
+    TcpOnly,
+    /// QUIC alone.
+    QuicOnly,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// A JSON object a line.
+    Json,
+}
+
+/// How a node is to run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The data folder.
+    pub data: Folder,
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Network interfaces to use; all if empty.
+    pub interfaces: Vec<String>,
+    /// Port for other devices; 0 for any.
+    pub listen_port: u16,
+    /// Devices to dial, besides those found.
+    pub peers: Vec<Multiaddr>,
+    /// Whether to announce and find devices by mDNS.
+    pub mdns: bool,
+    /// Which transports to use.
+    pub transports: Transports,
+    /// How to log.
+    pub log_format: LogFormat,
+}
+
+/// A device that runs behind the API.
+pub struct Started {
+    /// Puts calls to it.
+    pub handle: Handle,
+    /// Knows its mesh.
+    pub mesh: Arc<dyn MeshView>,
+    /// Runs until the stop signal that the starter was given turns true and everything is flushed, or until the
+    /// device fails.
+    pub running: BoxFuture<'static, anyhow::Result<()>>,
+}
+
+/// Starts a device: opens its store, its runtime and its mesh.
+pub trait Starter: Send + 'static {
+    /// Starts the device that `identity` names. It is to stop when `stop` turns true.
+    fn start(
+        self,
+        identity: Identity,
+        options: &RunOptions,
+        stop: watch::Receiver<bool>,
+    ) -> impl Future<Output = anyhow::Result<Started>> + Send;
+}
+
+/// Runs a node until it is told to stop (SIGINT or SIGTERM).
+///
+/// # Errors
+/// What is wrong, and what to do.
+pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
+    log_to_stderr(options.log_format);
+    api::loopback(options.api)?;
+    let identity = load(&options.data)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(options, identity, starter))
+}
+
+/// Who the device is, if it may run now.
+fn load(folder: &Folder) -> anyhow::Result<Identity> {
+    let identity = folder.identity()?;
+    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+    identity.certificate.valid_at(now_ms)?;
+    Ok(identity)
+}
+
+async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // Bound before anything else starts, so that a port in use disturbs nobody.
+    let listener = api::bind(options.api).await?;
+    let address = listener.address();
+    let (stop_device, device_stops) = watch::channel(false);
+    let device = identity.certificate.device;
+    let name = identity.certificate.name.clone();
+    let Started { handle, mesh, running } =
+        starter.start(identity, &options, device_stops).await.context("the device does not start")?;
+    let mut running = tokio::spawn(running);
+    options.data.announce_api(address)?;
+    tracing::info!(device = %device, name, api = %format_args!("http://{address}"), "running");
+
+    let (stop_api, api_stops) = oneshot::channel::<()>();
+    let mut api = tokio::spawn(listener.serve(Api::new(device, handle, mesh), async move {
+        // A sender that is gone means the same as one that says stop.
+        let _ = api_stops.await;
+    }));
+    let failed = tokio::select! {
+        _ = interrupt.recv() => None,
+        _ = terminate.recv() => None,
+        ended = &mut running => Some(match ended? {
+            Ok(()) => anyhow::anyhow!("the device stopped by itself"),
+            Err(error) => error,
+        }),
+        served = &mut api => Some(match served? {
+            Ok(()) => anyhow::anyhow!("the API stopped by itself"),
+            Err(error) => anyhow::Error::new(error).context("the API failed"),
+        }),
+    };
+    tracing::info!("stopping");
+    // First the API, so that requests under way still get their answers from the device.
+    if !api.is_finished() {
+        let _ = stop_api.send(());
+        api.await??;
+    }
+    options.data.retract_api(address);
+    stop_device.send_replace(true);
+    let ended = if running.is_finished() { Ok(()) } else { running.await? };
+    failed.map_or(ended, Err)
+}
+
+fn log_to_stderr(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("POPMESH_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,popmesh=info,popmesh_proto=info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A subscriber that is set already is the embedding program's own.
+    let _ = match format {
+        LogFormat::Human => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

@@ -1,0 +1,259 @@
+//! A double for the runtime: answers calls from a script, and remembers outcomes by idempotency key as the real one
+//! does.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
+use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
+use popmesh_proto::command::{
+    Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Reply, Tender, UnitsDone,
+};
+use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
+use popmesh_proto::identity::Role;
+use popmesh_proto::io::Notice;
+use popmesh_proto::query::{
+    Answer, Check, Claims, DeviceInfo, Levels, Programme, Query, Status, Stock, StockLine,
+};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+pub(crate) const DEVICE: DeviceId = DeviceId([7; 32]);
+pub(crate) const OTHER: DeviceId = DeviceId([8; 32]);
+pub(crate) const NOTICES: usize = 4;
+
+pub(crate) type Script = Arc<dyn Fn(&Command) -> Result<Reply, CallError> + Send + Sync>;
+
+/// A served API. It stops when this is dropped.
+pub(crate) struct Double {
+    pub(crate) address: SocketAddr,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    /// What was done, in order.
+    pub(crate) done: Arc<Mutex<Vec<Command>>>,
+    /// Queries asked so far.
+    pub(crate) queries: Arc<Mutex<Vec<Query>>>,
+    pub(crate) stop: Option<oneshot::Sender<()>>,
+    pub(crate) served: Option<tokio::task::JoinHandle<std::io::Result<()>>>,
+}
+
+pub(crate) async fn start() -> Double {
+    start_with(Arc::new(|command| Ok(reply_to(command))), StoreHealth::Writable).await
+}
+
+pub(crate) async fn refusing(error: impl Into<CallError>) -> Double {
+    let error = error.into();
+    start_with(Arc::new(move |_| Err(error.clone())), StoreHealth::Writable).await
+}
+
+pub(crate) async fn start_with(script: Script, health: StoreHealth) -> Double {
+    let (calls, mut inbox) = mpsc::channel(16);
+    let (notices, _) = broadcast::channel(NOTICES);
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let queries = Arc::new(Mutex::new(Vec::new()));
+    let (seen, asked) = (Arc::clone(&done), Arc::clone(&queries));
+    tokio::spawn(async move {
+        let mut kept: HashMap<[u8; 32], ([u8; 32], Reply)> = HashMap::new();
+        while let Some(call) = inbox.recv().await {
+            match call {
+                Call::Command { command, idempotency, outcome } => {
+                    let known = idempotency.and_then(|key| kept.get(&key.key).map(|kept| (key, kept)));
+                    let result = match known {
+                        Some((key, (request, _))) if *request != key.request => Err(CallError::KeyReused),
+                        Some((_, (_, reply))) => Ok(Outcome { reply: reply.clone(), repeated: true }),
+                        None => script(&command).map(|reply| Outcome { reply, repeated: false }),
+                    };
+                    if let Ok(Outcome { reply, repeated: false }) = &result {
+                        seen.lock().unwrap().push(command);
+                        if let Some(key) = idempotency {
+                            kept.insert(key.key, (key.request, reply.clone()));
+                        }
+                    }
+                    let _ = outcome.send(result);
+                }
+                Call::Query { query, answer } => {
+                    asked.lock().unwrap().push(query.clone());
+                    let _ = answer.send(answer_to(&query));
+                }
+                Call::Health { answer } => {
+                    let _ = answer.send(health.clone());
+                }
+            }
+        }
+    });
+    serve(Handle::new(calls, notices.clone()), notices, done, queries).await
+}
+
+/// An API whose runtime is given; for what only the queue can do wrong.
+pub(crate) async fn serve(
+    handle: Handle,
+    notices: broadcast::Sender<Notice>,
+    done: Arc<Mutex<Vec<Command>>>,
+    queries: Arc<Mutex<Vec<Query>>>,
+) -> Double {
+    let listener = api::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.address();
+    let (stop, stopped) = oneshot::channel();
+    let api = Api::new(DEVICE, handle, Arc::new(Mesh));
+    let served = tokio::spawn(listener.serve(api, async move {
+        let _ = stopped.await;
+    }));
+    Double { address, notices, done, queries, stop: Some(stop), served: Some(served) }
+}
+
+struct Mesh;
+
+impl MeshView for Mesh {
+    fn snapshot(&self) -> BoxFuture<'_, Option<MeshSnapshot>> {
+        let link = |rtt_ms| MeshLink {
+            device: OTHER,
+            addresses: vec!["/ip4/10.0.0.2/tcp/9000".to_owned()],
+            transport: "tcp".to_owned(),
+            since_ms: 1,
+            rtt_ms,
+            direction: Direction::Outbound,
+            bytes_in: 10,
+            bytes_out: 20,
+            dropped: 0,
+        };
+        let stranger = Discovered {
+            device: None,
+            label: "somebody".to_owned(),
+            addresses: vec!["/ip4/10.0.0.9/tcp/1".to_owned()],
+            state: "of another event".to_owned(),
+        };
+        let snapshot = MeshSnapshot {
+            listening: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()],
+            links: vec![link(Some(3.5)), link(Some(1.5)), link(None)],
+            discovered: vec![stranger],
+        };
+        Box::pin(async { Some(snapshot) })
+    }
+}
+
+pub(crate) fn entry(seq: u64) -> Ref {
+    Ref { chain: ChainId([1; 16]), seq }
+}
+
+pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
+    DeviceInfo {
+        device,
+        name: name.to_owned(),
+        roles: vec![Role::Pos],
+        venue: "hall-a".parse().unwrap(),
+        certificate_until_ms: 2_000_000_000_000,
+        linked: true,
+        reachable: true,
+        last_heard_ms: Some(1_800_000_000_000),
+    }
+}
+
+pub(crate) fn claim() -> Claim {
+    Claim {
+        claim: entry(9),
+        drop: "neon".parse().unwrap(),
+        at_ms: 1_800_000_000_000,
+        seller: DEVICE,
+        items: vec![ClaimItem {
+            sku: "CAP".parse().unwrap(),
+            lot: entry(1),
+            units: Default::default(),
+            unit_price: 2500,
+        }],
+        total: 2500,
+        currency: "EUR".parse().unwrap(),
+        tender: Tender::Cash,
+        custodian: DEVICE,
+        state: ClaimState::Redeemed,
+        contested: vec![],
+    }
+}
+
+fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
+    DropInfo { title: drop.to_string(), drop, state }
+}
+
+fn reply_to(command: &Command) -> Reply {
+    let units = |drop: &popmesh_proto::text::DropId, sku: &popmesh_proto::text::Sku| {
+        Reply::Units(UnitsDone {
+            entry: entry(3),
+            drop: drop.clone(),
+            sku: sku.clone(),
+            units: Default::default(),
+        })
+    };
+    match command.clone() {
+        Command::ProductAdd(add) => Reply::Product(Product {
+            sku: add.sku,
+            name: add.name,
+            price: add.price,
+            currency: "EUR".parse().unwrap(),
+        }),
+        Command::DropNew(new) => Reply::Drop(drop_info(new.drop, DropState::Planned)),
+        Command::DropOpen(drop) => Reply::Drop(drop_info(drop, DropState::Open)),
+        Command::DropClose(drop) => Reply::Drop(drop_info(drop, DropState::Closed)),
+        Command::LotMint(mint) => Reply::Lot(Lot {
+            lot: entry(1),
+            drop: mint.drop,
+            sku: mint.sku,
+            units: Default::default(),
+            numbered: mint.numbered,
+            place: "hall-a".parse().unwrap(),
+        }),
+        Command::Transfer(given) => units(&given.drop, &given.sku),
+        Command::Move(moved) => units(&moved.drop, &moved.sku),
+        Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
+        Command::Sell(_) => Reply::Sale(claim()),
+    }
+}
+
+fn answer_to(query: &Query) -> Answer {
+    match query {
+        Query::Status => Answer::Status(Status {
+            device: info(DEVICE, "till-1"),
+            event: EventId([5; 32]),
+            event_name: "Neon Night".to_owned(),
+            currency: "EUR".parse().unwrap(),
+            drops: vec![],
+            devices: 2,
+            reachable: 2,
+            entries: 12,
+            chains: 3,
+            waiting: 0,
+            refused: 0,
+            incidents: 0,
+            digest: "d1".to_owned(),
+            sales_waiting: 0,
+        }),
+        Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
+        Query::Programme => Answer::Programme(Programme { products: vec![], drops: vec![], lots: vec![] }),
+        Query::Stock(_) => Answer::Stock(Stock {
+            lines: vec![StockLine {
+                drop: "neon".parse().unwrap(),
+                sku: "CAP".parse().unwrap(),
+                minted: 100,
+                own: Levels { on_hand: 40, available: 40, ..Levels::default() },
+                mesh: Levels { on_hand: 90, available: 90, sold: 10, ..Levels::default() },
+                reachable: 90,
+                unreachable: 0,
+                places: vec![],
+                holders: vec![],
+            }],
+        }),
+        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Log(_) => Answer::Log(vec![]),
+        Query::Frontier => Answer::Frontier(vec![]),
+        Query::Check => Answer::Check(Check {
+            entries: 12,
+            minted: 100,
+            sold: 10,
+            sold_twice: 0,
+            problems: vec![],
+            incidents: vec![],
+        }),
+        Query::Export => Answer::Export(vec![
+            ("programme".to_owned(), vec![0x85, 0x6f]),
+            ("stock/neon".to_owned(), vec![0x85, 0x6f, 0x4a]),
+        ]),
+    }
+}

@@ -1,0 +1,10 @@
+//! The HTTP API over a real socket, with a double in the runtime's place.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
+
+mod description;
+mod double;
+mod idempotency;
+mod notices;
+mod problems;
+mod reading;
+mod wire;
