@@ -1,1 +1,3 @@
 //! One popmesh device for real.
+
+pub mod mesh;
