@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use libp2p::{
     Multiaddr,
+    core::transport::ListenerId,
     multiaddr::Protocol,
     swarm::{ConnectionId, dial_opts::DialOpts},
 };
@@ -195,6 +196,15 @@ impl Task {
                 }
                 Err(reason) => tracing::debug!(%address, reason, "cannot listen"),
             }
+        }
+    }
+
+    /// The transports of an address are listened on again together.
+    pub(crate) fn on_listener_closed(&mut self, closed: ListenerId) {
+        let address = self.parts.listeners.iter().find(|(_, ids)| ids.contains(&closed)).map(|(address, _)| *address);
+        let ids = address.and_then(|address| self.parts.listeners.remove(&address)).unwrap_or_default();
+        for id in ids.into_iter().filter(|id| *id != closed) {
+            self.parts.swarm.remove_listener(id);
         }
     }
 

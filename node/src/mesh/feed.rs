@@ -8,7 +8,10 @@ use libp2p::{PeerId, swarm::ConnectionId};
 use super::{DeviceKey, MeshEvent};
 
 /// Gossip messages that wait at most. Direct messages are bounded by how much each link reads ahead.
-const GOSSIP_WAITING_MAX: usize = 256;
+const GOSSIP_WAITING_MAX: usize = 2_048;
+
+/// Bytes of gossip that wait at most.
+const GOSSIP_WAITING_BYTES_MAX: usize = 16 << 20;
 
 /// An event, and for a direct message the link that may read on once it is taken.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub(crate) struct Pending {
 pub(crate) struct Feed {
     waiting: VecDeque<Pending>,
     gossip_waiting: usize,
+    gossip_waiting_bytes: usize,
 }
 
 impl Feed {
@@ -62,18 +66,20 @@ impl Feed {
 
     /// Takes a gossip message, unless too many wait.
     pub(crate) fn gossip(&mut self, from: DeviceKey, bytes: Bytes, token: u64) -> bool {
-        if self.gossip_waiting >= GOSSIP_WAITING_MAX {
+        if self.gossip_waiting >= GOSSIP_WAITING_MAX || self.gossip_waiting_bytes >= GOSSIP_WAITING_BYTES_MAX {
             return false;
         }
         self.gossip_waiting += 1;
+        self.gossip_waiting_bytes += bytes.len();
         self.push(MeshEvent::Gossip { from, bytes, token }, None);
         true
     }
 
     pub(crate) fn pop(&mut self) -> Option<Pending> {
         let pending = self.waiting.pop_front()?;
-        if matches!(pending.event, MeshEvent::Gossip { .. }) {
+        if let MeshEvent::Gossip { bytes, .. } = &pending.event {
             self.gossip_waiting -= 1;
+            self.gossip_waiting_bytes -= bytes.len();
         }
         Some(pending)
     }
@@ -116,7 +122,7 @@ mod tests {
     #[test]
     fn gossip_is_bounded_and_link_news_is_not_dropped() {
         let mut feed = Feed::default();
-        let taken = (0..1_000).filter(|token| feed.gossip(A, Bytes::new(), *token)).count();
+        let taken = (0..10_000).filter(|token| feed.gossip(A, Bytes::new(), *token)).count();
         assert_eq!(taken, GOSSIP_WAITING_MAX);
         feed.link_up(A);
         assert_eq!(drain(&mut feed).len(), GOSSIP_WAITING_MAX + 1);

@@ -24,6 +24,7 @@ mod peers;
 mod snapshot;
 mod start;
 mod task;
+mod transport;
 
 use std::{
     fmt,
@@ -177,13 +178,18 @@ pub enum Verdict {
 }
 
 /// A running mesh. Dropping it stops the mesh without ceremony; [`Mesh::stop`] says goodbye first.
-#[derive(Debug)]
 pub struct Mesh {
     device: DeviceKey,
     gate: Arc<Gate>,
     outboxes: Arc<Outboxes>,
     control: mpsc::Sender<Control>,
     dropped_requests: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Mesh").field("device", &hex::encode(self.device)).finish_non_exhaustive()
+    }
 }
 
 enum Control {

@@ -27,8 +27,8 @@ use super::{
     transport,
 };
 
-/// Events that may wait for the mesh's owner before peers are made to wait.
-const EVENT_QUEUE_MAX: usize = 1_024;
+/// Events that may wait for the mesh's owner before peers are made to wait. Few, since each may hold 4 MiB.
+const EVENT_QUEUE_MAX: usize = 64;
 
 /// Notes from handshakes that may wait for the task.
 const DESK_QUEUE_MAX: usize = 128;

@@ -147,6 +147,7 @@ impl Task {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0_u32;
+        let events = self.parts.events.clone();
         let goodbye: Option<oneshot::Sender<()>> = loop {
             tokio::select! {
                 event = self.parts.swarm.select_next_some() => self.on_swarm_event(event),
@@ -158,7 +159,7 @@ impl Task {
                 Some(note) = self.parts.desk_notes.recv() => self.on_gate_note(note),
                 Some(found) = self.parts.findings.recv() => self.on_found(found),
                 () = self.parts.outboxes.filled.notified() => self.pump_all(),
-                permit = self.parts.events.reserve(), if !self.feed.is_empty() => match (permit, self.feed.pop()) {
+                permit = events.reserve(), if !self.feed.is_empty() => match (permit, self.feed.pop()) {
                     (Ok(permit), Some(pending)) => {
                         if let (MeshEvent::Message { bytes, .. }, Some((peer, connection))) =
                             (&pending.event, pending.read_from)
@@ -283,7 +284,7 @@ impl Task {
             SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
                 tracing::warn!(?reason, "a listener closed");
-                self.parts.listeners.retain(|_, ids| !ids.contains(&listener_id));
+                self.on_listener_closed(listener_id);
             }
             SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "a listener's error"),
             _ => {}
