@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cli;
 pub mod folder;
+pub mod mesh;
 pub mod run;
 pub mod runtime;
 pub mod store;

@@ -1,0 +1,91 @@
+//! What runs on each link: limits, gossip, pings and direct messages.
+
+use std::time::Duration;
+
+use libp2p::{
+    connection_limits::{self, ConnectionLimits},
+    gossipsub::{self, IdentTopic, MessageAuthenticity, MessageId, ValidationMode},
+    ping,
+    swarm::NetworkBehaviour,
+};
+use sha2::{Digest, Sha256};
+
+use super::{MeshError, messages};
+
+/// Connections established at most, whatever the peers do.
+pub(crate) const ESTABLISHED_MAX: u32 = 64;
+
+/// Connections to one peer. The gate keeps it to one; this is the net below.
+const ESTABLISHED_PER_PEER_MAX: u32 = 2;
+
+/// Inbound handshakes under way at most.
+const PENDING_INBOUND_MAX: u32 = 64;
+
+/// Outbound handshakes under way at most.
+pub(crate) const PENDING_OUTBOUND_MAX: u32 = 32;
+
+/// The largest gossip message.
+pub(crate) const GOSSIP_BYTES_MAX: usize = 256 * 1024;
+
+/// How often a link is pinged. The first failure is not reported by the ping behaviour, so a dead link is noticed after
+/// twice interval and timeout at most: 7 s.
+const PING_INTERVAL: Duration = Duration::from_millis(1_500);
+
+/// A ping without an answer for so long has failed.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(NetworkBehaviour)]
+pub(crate) struct Behaviour {
+    pub(crate) limits: connection_limits::Behaviour,
+    pub(crate) gossip: gossipsub::Behaviour,
+    pub(crate) ping: ping::Behaviour,
+    pub(crate) messages: messages::Behaviour,
+}
+
+pub(crate) fn build(topic: &IdentTopic) -> Result<Behaviour, MeshError> {
+    let limits = ConnectionLimits::default()
+        .with_max_pending_incoming(Some(PENDING_INBOUND_MAX))
+        .with_max_pending_outgoing(Some(PENDING_OUTBOUND_MAX))
+        .with_max_established_per_peer(Some(ESTABLISHED_PER_PEER_MAX))
+        .with_max_established(Some(ESTABLISHED_MAX));
+    Ok(Behaviour {
+        limits: connection_limits::Behaviour::new(limits),
+        gossip: gossip(topic)?,
+        ping: ping::Behaviour::new(
+            ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+        ),
+        messages: messages::Behaviour::default(),
+    })
+}
+
+pub(crate) fn topic(event: &[u8; 32]) -> IdentTopic {
+    IdentTopic::new(format!("popmesh/{}", hex::encode(&event[..8])))
+}
+
+fn gossip(topic: &IdentTopic) -> Result<gossipsub::Behaviour, MeshError> {
+    let setup = |error: &dyn std::fmt::Display| MeshError::Setup(error.to_string());
+    let config = gossipsub::ConfigBuilder::default()
+        .validate_messages()
+        .validation_mode(ValidationMode::Anonymous)
+        .message_id_fn(|message| MessageId::from(&Sha256::digest(&message.data)[..16]))
+        .max_transmit_size(GOSSIP_BYTES_MAX)
+        .mesh_n(4)
+        .mesh_n_low(2)
+        .mesh_n_high(8)
+        .mesh_outbound_min(1)
+        .gossip_lazy(4)
+        .heartbeat_interval(Duration::from_millis(700))
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .history_length(12)
+        .history_gossip(4)
+        .prune_backoff(Duration::from_secs(5))
+        .unsubscribe_backoff(Duration::from_secs(2))
+        .graft_flood_threshold(Duration::from_secs(1))
+        .flood_publish(true)
+        .build()
+        .map_err(|error| setup(&error))?;
+    let mut gossip =
+        gossipsub::Behaviour::new(MessageAuthenticity::Anonymous, config).map_err(|error| setup(&error))?;
+    gossip.subscribe(topic).map_err(|error| setup(&error))?;
+    Ok(gossip)
+}

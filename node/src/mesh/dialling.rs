@@ -1,0 +1,288 @@
+//! Whom the task dials and when, which links it lets go, and where it listens.
+
+use std::collections::BTreeSet;
+
+use libp2p::{
+    Multiaddr,
+    core::transport::ListenerId,
+    multiaddr::Protocol,
+    swarm::{ConnectionId, dial_opts::DialOpts},
+};
+use tokio::time::{Duration, Instant};
+
+use super::{
+    DeviceKey, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Transport,
+    discovery::Found,
+    gate::NotPassed,
+    identity::{peer_of, short},
+    interfaces, links,
+    named::{self, Named},
+    peers::{PeerState, is_tcp},
+    start::listen_at,
+    task::Task,
+};
+
+/// With fewer links than this, devices that are known to be here are dialled too, beside those chosen among all known.
+const LINKS_FEW: usize = 6;
+
+/// With more links than this, those that are not wanted are let go.
+const LINKS_MANY: usize = 24;
+
+/// An unwanted link is let go no sooner than this, so that both ends have time to learn of the same devices.
+const LINK_GRACE: Duration = Duration::from_secs(30);
+
+/// Dials started in one go at most; the rest follows with the next tick.
+const DIALS_AT_ONCE_MAX: usize = 16;
+
+/// What a dial is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Dial {
+    Device(DeviceKey),
+    Named(usize),
+}
+
+impl Task {
+    pub(crate) fn take_named_peers(&mut self) {
+        let now = Instant::now();
+        for address in std::mem::take(&mut self.parts.peers) {
+            match named::split(address) {
+                (address, Some(device)) => self.book.named(device, address, now),
+                (address, None) => self.named.push(Named::new(address, now)),
+            }
+        }
+    }
+
+    pub(crate) fn on_found(&mut self, found: Found) {
+        match found {
+            Found::Seen { device, label, addresses } => {
+                tracing::debug!(device = %short(&device), label, ?addresses, "seen");
+                self.book.seen(device, label, addresses, Instant::now());
+                self.choice_is_stale = true;
+                self.dial_due();
+            }
+            Found::Gone { device } => self.book.gone(&device),
+        }
+    }
+
+    fn choose(&mut self) {
+        if !std::mem::take(&mut self.choice_is_stale) {
+            return;
+        }
+        let (event, me) = (&self.parts.event, &self.parts.me);
+        let here: BTreeSet<DeviceKey> = self
+            .book
+            .peers
+            .iter()
+            .filter(|(key, peer)| peer.has_address() || self.links.contains_key(*key))
+            .map(|(key, _)| *key)
+            .collect();
+        let all: BTreeSet<DeviceKey> = self.known.union(&here).copied().collect();
+        self.wanted = links::wanted(event, me, &all);
+        if self.links.len() < LINKS_FEW {
+            self.wanted.extend(links::wanted(event, me, &here));
+        }
+    }
+
+    pub(crate) fn dial_due(&mut self) {
+        self.choose();
+        let now = Instant::now();
+        let mut due = self.book.due(now);
+        due.retain(|device| self.wanted.contains(device) || self.is_named(device));
+        for device in due.into_iter().take(DIALS_AT_ONCE_MAX) {
+            let Some(peer) = peer_of(&device) else { continue };
+            let addresses = self.book.addresses(&device);
+            self.book.dialling(&device);
+            // From a port of its own: two devices that dial each other from their listening ports at once would both take
+            // themselves for the dialler.
+            let options = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
+            self.dial(options, Dial::Device(device));
+        }
+        for index in 0..self.named.len() {
+            let entry = &mut self.named[index];
+            let is_linked = entry.device.is_some_and(|device| self.links.contains_key(&device));
+            if is_linked || !entry.is_due(now) {
+                continue;
+            }
+            entry.dialling();
+            let address = entry.address.clone();
+            let options = DialOpts::unknown_peer_id().address(address).allocate_new_port().build();
+            self.dial(options, Dial::Named(index));
+        }
+    }
+
+    fn dial(&mut self, options: DialOpts, dial: Dial) {
+        let connection = options.connection_id();
+        self.dials.insert(connection, dial);
+        if let Err(error) = self.parts.swarm.dial(options) {
+            tracing::debug!(%error, "a dial was not started");
+            self.on_dial_failed(connection);
+        }
+    }
+
+    fn is_named(&self, device: &DeviceKey) -> bool {
+        self.book.peers.get(device).is_some_and(|peer| !peer.named_at.is_empty())
+    }
+
+    pub(crate) fn on_dial_failed(&mut self, connection: ConnectionId) {
+        let now = Instant::now();
+        match self.dials.remove(&connection) {
+            Some(Dial::Device(device)) => self.book.dial_failed(&device, now),
+            Some(Dial::Named(index)) => self.named[index].ended(&self.parts.me, now),
+            None => {}
+        }
+    }
+
+    pub(crate) fn on_dial_succeeded(&mut self, connection: ConnectionId, device: DeviceKey, now: Instant) {
+        if let Some(Dial::Named(index)) = self.dials.remove(&connection) {
+            self.named[index].answered(device, now);
+        }
+    }
+
+    pub(crate) fn link_ended_for_named(&mut self, device: &DeviceKey, now: Instant) {
+        for entry in self.named.iter_mut().filter(|entry| entry.device.as_ref() == Some(device)) {
+            entry.ended(&self.parts.me, now);
+        }
+    }
+
+    pub(crate) fn gate_answered_named(
+        &mut self,
+        address: &Multiaddr,
+        dialled: bool,
+        device: Option<DeviceKey>,
+        reason: &NotPassed,
+        now: Instant,
+    ) {
+        let entry = self.named.iter_mut().find(|entry| dialled && entry.address == *address);
+        match (entry, reason, device) {
+            (Some(entry), NotPassed::Myself, _) => entry.is_own(now),
+            (Some(entry), NotPassed::Duplicate, Some(device)) => entry.answered(device, now),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn keep_house(&mut self) {
+        let now = Instant::now();
+        self.admissions.tidy(now);
+        self.book.forget_old(now);
+        self.let_surplus_go(now);
+        let locals = interfaces::current(self.parts.listen.interfaces.as_deref());
+        if locals != self.locals {
+            tracing::info!(addresses = locals.len(), "the machine's addresses have changed");
+            self.locals = locals;
+            // If one change is already waiting to be noticed, that will do.
+            let _ = self.parts.changed.try_send(());
+            self.book.hurry(now);
+            self.named.iter_mut().for_each(|entry| entry.hurry(now));
+        }
+        self.listen_where_wanted();
+    }
+
+    fn listen_where_wanted(&mut self) {
+        let wanted = interfaces::listen_on(self.parts.listen.interfaces.as_deref());
+        let unwanted: Vec<_> =
+            self.parts.listeners.keys().filter(|address| !wanted.contains(*address)).copied().collect();
+        for address in unwanted {
+            for id in self.parts.listeners.remove(&address).unwrap_or_default() {
+                self.parts.swarm.remove_listener(id);
+            }
+        }
+        for address in wanted {
+            if self.parts.listeners.contains_key(&address) {
+                continue;
+            }
+            match listen_at(&mut self.parts.swarm, address, &self.parts.listen) {
+                Ok(ids) => {
+                    self.parts.listeners.insert(address, ids);
+                }
+                Err(reason) => tracing::debug!(%address, reason, "cannot listen"),
+            }
+        }
+    }
+
+    /// The transports of an address are listened on again together.
+    pub(crate) fn on_listener_closed(&mut self, closed: ListenerId) {
+        let address = self.parts.listeners.iter().find(|(_, ids)| ids.contains(&closed)).map(|(address, _)| *address);
+        let ids = address.and_then(|address| self.parts.listeners.remove(&address)).unwrap_or_default();
+        for id in ids.into_iter().filter(|id| *id != closed) {
+            self.parts.swarm.remove_listener(id);
+        }
+    }
+
+    fn let_surplus_go(&mut self, now: Instant) {
+        let surplus = self.links.len().saturating_sub(LINKS_MANY);
+        let unwanted: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(device, link)| {
+                !self.wanted.contains(*device) && !self.is_named(device) && now - link.up_at >= LINK_GRACE
+            })
+            .map(|(_, link)| link.connection)
+            .take(surplus)
+            .collect();
+        for connection in unwanted {
+            self.parts.swarm.close_connection(connection);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> MeshSnapshot {
+        let now = Instant::now();
+        let (dropped_unlinked, dropped_overflow) = self.parts.outboxes.dropped();
+        let mut counters = self.counters.clone();
+        counters.dropped_unlinked = dropped_unlinked;
+        counters.dropped_overflow = dropped_overflow;
+        counters.inbound_failed = self.inbound_failed.saturating_sub(self.inbound_explained);
+        MeshSnapshot {
+            device: self.parts.me,
+            listen: self.parts.swarm.listeners().cloned().collect(),
+            links: self.links.keys().filter_map(|device| self.link_snapshot(device)).collect(),
+            peers: self.peer_snapshots(now),
+            refusals: self.refusals.iter().cloned().collect(),
+            counters,
+        }
+    }
+
+    fn link_snapshot(&self, device: &DeviceKey) -> Option<LinkSnapshot> {
+        let link = self.links.get(device)?;
+        let (messages_waiting, messages_dropped) = self.parts.outboxes.waiting_and_dropped(device);
+        let address: Multiaddr =
+            link.address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+        Some(LinkSnapshot {
+            device: *device,
+            transport: if is_tcp(&address) { Transport::Tcp } else { Transport::Quic },
+            address,
+            dialled: link.dialled,
+            since: link.since,
+            rtt: link.rtt,
+            messages_sent: link.messages_sent,
+            bytes_sent: link.bytes_sent,
+            messages_received: link.messages_received,
+            bytes_received: link.bytes_received,
+            gossip_received: link.gossip_received,
+            messages_waiting,
+            messages_dropped,
+        })
+    }
+
+    fn peer_snapshots(&self, now: Instant) -> Vec<PeerSnapshot> {
+        let status = |state: &PeerState| match state {
+            PeerState::Linked { .. } => PeerStatus::Linked,
+            PeerState::Dialling => PeerStatus::Dialling,
+            PeerState::Waiting { until } => {
+                PeerStatus::BackingOff { remaining: until.saturating_duration_since(now) }
+            }
+            PeerState::Refused { reason, .. } => PeerStatus::Refused { reason: reason.clone() },
+        };
+        self.book
+            .peers
+            .iter()
+            .map(|(device, peer)| PeerSnapshot {
+                device: *device,
+                label: peer.label.clone(),
+                addresses: peer.named_at.union(&peer.seen_at).cloned().collect(),
+                seen_ago: now.saturating_duration_since(peer.seen),
+                wanted: self.wanted.contains(device) || !peer.named_at.is_empty(),
+                status: status(&peer.state),
+            })
+            .collect()
+    }
+}

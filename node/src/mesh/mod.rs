@@ -1,0 +1,279 @@
+//! The mesh: links to the other devices of an event, found and kept up by itself.
+//!
+//! It carries opaque bytes, directly to a linked device or by gossip to all, and knows nothing of what they mean. It
+//! promises no delivery: whatever must arrive is asked for again by whoever misses it. A device whose certificate
+//! does not satisfy [`MeshConfig::admit`] never becomes a link.
+//!
+//! One task owns the libp2p swarm; [`Mesh`] is a handle to it. Every queue is bounded: what does not fit is dropped and
+//! counted, except the news of links coming and going.
+
+mod admission;
+mod behaviour;
+mod closing;
+mod dialling;
+mod discovery;
+mod feed;
+mod gate;
+mod identity;
+mod interfaces;
+pub mod links;
+mod messages;
+mod named;
+mod outbox;
+mod peers;
+mod snapshot;
+mod start;
+mod task;
+mod transport;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+pub use libp2p::Multiaddr;
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+pub use self::snapshot::{
+    Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
+};
+use self::{gate::Gate, outbox::Outboxes};
+
+/// A device's Ed25519 public key, which is its libp2p identity too.
+pub type DeviceKey = [u8; 32];
+
+/// Judges a peer's certificate, shown by the device with this key. The error is the reason in words, for both operators.
+pub type Admit = Arc<dyn Fn(&DeviceKey, &[u8]) -> Result<(), String> + Send + Sync>;
+
+/// Requests from handles that may wait for the mesh's task.
+const CONTROL_QUEUE_MAX: usize = 4_096;
+
+/// The largest message for [`Mesh::send`].
+pub const MESSAGE_BYTES_MAX: usize = messages::MESSAGE_BYTES_MAX;
+
+/// The largest message for [`Mesh::publish`], with some room for its envelope.
+pub const GOSSIP_BYTES_MAX: usize = behaviour::GOSSIP_BYTES_MAX - 1024;
+
+/// What a mesh needs to start.
+pub struct MeshConfig {
+    /// The Ed25519 seed of this device.
+    pub secret: Zeroizing<[u8; 32]>,
+    /// The event.
+    pub event: [u8; 32],
+    /// This device's certificate, shown to each peer. At most 4 KiB.
+    pub certificate: Vec<u8>,
+    /// Judges the certificates of peers.
+    pub admit: Admit,
+    /// A name for people, shown to other devices of the event.
+    pub label: String,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Addresses to dial for ever, with or without the `/p2p/` part.
+    pub peers: Vec<Multiaddr>,
+    /// Whether to find devices on the local network.
+    pub mdns: bool,
+}
+
+impl fmt::Debug for MeshConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MeshConfig")
+            .field("label", &self.label)
+            .field("listen", &self.listen)
+            .field("peers", &self.peers)
+            .field("mdns", &self.mdns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where a mesh listens.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// The interfaces to use; none named means all.
+    pub interfaces: Option<Vec<String>>,
+    /// The port, the same for TCP and UDP. 0 takes a free one.
+    pub port: u16,
+    /// Whether to use TCP.
+    pub tcp: bool,
+    /// Whether to use QUIC.
+    pub quic: bool,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { interfaces: None, port: 0, tcp: true, quic: true }
+    }
+}
+
+/// Why a mesh could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum MeshError {
+    /// Neither TCP nor QUIC is switched on.
+    #[error("neither TCP nor QUIC is switched on")]
+    NoTransport,
+    /// The certificate is larger than peers will read.
+    #[error("the certificate is larger than 4 KiB")]
+    CertificateTooLarge,
+    /// The interfaces to listen on have no address.
+    #[error("no usable address on the interfaces to listen on")]
+    NoAddress,
+    /// The port is taken, or the address cannot be listened on.
+    #[error("cannot listen on port {port}: {reason}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        reason: String,
+    },
+    /// Something else that cannot be set up.
+    #[error("cannot set up the mesh: {0}")]
+    Setup(String),
+}
+
+/// What the mesh tells its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MeshEvent {
+    /// A device is linked: messages can be sent to it.
+    LinkUp {
+        /// The device.
+        device: DeviceKey,
+    },
+    /// A device is no longer linked. What was under way to it may be lost.
+    LinkDown {
+        /// The device.
+        device: DeviceKey,
+    },
+    /// A message for this device.
+    Message {
+        /// The device that sent it.
+        from: DeviceKey,
+        /// The message.
+        bytes: Bytes,
+    },
+    /// A message for all. It goes no further until it is [judged](Mesh::judge).
+    Gossip {
+        /// The neighbour that passed it on, which need not be its author.
+        from: DeviceKey,
+        /// The message.
+        bytes: Bytes,
+        /// Names the message in [`Mesh::judge`].
+        token: u64,
+    },
+}
+
+/// What to do with a gossip message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Pass it on.
+    Accept,
+    /// Do not pass it on.
+    Ignore,
+    /// Do not pass it on, and hold it against the neighbour it came from.
+    Reject,
+}
+
+/// A running mesh. Dropping it stops the mesh without ceremony; [`Mesh::stop`] says goodbye first.
+pub struct Mesh {
+    device: DeviceKey,
+    gate: Arc<Gate>,
+    outboxes: Arc<Outboxes>,
+    control: mpsc::Sender<Control>,
+    dropped_requests: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Mesh {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Mesh").field("device", &hex::encode(self.device)).finish_non_exhaustive()
+    }
+}
+
+enum Control {
+    Publish(Bytes),
+    Judge(u64, Verdict),
+    Known(Vec<DeviceKey>),
+    Snapshot(oneshot::Sender<MeshSnapshot>),
+    Stop(oneshot::Sender<()>),
+}
+
+impl Mesh {
+    /// Starts a mesh. Its events come from the receiver; while nobody takes them, peers are made to wait and gossip is
+    /// dropped.
+    ///
+    /// # Errors
+    /// If nothing can be listened on, or the configuration makes no sense.
+    pub async fn start(config: MeshConfig) -> Result<(Self, mpsc::Receiver<MeshEvent>), MeshError> {
+        start::start(config).await
+    }
+
+    /// The key of this device.
+    #[must_use]
+    pub fn device(&self) -> DeviceKey {
+        self.device
+    }
+
+    /// Sends a message to a linked device, in order with the earlier ones. Returns whether it was put in the outbox: if the
+    /// device is not linked, its outbox is full, or the message is too large, it is dropped and counted.
+    pub fn send(&self, to: DeviceKey, bytes: Bytes) -> bool {
+        if bytes.len() > MESSAGE_BYTES_MAX {
+            self.dropped_requests.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(bytes = bytes.len(), "a message is too large to send");
+            return false;
+        }
+        self.outboxes.put(&to, bytes)
+    }
+
+    /// Gossips a message to all devices of the event.
+    pub fn publish(&self, bytes: Bytes) {
+        self.request(Control::Publish(bytes));
+    }
+
+    /// Says what to do with a gossip message.
+    pub fn judge(&self, token: u64, verdict: Verdict) {
+        self.request(Control::Judge(token, verdict));
+    }
+
+    /// Tells the mesh of all devices that belong to the event, reachable or not. It helps every device to choose the same
+    /// links.
+    pub fn set_known(&self, devices: Vec<DeviceKey>) {
+        self.request(Control::Known(devices));
+    }
+
+    /// Shows another certificate to peers from now on, such as a renewed one. Existing links stay.
+    ///
+    /// # Errors
+    /// If the certificate is too large.
+    pub fn set_certificate(&self, certificate: Vec<u8>) -> Result<(), MeshError> {
+        if certificate.len() > gate::CERTIFICATE_BYTES_MAX {
+            return Err(MeshError::CertificateTooLarge);
+        }
+        *self.gate.certificate.write().unwrap_or_else(std::sync::PoisonError::into_inner) = certificate;
+        Ok(())
+    }
+
+    /// How things stand. Empty if the mesh has stopped.
+    pub async fn snapshot(&self) -> MeshSnapshot {
+        let (reply, receiver) = oneshot::channel();
+        let _ = self.control.send(Control::Snapshot(reply)).await;
+        let mut snapshot = receiver.await.unwrap_or_default();
+        snapshot.counters.requests_dropped += self.dropped_requests.load(Ordering::Relaxed);
+        snapshot
+    }
+
+    /// Closes all links, says goodbye on the local network and stops. Takes a second at most.
+    pub async fn stop(self) {
+        let (reply, receiver) = oneshot::channel();
+        let _ = self.control.send(Control::Stop(reply)).await;
+        let _ = receiver.await;
+    }
+
+    fn request(&self, request: Control) {
+        if self.control.try_send(request).is_err() {
+            self.dropped_requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The peer book: which devices were seen where, and when to dial each again. No clock and no network of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+use tokio::time::Instant;
+
+use super::DeviceKey;
+
+/// How long the higher key waits for the lower one to dial. So one-way discovery works, and crossing dials are rare.
+const HIGHER_KEY_WAITS: Duration = Duration::from_millis(1_500);
+
+/// The first wait after a failed dial.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+
+/// A link that lasted less than this does not reset the backoff.
+pub(crate) const LINK_STABLE_AFTER: Duration = Duration::from_secs(5);
+
+/// How long to leave a peer alone that was refused, or that refused us.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
+
+/// Devices that the book holds at most. The one that was heard of longest ago goes first.
+const PEERS_MAX: usize = 1_024;
+
+/// A peer that nobody has heard of for so long is forgotten.
+const FORGET_AFTER: Duration = Duration::from_secs(12 * 3600);
+
+/// What is known of one peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    pub(crate) label: String,
+    /// Addresses from discovery; each sighting replaces them.
+    pub(crate) seen_at: BTreeSet<Multiaddr>,
+    /// Addresses that the operator named; never forgotten.
+    pub(crate) named_at: BTreeSet<Multiaddr>,
+    pub(crate) seen: Instant,
+    pub(crate) state: PeerState,
+    attempts: u32,
+    gone: bool,
+}
+
+/// Where things stand with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PeerState {
+    Linked { since: Instant },
+    Dialling,
+    Waiting { until: Instant },
+    Refused { reason: String, until: Instant },
+}
+
+/// All peers that discovery or the operator told of.
+#[derive(Debug)]
+pub(crate) struct PeerBook {
+    me: DeviceKey,
+    pub(crate) peers: BTreeMap<DeviceKey, Peer>,
+}
+
+impl PeerBook {
+    pub(crate) fn new(me: DeviceKey) -> Self {
+        Self { me, peers: BTreeMap::new() }
+    }
+
+    fn patience(&self, device: &DeviceKey) -> Duration {
+        if self.me < *device { Duration::ZERO } else { HIGHER_KEY_WAITS }
+    }
+
+    fn entry(&mut self, device: DeviceKey, now: Instant) -> &mut Peer {
+        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&device) {
+            let oldest = self
+                .peers
+                .iter()
+                .filter(|(_, peer)| !matches!(peer.state, PeerState::Linked { .. }))
+                .min_by_key(|(_, peer)| (!peer.named_at.is_empty(), peer.seen))
+                .map(|(key, _)| *key);
+            if let Some(oldest) = oldest {
+                self.peers.remove(&oldest);
+            }
+        }
+        let until = now + self.patience(&device);
+        self.peers.entry(device).or_insert_with(|| Peer {
+            label: String::new(),
+            seen_at: BTreeSet::new(),
+            named_at: BTreeSet::new(),
+            seen: now,
+            state: PeerState::Waiting { until },
+            attempts: 0,
+            gone: false,
+        })
+    }
+
+    /// Discovery saw a peer.
+    pub(crate) fn seen(
+        &mut self,
+        device: DeviceKey,
+        label: String,
+        addresses: BTreeSet<Multiaddr>,
+        now: Instant,
+    ) {
+        let until = now + self.patience(&device);
+        let peer = self.entry(device, now);
+        let news = peer.gone || peer.seen_at != addresses;
+        peer.gone = false;
+        peer.label = label;
+        peer.seen_at = addresses;
+        peer.seen = now;
+        if news && matches!(peer.state, PeerState::Waiting { .. } | PeerState::Refused { .. }) {
+            peer.attempts = 0;
+            peer.state = PeerState::Waiting { until };
+        }
+    }
+
+    /// Discovery says that a peer is gone. It is only a hint: links and addresses stay, but its return is news.
+    pub(crate) fn gone(&mut self, device: &DeviceKey) {
+        if let Some(peer) = self.peers.get_mut(device) {
+            peer.gone = true;
+        }
+    }
+
+    /// The operator named an address of a known device. Named peers are dialled without waiting for them.
+    pub(crate) fn named(&mut self, device: DeviceKey, address: Multiaddr, now: Instant) {
+        let peer = self.entry(device, now);
+        peer.named_at.insert(address);
+        peer.state = PeerState::Waiting { until: now };
+    }
+
+    pub(crate) fn link_up(&mut self, device: DeviceKey, now: Instant) {
+        let peer = self.entry(device, now);
+        peer.seen = now;
+        peer.state = PeerState::Linked { since: now };
+    }
+
+    pub(crate) fn link_down(&mut self, device: &DeviceKey, now: Instant) {
+        let patience = self.patience(device);
+        let Some(peer) = self.peers.get_mut(device) else { return };
+        if let PeerState::Linked { since } = peer.state {
+            peer.seen = now;
+            peer.attempts = if now - since >= LINK_STABLE_AFTER { 0 } else { peer.attempts.saturating_add(1) };
+            let wait = backoff(&self.me, device, peer.attempts, Duration::ZERO);
+            peer.state = PeerState::Waiting { until: now + patience + wait };
+        }
+    }
+
+    pub(crate) fn dialling(&mut self, device: &DeviceKey) {
+        if let Some(peer) = self.peers.get_mut(device) {
+            peer.attempts = peer.attempts.saturating_add(1);
+            peer.state = PeerState::Dialling;
+        }
+    }
+
+    pub(crate) fn dial_failed(&mut self, device: &DeviceKey, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(device)
+            && peer.state == PeerState::Dialling
+        {
+            let wait = backoff(&self.me, device, peer.attempts, now - peer.seen);
+            peer.state = PeerState::Waiting { until: now + wait };
+        }
+    }
+
+    /// The network has changed: everybody is worth another try at once.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        for peer in self.peers.values_mut() {
+            if let PeerState::Waiting { until } = &mut peer.state {
+                *until = now;
+                peer.attempts = 0;
+            }
+        }
+    }
+
+    /// One side refused the other's certificate.
+    pub(crate) fn refused(&mut self, device: &DeviceKey, reason: String, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(device)
+            && !matches!(peer.state, PeerState::Linked { .. })
+        {
+            peer.state = PeerState::Refused { reason, until: now + REFUSED_WAIT };
+        }
+    }
+
+    /// The devices whose time to be dialled has come.
+    pub(crate) fn due(&self, now: Instant) -> Vec<DeviceKey> {
+        self.peers.iter().filter(|(_, peer)| peer.is_due(now)).map(|(key, _)| *key).collect()
+    }
+
+    /// The addresses to try next: those of one transport at a time, TCP first. A TCP link notices a killed peer at
+    /// once, where QUIC must wait for silence; the other transport gets its turn in case a firewall eats one of them.
+    pub(crate) fn addresses(&self, device: &DeviceKey) -> Vec<Multiaddr> {
+        let Some(peer) = self.peers.get(device) else { return Vec::new() };
+        let (tcp, udp): (Vec<_>, Vec<_>) =
+            peer.named_at.union(&peer.seen_at).cloned().partition(|address| is_tcp(address));
+        match (tcp.is_empty(), udp.is_empty()) {
+            (false, false) if peer.attempts.is_multiple_of(2) => tcp,
+            (false, true) => tcp,
+            _ => udp,
+        }
+    }
+
+    /// Forgets peers that nobody has heard of for very long.
+    pub(crate) fn forget_old(&mut self, now: Instant) {
+        self.peers.retain(|_, peer| {
+            !peer.named_at.is_empty()
+                || matches!(peer.state, PeerState::Linked { .. } | PeerState::Dialling)
+                || now - peer.seen < FORGET_AFTER
+        });
+    }
+}
+
+impl Peer {
+    pub(crate) fn has_address(&self) -> bool {
+        !self.seen_at.is_empty() || !self.named_at.is_empty()
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        match &self.state {
+            PeerState::Waiting { until } | PeerState::Refused { until, .. } => {
+                *until <= now && self.has_address()
+            }
+            PeerState::Linked { .. } | PeerState::Dialling => false,
+        }
+    }
+}
+
+/// Whether an address is dialled over TCP.
+pub(crate) fn is_tcp(address: &Multiaddr) -> bool {
+    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
+}
+
+/// The wait after so many attempts at a peer that was last heard of so long ago. The spread comes from the keys, so that
+/// a venue's devices do not all dial in step after a cut.
+pub(crate) fn backoff(me: &DeviceKey, device: &DeviceKey, attempts: u32, silent_for: Duration) -> Duration {
+    let cap = match silent_for.as_secs() {
+        0..300 => Duration::from_secs(1),
+        300..3600 => Duration::from_secs(2),
+        _ => Duration::from_secs(5),
+    };
+    let wait = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(cap);
+    let spread = me.iter().chain(device).fold(attempts as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
+    wait * (192 + u32::from(spread) / 2) / 256
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOW: DeviceKey = [1; 32];
+    const HIGH: DeviceKey = [9; 32];
+
+    fn addresses() -> BTreeSet<Multiaddr> {
+        ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"].iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn lower_key_dials_at_once_and_higher_key_waits() {
+        let now = Instant::now();
+        let mut low = PeerBook::new(LOW);
+        low.seen(HIGH, "high".into(), addresses(), now);
+        assert_eq!(low.due(now), vec![HIGH]);
+
+        let mut high = PeerBook::new(HIGH);
+        high.seen(LOW, "low".into(), addresses(), now);
+        assert!(high.due(now).is_empty());
+        high.seen(LOW, "low".into(), addresses(), now + Duration::from_secs(1));
+        assert_eq!(high.due(now + HIGHER_KEY_WAITS), vec![LOW], "a second sighting must not start the wait again");
+    }
+
+    #[test]
+    fn transports_take_turns() {
+        let now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        book.seen(HIGH, String::new(), addresses(), now);
+        assert!(book.addresses(&HIGH).iter().all(is_tcp));
+        book.dialling(&HIGH);
+        book.dial_failed(&HIGH, now);
+        assert!(!book.addresses(&HIGH).iter().any(is_tcp));
+    }
+
+    #[test]
+    fn backoff_grows_to_its_cap_and_a_return_ends_it() {
+        let mut now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        book.seen(HIGH, String::new(), addresses(), now);
+        for _ in 0..20 {
+            assert_eq!(book.due(now), vec![HIGH]);
+            book.dialling(&HIGH);
+            book.dial_failed(&HIGH, now);
+            assert!(book.due(now).is_empty());
+            now += Duration::from_millis(1_250);
+        }
+        book.dialling(&HIGH);
+        book.dial_failed(&HIGH, now);
+        book.gone(&HIGH);
+        assert!(book.due(now).is_empty());
+        book.seen(HIGH, String::new(), addresses(), now);
+        assert_eq!(book.due(now), vec![HIGH]);
+    }
+
+    #[test]
+    fn refused_peers_are_left_alone_for_a_while() {
+        let now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        book.seen(HIGH, String::new(), addresses(), now);
+        book.dialling(&HIGH);
+        book.refused(&HIGH, "expired".into(), now);
+        book.dial_failed(&HIGH, now);
+        assert!(book.due(now + Duration::from_secs(5)).is_empty());
+        assert_eq!(book.due(now + REFUSED_WAIT), vec![HIGH]);
+    }
+
+    #[test]
+    fn the_book_is_bounded() {
+        let now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        for number in 0..2_000_u16 {
+            let mut key = HIGH;
+            key[..2].copy_from_slice(&number.to_be_bytes());
+            book.seen(key, String::new(), addresses(), now);
+        }
+        assert!(book.peers.len() <= PEERS_MAX);
+    }
+}

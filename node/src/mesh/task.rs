@@ -1,0 +1,499 @@
+//! The task that owns the swarm: everything that happens to the mesh happens here, one thing at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::ConnectedPoint,
+    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError},
+    ping,
+    swarm::{ConnectionId, SwarmEvent},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    Control, Counters, DeviceKey, GOSSIP_BYTES_MAX, Listen, MeshEvent, Refusal, Verdict,
+    admission::{Admissions, Decision, EntryRequest, Existing, GateNote},
+    behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
+    dialling::Dial,
+    discovery::Found,
+    feed::Feed,
+    gate::{Boot, NotPassed},
+    identity::{device_of, short},
+    interfaces::{self, Local},
+    messages,
+    named::Named,
+    outbox::Outboxes,
+    peers::PeerBook,
+    start::Listeners,
+};
+
+/// How often to look at what is due.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Ticks between looks at interfaces, listeners and surplus links.
+const HOUSEKEEPING_TICKS: u32 = 10;
+
+/// Messages handed to a link's connection and not yet flushed, at most.
+const IN_FLIGHT_MESSAGES_MAX: usize = 32;
+
+/// Bytes handed to a link's connection and not yet flushed, at most, unless a single message is larger.
+const IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
+
+/// Gossip messages whose verdict is awaited. Older ones count as ignored.
+const UNJUDGED_MAX: usize = 4_096;
+
+/// Refusals remembered for the operator.
+const REFUSALS_MAX: usize = 32;
+
+/// How long stopping may take for the links, and again for the goodbye on the local network.
+const STOP_TIMEOUT: Duration = Duration::from_millis(800);
+
+/// A link that is up.
+pub(crate) struct Link {
+    pub(crate) peer: PeerId,
+    pub(crate) connection: ConnectionId,
+    pub(crate) boot: Boot,
+    pub(crate) up_at: Instant,
+    pub(crate) since: SystemTime,
+    pub(crate) address: Multiaddr,
+    pub(crate) dialled: bool,
+    pub(crate) rtt: Option<Duration>,
+    pub(crate) messages_sent: u64,
+    pub(crate) bytes_sent: u64,
+    pub(crate) messages_received: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) gossip_received: u64,
+    in_flight_messages: usize,
+    in_flight_bytes: usize,
+}
+
+/// What a task is made of.
+pub(crate) struct Parts {
+    pub(crate) me: DeviceKey,
+    pub(crate) event: [u8; 32],
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) topic: IdentTopic,
+    pub(crate) listen: Listen,
+    pub(crate) listeners: Listeners,
+    pub(crate) peers: Vec<Multiaddr>,
+    pub(crate) outboxes: Arc<Outboxes>,
+    pub(crate) requests: mpsc::Receiver<Control>,
+    pub(crate) desk_notes: mpsc::Receiver<GateNote>,
+    pub(crate) findings: mpsc::Receiver<Found>,
+    pub(crate) changed: mpsc::Sender<()>,
+    pub(crate) discovery: Option<JoinHandle<()>>,
+    pub(crate) events: mpsc::Sender<MeshEvent>,
+}
+
+/// The task's state.
+pub(crate) struct Task {
+    pub(crate) parts: Parts,
+    pub(crate) links: BTreeMap<DeviceKey, Link>,
+    pub(crate) book: PeerBook,
+    pub(crate) named: Vec<Named>,
+    pub(crate) dials: HashMap<ConnectionId, Dial>,
+    pub(crate) known: BTreeSet<DeviceKey>,
+    pub(crate) wanted: BTreeSet<DeviceKey>,
+    pub(crate) choice_is_stale: bool,
+    pub(crate) admissions: Admissions,
+    pub(crate) locals: BTreeSet<Local>,
+    pub(crate) counters: Counters,
+    pub(crate) refusals: VecDeque<Refusal>,
+    /// Inbound connections that failed, and those of them that the gate has accounted for.
+    pub(crate) inbound_failed: u64,
+    pub(crate) inbound_explained: u64,
+    feed: Feed,
+    unjudged: BTreeMap<u64, (MessageId, PeerId)>,
+    next_token: u64,
+}
+
+impl Task {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let mut task = Self {
+            links: BTreeMap::new(),
+            book: PeerBook::new(parts.me),
+            named: Vec::new(),
+            dials: HashMap::new(),
+            known: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+            choice_is_stale: true,
+            admissions: Admissions::default(),
+            locals: interfaces::current(parts.listen.interfaces.as_deref()),
+            counters: Counters::default(),
+            refusals: VecDeque::new(),
+            inbound_failed: 0,
+            inbound_explained: 0,
+            feed: Feed::default(),
+            unjudged: BTreeMap::new(),
+            next_token: 0,
+            parts,
+        };
+        task.take_named_peers();
+        task
+    }
+
+    pub(crate) async fn run(mut self) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = 0_u32;
+        let events = self.parts.events.clone();
+        let goodbye: Option<oneshot::Sender<()>> = loop {
+            tokio::select! {
+                event = self.parts.swarm.select_next_some() => self.on_swarm_event(event),
+                request = self.parts.requests.recv() => match request {
+                    Some(Control::Stop(done)) => break Some(done),
+                    Some(request) => self.on_request(request),
+                    None => break None,
+                },
+                Some(note) = self.parts.desk_notes.recv() => self.on_gate_note(note),
+                Some(found) = self.parts.findings.recv() => self.on_found(found),
+                () = self.parts.outboxes.filled.notified() => self.pump_all(),
+                permit = events.reserve(), if !self.feed.is_empty() => match (permit, self.feed.pop()) {
+                    (Ok(permit), Some(pending)) => {
+                        if let (MeshEvent::Message { bytes, .. }, Some((peer, connection))) =
+                            (&pending.event, pending.read_from)
+                        {
+                            let size = bytes.len();
+                            self.parts.swarm.behaviour_mut().messages.taken(peer, connection, size);
+                        }
+                        permit.send(pending.event);
+                    }
+                    // Nobody listens any more: the mesh is of no use.
+                    _ => break None,
+                },
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    self.dial_due();
+                    if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
+                        self.keep_house();
+                    }
+                }
+            }
+        };
+        self.shut_down().await;
+        if let Some(done) = goodbye {
+            let _ = done.send(());
+        }
+    }
+
+    async fn shut_down(mut self) {
+        for (device, link) in &self.links {
+            self.parts.outboxes.close(device);
+            self.parts.swarm.close_connection(link.connection);
+        }
+        let _ = timeout(STOP_TIMEOUT, async {
+            while self.parts.swarm.network_info().num_peers() > 0 {
+                self.parts.swarm.select_next_some().await;
+            }
+        })
+        .await;
+        // Without its sender, discovery says goodbye and ends.
+        drop(self.parts.changed);
+        if let Some(discovery) = self.parts.discovery {
+            let _ = timeout(STOP_TIMEOUT, discovery).await;
+        }
+        tracing::info!("mesh stopped");
+    }
+
+    fn on_request(&mut self, request: Control) {
+        match request {
+            Control::Publish(bytes) => self.publish(&bytes),
+            Control::Judge(token, verdict) => {
+                if let Some((message, from)) = self.unjudged.remove(&token) {
+                    self.report(&message, &from, verdict);
+                }
+            }
+            Control::Known(devices) => {
+                self.known = devices.into_iter().collect();
+                self.choice_is_stale = true;
+            }
+            Control::Snapshot(reply) => {
+                let _ = reply.send(self.snapshot());
+            }
+            // The loop takes it; dropping it would tell the caller the same.
+            Control::Stop(done) => drop(done),
+        }
+    }
+
+    fn publish(&mut self, bytes: &Bytes) {
+        if bytes.len() > GOSSIP_BYTES_MAX {
+            tracing::warn!(bytes = bytes.len(), "a message is too large to gossip");
+            self.counters.gossip_unpublished += 1;
+            return;
+        }
+        let topic = self.parts.topic.hash();
+        match self.parts.swarm.behaviour_mut().gossip.publish(topic, bytes.to_vec()) {
+            // Alone, or told before: there is nobody whom it would be news to.
+            Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {
+                self.counters.gossip_published += 1;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "gossip not published");
+                self.counters.gossip_unpublished += 1;
+            }
+        }
+    }
+
+    fn report(&mut self, message: &MessageId, from: &PeerId, verdict: Verdict) {
+        let acceptance = match verdict {
+            Verdict::Accept => MessageAcceptance::Accept,
+            Verdict::Ignore => MessageAcceptance::Ignore,
+            Verdict::Reject => MessageAcceptance::Reject,
+        };
+        self.parts.swarm.behaviour_mut().gossip.report_message_validation_result(message, from, acceptance);
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(BehaviourEvent::Messages(event)) => self.on_messages(event),
+            SwarmEvent::Behaviour(BehaviourEvent::Gossip(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            })) => self.on_gossip(propagation_source, message_id, message.data.into()),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_established(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                if let Some(device) = device_of(&peer_id) {
+                    let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
+                    self.on_closed(device, connection_id, &reason);
+                }
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                tracing::debug!(%error, "a dial failed");
+                self.counters.dials_failed += 1;
+                self.on_dial_failed(connection_id);
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                tracing::debug!(address = %send_back_addr, %error, "an inbound connection failed");
+                self.inbound_failed += 1;
+            }
+            SwarmEvent::NewListenAddr { address, .. } => tracing::info!(%address, "listening"),
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                tracing::warn!(?reason, "a listener closed");
+                self.on_listener_closed(listener_id);
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::debug!(%error, "a listener's error"),
+            _ => {}
+        }
+    }
+
+    fn on_established(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
+        // The gate lets nobody through without such a key.
+        let Some(device) = device_of(&peer) else { return };
+        let now = Instant::now();
+        let boot = self.admissions.arrived(&device).unwrap_or_default();
+        if let Some(old) = self.links.get(&device).map(|link| link.connection) {
+            tracing::debug!(device = %short(&device), "a second connection replaces the first");
+            self.parts.swarm.close_connection(old);
+            self.on_closed(device, old, "replaced");
+        }
+        self.on_dial_succeeded(connection, device, now);
+        tracing::info!(device = %short(&device), address = %endpoint.get_remote_address(), "link up");
+        self.links.insert(
+            device,
+            Link {
+                peer,
+                connection,
+                boot,
+                up_at: now,
+                since: SystemTime::now(),
+                address: endpoint.get_remote_address().clone(),
+                dialled: endpoint.is_dialer(),
+                rtt: None,
+                messages_sent: 0,
+                bytes_sent: 0,
+                messages_received: 0,
+                bytes_received: 0,
+                gossip_received: 0,
+                in_flight_messages: 0,
+                in_flight_bytes: 0,
+            },
+        );
+        self.parts.outboxes.open(device);
+        self.book.link_up(device, now);
+        self.counters.links_up += 1;
+        self.choice_is_stale = true;
+        self.feed.link_up(device);
+    }
+
+    fn on_closed(&mut self, device: DeviceKey, connection: ConnectionId, reason: &str) {
+        if self.links.get(&device).is_none_or(|link| link.connection != connection) {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(link) = self.links.remove(&device) {
+            self.counters.lost_sending += link.in_flight_messages as u64;
+        }
+        tracing::info!(device = %short(&device), reason, "link down");
+        self.counters.lost_sending += self.parts.outboxes.waiting_and_dropped(&device).0 as u64;
+        self.parts.outboxes.close(&device);
+        self.book.link_down(&device, now);
+        self.link_ended_for_named(&device, now);
+        self.counters.links_down += 1;
+        self.choice_is_stale = true;
+        self.feed.link_down(device);
+        self.admissions.closed(&device, now);
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let link = self.links.values_mut().find(|link| link.connection == event.connection);
+        match event.result {
+            Ok(rtt) => {
+                if let Some(link) = link {
+                    link.rtt = Some(rtt);
+                }
+            }
+            Err(error) => {
+                if let Some(device) = device_of(&event.peer) {
+                    tracing::info!(device = %short(&device), %error, "silent: closing the link");
+                }
+                self.counters.silent_closed += 1;
+                self.parts.swarm.close_connection(event.connection);
+            }
+        }
+    }
+
+    fn on_messages(&mut self, event: messages::Event) {
+        match event {
+            messages::Event::Received { peer, connection, message } => {
+                let Some(device) = device_of(&peer) else { return };
+                // What a replaced connection still brings belongs to a link that is gone.
+                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection) else {
+                    return;
+                };
+                link.messages_received += 1;
+                link.bytes_received += message.len() as u64;
+                self.feed.message(device, message, peer, connection);
+            }
+            messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
+                let Some(device) = device_of(&peer) else { return };
+                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection) else {
+                    return;
+                };
+                link.in_flight_messages = link.in_flight_messages.saturating_sub(messages);
+                link.in_flight_bytes = link.in_flight_bytes.saturating_sub(bytes);
+                if lost {
+                    self.counters.lost_sending += messages as u64;
+                } else {
+                    link.messages_sent += messages as u64;
+                    link.bytes_sent += bytes as u64;
+                }
+                self.pump(&device);
+            }
+            messages::Event::Unsupported { peer, connection } => {
+                tracing::warn!(%peer, "a peer takes no messages: closing the link");
+                self.parts.swarm.close_connection(connection);
+            }
+        }
+    }
+
+    fn pump_all(&mut self) {
+        let devices: Vec<DeviceKey> = self.links.keys().copied().collect();
+        for device in devices {
+            self.pump(&device);
+        }
+    }
+
+    fn pump(&mut self, device: &DeviceKey) {
+        let Some(link) = self.links.get_mut(device) else { return };
+        while link.in_flight_messages < IN_FLIGHT_MESSAGES_MAX && link.in_flight_bytes < IN_FLIGHT_BYTES_MAX {
+            let Some(message) = self.parts.outboxes.take(device) else { return };
+            link.in_flight_messages += 1;
+            link.in_flight_bytes += message.len();
+            self.parts.swarm.behaviour_mut().messages.send(link.peer, link.connection, message);
+        }
+    }
+
+    fn on_gossip(&mut self, from: PeerId, message: MessageId, bytes: Bytes) {
+        let token = self.next_token;
+        let device = device_of(&from);
+        if let Some(link) = device.as_ref().and_then(|device| self.links.get_mut(device)) {
+            link.gossip_received += 1;
+        }
+        if !device.is_some_and(|device| self.feed.gossip(device, bytes, token)) {
+            self.counters.gossip_dropped += 1;
+            self.report(&message, &from, Verdict::Ignore);
+            return;
+        }
+        self.next_token += 1;
+        self.unjudged.insert(token, (message, from));
+        if self.unjudged.len() > UNJUDGED_MAX
+            && let Some((_, (message, from))) = self.unjudged.pop_first()
+        {
+            self.report(&message, &from, Verdict::Ignore);
+        }
+    }
+
+    fn on_gate_note(&mut self, note: GateNote) {
+        let now = Instant::now();
+        match note {
+            GateNote::Enter(request) => self.on_enter(request, now),
+            GateNote::NotPassed { device, address, dialled, reason } => {
+                if !dialled && !matches!(reason, NotPassed::Failed(_)) {
+                    self.inbound_explained += 1;
+                }
+                self.gate_answered_named(&address, dialled, device, &reason, now);
+                let (by_peer, reason) = match reason {
+                    NotPassed::RefusedByUs(reason) => (false, reason),
+                    NotPassed::RefusedByPeer(reason) => (true, reason),
+                    _ => return,
+                };
+                if let Some(device) = device {
+                    self.on_refusal(device, address, by_peer, reason, now);
+                }
+            }
+        }
+    }
+
+    fn on_enter(&mut self, request: EntryRequest, now: Instant) {
+        let link = self.links.get(&request.device);
+        let existing = link.map(|link| Existing { boot: link.boot, since: link.up_at });
+        let room = self.links.len() < ESTABLISHED_MAX as usize;
+        match self.admissions.decide(&request, existing, room, now) {
+            Decision::Grant => self.admissions.grant(request, now),
+            Decision::Turn(turned) => Admissions::turn(request, turned),
+            Decision::Replace => {
+                if let Some(link) = link {
+                    tracing::info!(device = %short(&request.device), "a newer link replaces this one");
+                    self.parts.swarm.close_connection(link.connection);
+                }
+                self.admissions.wait(request);
+            }
+        }
+    }
+
+    fn on_refusal(&mut self, device: DeviceKey, address: Multiaddr, by_peer: bool, reason: String, now: Instant) {
+        let repeated =
+            self.refusals.iter().any(|known| known.device == device && known.by_peer == by_peer && known.reason == reason);
+        let words = if by_peer { "a peer refused this device" } else { "refused a peer's certificate" };
+        if repeated {
+            tracing::debug!(device = %short(&device), %address, reason, "{words}");
+        } else {
+            tracing::warn!(device = %short(&device), %address, reason, "{words}");
+        }
+        if by_peer {
+            self.counters.refused_by_peer += 1;
+        } else {
+            self.counters.refused_by_us += 1;
+        }
+        self.book.refused(&device, reason.clone(), now);
+        self.refusals.push_back(Refusal { at: SystemTime::now(), device, address, by_peer, reason });
+        if self.refusals.len() > REFUSALS_MAX {
+            self.refusals.pop_front();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The transports, each with the certificate gate behind it.
+
+use std::{sync::Arc, time::Duration};
+
+use libp2p::{
+    PeerId, Transport,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, OrTransport, timeout::TransportTimeout, upgrade::Version},
+    },
+    identity::Keypair,
+    noise, quic, tcp, yamux,
+};
+
+use super::{Listen, MeshError, gate::Gate};
+
+/// A TCP connect that gets no answer is given up after this, so that a healed cut is noticed by the next one soon.
+const TCP_CONNECT_TIMEOUT: Duration = Duration::from_millis(2_500);
+
+/// The same for QUIC's handshake.
+const QUIC_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Everything until a connection has passed the gate. Generous, for links that lose packets.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// QUIC gives up a silent connection after this. The ping is quicker; this is for connections it does not see.
+const QUIC_IDLE_MS_MAX: u32 = 8_000;
+
+pub(crate) fn build(
+    keypair: &Keypair,
+    listen: &Listen,
+    gate: Arc<Gate>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, MeshError> {
+    let tcp = listen.tcp.then(|| tcp_transport(keypair)).transpose()?;
+    let quic = listen.quic.then(|| quic_transport(keypair));
+    let secured = match (tcp, quic) {
+        (Some(tcp), Some(quic)) => {
+            OrTransport::new(tcp, quic).map(|either, _| either.into_inner()).boxed()
+        }
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => return Err(MeshError::NoTransport),
+    };
+    let gated = secured.and_then(move |(peer, muxer), point| gate.pass(peer, muxer, point));
+    Ok(TransportTimeout::new(gated, HANDSHAKE_TIMEOUT).boxed())
+}
+
+fn tcp_transport(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, MeshError> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+    let noise = noise::Config::new(keypair).map_err(|error| MeshError::Setup(error.to_string()))?;
+    Ok(TransportTimeout::with_outgoing_timeout(tcp, TCP_CONNECT_TIMEOUT)
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(yamux::Config::default())
+        .boxed())
+}
+
+fn quic_transport(keypair: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
+    let mut config = quic::Config::new(keypair);
+    config.handshake_timeout = QUIC_HANDSHAKE_TIMEOUT;
+    config.max_idle_timeout = QUIC_IDLE_MS_MAX;
+    config.keep_alive_interval = Duration::from_secs(2);
+    quic::tokio::Transport::new(config)
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
+        .boxed()
+}
