@@ -21,7 +21,7 @@ fn automerge_change(
     let run = (seq - 1) / RUN;
     let name = format!("{}/{}.{run}", hex::encode(device), hex::encode(actor));
     let heads: Vec<ChangeHash> = previous.into_iter().map(ChangeHash).collect();
-    let mut transaction = document.transaction_at(PatchLog::inactive(), &heads);
+    let mut transaction = document.transaction_at(PatchLog::inactive(), &heads).unwrap();
     let made: Result<(), AutomergeError> = (|| {
         let map = if (seq - 1) % RUN == 0 {
             transaction.put_object(ROOT, &name, ObjType::Map)?
@@ -61,7 +61,7 @@ fn compare(chains: &[([u8; 32], [u8; 16])], records: &[(usize, Vec<u8>, i64)]) {
             let name = format!("{}/{}.{}", hex::encode(device), hex::encode(actor), index as u64 / RUN);
             let (_, map) = loaded.get(ROOT, name).unwrap().unwrap();
             let (value, _) = loaded.get(&map, format!("{:02x}", index as u64 % RUN)).unwrap().unwrap();
-            assert_eq!(value.to_bytes().unwrap(), record.as_slice());
+            assert_eq!(value.as_bytes().unwrap(), record.as_slice());
         }
     }
 }
