@@ -1,6 +1,8 @@
 //! One popmesh device for real: runtime, store, mesh, HTTP API and command line.
 
 pub mod api;
+pub mod assemble;
+mod bridge;
 pub mod cli;
 pub mod folder;
 pub mod mesh;

@@ -16,6 +16,10 @@ use tokio::sync::{broadcast, mpsc, watch};
 struct NoMesh;
 
 impl MeshView for NoMesh {
+    fn set_links(&self, _: bool) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Option<MeshSnapshot>> {
         Box::pin(async { None })
     }

@@ -524,6 +524,12 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
 }
 
+/// The time of day of a Unix time, as HH:MM:SS in UTC.
+fn time_of_day(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1_000 % 86_400;
+    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
 fn holders_text(holders: &[Holder]) -> String {
     if holders.is_empty() {
         return "nobody known has any free".to_owned();
@@ -531,7 +537,11 @@ fn holders_text(holders: &[Holder]) -> String {
     let each: Vec<String> = holders
         .iter()
         .map(|holder| {
-            let reach = if holder.reachable { "reachable" } else { "not reachable" };
+            let reach = match (holder.reachable, holder.last_heard_ms) {
+                (true, _) => "reachable".to_owned(),
+                (false, Some(heard)) => format!("not reachable, last heard {} UTC", time_of_day(heard)),
+                (false, None) => "never heard".to_owned(),
+            };
             let places: Vec<&str> = holder.places.iter().map(Place::as_str).collect();
             format!("{} holds {} ({}; {reach})", holder.name, holder.units, places.join(", "))
         })

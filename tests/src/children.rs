@@ -27,6 +27,7 @@ pub struct Child {
     process: std::process::Child,
     descriptor: OwnedFd,
     output: NamedTempFile,
+    quiet: bool,
 }
 
 impl Child {
@@ -47,13 +48,20 @@ impl Child {
             .spawn()
             .with_context(|| format!("start {name}: {command:?}"))?;
         match open_descriptor(&process) {
-            Ok(descriptor) => Ok(Self { name, process, descriptor, output }),
+            Ok(descriptor) => Ok(Self { name, process, descriptor, output, quiet: false }),
             Err(error) => {
                 let _ = process.kill();
                 let _ = process.wait();
                 Err(error.context(format!("watch {name}")))
             }
         }
+    }
+
+    /// The same, not printing its output when it is dropped.
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
+        self
     }
 
     /// The pid of the program itself.
@@ -145,6 +153,9 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let ended = self.kill();
+        if self.quiet {
+            return;
+        }
         let output = fs::read(self.output.path()).unwrap_or_default();
         let shown = &output[output.len().saturating_sub(PRINTED_BYTES_MAX)..];
         match ended {

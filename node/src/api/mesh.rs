@@ -9,6 +9,9 @@ use utoipa::ToSchema;
 pub trait MeshView: Send + Sync + 'static {
     /// The mesh as it is now; `None` if it does not answer.
     fn snapshot(&self) -> BoxFuture<'_, Option<MeshSnapshot>>;
+
+    /// Lets links be, or closes them all and lets none in.
+    fn set_links(&self, on: bool) -> BoxFuture<'_, ()>;
 }
 
 /// The mesh at one moment.
@@ -16,10 +19,21 @@ pub trait MeshView: Send + Sync + 'static {
 pub struct MeshSnapshot {
     /// Addresses this node listens on (multiaddrs).
     pub listening: Vec<String>,
+    /// Whether links are switched on.
+    pub links_on: bool,
     /// Links to devices that have shown their certificate.
     pub links: Vec<MeshLink>,
     /// Nodes found on the network, whatever became of it.
     pub discovered: Vec<Discovered>,
+}
+
+/// Whether this node links to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkSwitch {
+    /// `false`: no link to any device, as if this one were out of range. Until it is switched on, or the node starts
+    /// again.
+    pub on: bool,
 }
 
 /// Which side dialled.

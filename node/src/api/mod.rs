@@ -20,7 +20,7 @@ mod write;
 pub use export::ExportedDocument;
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
-pub use mesh::{Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
+pub use mesh::{Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView};
 pub use notices::Missed;
 pub use openapi::description;
 pub use problem::{PROBLEM_JSON, Problem};

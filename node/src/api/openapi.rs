@@ -59,6 +59,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(write::change_place))
         .routes(routes!(write::damage))
         .routes(routes!(write::sell))
+        .routes(routes!(write::switch_links))
         .routes(routes!(notices::notices))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi))

@@ -125,6 +125,9 @@ impl From<CallError> for Problem {
             CallError::Refused(refusal) => refusal.into(),
             CallError::KeyReused => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", detail),
             CallError::InProgress => Self::new(StatusCode::CONFLICT, "in_progress", detail).retry(),
+            CallError::Unreadable { .. } => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+            }
             CallError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry(),
             CallError::Stopping => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -61,6 +61,8 @@ pub struct Peers {
     pub strangers: Vec<Discovered>,
     /// Addresses this node listens on (multiaddrs).
     pub listening: Vec<String>,
+    /// Whether links are switched on.
+    pub links_on: bool,
     /// Whether the mesh answered; if not, only what the log says is shown.
     pub mesh_answers: bool,
 }
@@ -96,7 +98,7 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
             Peer { info: info.clone(), rtt_ms, addresses, links }
         })
         .collect();
-    Ok(Json(Peers { peers, strangers, listening: mesh.listening, mesh_answers }))
+    Ok(Json(Peers { peers, strangers, listening: mesh.listening, links_on: mesh.links_on, mesh_answers }))
 }
 
 /// How writing goes.

@@ -11,6 +11,7 @@ use popmesh_proto::command::{
 use popmesh_proto::text::DropId;
 use serde::Serialize;
 
+use super::mesh::LinkSwitch;
 use super::idempotency::{IDEMPOTENCY_REPLAYED, Key};
 use super::openapi::{CommandProblems, IdempotencyHeader};
 use super::problem::Problem;
@@ -175,4 +176,17 @@ pub(super) async fn sell(
 ) -> Result<Done<Claim>, Problem> {
     let command = Command::Sell(body.clone());
     done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Sale)).await
+}
+
+/// Switches the links to other devices off or on
+///
+/// For rehearsals: with its links off, a device is cut off, and shows what it and the others do then. Nothing is
+/// stored; a node starts with its links on.
+#[utoipa::path(
+    put, path = "/v1/links", tag = "act", request_body = LinkSwitch,
+    responses((status = 200, description = "Done", body = LinkSwitch), CommandProblems)
+)]
+pub(super) async fn switch_links(State(api): State<Api>, Body(body): Body<LinkSwitch>) -> Json<LinkSwitch> {
+    api.mesh.set_links(body.on).await;
+    Json(body)
 }

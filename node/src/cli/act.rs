@@ -6,12 +6,25 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::query::{Programme, Status};
 
-use super::args;
+use super::args::{self, Switch};
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
 use super::values;
+use crate::api::LinkSwitch;
 use crate::folder::Folder;
+
+pub(super) fn links(links: &args::Links, folder: &Folder, json: bool) -> Outcome {
+    let client = Client::find(&links.target, folder)?;
+    let done: LinkSwitch = client.put("/v1/links", &LinkSwitch { on: links.state == Switch::On })?;
+    print(json, &done, || {
+        if done.on {
+            "links are on: this device finds the others by itself".to_owned()
+        } else {
+            "links are off: this device is on its own, and sells what it holds".to_owned()
+        }
+    })
+}
 
 pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Outcome {
     match product {

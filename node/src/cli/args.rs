@@ -45,6 +45,8 @@ pub(super) enum Command {
     Status(Status),
     /// The other devices and the links to them
     Peers(Target),
+    /// Switch the links to other devices off, to rehearse a cut, or on again
+    Links(Links),
     /// Products of the programme
     #[command(subcommand)]
     Product(Product),
@@ -208,6 +210,24 @@ pub(super) struct Status {
     pub(super) watch: bool,
     #[command(flatten)]
     pub(super) target: Target,
+}
+
+/// Whether to link to other devices.
+#[derive(Debug, Args)]
+pub(super) struct Links {
+    /// Off: this device is cut off, until switched on or started again
+    pub(super) state: Switch,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    /// As usual
+    On,
+    /// None
+    Off,
 }
 
 #[derive(Debug, Subcommand)]

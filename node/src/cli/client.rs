@@ -98,6 +98,15 @@ impl Client {
         parse(&mut self.check(sent)?)
     }
 
+    /// Sets something to `body`.
+    pub(super) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let mut request = self.agent.put(format!("{}{path}", self.base));
+        if let Some(device) = self.device {
+            request = request.header(DEVICE_HEADER, device.to_string());
+        }
+        parse(&mut self.check(request.send_json(body))?)
+    }
+
     /// Every device that the node knows.
     pub(super) fn devices(&self) -> Result<Vec<DeviceInfo>, Failure> {
         self.get("/v1/devices", &[])

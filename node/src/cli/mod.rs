@@ -70,6 +70,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Claims(claims) => show::claims(&Client::find(&claims.target, &folder)?, &claims, json),
         Command::Log(log) => show::log(&Client::find(&log.target, &folder)?, &log, json),
         Command::Export(export) => export::export(&Client::find(&export.target, &folder)?, &export.dir, json),
+        Command::Links(links) => act::links(&links, &folder, json),
         Command::Product(product) => act::product(product, &folder, json),
         Command::Drop(drop) => act::drop(drop, &folder, json),
         Command::Lot(lot) => act::lot(lot, &folder, json),

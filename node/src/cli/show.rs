@@ -100,6 +100,9 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
             }
             text.push_str(&format!("\n{table}"));
         }
+        if peers.mesh_answers && !peers.links_on {
+            text.push_str("\nLinks are switched off on this device: `popmesh links on` switches them on.");
+        }
         if !peers.mesh_answers {
             text.push_str("\nThe mesh did not answer; links are not shown.");
         }

@@ -84,6 +84,9 @@ impl Task {
     }
 
     pub(crate) fn dial_due(&mut self) {
+        if !self.links_on {
+            return;
+        }
         self.choose();
         let now = Instant::now();
         let mut due = self.book.due(now);

@@ -10,7 +10,10 @@ use std::{
     future::{Future, poll_fn},
     io,
     pin::pin,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -90,6 +93,9 @@ pub(crate) enum GateError {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
+    /// Links are switched off.
+    #[error("links are switched off on this device")]
+    LinksOff,
     /// The mesh is stopping.
     #[error("the mesh is stopping")]
     Stopping,
@@ -113,6 +119,8 @@ pub(crate) struct Gate {
     pub(crate) admit: Admit,
     pub(crate) outboxes: Arc<Outboxes>,
     pub(crate) desk: mpsc::Sender<GateNote>,
+    /// Whether any connection may become a link.
+    pub(crate) links_on: AtomicBool,
 }
 
 struct Hello {
@@ -158,6 +166,9 @@ impl Gate {
         muxer: &mut StreamMuxerBox,
         point: &ConnectedPoint,
     ) -> Result<Entry, GateError> {
+        if !self.links_on.load(Ordering::Acquire) {
+            return Err(GateError::LinksOff);
+        }
         let device = device_of(&peer).ok_or(GateError::ForeignKey)?;
         if device == self.me {
             return Err(GateError::Myself);

@@ -196,6 +196,7 @@ enum Control {
     Publish(Bytes),
     Judge(u64, Verdict),
     Known(Vec<DeviceKey>),
+    Links(bool, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<MeshSnapshot>),
     Stop(oneshot::Sender<()>),
 }
@@ -255,6 +256,20 @@ impl Mesh {
         Ok(())
     }
 
+    /// Lets links be, or closes them all and lets no new one in, as if this device were out of range. Returns when no
+    /// link is left, or the mesh has stopped. Discovery goes on, so that links come back at once when they may.
+    pub async fn set_links(&self, on: bool) {
+        self.gate.links_on.store(on, Ordering::Release);
+        let (reply, receiver) = oneshot::channel();
+        let _ = self.control.send(Control::Links(on, reply)).await;
+        let _ = receiver.await;
+    }
+
+    /// Whether links may be.
+    pub fn links_on(&self) -> bool {
+        self.gate.links_on.load(Ordering::Acquire)
+    }
+
     /// How things stand. Empty if the mesh has stopped.
     pub async fn snapshot(&self) -> MeshSnapshot {
         let (reply, receiver) = oneshot::channel();
@@ -265,7 +280,7 @@ impl Mesh {
     }
 
     /// Closes all links, says goodbye on the local network and stops. Takes a second at most.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         let (reply, receiver) = oneshot::channel();
         let _ = self.control.send(Control::Stop(reply)).await;
         let _ = receiver.await;

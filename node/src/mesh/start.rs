@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::{Arc, RwLock, atomic::AtomicU64},
+    sync::{Arc, RwLock, atomic::{AtomicBool, AtomicU64}},
     time::Duration,
 };
 
@@ -66,6 +66,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         admit: config.admit,
         outboxes: Arc::clone(&outboxes),
         desk,
+        links_on: AtomicBool::new(true),
     });
     let transport = transport::build(&keypair, &config.listen, Arc::clone(&gate))?;
     let topic = behaviour::topic(&config.event);

@@ -113,6 +113,7 @@ pub(crate) struct Task {
     /// Inbound connections that failed, and those of them that the gate has accounted for.
     pub(crate) inbound_failed: u64,
     pub(crate) inbound_explained: u64,
+    pub(crate) links_on: bool,
     feed: Feed,
     unjudged: BTreeMap<u64, (MessageId, PeerId)>,
     next_token: u64,
@@ -134,6 +135,7 @@ impl Task {
             refusals: VecDeque::new(),
             inbound_failed: 0,
             inbound_explained: 0,
+            links_on: true,
             feed: Feed::default(),
             unjudged: BTreeMap::new(),
             next_token: 0,
@@ -218,12 +220,32 @@ impl Task {
                 self.known = devices.into_iter().collect();
                 self.choice_is_stale = true;
             }
+            Control::Links(on, done) => self.switch_links(on, done),
             Control::Snapshot(reply) => {
                 let _ = reply.send(self.snapshot());
             }
             // The loop takes it; dropping it would tell the caller the same.
             Control::Stop(done) => drop(done),
         }
+    }
+
+    fn switch_links(&mut self, on: bool, done: oneshot::Sender<()>) {
+        self.links_on = on;
+        let now = Instant::now();
+        if on {
+            tracing::info!("links are switched on");
+            self.book.hurry(now);
+            self.named.iter_mut().for_each(|entry| entry.hurry(now));
+        } else {
+            tracing::warn!("links are switched off");
+            let all: Vec<_> = self.links.iter().map(|(device, link)| (*device, link.connection)).collect();
+            for (device, connection) in all {
+                self.parts.swarm.close_connection(connection);
+                self.on_closed(device, connection, "links are switched off");
+            }
+        }
+        // Whoever asked may have gone; it is done all the same.
+        let _ = done.send(());
     }
 
     fn publish(&mut self, bytes: &Bytes) {
@@ -296,6 +318,12 @@ impl Task {
         let Some(device) = device_of(&peer) else { return };
         let now = Instant::now();
         let boot = self.admissions.arrived(&device).unwrap_or_default();
+        if !self.links_on {
+            // It passed the gate before the switch was thrown.
+            self.parts.swarm.close_connection(connection);
+            self.on_dial_failed(connection);
+            return;
+        }
         if let Some(old) = self.links.get(&device).map(|link| link.connection) {
             tracing::debug!(device = %short(&device), "a second connection replaces the first");
             self.parts.swarm.close_connection(old);

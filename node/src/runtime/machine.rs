@@ -3,6 +3,7 @@
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::Nonce;
 use popmesh_proto::io::{Entry, Input, Output};
+use popmesh_proto::{Config, Device, OpenError};
 
 /// A state machine of inputs and outputs. It need not be [`Send`]: it lives and dies on the core's thread.
 pub trait Machine: Sized + 'static {
@@ -29,4 +30,29 @@ pub trait Machine: Sized + 'static {
 
     /// The next output. Called until there is none after one or more inputs.
     fn poll(&mut self) -> Option<Output>;
+}
+
+impl Machine for Device {
+    type Config = Config;
+    type OpenError = OpenError;
+
+    fn open(
+        config: Self::Config,
+        entries: impl Iterator<Item = Entry>,
+        now: Now,
+    ) -> Result<Self, Self::OpenError> {
+        Self::open(config, entries, now)
+    }
+
+    fn set_nonce(config: &mut Self::Config, nonce: Nonce) {
+        config.nonce = nonce;
+    }
+
+    fn handle(&mut self, now: Now, input: Input) {
+        Self::handle(self, now, input);
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        Self::poll(self)
+    }
 }

@@ -104,6 +104,10 @@ pub(crate) async fn serve(
 struct Mesh;
 
 impl MeshView for Mesh {
+    fn set_links(&self, _: bool) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     fn snapshot(&self) -> BoxFuture<'_, Option<MeshSnapshot>> {
         let link = |rtt_ms| MeshLink {
             device: OTHER,
@@ -124,6 +128,7 @@ impl MeshView for Mesh {
         };
         let snapshot = MeshSnapshot {
             listening: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()],
+            links_on: true,
             links: vec![link(Some(3.5)), link(Some(1.5)), link(None)],
             discovered: vec![stranger],
         };

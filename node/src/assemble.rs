@@ -1,0 +1,167 @@
+//! Puts a device together: its store, its runtime and its mesh.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use popmesh_proto::id::{DeviceId, Nonce};
+use popmesh_proto::identity::{SignedCertificate, SignedCharter};
+use popmesh_proto::{Config, Device};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
+use crate::folder::{Folder, Identity};
+use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
+use crate::run::{RunOptions, Started, Starter, Transports};
+use crate::runtime::{self, Runtime, RuntimeJoin};
+use crate::store::Store;
+
+/// Starts a device over SQLite and libp2p.
+#[derive(Debug, Clone, Copy)]
+pub struct Node;
+
+impl Starter for Node {
+    async fn start(
+        self,
+        identity: Identity,
+        options: &RunOptions,
+        stop: watch::Receiver<bool>,
+    ) -> anyhow::Result<Started> {
+        let folder = options.data.path().to_owned();
+        let event = identity.charter.event();
+        let device = identity.certificate.device;
+        // The store first: a folder that is in use must not show up in the mesh for a moment.
+        let (store, loaded) = spawn_blocking(move || Store::open(&folder, event, device)).await??;
+        let (mesh, events) = Mesh::start(mesh_config(&identity, options)).await.map_err(advise)?;
+        let mesh = Arc::new(mesh);
+        let (inbound, inbound_events) = runtime::inbound();
+        let links = Box::new(MeshLinks(Arc::clone(&mesh)));
+        let config =
+            Config::new(identity.key.clone(), identity.charter.clone(), identity.certificate, fresh_nonce()?);
+        let started =
+            spawn_blocking(move || Runtime::start::<Device>(config, store, loaded, links, inbound_events))
+                .await?;
+        let runtime = match started {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                mesh.stop().await;
+                return Err(error.into());
+            }
+        };
+        tokio::spawn(deliver(Arc::clone(&mesh), events, inbound));
+        tokio::spawn(tell_known(Arc::clone(&mesh), runtime.handle.clone()));
+        Ok(Started {
+            handle: runtime.handle,
+            mesh: Arc::new(MeshWindow(Arc::clone(&mesh))),
+            running: Box::pin(until_stopped(runtime.join, mesh, stop)),
+        })
+    }
+}
+
+async fn until_stopped(
+    mut join: RuntimeJoin,
+    mesh: Arc<Mesh>,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let ended = tokio::select! {
+        // A sender that is gone means the same as one that says stop.
+        _ = stop.wait_for(|stop| *stop) => None,
+        ended = join.ended() => Some(ended),
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => join.stop().await,
+    };
+    mesh.stop().await;
+    ended.context("the device ended")
+}
+
+fn mesh_config(identity: &Identity, options: &RunOptions) -> MeshConfig {
+    MeshConfig {
+        secret: identity.key.seed().into(),
+        event: identity.charter.event().0,
+        certificate: identity.certificate.bytes().to_vec(),
+        admit: admit(identity.charter.clone()),
+        label: identity.certificate.name.clone(),
+        listen: Listen {
+            interfaces: (!options.interfaces.is_empty()).then(|| options.interfaces.clone()),
+            port: options.listen_port,
+            tcp: options.transports != Transports::QuicOnly,
+            quic: options.transports != Transports::TcpOnly,
+        },
+        peers: options.peers.clone(),
+        mdns: options.mdns,
+    }
+}
+
+/// A certificate of this event, of the device at the other end, that is valid by this device's clock.
+fn admit(charter: SignedCharter) -> Admit {
+    Arc::new(move |device, certificate| {
+        let judge = || {
+            let certificate = SignedCertificate::from_bytes(certificate, &charter)?;
+            certificate.belongs_to(&DeviceId(*device))?;
+            certificate.valid_at(wall_ms())
+        };
+        judge().map_err(|error| error.to_string())
+    })
+}
+
+fn advise(error: MeshError) -> anyhow::Error {
+    let advice = match &error {
+        MeshError::Listen { .. } => {
+            "another program has it, or this user may not; choose another with --listen-port, or leave it out"
+        }
+        MeshError::NoAddress => "see `ip address`; name interfaces that are up with --interface",
+        MeshError::CertificateTooLarge => "have the organiser sign a new one with a shorter name",
+        MeshError::NoTransport | MeshError::Setup(_) => "run `popmesh doctor`",
+    };
+    anyhow::anyhow!("{error}; {advice}")
+}
+
+fn wall_ms() -> u64 {
+    // A machine whose clock was never set may think that it is before 1970.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn fresh_nonce() -> anyhow::Result<Nonce> {
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).context("the operating system gives no random bytes")?;
+    Ok(Nonce(nonce))
+}
+
+/// Reads the whole database of a folder whose node is not running, and takes the log up as a start would. Says what is
+/// there, or what is wrong and what to do.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn check_store(folder: &Path) -> Result<String, String> {
+    check(folder).map_err(|error| format!("{error:#}"))
+}
+
+fn check(path: &Path) -> anyhow::Result<String> {
+    if !path.join(crate::store::DATABASE_FILE).exists() {
+        return Ok("none yet; the first start makes it".to_owned());
+    }
+    let identity = Folder::new(path).identity().context("the database cannot be checked")?;
+    let (store, loaded) = Store::open(path, identity.charter.event(), identity.certificate.device)?;
+    let problems = store.integrity_check()?;
+    anyhow::ensure!(
+        problems.is_empty(),
+        "damaged ({}); move popmesh.db and popmesh.db-wal to another folder, keep them, and start again: this device \
+         then gets its past back from the other devices",
+        problems.join("; ")
+    );
+    let mut read_error = None;
+    let entries = store.entries().map_while(|entry| entry.map_err(|error| read_error = Some(error)).ok());
+    let config = Config::new(identity.key, identity.charter, identity.certificate, fresh_nonce()?);
+    let now = popmesh_proto::clock::Now { wall_ms: wall_ms(), mono_ms: 0 };
+    let opened = Device::open(config, entries, now);
+    if let Some(error) = read_error {
+        return Err(error.into());
+    }
+    opened?;
+    Ok(format!("{} entries, all read back and checked", loaded.entries))
+}

@@ -1,0 +1,145 @@
+//! Between the mesh and the rest of the node: neither knows the other.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::future::BoxFuture;
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::io::{GossipToken, Notice, Verdict};
+use popmesh_proto::query::{Answer, Query};
+use tokio::sync::{broadcast, mpsc};
+
+use crate::api::{self, Direction, Discovered, MeshLink, MeshView};
+use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
+use crate::runtime::{self, CallError, Handle, Inbound, Links};
+
+/// The runtime's way out: a mesh.
+pub(crate) struct MeshLinks(pub(crate) Arc<Mesh>);
+
+impl Links for MeshLinks {
+    fn send(&self, to: DeviceId, bytes: Vec<u8>) {
+        // The mesh counts what it drops; the device asks again for what it misses.
+        let _ = self.0.send(to.0, bytes.into());
+    }
+
+    fn publish(&self, bytes: Vec<u8>) {
+        self.0.publish(bytes.into());
+    }
+
+    fn judge(&self, token: GossipToken, verdict: Verdict) {
+        let verdict = match verdict {
+            Verdict::Accept => mesh::Verdict::Accept,
+            Verdict::Ignore => mesh::Verdict::Ignore,
+            Verdict::Reject => mesh::Verdict::Reject,
+        };
+        self.0.judge(token, verdict);
+    }
+}
+
+/// Hands the mesh's events to the runtime until either ends.
+pub(crate) async fn deliver(mesh: Arc<Mesh>, mut events: mpsc::Receiver<MeshEvent>, inbound: Inbound) {
+    while let Some(event) = events.recv().await {
+        let delivered = match event {
+            MeshEvent::LinkUp { device } => {
+                inbound.deliver(runtime::MeshEvent::LinkUp { peer: DeviceId(device) }).await
+            }
+            MeshEvent::LinkDown { device } => {
+                inbound.deliver(runtime::MeshEvent::LinkDown { peer: DeviceId(device) }).await
+            }
+            MeshEvent::Message { from, bytes } => {
+                let event = runtime::MeshEvent::Message { from: DeviceId(from), bytes: bytes.into() };
+                inbound.deliver(event).await
+            }
+            MeshEvent::Gossip { from, bytes, token } => {
+                let event = runtime::MeshEvent::Gossip { from: DeviceId(from), bytes: bytes.into(), token };
+                let offered = inbound.offer(event);
+                if offered == Err(CallError::Busy) {
+                    mesh.judge(token, mesh::Verdict::Ignore);
+                    continue;
+                }
+                offered
+            }
+        };
+        if delivered.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells the mesh of all devices of the event, whenever there may be another.
+pub(crate) async fn tell_known(mesh: Arc<Mesh>, handle: Handle) {
+    let mut notices = handle.notices();
+    loop {
+        if let Ok(Answer::Devices(devices)) = handle.query(Query::Devices).await {
+            mesh.set_known(devices.into_iter().map(|info| info.device.0).collect());
+        }
+        loop {
+            match notices.recv().await {
+                Ok(Notice::Reachable { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => break,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+/// The API's look at a mesh.
+pub(crate) struct MeshWindow(pub(crate) Arc<Mesh>);
+
+impl MeshView for MeshWindow {
+    fn snapshot(&self) -> BoxFuture<'_, Option<api::MeshSnapshot>> {
+        Box::pin(async {
+            let snapshot = self.0.snapshot().await;
+            Some(api::MeshSnapshot {
+                listening: snapshot.listen.iter().map(ToString::to_string).collect(),
+                links_on: self.0.links_on(),
+                links: snapshot.links.iter().map(link).collect(),
+                discovered: snapshot.peers.iter().map(discovered).collect(),
+            })
+        })
+    }
+
+    fn set_links(&self, on: bool) -> BoxFuture<'_, ()> {
+        Box::pin(self.0.set_links(on))
+    }
+}
+
+fn link(link: &mesh::LinkSnapshot) -> MeshLink {
+    MeshLink {
+        device: DeviceId(link.device),
+        addresses: vec![link.address.to_string()],
+        transport: match link.transport {
+            Transport::Tcp => "tcp".to_owned(),
+            Transport::Quic => "quic".to_owned(),
+        },
+        since_ms: milliseconds(link.since),
+        rtt_ms: link.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
+        direction: if link.dialled { Direction::Outbound } else { Direction::Inbound },
+        bytes_in: link.bytes_received,
+        bytes_out: link.bytes_sent,
+        dropped: link.messages_dropped,
+    }
+}
+
+fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
+    let state = match &peer.status {
+        PeerStatus::Linked => "linked".to_owned(),
+        PeerStatus::Dialling => "being dialled".to_owned(),
+        PeerStatus::BackingOff { remaining } => {
+            format!("does not answer; dialled again in {:.1} s", remaining.as_secs_f64())
+        }
+        PeerStatus::Refused { reason } => format!("refused: {reason}"),
+    };
+    Discovered {
+        device: Some(DeviceId(peer.device)),
+        label: peer.label.clone(),
+        addresses: peer.addresses.iter().map(ToString::to_string).collect(),
+        state,
+    }
+}
+
+fn milliseconds(time: SystemTime) -> u64 {
+    // A machine whose clock was never set may think that it is before 1970.
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
