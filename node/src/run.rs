@@ -1,5 +1,6 @@
 //! `popmesh run`: loads who the device is, starts it, serves its API, and stops cleanly.
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -144,7 +145,10 @@ fn log_to_stderr(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("POPMESH_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,popmesh=info,popmesh_proto=info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(std::io::stderr);
     // A subscriber that is set already is the embedding program's own.
     let _ = match format {
         LogFormat::Human => builder.try_init(),

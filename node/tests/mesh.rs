@@ -14,15 +14,10 @@ use std::{
 use bytes::Bytes;
 use libp2p::identity::{Keypair, ed25519};
 use popmesh::mesh::{
-    Admit, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr, PeerStatus, Transport,
-    Verdict,
+    Admit, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr, PeerStatus,
+    Transport, Verdict,
 };
-use tokio::{
-    net::UdpSocket,
-    sync::mpsc,
-    task::spawn_blocking,
-    time::timeout,
-};
+use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -70,7 +65,12 @@ impl Setup {
         self.start_with(seed, peers, certificate(seed)).await.unwrap()
     }
 
-    async fn start_with(&self, seed: u8, peers: &[Multiaddr], certificate: Vec<u8>) -> Result<Node, MeshError> {
+    async fn start_with(
+        &self,
+        seed: u8,
+        peers: &[Multiaddr],
+        certificate: Vec<u8>,
+    ) -> Result<Node, MeshError> {
         let (mesh, events) = Mesh::start(MeshConfig {
             secret: [seed; 32].into(),
             event: self.event,
@@ -141,7 +141,10 @@ impl Node {
     }
 
     async fn link_down(&mut self, other: DeviceKey) {
-        self.event("end of the link", |event| (*event == MeshEvent::LinkDown { device: other }).then_some(())).await;
+        self.event("end of the link", |event| {
+            (*event == MeshEvent::LinkDown { device: other }).then_some(())
+        })
+        .await;
     }
 
     async fn message(&mut self, from: DeviceKey) -> Bytes {
@@ -314,7 +317,8 @@ async fn noise_on_the_port_does_nothing() {
     let mut a = setup.start(1, &[]).await;
     let at = a.address("tcp").await;
     let port = at.to_string().rsplit('/').next().unwrap().parse::<u16>().unwrap();
-    let noise: Vec<u8> = (0..4_096_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let noise: Vec<u8> =
+        (0..4_096_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let shouted = noise.clone();
     let hung_up = spawn_blocking(move || {
         for round in 0..20 {
@@ -329,7 +333,8 @@ async fn noise_on_the_port_does_nothing() {
         udp.send_to(&noise[round..round + 1_200], ("127.0.0.1", port)).await.unwrap();
     }
     timeout(DEADLINE, hung_up).await.expect("it hangs up").unwrap();
-    until("counted", || async { (a.mesh.snapshot().await.counters.inbound_failed >= 10).then_some(()) }).await;
+    until("counted", || async { (a.mesh.snapshot().await.counters.inbound_failed >= 10).then_some(()) })
+        .await;
     a.no_event();
     let mut b = setup.start(2, &[at]).await;
     a.link_up(b.key()).await;
@@ -460,9 +465,12 @@ async fn gossip_goes_on_only_when_it_was_accepted() {
     gossip_reaches(&middle, &mut left, "ready").await;
     gossip_reaches(&middle, &mut right, "ready").await;
 
-    for (text, verdict) in
-        [("good", Verdict::Accept), ("dull", Verdict::Ignore), ("bad", Verdict::Reject), ("better", Verdict::Accept)]
-    {
+    for (text, verdict) in [
+        ("good", Verdict::Accept),
+        ("dull", Verdict::Ignore),
+        ("bad", Verdict::Reject),
+        ("better", Verdict::Accept),
+    ] {
         left.mesh.publish(Bytes::from(text));
         let token = middle.gossip_unjudged(text.as_bytes()).await;
         let early = timeout(WATCH / 3, right.gossip(text.as_bytes())).await;

@@ -169,7 +169,8 @@ impl<'a> Node<'a> {
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<Answer> {
         let url = format!("{}{path}", self.api);
         let request = || {
-            request(method, &url, body, key).with_context(|| format!("{} does not answer {method} {path}", self.name))
+            request(method, &url, body, key)
+                .with_context(|| format!("{} does not answer {method} {path}", self.name))
         };
         match self.options.host {
             // An agent made in one host must not be used in another.

@@ -11,8 +11,8 @@ use popmesh_proto::command::{
 use popmesh_proto::text::DropId;
 use serde::Serialize;
 
-use super::mesh::LinkSwitch;
 use super::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use super::mesh::LinkSwitch;
 use super::openapi::{CommandProblems, IdempotencyHeader};
 use super::problem::Problem;
 use super::request::{Body, Name, NoBody};

@@ -166,10 +166,8 @@ impl Admissions {
 
     pub(crate) fn grant(&mut self, request: EntryRequest, now: Instant) {
         let state = Arc::new(AtomicU8::new(PENDING));
-        self.places.insert(
-            request.device,
-            Place { boot: request.boot, state: Arc::clone(&state), since: now },
-        );
+        self.places
+            .insert(request.device, Place { boot: request.boot, state: Arc::clone(&state), since: now });
         // If the gate has gone meanwhile, the entry is dropped here, which frees the place.
         let _ = request.reply.send(Ok(Entry(state)));
     }
@@ -224,7 +222,11 @@ mod tests {
         let second = request(1, false, true);
         assert_eq!(admissions.decide(&second, None, true, now), Decision::Turn(Turned::Duplicate));
         drop(reply.try_recv().unwrap().unwrap());
-        assert_eq!(admissions.decide(&second, None, true, now), Decision::Grant, "a failed one frees its place");
+        assert_eq!(
+            admissions.decide(&second, None, true, now),
+            Decision::Grant,
+            "a failed one frees its place"
+        );
         assert_eq!(admissions.decide(&second, None, false, now), Decision::Turn(Turned::Busy));
     }
 

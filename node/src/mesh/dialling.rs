@@ -204,7 +204,8 @@ impl Task {
 
     /// The transports of an address are listened on again together.
     pub(crate) fn on_listener_closed(&mut self, closed: ListenerId) {
-        let address = self.parts.listeners.iter().find(|(_, ids)| ids.contains(&closed)).map(|(address, _)| *address);
+        let address =
+            self.parts.listeners.iter().find(|(_, ids)| ids.contains(&closed)).map(|(address, _)| *address);
         let ids = address.and_then(|address| self.parts.listeners.remove(&address)).unwrap_or_default();
         for id in ids.into_iter().filter(|id| *id != closed) {
             self.parts.swarm.remove_listener(id);

@@ -62,7 +62,11 @@ pub(crate) struct Announcement {
 
 /// Announces and browses until the task that started it goes. A message on `changed` says that the machine's addresses
 /// have changed.
-pub(crate) async fn run(announcement: Announcement, found: mpsc::Sender<Found>, mut changed: mpsc::Receiver<()>) {
+pub(crate) async fn run(
+    announcement: Announcement,
+    found: mpsc::Sender<Found>,
+    mut changed: mpsc::Receiver<()>,
+) {
     loop {
         let session = match Session::start(&announcement) {
             Ok(session) => session,
@@ -240,7 +244,10 @@ impl Names {
     }
 }
 
-fn service_info(announcement: &Announcement, locals: &BTreeSet<Local>) -> Result<ServiceInfo, mdns_sd::Error> {
+fn service_info(
+    announcement: &Announcement,
+    locals: &BTreeSet<Local>,
+) -> Result<ServiceInfo, mdns_sd::Error> {
     let mut addresses: Vec<IpAddr> = locals.iter().map(|local| local.address).collect();
     // Loopback is for machines that have nothing else, and for tests.
     if addresses.iter().any(|address| !address.is_loopback()) {

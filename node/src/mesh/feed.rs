@@ -54,19 +54,14 @@ impl Feed {
         });
     }
 
-    pub(crate) fn message(
-        &mut self,
-        from: DeviceKey,
-        bytes: Bytes,
-        peer: PeerId,
-        connection: ConnectionId,
-    ) {
+    pub(crate) fn message(&mut self, from: DeviceKey, bytes: Bytes, peer: PeerId, connection: ConnectionId) {
         self.push(MeshEvent::Message { from, bytes }, Some((peer, connection)));
     }
 
     /// Takes a gossip message, unless too many wait.
     pub(crate) fn gossip(&mut self, from: DeviceKey, bytes: Bytes, token: u64) -> bool {
-        if self.gossip_waiting >= GOSSIP_WAITING_MAX || self.gossip_waiting_bytes >= GOSSIP_WAITING_BYTES_MAX {
+        if self.gossip_waiting >= GOSSIP_WAITING_MAX || self.gossip_waiting_bytes >= GOSSIP_WAITING_BYTES_MAX
+        {
             return false;
         }
         self.gossip_waiting += 1;
@@ -116,7 +111,9 @@ mod tests {
         let events = drain(&mut feed);
         assert_eq!(events[0], MeshEvent::LinkDown { device: A });
         assert_eq!(events.len(), 1_001);
-        assert!(events[1..].iter().all(|event| matches!(event, MeshEvent::Message { from, .. } if *from == B)));
+        assert!(
+            events[1..].iter().all(|event| matches!(event, MeshEvent::Message { from, .. } if *from == B))
+        );
     }
 
     #[test]

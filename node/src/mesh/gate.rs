@@ -185,7 +185,8 @@ impl Gate {
         poll_fn(|cx| {
             // What the other end said before it hung up is still to be read, so the talk goes first.
             match talk.as_mut().poll(cx) {
-                Poll::Pending => progress(muxer, cx).map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending),
+                Poll::Pending => progress(muxer, cx)
+                    .map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending),
                 ready => ready,
             }
         })
@@ -247,8 +248,7 @@ impl Gate {
     }
 
     async fn enter(&self, device: &DeviceKey, hello: &Hello) -> Result<Entry, GateError> {
-        let (request, reply) =
-            EntryRequest::new(*device, hello.boot, hello.linked, self.me < *device);
+        let (request, reply) = EntryRequest::new(*device, hello.boot, hello.linked, self.me < *device);
         self.desk.send(GateNote::Enter(request)).await.map_err(|_| GateError::Stopping)?;
         Ok(reply.await.map_err(|_| GateError::Stopping)??)
     }

@@ -19,8 +19,11 @@ const FULL_MESH_MAX: usize = 13;
 /// The devices that `me` wants to be linked to, given everybody it knows of. `me` need not be among `known`.
 #[must_use]
 pub fn wanted(event: &[u8; 32], me: &DeviceKey, known: &BTreeSet<DeviceKey>) -> BTreeSet<DeviceKey> {
-    let mut ring: Vec<([u8; 32], DeviceKey)> =
-        known.iter().chain((!known.contains(me)).then_some(me)).map(|key| (place(event, key), *key)).collect();
+    let mut ring: Vec<([u8; 32], DeviceKey)> = known
+        .iter()
+        .chain((!known.contains(me)).then_some(me))
+        .map(|key| (place(event, key), *key))
+        .collect();
     ring.sort_unstable();
     let count = ring.len();
     if count <= FULL_MESH_MAX {
@@ -49,10 +52,7 @@ mod tests {
 
     use super::*;
 
-    fn all_wanted(
-        event: &[u8; 32],
-        keys: &BTreeSet<DeviceKey>,
-    ) -> BTreeMap<DeviceKey, BTreeSet<DeviceKey>> {
+    fn all_wanted(event: &[u8; 32], keys: &BTreeSet<DeviceKey>) -> BTreeMap<DeviceKey, BTreeSet<DeviceKey>> {
         keys.iter().map(|key| (*key, wanted(event, key, keys))).collect()
     }
 

@@ -137,7 +137,8 @@ impl PeerBook {
         let Some(peer) = self.peers.get_mut(device) else { return };
         if let PeerState::Linked { since } = peer.state {
             peer.seen = now;
-            peer.attempts = if now - since >= LINK_STABLE_AFTER { 0 } else { peer.attempts.saturating_add(1) };
+            peer.attempts =
+                if now - since >= LINK_STABLE_AFTER { 0 } else { peer.attempts.saturating_add(1) };
             let wait = backoff(&self.me, device, peer.attempts, Duration::ZERO);
             peer.state = PeerState::Waiting { until: now + patience + wait };
         }
@@ -235,7 +236,8 @@ pub(crate) fn backoff(me: &DeviceKey, device: &DeviceKey, attempts: u32, silent_
         _ => Duration::from_secs(5),
     };
     let wait = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(cap);
-    let spread = me.iter().chain(device).fold(attempts as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
+    let spread =
+        me.iter().chain(device).fold(attempts as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
     wait * (192 + u32::from(spread) / 2) / 256
 }
 
@@ -247,7 +249,10 @@ mod tests {
     const HIGH: DeviceKey = [9; 32];
 
     fn addresses() -> BTreeSet<Multiaddr> {
-        ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"].iter().map(|text| text.parse().unwrap()).collect()
+        ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect()
     }
 
     #[test]
@@ -261,7 +266,11 @@ mod tests {
         high.seen(LOW, "low".into(), addresses(), now);
         assert!(high.due(now).is_empty());
         high.seen(LOW, "low".into(), addresses(), now + Duration::from_secs(1));
-        assert_eq!(high.due(now + HIGHER_KEY_WAITS), vec![LOW], "a second sighting must not start the wait again");
+        assert_eq!(
+            high.due(now + HIGHER_KEY_WAITS),
+            vec![LOW],
+            "a second sighting must not start the wait again"
+        );
     }
 
     #[test]

@@ -400,7 +400,8 @@ impl Task {
             messages::Event::Received { peer, connection, message } => {
                 let Some(device) = device_of(&peer) else { return };
                 // What a replaced connection still brings belongs to a link that is gone.
-                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection) else {
+                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection)
+                else {
                     return;
                 };
                 link.messages_received += 1;
@@ -409,7 +410,8 @@ impl Task {
             }
             messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
                 let Some(device) = device_of(&peer) else { return };
-                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection) else {
+                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection)
+                else {
                     return;
                 };
                 link.in_flight_messages = link.in_flight_messages.saturating_sub(messages);
@@ -504,9 +506,18 @@ impl Task {
         }
     }
 
-    fn on_refusal(&mut self, device: DeviceKey, address: Multiaddr, by_peer: bool, reason: String, now: Instant) {
-        let repeated =
-            self.refusals.iter().any(|known| known.device == device && known.by_peer == by_peer && known.reason == reason);
+    fn on_refusal(
+        &mut self,
+        device: DeviceKey,
+        address: Multiaddr,
+        by_peer: bool,
+        reason: String,
+        now: Instant,
+    ) {
+        let repeated = self
+            .refusals
+            .iter()
+            .any(|known| known.device == device && known.by_peer == by_peer && known.reason == reason);
         let words = if by_peer { "a peer refused this device" } else { "refused a peer's certificate" };
         if repeated {
             tracing::debug!(device = %short(&device), %address, reason, "{words}");

@@ -34,9 +34,7 @@ pub(crate) fn build(
     let tcp = listen.tcp.then(|| tcp_transport(keypair)).transpose()?;
     let quic = listen.quic.then(|| quic_transport(keypair));
     let secured = match (tcp, quic) {
-        (Some(tcp), Some(quic)) => {
-            OrTransport::new(tcp, quic).map(|either, _| either.into_inner()).boxed()
-        }
+        (Some(tcp), Some(quic)) => OrTransport::new(tcp, quic).map(|either, _| either.into_inner()).boxed(),
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => return Err(MeshError::NoTransport),
     };

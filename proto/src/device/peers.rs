@@ -64,10 +64,6 @@ impl Peers {
         self.0.get(device).is_some_and(|peer| peer.reachable)
     }
 
-    pub(super) fn linked(&self) -> Vec<DeviceId> {
-        self.0.iter().filter(|(_, peer)| peer.linked).map(|(device, _)| *device).collect()
-    }
-
     pub(super) fn reachable(&self) -> impl Iterator<Item = (&DeviceId, &Peer)> {
         self.0.iter().filter(|(_, peer)| peer.reachable)
     }
