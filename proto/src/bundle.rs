@@ -1,7 +1,12 @@
 //! Packs the bodies of consecutive entries of one chain, for long gaps and slow links.
 //!
 //! Records of one chain are much alike: same length, same ids, times and serials a little further on. So each body is
-//! written as its difference, byte by byte, from the last one of the same length, and all of it is deflated (RFC 1951).
+//! written as its difference, byte by byte, from the one most like it among the last few of the same length. What
+//! changes from body to body stands at the same places in all of them, so the differences are laid out by place: first
+//! byte of every body of a length, second byte of every one, and so on. All of it is then deflated (RFC 1951).
+//!
+//! Inflated, a bundle is: the length of each body (LEB128); for each body, how many bodies of its length ago the one
+//! was that it differs from (one byte; 0: from none); the differences, by length, then by place, then by body.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -38,24 +43,57 @@ impl Unpacked {
     }
 }
 
+/// So many earlier bodies of one length are looked at for one that is alike.
+const LOOK_BACK: usize = 8;
+
+/// Bodies of one length, by their place in the bundle.
+type ByLength = BTreeMap<usize, Vec<usize>>;
+
+fn by_length(lengths: impl Iterator<Item = usize>) -> ByLength {
+    let mut groups = ByLength::new();
+    for (index, length) in lengths.enumerate() {
+        groups.entry(length).or_default().push(index);
+    }
+    groups
+}
+
 /// Appends the bundle of `bodies` to `out`.
 pub fn pack(bodies: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
-    let mut lengths = Vec::new();
-    let mut differences = Vec::new();
-    let mut last: BTreeMap<usize, &[u8]> = BTreeMap::new();
-    for body in bodies {
-        put_number(body.len() as u64, &mut lengths);
-        match last.insert(body.len(), body) {
-            Some(before) => {
-                differences.extend(body.iter().zip(before).map(|(new, old)| new.wrapping_sub(*old)))
-            }
-            None => differences.extend_from_slice(body),
+    let bodies: Vec<&[u8]> = bodies.collect();
+    let mut content = Vec::new();
+    for body in &bodies {
+        put_number(body.len() as u64, &mut content);
+    }
+    let backs_at = content.len();
+    content.resize(backs_at + bodies.len(), 0);
+    for (length, group) in by_length(bodies.iter().map(|body| body.len())) {
+        let like: Vec<Option<&[u8]>> = (0..group.len())
+            .map(|at| {
+                let back = most_alike(&bodies, &group, at);
+                content[backs_at + group[at]] = back as u8;
+                (back > 0).then(|| bodies[group[at - back]])
+            })
+            .collect();
+        for place in 0..length {
+            let difference = |(index, like): (&usize, &Option<&[u8]>)| {
+                bodies[*index][place].wrapping_sub(like.map_or(0, |like| like[place]))
+            };
+            content.extend(group.iter().zip(&like).map(difference));
         }
     }
     let mut encoder = DeflateEncoder::new(std::mem::take(out), Compression::default());
     // Writing to a Vec cannot fail.
-    let _ = encoder.write_all(&lengths).and_then(|()| encoder.write_all(&differences));
+    let _ = encoder.write_all(&content);
     *out = encoder.finish().unwrap_or_default();
+}
+
+/// How many bodies of its group ago the one was that is most like the `at`-th of the group; 0 for the first.
+fn most_alike(bodies: &[&[u8]], group: &[usize], at: usize) -> usize {
+    let alike = |back: usize| {
+        let pairs = bodies[group[at]].iter().zip(bodies[group[at - back]]);
+        pairs.filter(|(new, old)| new == old).count()
+    };
+    (1..=at.min(LOOK_BACK)).max_by_key(|back| (alike(*back), std::cmp::Reverse(*back))).unwrap_or(0)
 }
 
 /// Unpacks a bundle of `count` bodies, which together have at most `limit` bytes.
@@ -71,27 +109,44 @@ pub fn unpack(bytes: &[u8], count: usize, limit: usize) -> Result<Unpacked, Bund
         return Err(BundleError::TooLarge(limit));
     }
     let mut rest = inflated.as_slice();
+    let mut ends = Vec::with_capacity(count.min(inflated.len()));
     let mut lengths = Vec::with_capacity(count.min(inflated.len()));
+    let mut end = 0usize;
     for _ in 0..count {
-        let length = take_number(&mut rest).ok_or(BundleError::Malformed)?;
-        lengths.push(usize::try_from(length).map_err(|_| BundleError::Malformed)?);
+        let length = take_number(&mut rest).and_then(|length| usize::try_from(length).ok());
+        let length = length.ok_or(BundleError::Malformed)?;
+        end = end.checked_add(length).ok_or(BundleError::Malformed)?;
+        lengths.push(length);
+        ends.push(end);
     }
-    let mut bytes = rest.to_vec();
-    let mut ends = Vec::with_capacity(count);
-    let mut last: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut start = 0usize;
-    for length in lengths {
-        let end =
-            start.checked_add(length).filter(|end| *end <= bytes.len()).ok_or(BundleError::Malformed)?;
-        if let Some(before) = last.insert(length, start) {
-            for offset in 0..length {
-                bytes[start + offset] = bytes[start + offset].wrapping_add(bytes[before + offset]);
+    let (backs, mut differences) = rest.split_at_checked(count).ok_or(BundleError::Malformed)?;
+    if differences.len() != end {
+        return Err(BundleError::Malformed);
+    }
+    let mut bytes = vec![0; end];
+    for (length, group) in by_length(lengths.iter().copied()) {
+        // The lengths add up to what there is, so this stays within it.
+        let (of_group, rest) = differences.split_at(length * group.len());
+        differences = rest;
+        for (at, index) in group.iter().enumerate() {
+            let start = ends[*index] - length;
+            for place in 0..length {
+                bytes[start + place] = of_group[place * group.len() + at];
+            }
+            let back = usize::from(backs[*index]);
+            if back > at.min(LOOK_BACK) {
+                return Err(BundleError::Malformed);
+            }
+            if back > 0 {
+                let (before, from_here) = bytes.split_at_mut(start);
+                let like = &before[ends[group[at - back]] - length..][..length];
+                for (byte, like) in from_here.iter_mut().zip(like) {
+                    *byte = byte.wrapping_add(*like);
+                }
             }
         }
-        ends.push(end);
-        start = end;
     }
-    if start == bytes.len() { Ok(Unpacked { bytes, ends }) } else { Err(BundleError::Malformed) }
+    Ok(Unpacked { bytes, ends })
 }
 
 fn put_number(mut number: u64, out: &mut Vec<u8>) {
