@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures::poll;
-use popmesh::runtime::{InboundEvents, Links, Runtime, inbound};
+use popmesh::runtime::{CallError, InboundEvents, Links, Outcome, Runtime, inbound};
 use popmesh::store::Store;
 use popmesh_proto::command::Command;
 use popmesh_proto::id::DeviceId;
@@ -73,20 +73,22 @@ impl Running {
         self.tokio.block_on(async {
             let mut under_way = VecDeque::new();
             for group in groups {
+                let mut calls = Vec::new();
                 for sale in group {
                     let mut call = Box::pin(handle.command(sale, None));
                     // Polled once, it is in the queue; on a busy machine it may even be done.
                     match poll!(&mut call) {
-                        Poll::Ready(outcome) => drop(outcome.unwrap()),
-                        Poll::Pending => under_way.push_back(call),
+                        Poll::Ready(outcome) => assert!(outcome.is_ok()),
+                        Poll::Pending => calls.push(call),
                     }
                 }
-                while under_way.len() > ahead * GROUP {
-                    under_way.pop_front().unwrap().await.unwrap();
+                under_way.push_back(calls);
+                if under_way.len() > ahead {
+                    acknowledged(under_way.pop_front().unwrap()).await;
                 }
             }
-            for call in under_way {
-                call.await.unwrap();
+            for calls in under_way {
+                acknowledged(calls).await;
             }
         });
     }
@@ -106,6 +108,13 @@ impl Running {
 
     pub(crate) fn stop(self) {
         self.tokio.block_on(self.runtime.join.stop()).unwrap();
+    }
+}
+
+/// Waits for the last call first: replies come in order, and to be woken for each would cost more than the sales.
+async fn acknowledged(calls: Vec<impl Future<Output = Result<Outcome, CallError>>>) {
+    for call in calls.into_iter().rev() {
+        call.await.unwrap();
     }
 }
 
