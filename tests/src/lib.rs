@@ -22,5 +22,5 @@ pub use event::Event;
 pub use host::Host;
 pub use mounts::Mounts;
 pub use network::Network;
-pub use node::{Node, Options};
+pub use node::{Node, Options, wait_until};
 pub use switch::{Counters, LinkSettings, Tally};
