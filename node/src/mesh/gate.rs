@@ -198,8 +198,10 @@ impl Gate {
         stream.flush().await?;
         let hello = read_hello(&mut stream).await?;
         if let Err(reason) = self.judge(&device, &hello) {
-            say(&mut stream, REFUSED, &reason).await?;
-            farewell(&mut stream).await;
+            // The refusal stands, and is to be known here, even if the other end is gone before it has been told.
+            if say(&mut stream, REFUSED, &reason).await.is_ok() {
+                farewell(&mut stream).await;
+            }
             return Err(GateError::Refused { device, reason });
         }
         let entry = if self.me < device {
