@@ -23,4 +23,4 @@ pub use host::Host;
 pub use mounts::Mounts;
 pub use network::Network;
 pub use node::{Node, Options};
-pub use switch::{Counters, LinkSettings, Tally};
+pub use switch::{Counters, LinkSettings, Random, Tally};
