@@ -14,6 +14,7 @@ pub mod host;
 pub mod mounts;
 pub mod network;
 pub mod node;
+pub mod refusal;
 pub mod switch;
 
 pub use api::{Answer, Api};
