@@ -18,7 +18,7 @@ fn requests_that_are_none() -> Result<()> {
     let sale = br#"{"items": [{"sku": "CAP"}]}"#;
     let large = vec![b' '; 64 * 1024 + 1];
     let deep = "[".repeat(10_000);
-    let cases: [(&[(&str, &str)], &[u8], u16, &str, &str); 15] = [
+    let cases: [(&[(&str, &str)], &[u8], u16, &str, &str); 17] = [
         (&[], sale, 415, "not_json", "Content-Type: application/json"),
         (&[TEXT], sale, 415, "not_json", "Content-Type: application/json"),
         (&[FORM], sale, 415, "not_json", "Content-Type: application/json"),
@@ -27,12 +27,20 @@ fn requests_that_are_none() -> Result<()> {
         (&[JSON], br#"{"items": [{"sku": "CAP"}]"#, 400, "malformed_json", "not JSON"),
         (&[JSON], br#"{"items": [{"sku": "CAP"}]} and one more"#, 400, "malformed_json", "not JSON"),
         (&[JSON], b"{\"items\": [{\"sku\": \"C\xff\"}]}", 400, "malformed_json", "not JSON"),
-        (&[JSON], deep.as_bytes(), 422, "invalid", "body"),
+        (&[JSON], deep.as_bytes(), 422, "invalid", "not a list"),
         (&[JSON], &large, 413, "body_too_large", "65536 bytes"),
-        (&[JSON], br#"["CAP"]"#, 422, "invalid", "items"),
+        (&[JSON], br#"[[["CAP"]]]"#, 422, "invalid", "body: send an object with named fields"),
+        (&[JSON], br#""CAP""#, 422, "invalid", "body: invalid type: string"),
+        (&[JSON], b"{}", 422, "invalid", "missing field `items`"),
         (&[JSON], br#"{"items": [{"sku": 7}]}"#, 422, "invalid", "items[0].sku"),
         (&[JSON], br#"{"items": [{"sku": "CAP", "quantity": "one"}]}"#, 422, "invalid", "items[0].quantity"),
-        (&[JSON], br#"{"items": [{"sku": "CAP", "discount": 99}]}"#, 422, "invalid", "unknown field `discount`"),
+        (
+            &[JSON],
+            br#"{"items": [{"sku": "CAP", "discount": 99}]}"#,
+            422,
+            "invalid",
+            "unknown field `discount`",
+        ),
         (&[JSON, ("idempotency-key", "")], sale, 400, "bad_idempotency_key", "1 to 255"),
     ];
     for (headers, body, status, code, words) in cases {

@@ -15,7 +15,8 @@ const LASTS: Duration = Duration::from_secs(5);
 
 fn soon() -> Result<String> {
     let until = SystemTime::now().duration_since(UNIX_EPOCH)? + LASTS;
-    let output = Command::new("date").args(["-u", "+%FT%TZ", "-d", &format!("@{}", until.as_secs())]).output()?;
+    let output =
+        Command::new("date").args(["-u", "+%FT%TZ", "-d", &format!("@{}", until.as_secs())]).output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
@@ -32,7 +33,10 @@ fn a_certificate_that_ends() -> Result<()> {
     })?;
     let answer = unchanged(&[&guest, &hq], || guest.sell("CAP", Duration::ZERO, None))?;
     let detail = problem(&answer, 403, "certificate");
-    assert!(detail.contains("certificate of guest is not valid after 20") && detail.contains(" UTC"), "{detail}");
+    assert!(
+        detail.contains("certificate of guest is not valid after 20") && detail.contains(" UTC"),
+        "{detail}"
+    );
     assert!(detail.contains("have the organiser sign a new one, and check the clock"), "{detail}");
 
     // What links there are stay; no new one comes up, and both are told why.

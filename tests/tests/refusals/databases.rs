@@ -71,7 +71,8 @@ fn refuse(event: &Event, name: &str, database: &[u8]) -> Result<String> {
     assert!(said.contains("popmesh.db") && said.contains("start again"), "{name}: {said}");
     let doctor = event.run(&["--data", name, "doctor", "--api", "127.0.0.1:0"])?;
     let found = String::from_utf8(doctor.stdout)?;
-    let line = found.lines().find(|line| line.starts_with("FAIL  database")).with_context(|| found.clone())?;
+    let line =
+        found.lines().find(|line| line.starts_with("FAIL  database")).with_context(|| found.clone())?;
     assert!(line.contains("damaged"), "{name}: {line}");
     assert_eq!(doctor.status.code(), Some(1), "{name}");
     assert!(files(&folder)? == before, "{name}: the folder was changed");

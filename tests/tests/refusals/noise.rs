@@ -24,7 +24,8 @@ fn random_bytes_on_the_ports_of_the_mesh() -> Result<()> {
             let mut stream = TcpStream::connect(("127.0.0.1", tcp)).context("connect to the mesh")?;
             stream.set_read_timeout(Some(DEADLINE))?;
             // It may hang up in the middle.
-            let _ = stream.write_all(&noise(length)).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
+            let _ =
+                stream.write_all(&noise(length)).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
             let mut answer = Vec::new();
             match stream.read_to_end(&mut answer) {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
