@@ -11,6 +11,9 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 const TEXT: (&str, &str) = ("content-type", "text/plain");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
+/// Headers, a body, the status and code that it must be answered with, and words that must be in it.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str, &'a str);
+
 #[test]
 fn requests_that_are_none() -> Result<()> {
     let event = event()?;
@@ -18,7 +21,7 @@ fn requests_that_are_none() -> Result<()> {
     let sale = br#"{"items": [{"sku": "CAP"}]}"#;
     let large = vec![b' '; 64 * 1024 + 1];
     let deep = "[".repeat(10_000);
-    let cases: [(&[(&str, &str)], &[u8], u16, &str, &str); 17] = [
+    let cases: [Case<'_>; 17] = [
         (&[], sale, 415, "not_json", "Content-Type: application/json"),
         (&[TEXT], sale, 415, "not_json", "Content-Type: application/json"),
         (&[FORM], sale, 415, "not_json", "Content-Type: application/json"),
