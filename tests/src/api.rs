@@ -1,7 +1,7 @@
 //! A node's API from a program's side; it stays usable while the node's process is killed and started again.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -178,7 +178,7 @@ impl Api<'_> {
             stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
             stream.write_all(head.as_bytes())?;
             // An API that has refused already need not read on.
-            let _ = stream.write_all(body).and_then(|()| stream.shutdown(Shutdown::Write));
+            let _ = stream.write_all(body);
             let mut answer = Vec::new();
             // Closing on unread bytes resets the connection behind the answer.
             let _ = stream.read_to_end(&mut answer);

@@ -14,6 +14,7 @@ pub mod host;
 pub mod mounts;
 pub mod network;
 pub mod node;
+pub mod refusal;
 pub mod switch;
 
 pub use api::{Answer, Api};
@@ -23,4 +24,4 @@ pub use host::Host;
 pub use mounts::Mounts;
 pub use network::Network;
 pub use node::{Node, Options, wait_until};
-pub use switch::{Counters, LinkSettings, Tally};
+pub use switch::{Counters, LinkSettings, Random, Tally};

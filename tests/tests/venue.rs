@@ -4,6 +4,7 @@
 //! them again when the link is back. Times are printed, not asserted: they are the machine's as much as ours.
 
 use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -84,7 +85,8 @@ fn sell_out_together(devices: &[&Api<'_>]) -> Result<()> {
     let sold = thread::scope(|scope| {
         let tills = devices.iter().flat_map(|device| [*device; SHOPPERS]);
         let shoppers: Vec<_> = tills.map(|till| scope.spawn(|| buy_until_sold_out(till, "CAP"))).collect();
-        let each = shoppers.into_iter().map(|shopper| shopper.join().expect("a shopper panicked"));
+        let each =
+            shoppers.into_iter().map(|shopper| shopper.join().unwrap_or_else(|panic| resume_unwind(panic)));
         each.collect::<Result<Vec<_>>>()
     })?;
     let per_shopper: Vec<usize> = sold.iter().map(Vec::len).collect();
