@@ -162,14 +162,13 @@ impl Device {
         fault.map_or(Ok(admitted), Err)
     }
 
-    fn admit(&mut self, linked: Linked) -> Result<(), Fault> {
+    fn admit(&mut self, mut linked: Linked) -> Result<(), Fault> {
         if let Admitted::Edit(edit) = &linked.content {
             self.programme.apply(edit)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
+        self.outbox.store(&mut linked);
         self.show(&linked);
-        let Linked { entry: Ref { chain, seq }, body, signature, .. } = linked;
-        self.outbox.open.entries.push(Entry { chain, seq, body, signature });
         Ok(())
     }
 

@@ -74,11 +74,9 @@ impl Device {
         if let Admitted::Record(Record { body: Body::Transfer(transfer), .. }) = &linked.content {
             open.given_to.insert(transfer.to);
         }
-        let reference = linked.entry;
+        self.outbox.store(&mut linked);
         self.show(&linked);
-        let crate::log::Linked { entry: Ref { chain, seq }, body, signature, .. } = linked;
-        self.outbox.open.entries.push(Entry { chain, seq, body, signature });
-        Ok(reference)
+        Ok(linked.entry)
     }
 
     fn sign(&self, document: &Document, hash: &Hash) -> crate::identity::Signature {
