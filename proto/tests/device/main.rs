@@ -1,0 +1,11 @@
+//! Devices against each other, without a network: what they do together, and what no failure may make them do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
+
+mod chaos;
+mod durable;
+mod event;
+mod node;
+mod rng;
+mod selling;
+mod visible;
+mod world;
