@@ -148,7 +148,7 @@ impl Device {
         }
         device
             .log
-            .verify_tips(&device.gate.event())
+            .verify_tips(&device.gate.event(), &device.me)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
         Ok(device)
