@@ -1,6 +1,7 @@
 //! Devices against each other, without a network: what they do together, and what no failure may make them do.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
+mod catching_up;
 mod chaos;
 mod durable;
 mod event;
@@ -8,4 +9,5 @@ mod node;
 mod rng;
 mod selling;
 mod visible;
+mod wire;
 mod world;

@@ -99,8 +99,13 @@ impl World {
 
     /// A new device with its power on.
     pub(crate) fn add(&mut self, name: &str, roles: &str, venue: &str) -> usize {
+        self.add_until(name, roles, venue, VALID_MS)
+    }
+
+    /// A new device whose certificate ends so long after the world's time zero.
+    pub(crate) fn add_until(&mut self, name: &str, roles: &str, venue: &str, until_ms: u64) -> usize {
         let secret = SecretKey::from_seed(&self.rng.bytes());
-        let certificate = self.certify(&secret, name, roles, venue, (0, VALID_MS));
+        let certificate = self.certify(&secret, name, roles, venue, (0, until_ms));
         self.nodes.push(Node::new(secret, certificate));
         self.power_on(self.nodes.len() - 1);
         self.nodes.len() - 1
@@ -300,6 +305,13 @@ impl World {
     }
 
     // --- Inputs and outputs.
+
+    /// Names gossip that a test is about to hand over.
+    pub(crate) fn expect_verdict(&mut self, from: usize, to: usize, bytes: Vec<u8>) -> GossipToken {
+        self.order += 1;
+        self.gossip.insert(self.order, (from, to, bytes));
+        self.order
+    }
 
     /// Gives a device an input, and carries out what it wants.
     pub(crate) fn give(&mut self, at: usize, input: Input) {
