@@ -304,8 +304,7 @@ impl Device {
 
     /// The refusal of a sale whose units are on other devices, or lie elsewhere; observers hear of it too.
     fn held_elsewhere(&mut self, drop: &DropId, sell: &Sell, lack: &Lack) -> Refusal {
-        let notice =
-            Notice::HeldElsewhere { drop: drop.clone(), sku: lack.sku.clone(), wanted: lack.wanted };
+        let notice = Notice::HeldElsewhere { drop: drop.clone(), sku: lack.sku.clone(), wanted: lack.wanted };
         self.outbox.emit(Output::Notice(notice));
         let holders = self
             .holders(drop, &lack.sku)

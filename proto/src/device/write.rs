@@ -51,10 +51,8 @@ impl Device {
         // Automerge makes a change by applying it. One that the log then does not take must leave no trace: what is
         // not in the log is on no other device, and every later change would depend on it.
         let before = self.programme.clone();
-        let made = edit(&mut self.programme, &authorship).map_err(|error| Refusal::Invalid {
-            field: "programme".to_owned(),
-            problem: error.to_string(),
-        });
+        let made = edit(&mut self.programme, &authorship)
+            .map_err(|error| Refusal::Invalid { field: "programme".to_owned(), problem: error.to_string() });
         let written = made.and_then(|bytes| self.append_own(chain, bytes, Some(())));
         match &written {
             Ok(_) => {

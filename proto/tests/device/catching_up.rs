@@ -68,14 +68,14 @@ fn what_waits_does_not_hold_up_other_gossip() {
     let of_hq = world.written(0, "stock/night");
     let waits = |entry: &&popmesh_proto::io::Entry| entry.seq > 1;
     let split = of_hq.iter().filter(waits).position(|entry| entry.signature.is_some()).unwrap() + 2;
-    world.hand_gossip(1, 2, live(vec![range(&of_hq[..split])]));
-    assert_eq!(world.verdicts.last(), Some(&Verdict::Accept));
-    world.hand_gossip(1, 2, live(vec![range(&of_hq[split..])]));
-    assert_eq!(world.verdicts.last(), Some(&Verdict::Ignore));
+    let verdict = world.hand_gossip(1, 2, live(vec![range(&of_hq[..split])]));
+    assert_eq!(verdict, Verdict::Accept);
+    let verdict = world.hand_gossip(1, 2, live(vec![range(&of_hq[split..])]));
+    assert_eq!(verdict, Verdict::Ignore);
     assert!(world.status(2).waiting > 0);
     let programme = world.written(0, "programme");
-    world.hand_gossip(1, 2, live(vec![range(&programme)]));
-    assert_eq!(world.verdicts.last(), Some(&Verdict::Accept));
+    let verdict = world.hand_gossip(1, 2, live(vec![range(&programme)]));
+    assert_eq!(verdict, Verdict::Accept);
 }
 
 #[test]

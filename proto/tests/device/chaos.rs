@@ -195,7 +195,10 @@ fn nights(seeds: std::ops::Range<u64>) {
         refused += evening.refused;
     }
     let nights = seeds.count();
-    assert!(cuts > nights as u64 && sold > nights * 10 && refused > nights as u64 / 4, "{cuts} {sold} {refused}");
+    assert!(
+        cuts > nights as u64 && sold > nights * 10 && refused > nights as u64 / 4,
+        "{cuts} {sold} {refused}"
+    );
 }
 
 #[test]

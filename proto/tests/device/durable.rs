@@ -133,7 +133,10 @@ fn the_outcome_of_a_sale_that_waited_is_kept_with_it() {
     world.converge(5_000);
     let call = world.command_with(1, Command::Sell(sell(1, 5_000)), key(1));
     let claim = claim_of(world.outcome(call));
-    assert_eq!(world.nodes[1].stored_reply(&key(1).unwrap()).map(|stored| claim_of(Ok(stored.reply.clone()))), Some(claim));
+    assert_eq!(
+        world.nodes[1].stored_reply(&key(1).unwrap()).map(|stored| claim_of(Ok(stored.reply.clone()))),
+        Some(claim)
+    );
 }
 
 #[test]
@@ -142,7 +145,8 @@ fn a_write_that_fails_acknowledges_nothing() {
     world.run_ms(500);
     let before = world.nodes[0].stored.len();
     world.stall(0, true);
-    let mut calls: Vec<_> = (0..3).map(|n| world.command_with(0, Command::Sell(sell(1, 0)), key(n))).collect();
+    let mut calls: Vec<_> =
+        (0..3).map(|n| world.command_with(0, Command::Sell(sell(1, 0)), key(n))).collect();
     calls.push(world.command(0, Command::Sell(Sell { wait_ms: 10_000, ..sell(99, 0) })));
     world.fail_write(0);
     calls.push(world.command(0, Command::Sell(sell(1, 0))));

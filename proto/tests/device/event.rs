@@ -102,9 +102,7 @@ impl World {
     pub(crate) fn claims(&mut self, at: usize) -> BTreeMap<Ref, Claim> {
         let filter = ClaimFilter { limit: Some(u32::MAX), ..ClaimFilter::default() };
         match self.query(at, Query::Claims(filter)) {
-            Answer::Claims(claims) => {
-                claims.claims.into_iter().map(|claim| (claim.claim, claim)).collect()
-            }
+            Answer::Claims(claims) => claims.claims.into_iter().map(|claim| (claim.claim, claim)).collect(),
             other => panic!("{other:?}"),
         }
     }
@@ -162,9 +160,8 @@ impl World {
             assert_eq!(self.claims(*at), claims);
             let line = self.stock(*at);
             assert_eq!(line.as_ref().map(|line| (line.minted, line.mesh.sold, line.mesh.committed)), mesh);
-            own += line.map_or(0, |line| {
-                line.own.available + line.own.sold + line.own.committed + line.own.damaged
-            });
+            own += line
+                .map_or(0, |line| line.own.available + line.own.sold + line.own.committed + line.own.damaged);
         }
         if powered.len() == self.nodes.len() {
             assert_eq!(mesh.map_or(0, |(minted, ..)| minted), own, "the devices' own stocks add up");

@@ -29,8 +29,7 @@ fn sells_out_on_all_devices_at_once_and_no_unit_twice() {
     let mut claims = Vec::new();
     let mut sold_out = 0;
     while sold_out == 0 {
-        let calls: Vec<_> =
-            (0..5).map(|at| world.command(at, Command::Sell(sell(1, 20_000)))).collect();
+        let calls: Vec<_> = (0..5).map(|at| world.command(at, Command::Sell(sell(1, 20_000)))).collect();
         for call in calls {
             match world.outcome(call) {
                 Err(Refusal::SoldOut { minted: 100, .. }) => sold_out += 1,
@@ -109,7 +108,9 @@ fn cut_off_it_sells_what_it_holds_and_then_says_who_has_the_rest() {
         let heard = last_heard_ms.unwrap() - EPOCH_MS;
         assert!(heard + 8_000 < world.time + 200 && heard > 0, "heard at {heard}, now {}", world.time);
     }
-    assert!(world.notices.iter().any(|(at, notice)| *at == 1 && matches!(notice, Notice::HeldElsewhere { .. })));
+    assert!(
+        world.notices.iter().any(|(at, notice)| *at == 1 && matches!(notice, Notice::HeldElsewhere { .. }))
+    );
     world.assert_sound();
 
     world.link_all();
@@ -124,7 +125,9 @@ fn a_refusal_without_waiting_is_noticed_too() {
     world.isolate(1);
     let refused = world.done(1, Command::Sell(sell(11, 0)));
     assert!(matches!(refused, Err(Refusal::HeldElsewhere { .. })), "{refused:?}");
-    assert!(world.notices.iter().any(|(at, notice)| *at == 1 && matches!(notice, Notice::HeldElsewhere { .. })));
+    assert!(
+        world.notices.iter().any(|(at, notice)| *at == 1 && matches!(notice, Notice::HeldElsewhere { .. }))
+    );
 }
 
 #[test]

@@ -10,9 +10,7 @@ use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Message, dec
 pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
     match output {
         Output::Send { bytes, .. } => match decode::<Message>(bytes, MAX_MESSAGE).expect("a message") {
-            Message::Frontier(frontier) => {
-                frontier.heads.iter().map(|head| (head.chain, head.seq)).collect()
-            }
+            Message::Frontier(frontier) => frontier.heads.iter().map(|head| (head.chain, head.seq)).collect(),
             Message::Entries(entries) => ranges(&entries.ranges),
             Message::Digest(_) | Message::Hello(_) | Message::Ask(_) | Message::Decline(_) => Vec::new(),
         },

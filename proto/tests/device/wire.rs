@@ -2,7 +2,7 @@
 
 use popmesh_proto::document::Document;
 use popmesh_proto::id::ChainId;
-use popmesh_proto::io::{Entry, Input, Notice};
+use popmesh_proto::io::{Entry, Input, Notice, Verdict};
 use popmesh_proto::log::{Bodies, Range};
 use popmesh_proto::message::{Entries, Gossip, Message, encode};
 
@@ -54,10 +54,12 @@ impl World {
     }
 
     /// Hands gossip to `to` as if its neighbour `from` passed it on.
-    pub(crate) fn hand_gossip(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+    pub(crate) fn hand_gossip(&mut self, from: usize, to: usize, bytes: Vec<u8>) -> Verdict {
         let token = self.expect_verdict(from, to, bytes.clone());
         self.give(to, Input::Gossip { from: self.nodes[from].id, bytes, token });
+        let verdict = *self.verdicts.last().expect("it is judged at once");
         self.run_ms(20);
+        verdict
     }
 
     /// What `at` holds against its peers.

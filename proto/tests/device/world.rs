@@ -249,10 +249,7 @@ impl World {
 
     pub(crate) fn now(&self, at: usize) -> Now {
         let node = &self.nodes[at];
-        Now {
-            wall_ms: EPOCH_MS + self.time + node.ahead_ms,
-            mono_ms: self.time - node.booted_at,
-        }
+        Now { wall_ms: EPOCH_MS + self.time + node.ahead_ms, mono_ms: self.time - node.booted_at }
     }
 
     fn later(&mut self, life_of: usize, after_ms: u64, event: Event) {
@@ -343,8 +340,8 @@ impl World {
                 }
             }
             Output::Send { to, bytes } => {
-                let peer = (0..self.nodes.len())
-                    .find(|peer| self.nodes[*peer].id == to && self.reaches(at, *peer));
+                let peer =
+                    (0..self.nodes.len()).find(|peer| self.nodes[*peer].id == to && self.reaches(at, *peer));
                 if let Some(to) = peer {
                     self.travel(to, |bytes| Event::Message { from: at, to, bytes }, &bytes);
                 }
