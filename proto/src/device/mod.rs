@@ -23,7 +23,7 @@ use crate::document::Document;
 use crate::holdings::Holdings;
 use crate::id::{ChainId, DeviceId, Hash, Nonce};
 use crate::identity::{CertificateError, SecretKey, SignedCertificate, SignedCharter};
-use crate::io::{Entry, Input, Output};
+use crate::io::{Entry, Input, Output, Verdict};
 use crate::log::{Fault, Gate, Log};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
@@ -148,7 +148,7 @@ impl Device {
         }
         device
             .log
-            .verify_tips(&device.gate.event())
+            .verify_tips(&device.gate.event(), &device.me)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
         Ok(device)
@@ -171,6 +171,9 @@ impl Device {
                 Input::Query { call, .. } => {
                     let answer = Box::new(Answer::Failed(problem.clone()));
                     self.outbox.emit_now(Output::Answer { call, answer });
+                }
+                Input::Gossip { token, .. } => {
+                    self.outbox.emit_now(Output::Judge { token, verdict: Verdict::Ignore });
                 }
                 _ => {}
             }
