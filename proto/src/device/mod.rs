@@ -211,6 +211,8 @@ impl Device {
         if let Some(store) = self.close_batch() {
             return Some(store);
         }
+        // After the write was handed over, so that it is under way while gossip is packed.
+        self.announce();
         if let Some(output) = self.outbox.pop() {
             return Some(output);
         }
