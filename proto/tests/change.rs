@@ -5,7 +5,11 @@ use automerge::{
     ActorId, Automerge, AutomergeError, Change, ChangeHash, ObjType, PatchLog, ROOT, ReadDoc, ScalarValue,
 };
 use popmesh_proto::change::{self, ChangeParts, RUN};
+use popmesh_proto::clock::Hlc;
 use proptest::prelude::*;
+
+/// The last second that a device's clock can say. Automerge's own code overflows on times far beyond it.
+const CLOCK_END_S: i64 = (Hlc::MAX_MS / 1_000) as i64;
 
 /// Automerge's own change for a record, made on the author's own chain alone.
 fn automerge_change(
@@ -79,7 +83,7 @@ proptest! {
     #[test]
     fn changes_are_automerges(
         records in proptest::collection::vec(
-            (0usize..3, proptest::collection::vec(any::<u8>(), 0..300), prop_oneof![any::<i64>(), 0i64..2_000_000_000]),
+            (0usize..3, proptest::collection::vec(any::<u8>(), 0..300), prop_oneof![0..=CLOCK_END_S, 0i64..2_000_000_000]),
             1..40,
         ),
         keys in any::<[u8; 3]>(),

@@ -16,7 +16,7 @@ pub(crate) const SKU: &str = "TEE-NEON";
 /// How many of it there are.
 pub(crate) const UNITS: u32 = 100;
 /// Which device is cut off on the way.
-const CUT: &str = "till-2";
+pub(crate) const CUT: &str = "till-2";
 /// After how many sales.
 const CUT_AFTER: u64 = 30;
 const DEADLINE: Duration = Duration::from_secs(120);

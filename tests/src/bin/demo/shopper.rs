@@ -8,13 +8,14 @@ use anyhow::{Context, Result, bail};
 use popmesh_tests::{Answer, Api};
 use serde_json::{Value, json};
 
-use crate::night::SKU;
+use crate::night::{CUT, SKU};
 use crate::venue::Venue;
 
 /// How long a shopper waits for a unit from another device.
 const PATIENCE: Duration = Duration::from_millis(2_500);
-/// How long until the next shopper comes.
-const NEXT_SHOPPER: Duration = Duration::from_millis(60);
+/// How long until the next shopper comes; at the till that will be cut off there is a rush.
+const NEXT_SHOPPER: Duration = Duration::from_millis(240);
+const NEXT_IN_THE_RUSH: Duration = Duration::from_millis(60);
 
 /// What one device was asked for, and what it answered.
 #[derive(Debug, Default)]
@@ -69,6 +70,7 @@ impl<'a> Floor<'a> {
 
     /// Shoppers come to a device until it knows that all is sold.
     pub(crate) fn serve(&self, index: usize, device: &Api<'_>) -> Result<()> {
+        let next = if device.name == CUT { NEXT_IN_THE_RUSH } else { NEXT_SHOPPER };
         for shopper in 0.. {
             if self.over.load(Ordering::Relaxed) || self.venue.stopping() {
                 bail!("interrupted");
@@ -85,7 +87,7 @@ impl<'a> Floor<'a> {
                 _ => bail!("{} refused: {}", device.name, answer.body),
             }
             drop(till);
-            self.venue.pause(NEXT_SHOPPER);
+            self.venue.pause(next);
         }
         Ok(())
     }
