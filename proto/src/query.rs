@@ -68,6 +68,7 @@ pub struct LogFilter {
 }
 
 /// The answer to a [`Query`].
+#[allow(clippy::large_enum_variant, reason = "an answer travels in a box, whichever it is")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// To [`Query::Status`].
