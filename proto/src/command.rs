@@ -532,7 +532,7 @@ fn time_of_day(unix_ms: u64) -> String {
 
 fn holders_text(holders: &[Holder]) -> String {
     if holders.is_empty() {
-        return "nobody known has any free".to_owned();
+        return "nobody else is known to have any; sell fewer".to_owned();
     }
     let each: Vec<String> = holders
         .iter()

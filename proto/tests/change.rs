@@ -36,14 +36,15 @@ fn automerge_change(
 }
 
 fn compare(chains: &[([u8; 32], [u8; 16])], records: &[(usize, Vec<u8>, i64)]) {
-    let mut document = Automerge::new();
+    // A document each: Automerge numbers operations after all that it knows, not only those of the chain.
+    let mut documents = vec![Automerge::new(); chains.len()];
     let mut tips: Vec<(u64, Option<[u8; 32]>)> = vec![(0, None); chains.len()];
     let mut all = Vec::new();
     for (chain, record, time) in records {
         let (device, actor) = &chains[*chain];
         let (seq, previous) = tips[*chain];
         let seq = seq + 1;
-        let theirs = automerge_change(&mut document, device, actor, seq, previous, *time, record);
+        let theirs = automerge_change(&mut documents[*chain], device, actor, seq, previous, *time, record);
         let parts = ChangeParts { device, actor, seq, previous: previous.as_ref(), time: *time, record };
         let mut ours = Vec::new();
         change::encode(&parts, &mut ours);

@@ -199,15 +199,23 @@ impl<D: Machine> Core<D> {
     }
 
     fn take_calls(&mut self, context: &mut Context<'_>) -> bool {
-        let mut calls = Vec::new();
-        let Poll::Ready(count) = self.sources.calls.poll_recv_many(context, &mut calls, TAKEN_AT_ONCE) else {
-            return false;
-        };
-        self.metrics.queue_depth.set((count + self.sources.calls.len()) as u64);
-        for call in calls {
-            self.take_call(call);
+        let mut taken = 0;
+        // What arrives while a call is handled is taken in along with it: given at once, they share one write.
+        while taken < TAKEN_AT_ONCE {
+            let mut calls = Vec::new();
+            let left = TAKEN_AT_ONCE - taken;
+            let count = match self.sources.calls.poll_recv_many(context, &mut calls, left) {
+                // Closed, with nothing left.
+                Poll::Ready(0) | Poll::Pending => break,
+                Poll::Ready(count) => count,
+            };
+            self.metrics.queue_depth.set((count + self.sources.calls.len()) as u64);
+            for call in calls {
+                self.take_call(call);
+            }
+            taken += count;
         }
-        count > 0
+        taken > 0
     }
 
     fn take_call(&mut self, call: Call) {

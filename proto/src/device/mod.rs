@@ -67,7 +67,7 @@ pub enum OpenError {
     Programme(#[from] EditError),
     /// An entry that was stored cannot be admitted again: the database is damaged.
     #[error(
-        "the stored log is damaged at entry {entry} ({fault}); move the data folder's database away and start again: the device gets its past back from its peers"
+        "the stored log is damaged at entry {entry} ({fault}); move popmesh.db and popmesh.db-wal out of the data folder, keep them, and start again: this device then gets its past back from the other devices"
     )]
     Damaged {
         /// Which entry, counted from 1.
@@ -211,6 +211,8 @@ impl Device {
         if let Some(store) = self.close_batch() {
             return Some(store);
         }
+        // After the write was handed over, so that it is under way while gossip is packed.
+        self.announce();
         if let Some(output) = self.outbox.pop() {
             return Some(output);
         }

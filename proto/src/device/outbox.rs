@@ -24,10 +24,22 @@ impl OpenBatch {
     }
 }
 
+/// What a write that is under way says of this device's own, to be told when it is durable.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) batch: BatchId,
+    /// Own chains, with the position of the first entry of the batch.
+    pub(super) own: Vec<(ChainId, u64)>,
+    /// Devices that units were given to.
+    pub(super) given_to: BTreeSet<DeviceId>,
+}
+
 /// Outputs on their way out.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) open: OpenBatch,
+    /// Of the batch that was closed last, until its gossip is lined up.
+    pub(super) fresh: Option<Fresh>,
     next: BatchId,
     in_flight: Option<BatchId>,
     held: VecDeque<(BatchId, Output)>,
@@ -38,6 +50,7 @@ impl Outbox {
     pub(super) fn new() -> Self {
         Self {
             open: OpenBatch::default(),
+            fresh: None,
             next: 1,
             in_flight: None,
             held: VecDeque::new(),
@@ -112,6 +125,7 @@ impl Outbox {
             }
         }
         self.open = OpenBatch::default();
+        self.fresh = None;
     }
 
     pub(super) fn pop(&mut self) -> Option<Output> {

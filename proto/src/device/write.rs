@@ -1,6 +1,7 @@
 //! Writes entries of this device's own: one chain for each document and life, signed once a batch.
 
 use super::Device;
+use super::outbox::Fresh;
 use crate::change::RUN;
 use crate::command::Refusal;
 use crate::document::Document;
@@ -101,30 +102,39 @@ impl Device {
         }
     }
 
-    /// Signs and hands over the batch that is due, and lines up its gossip for when it is stored.
+    /// Signs and hands over the batch that is due.
     pub(super) fn close_batch(&mut self) -> Option<Output> {
         if self.failed.is_some() {
             return None;
         }
         let (batch, mut open) = self.outbox.due()?;
-        let mut fresh: Vec<Range> = Vec::new();
         for (id, first) in &open.own {
             let Some(chain) = self.log.chain(id) else { continue };
             let (document, last) = (chain.document.clone(), chain.len());
-            if document != Document::Programme {
-                let ends = (*first..=last).filter(|seq| seq % RUN == 0 || *seq == last);
-                let signed: Vec<(u64, Hash)> =
-                    ends.filter_map(|seq| Some((seq, *chain.hash(seq)?))).collect();
-                for (seq, hash) in signed {
-                    let signature = self.sign(&document, &hash);
-                    self.log.vouch(&Ref { chain: *id, seq }, signature);
-                    let entry =
-                        open.entries.iter_mut().rev().find(|entry| entry.chain == *id && entry.seq == seq);
-                    if let Some(entry) = entry {
-                        entry.signature = Some(signature);
-                    }
+            if document == Document::Programme {
+                continue;
+            }
+            let ends = (*first..=last).filter(|seq| seq % RUN == 0 || *seq == last);
+            let signed: Vec<(u64, Hash)> = ends.filter_map(|seq| Some((seq, *chain.hash(seq)?))).collect();
+            for (seq, hash) in signed {
+                let signature = self.sign(&document, &hash);
+                self.log.vouch(&Ref { chain: *id, seq }, signature);
+                let entry =
+                    open.entries.iter_mut().rev().find(|entry| entry.chain == *id && entry.seq == seq);
+                if let Some(entry) = entry {
+                    entry.signature = Some(signature);
                 }
             }
+        }
+        self.outbox.fresh = Some(Fresh { batch, own: open.own, given_to: open.given_to });
+        Some(Output::Store { batch, entries: open.entries, replies: open.replies })
+    }
+
+    /// Lines up the gossip of the write under way for when it is stored.
+    pub(super) fn announce(&mut self) {
+        let Some(Fresh { batch, own, given_to }) = self.outbox.fresh.take() else { return };
+        let mut fresh: Vec<Range> = Vec::new();
+        for (id, first) in &own {
             let mut have = first - 1;
             while let Some(range) =
                 self.log.chain(id).and_then(|chain| chain.range_after(have, MAX_RANGE_BYTES))
@@ -133,20 +143,21 @@ impl Device {
                 fresh.push(range);
             }
         }
-        if !fresh.is_empty() {
+        if fresh.is_empty() {
+            return;
+        }
+        let given_to: Vec<_> = given_to.into_iter().filter(|to| self.peers.is_linked(to)).collect();
+        if !given_to.is_empty() {
             let entries = encode(&Message::Entries(Entries { ranges: fresh.clone(), more: false }));
-            for to in &open.given_to {
-                if self.peers.is_linked(to) {
-                    self.outbox.hold(batch, Output::Send { to: *to, bytes: entries.clone() });
-                }
-            }
-            let gossip = encode(&Gossip::Live(fresh));
-            if gossip.len() <= MAX_GOSSIP {
-                self.outbox.hold(batch, Output::Publish { bytes: gossip });
-            } else {
-                self.sync.nudge_all(None);
+            for to in given_to {
+                self.outbox.hold(batch, Output::Send { to, bytes: entries.clone() });
             }
         }
-        Some(Output::Store { batch, entries: open.entries, replies: open.replies })
+        let gossip = encode(&Gossip::Live(fresh));
+        if gossip.len() <= MAX_GOSSIP {
+            self.outbox.hold(batch, Output::Publish { bytes: gossip });
+        } else {
+            self.sync.nudge_all(None);
+        }
     }
 }
