@@ -68,7 +68,6 @@ pub struct LogFilter {
 }
 
 /// The answer to a [`Query`].
-#[allow(clippy::large_enum_variant, reason = "an answer travels in a box, whichever it is")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "answers are few, and boxed where they queue")]
 pub enum Answer {
