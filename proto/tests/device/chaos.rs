@@ -103,12 +103,10 @@ impl Evening {
             }
             84..86 => world.stall(at, true),
             86..90 => world.stall(at, false),
-            90..92 if powered && self.minted < 200 => {
-                if world.nodes[at].certificate.name.starts_with("hq") {
-                    let (first, last) = (1000 * (self.minted + 1), 1000 * (self.minted + 1) + 9);
-                    world.command(at, Command::LotMint(mint(first, last)));
-                    self.minted += 1;
-                }
+            90..92 if powered && world.nodes[at].certificate.name.starts_with("hq") => {
+                self.minted += 1;
+                let first = 1000 * self.minted;
+                world.command(at, Command::LotMint(mint(first, first + 9)));
             }
             92..96 if powered => {
                 let to = world.nodes[other].id;

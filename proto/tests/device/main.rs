@@ -11,6 +11,7 @@ mod malformed;
 mod node;
 mod rng;
 mod selling;
+mod views;
 mod visible;
 mod wire;
 mod world;

@@ -340,10 +340,13 @@ impl World {
                 }
             }
             Output::Send { to, bytes } => {
-                let peer =
-                    (0..self.nodes.len()).find(|peer| self.nodes[*peer].id == to && self.reaches(at, *peer));
-                if let Some(to) = peer {
-                    self.travel(to, |bytes| Event::Message { from: at, to, bytes }, &bytes);
+                // Two boxes with one key both hear what is meant for the one.
+                for peer in
+                    (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
+                {
+                    if self.reaches(at, peer) {
+                        self.travel(peer, |bytes| Event::Message { from: at, to: peer, bytes }, &bytes);
+                    }
                 }
             }
             Output::Publish { bytes } => {
