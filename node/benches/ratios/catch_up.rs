@@ -15,7 +15,7 @@ use popmesh_proto::query::{Answer, Query};
 use crate::Scale;
 use crate::event::{Event, Night};
 use crate::local::{Disk, Local, Meeting, meet};
-use crate::measure::{Aim, Samples, Unit, ratio, say};
+use crate::measure::{Aim, Samples, Unit, compare, ratio, say};
 use crate::sqlite::Bare;
 
 const TILLS: u8 = 10;
@@ -46,7 +46,7 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
     }
     say("all entries, checked and stored", &our_time, Unit::Seconds);
     say("Automerge's sync of them, stored", &their_time, Unit::Seconds);
-    ratio("time, of Automerge's", our_time.median() / their_time.median(), Aim::AtMost(0.8));
+    compare("time, of Automerge's", &our_time, &their_time, Aim::AtMost(0.8));
     println!("  {our_bytes} bytes over the link; Automerge's sync: {their_bytes}");
     ratio("bytes, of Automerge's", our_bytes as f64 / their_bytes as f64, Aim::AtMost(0.5));
 

@@ -75,7 +75,7 @@ impl Event {
     }
 }
 
-pub(crate) fn drop(number: usize) -> DropId {
+pub(crate) fn drop_named(number: usize) -> DropId {
     format!("night-{number}").parse().unwrap()
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn opening(drops: usize) -> Vec<Command> {
             price: 1_500 + 700 * at as i64,
         }));
     }
-    for drop in (0..drops).map(drop) {
+    for drop in (0..drops).map(drop_named) {
         commands.push(Command::DropNew(DropNew { drop: drop.clone(), title: format!("Drop {drop}") }));
         commands.push(Command::DropOpen(drop.clone()));
         for sku in SKUS {
@@ -157,7 +157,7 @@ impl Night {
     }
 
     fn sell(&mut self, drop_number: usize, sales: usize) {
-        let drop = drop(drop_number);
+        let drop = drop_named(drop_number);
         for till in &mut self.tills {
             let mut left = sales;
             while left > 0 {
@@ -172,7 +172,7 @@ impl Night {
 
     /// One more sale by the first till, which hq learns of.
     pub(crate) fn one_more_sale(&mut self) {
-        let command = sale(&mut self.random, &drop(0));
+        let command = sale(&mut self.random, &drop_named(0));
         self.tills[0].commands_over_time(vec![command], &mut self.random);
         meet(&mut self.hq, &mut self.tills[0]);
     }
@@ -185,5 +185,5 @@ impl Night {
 
 fn give(drop_number: usize, sku: &str, to: DeviceId) -> Command {
     let units = Units::Count(10_000);
-    Command::Transfer(Transfer { drop: drop(drop_number), sku: sku.parse().unwrap(), units, to })
+    Command::Transfer(Transfer { drop: drop_named(drop_number), sku: sku.parse().unwrap(), units, to })
 }

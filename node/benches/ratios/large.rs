@@ -10,7 +10,7 @@ use popmesh_proto::Device;
 
 use crate::Scale;
 use crate::event::{Event, Night};
-use crate::measure::{Aim, Samples, Unit, figure, ratio, say};
+use crate::measure::{Aim, Samples, Unit, compare, figure, say};
 use crate::sales::{Running, nobody};
 use crate::sqlite::Bare;
 
@@ -59,11 +59,11 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
     }
     say("start: store, log and views", &starts, Unit::Seconds);
     say("the same rows read from bare SQLite", &reads, Unit::Seconds);
-    ratio("start / read", starts.median() / reads.median(), Aim::None);
+    compare("start / read", &starts, &reads, Aim::None);
     figure("start", starts.median(), Unit::Seconds, 2.0);
     say("resident memory", &memory, Unit::Megabytes);
     say("resident memory of an empty node", &memory_empty, Unit::Megabytes);
-    ratio("memory / memory of an empty node", memory.median() / memory_empty.median(), Aim::None);
+    compare("memory / memory of an empty node", &memory, &memory_empty, Aim::None);
     figure("resident memory", memory.median(), Unit::Megabytes, 250.0);
     figure("resident memory at its peak", peak.median(), Unit::Megabytes, 250.0);
 
@@ -76,11 +76,7 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
     }
     say("one sale on the long log", &long_sales, Unit::Seconds);
     say("one sale on an empty node", &empty_sales, Unit::Seconds);
-    ratio(
-        "sale on the long log / on an empty node",
-        long_sales.median() / empty_sales.median(),
-        Aim::AtMost(1.3),
-    );
+    compare("sale on the long log / on an empty node", &long_sales, &empty_sales, Aim::AtMost(1.3));
     on_long.stop();
     on_empty.stop();
 }

@@ -50,7 +50,7 @@ fn main() {
         std::process::exit(2);
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    println!("file system: {}", measure::file_system(folder.path()));
+    println!("file system: {}; load before: {}", measure::file_system(folder.path()), measure::load());
     for (name, bench) in BENCHES {
         if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
             let inside = folder.path().join(name);

@@ -13,27 +13,37 @@ impl Samples {
 
     pub(crate) fn add(&mut self, value: f64) {
         self.0.push(value);
-        self.0.sort_by(f64::total_cmp);
     }
 
     pub(crate) fn time(&mut self, time: Duration) {
         self.add(time.as_secs_f64());
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     fn at(&self, share: f64) -> f64 {
-        let last = self.0.len() - 1;
-        self.0[(last as f64 * share).round() as usize]
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[((sorted.len() - 1) as f64 * share).round() as usize]
     }
 
     pub(crate) fn median(&self) -> f64 {
         self.at(0.5)
     }
 
+    /// This, of that: each sample by the one that was taken next to it.
+    fn by(&self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(own, other)| own / other).collect())
+    }
+
     /// Median, quartiles and extremes.
     fn line(&self, unit: Unit) -> String {
         let [min, low, median, high, max] =
             [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| unit.text(self.at(share)));
-        format!("median {median}   quartiles {low} to {high}   all {min} to {max}   ({} times)", self.0.len())
+        let count = self.count();
+        format!("median {median}   quartiles {low} to {high}   all {min} to {max}   ({count} times)")
     }
 }
 
@@ -79,7 +89,21 @@ pub(crate) fn say(name: &str, samples: &Samples, unit: Unit) {
     println!("  {name:<44} {}", samples.line(unit));
 }
 
-/// Prints a ratio.
+/// Prints the ratio of two medians, and beside it the quartiles of the ratios of neighbours: if those lie far apart,
+/// the machine was too busy for the ratio to mean much.
+pub(crate) fn compare(name: &str, one: &Samples, other: &Samples, aim: Aim) {
+    let value = one.median() / other.median();
+    let pairs = one.by(other);
+    println!(
+        "  = {name}: {value:.3}   (of neighbours: {:.3}, quartiles {:.3} to {:.3}){}",
+        pairs.median(),
+        pairs.at(0.25),
+        pairs.at(0.75),
+        aim.verdict(value)
+    );
+}
+
+/// Prints a ratio of two counts.
 pub(crate) fn ratio(name: &str, value: f64, aim: Aim) {
     println!("  = {name}: {value:.3}{}", aim.verdict(value));
 }
@@ -102,6 +126,12 @@ pub(crate) fn file_system(path: &Path) -> String {
     let kind = rustix::fs::statfs(path).unwrap().f_type as u64;
     let known = KNOWN.iter().find(|(magic, _)| *magic == kind);
     known.map_or_else(|| format!("of type {kind:#x}"), |(_, name)| (*name).to_owned())
+}
+
+/// What else the machine does: how many programs have wanted to run at a time, in the last minute and the last five.
+pub(crate) fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap();
+    text.split_whitespace().take(2).collect::<Vec<_>>().join(", ")
 }
 
 /// Numbers that look random and are the same every time (splitmix64).
