@@ -51,6 +51,17 @@ pub enum Tender {
     Other,
 }
 
+impl std::fmt::Display for Tender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Tender::Cash => "cash",
+            Tender::Card => "card",
+            Tender::Voucher => "voucher",
+            Tender::Other => "paid otherwise",
+        })
+    }
+}
+
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
