@@ -51,6 +51,17 @@ pub enum Tender {
     Other,
 }
 
+impl std::fmt::Display for Tender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Tender::Cash => "cash",
+            Tender::Card => "card",
+            Tender::Voucher => "voucher",
+            Tender::Other => "paid otherwise",
+        })
+    }
+}
+
 /// Something to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -532,7 +543,7 @@ fn time_of_day(unix_ms: u64) -> String {
 
 fn holders_text(holders: &[Holder]) -> String {
     if holders.is_empty() {
-        return "nobody known has any free".to_owned();
+        return "nobody else is known to have any; sell fewer".to_owned();
     }
     let each: Vec<String> = holders
         .iter()

@@ -69,6 +69,7 @@ pub struct LogFilter {
 
 /// The answer to a [`Query`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "answers are few, and boxed where they queue")]
 pub enum Answer {
     /// To [`Query::Status`].
     Status(Status),

@@ -34,11 +34,19 @@ impl Event {
     /// # Errors
     /// When the binary refuses.
     pub fn enrol(&self, name: &str, roles: &str, venue: &str) -> Result<PathBuf> {
+        self.enrol_for(name, roles, venue, &[])
+    }
+
+    /// The same, telling `popmesh device sign` something more.
+    ///
+    /// # Errors
+    /// When the binary refuses.
+    pub fn enrol_for(&self, name: &str, roles: &str, venue: &str, signing: &[&str]) -> Result<PathBuf> {
         let enrolment = format!("{name}/{name}.enrolment");
         let certificate = format!("{name}.certificate");
         self.popmesh(&["--data", name, "device", "new", "--name", name])?;
         let sign = ["device", "sign", &enrolment, "--event", "organiser", "--role", roles, "--venue", venue];
-        self.popmesh(&[&sign[..], &["-o", &certificate]].concat())?;
+        self.popmesh(&[&sign[..], &["-o", &certificate], signing].concat())?;
         let charter = "organiser/event.charter";
         self.popmesh(&["--data", name, "device", "install", &certificate, "--charter", charter])?;
         Ok(self.path().join(name))

@@ -3,18 +3,25 @@
 //! A scenario makes a [`Network`], starts programs inside its [`Host`]s under [`Child`] guards and
 //! bends the links between them while they run. All of it is real Linux networking; only the wire is
 //! ours, because a wire in this process can be slow, lossy or cut per direction without kernel modules.
-//! An [`Event`] enrols devices with the `popmesh` binary, and a [`Node`] is one of them running.
+//! An [`Event`] enrols devices with the `popmesh` binary, and a [`Node`] is one of them running, on disks of its own if
+//! it is given [`Mounts`].
 
+pub mod api;
+pub mod books;
 pub mod children;
 pub mod event;
 pub mod host;
+pub mod mounts;
 pub mod network;
 pub mod node;
+pub mod refusal;
 pub mod switch;
 
+pub use api::{Answer, Api};
 pub use children::Child;
 pub use event::Event;
 pub use host::Host;
+pub use mounts::Mounts;
 pub use network::Network;
-pub use node::{Answer, Node, Options};
-pub use switch::{Counters, LinkSettings, Tally};
+pub use node::{Node, Options, wait_until};
+pub use switch::{Counters, LinkSettings, Random, Tally};

@@ -1,19 +1,20 @@
 //! A device that runs: one `popmesh run` process, and its API.
 
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::{Value, json};
+use rustix::process::Signal;
 
-use crate::{Child, Event, Host};
+use crate::{Api, Child, Event, Host, Mounts};
 
 /// Within this a started node must answer, or it is broken.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest that a node may take to answer anything; sales wait for up to a minute.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
+/// Within this a node that was told to stop must be gone.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// How often something that is waited for is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -22,49 +23,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct Options<'a> {
     /// Inside which host; this machine itself if absent.
     pub host: Option<&'a Host>,
+    /// With which file systems; those of this machine if absent.
+    pub mounts: Option<&'a Mounts>,
+    /// The port of its API; 0 for any, another one after each start.
+    pub api_port: u16,
     /// What else to tell `popmesh run`.
     pub arguments: Vec<String>,
     /// Whether to keep its log to itself when it goes.
     pub quiet: bool,
 }
 
-/// What the API answered.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: u16,
-    /// The body; `null` if it was empty.
-    pub body: Value,
-    /// How long it took.
-    pub took: Duration,
-}
-
-impl Answer {
-    /// The body, if the request succeeded.
-    ///
-    /// # Errors
-    /// What the API refused with.
-    pub fn ok(self) -> Result<Value> {
-        ensure!((200..300).contains(&self.status), "answered {}: {}", self.status, self.body);
-        Ok(self.body)
-    }
-
-    /// The code of a refusal; empty if it was none.
-    pub fn code(&self) -> &str {
-        if self.status < 400 { "" } else { self.body["code"].as_str().unwrap_or("") }
+impl Options<'_> {
+    /// Seen by nobody: on the loopback interface alone, announcing nothing, linked to whom it is told.
+    pub fn loopback(peers: &[String]) -> Self {
+        let mut arguments: Vec<String> =
+            ["--no-mdns", "--interface", "lo"].into_iter().map(str::to_owned).collect();
+        arguments.extend(peers.iter().flat_map(|peer| ["--peer".to_owned(), peer.clone()]));
+        Self { arguments, ..Self::default() }
     }
 }
 
-/// A running node. Dropping it kills it.
+/// A running node, which answers as its [`Api`]. Dropping it kills it.
 #[derive(Debug)]
 pub struct Node<'a> {
-    /// Its name.
-    pub name: String,
     data: PathBuf,
     program: PathBuf,
     options: Options<'a>,
     child: Child,
-    api: String,
+    api: Api<'a>,
 }
 
 impl<'a> Node<'a> {
@@ -76,7 +62,8 @@ impl<'a> Node<'a> {
         let data = event.path().join(name);
         let program = event.program().to_owned();
         let child = spawn(&program, name, &data, &options)?;
-        let mut node = Self { name: name.to_owned(), data, program, options, child, api: String::new() };
+        let api = Api { name: name.to_owned(), host: options.host, url: String::new() };
+        let mut node = Self { data, program, options, child, api };
         node.wait_for_api()?;
         Ok(node)
     }
@@ -92,9 +79,11 @@ impl<'a> Node<'a> {
 
     fn wait_for_api(&mut self) -> Result<()> {
         let said = self.child.wait_for_output(" running ", START_TIMEOUT)?;
-        let address = fs::read_to_string(self.data.join("api.addr"))
+        let path = self.data.join("api.addr");
+        let path = self.options.mounts.map_or(path.clone(), |mounts| mounts.outside(&path));
+        let address = fs::read_to_string(path)
             .with_context(|| format!("{} announced no API; it said:\n{said}", self.name))?;
-        self.api = format!("http://{}", address.trim());
+        self.api.url = format!("http://{}", address.trim());
         Ok(())
     }
 
@@ -108,9 +97,20 @@ impl<'a> Node<'a> {
         &self.data
     }
 
-    /// Where its API listens, inside its host.
-    pub fn api(&self) -> &str {
-        &self.api
+    /// A way to its API that outlives the process: of use again after a restart if the port is fixed.
+    pub fn to_api(&self) -> Api<'a> {
+        self.api.clone()
+    }
+
+    /// Tells it to stop, and waits until it has, with everything tidied up.
+    ///
+    /// # Errors
+    /// When it does not stop in good order.
+    pub fn stop(mut self) -> Result<()> {
+        self.child.signal(Signal::TERM)?;
+        let status = self.child.wait(STOP_TIMEOUT)?;
+        ensure!(status.success(), "{} stopped with {status}", self.name);
+        Ok(())
     }
 
     /// Kills it as a power cut would.
@@ -120,76 +120,13 @@ impl<'a> Node<'a> {
     pub fn kill(&mut self) -> Result<()> {
         self.child.kill().map(drop)
     }
+}
 
-    /// Asks the API for something.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn get(&self, path: &str) -> Result<Value> {
-        self.call("GET", path, None, None)?.ok().with_context(|| format!("{} {path}", self.name))
-    }
+impl<'a> Deref for Node<'a> {
+    type Target = Api<'a>;
 
-    /// Has the API do something, whatever it answers.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub fn post(&self, path: &str, body: &Value, key: Option<&str>) -> Result<Answer> {
-        self.call("POST", path, Some(body), key)
-    }
-
-    /// Has the API do something that must succeed.
-    ///
-    /// # Errors
-    /// When it does not answer, or refuses.
-    pub fn done(&self, path: &str, body: &Value) -> Result<Value> {
-        self.post(path, body, None)?.ok().with_context(|| format!("{} {path} {body}", self.name))
-    }
-
-    /// Sells one unit to a walk-in, waiting for stock for so long.
-    ///
-    /// # Errors
-    /// When the API does not answer.
-    pub fn sell(&self, sku: &str, wait: Duration, key: Option<&str>) -> Result<Answer> {
-        let body = json!({"items": [{"sku": sku}], "wait_ms": wait.as_millis() as u64});
-        self.post("/v1/sales", &body, key)
-    }
-
-    /// Switches its links to other devices.
-    ///
-    /// # Errors
-    /// When the API does not answer, or refuses.
-    pub fn set_links(&self, on: bool) -> Result<()> {
-        self.call("PUT", "/v1/links", Some(&json!({ "on": on })), None)?.ok().map(drop)
-    }
-
-    /// Makes a request of any kind.
-    ///
-    /// # Errors
-    /// When the API does not answer.
-    pub fn call(&self, method: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<Answer> {
-        let url = format!("{}{path}", self.api);
-        let request = || {
-            request(method, &url, body, key)
-                .with_context(|| format!("{} does not answer {method} {path}", self.name))
-        };
-        match self.options.host {
-            // An agent made in one host must not be used in another.
-            Some(host) => host.in_namespace(request),
-            None => request(),
-        }
-    }
-
-    /// Waits until `what` answers something; says what it was waiting for if it never does.
-    ///
-    /// # Errors
-    /// When `timeout` passes, or a look fails.
-    pub fn wait_until<T>(
-        &self,
-        what: &str,
-        timeout: Duration,
-        mut look: impl FnMut(&Self) -> Result<Option<T>>,
-    ) -> Result<T> {
-        wait_until(&format!("{}: {what}", self.name), timeout, || look(self))
+    fn deref(&self) -> &Api<'a> {
+        &self.api
     }
 }
 
@@ -215,41 +152,16 @@ pub fn wait_until<T>(
 }
 
 fn spawn(program: &Path, name: &str, data: &Path, options: &Options<'_>) -> Result<Child> {
+    let words = options.mounts.map(|mounts| mounts.enter(program));
+    let mut words = words.unwrap_or_else(|| vec![program.as_os_str().to_owned()]).into_iter();
+    let program = words.next().context("no program to run")?;
     let mut command = match options.host {
         Some(host) => host.command(program),
         None => Command::new(program),
     };
-    command.arg("--data").arg(data).args(["run", "--api", "127.0.0.1:0"]).args(&options.arguments);
+    let api = format!("127.0.0.1:{}", options.api_port);
+    command.args(words).arg("--data").arg(data).args(["run", "--api", &api]).args(&options.arguments);
     command.env("NO_COLOR", "1").env_remove("POPMESH_DATA");
     let child = Child::start(name, &mut command)?;
     Ok(if options.quiet { child.quiet() } else { child })
-}
-
-fn request(method: &str, url: &str, body: Option<&Value>, key: Option<&str>) -> Result<Answer> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(ANSWER_TIMEOUT))
-        .proxy(None)
-        .build()
-        .into();
-    let mut builder = ureq::http::Request::builder().method(method).uri(url);
-    if let Some(key) = key {
-        builder = builder.header("idempotency-key", key);
-    }
-    let before = Instant::now();
-    let mut response = match body {
-        Some(body) => {
-            let request = builder.header("content-type", "application/json").body(body.to_string())?;
-            agent.run(request)?
-        }
-        None => agent.run(builder.body(())?)?,
-    };
-    let text = response.body_mut().with_config().limit(64 << 20).read_to_string()?;
-    let took = before.elapsed();
-    let body = if text.is_empty() {
-        Value::Null
-    } else {
-        serde_json::from_str(&text).unwrap_or(Value::String(text))
-    };
-    Ok(Answer { status: response.status().as_u16(), body, took })
 }

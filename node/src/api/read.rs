@@ -50,6 +50,9 @@ pub struct Peer {
     pub addresses: Vec<String>,
     /// The links.
     pub links: Vec<MeshLink>,
+    /// What became of the last try to link to it, in words; absent if there was none since this node started.
+    #[serde(default)]
+    pub state: Option<String>,
 }
 
 /// The other devices, as known here and as linked now.
@@ -86,6 +89,7 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
             let links: Vec<MeshLink> =
                 mesh.links.iter().filter(|link| link.device == info.device).cloned().collect();
             let found = mesh.discovered.iter().filter(|found| found.device == Some(info.device));
+            let state = found.clone().map(|found| found.state.clone()).next();
             let mut addresses: Vec<String> = links
                 .iter()
                 .flat_map(|link| &link.addresses)
@@ -95,7 +99,7 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
             addresses.sort();
             addresses.dedup();
             let rtt_ms = links.iter().filter_map(|link| link.rtt_ms).min_by(f64::total_cmp);
-            Peer { info: info.clone(), rtt_ms, addresses, links }
+            Peer { info: info.clone(), rtt_ms, addresses, links, state }
         })
         .collect();
     Ok(Json(Peers { peers, strangers, listening: mesh.listening, links_on: mesh.links_on, mesh_answers }))

@@ -70,6 +70,10 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde takes a list for an object, each element for the field in its place: `[[["CAP"]]]` would be a sale.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("body", "send an object with named fields, not a list"));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -77,7 +81,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         match inner.classify() {
             serde_json::error::Category::Data => {
                 let field = if path == "." { "body".to_owned() } else { path };
-                Problem::invalid(field, without_position(&inner.to_string()))
+                Problem::invalid(field, in_words(without_position(&inner.to_string())))
             }
             _ => malformed(&inner),
         }
@@ -92,6 +96,16 @@ fn malformed(error: &serde_json::Error) -> Problem {
 
 fn without_position(text: &str) -> &str {
     text.rfind(" at line ").map_or(text, |at| &text[..at])
+}
+
+/// The same without names that only Rust has.
+fn in_words(text: &str) -> String {
+    let Some((given, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => format!("{given}expected a whole number from 0"),
+        "i8" | "i16" | "i32" | "i64" => format!("{given}expected a whole number"),
+        _ => text.to_owned(),
+    }
 }
 
 /// A query string.

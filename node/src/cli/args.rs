@@ -335,7 +335,7 @@ pub(super) struct UnitsArgs {
     #[arg(long)]
     pub(super) sku: Sku,
     /// Any units, so many
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::quantity, allow_hyphen_values = true)]
     pub(super) count: Option<u64>,
     /// Exactly these, such as 1-5,9
     #[arg(long, value_name = "SERIALS")]
@@ -379,7 +379,14 @@ pub(super) struct Sell {
     /// The SKU
     pub(super) sku: Sku,
     /// How many
-    #[arg(short = 'n', long = "quantity", value_name = "N", default_value_t = 1)]
+    #[arg(
+        short = 'n',
+        long = "quantity",
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = values::quantity,
+        allow_hyphen_values = true
+    )]
     pub(super) quantity: u64,
     /// The drop [default: the one open drop that has this SKU]
     #[arg(long)]

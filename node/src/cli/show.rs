@@ -67,6 +67,7 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
             ">rtt",
             "last heard",
             "address",
+            "state",
         ]);
         for peer in &peers.peers {
             let info = &peer.info;
@@ -88,6 +89,7 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
                 peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
                 info.last_heard_ms.map_or_else(|| "never".to_owned(), values::clock),
                 peer.addresses.first().cloned().unwrap_or_else(|| "-".to_owned()),
+                peer.state.clone().unwrap_or_else(|| "-".to_owned()),
             ]);
         }
         let mut text =

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use popmesh_proto::command::MAX_QUANTITY;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::money::{Currency, MAX_PRICE};
 use popmesh_proto::query::DeviceInfo;
@@ -57,6 +58,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(bad)
+}
+
+/// Reads how many units.
+pub(super) fn quantity(text: &str) -> Result<u64, String> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_QUANTITY).contains(number));
+    number.ok_or_else(|| {
+        let given: String = text.chars().take(40).collect();
+        format!("{given:?} is no number of units; give one from 1 to {MAX_QUANTITY}")
+    })
 }
 
 /// Reads `1-100`, or one number, into the first and the last.

@@ -185,8 +185,15 @@ impl Gate {
         poll_fn(|cx| {
             // What the other end said before it hung up is still to be read, so the talk goes first.
             match talk.as_mut().poll(cx) {
-                Poll::Pending => progress(muxer, cx)
-                    .map_or_else(|error| Poll::Ready(Err(error.into())), |()| Poll::Pending),
+                Poll::Pending => match progress(muxer, cx) {
+                    Ok(()) => Poll::Pending,
+                    // The end of the connection ends whatever the talk waits for, and a verdict that it has reached
+                    // says more than that the other end has gone.
+                    Err(error) => match talk.as_mut().poll(cx) {
+                        Poll::Pending => Poll::Ready(Err(error.into())),
+                        ready => ready,
+                    },
+                },
                 ready => ready,
             }
         })
@@ -198,7 +205,8 @@ impl Gate {
         stream.flush().await?;
         let hello = read_hello(&mut stream).await?;
         if let Err(reason) = self.judge(&device, &hello) {
-            say(&mut stream, REFUSED, &reason).await?;
+            // An end that hung up first is refused all the same.
+            let _ = say(&mut stream, REFUSED, &reason).await;
             farewell(&mut stream).await;
             return Err(GateError::Refused { device, reason });
         }

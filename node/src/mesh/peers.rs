@@ -188,8 +188,7 @@ impl PeerBook {
     /// once, where QUIC must wait for silence; the other transport gets its turn in case a firewall eats one of them.
     pub(crate) fn addresses(&self, device: &DeviceKey) -> Vec<Multiaddr> {
         let Some(peer) = self.peers.get(device) else { return Vec::new() };
-        let (tcp, udp): (Vec<_>, Vec<_>) =
-            peer.named_at.union(&peer.seen_at).cloned().partition(|address| is_tcp(address));
+        let (tcp, udp): (Vec<_>, Vec<_>) = peer.named_at.union(&peer.seen_at).cloned().partition(is_tcp);
         match (tcp.is_empty(), udp.is_empty()) {
             (false, false) if peer.attempts.is_multiple_of(2) => tcp,
             (false, true) => tcp,

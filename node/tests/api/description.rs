@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 24] = [
+const ROUTES: [(&str, &str); 25] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -27,6 +27,7 @@ const ROUTES: [(&str, &str); 24] = [
     ("post", "/v1/moves"),
     ("post", "/v1/damage"),
     ("post", "/v1/sales"),
+    ("put", "/v1/links"),
     ("get", "/v1/notices"),
     ("get", "/v1/openapi.json"),
     ("get", "/metrics"),

@@ -83,7 +83,8 @@ impl Device {
         let mut taken = Taken::default();
         for range in ranges {
             let tip = self.intake.tip(&range.chain).or_else(|| self.log.tip(&range.chain));
-            match self.log.link(&mut self.gate, range, tip) {
+            let first = self.intake.waiting.get(&range.chain).and_then(VecDeque::front);
+            match self.log.link(&mut self.gate, range, tip, first) {
                 Ok(linked) => {
                     if linked.is_empty() {
                         continue;
@@ -107,7 +108,7 @@ impl Device {
         if self.intake.bytes > MAX_WAITING_BYTES {
             self.drop_longest_wait();
         }
-        taken.gap |= !self.intake.waiting.is_empty();
+        taken.gap |= ranges.iter().any(|range| self.intake.waiting.contains_key(&range.chain));
         taken
     }
 
@@ -162,14 +163,13 @@ impl Device {
         fault.map_or(Ok(admitted), Err)
     }
 
-    fn admit(&mut self, linked: Linked) -> Result<(), Fault> {
+    fn admit(&mut self, mut linked: Linked) -> Result<(), Fault> {
         if let Admitted::Edit(edit) = &linked.content {
             self.programme.apply(edit)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
+        self.outbox.store(&mut linked);
         self.show(&linked);
-        let Linked { entry: Ref { chain, seq }, body, signature, .. } = linked;
-        self.outbox.open.entries.push(Entry { chain, seq, body, signature });
         Ok(())
     }
 

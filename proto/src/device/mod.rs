@@ -23,7 +23,7 @@ use crate::document::Document;
 use crate::holdings::Holdings;
 use crate::id::{ChainId, DeviceId, Hash, Nonce};
 use crate::identity::{CertificateError, SecretKey, SignedCertificate, SignedCharter};
-use crate::io::{Entry, Input, Output};
+use crate::io::{Entry, Input, Output, Verdict};
 use crate::log::{Fault, Gate, Log};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
@@ -67,7 +67,7 @@ pub enum OpenError {
     Programme(#[from] EditError),
     /// An entry that was stored cannot be admitted again: the database is damaged.
     #[error(
-        "the stored log is damaged at entry {entry} ({fault}); move the data folder's database away and start again: the device gets its past back from its peers"
+        "the stored log is damaged at entry {entry} ({fault}); move popmesh.db and popmesh.db-wal out of the data folder, keep them, and start again: this device then gets its past back from the other devices"
     )]
     Damaged {
         /// Which entry, counted from 1.
@@ -148,7 +148,7 @@ impl Device {
         }
         device
             .log
-            .verify_tips(&device.gate.event())
+            .verify_tips(&device.gate.event(), &device.me)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
         Ok(device)
@@ -171,6 +171,9 @@ impl Device {
                 Input::Query { call, .. } => {
                     let answer = Box::new(Answer::Failed(problem.clone()));
                     self.outbox.emit_now(Output::Answer { call, answer });
+                }
+                Input::Gossip { token, .. } => {
+                    self.outbox.emit_now(Output::Judge { token, verdict: Verdict::Ignore });
                 }
                 _ => {}
             }

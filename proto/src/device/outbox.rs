@@ -3,8 +3,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::command::Refusal;
-use crate::id::{ChainId, DeviceId};
+use crate::id::{ChainId, DeviceId, Ref};
 use crate::io::{BatchId, Entry, Output, StoredReply};
+use crate::log::Linked;
 
 /// Records of one write, while they are gathered.
 #[derive(Debug, Default)]
@@ -55,6 +56,14 @@ impl Outbox {
             held: VecDeque::new(),
             ready: VecDeque::new(),
         }
+    }
+
+    /// Takes an entry of the log, body and all, into the next write. Comes before anything is told of it: what is
+    /// emitted from here on waits for that write.
+    pub(super) fn store(&mut self, linked: &mut Linked) {
+        let Ref { chain, seq } = linked.entry;
+        let body = std::mem::take(&mut linked.body);
+        self.open.entries.push(Entry { chain, seq, body, signature: linked.signature });
     }
 
     /// Lets `output` out once everything that this device has taken in so far is durable.

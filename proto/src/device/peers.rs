@@ -144,14 +144,17 @@ impl Device {
         self.peers.get_mut(&peer).linked = false;
         self.sync.link_down(&peer);
         self.asks.lost(&peer);
+        self.notice_silence();
     }
 
-    /// Notices who has fallen silent.
+    /// Notices who has fallen silent. Without any link there is nobody through whom others could be heard.
     pub(super) fn notice_silence(&mut self) {
         let now = self.now.mono_ms;
+        let cut_off = !self.peers.0.values().any(|peer| peer.linked);
         for (device, peer) in &mut self.peers.0 {
             let silent = !peer.linked
-                && peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= SILENT_AFTER_MS);
+                && (cut_off
+                    || peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= SILENT_AFTER_MS));
             if peer.reachable && silent {
                 peer.reachable = false;
                 self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));

@@ -22,7 +22,7 @@ impl Device {
             .take(MAX_RATES)
             .map(|(drop, sku, milli_units)| Rate { drop: drop.clone(), sku: sku.clone(), milli_units })
             .collect();
-        let shown = self.presences % CERTIFICATE_EVERY == 0;
+        let shown = self.presences.is_multiple_of(CERTIFICATE_EVERY);
         self.presences += 1;
         let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
         let content = encode(&Presence { sells: self.sells(), rates, certificate });

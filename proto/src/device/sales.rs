@@ -125,10 +125,7 @@ impl Device {
             sell.items.iter().all(|item| self.holdings.lots_of(drop, &item.sku).next().is_some())
         };
         if let Some(drop) = &sell.drop {
-            let state = self.drop_info(drop)?.state;
-            if state != DropState::Open {
-                return Err(Refusal::DropNotOpen { drop: drop.clone(), state });
-            }
+            self.is_open(drop)?;
             let missing =
                 sell.items.iter().find(|item| self.holdings.lots_of(drop, &item.sku).next().is_none());
             if let Some(missing) = missing {
@@ -156,6 +153,13 @@ impl Device {
             (several, _) => Err(Refusal::AmbiguousDrop {
                 drops: several.iter().map(|info| info.drop.to_string()).take(20).collect(),
             }),
+        }
+    }
+
+    fn is_open(&self, drop: &DropId) -> Result<(), Refusal> {
+        match self.drop_info(drop)?.state {
+            DropState::Open => Ok(()),
+            state => Err(Refusal::DropNotOpen { drop: drop.clone(), state }),
         }
     }
 
@@ -235,6 +239,10 @@ impl Device {
         let now = self.now.mono_ms;
         let mut lacking: BTreeMap<Shelf, u64> = BTreeMap::new();
         for sale in std::mem::take(&mut self.sales.waiting) {
+            if let Err(refusal) = self.is_open(&sale.drop) {
+                self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
+                continue;
+            }
             let lack = match self.find_all(&sale.drop, &sale.sell) {
                 Ok(found) => {
                     let done = self.complete(sale.call, &sale.drop, &sale.sell, found, sale.idempotency);
@@ -249,11 +257,6 @@ impl Device {
             let sold_out = self.sold_out(&sale.drop, &lack);
             if sold_out.is_some() || hopeless || now >= sale.until_ms {
                 let refusal = sold_out.unwrap_or_else(|| self.held_elsewhere(&sale.drop, &sale.sell, &lack));
-                if matches!(refusal, Refusal::HeldElsewhere { .. }) {
-                    let notice =
-                        Notice::HeldElsewhere { drop: sale.drop, sku: lack.sku, wanted: lack.wanted };
-                    self.outbox.emit(Output::Notice(notice));
-                }
                 self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                 continue;
             }
@@ -297,7 +300,10 @@ impl Device {
         (free == 0).then(|| Refusal::SoldOut { sku: lack.sku.clone(), minted })
     }
 
-    fn held_elsewhere(&self, drop: &DropId, sell: &Sell, lack: &Lack) -> Refusal {
+    /// The refusal of a sale whose units are on other devices, or lie elsewhere; observers hear of it too.
+    fn held_elsewhere(&mut self, drop: &DropId, sell: &Sell, lack: &Lack) -> Refusal {
+        let notice = Notice::HeldElsewhere { drop: drop.clone(), sku: lack.sku.clone(), wanted: lack.wanted };
+        self.outbox.emit(Output::Notice(notice));
         let holders = self
             .holders(drop, &lack.sku)
             .into_iter()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Device;
 use crate::id::{ChainId, DeviceId, Hash};
 use crate::io::{Notice, Output};
-use crate::log::MAX_RANGE_BYTES;
+use crate::log::{MAX_RANGE_BYTES, Range};
 use crate::message::{Entries, Frontier, Head, MAX_HEADS, MAX_MESSAGE, Message, decode, encode};
 
 /// How often linked devices compare the digests of their logs.
@@ -22,6 +22,15 @@ struct Progress {
     /// A frontier is owed to this peer.
     owed: bool,
     digest_at: u64,
+    /// The chain that the last answer had no more room for: the next begins with it.
+    left_out: Option<ChainId>,
+}
+
+/// What a peer is missing of one chain.
+struct Missing {
+    chain: ChainId,
+    have: u64,
+    signed: u64,
 }
 
 /// How sync goes with each linked peer.
@@ -179,9 +188,7 @@ impl Device {
         let theirs: BTreeMap<ChainId, &Head> = frontier.heads.iter().map(|head| (head.chain, head)).collect();
         let alike = full || frontier.ended.0 == self.log.digest(true);
         let mut forked = BTreeSet::new();
-        let mut ranges = Vec::new();
-        let mut budget = MAX_RANGE_BYTES;
-        let mut more = false;
+        let mut missing: Vec<Missing> = Vec::new();
         for (chain, seq, _) in self.log.heads() {
             let have = match theirs.get(&chain.id) {
                 Some(head) => {
@@ -195,17 +202,16 @@ impl Device {
                 None if !alike => continue,
                 None => 0,
             };
-            let mut have = have;
-            while have < seq && budget > 0 {
-                let Some(range) = chain.range_after(have, budget) else { break };
-                let count = range.bodies.len();
-                let size = chain.bytes_between(have, have + count);
-                budget = budget.saturating_sub(size);
-                have += count;
-                ranges.push(range);
+            if have < seq {
+                missing.push(Missing { chain: chain.id, have, signed: seq });
             }
-            more |= have < seq;
         }
+        let begin = self.sync.peers.get(&from).and_then(|progress| progress.left_out);
+        let (ranges, left_out) = self.some_of(missing, begin);
+        if let Some(progress) = self.sync.peers.get_mut(&from) {
+            progress.left_out = left_out;
+        }
+        let more = left_out.is_some();
         for device in forked {
             self.fault(device, format!("chains of {} differ: it has written two histories", device.short()));
         }
@@ -230,6 +236,43 @@ impl Device {
                 self.send_frontier(from, full);
             }
         }
+    }
+
+    /// As much of what a peer is missing as one message takes, a part of each chain in turn, and the chain that was
+    /// the first to get no more room.
+    ///
+    /// Entries of one chain may need those of any other, and what the peer holds back until then it asks for again. The
+    /// first entry missing of some chain needs nothing that is missing; so that it is never kept away by others, every
+    /// chain gets its turn.
+    fn some_of(&self, mut missing: Vec<Missing>, begin: Option<ChainId>) -> (Vec<Range>, Option<ChainId>) {
+        if let Some(begin) = begin {
+            let at = missing.iter().position(|missing| missing.chain >= begin).unwrap_or(0);
+            missing.rotate_left(at);
+        }
+        let share = MAX_RANGE_BYTES / missing.len().max(1);
+        let mut budget = MAX_RANGE_BYTES;
+        let mut ranges = Vec::new();
+        while !missing.is_empty() {
+            for missing in &mut missing {
+                if budget == 0 {
+                    return (ranges, Some(missing.chain));
+                }
+                let next = self
+                    .log
+                    .chain(&missing.chain)
+                    .and_then(|chain| Some((chain, chain.range_after(missing.have, share.min(budget))?)));
+                let Some((chain, range)) = next else {
+                    missing.have = missing.signed;
+                    continue;
+                };
+                let upto = missing.have + range.bodies.len();
+                budget = budget.saturating_sub(chain.bytes_between(missing.have, upto).max(1));
+                missing.have = upto;
+                ranges.push(range);
+            }
+            missing.retain(|missing| missing.have < missing.signed);
+        }
+        (ranges, None)
     }
 
     fn intake_has(&self, chain: &ChainId, seq: u64) -> bool {

@@ -49,12 +49,19 @@ impl Device {
             }
         };
         let authorship = Authorship { chain, at: self.clock.next(self.now), start: start.as_ref() };
-        let bytes = edit(&mut self.programme, &authorship).map_err(|error| Refusal::Invalid {
-            field: "programme".to_owned(),
-            problem: error.to_string(),
-        })?;
-        self.own.insert(document, chain);
-        self.append_own(chain, bytes, Some(()))
+        // Automerge makes a change by applying it. One that the log then does not take must leave no trace: what is
+        // not in the log is on no other device, and every later change would depend on it.
+        let before = self.programme.clone();
+        let made = edit(&mut self.programme, &authorship)
+            .map_err(|error| Refusal::Invalid { field: "programme".to_owned(), problem: error.to_string() });
+        let written = made.and_then(|bytes| self.append_own(chain, bytes, Some(())));
+        match &written {
+            Ok(_) => {
+                self.own.insert(document, chain);
+            }
+            Err(_) => self.programme = before,
+        }
+        written
     }
 
     fn append_own(&mut self, chain: ChainId, body: Vec<u8>, sign: Option<()>) -> Result<Ref, Refusal> {
@@ -75,11 +82,9 @@ impl Device {
         if let Admitted::Record(Record { body: Body::Transfer(transfer), .. }) = &linked.content {
             open.given_to.insert(transfer.to);
         }
-        let reference = linked.entry;
+        self.outbox.store(&mut linked);
         self.show(&linked);
-        let crate::log::Linked { entry: Ref { chain, seq }, body, signature, .. } = linked;
-        self.outbox.open.entries.push(Entry { chain, seq, body, signature });
-        Ok(reference)
+        Ok(linked.entry)
     }
 
     fn sign(&self, document: &Document, hash: &Hash) -> crate::identity::Signature {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::charter::{SignedCharter, is_display_name};
 use super::key::{SecretKey, Signature, armor, unarmor};
+use crate::clock::utc;
 use crate::id::{DeviceId, EventId};
 use crate::text::Place;
 
@@ -52,7 +53,7 @@ pub enum CertificateError {
     Validity {
         /// The device's name.
         name: String,
-        /// `before …` or `after …`, in Unix milliseconds.
+        /// `before …` or `after …`, in UTC.
         when: String,
     },
     /// A name, or the roles, cannot be.
@@ -256,9 +257,9 @@ impl SignedCertificate {
     pub fn valid_at(&self, ms: u64) -> Result<(), CertificateError> {
         let Certificate { not_before_ms, not_after_ms, name, .. } = &self.certificate;
         let when = if ms < *not_before_ms {
-            format!("before {not_before_ms}")
+            format!("before {}", utc(*not_before_ms))
         } else if ms >= *not_after_ms {
-            format!("after {not_after_ms}")
+            format!("after {}", utc(*not_after_ms))
         } else {
             return Ok(());
         };

@@ -159,8 +159,9 @@ pub(crate) fn own_start(
 }
 
 impl Log {
-    /// Checks a range that came from outside, and links it to `tip`, the end of its chain here. What is here already
-    /// is skipped; if all of it is, the result is empty. Changes nothing but the list of known certificates.
+    /// Checks a range that came from outside, and links it to `tip`, the end of its chain here; `first` is the first
+    /// entry of the chain if that is still waiting. What is here already is skipped; if all of it is, the result is
+    /// empty. Changes nothing but the list of known certificates.
     ///
     /// # Errors
     /// [`Fault`] if any of it cannot be admitted; then none is.
@@ -169,6 +170,7 @@ impl Log {
         gate: &mut Gate,
         range: &Range,
         tip: Option<Tip>,
+        first: Option<&Linked>,
     ) -> Result<Vec<Linked>, Fault> {
         let bodies = range.bodies.unpack().ok_or(Fault::Range)?;
         let count = bodies.len() as u64;
@@ -201,7 +203,11 @@ impl Log {
             body,
             signature: signatures.get(&seq).copied(),
         });
-        self.link_entries(gate, range.chain, fresh, tip, true)
+        let opened = match first.filter(|_| chain.is_none()) {
+            Some(first) => Some(Chain::new(range.chain, gate.open(&range.chain, start_of(&first.body)?)?)),
+            None => None,
+        };
+        self.link_entries(gate, range.chain, opened, fresh, tip, true)
     }
 
     /// Links entries read back from this device's own store: checked like any others but for their signatures, of
@@ -216,7 +222,7 @@ impl Log {
         if entry.seq != have + 1 {
             return Err(Fault::Gap { chain: entry.chain, have, first: entry.seq });
         }
-        let mut linked = self.link_entries(gate, entry.chain, std::iter::once(entry), tip, false)?;
+        let mut linked = self.link_entries(gate, entry.chain, None, std::iter::once(entry), tip, false)?;
         linked.pop().ok_or(Fault::Range)
     }
 
@@ -224,6 +230,7 @@ impl Log {
         &self,
         gate: &mut Gate,
         id: ChainId,
+        mut opened: Option<Chain>,
         entries: impl Iterator<Item = Entry>,
         tip: Option<Tip>,
         verify: bool,
@@ -231,7 +238,6 @@ impl Log {
         let mut linked = Vec::new();
         let mut tip = tip;
         let mut scratch = Vec::new();
-        let mut opened: Option<Chain> = None;
         for entry in entries {
             if opened.is_none() && self.chain(&id).is_none() {
                 opened = Some(Chain::new(id, gate.open(&id, start_of(&entry.body)?)?));
@@ -304,14 +310,20 @@ impl Log {
         Ok(())
     }
 
-    /// Checks the signature at the end of every chain; each vouches for its chain.
+    /// Checks the last signature of every chain; each vouches for its chain up to there. What follows it was vouched
+    /// for when it was admitted, by the signature of an entry that still waited; that one comes again from a peer, since
+    /// no frontier covers more than what is signed here. Only this device's own chains always end with a signature.
     ///
     /// # Errors
-    /// [`Fault::Signature`] with the first chain whose end nobody vouches for.
-    pub(crate) fn verify_tips(&self, event: &EventId) -> Result<(), (DeviceId, Fault)> {
+    /// [`Fault::Signature`] with the first chain whose last signature does not fit.
+    pub(crate) fn verify_tips(&self, event: &EventId, own: &DeviceId) -> Result<(), (DeviceId, Fault)> {
         for chain in self.chains() {
-            let message = |seq| Some(signed_message(event, &chain.document, chain.hash(seq)?));
-            let vouched = chain.signature(chain.len()).zip(message(chain.len()));
+            let seq = chain.signed();
+            if seq == 0 && chain.device != *own {
+                continue;
+            }
+            let message = chain.hash(seq).map(|hash| signed_message(event, &chain.document, hash));
+            let vouched = chain.signature(seq).zip(message);
             if !vouched.is_some_and(|(signature, message)| signature.verifies(&chain.device, &message)) {
                 return Err((chain.device, Fault::Signature));
             }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use admission::{Admitted, Fault, Gate, Linked};
 pub(crate) use admission::{Tip, own_start};
-pub use range::{Bodies, MAX_RANGE_BYTES, Range};
+pub use range::{Bodies, MAX_RANGE_BYTES, Range, Vouch};
 
 use crate::change::{self, ChangeParts, RUN};
 use crate::clock::Hlc;

@@ -96,7 +96,7 @@ impl Edit {
 }
 
 /// The programme as it stands.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Programme {
     document: Automerge,
     currency: Currency,

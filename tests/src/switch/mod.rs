@@ -21,7 +21,7 @@ pub use tap::Tap;
 
 use forward::Forwarder;
 use link::Link;
-use random::Random;
+pub use random::Random;
 
 /// A running switch; dropping it stops the forwarding thread and closes the TAP devices.
 #[derive(Debug)]

@@ -2,16 +2,22 @@
 
 /// A deterministic stream of numbers; good enough for losing frames, not for secrets.
 #[derive(Debug)]
-pub(super) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    /// The stream of this seed.
+    pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    /// The next number.
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "an iterator that never ends would have to be unwrapped"
+    )]
+    pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -19,7 +25,7 @@ impl Random {
     }
 
     /// Uniform in `0.0..1.0`.
-    pub(super) fn ratio(&mut self) -> f64 {
+    pub fn ratio(&mut self) -> f64 {
         // 53 bits are what an f64 holds exactly.
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }

@@ -1,0 +1,329 @@
+//! What is written is read back the same, in one form only, and no bytes make a reader panic.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
+
+use popmesh_proto::clock::Hlc;
+use popmesh_proto::command::Tender;
+use popmesh_proto::document::Document;
+use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
+use popmesh_proto::identity::{
+    Certificate, Charter, Enrolment, Role, Roles, SecretKey, Signature, SignedCertificate, SignedCharter,
+};
+use popmesh_proto::log::{Bodies, Range, Vouch};
+use popmesh_proto::message::{
+    Ask, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode, encode,
+};
+use popmesh_proto::record::{
+    Body, Damage, Line, Mint, Move, Previous, Received, Record, Sale, SaleLine, Start, Transfer,
+};
+use popmesh_proto::text::{DropId, Place, Sku};
+use popmesh_proto::units::UnitSet;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+const LIMIT: usize = 1 << 20;
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-zA-Z0-9ä._-]{1,40}"
+}
+
+fn sku() -> impl Strategy<Value = Sku> {
+    name().prop_map(|name| name.parse().unwrap())
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    name().prop_map(|name| name.parse().unwrap())
+}
+
+fn drop_id() -> impl Strategy<Value = DropId> {
+    name().prop_map(|name| name.parse().unwrap())
+}
+
+fn document() -> impl Strategy<Value = Document> {
+    prop_oneof![
+        Just(Document::Programme),
+        drop_id().prop_map(Document::Stock),
+        drop_id().prop_map(Document::Claims)
+    ]
+}
+
+fn units() -> impl Strategy<Value = UnitSet> {
+    let serial = prop_oneof![0u32..100, any::<u32>(), u32::MAX - 5..=u32::MAX];
+    vec((serial, 0u32..20), 0..8).prop_map(|ranges| {
+        let mut set = UnitSet::default();
+        for (first, more) in ranges {
+            set.insert_all(&UnitSet::range(first, first.saturating_add(more)));
+        }
+        set
+    })
+}
+
+fn device() -> impl Strategy<Value = DeviceId> {
+    any::<[u8; 32]>().prop_map(DeviceId)
+}
+
+fn hash() -> impl Strategy<Value = Hash> {
+    any::<[u8; 32]>().prop_map(Hash)
+}
+
+fn chain() -> impl Strategy<Value = ChainId> {
+    any::<[u8; 16]>().prop_map(ChainId)
+}
+
+fn entry() -> impl Strategy<Value = Ref> {
+    (chain(), any::<u64>()).prop_map(|(chain, seq)| Ref { chain, seq })
+}
+
+fn signature() -> impl Strategy<Value = Signature> {
+    (any::<[u8; 32]>(), any::<[u8; 32]>()).prop_map(|(a, b)| Signature([a, b].concat().try_into().unwrap()))
+}
+
+fn lines() -> impl Strategy<Value = Vec<Line>> {
+    vec((entry(), units()).prop_map(|(parcel, units)| Line { parcel, units }), 0..4)
+}
+
+fn start() -> impl Strategy<Value = Start> {
+    let previous =
+        (chain(), any::<u64>(), hash()).prop_map(|(chain, seq, hash)| Previous { chain, seq, hash });
+    (document(), vec(any::<u8>(), 0..300), any::<[u8; 16]>(), option::of(previous)).prop_map(
+        |(document, certificate, nonce, previous)| Start {
+            document,
+            certificate,
+            nonce: Nonce(nonce),
+            previous,
+        },
+    )
+}
+
+fn sale() -> impl Strategy<Value = Sale> {
+    let line = (entry(), units(), any::<i64>()).prop_map(|(parcel, units, unit_price)| SaleLine {
+        parcel,
+        units,
+        unit_price,
+    });
+    let tender =
+        prop_oneof![Just(Tender::Cash), Just(Tender::Card), Just(Tender::Voucher), Just(Tender::Other)];
+    (vec(line, 0..4), tender, option::of(device()), option::of(vec(hash(), 0..3)))
+        .prop_map(|(lines, tender, pickup_at, programme)| Sale { lines, tender, pickup_at, programme })
+}
+
+fn record() -> impl Strategy<Value = Record> {
+    let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place())
+        .prop_map(|(sku, first, last, numbered, place)| Mint { sku, first, last, numbered, place });
+    let body = prop_oneof![
+        start().prop_map(Body::Start),
+        mint.prop_map(Body::Mint),
+        (device(), lines()).prop_map(|(to, lines)| Body::Transfer(Transfer { to, lines })),
+        vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
+        (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
+        lines().prop_map(|lines| Body::Damage(Damage { lines })),
+        sale().prop_map(Body::Sale),
+    ];
+    (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    let bytes = || vec(any::<u8>(), 0..50);
+    let bodies = prop_oneof![
+        vec(bytes(), 0..5)
+            .prop_map(|bodies| Bodies::Plain(bodies.into_iter().map(|body| body.into()).collect())),
+        (any::<u32>(), bytes()).prop_map(|(count, bytes)| Bodies::Packed { count, bytes: bytes.into() }),
+    ];
+    let vouch = (any::<u32>(), signature()).prop_map(|(offset, signature)| Vouch { offset, signature });
+    (chain(), any::<u64>(), bodies, vec(vouch, 0..3)).prop_map(|(chain, first, bodies, signatures)| Range {
+        chain,
+        first,
+        bodies,
+        signatures,
+    })
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let head =
+        (chain(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(chain, seq, hash)| Head { chain, seq, hash });
+    prop_oneof![
+        (hash(), any::<bool>(), vec(head, 0..5))
+            .prop_map(|(ended, full, heads)| Message::Frontier(Frontier { ended, full, heads })),
+        (vec(range(), 0..3), any::<bool>())
+            .prop_map(|(ranges, more)| Message::Entries(Entries { ranges, more })),
+        hash().prop_map(Message::Digest),
+        vec(any::<u8>(), 0..200).prop_map(|bytes| Message::Hello(bytes.into())),
+        (any::<u64>(), drop_id(), sku(), any::<u64>(), option::of(place()))
+            .prop_map(|(id, drop, sku, units, place)| Message::Ask(Ask { id, drop, sku, units, place })),
+        any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
+    ]
+}
+
+fn gossip() -> impl Strategy<Value = Gossip> {
+    let mail = (device(), any::<u64>(), option::of(device()), vec(any::<u8>(), 0..100), signature())
+        .prop_map(|(from, at, to, content, signature)| Mail {
+            from,
+            at: Hlc(at),
+            to,
+            content: content.into(),
+            signature,
+        });
+    prop_oneof![vec(range(), 0..3).prop_map(Gossip::Live), mail.prop_map(Gossip::Mail)]
+}
+
+fn presence() -> impl Strategy<Value = Presence> {
+    let rate =
+        (drop_id(), sku(), any::<u64>()).prop_map(|(drop, sku, milli_units)| Rate { drop, sku, milli_units });
+    (any::<bool>(), vec(rate, 0..5), option::of(vec(any::<u8>(), 0..100))).prop_map(
+        |(sells, rates, certificate)| Presence { sells, rates, certificate: certificate.map(Into::into) },
+    )
+}
+
+fn read_all(bytes: &[u8]) {
+    let _ = decode::<Message>(bytes, LIMIT);
+    let _ = decode::<Gossip>(bytes, LIMIT);
+    let _ = decode::<Presence>(bytes, LIMIT);
+    let _ = Record::decode(bytes);
+    if let Ok(Message::Entries(entries)) = decode::<Message>(bytes, LIMIT) {
+        entries.ranges.iter().for_each(|range| drop(range.bodies.unpack()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn records_come_back(record in record()) {
+        prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn messages_come_back(message in message(), gossip in gossip(), presence in presence()) {
+        prop_assert_eq!(decode::<Message>(&encode(&message), LIMIT), Ok(message));
+        prop_assert_eq!(decode::<Gossip>(&encode(&gossip), LIMIT), Ok(gossip));
+        prop_assert_eq!(decode::<Presence>(&encode(&presence), LIMIT), Ok(presence));
+    }
+
+    #[test]
+    fn nothing_may_follow_and_nothing_may_lack(message in message(), record in record()) {
+        for bytes in [encode(&message), record.encode()] {
+            let longer = [&bytes[..], &[0]].concat();
+            prop_assert!(decode::<Message>(&longer, LIMIT).is_err());
+            prop_assert!(Record::decode(&longer).is_err());
+            prop_assert!(decode::<Message>(&bytes[..bytes.len() - 1], LIMIT).is_err());
+            prop_assert!(Record::decode(&bytes[..bytes.len() - 1]).is_err());
+        }
+        let bytes = encode(&message);
+        prop_assert!(decode::<Message>(&bytes, bytes.len()).is_ok());
+        prop_assert!(decode::<Message>(&bytes, bytes.len() - 1).is_err());
+    }
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in vec(any::<u8>(), 0..400)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn nor_do_damaged_ones(message in message(), record in record(), flips in vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        for mut bytes in [encode(&message), record.encode()] {
+            for (at, to) in &flips {
+                let at = at.index(bytes.len());
+                bytes[at] = *to;
+            }
+            read_all(&bytes);
+        }
+    }
+
+    #[test]
+    fn unit_sets_are_read_in_one_form_only(numbers in vec(prop_oneof![0u64..4, 0u64..=u64::from(u32::MAX) + 1], 0..9)) {
+        let mut bytes = Vec::new();
+        let mut encoder = minicbor::Encoder::new(&mut bytes);
+        encoder.array(numbers.len() as u64).unwrap();
+        for number in &numbers {
+            encoder.u64(*number).unwrap();
+        }
+        if let Ok(set) = minicbor::decode::<UnitSet>(&bytes) {
+            prop_assert_eq!(minicbor::to_vec(&set).unwrap(), bytes);
+            prop_assert_eq!(set.to_string().parse::<UnitSet>().unwrap(), set);
+        }
+    }
+
+    #[test]
+    fn unit_sets_come_back(set in units()) {
+        prop_assert_eq!(&minicbor::decode::<UnitSet>(&minicbor::to_vec(&set).unwrap()).unwrap(), &set);
+        prop_assert_eq!(set.to_string().parse::<UnitSet>().unwrap(), set);
+    }
+
+    #[test]
+    fn names_of_things_come_back(document in document(), entry in entry(), event in any::<[u8; 32]>()) {
+        prop_assert_eq!(document.to_string().parse::<Document>().unwrap(), document);
+        prop_assert_eq!(entry.to_string().parse::<Ref>().unwrap(), entry);
+        prop_assert_eq!(EventId(event).to_string().parse::<EventId>().unwrap(), EventId(event));
+    }
+
+    #[test]
+    fn no_text_makes_a_reader_panic(text in ".{0,80}") {
+        let charter = charter(&SecretKey::from_seed(&[1; 32]));
+        let _ = text.parse::<UnitSet>();
+        let _ = text.parse::<Ref>();
+        let _ = text.parse::<Document>();
+        let _ = SignedCharter::from_text(&text);
+        let _ = SignedCharter::from_text(&format!("popmesh-charter-1:{text}"));
+        let _ = Enrolment::from_text(&format!("popmesh-enrolment-1:{text}"));
+        let _ = SignedCertificate::from_text(&format!("popmesh-certificate-1:{text}"), &charter);
+    }
+
+    #[test]
+    fn charters_and_certificates_come_back_and_no_damaged_one_does(
+        bit in any::<prop::sample::Index>(),
+        roles in vec(prop::sample::select(&Role::ALL[..]), 1..5),
+        from in 0u64..1 << 48,
+        lasts in 1u64..1 << 40,
+    ) {
+        let root = SecretKey::from_seed(&[1; 32]);
+        let charter = charter(&root);
+        prop_assert_eq!(&SignedCharter::from_text(&charter.to_text()).unwrap(), &charter);
+        let certificate = Certificate {
+            event: charter.event(),
+            device: SecretKey::from_seed(&[2; 32]).id(),
+            name: "Till 1".to_owned(),
+            roles: roles.into_iter().collect::<Roles>(),
+            venue: "hall".parse().unwrap(),
+            not_before_ms: from,
+            not_after_ms: from + lasts,
+        };
+        let signed = SignedCertificate::sign(certificate.clone(), &root, &charter).unwrap();
+        prop_assert_eq!(&*signed, &certificate);
+        prop_assert_eq!(&SignedCertificate::from_text(&signed.to_text(), &charter).unwrap(), &signed);
+        prop_assert!(signed.valid_at(from).is_ok() && signed.valid_at(from + lasts - 1).is_ok());
+        prop_assert!(signed.valid_at(from + lasts).is_err());
+        prop_assert!(from == 0 || signed.valid_at(from - 1).is_err());
+
+        let mut damaged = signed.bytes().to_vec();
+        let bit = bit.index(damaged.len() * 8);
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        prop_assert!(SignedCertificate::from_bytes(&damaged, &charter).is_err());
+        prop_assert!(SignedCertificate::sign(certificate, &SecretKey::from_seed(&[3; 32]), &charter).is_err());
+    }
+}
+
+fn charter(root: &SecretKey) -> SignedCharter {
+    let charter = Charter {
+        name: "Night market".to_owned(),
+        currency: "EUR".parse().unwrap(),
+        root: root.id(),
+        created_ms: 1,
+        nonce: Nonce([4; 16]),
+    };
+    SignedCharter::sign(charter, root).unwrap()
+}
+
+#[test]
+fn a_length_that_lies_takes_no_memory() {
+    // An array and a byte string of 2^60, in each place that a message has one.
+    for head in [[0x9b, 0x10], [0x5b, 0x10]] {
+        for before in 0..12 {
+            let mut bytes = encode(&Message::Entries(Entries { ranges: Vec::new(), more: true }));
+            bytes.truncate(before.min(bytes.len()));
+            bytes.extend(head);
+            bytes.extend([0; 7]);
+            assert!(decode::<Message>(&bytes, LIMIT).is_err());
+            assert!(decode::<Gossip>(&bytes, LIMIT).is_err());
+            assert!(Record::decode(&bytes).is_err());
+        }
+    }
+    assert!(popmesh_proto::bundle::unpack(&[0x03, 0x00], u32::MAX as usize, LIMIT).is_err());
+}

@@ -1,0 +1,170 @@
+//! An evening's event in the world, and what must hold of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use popmesh_proto::command::{
+    Claim, Command, DropNew, Lot, LotMint, ProductAdd, Refusal, Reply, Sell, SellItem, Tender,
+};
+use popmesh_proto::id::Ref;
+use popmesh_proto::query::{Answer, Check, ClaimFilter, Head, Levels, Query, Status, StockFilter, StockLine};
+use popmesh_proto::text::{DropId, Sku};
+
+use crate::world::World;
+
+pub(crate) fn night() -> DropId {
+    "night".parse().unwrap()
+}
+
+pub(crate) fn shirt() -> Sku {
+    "shirt".parse().unwrap()
+}
+
+/// A walk-in sale of so many shirts.
+pub(crate) fn sell(quantity: u64, wait_ms: u64) -> Sell {
+    Sell {
+        items: vec![SellItem { sku: shirt(), quantity, unit_price: None }],
+        drop: None,
+        tender: Tender::Cash,
+        pickup_at: None,
+        wait_ms,
+    }
+}
+
+pub(crate) fn mint(first: u32, last: u32) -> LotMint {
+    LotMint { drop: night(), sku: shirt(), first, last, numbered: true, place: None }
+}
+
+pub(crate) fn claim_of(outcome: Result<Reply, Refusal>) -> Claim {
+    match outcome {
+        Ok(Reply::Sale(claim)) => claim,
+        other => panic!("not a sale: {other:?}"),
+    }
+}
+
+/// The units of claims, each named by its lot and serial; fails if one is there twice.
+pub(crate) fn units_of<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> BTreeSet<(Ref, u32)> {
+    let mut sold = BTreeSet::new();
+    for item in claims.into_iter().flat_map(|claim| &claim.items) {
+        for serial in item.units.iter() {
+            assert!(sold.insert((item.lot, serial)), "unit {serial} of {} is sold twice", item.lot);
+        }
+    }
+    sold
+}
+
+impl World {
+    /// Opens a drop of one product on `hq`, with a lot of `units` if there are any.
+    pub(crate) fn open_drop(&mut self, hq: usize, units: u32) -> Option<Lot> {
+        let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price: 2500 };
+        self.done(hq, Command::ProductAdd(product)).unwrap();
+        self.done(hq, Command::DropNew(DropNew { drop: night(), title: "Night".to_owned() })).unwrap();
+        let lot = (units > 0).then(|| match self.done(hq, Command::LotMint(mint(1, units))) {
+            Ok(Reply::Lot(lot)) => lot,
+            other => panic!("not minted: {other:?}"),
+        });
+        self.done(hq, Command::DropOpen(night())).unwrap();
+        lot
+    }
+
+    pub(crate) fn status(&mut self, at: usize) -> Status {
+        match self.query(at, Query::Status) {
+            Answer::Status(status) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn frontier(&mut self, at: usize) -> Vec<Head> {
+        match self.query(at, Query::Frontier) {
+            Answer::Frontier(heads) => heads,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn check(&mut self, at: usize) -> Check {
+        match self.query(at, Query::Check) {
+            Answer::Check(check) => check,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Stock of the shirt, where it is known.
+    pub(crate) fn stock(&mut self, at: usize) -> Option<StockLine> {
+        match self.query(at, Query::Stock(StockFilter::default())) {
+            Answer::Stock(stock) => stock.lines.into_iter().find(|line| line.sku == shirt()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn available(&mut self, at: usize) -> u64 {
+        self.stock(at).map_or(0, |line| line.own.available)
+    }
+
+    pub(crate) fn claims(&mut self, at: usize) -> BTreeMap<Ref, Claim> {
+        let filter = ClaimFilter { limit: Some(u32::MAX), ..ClaimFilter::default() };
+        match self.query(at, Query::Claims(filter)) {
+            Answer::Claims(claims) => claims.claims.into_iter().map(|claim| (claim.claim, claim)).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn powered(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|at| self.nodes[*at].device.is_some()).collect()
+    }
+
+    /// Runs until all devices with power have the same log, all of it durable, and nothing waits; fails after
+    /// `within_ms`. Returns how long it took.
+    pub(crate) fn converge(&mut self, within_ms: u64) -> u64 {
+        let from = self.time;
+        loop {
+            let powered = self.powered();
+            let statuses: Vec<Status> = powered.iter().map(|at| self.status(*at)).collect();
+            let equal = statuses.windows(2).all(|pair| pair[0].digest == pair[1].digest);
+            let quiet = statuses.iter().all(|status| status.waiting == 0 && status.sales_waiting == 0);
+            if equal && quiet && powered.iter().all(|at| self.nodes[*at].write.is_none()) {
+                return self.time - from;
+            }
+            let behind = || {
+                let of = |status: &Status| (status.device.name.clone(), status.entries, status.waiting);
+                statuses.iter().map(of).collect::<Vec<_>>()
+            };
+            assert!(self.time - from < within_ms, "still different after {within_ms} ms: {:?}", behind());
+            self.run_ms(20);
+        }
+    }
+
+    /// What must hold on every device at every moment, as far as it knows.
+    pub(crate) fn assert_sound(&mut self) {
+        for at in self.powered() {
+            let check = self.check(at);
+            assert_eq!(check.problems, Vec::<String>::new(), "on device {at}");
+            assert_eq!(check.incidents, Vec::<String>::new(), "on device {at}");
+            assert_eq!(check.sold_twice, 0, "on device {at}");
+            if let Some(line) = self.stock(at) {
+                let Levels { available, held, committed, damaged, in_transit, sold, .. } = line.mesh;
+                let sum = available + held + committed + damaged + in_transit + sold;
+                assert_eq!(line.minted, sum, "on device {at}: {:?}", line.mesh);
+            }
+        }
+    }
+
+    /// What must hold once all devices agree: the same views, and each unit in exactly one device's hands or sold.
+    pub(crate) fn assert_agreed(&mut self) {
+        self.assert_sound();
+        let powered = self.powered();
+        let (frontier, claims) = (self.frontier(powered[0]), self.claims(powered[0]));
+        let mesh = self.stock(powered[0]).map(|line| (line.minted, line.mesh.sold, line.mesh.committed));
+        units_of(claims.values());
+        let mut own = 0;
+        for at in &powered {
+            assert_eq!(self.frontier(*at), frontier);
+            assert_eq!(self.claims(*at), claims);
+            let line = self.stock(*at);
+            assert_eq!(line.as_ref().map(|line| (line.minted, line.mesh.sold, line.mesh.committed)), mesh);
+            own += line
+                .map_or(0, |line| line.own.available + line.own.sold + line.own.committed + line.own.damaged);
+        }
+        if powered.len() == self.nodes.len() {
+            assert_eq!(mesh.map_or(0, |(minted, ..)| minted), own, "the devices' own stocks add up");
+        }
+    }
+}

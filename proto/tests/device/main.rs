@@ -1,0 +1,17 @@
+//! Devices against each other, without a network: what they do together, and what no failure may make them do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
+
+mod admission;
+mod author;
+mod catching_up;
+mod chaos;
+mod durable;
+mod event;
+mod malformed;
+mod node;
+mod rng;
+mod selling;
+mod views;
+mod visible;
+mod wire;
+mod world;

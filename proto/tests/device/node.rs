@@ -1,0 +1,83 @@
+//! One device of the world: what it is made of, what it has stored, and the write that is under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use popmesh_proto::Device;
+use popmesh_proto::id::{ChainId, DeviceId};
+use popmesh_proto::identity::{SecretKey, SignedCertificate};
+use popmesh_proto::io::{BatchId, Entry, Idempotency, StoredReply};
+
+/// A write that is not durable yet.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) batch: BatchId,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) replies: Vec<StoredReply>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: DeviceId,
+    pub(crate) secret: SecretKey,
+    pub(crate) certificate: SignedCertificate,
+    /// `None` while it has no power.
+    pub(crate) device: Option<Device>,
+    /// Counts the starts: what was meant for an earlier one is lost.
+    pub(crate) life: u64,
+    pub(crate) booted_at: u64,
+    pub(crate) wake_at: Option<u64>,
+    pub(crate) stored: Vec<Entry>,
+    pub(crate) replies: Vec<StoredReply>,
+    /// How far each chain is durable.
+    pub(crate) durable: BTreeMap<ChainId, u64>,
+    pub(crate) write: Option<Write>,
+    /// While set, writes stay under way.
+    pub(crate) stalled: bool,
+    /// Gossip it has seen, as the mesh beneath it remembers.
+    pub(crate) seen: BTreeSet<[u8; 32]>,
+    /// How far its wall clock is ahead of the world's time, in milliseconds.
+    pub(crate) ahead_ms: u64,
+}
+
+impl Node {
+    pub(crate) fn new(secret: SecretKey, certificate: SignedCertificate) -> Self {
+        Self {
+            id: secret.id(),
+            secret,
+            certificate,
+            device: None,
+            life: 0,
+            booted_at: 0,
+            wake_at: None,
+            stored: Vec::new(),
+            replies: Vec::new(),
+            durable: BTreeMap::new(),
+            write: None,
+            stalled: false,
+            seen: BTreeSet::new(),
+            ahead_ms: 0,
+        }
+    }
+
+    /// Puts the write under way on the disk, and names it.
+    pub(crate) fn finish_write(&mut self) -> Option<BatchId> {
+        let write = self.write.take()?;
+        for entry in &write.entries {
+            let durable = self.durable.entry(entry.chain).or_default();
+            assert_eq!(entry.seq, *durable + 1, "chains are written in order, each entry once");
+            *durable = entry.seq;
+        }
+        self.stored.extend(write.entries);
+        for reply in &write.replies {
+            let again = self.stored_reply(&reply.idempotency);
+            assert!(again.is_none(), "an outcome is stored once");
+        }
+        self.replies.extend(write.replies);
+        Some(write.batch)
+    }
+
+    /// The stored outcome of a command with this key, as a runtime finds it before it asks the device.
+    pub(crate) fn stored_reply(&self, idempotency: &Idempotency) -> Option<&StoredReply> {
+        self.replies.iter().find(|stored| stored.idempotency.key == idempotency.key)
+    }
+}

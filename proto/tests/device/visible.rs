@@ -1,0 +1,62 @@
+//! What an output lets the outside know of the log: the durable-before-visible rule is checked with it.
+
+use popmesh_proto::command::Reply;
+use popmesh_proto::id::{ChainId, Ref};
+use popmesh_proto::io::{Notice, Output};
+use popmesh_proto::log::Range;
+use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Message, decode};
+
+/// Every chain that the output shows, with the highest position it shows of it.
+pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
+    match output {
+        Output::Send { bytes, .. } => match decode::<Message>(bytes, MAX_MESSAGE).expect("a message") {
+            Message::Frontier(frontier) => frontier.heads.iter().map(|head| (head.chain, head.seq)).collect(),
+            Message::Entries(entries) => ranges(&entries.ranges),
+            Message::Digest(_) | Message::Hello(_) | Message::Ask(_) | Message::Decline(_) => Vec::new(),
+        },
+        Output::Publish { bytes } => match decode::<Gossip>(bytes, MAX_GOSSIP).expect("gossip") {
+            Gossip::Live(live) => ranges(&live),
+            Gossip::Mail(Mail { to: Some(_), content, .. }) => {
+                let message = decode::<Message>(&content, MAX_GOSSIP).expect("a message by mail");
+                assert!(
+                    matches!(message, Message::Ask(_) | Message::Decline(_)),
+                    "only requests and their refusals go by mail"
+                );
+                Vec::new()
+            }
+            Gossip::Mail(Mail { to: None, .. }) => Vec::new(),
+        },
+        Output::Reply { result: Ok(reply), .. } => of_reply(reply).map(at).into_iter().collect(),
+        Output::Notice(Notice::Sold { claim: entry, .. })
+        | Output::Notice(Notice::Transferred { entry, .. })
+        | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the output says anything at all that depends on the log.
+pub(crate) fn speaks_of_the_log(output: &Output) -> bool {
+    let digest = |bytes: &[u8]| matches!(decode::<Message>(bytes, MAX_MESSAGE), Ok(Message::Digest(_)));
+    match output {
+        Output::Reply { .. } | Output::Answer { .. } => true,
+        Output::Send { bytes, .. } if digest(bytes) => true,
+        other => !shown(other).is_empty(),
+    }
+}
+
+fn of_reply(reply: &Reply) -> Option<Ref> {
+    match reply {
+        Reply::Sale(claim) => Some(claim.claim),
+        Reply::Lot(lot) => Some(lot.lot),
+        Reply::Units(units) => Some(units.entry),
+        Reply::Product(_) | Reply::Drop(_) => None,
+    }
+}
+
+fn at(entry: Ref) -> (ChainId, u64) {
+    (entry.chain, entry.seq)
+}
+
+fn ranges(ranges: &[Range]) -> Vec<(ChainId, u64)> {
+    ranges.iter().map(|range| (range.chain, range.first + range.bodies.len() - 1)).collect()
+}

@@ -1,0 +1,465 @@
+//! Devices in one process, under virtual time: links that come and go, disks that take a while, power that fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use popmesh_proto::clock::Now;
+use popmesh_proto::command::{Command, Refusal, Reply};
+use popmesh_proto::id::Nonce;
+use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
+use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
+use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::{Config, Device};
+use sha2::{Digest, Sha256};
+
+use crate::node::{Node, Write};
+use crate::rng::Rng;
+use crate::visible::{shown, speaks_of_the_log};
+
+/// The world's time zero, Unix milliseconds.
+pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
+/// Certificates end so long after it.
+pub(crate) const VALID_MS: u64 = 86_400_000;
+
+/// How well links and disks work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conditions {
+    pub(crate) latency_ms: (u64, u64),
+    pub(crate) write_ms: (u64, u64),
+    pub(crate) lost_per_mille: u64,
+    pub(crate) twice_per_mille: u64,
+}
+
+impl Conditions {
+    pub(crate) const GOOD: Self =
+        Self { latency_ms: (1, 5), write_ms: (1, 3), lost_per_mille: 0, twice_per_mille: 0 };
+}
+
+#[derive(Debug)]
+enum Event {
+    Message { from: usize, to: usize, bytes: Vec<u8> },
+    Gossip { from: usize, to: usize, bytes: Vec<u8> },
+    Written { at: usize },
+    Wake { at: usize, mono_ms: u64 },
+}
+
+/// Devices, links and time.
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) time: u64,
+    pub(crate) conditions: Conditions,
+    pub(crate) charter: SignedCharter,
+    root: SecretKey,
+    pub(crate) nodes: Vec<Node>,
+    /// Pairs that can hear each other, the lower first.
+    pub(crate) links: BTreeSet<(usize, usize)>,
+    events: BTreeMap<(u64, u64), (u64, Event)>,
+    order: u64,
+    calls: CallId,
+    pub(crate) replies: BTreeMap<CallId, Result<Reply, Refusal>>,
+    answers: BTreeMap<CallId, Answer>,
+    pub(crate) notices: Vec<(usize, Notice)>,
+    gossip: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Outputs that said something of a log, by device: for tests that stall a disk.
+    pub(crate) spoken: BTreeMap<usize, u64>,
+    history: Sha256,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let root = SecretKey::from_seed(&rng.bytes());
+        let charter = Charter {
+            name: "Night market".to_owned(),
+            currency: "EUR".parse().unwrap(),
+            root: root.id(),
+            created_ms: EPOCH_MS,
+            nonce: Nonce(rng.bytes()),
+        };
+        Self {
+            charter: SignedCharter::sign(charter, &root).unwrap(),
+            root,
+            rng,
+            time: 0,
+            conditions: Conditions::GOOD,
+            nodes: Vec::new(),
+            links: BTreeSet::new(),
+            events: BTreeMap::new(),
+            order: 0,
+            calls: 0,
+            replies: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            notices: Vec::new(),
+            gossip: BTreeMap::new(),
+            verdicts: Vec::new(),
+            spoken: BTreeMap::new(),
+            history: Sha256::new(),
+        }
+    }
+
+    /// A new device with its power on.
+    pub(crate) fn add(&mut self, name: &str, roles: &str, venue: &str) -> usize {
+        self.add_until(name, roles, venue, VALID_MS)
+    }
+
+    /// A new device whose certificate ends so long after the world's time zero.
+    pub(crate) fn add_until(&mut self, name: &str, roles: &str, venue: &str, until_ms: u64) -> usize {
+        let secret = SecretKey::from_seed(&self.rng.bytes());
+        let certificate = self.certify(&secret, name, roles, venue, (0, until_ms));
+        self.nodes.push(Node::new(secret, certificate));
+        self.power_on(self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    /// A certificate that holds from and until so long after the world's time zero.
+    pub(crate) fn certify(
+        &self,
+        secret: &SecretKey,
+        name: &str,
+        roles: &str,
+        venue: &str,
+        (from_ms, until_ms): (u64, u64),
+    ) -> SignedCertificate {
+        let certificate = Certificate {
+            event: self.charter.event(),
+            device: secret.id(),
+            name: name.to_owned(),
+            roles: roles.parse().unwrap(),
+            venue: venue.parse().unwrap(),
+            not_before_ms: EPOCH_MS + from_ms,
+            not_after_ms: EPOCH_MS + until_ms,
+        };
+        SignedCertificate::sign(certificate, &self.root, &self.charter).unwrap()
+    }
+
+    /// A second box with the key, the certificate and the disk of `at`.
+    pub(crate) fn clone_disk(&mut self, at: usize) -> usize {
+        let of = &self.nodes[at];
+        let mut copy = Node::new(of.secret.clone(), of.certificate.clone());
+        copy.stored = of.stored.clone();
+        copy.replies = of.replies.clone();
+        copy.durable = of.durable.clone();
+        self.nodes.push(copy);
+        self.power_on(self.nodes.len() - 1);
+        self.nodes.len() - 1
+    }
+
+    // --- Links and power.
+
+    fn reaches(&self, a: usize, b: usize) -> bool {
+        let powered = self.nodes[a].device.is_some() && self.nodes[b].device.is_some();
+        powered && self.links.contains(&(a.min(b), a.max(b)))
+    }
+
+    pub(crate) fn link(&mut self, a: usize, b: usize) {
+        if self.links.insert((a.min(b), a.max(b))) && self.reaches(a, b) {
+            for (at, peer) in [(a, b), (b, a)] {
+                self.give(at, Input::LinkUp { peer: self.nodes[peer].id });
+            }
+        }
+    }
+
+    pub(crate) fn cut(&mut self, a: usize, b: usize) {
+        let reached = self.reaches(a, b);
+        if self.links.remove(&(a.min(b), a.max(b))) && reached {
+            for (at, peer) in [(a, b), (b, a)] {
+                self.give(at, Input::LinkDown { peer: self.nodes[peer].id });
+            }
+        }
+    }
+
+    pub(crate) fn link_all(&mut self) {
+        for b in 0..self.nodes.len() {
+            for a in 0..b {
+                // Two boxes with one key cannot tell each other apart from themselves.
+                if self.nodes[a].id != self.nodes[b].id {
+                    self.link(a, b);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn isolate(&mut self, a: usize) {
+        for b in (0..self.nodes.len()).filter(|b| *b != a) {
+            self.cut(a, b);
+        }
+    }
+
+    /// The power fails: the write under way is on the disk, or is not.
+    pub(crate) fn power_cut(&mut self, at: usize) {
+        let landed = self.rng.chance(500);
+        self.power_cut_with(at, landed);
+    }
+
+    pub(crate) fn power_cut_with(&mut self, at: usize, write_landed: bool) {
+        if self.nodes[at].device.is_none() {
+            return;
+        }
+        let neighbours: Vec<usize> = (0..self.nodes.len()).filter(|b| self.reaches(at, *b)).collect();
+        let node = &mut self.nodes[at];
+        node.device = None;
+        node.wake_at = None;
+        node.stalled = false;
+        if write_landed {
+            node.finish_write();
+        }
+        node.write = None;
+        let peer = node.id;
+        for neighbour in neighbours {
+            self.give(neighbour, Input::LinkDown { peer });
+        }
+    }
+
+    pub(crate) fn power_on(&mut self, at: usize) {
+        assert!(self.nodes[at].device.is_none());
+        let nonce = Nonce(self.rng.bytes());
+        let node = &mut self.nodes[at];
+        node.life += 1;
+        node.booted_at = self.time;
+        node.seen.clear();
+        let config = Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce);
+        let now = self.now(at);
+        let node = &mut self.nodes[at];
+        let device = Device::open(config, node.stored.iter().cloned(), now).expect("what was stored opens");
+        node.device = Some(device);
+        self.give(at, Input::Tick);
+        for peer in 0..self.nodes.len() {
+            if peer != at && self.reaches(at, peer) {
+                self.give(at, Input::LinkUp { peer: self.nodes[peer].id });
+                self.give(peer, Input::LinkUp { peer: self.nodes[at].id });
+            }
+        }
+    }
+
+    /// Keeps writes of a device under way, or lets them finish.
+    pub(crate) fn stall(&mut self, at: usize, stalled: bool) {
+        self.nodes[at].stalled = stalled;
+        if !stalled && self.nodes[at].write.is_some() {
+            self.later(at, 1, Event::Written { at });
+        }
+    }
+
+    /// The write under way fails, and nothing of it is on the disk.
+    pub(crate) fn fail_write(&mut self, at: usize) {
+        let write = self.nodes[at].write.take().expect("a write is under way");
+        self.give(at, Input::StoreFailed { batch: write.batch, problem: "no space left".to_owned() });
+    }
+
+    // --- Time.
+
+    pub(crate) fn now(&self, at: usize) -> Now {
+        let node = &self.nodes[at];
+        Now { wall_ms: EPOCH_MS + self.time + node.ahead_ms, mono_ms: self.time - node.booted_at }
+    }
+
+    fn later(&mut self, life_of: usize, after_ms: u64, event: Event) {
+        self.order += 1;
+        self.events.insert((self.time + after_ms, self.order), (self.nodes[life_of].life, event));
+    }
+
+    /// Carries out the next thing that happens within `until`; `false` if nothing does.
+    fn step(&mut self, until: u64) -> bool {
+        let Some(next) = self.events.first_entry() else { return false };
+        if next.key().0 > until {
+            return false;
+        }
+        let ((time, _), (life, event)) = next.remove_entry();
+        self.time = self.time.max(time);
+        match event {
+            Event::Message { from, to, bytes } if self.reaches(from, to) && self.nodes[to].life == life => {
+                self.give(to, Input::Message { from: self.nodes[from].id, bytes });
+            }
+            Event::Gossip { from, to, bytes } if self.reaches(from, to) && self.nodes[to].life == life => {
+                let fresh = self.nodes[to].seen.insert(Sha256::digest(&bytes).into());
+                if fresh {
+                    self.order += 1;
+                    let token = self.order;
+                    self.gossip.insert(token, (from, to, bytes.clone()));
+                    self.give(to, Input::Gossip { from: self.nodes[from].id, bytes, token });
+                    assert!(!self.gossip.contains_key(&token), "all gossip is judged at once");
+                }
+            }
+            Event::Written { at } if self.nodes[at].life == life && !self.nodes[at].stalled => {
+                if let Some(batch) = self.nodes[at].finish_write() {
+                    self.give(at, Input::Stored { batch });
+                }
+            }
+            Event::Wake { at, mono_ms }
+                if self.nodes[at].life == life && self.nodes[at].wake_at == Some(mono_ms) =>
+            {
+                self.nodes[at].wake_at = None;
+                self.give(at, Input::Tick);
+            }
+            _ => {}
+        }
+        true
+    }
+
+    pub(crate) fn run_ms(&mut self, ms: u64) {
+        let until = self.time + ms;
+        while self.step(until) {}
+        self.time = until;
+    }
+
+    // --- Inputs and outputs.
+
+    /// Names gossip that a test is about to hand over.
+    pub(crate) fn expect_verdict(&mut self, from: usize, to: usize, bytes: Vec<u8>) -> GossipToken {
+        self.order += 1;
+        self.gossip.insert(self.order, (from, to, bytes));
+        self.order
+    }
+
+    /// Gives a device an input, and carries out what it wants.
+    pub(crate) fn give(&mut self, at: usize, input: Input) {
+        let now = self.now(at);
+        let Some(device) = &mut self.nodes[at].device else { return };
+        device.handle(now, input);
+        while let Some(output) = self.nodes[at].device.as_mut().and_then(Device::poll) {
+            self.carry_out(at, output);
+        }
+    }
+
+    fn carry_out(&mut self, at: usize, output: Output) {
+        self.record(at, &output);
+        for (chain, seq) in shown(&output) {
+            let durable = self.nodes[at].durable.get(&chain).copied().unwrap_or(0);
+            assert!(seq <= durable, "{chain:?}:{seq} was shown before it was stored: {output:?}");
+        }
+        if speaks_of_the_log(&output) {
+            *self.spoken.entry(at).or_default() += 1;
+        }
+        match output {
+            Output::Store { batch, entries, replies } => {
+                let node = &mut self.nodes[at];
+                assert!(node.write.is_none(), "one write at a time");
+                node.write = Some(Write { batch, entries, replies });
+                if !node.stalled {
+                    let after = self.rng.within(self.conditions.write_ms);
+                    self.later(at, after, Event::Written { at });
+                }
+            }
+            Output::Send { to, bytes } => {
+                // Two boxes with one key both hear what is meant for the one.
+                for peer in
+                    (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
+                {
+                    if self.reaches(at, peer) {
+                        self.travel(peer, |bytes| Event::Message { from: at, to: peer, bytes }, &bytes);
+                    }
+                }
+            }
+            Output::Publish { bytes } => {
+                self.nodes[at].seen.insert(Sha256::digest(&bytes).into());
+                self.pass_on(at, None, &bytes);
+            }
+            Output::Judge { token, verdict } => {
+                let (from, to, bytes) = self.gossip.remove(&token).expect("it is judged once");
+                self.verdicts.push(verdict);
+                if verdict == Verdict::Accept {
+                    self.pass_on(to, Some(from), &bytes);
+                }
+            }
+            Output::Reply { call, result } => {
+                assert!(self.replies.insert(call, result).is_none(), "a command is answered once");
+            }
+            Output::Answer { call, answer } => {
+                self.answers.insert(call, *answer);
+            }
+            Output::Wake { at_mono_ms } => {
+                let node = &mut self.nodes[at];
+                node.wake_at = Some(at_mono_ms);
+                let after = (node.booted_at + at_mono_ms).saturating_sub(self.time);
+                self.later(at, after, Event::Wake { at, mono_ms: at_mono_ms });
+            }
+            Output::Notice(notice) => self.notices.push((at, notice)),
+        }
+    }
+
+    fn travel(&mut self, to: usize, event: impl Fn(Vec<u8>) -> Event, bytes: &[u8]) {
+        let copies = 1 + u64::from(self.rng.chance(self.conditions.twice_per_mille));
+        for _ in 0..copies {
+            let after = self.rng.within(self.conditions.latency_ms);
+            if !self.rng.chance(self.conditions.lost_per_mille) {
+                self.later(to, after, event(bytes.to_vec()));
+            }
+        }
+    }
+
+    fn pass_on(&mut self, at: usize, but: Option<usize>, bytes: &[u8]) {
+        for to in 0..self.nodes.len() {
+            if Some(to) != but && self.reaches(at, to) {
+                self.travel(to, |bytes| Event::Gossip { from: at, to, bytes }, bytes);
+            }
+        }
+    }
+
+    fn record(&mut self, at: usize, output: &Output) {
+        self.history.update(self.time.to_be_bytes());
+        self.history.update([at as u8]);
+        match output {
+            Output::Send { bytes, .. } | Output::Publish { bytes } => self.history.update(bytes),
+            Output::Store { entries, .. } => {
+                for entry in entries {
+                    self.history.update(&entry.body);
+                    self.history.update(entry.signature.map_or([0; 64], |signature| signature.0));
+                }
+            }
+            other => self.history.update(format!("{other:?}")),
+        }
+    }
+
+    /// Sums up everything that every device has put out.
+    pub(crate) fn history(&self) -> String {
+        hex::encode(self.history.clone().finalize())
+    }
+
+    // --- People.
+
+    pub(crate) fn command(&mut self, at: usize, command: Command) -> CallId {
+        self.command_with(at, command, None)
+    }
+
+    pub(crate) fn command_with(
+        &mut self,
+        at: usize,
+        command: Command,
+        idempotency: Option<Idempotency>,
+    ) -> CallId {
+        self.calls += 1;
+        let call = self.calls;
+        self.give(at, Input::Command { call, command, idempotency });
+        call
+    }
+
+    /// Waits for the outcome of a command, and takes it.
+    pub(crate) fn outcome(&mut self, call: CallId) -> Result<Reply, Refusal> {
+        let until = self.time + 70_000;
+        while !self.replies.contains_key(&call) {
+            assert!(self.step(until), "no outcome within 70 s");
+        }
+        self.replies.remove(&call).unwrap()
+    }
+
+    pub(crate) fn done(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {
+        let call = self.command(at, command);
+        self.outcome(call)
+    }
+
+    /// Asks without waiting for the answer.
+    pub(crate) fn ask(&mut self, at: usize, query: Query) -> CallId {
+        self.calls += 1;
+        let call = self.calls;
+        self.give(at, Input::Query { call, query });
+        call
+    }
+
+    pub(crate) fn query(&mut self, at: usize, query: Query) -> Answer {
+        let call = self.ask(at, query);
+        let until = self.time + 10_000;
+        while !self.answers.contains_key(&call) {
+            assert!(self.step(until), "no answer within 10 s");
+        }
+        self.answers.remove(&call).unwrap()
+    }
+}

@@ -1,0 +1,35 @@
+# What the scripts share: saying what happens, and installing what a machine lacks. Sourced, not run.
+
+if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
+say() { printf '%s==>%s %s\n' "$bold" "$plain" "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo "$@"
+    else fail "'$*' needs root, and there is no sudo; run it as root, then run this script again"
+    fi
+}
+
+# need_command COMMAND PACKAGE WHY: a command from a Debian package.
+need_command() {
+    command -v "$1" >/dev/null && return
+    command -v apt-get >/dev/null || fail "no $1, which is needed $3; install it (on Debian and Ubuntu: the package $2)"
+    say "Installing $2: $1 is needed $3"
+    as_root apt-get install --yes --quiet "$2" ||
+        { as_root apt-get update --quiet && as_root apt-get install --yes --quiet "$2"; } ||
+        fail "could not install $2; install it by hand, then run this script again"
+}
+
+# need_cargo_tool TOOL WHY: a cargo subcommand, built from its released source.
+need_cargo_tool() {
+    command -v "$1" >/dev/null || [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/$1" ] && return
+    say "Installing $1: it is needed $2 (built from source, this takes some minutes, once)"
+    cargo install --locked "$1" || fail "could not install $1; see above, or install it by hand: cargo install --locked $1"
+}
+
+need_rust() {
+    command -v cargo >/dev/null ||
+        fail "no cargo; install Rust first: https://rustup.rs"
+    need_command cc build-essential "to link Rust programs, and to build SQLite and the cryptography of QUIC"
+}
