@@ -4,6 +4,8 @@
 //! run only those. Data is written below the target folder, which must be on a real disk for the figures to mean
 //! anything: the first line says what file system it is.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops and says where")]
+
 mod catch_up;
 mod event;
 mod large;
