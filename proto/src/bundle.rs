@@ -53,7 +53,7 @@ const LOOK_BACK: usize = 16;
 const STEADY_VALUES: usize = 64;
 
 /// Bundles shorter than this, before they are deflated, are live: there is more to be gained by speed than by size.
-const SHORT: usize = 16 << 10;
+const SHORT: usize = 4 << 10;
 
 /// Bodies of one length, by their place in the bundle.
 type ByLength = BTreeMap<usize, Vec<usize>>;

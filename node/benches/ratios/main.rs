@@ -53,6 +53,9 @@ fn main() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     println!("file system: {}; load before: {}", measure::file_system(folder.path()), measure::load());
+    if scale.quick {
+        println!("a smoke run: too little is done for the aims to apply");
+    }
     for (name, bench) in BENCHES {
         if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
             let inside = folder.path().join(name);
