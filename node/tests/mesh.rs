@@ -7,7 +7,7 @@ use std::{
     net::TcpStream,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,7 @@ struct Setup {
     tcp: bool,
     quic: bool,
     mdns: bool,
+    over: Arc<AtomicBool>,
 }
 
 static EVENTS: AtomicU8 = AtomicU8::new(1);
@@ -44,7 +45,7 @@ impl Setup {
         let mut event = [0; 32];
         event[..4].copy_from_slice(&std::process::id().to_be_bytes());
         event[4] = EVENTS.fetch_add(1, Ordering::Relaxed);
-        Self { event, tcp: true, quic: true, mdns: false }
+        Self { event, tcp: true, quic: true, mdns: false, over: Arc::default() }
     }
 
     fn tcp_only(self) -> Self {
@@ -73,7 +74,7 @@ impl Setup {
             secret: [seed; 32].into(),
             event: self.event,
             certificate,
-            admit: admit(),
+            admit: admit(Arc::clone(&self.over)),
             label: format!("node {seed}"),
             listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp: self.tcp, quic: self.quic },
             peers: peers.to_vec(),
@@ -84,14 +85,21 @@ impl Setup {
     }
 }
 
-/// A certificate is good if it is "good" and the key.
-fn admit() -> Admit {
-    Arc::new(|key, certificate| match certificate.strip_prefix(b"good") {
-        Some(named) if named == key => Ok(()),
-        Some(_) => Err("it is for another device".into()),
+/// A certificate is good if it is "good" and the key, unless it is that of [`SHORT_LIVED`] and `over`.
+fn admit(over: Arc<AtomicBool>) -> Admit {
+    Arc::new(move |key, certificate| match certificate.strip_prefix(b"good") {
+        Some(named) if named != key => Err("it is for another device".into()),
+        Some(named) if named == self::key(SHORT_LIVED) && over.load(Ordering::Relaxed) => {
+            Err("it is over".into())
+        }
+        Some(_) => Ok(()),
+        None if certificate == RENEWED => Ok(()),
         None => Err("it is not good".into()),
     })
 }
+
+const SHORT_LIVED: u8 = 9;
+const RENEWED: &[u8] = b"renewed";
 
 fn key(seed: u8) -> DeviceKey {
     let secret = ed25519::SecretKey::try_from_bytes([seed; 32]).unwrap();
@@ -307,6 +315,44 @@ async fn a_device_of_another_event_is_refused() {
     }
     here.no_event();
     there.no_event();
+}
+
+async fn ends_while_linked(setup: Setup) {
+    let mut a = setup.start(1, &[]).await;
+    let at = [a.address("").await];
+    let mut b = setup.start(2, &at).await;
+    let mut guest = setup.start(SHORT_LIVED, &at).await;
+    a.event_set([b.key(), guest.key()]).await;
+    b.link_up(a.key()).await;
+    guest.link_up(a.key()).await;
+
+    setup.over.store(true, Ordering::Relaxed);
+    a.link_down(guest.key()).await;
+    guest.link_down(a.key()).await;
+    assert!(!a.mesh.send(guest.key(), Bytes::from_static(b"goodbye")));
+    until("told why", || async {
+        let refusals = guest.mesh.snapshot().await.refusals;
+        refusals.into_iter().find(|refusal| refusal.by_peer && refusal.reason == "it is over")
+    })
+    .await;
+    assert!(a.mesh.send(b.key(), Bytes::from_static(b"still here")));
+    assert_eq!(b.message(a.key()).await, "still here");
+
+    guest.mesh.set_certificate(RENEWED.to_vec()).unwrap();
+    a.link_up(guest.key()).await;
+    guest.link_up(a.key()).await;
+    gossip_reaches(&guest, &mut a, "with a new one").await;
+    assert_eq!(a.mesh.snapshot().await.counters.links_down, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_ends_the_link_over_tcp() {
+    ends_while_linked(Setup::new().tcp_only()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_ends_the_link_over_quic() {
+    ends_while_linked(Setup::new().quic_only()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

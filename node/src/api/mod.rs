@@ -9,6 +9,7 @@ mod idempotency;
 mod mesh;
 mod metrics;
 mod notices;
+mod objects;
 mod openapi;
 mod problem;
 mod read;

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use libp2p::Multiaddr;
 use tokio::{sync::oneshot, time::Instant};
 
@@ -50,6 +51,8 @@ pub(crate) enum Turned {
 pub(crate) struct EntryRequest {
     pub(crate) device: DeviceKey,
     boot: Boot,
+    /// What the peer showed, and this device found good.
+    certificate: Bytes,
     /// Whether the peer said that it has a link to this device.
     peer_linked: bool,
     /// Whether this end decides which connection stays.
@@ -61,11 +64,12 @@ impl EntryRequest {
     pub(crate) fn new(
         device: DeviceKey,
         boot: Boot,
+        certificate: Bytes,
         peer_linked: bool,
         arbiter: bool,
     ) -> (Self, oneshot::Receiver<Result<Entry, Turned>>) {
         let (reply, receiver) = oneshot::channel();
-        (Self { device, boot, peer_linked, arbiter, reply }, receiver)
+        (Self { device, boot, certificate, peer_linked, arbiter, reply }, receiver)
     }
 }
 
@@ -121,11 +125,13 @@ pub(crate) enum Decision {
     Turn(Turned),
 }
 
-/// The places kept for connections that are in the gate, and requests that wait for an old link to close.
+/// The places kept for connections that are in the gate, requests that wait for an old link to close, and what those
+/// who were let in have shown.
 #[derive(Debug, Default)]
 pub(crate) struct Admissions {
     places: HashMap<DeviceKey, Place>,
     waiting: HashMap<DeviceKey, EntryRequest>,
+    certificates: HashMap<DeviceKey, Bytes>,
 }
 
 impl Admissions {
@@ -168,6 +174,7 @@ impl Admissions {
         let state = Arc::new(AtomicU8::new(PENDING));
         self.places
             .insert(request.device, Place { boot: request.boot, state: Arc::clone(&state), since: now });
+        self.certificates.insert(request.device, request.certificate);
         // If the gate has gone meanwhile, the entry is dropped here, which frees the place.
         let _ = request.reply.send(Ok(Entry(state)));
     }
@@ -195,10 +202,16 @@ impl Admissions {
         self.places.remove(device).map(|place| place.boot)
     }
 
-    /// Forgets places that are free again.
-    pub(crate) fn tidy(&mut self, now: Instant) {
+    /// The certificate that a device showed when it was last let in.
+    pub(crate) fn certificate(&self, device: &DeviceKey) -> Option<&Bytes> {
+        self.certificates.get(device)
+    }
+
+    /// Forgets places that are free again, and what devices showed that are not linked any more.
+    pub(crate) fn tidy(&mut self, now: Instant, is_linked: impl Fn(&DeviceKey) -> bool) {
         self.places.retain(|_, place| place.is_taken(now));
         self.waiting.retain(|_, request| !request.reply.is_closed());
+        self.certificates.retain(|device, _| is_linked(device) || self.places.contains_key(device));
     }
 }
 
@@ -209,14 +222,14 @@ mod tests {
     const PEER: DeviceKey = [5; 32];
 
     fn request(boot: u8, peer_linked: bool, arbiter: bool) -> EntryRequest {
-        EntryRequest::new(PEER, [boot; 16], peer_linked, arbiter).0
+        EntryRequest::new(PEER, [boot; 16], Bytes::new(), peer_linked, arbiter).0
     }
 
     #[test]
     fn the_arbiter_lets_in_one_connection_at_a_time() {
         let now = Instant::now();
         let mut admissions = Admissions::default();
-        let (first, mut reply) = EntryRequest::new(PEER, [1; 16], false, true);
+        let (first, mut reply) = EntryRequest::new(PEER, [1; 16], Bytes::new(), false, true);
         assert_eq!(admissions.decide(&first, None, true, now), Decision::Grant);
         admissions.grant(first, now);
         let second = request(1, false, true);

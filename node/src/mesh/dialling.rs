@@ -165,7 +165,8 @@ impl Task {
 
     pub(crate) fn keep_house(&mut self) {
         let now = Instant::now();
-        self.admissions.tidy(now);
+        self.admissions.tidy(now, |device| self.links.contains_key(device));
+        self.judge_links_again();
         self.book.forget_old(now);
         self.let_surplus_go(now);
         let locals = interfaces::current(self.parts.listen.interfaces.as_deref());
@@ -178,6 +179,20 @@ impl Task {
             self.named.iter_mut().for_each(|entry| entry.hurry(now));
         }
         self.listen_where_wanted();
+    }
+
+    /// A certificate that was good when a link came up may be so no longer. Whoever has a new one comes back at once; who
+    /// has not is told why by the gate.
+    fn judge_links_again(&mut self) {
+        let no_longer_good = |device: &DeviceKey| {
+            let certificate = self.admissions.certificate(device)?;
+            (self.parts.admit)(device, certificate).err().map(|reason| (*device, reason))
+        };
+        let unfit: Vec<_> = self.links.keys().filter_map(no_longer_good).collect();
+        for (device, reason) in unfit {
+            tracing::warn!(device = %short(&device), reason, "closing the link");
+            self.close_link(device, "its certificate is no longer good");
+        }
     }
 
     fn listen_where_wanted(&mut self) {

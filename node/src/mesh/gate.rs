@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::{
     Multiaddr, PeerId,
@@ -127,7 +128,7 @@ struct Hello {
     event: [u8; 32],
     boot: Boot,
     linked: bool,
-    certificate: Vec<u8>,
+    certificate: Bytes,
 }
 
 impl Gate {
@@ -256,7 +257,9 @@ impl Gate {
     }
 
     async fn enter(&self, device: &DeviceKey, hello: &Hello) -> Result<Entry, GateError> {
-        let (request, reply) = EntryRequest::new(*device, hello.boot, hello.linked, self.me < *device);
+        let certificate = hello.certificate.clone();
+        let (request, reply) =
+            EntryRequest::new(*device, hello.boot, certificate, hello.linked, self.me < *device);
         self.desk.send(GateNote::Enter(request)).await.map_err(|_| GateError::Stopping)?;
         Ok(reply.await.map_err(|_| GateError::Stopping)??)
     }
@@ -313,7 +316,7 @@ async fn read_hello(stream: &mut SubstreamBox) -> Result<Hello, GateError> {
         event: event.try_into().map_err(fixed)?,
         boot: boot.try_into().map_err(fixed)?,
         linked: rest[0] != 0,
-        certificate,
+        certificate: certificate.into(),
     })
 }
 

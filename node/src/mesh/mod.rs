@@ -2,7 +2,8 @@
 //!
 //! It carries opaque bytes, directly to a linked device or by gossip to all, and knows nothing of what they mean. It
 //! promises no delivery: whatever must arrive is asked for again by whoever misses it. A device whose certificate
-//! does not satisfy [`MeshConfig::admit`] never becomes a link.
+//! does not satisfy [`MeshConfig::admit`] never becomes a link, and one whose certificate ends while it is linked is
+//! cut off.
 //!
 //! One task owns the libp2p swarm; [`Mesh`] is a handle to it. Every queue is bounded: what does not fit is dropped and
 //! counted, except the news of links coming and going.
@@ -47,7 +48,8 @@ use self::{gate::Gate, outbox::Outboxes};
 /// A device's Ed25519 public key, which is its libp2p identity too.
 pub type DeviceKey = [u8; 32];
 
-/// Judges a peer's certificate, shown by the device with this key. The error is the reason in words, for both operators.
+/// Judges a peer's certificate, shown by the device with this key: when it wants to link, and every second while it is
+/// linked. The error is the reason in words, for both operators.
 pub type Admit = Arc<dyn Fn(&DeviceKey, &[u8]) -> Result<(), String> + Send + Sync>;
 
 /// Requests from handles that may wait for the mesh's task.
@@ -244,7 +246,8 @@ impl Mesh {
         self.request(Control::Known(devices));
     }
 
-    /// Shows another certificate to peers from now on, such as a renewed one. Existing links stay.
+    /// Shows another certificate to peers from now on, such as a renewed one. Existing links stay until the one that was
+    /// shown on them ends, and come back at once with this one.
     ///
     /// # Errors
     /// If the certificate is too large.

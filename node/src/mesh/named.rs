@@ -54,7 +54,7 @@ impl Named {
             self.answered = None;
         }
         let salt = self.device.unwrap_or([0; 32]);
-        self.next = now + backoff(me, &salt, self.attempts, Duration::ZERO);
+        self.next = now + backoff(me, &salt, self.attempts);
     }
 
     pub(crate) fn is_own(&mut self, now: Instant) {

@@ -16,6 +16,10 @@ const HIGHER_KEY_WAITS: Duration = Duration::from_millis(1_500);
 /// The first wait after a failed dial.
 const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 
+/// The longest wait, however long the cut: with the dial that is under way when it heals, this bounds how long a link
+/// takes to come back. A device dials its two dozen wanted peers at most, so that is a few packets a second.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
 /// A link that lasted less than this does not reset the backoff.
 pub(crate) const LINK_STABLE_AFTER: Duration = Duration::from_secs(5);
 
@@ -25,8 +29,9 @@ const REFUSED_WAIT: Duration = Duration::from_secs(10);
 /// Devices that the book holds at most. The one that was heard of longest ago goes first.
 const PEERS_MAX: usize = 1_024;
 
-/// A peer that nobody has heard of for so long is forgotten.
-const FORGET_AFTER: Duration = Duration::from_secs(12 * 3600);
+/// A peer that nobody has heard of for so long is forgotten. Longer than any cut within an event, since what is
+/// forgotten comes back only with the next answer of discovery.
+const FORGET_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What is known of one peer.
 #[derive(Debug, Clone)]
@@ -139,7 +144,7 @@ impl PeerBook {
             peer.seen = now;
             peer.attempts =
                 if now - since >= LINK_STABLE_AFTER { 0 } else { peer.attempts.saturating_add(1) };
-            let wait = backoff(&self.me, device, peer.attempts, Duration::ZERO);
+            let wait = backoff(&self.me, device, peer.attempts);
             peer.state = PeerState::Waiting { until: now + patience + wait };
         }
     }
@@ -155,7 +160,7 @@ impl PeerBook {
         if let Some(peer) = self.peers.get_mut(device)
             && peer.state == PeerState::Dialling
         {
-            let wait = backoff(&self.me, device, peer.attempts, now - peer.seen);
+            let wait = backoff(&self.me, device, peer.attempts);
             peer.state = PeerState::Waiting { until: now + wait };
         }
     }
@@ -226,15 +231,10 @@ pub(crate) fn is_tcp(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
 }
 
-/// The wait after so many attempts at a peer that was last heard of so long ago. The spread comes from the keys, so that
-/// a venue's devices do not all dial in step after a cut.
-pub(crate) fn backoff(me: &DeviceKey, device: &DeviceKey, attempts: u32, silent_for: Duration) -> Duration {
-    let cap = match silent_for.as_secs() {
-        0..300 => Duration::from_secs(1),
-        300..3600 => Duration::from_secs(2),
-        _ => Duration::from_secs(5),
-    };
-    let wait = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(cap);
+/// The wait after so many attempts at a peer. The spread comes from the keys, so that a venue's devices do not all dial
+/// in step after a cut.
+pub(crate) fn backoff(me: &DeviceKey, device: &DeviceKey, attempts: u32) -> Duration {
+    let wait = BACKOFF_FIRST.saturating_mul(1 << attempts.saturating_sub(1).min(10)).min(BACKOFF_MAX);
     let spread =
         me.iter().chain(device).fold(attempts as u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
     wait * (192 + u32::from(spread) / 2) / 256
@@ -284,23 +284,24 @@ mod tests {
     }
 
     #[test]
-    fn backoff_grows_to_its_cap_and_a_return_ends_it() {
+    fn backoff_stays_short_however_long_a_cut_lasts() {
         let mut now = Instant::now();
         let mut book = PeerBook::new(LOW);
         book.seen(HIGH, String::new(), addresses(), now);
-        for _ in 0..20 {
-            assert_eq!(book.due(now), vec![HIGH]);
+        book.gone(&HIGH);
+        for round in 0..20 {
+            assert_eq!(book.due(now), vec![HIGH], "its last addresses are tried on and on");
             book.dialling(&HIGH);
             book.dial_failed(&HIGH, now);
             assert!(book.due(now).is_empty());
-            now += Duration::from_millis(1_250);
+            now += if round == 10 { Duration::from_secs(3 * 24 * 3600) } else { BACKOFF_MAX * 5 / 4 };
+            book.forget_old(now);
         }
         book.dialling(&HIGH);
         book.dial_failed(&HIGH, now);
-        book.gone(&HIGH);
         assert!(book.due(now).is_empty());
         book.seen(HIGH, String::new(), addresses(), now);
-        assert_eq!(book.due(now), vec![HIGH]);
+        assert_eq!(book.due(now), vec![HIGH], "its return ends the wait");
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         event: config.event,
         boot,
         certificate: RwLock::new(config.certificate),
-        admit: config.admit,
+        admit: Arc::clone(&config.admit),
         outboxes: Arc::clone(&outboxes),
         desk,
         links_on: AtomicBool::new(true),
@@ -103,6 +103,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
     let task = Task::new(Parts {
         me,
         event: config.event,
+        admit: config.admit,
         swarm,
         topic,
         listen: Listen { port, ..config.listen },

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    Control, Counters, DeviceKey, GOSSIP_BYTES_MAX, Listen, MeshEvent, Refusal, Verdict,
+    Admit, Control, Counters, DeviceKey, GOSSIP_BYTES_MAX, Listen, MeshEvent, Refusal, Verdict,
     admission::{Admissions, Decision, EntryRequest, Existing, GateNote},
     behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
     dialling::Dial,
@@ -82,6 +82,7 @@ pub(crate) struct Link {
 pub(crate) struct Parts {
     pub(crate) me: DeviceKey,
     pub(crate) event: [u8; 32],
+    pub(crate) admit: Admit,
     pub(crate) swarm: Swarm<Behaviour>,
     pub(crate) topic: IdentTopic,
     pub(crate) listen: Listen,
@@ -238,14 +239,21 @@ impl Task {
             self.named.iter_mut().for_each(|entry| entry.hurry(now));
         } else {
             tracing::warn!("links are switched off");
-            let all: Vec<_> = self.links.iter().map(|(device, link)| (*device, link.connection)).collect();
-            for (device, connection) in all {
-                self.parts.swarm.close_connection(connection);
-                self.on_closed(device, connection, "links are switched off");
+            let all: Vec<_> = self.links.keys().copied().collect();
+            for device in all {
+                self.close_link(device, "links are switched off");
             }
         }
         // Whoever asked may have gone; it is done all the same.
         let _ = done.send(());
+    }
+
+    /// Closes a link, and takes nothing more from it.
+    pub(crate) fn close_link(&mut self, device: DeviceKey, reason: &str) {
+        if let Some(connection) = self.links.get(&device).map(|link| link.connection) {
+            self.parts.swarm.close_connection(connection);
+            self.on_closed(device, connection, reason);
+        }
     }
 
     fn publish(&mut self, bytes: &Bytes) {
@@ -324,11 +332,7 @@ impl Task {
             self.on_dial_failed(connection);
             return;
         }
-        if let Some(old) = self.links.get(&device).map(|link| link.connection) {
-            tracing::debug!(device = %short(&device), "a second connection replaces the first");
-            self.parts.swarm.close_connection(old);
-            self.on_closed(device, old, "replaced");
-        }
+        self.close_link(device, "a second connection replaces the first");
         self.on_dial_succeeded(connection, device, now);
         tracing::info!(device = %short(&device), address = %endpoint.get_remote_address(), "link up");
         self.links.insert(

@@ -21,7 +21,7 @@ fn requests_that_are_none() -> Result<()> {
     let sale = br#"{"items": [{"sku": "CAP"}]}"#;
     let large = vec![b' '; 64 * 1024 + 1];
     let deep = "[".repeat(10_000);
-    let cases: [Case<'_>; 17] = [
+    let cases: [Case<'_>; 19] = [
         (&[], sale, 415, "not_json", "Content-Type: application/json"),
         (&[TEXT], sale, 415, "not_json", "Content-Type: application/json"),
         (&[FORM], sale, 415, "not_json", "Content-Type: application/json"),
@@ -33,6 +33,8 @@ fn requests_that_are_none() -> Result<()> {
         (&[JSON], deep.as_bytes(), 422, "invalid", "not a list"),
         (&[JSON], &large, 413, "body_too_large", "65536 bytes"),
         (&[JSON], br#"[[["CAP"]]]"#, 422, "invalid", "body: send an object with named fields"),
+        (&[JSON], br#"{"items": [["CAP"]]}"#, 422, "invalid", "items[0]: send an object with named fields"),
+        (&[JSON], br#"{"items": [[7]]}"#, 422, "invalid", "items[0]: send an object with named fields"),
         (&[JSON], br#""CAP""#, 422, "invalid", "body: invalid type: string"),
         (&[JSON], b"{}", 422, "invalid", "missing field `items`"),
         (&[JSON], br#"{"items": [{"sku": 7}]}"#, 422, "invalid", "items[0].sku"),
