@@ -55,6 +55,7 @@ impl Starter for Node {
         Ok(Started {
             handle: runtime.handle,
             mesh: Arc::new(MeshWindow(Arc::clone(&mesh))),
+            counters: runtime.metrics,
             running: Box::pin(until_stopped(runtime.join, mesh, stop)),
         })
     }

@@ -12,7 +12,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::api::{self, Api, MeshView};
 use crate::folder::{Folder, Identity};
-use crate::runtime::Handle;
+use crate::runtime::{Handle, RuntimeMetrics};
 
 /// Which transports link devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Started {
     pub handle: Handle,
     /// Knows its mesh.
     pub mesh: Arc<dyn MeshView>,
+    /// Its runtime's counters.
+    pub counters: Arc<RuntimeMetrics>,
     /// Runs until the stop signal that the starter was given turns true and everything is flushed, or until the
     /// device fails.
     pub running: BoxFuture<'static, anyhow::Result<()>>,
@@ -106,14 +108,14 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
     let name = identity.certificate.name.clone();
-    let Started { handle, mesh, running } =
+    let Started { handle, mesh, counters, running } =
         starter.start(identity, &options, device_stops).await.context("the device does not start")?;
     let mut running = tokio::spawn(running);
     options.data.announce_api(address)?;
     tracing::info!(device = %device, name, api = %format_args!("http://{address}"), "running");
 
     let (stop_api, api_stops) = oneshot::channel::<()>();
-    let mut api = tokio::spawn(listener.serve(Api::new(device, handle, mesh), async move {
+    let mut api = tokio::spawn(listener.serve(Api::new(device, handle, mesh, counters), async move {
         // A sender that is gone means the same as one that says stop.
         let _ = api_stops.await;
     }));

@@ -31,7 +31,7 @@ impl Starter for Failing {
     async fn start(self, _: Identity, _: &RunOptions, _: watch::Receiver<bool>) -> anyhow::Result<Started> {
         let handle = Handle::new(mpsc::channel(1).0, broadcast::channel(1).0);
         let running = Box::pin(async { anyhow::bail!("the disk is gone") });
-        Ok(Started { handle, mesh: Arc::new(NoMesh), running })
+        Ok(Started { handle, mesh: Arc::new(NoMesh), counters: Arc::default(), running })
     }
 }
 

@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::query::{Answer, Levels, Query, Status, Stock, StockFilter};
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -21,7 +22,7 @@ use super::mesh::MeshSnapshot;
 use super::openapi::QueryProblems;
 use super::problem::Problem;
 use super::service::{Api, only};
-use crate::runtime::StoreHealth;
+use crate::runtime::{RuntimeMetrics, StoreHealth, WRITE_BOUNDS_US};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -40,6 +41,11 @@ struct RouteLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -124,6 +130,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         let writable = u64::from(health == StoreHealth::Writable);
         gauge(&mut now, "store_writable", "1 if the last write succeeded", writable);
     }
+    register_runtime(&mut now, &api.counters);
     if let Some(mesh) = api.mesh.snapshot().await {
         register_mesh(&mut now, &mesh);
     }
@@ -145,6 +152,10 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: u64) {
     registry.register(name, help, gauge);
 }
 
+fn counter(registry: &mut Registry, name: &str, help: &str, value: u64) {
+    registry.register(name, help, ConstCounter::new(value));
+}
+
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
@@ -158,6 +169,69 @@ fn register_status(registry: &mut Registry, status: &Status) {
     gauge(registry, "sales_waiting", "Sales that wait for units from elsewhere", status.sales_waiting);
     gauge(registry, "devices", "Devices known, this one included", status.devices);
     gauge(registry, "devices_reachable", "Devices heard lately, this one included", status.reachable);
+}
+
+/// How long durable writes took. The runtime keeps its buckets apart, where Prometheus wants each to hold those below it.
+#[derive(Debug)]
+struct WriteSeconds {
+    sum: f64,
+    buckets: Vec<(f64, u64)>,
+}
+
+impl WriteSeconds {
+    fn of(runtime: &RuntimeMetrics) -> Self {
+        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
+        let bounds = WRITE_BOUNDS_US.into_iter().map(seconds).chain([f64::INFINITY]);
+        let counts = runtime.write_buckets.iter().map(|count| count.get());
+        Self { sum: seconds(runtime.write_us.get()), buckets: bounds.zip(counts).collect() }
+    }
+}
+
+impl EncodeMetric for WriteSeconds {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let count = self.buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(self.sum, count, &self.buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}
+
+fn register_runtime(registry: &mut Registry, runtime: &RuntimeMetrics) {
+    let writes = WriteSeconds::of(runtime);
+    registry.register("store_write_seconds", "Time that durable writes took, each of one batch", writes);
+    counter(registry, "store_writes_failed", "Writes that failed", runtime.writes_failed.get());
+    counter(registry, "store_entries", "Entries in durable writes", runtime.entries_written.get());
+    counter(registry, "store_outages", "Times that writing began to fail", runtime.outages.get());
+    let commands = Family::<OutcomeLabels, Counter>::default();
+    for (outcome, count) in [
+        ("done", &runtime.commands_done),
+        ("repeated", &runtime.commands_repeated),
+        ("refused", &runtime.commands_refused),
+        ("key_conflict", &runtime.commands_key_conflict),
+        ("not_stored", &runtime.commands_not_stored),
+    ] {
+        commands.get_or_create(&OutcomeLabels { outcome }).inc_by(count.get());
+    }
+    registry.register("commands", "Commands, by what became of them", commands);
+    counter(
+        registry,
+        "calls_busy",
+        "Commands and queries turned away because too many wait",
+        runtime.calls_busy.get(),
+    );
+    gauge(registry, "calls_queued", "Commands and queries not yet taken in", runtime.queue_depth.get());
+    gauge(registry, "calls_waiting", "Commands that wait for their outcome", runtime.calls_waiting.get());
+    counter(registry, "queries", "Queries answered", runtime.queries.get());
+    counter(registry, "mesh_messages", "Messages and gossip taken in", runtime.mesh_messages.get());
+    let unwritable = runtime.mesh_dropped.get();
+    counter(
+        registry,
+        "mesh_messages_unwritable",
+        "Messages and gossip dropped while writing failed",
+        unwritable,
+    );
 }
 
 fn register_stock(registry: &mut Registry, stock: &Stock) {
@@ -200,4 +274,46 @@ fn register_mesh(registry: &mut Registry, mesh: &MeshSnapshot) {
     }
     registry.register("mesh_bytes", "Bytes over each link since it is up", bytes);
     registry.register("mesh_dropped", "Messages dropped because a link was too slow", dropped);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_runtime_counts_is_written_as_prometheus_wants_it() {
+        let runtime = RuntimeMetrics::default();
+        for (entries, us) in [(3, 90), (1, 150), (1, 150), (2, 3_000_000)] {
+            runtime.written(entries, Duration::from_micros(us));
+        }
+        runtime.writes_failed.add(2);
+        runtime.outages.add(1);
+        runtime.commands_done.add(4);
+        runtime.commands_key_conflict.add(5);
+        runtime.calls_waiting.set(6);
+        runtime.mesh_dropped.add(7);
+        let mut registry = Registry::with_prefix("popmesh");
+        register_runtime(&mut registry, &runtime);
+        let text = encode(&Registry::default(), &registry).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for line in [
+            "# TYPE popmesh_store_write_seconds histogram",
+            "popmesh_store_write_seconds_count 4",
+            "popmesh_store_write_seconds_sum 3.00039",
+            "popmesh_store_write_seconds_bucket{le=\"0.0001\"} 1",
+            "popmesh_store_write_seconds_bucket{le=\"0.0002\"} 3",
+            "popmesh_store_write_seconds_bucket{le=\"1.0\"} 3",
+            "popmesh_store_write_seconds_bucket{le=\"+Inf\"} 4",
+            "# TYPE popmesh_store_writes_failed counter",
+            "popmesh_store_writes_failed_total 2",
+            "popmesh_store_entries_total 7",
+            "popmesh_store_outages_total 1",
+            "popmesh_commands_total{outcome=\"done\"} 4",
+            "popmesh_commands_total{outcome=\"key_conflict\"} 5",
+            "popmesh_calls_waiting 6",
+            "popmesh_mesh_messages_unwritable_total 7",
+        ] {
+            assert!(lines.contains(&line), "{line} is not in:\n{text}");
+        }
+    }
 }

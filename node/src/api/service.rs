@@ -17,7 +17,7 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::request::MAX_BODY;
 use super::{guard, openapi};
-use crate::runtime::{CallError, Handle, Outcome};
+use crate::runtime::{CallError, Handle, Outcome, RuntimeMetrics};
 
 /// Picks one variant of an answer or a reply.
 macro_rules! only {
@@ -42,6 +42,7 @@ pub struct Api {
     pub(super) mesh: Arc<dyn MeshView>,
     pub(super) device: DeviceId,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) counters: Arc<RuntimeMetrics>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: watch::Sender<bool>,
@@ -54,13 +55,20 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
-    /// The API of `device`, which answers through `handle`; the mesh's facts come from `mesh`.
-    pub fn new(device: DeviceId, handle: Handle, mesh: Arc<dyn MeshView>) -> Self {
+    /// The API of `device`, which answers through `handle`; the mesh's facts come from `mesh`, the runtime's from
+    /// `counters`.
+    pub fn new(
+        device: DeviceId,
+        handle: Handle,
+        mesh: Arc<dyn MeshView>,
+        counters: Arc<RuntimeMetrics>,
+    ) -> Self {
         Self {
             handle,
             mesh,
             device,
             metrics: Arc::new(Metrics::new()),
+            counters,
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             stopping: watch::Sender::new(false),

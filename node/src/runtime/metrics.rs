@@ -17,11 +17,11 @@ impl Count {
         self.0.load(Ordering::Relaxed)
     }
 
-    pub(super) fn add(&self, more: u64) {
+    pub(crate) fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, to: u64) {
+    pub(crate) fn set(&self, to: u64) {
         self.0.store(to, Ordering::Relaxed);
     }
 }
@@ -66,7 +66,7 @@ pub struct RuntimeMetrics {
 }
 
 impl RuntimeMetrics {
-    pub(super) fn written(&self, entries: usize, took: Duration) {
+    pub(crate) fn written(&self, entries: usize, took: Duration) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.writes.add(1);
         self.entries_written.add(entries as u64);

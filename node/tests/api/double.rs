@@ -94,7 +94,7 @@ pub(crate) async fn serve(
     let listener = api::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel();
-    let api = Api::new(DEVICE, handle, Arc::new(Mesh));
+    let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default());
     let served = tokio::spawn(listener.serve(api, async move {
         let _ = stopped.await;
     }));

@@ -109,6 +109,8 @@ async fn metrics_are_text_that_prometheus_reads() {
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"own\",state=\"available\"} 40",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"mesh\",state=\"sold\"} 10",
         "popmesh_store_writable 1",
+        "popmesh_store_outages_total 0",
+        "popmesh_commands_total{outcome=\"done\"} 0",
         "popmesh_mesh_links 3",
         "popmesh_mesh_bytes_total{",
     ] {
