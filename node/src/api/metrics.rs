@@ -181,8 +181,7 @@ struct WriteSeconds {
 impl WriteSeconds {
     fn of(runtime: &RuntimeMetrics) -> Self {
         let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
-        // The encoder writes the largest number as `+Inf`.
-        let bounds = WRITE_BOUNDS_US.into_iter().map(seconds).chain([f64::MAX]);
+        let bounds = WRITE_BOUNDS_US.into_iter().map(seconds).chain([f64::INFINITY]);
         let counts = runtime.write_buckets.iter().map(|count| count.get());
         Self { sum: seconds(runtime.write_us.get()), buckets: bounds.zip(counts).collect() }
     }
