@@ -44,28 +44,28 @@ pub enum FolderError {
     #[error("{} exists and is not overwritten; move it away first, if you are sure", .0.display())]
     Exists(PathBuf),
     /// The charter is not one.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Charter {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: CharterError,
+        problem: CharterError,
     },
     /// The certificate is not one, or not this device's.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Certificate {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: CertificateError,
+        problem: CertificateError,
     },
     /// The system says no.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {problem}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What it says.
-        source: io::Error,
+        problem: io::Error,
     },
 }
 
@@ -129,7 +129,7 @@ impl Folder {
     /// [`FolderError`] if there is none, or others can read it.
     pub fn key(&self) -> Result<SecretKey, FolderError> {
         read_key(&self.key_path()).map_err(|error| match error {
-            FolderError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            FolderError::Io { problem, .. } if problem.kind() == io::ErrorKind::NotFound => {
                 FolderError::NoKey(self.0.clone())
             }
             error => error,
@@ -163,7 +163,7 @@ impl Folder {
         let certificate = self.certificate(&charter)?.ok_or_else(|| missing("certificate"))?;
         certificate
             .belongs_to(&key.id())
-            .map_err(|source| FolderError::Certificate { path: self.certificate_path(), source })?;
+            .map_err(|problem| FolderError::Certificate { path: self.certificate_path(), problem })?;
         Ok(Identity { key, charter, certificate })
     }
 
@@ -192,13 +192,13 @@ impl Folder {
 fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, FolderError> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(FolderError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(FolderError::Io { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn io_error(path: &Path, source: io::Error) -> FolderError {
-    FolderError::Io { path: path.to_owned(), source }
+fn io_error(path: &Path, problem: io::Error) -> FolderError {
+    FolderError::Io { path: path.to_owned(), problem }
 }
 
 /// Makes a folder and those above it; the folder itself is closed to others.
@@ -229,7 +229,7 @@ pub fn read_text(path: &Path) -> Result<String, FolderError> {
 /// [`FolderError`].
 pub fn read_charter(path: &Path) -> Result<SignedCharter, FolderError> {
     SignedCharter::from_text(&read_text(path)?)
-        .map_err(|source| FolderError::Charter { path: path.to_owned(), source })
+        .map_err(|problem| FolderError::Charter { path: path.to_owned(), problem })
 }
 
 /// Reads a certificate's file. Its dates and its owner are not checked.
@@ -238,7 +238,7 @@ pub fn read_charter(path: &Path) -> Result<SignedCharter, FolderError> {
 /// [`FolderError`].
 pub fn read_certificate(path: &Path, charter: &SignedCharter) -> Result<SignedCertificate, FolderError> {
     SignedCertificate::from_text(&read_text(path)?, charter)
-        .map_err(|source| FolderError::Certificate { path: path.to_owned(), source })
+        .map_err(|problem| FolderError::Certificate { path: path.to_owned(), problem })
 }
 
 /// Reads a secret key that nobody else can read.

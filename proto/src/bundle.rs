@@ -52,6 +52,9 @@ const LOOK_BACK: usize = 16;
 /// A place is busy if more different differences than so many occur there.
 const STEADY_VALUES: usize = 64;
 
+/// Bundles shorter than this, before they are deflated, are live: there is more to be gained by speed than by size.
+const SHORT: usize = 4 << 10;
+
 /// Bodies of one length, by their place in the bundle.
 type ByLength = BTreeMap<usize, Vec<usize>>;
 
@@ -95,7 +98,8 @@ pub fn pack(bodies: &mut dyn Iterator<Item = &[u8]>, out: &mut Vec<u8>) {
         }
     }
     content.append(&mut steady);
-    let mut encoder = DeflateEncoder::new(std::mem::take(out), Compression::default());
+    let level = if content.len() < SHORT { Compression::fast() } else { Compression::default() };
+    let mut encoder = DeflateEncoder::new(std::mem::take(out), level);
     // Writing to a Vec cannot fail.
     let _ = encoder.write_all(&content);
     if !busy.is_empty() {

@@ -14,6 +14,8 @@ pub const RUN: u64 = 256;
 
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 const CHANGE_CHUNK: u8 = 1;
+/// The most bytes of a chunk's type and length: one, and LEB128 of 64 bits.
+const CHUNK_HEAD: usize = 1 + 10;
 
 /// What determines a change.
 #[derive(Debug, Clone, Copy)]
@@ -44,26 +46,29 @@ pub fn encode(parts: &ChangeParts<'_>, out: &mut Vec<u8>) {
 /// The change's hash, as Automerge defines it. `scratch` is overwritten with what is hashed: the chunk from its type on.
 pub fn hash(parts: &ChangeParts<'_>, scratch: &mut Vec<u8>) -> [u8; 32] {
     let columns = Columns::of(parts);
-    let previous = parts.previous.map_or(0, |_| 32);
-    let mut head = Vec::with_capacity(128);
-    unsigned(previous / 32, &mut head);
-    head.extend_from_slice(parts.previous.map_or(&[], |hash| hash.as_slice()));
-    unsigned(16, &mut head);
-    head.extend_from_slice(parts.actor);
-    unsigned(parts.seq, &mut head);
-    unsigned(start_op(parts.seq), &mut head);
-    signed(parts.time, &mut head);
-    // No message, and no other actors.
-    head.extend_from_slice(&[0, 0]);
-    columns.write_list(parts.record.len(), &mut head);
-
     scratch.clear();
-    scratch.push(CHANGE_CHUNK);
-    unsigned((head.len() + columns.bytes.len() + parts.record.len()) as u64, scratch);
-    scratch.extend_from_slice(&head);
+    // Room for the type and the length, which is known once the rest is written.
+    scratch.resize(CHUNK_HEAD, 0);
+    unsigned(parts.previous.map_or(0, |_| 1), scratch);
+    scratch.extend_from_slice(parts.previous.map_or(&[], |hash| hash.as_slice()));
+    unsigned(16, scratch);
+    scratch.extend_from_slice(parts.actor);
+    unsigned(parts.seq, scratch);
+    unsigned(start_op(parts.seq), scratch);
+    signed(parts.time, scratch);
+    // No message, and no other actors.
+    scratch.extend_from_slice(&[0, 0]);
+    columns.write_list(parts.record.len(), scratch);
     scratch.extend_from_slice(&columns.bytes[..columns.value_at]);
     scratch.extend_from_slice(parts.record);
     scratch.extend_from_slice(&columns.bytes[columns.value_at..]);
+
+    let mut chunk_head = Vec::with_capacity(CHUNK_HEAD);
+    chunk_head.push(CHANGE_CHUNK);
+    unsigned((scratch.len() - CHUNK_HEAD) as u64, &mut chunk_head);
+    let unused = CHUNK_HEAD - chunk_head.len();
+    scratch[unused..CHUNK_HEAD].copy_from_slice(&chunk_head);
+    scratch.drain(..unused);
     Sha256::digest(scratch.as_slice()).into()
 }
 
@@ -76,7 +81,9 @@ fn start_op(seq: u64) -> u64 {
 /// The operations of one change, by column. A column of one or two values is written as a literal run, or, where both
 /// are alike, as a run; see the format's section on run-length encoding.
 struct Columns {
-    list: Vec<(u8, usize)>,
+    /// Each column and its length.
+    list: [(u8, usize); COLUMNS],
+    listed: usize,
     bytes: Vec<u8>,
     /// Where among `bytes` the record belongs, which is a column of its own.
     value_at: usize,
@@ -91,9 +98,13 @@ const VALUE_KIND: u8 = 0x56;
 const VALUE: u8 = 0x57;
 const PREDECESSORS: u8 = 0x70;
 
+/// So many of them.
+const COLUMNS: usize = 8;
+
 const ONE: u8 = 0x7f; // A literal run of one: -1 as signed LEB128.
 const TWO: u8 = 0x7e; // A literal run of two.
 const NULL_ONCE: [u8; 2] = [0, 1];
+const HEX: &[u8; 16] = b"0123456789abcdef";
 const MAKE_MAP: u8 = 0;
 const PUT: u8 = 1;
 const BYTES: u64 = 7;
@@ -104,9 +115,9 @@ impl Columns {
         let run = (parts.seq - 1) / RUN;
         let map = (RUN + 1) * run + 1;
         let opens = index == 0;
-        let key = hex::encode([index as u8]);
         let kind = (parts.record.len() as u64) << 4 | BYTES;
-        let mut columns = Self { list: Vec::with_capacity(8), bytes: Vec::with_capacity(160), value_at: 0 };
+        let mut columns =
+            Self { list: [(0, 0); COLUMNS], listed: 0, bytes: Vec::with_capacity(160), value_at: 0 };
         columns.add(OBJECT_ACTOR, |out| {
             if opens {
                 out.extend_from_slice(&NULL_ONCE);
@@ -128,7 +139,9 @@ impl Columns {
             } else {
                 out.push(ONE);
             }
-            text(&key, out);
+            // The index in two hexadecimal digits.
+            unsigned(2, out);
+            out.extend([index >> 4, index & 15].map(|digit| HEX[digit as usize]));
         });
         // None is inserted into a list: one run of `false`.
         columns.add(INSERT, |out| out.push(if opens { 2 } else { 1 }));
@@ -140,7 +153,7 @@ impl Columns {
             unsigned(kind, out);
         });
         columns.value_at = columns.bytes.len();
-        columns.list.push((VALUE, parts.record.len()));
+        columns.note(VALUE, parts.record.len());
         // None overwrites another.
         columns.add(PREDECESSORS, |out| out.extend_from_slice(if opens { &[2, 0] } else { &[ONE, 0] }));
         columns
@@ -149,11 +162,16 @@ impl Columns {
     fn add(&mut self, column: u8, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.bytes.len();
         write(&mut self.bytes);
-        self.list.push((column, self.bytes.len() - before));
+        self.note(column, self.bytes.len() - before);
+    }
+
+    fn note(&mut self, column: u8, length: usize) {
+        self.list[self.listed] = (column, length);
+        self.listed += 1;
     }
 
     fn write_list(&self, record: usize, out: &mut Vec<u8>) {
-        let there = self.list.iter().filter(|(column, _)| *column != VALUE || record > 0);
+        let there = self.list[..self.listed].iter().filter(|(column, _)| *column != VALUE || record > 0);
         unsigned(there.clone().count() as u64, out);
         for (column, length) in there {
             unsigned(u64::from(*column), out);

@@ -4,6 +4,8 @@
 //! run only those. Data is written below the target folder, which must be on a real disk for the figures to mean
 //! anything: the first line says what file system it is.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on stops and says where")]
+
 mod catch_up;
 mod event;
 mod large;
@@ -51,6 +53,9 @@ fn main() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     println!("file system: {}; load before: {}", measure::file_system(folder.path()), measure::load());
+    if scale.quick {
+        println!("a smoke run: too little is done for the aims to apply");
+    }
     for (name, bench) in BENCHES {
         if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
             let inside = folder.path().join(name);

@@ -27,12 +27,12 @@ pub enum BindError {
     #[error("{0} is not a loopback address; the API listens on this host only, such as --api 127.0.0.1:7401")]
     NotLoopback(SocketAddr),
     /// The system says no.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {problem}")]
     Io {
         /// Where.
         address: SocketAddr,
         /// What it says.
-        source: io::Error,
+        problem: io::Error,
     },
 }
 
@@ -62,9 +62,9 @@ pub async fn bind(address: SocketAddr) -> Result<Listener, BindError> {
         let address = listener.local_addr()?;
         Ok(Listener { listener, address })
     };
-    bound.await.map_err(|source: io::Error| match source.kind() {
+    bound.await.map_err(|problem: io::Error| match problem.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse(address),
-        _ => BindError::Io { address, source },
+        _ => BindError::Io { address, problem },
     })
 }
 

@@ -120,7 +120,7 @@ fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bo
         ));
     }
     let certificate = folder::read_certificate(certificate_path, &charter)?;
-    let refused = |source| FolderError::Certificate { path: certificate_path.to_owned(), source };
+    let refused = |problem| FolderError::Certificate { path: certificate_path.to_owned(), problem };
     certificate.belongs_to(&key.id()).map_err(refused)?;
     let now_ms = now_ms();
     if now_ms >= certificate.not_after_ms {
@@ -154,7 +154,7 @@ fn show(data: &Folder, json: bool) -> Outcome {
         (Some(charter), Some(certificate)) => {
             certificate
                 .belongs_to(&key.id())
-                .map_err(|source| FolderError::Certificate { path: data.certificate_path(), source })?;
+                .map_err(|problem| FolderError::Certificate { path: data.certificate_path(), problem })?;
             print(json, &facts(&certificate, &charter, &data.certificate_path()), || {
                 describe(&certificate, &charter)
             })

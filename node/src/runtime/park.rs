@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 struct Unpark(Thread);
 
@@ -29,4 +29,16 @@ pub(super) fn park(until: Option<Instant>) {
         Some(until) => thread::park_timeout(until.saturating_duration_since(Instant::now())),
         None => thread::park(),
     }
+}
+
+/// Looks again and again whether something is there, for so long at most; lets others run meanwhile. Says whether it is.
+pub(super) fn look(most: Duration, is_there: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_there() {
+        if begun.elapsed() >= most {
+            return false;
+        }
+        thread::yield_now();
+    }
+    true
 }

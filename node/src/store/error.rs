@@ -27,12 +27,12 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The folder or a file in it cannot be made or opened.
-    #[error("{} cannot be opened: {source}; check that it exists and that this user may write there", path.display())]
+    #[error("{} cannot be opened: {problem}; check that it exists and that this user may write there", path.display())]
     Folder {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        problem: std::io::Error,
     },
     /// Nothing can be written there.
     #[error(
@@ -147,13 +147,13 @@ impl StoreError {
         Self::Damaged { path: path.to_owned(), detail: detail.into() }
     }
 
-    pub(super) fn from_io(path: &Path, source: std::io::Error) -> Self {
-        match source.kind() {
+    pub(super) fn from_io(path: &Path, problem: std::io::Error) -> Self {
+        match problem.kind() {
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path: path.to_owned() },
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Self::Full { path: path.to_owned() }
             }
-            _ => Self::Folder { path: path.to_owned(), source },
+            _ => Self::Folder { path: path.to_owned(), problem },
         }
     }
 
@@ -178,7 +178,9 @@ impl StoreError {
             }
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse { path: path_owned },
             ErrorCode::SystemIoFailure => Self::Disk { path: path_owned, detail },
-            ErrorCode::CannotOpen => Self::Folder { path: path_owned, source: std::io::Error::other(detail) },
+            ErrorCode::CannotOpen => {
+                Self::Folder { path: path_owned, problem: std::io::Error::other(detail) }
+            }
             _ => Self::Unexpected { path: path_owned, detail },
         }
     }

@@ -205,15 +205,13 @@ impl Device {
         }
         let document = Document::Claims(drop.clone());
         let heads = self.programme.heads();
-        let changed = self.own.get(&document).and_then(|chain| self.priced_under.get(chain)) != Some(&heads);
-        let sale = Sale {
-            lines,
-            tender: sell.tender,
-            pickup_at: sell.pickup_at,
-            programme: changed.then(|| heads.clone()),
-        };
+        let last = self.own.get(&document).and_then(|chain| self.priced_under.get(chain));
+        let changed = (last.map(Vec::as_slice) != Some(heads)).then(|| heads.to_vec());
+        let sale = Sale { lines, tender: sell.tender, pickup_at: sell.pickup_at, programme: changed.clone() };
         let claim = self.write(&document, Body::Sale(sale))?;
-        self.priced_under.insert(claim.chain, heads);
+        if let Some(heads) = changed {
+            self.priced_under.insert(claim.chain, heads);
+        }
         let reply = Reply::Sale(Claim {
             claim,
             drop: drop.clone(),

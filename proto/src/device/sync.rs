@@ -238,6 +238,11 @@ impl Device {
         }
     }
 
+    fn bytes_missing(&self, missing: &Missing) -> usize {
+        let chain = self.log.chain(&missing.chain);
+        chain.map_or(0, |chain| chain.bytes_between(missing.have, missing.signed))
+    }
+
     /// As much of what a peer is missing as one message takes, a part of each chain in turn, and the chain that was
     /// the first to get no more room.
     ///
@@ -249,7 +254,10 @@ impl Device {
             let at = missing.iter().position(|missing| missing.chain >= begin).unwrap_or(0);
             missing.rotate_left(at);
         }
-        let share = MAX_RANGE_BYTES / missing.len().max(1);
+        let all: usize = missing.iter().map(|missing| self.bytes_missing(missing)).sum();
+        // Where there is room for everything, nothing need be cut up, which would pack worse.
+        let share =
+            if all <= MAX_RANGE_BYTES { MAX_RANGE_BYTES } else { MAX_RANGE_BYTES / missing.len().max(1) };
         let mut budget = MAX_RANGE_BYTES;
         let mut ranges = Vec::new();
         while !missing.is_empty() {

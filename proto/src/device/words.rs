@@ -50,7 +50,10 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             format!("minted {} {}-{}, lying at {}", mint.sku, mint.first, mint.last, mint.place)
         }
         Body::Transfer(transfer) => format!("gave {} to {}", lines(), device.name_of(&transfer.to)),
-        Body::Received(received) => format!("received {} transfers", received.transfers.len()),
+        Body::Received(received) => match received.transfers.len() {
+            1 => "received a transfer".to_owned(),
+            several => format!("received {several} transfers"),
+        },
         Body::Move(moved) => format!("moved {} to {}", lines(), moved.place),
         Body::Damage(_) => format!("took {} out of sale", lines()),
         Body::Sale(sale) => {
@@ -64,7 +67,7 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
                 Some(custodian) => format!("for pickup at {}", device.name_of(custodian)),
                 None => "and handed it over".to_owned(),
             };
-            format!("sold {} for {} ({:?}) {how}", lines(), currency.format(total), sale.tender)
+            format!("sold {} for {} ({}) {how}", lines(), currency.format(total), sale.tender)
         }
     }
 }

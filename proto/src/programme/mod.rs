@@ -102,6 +102,7 @@ pub struct Programme {
     currency: Currency,
     products: BTreeMap<Sku, Product>,
     drops: BTreeMap<DropId, DropInfo>,
+    heads: Vec<Hash>,
 }
 
 impl Programme {
@@ -123,7 +124,10 @@ impl Programme {
             },
         );
         made.map_err(|failure| EditError::Refused(failure.error.to_string()))?;
-        Ok(Self { document, currency, products: BTreeMap::new(), drops: BTreeMap::new() })
+        let mut programme =
+            Self { document, currency, products: BTreeMap::new(), drops: BTreeMap::new(), heads: Vec::new() };
+        programme.refresh();
+        Ok(programme)
     }
 
     /// Products by SKU.
@@ -137,10 +141,8 @@ impl Programme {
     }
 
     /// The version: the heads of the document, in order.
-    pub fn heads(&self) -> Vec<Hash> {
-        let mut heads: Vec<Hash> = self.document.get_heads().into_iter().map(|head| Hash(head.0)).collect();
-        heads.sort();
-        heads
+    pub fn heads(&self) -> &[Hash] {
+        &self.heads
     }
 
     /// A change that this one needs and that is not here.
@@ -254,6 +256,8 @@ impl Programme {
     }
 
     fn refresh(&mut self) {
+        self.heads = self.document.get_heads().into_iter().map(|head| Hash(head.0)).collect();
+        self.heads.sort();
         self.products = self
             .entries(PRODUCTS)
             .into_iter()

@@ -5,7 +5,7 @@ use popmesh_proto::command::{Command, Sell, Tender};
 use popmesh_proto::identity::SecretKey;
 use popmesh_proto::io::{Input, Verdict};
 use popmesh_proto::log::{Bodies, Range};
-use popmesh_proto::message::{MAX_GOSSIP, MAX_MESSAGE};
+use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Presence, encode};
 use popmesh_proto::record::{Body, Line, MAX_RECORD, Mint, Sale, SaleLine, Transfer};
 use popmesh_proto::units::UnitSet;
 
@@ -153,6 +153,12 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     let mut renamed = good.range();
     renamed.chain.0[0] ^= 1;
     refused(&mut world, "a chain with another's id", vec![renamed]);
+    let mut elsewhere = author("stock/night", vec![]);
+    elsewhere.chain.0[0] ^= 1;
+    let start = elsewhere.entries.remove(0).body;
+    elsewhere.last = None;
+    elsewhere.append(at(1), start);
+    refused(&mut world, "a chain under an id that is not its own, signed so", vec![elsewhere.range()]);
     let mut empty = good.range();
     empty.bodies = Bodies::Plain(Vec::new());
     refused(&mut world, "a range of nothing", vec![empty]);
@@ -240,7 +246,11 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
         .write(at(2), Body::Transfer(Transfer { to, lines: vec![Line { parcel, units: units.clone() }] }));
     // What is built on it counts no more.
     author.write(at(3), Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }] }));
-    let levels = |world: &mut World, at| world.stock(at).map(|line| (line.minted, line.mesh));
+    let levels = |world: &mut World, at| {
+        let line = world.stock(at).unwrap();
+        let holders = line.holders.iter().map(|holder| (holder.device, holder.units));
+        (line.minted, line.mesh, holders.collect::<Vec<_>>())
+    };
     let before = levels(&mut world, TILL);
     world.hand(PEER, TILL, entries(vec![author.range()]));
     assert_eq!(levels(&mut world, TILL), before);
@@ -250,6 +260,33 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
     world.converge(5_000);
     assert_eq!(world.check(HQ).incidents.len(), 2);
     assert_eq!(levels(&mut world, HQ), before);
+}
+
+#[test]
+fn mail_that_its_author_did_not_sign_is_refused() {
+    let mut world = evening(9);
+    let event = world.charter.event();
+    let presence = encode(&Presence { sells: true, rates: Vec::new(), certificate: None });
+    let mail =
+        |world: &World, at: Hlc| Mail::sign(&event, &world.nodes[HQ].secret, at, None, presence.clone());
+    let good = mail(&world, at(world.time + 1));
+    let verdict = world.hand_gossip(PEER, TILL, encode(&Gossip::Mail(good.clone())));
+    assert_eq!(verdict, Verdict::Accept);
+    let verdict = world.hand_gossip(PEER, TILL, encode(&Gossip::Mail(good)));
+    assert_eq!(verdict, Verdict::Ignore, "it is old by now");
+    let good = mail(&world, at(world.time + 1));
+    for spoil in [
+        |mail: &mut Mail| mail.at = Hlc(mail.at.0 + 1),
+        |mail: &mut Mail| mail.to = Some(mail.from),
+        |mail: &mut Mail| mail.content.push(0),
+        |mail: &mut Mail| mail.signature.0[9] ^= 4,
+    ] {
+        let mut forged = good.clone();
+        spoil(&mut forged);
+        let verdict = world.hand_gossip(PEER, TILL, encode(&Gossip::Mail(forged)));
+        assert_eq!(verdict, Verdict::Reject);
+    }
+    still_works(world);
 }
 
 #[test]

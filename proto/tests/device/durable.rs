@@ -4,6 +4,7 @@
 use popmesh_proto::command::{Command, DropNew, ProductAdd, Refusal, Sell};
 use popmesh_proto::io::Idempotency;
 use popmesh_proto::query::Query;
+use popmesh_proto::record::{Body, Record};
 
 use crate::event::{claim_of, mint, night, sell, shirt, units_of};
 use crate::world::World;
@@ -184,4 +185,26 @@ fn a_life_writes_chains_of_its_own_and_names_the_one_before() {
     assert_eq!(claims.len(), 4);
     let chains: std::collections::BTreeSet<_> = claims.keys().map(|claim| claim.chain).collect();
     assert_eq!(chains.len(), 4, "each life has a chain of its own");
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_turn_lives_around() {
+    let mut world = pair(8);
+    let mut lives = Vec::new();
+    for ahead_ms in [200_000, 100_000, 0] {
+        world.nodes[0].ahead_ms = ahead_ms;
+        let claim = claim_of(world.done(0, Command::Sell(sell(1, 0))));
+        let start = world.chain(0, claim.claim.chain).swap_remove(0);
+        let Ok(Record { body: Body::Start(start), .. }) = Record::decode(&start.body) else { panic!() };
+        assert_eq!(start.previous.map(|previous| previous.chain), lives.last().copied());
+        lives.push(claim.claim.chain);
+        world.power_cut(0);
+        world.power_on(0);
+    }
+    let times: Vec<u64> = lives
+        .iter()
+        .flat_map(|life| world.claims(0).into_values().filter(|claim| claim.claim.chain == *life))
+        .map(|claim| claim.at_ms)
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
 }

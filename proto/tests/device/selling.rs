@@ -227,8 +227,11 @@ fn damaged_units_are_not_sold_and_given_ones_are_the_receivers() {
     let line = world.stock(0).unwrap();
     assert_eq!((line.own.available, line.own.damaged, line.own.in_transit), (3, 3, 4));
     world.link_all();
+    world.run_ms(1_000);
     world.converge(5_000);
     world.assert_agreed();
+    let line = world.stock(0).unwrap();
+    assert_eq!((line.mesh.in_transit, line.own.in_transit), (0, 0), "the receivers have said so");
     let claim = claim_of(world.done(3, Command::Sell(sell(7, 10_000))));
     assert_eq!(units_of([&claim]).len(), 7);
     assert!(matches!(world.done(1, Command::Sell(sell(1, 5_000))), Err(Refusal::SoldOut { .. })));

@@ -1,6 +1,6 @@
 //! A view is a function of the set of entries: whatever order, pieces and repetitions they came in.
 
-use popmesh_proto::command::{Claim, Command, Transfer, Units};
+use popmesh_proto::command::{Claim, ClaimItem, Command, Transfer, Units};
 use popmesh_proto::io::Entry;
 use popmesh_proto::log::{Bodies, Range};
 use proptest::prelude::*;
@@ -81,6 +81,7 @@ fn what_two_boxes_with_one_key_have_both_spent_is_settled_alike_everywhere() {
         for at in 1..4 {
             assert_eq!(views[0], views[at], "seed {seed}: device {at}");
         }
+        assert_earlier_wins(&views[0].claims);
         // It stays so across a start, and they go on selling what is not in doubt.
         world.power_cut(OTHER);
         world.power_on(OTHER);
@@ -89,6 +90,23 @@ fn what_two_boxes_with_one_key_have_both_spent_is_settled_alike_everywhere() {
         world.converge(10_000);
         let views: Vec<View> = (0..4).map(|at| view(&mut world, at)).collect();
         assert!(views.windows(2).all(|pair| pair[0] == pair[1]), "seed {seed}");
+    }
+}
+
+/// Of claims with one unit, none but the earliest has it.
+fn assert_earlier_wins(claims: &[Claim]) {
+    let has = |items: &[ClaimItem], lot, serial| {
+        items.iter().any(|item| item.lot == lot && item.units.contains(serial))
+    };
+    for winner in claims {
+        for item in &winner.items {
+            for serial in item.units.iter().filter(|serial| !has(&winner.contested, item.lot, *serial)) {
+                let others = claims.iter().filter(|other| has(&other.items, item.lot, serial));
+                for other in others.filter(|other| other.claim != winner.claim) {
+                    assert!(winner.at_ms <= other.at_ms, "{serial}: {} before {}", winner.claim, other.claim);
+                }
+            }
+        }
     }
 }
 

@@ -1,0 +1,242 @@
+//! What a person or a program on this device can ask for, and what comes back.
+//!
+//! A [`Command`] changes something and is made durable before its [`Reply`]; a [`Query`] only looks. A command that
+//! cannot be done is answered with a [`Refusal`] and has changed nothing.
+
+mod refusal;
+mod reply;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::DeviceId;
+use crate::text::{DropId, Place, Sku};
+use crate::units::UnitSet;
+
+pub use refusal::{Holder, Refusal};
+pub use reply::{Claim, ClaimItem, ClaimState, DropInfo, DropState, Lot, Product, Reply, UnitsDone};
+
+/// The most units one command may name.
+pub const MAX_QUANTITY: u64 = 10_000;
+/// The most units of one lot.
+pub const MAX_LOT: u64 = 1_000_000;
+/// The most items of one sale.
+pub const MAX_ITEMS: usize = 32;
+/// The longest a sale waits for stock from elsewhere, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 60_000;
+
+/// How a shopper paid. popmesh records payments; it takes none.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Tender {
+    /// Notes and coins.
+    #[n(0)]
+    Cash,
+    /// A card terminal.
+    #[n(1)]
+    Card,
+    /// A voucher.
+    #[n(2)]
+    Voucher,
+    /// Anything else.
+    #[n(3)]
+    Other,
+}
+
+impl std::fmt::Display for Tender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Tender::Cash => "cash",
+            Tender::Card => "card",
+            Tender::Voucher => "voucher",
+            Tender::Other => "paid otherwise",
+        })
+    }
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Puts a product on the programme, or changes its name and price.
+    ProductAdd(ProductAdd),
+    /// Plans a drop.
+    DropNew(DropNew),
+    /// Opens a drop for sale.
+    DropOpen(DropId),
+    /// Closes a drop.
+    DropClose(DropId),
+    /// Mints a lot; its units are then held by this device.
+    LotMint(LotMint),
+    /// Gives units that this device holds to another.
+    Transfer(Transfer),
+    /// Changes where units that this device holds lie.
+    Move(Move),
+    /// Takes units that this device holds out of sale, as damaged or missing.
+    Damage(Damage),
+    /// Sells units.
+    Sell(Sell),
+}
+
+/// See [`Command::ProductAdd`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ProductAdd {
+    /// The SKU.
+    pub sku: Sku,
+    /// Its name, for people; 1 to 80 characters.
+    pub name: String,
+    /// Price of one unit in minor units of the event's currency, above zero.
+    pub price: i64,
+}
+
+/// See [`Command::DropNew`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DropNew {
+    /// The drop's short name.
+    pub drop: DropId,
+    /// Its title, for people; 1 to 80 characters.
+    pub title: String,
+}
+
+/// See [`Command::LotMint`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LotMint {
+    /// The drop it is for.
+    pub drop: DropId,
+    /// Which SKU.
+    pub sku: Sku,
+    /// First serial.
+    pub first: u32,
+    /// Last serial, inclusive.
+    pub last: u32,
+    /// Whether the serials are printed on the units, so that exactly the serial sold must be handed over.
+    #[serde(default = "yes")]
+    pub numbered: bool,
+    /// Where the units lie; this device's venue if absent.
+    #[serde(default)]
+    pub place: Option<Place>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// See [`Command::Transfer`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Transfer {
+    /// The drop.
+    pub drop: DropId,
+    /// Which SKU.
+    pub sku: Sku,
+    /// Which units.
+    pub units: Units,
+    /// Who gets them.
+    pub to: DeviceId,
+}
+
+/// See [`Command::Move`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Move {
+    /// The drop.
+    pub drop: DropId,
+    /// Which SKU.
+    pub sku: Sku,
+    /// Which units.
+    pub units: Units,
+    /// Where they lie from now on.
+    pub place: Place,
+}
+
+/// See [`Command::Damage`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Damage {
+    /// The drop.
+    pub drop: DropId,
+    /// Which SKU.
+    pub sku: Sku,
+    /// Which units.
+    pub units: Units,
+}
+
+/// Units of one SKU: so many, or exactly these.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Units {
+    /// Any units, so many.
+    Count(u64),
+    /// These serials, written as `1-5,9`.
+    Serials(UnitSet),
+}
+
+/// See [`Command::Sell`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Sell {
+    /// What is sold, 1 to 32 items, each SKU once.
+    pub items: Vec<SellItem>,
+    /// The drop. May be absent while one open drop alone has these SKUs.
+    #[serde(default)]
+    pub drop: Option<DropId>,
+    /// How it is paid.
+    #[serde(default = "cash")]
+    pub tender: Tender,
+    /// Where it will be picked up: the device that is to hand it out. Absent for a walk-in, handed over at once.
+    #[serde(default)]
+    pub pickup_at: Option<DeviceId>,
+    /// How long to wait for units from other devices, in milliseconds; at most 60,000.
+    #[serde(default = "default_wait")]
+    pub wait_ms: u64,
+}
+
+fn cash() -> Tender {
+    Tender::Cash
+}
+
+fn default_wait() -> u64 {
+    5_000
+}
+
+/// One line of what is sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SellItem {
+    /// Which SKU.
+    pub sku: Sku,
+    /// How many, from 1.
+    #[serde(default = "one")]
+    pub quantity: u64,
+    /// Price of one unit in minor units, above zero; the programme's price if absent.
+    #[serde(default)]
+    pub unit_price: Option<i64>,
+}
+
+fn one() -> u64 {
+    1
+}

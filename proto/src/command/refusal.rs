@@ -1,0 +1,177 @@
+//! Why a command was not done.
+
+use serde::{Deserialize, Serialize};
+
+use super::DropState;
+use crate::id::{DeviceId, Ref};
+use crate::text::{DropId, Place, Sku};
+use crate::units::UnitSet;
+
+/// A device that holds units that were asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Holder {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// How many units it holds, as far as known here.
+    pub units: u64,
+    /// Where they lie.
+    pub places: Vec<Place>,
+    /// When it was last heard, milliseconds since the Unix epoch by this device's clock.
+    pub last_heard_ms: Option<u64>,
+    /// Whether it can be reached now.
+    pub reachable: bool,
+}
+
+/// Why a command was not done. It changed nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Refusal {
+    /// No such SKU.
+    #[error("no SKU {sku} in this drop or on the programme; known: {}", listed(known))]
+    UnknownSku {
+        /// What was asked for.
+        sku: Sku,
+        /// Some that there are.
+        known: Vec<String>,
+    },
+    /// No such drop.
+    #[error("no drop {drop:?}; known: {}", listed(known))]
+    UnknownDrop {
+        /// What was asked for; empty if none was named and none is open with these SKUs.
+        drop: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// Several open drops would do.
+    #[error("several open drops have this: {}; name one with --drop", listed(drops))]
+    AmbiguousDrop {
+        /// Them.
+        drops: Vec<String>,
+    },
+    /// There is a drop of this name.
+    #[error("there is a drop {drop} already")]
+    DropExists {
+        /// It.
+        drop: DropId,
+    },
+    /// The drop does not sell now.
+    #[error("drop {drop} is {state}; open it with `popmesh drop open {drop}`")]
+    DropNotOpen {
+        /// It.
+        drop: DropId,
+        /// Its state.
+        state: DropState,
+    },
+    /// No such device.
+    #[error("no device {device} is known in this event; see `popmesh peers`")]
+    UnknownDevice {
+        /// What was asked for.
+        device: DeviceId,
+    },
+    /// A number or a text is out of bounds.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Which field.
+        field: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A lot would mint serials that exist.
+    #[error("serials {units} of {sku} are already in lot {lot}; mint others")]
+    SerialOverlap {
+        /// The SKU.
+        sku: Sku,
+        /// The lot that has them.
+        lot: Ref,
+        /// Which ones.
+        units: UnitSet,
+    },
+    /// This device does not hold those units.
+    #[error("this device holds {held} of {sku} free to give, not {asked}; see `popmesh stock`")]
+    NotHeld {
+        /// The SKU.
+        sku: Sku,
+        /// What was asked for.
+        asked: String,
+        /// How many it has.
+        held: u64,
+    },
+    /// This device's certificate does not allow it.
+    #[error("this device has the roles {roles}; {action} takes the role {needs}")]
+    RoleForbids {
+        /// What was to be done.
+        action: String,
+        /// The roles it has.
+        roles: String,
+        /// The role it takes.
+        needs: String,
+    },
+    /// This device's certificate is not valid now.
+    #[error("{problem}")]
+    Certificate {
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Every unit is known sold.
+    #[error("{sku} is sold out: all {minted} units are sold or taken out of sale")]
+    SoldOut {
+        /// The SKU.
+        sku: Sku,
+        /// Units minted.
+        minted: u64,
+    },
+    /// There are units, but on devices that did not give any in time.
+    #[error("not enough {sku} here: wanted {wanted}, hold {held}; {}", holders_text(holders))]
+    HeldElsewhere {
+        /// The SKU.
+        sku: Sku,
+        /// Units asked for.
+        wanted: u64,
+        /// Units this device has free, and here if it is a walk-in.
+        held: u64,
+        /// Who has the rest, as far as known.
+        holders: Vec<Holder>,
+    },
+    /// The write could not be made durable.
+    #[error("not done, because it could not be written down: {problem}")]
+    NotStored {
+        /// What the disk said, and what to do.
+        problem: String,
+    },
+    /// Too much is waiting.
+    #[error("too many commands are waiting on this device; try again in a moment")]
+    Busy,
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
+}
+
+/// The time of day of a Unix time, as HH:MM:SS in UTC.
+fn time_of_day(unix_ms: u64) -> String {
+    let seconds = unix_ms / 1_000 % 86_400;
+    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+fn holders_text(holders: &[Holder]) -> String {
+    if holders.is_empty() {
+        return "nobody else is known to have any; sell fewer".to_owned();
+    }
+    let each: Vec<String> = holders
+        .iter()
+        .map(|holder| {
+            let reach = match (holder.reachable, holder.last_heard_ms) {
+                (true, _) => "reachable".to_owned(),
+                (false, Some(heard)) => format!("not reachable, last heard {} UTC", time_of_day(heard)),
+                (false, None) => "never heard".to_owned(),
+            };
+            let places: Vec<&str> = holder.places.iter().map(Place::as_str).collect();
+            format!("{} holds {} ({}; {reach})", holder.name, holder.units, places.join(", "))
+        })
+        .collect();
+    each.join("; ")
+}

@@ -1,0 +1,164 @@
+//! What a command did.
+
+use serde::{Deserialize, Serialize};
+
+use super::Tender;
+use crate::id::{DeviceId, Ref};
+use crate::money::Currency;
+use crate::text::{DropId, Place, Sku};
+use crate::units::UnitSet;
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Reply {
+    /// The product is on the programme.
+    Product(Product),
+    /// The drop is planned, open or closed.
+    Drop(DropInfo),
+    /// The lot exists.
+    Lot(Lot),
+    /// The units are given, moved or taken out.
+    Units(UnitsDone),
+    /// Sold.
+    Sale(Claim),
+}
+
+/// A product of the programme.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Product {
+    /// The SKU.
+    pub sku: Sku,
+    /// Its name.
+    pub name: String,
+    /// Price of one unit, minor units.
+    pub price: i64,
+    /// The event's currency.
+    pub currency: Currency,
+}
+
+/// How far a drop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum DropState {
+    /// Known to the crew.
+    Planned,
+    /// Known to the public.
+    Announced,
+    /// On sale.
+    Open,
+    /// Over.
+    Closed,
+}
+
+impl std::fmt::Display for DropState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            DropState::Planned => "planned",
+            DropState::Announced => "announced",
+            DropState::Open => "open",
+            DropState::Closed => "closed",
+        })
+    }
+}
+
+/// A drop of the programme.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DropInfo {
+    /// Short name.
+    pub drop: DropId,
+    /// Title.
+    pub title: String,
+    /// State.
+    pub state: DropState,
+}
+
+/// A lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Lot {
+    /// The entry that minted it.
+    pub lot: Ref,
+    /// Its drop.
+    pub drop: DropId,
+    /// Its SKU.
+    pub sku: Sku,
+    /// Its serials.
+    pub units: UnitSet,
+    /// Whether serials are printed on the units.
+    pub numbered: bool,
+    /// Where they lay when minted.
+    pub place: Place,
+}
+
+/// What a transfer, a move or a damage report did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct UnitsDone {
+    /// The entry.
+    pub entry: Ref,
+    /// The drop.
+    pub drop: DropId,
+    /// The SKU.
+    pub sku: Sku,
+    /// Which units.
+    pub units: UnitSet,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum ClaimState {
+    /// Waiting to be picked up.
+    Issued,
+    /// Handed over.
+    Redeemed,
+}
+
+/// One shopper's right to what was sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Claim {
+    /// The claim: the entry of the sale.
+    pub claim: Ref,
+    /// Its drop.
+    pub drop: DropId,
+    /// When, milliseconds since the Unix epoch by the seller's clock.
+    pub at_ms: u64,
+    /// Who sold it.
+    pub seller: DeviceId,
+    /// What was sold.
+    pub items: Vec<ClaimItem>,
+    /// Sum in minor units.
+    pub total: i64,
+    /// The event's currency.
+    pub currency: Currency,
+    /// How it was paid.
+    pub tender: Tender,
+    /// The one device that may hand it out.
+    pub custodian: DeviceId,
+    /// State.
+    pub state: ClaimState,
+    /// Units that an earlier sale has, by proof of a rollback, a clone or a cheat. Empty unless there is an incident.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contested: Vec<ClaimItem>,
+}
+
+/// Units of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClaimItem {
+    /// The SKU.
+    pub sku: Sku,
+    /// The lot.
+    pub lot: Ref,
+    /// The serials.
+    pub units: UnitSet,
+    /// Price of one unit, minor units.
+    pub unit_price: i64,
+}
