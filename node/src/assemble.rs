@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use popmesh_proto::id::{DeviceId, Nonce};
@@ -12,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
+use crate::clock::now_ms;
 use crate::folder::{Folder, Identity};
 use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
@@ -103,7 +103,7 @@ fn admit(charter: SignedCharter) -> Admit {
         let judge = || {
             let certificate = SignedCertificate::from_bytes(certificate, &charter)?;
             certificate.belongs_to(&DeviceId(*device))?;
-            certificate.valid_at(wall_ms())
+            certificate.valid_at(now_ms())
         };
         judge().map_err(|error| error.to_string())
     })
@@ -119,12 +119,6 @@ fn advise(error: MeshError) -> anyhow::Error {
         MeshError::NoTransport | MeshError::Setup(_) => "run `popmesh doctor`",
     };
     anyhow::anyhow!("{error}; {advice}")
-}
-
-fn wall_ms() -> u64 {
-    // A machine whose clock was never set may think that it is before 1970.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn fresh_nonce() -> anyhow::Result<Nonce> {
@@ -158,7 +152,7 @@ fn check(path: &Path) -> anyhow::Result<String> {
     let mut read_error = None;
     let entries = store.entries().map_while(|entry| entry.map_err(|error| read_error = Some(error)).ok());
     let config = Config::new(identity.key, identity.charter, identity.certificate, fresh_nonce()?);
-    let now = popmesh_proto::clock::Now { wall_ms: wall_ms(), mono_ms: 0 };
+    let now = popmesh_proto::clock::Now { wall_ms: now_ms(), mono_ms: 0 };
     let opened = Device::open(config, entries, now);
     if let Some(error) = read_error {
         return Err(error.into());

@@ -1,7 +1,6 @@
 //! Between the mesh and the rest of the node: neither knows the other.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::future::BoxFuture;
 use popmesh_proto::id::DeviceId;
@@ -10,6 +9,7 @@ use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::api::{self, Direction, Discovered, MeshLink, MeshView};
+use crate::clock::unix_ms;
 use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
 use crate::runtime::{self, CallError, Handle, Inbound, Links};
 
@@ -112,7 +112,7 @@ fn link(link: &mesh::LinkSnapshot) -> MeshLink {
             Transport::Tcp => "tcp".to_owned(),
             Transport::Quic => "quic".to_owned(),
         },
-        since_ms: milliseconds(link.since),
+        since_ms: unix_ms(link.since),
         rtt_ms: link.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
         direction: if link.dialled { Direction::Outbound } else { Direction::Inbound },
         bytes_in: link.bytes_received,
@@ -136,10 +136,4 @@ fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         state,
     }
-}
-
-fn milliseconds(time: SystemTime) -> u64 {
-    // A machine whose clock was never set may think that it is before 1970.
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

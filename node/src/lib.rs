@@ -4,6 +4,7 @@ pub mod api;
 pub mod assemble;
 mod bridge;
 pub mod cli;
+mod clock;
 pub mod folder;
 pub mod mesh;
 pub mod run;

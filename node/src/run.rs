@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
 use crate::api::{self, Api, MeshView};
+use crate::clock::now_ms;
 use crate::folder::{Folder, Identity};
 use crate::runtime::{Handle, RuntimeMetrics};
 
@@ -94,8 +95,7 @@ pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
 /// Who the device is, if it may run now.
 fn load(folder: &Folder) -> anyhow::Result<Identity> {
     let identity = folder.identity()?;
-    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
-    identity.certificate.valid_at(now_ms)?;
+    identity.certificate.valid_at(now_ms())?;
     Ok(identity)
 }
 

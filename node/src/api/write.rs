@@ -36,15 +36,16 @@ impl<T: Serialize> IntoResponse for Done<T> {
     }
 }
 
-async fn done<T>(
+async fn done<B: Serialize, T>(
     api: &Api,
     key: &Key,
-    body: &impl Serialize,
-    command: Command,
+    body: B,
+    command: impl FnOnce(B) -> Command,
     status: StatusCode,
     pick: impl FnOnce(Reply) -> Option<T>,
 ) -> Result<Done<T>, Problem> {
-    let (what, repeated) = api.act(command, key.over(body), pick).await?;
+    let idempotency = key.over(&body);
+    let (what, repeated) = api.act(command(body), idempotency, pick).await?;
     Ok(Done { status, what, repeated })
 }
 
@@ -58,8 +59,7 @@ pub(super) async fn add_product(
     key: Key,
     Body(body): Body<ProductAdd>,
 ) -> Result<Done<Product>, Problem> {
-    let command = Command::ProductAdd(body.clone());
-    done(&api, &key, &body, command, StatusCode::OK, only!(Reply::Product)).await
+    done(&api, &key, body, Command::ProductAdd, StatusCode::OK, only!(Reply::Product)).await
 }
 
 /// Plans a drop
@@ -72,8 +72,7 @@ pub(super) async fn plan_drop(
     key: Key,
     Body(body): Body<DropNew>,
 ) -> Result<Done<DropInfo>, Problem> {
-    let command = Command::DropNew(body.clone());
-    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Drop)).await
+    done(&api, &key, body, Command::DropNew, StatusCode::CREATED, only!(Reply::Drop)).await
 }
 
 /// Opens a drop for sale
@@ -88,7 +87,7 @@ pub(super) async fn open_drop(
     key: Key,
     NoBody: NoBody,
 ) -> Result<Done<DropInfo>, Problem> {
-    done(&api, &key, &(), Command::DropOpen(drop), StatusCode::OK, only!(Reply::Drop)).await
+    done(&api, &key, (), |()| Command::DropOpen(drop), StatusCode::OK, only!(Reply::Drop)).await
 }
 
 /// Closes a drop
@@ -103,7 +102,7 @@ pub(super) async fn close_drop(
     key: Key,
     NoBody: NoBody,
 ) -> Result<Done<DropInfo>, Problem> {
-    done(&api, &key, &(), Command::DropClose(drop), StatusCode::OK, only!(Reply::Drop)).await
+    done(&api, &key, (), |()| Command::DropClose(drop), StatusCode::OK, only!(Reply::Drop)).await
 }
 
 /// Mints a lot; its units are then held by this device
@@ -116,8 +115,7 @@ pub(super) async fn mint_lot(
     key: Key,
     Body(body): Body<LotMint>,
 ) -> Result<Done<Lot>, Problem> {
-    let command = Command::LotMint(body.clone());
-    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Lot)).await
+    done(&api, &key, body, Command::LotMint, StatusCode::CREATED, only!(Reply::Lot)).await
 }
 
 /// Gives units that this device holds to another
@@ -130,8 +128,7 @@ pub(super) async fn transfer(
     key: Key,
     Body(body): Body<Transfer>,
 ) -> Result<Done<UnitsDone>, Problem> {
-    let command = Command::Transfer(body.clone());
-    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Units)).await
+    done(&api, &key, body, Command::Transfer, StatusCode::CREATED, only!(Reply::Units)).await
 }
 
 /// Changes where units that this device holds lie
@@ -144,8 +141,7 @@ pub(super) async fn change_place(
     key: Key,
     Body(body): Body<Move>,
 ) -> Result<Done<UnitsDone>, Problem> {
-    let command = Command::Move(body.clone());
-    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Units)).await
+    done(&api, &key, body, Command::Move, StatusCode::CREATED, only!(Reply::Units)).await
 }
 
 /// Takes units that this device holds out of sale, as damaged or missing
@@ -158,8 +154,7 @@ pub(super) async fn damage(
     key: Key,
     Body(body): Body<Damage>,
 ) -> Result<Done<UnitsDone>, Problem> {
-    let command = Command::Damage(body.clone());
-    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Units)).await
+    done(&api, &key, body, Command::Damage, StatusCode::CREATED, only!(Reply::Units)).await
 }
 
 /// Sells units
@@ -174,8 +169,7 @@ pub(super) async fn sell(
     key: Key,
     Body(body): Body<Sell>,
 ) -> Result<Done<Claim>, Problem> {
-    let command = Command::Sell(body.clone());
-    done(&api, &key, &body, command, StatusCode::CREATED, only!(Reply::Sale)).await
+    done(&api, &key, body, Command::Sell, StatusCode::CREATED, only!(Reply::Sale)).await
 }
 
 /// Switches the links to other devices off or on

@@ -11,6 +11,7 @@ use super::event::{CHARTER, ORGANISER_KEY};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
 use super::values;
+use crate::clock::now_ms;
 use crate::folder::{self, Folder, FolderError};
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
@@ -61,7 +62,7 @@ fn sign(request: &Sign, json: bool) -> Outcome {
     }
     let refused = |error: popmesh_proto::identity::CertificateError| Failure::here(error.to_string());
     let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?).map_err(refused)?;
-    let now_ms = values::now_ms();
+    let now_ms = now_ms();
     let not_before_ms = request.from.map_or(Ok(now_ms.saturating_sub(HOUR_MS)), unix_ms)?;
     let days_ms = u64::from(request.days) * DAY_MS;
     let not_after_ms = request.until.map_or(Ok(not_before_ms.max(now_ms) + days_ms), unix_ms)?;
@@ -121,7 +122,7 @@ fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bo
     let certificate = folder::read_certificate(certificate_path, &charter)?;
     let refused = |problem| FolderError::Certificate { path: certificate_path.to_owned(), problem };
     certificate.belongs_to(&key.id()).map_err(refused)?;
-    let now_ms = values::now_ms();
+    let now_ms = now_ms();
     if now_ms >= certificate.not_after_ms {
         return Err(Failure::with_help(
             format!("the certificate ended {}", values::time(certificate.not_after_ms)),
@@ -184,7 +185,7 @@ fn facts(certificate: &SignedCertificate, charter: &SignedCharter, path: &Path) 
 }
 
 fn describe(certificate: &SignedCertificate, charter: &SignedCharter) -> String {
-    let now_ms = values::now_ms();
+    let now_ms = now_ms();
     let validity = match certificate.valid_at(now_ms) {
         Ok(()) => "",
         Err(_) if now_ms < certificate.not_before_ms => "  (not yet)",

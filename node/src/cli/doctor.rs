@@ -13,6 +13,7 @@ use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
 use super::values;
 use crate::api::{Health, loopback};
+use crate::clock::now_ms;
 use crate::folder::Folder;
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
@@ -86,7 +87,7 @@ fn running(folder: &Folder) -> Option<Client> {
 }
 
 fn clock() -> Finding {
-    let now_ms = values::now_ms();
+    let now_ms = now_ms();
     if (EARLIEST_MS..LATEST_MS).contains(&now_ms) {
         ok("clock", values::time(now_ms))
     } else {
@@ -106,7 +107,7 @@ fn certificate(folder: &Folder) -> Vec<Finding> {
         Ok(identity) => identity,
         Err(error) => return vec![fail("certificate", error.to_string())],
     };
-    let (certificate, now_ms) = (&identity.certificate, values::now_ms());
+    let (certificate, now_ms) = (&identity.certificate, now_ms());
     let until = values::time(certificate.not_after_ms);
     let validity = if now_ms < certificate.not_before_ms {
         let from = values::time(certificate.not_before_ms);

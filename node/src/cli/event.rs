@@ -12,6 +12,7 @@ use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::table::printable;
 use super::values;
+use crate::clock::now_ms;
 use crate::folder::{self, Folder};
 
 /// The organiser's key, in the organiser's folder.
@@ -33,8 +34,7 @@ fn init(name: &str, currency: Currency, dir: &Path, json: bool) -> Outcome {
     let (key_path, charter_path) = (dir.join(ORGANISER_KEY), dir.join(CHARTER));
     let key = SecretKey::from_seed(&values::random()?);
     let nonce = Nonce(values::random()?);
-    let charter =
-        Charter { name: name.to_owned(), currency, root: key.id(), created_ms: values::now_ms(), nonce };
+    let charter = Charter { name: name.to_owned(), currency, root: key.id(), created_ms: now_ms(), nonce };
     let signed = SignedCharter::sign(charter, &key).map_err(|error| Failure::here(error.to_string()))?;
     if charter_path.exists() {
         return Err(folder::FolderError::Exists(charter_path).into());

@@ -119,11 +119,6 @@ fn format_time(ms: u64, format: &str) -> String {
     )
 }
 
-/// Milliseconds since the Unix epoch by this host's clock.
-pub(super) fn now_ms() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0)
-}
-
 /// Random bytes of the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];

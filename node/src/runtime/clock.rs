@@ -1,8 +1,10 @@
-//! The clocks of the machine, read in one place.
+//! The clocks of the machine, as the device counts them.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use popmesh_proto::clock::Now;
+
+use crate::clock::{milliseconds, now_ms};
 
 /// Both clocks; the monotonic one counts from the runtime's start.
 #[derive(Debug, Clone, Copy)]
@@ -16,9 +18,7 @@ impl RuntimeClock {
     }
 
     pub(super) fn now(self) -> Now {
-        // A machine whose clock was never set may think that it is before 1970.
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { wall_ms: milliseconds(wall), mono_ms: milliseconds(self.origin.elapsed()) }
+        Now { wall_ms: now_ms(), mono_ms: milliseconds(self.origin.elapsed()) }
     }
 
     /// When the monotonic clock shows `mono_ms`.
@@ -28,8 +28,4 @@ impl RuntimeClock {
             .checked_add(Duration::from_millis(mono_ms))
             .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -43,6 +43,13 @@ impl Setup {
     fn handle(&self) -> &Handle {
         &self.runtime.handle
     }
+
+    /// Keeps the device busy until its gate is opened, so that calls queue up meanwhile.
+    async fn block(&mut self) -> UnderWay {
+        let blocker = begin(self.handle(), plan("block", ""), None).await;
+        self.watch.until("blocking").await;
+        blocker
+    }
 }
 
 fn plan(drop: &str, title: &str) -> Command {
@@ -99,8 +106,7 @@ async fn a_reply_comes_when_its_entry_is_in_the_file() {
 async fn what_arrives_together_is_written_together() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    let _blocker = begin(setup.handle(), plan("block", ""), None).await;
-    setup.watch.until("blocking").await;
+    let _blocker = setup.block().await;
     let mut calls = Vec::new();
     for number in 0..100 {
         calls.push(begin(setup.handle(), plan("d1", &number.to_string()), None).await);
@@ -187,8 +193,7 @@ async fn the_mesh_is_heard_and_answered() {
 async fn a_full_queue_says_busy() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    let _blocker = begin(setup.handle(), plan("block", ""), None).await;
-    setup.watch.until("blocking").await;
+    let _blocker = setup.block().await;
     let mut calls = Vec::new();
     for _ in 0..CALL_QUEUE {
         calls.push(begin(setup.handle(), plan("d1", ""), None).await);

@@ -149,28 +149,26 @@ fn missing_rows_are_refused() {
     }
 }
 
+/// After `sql` the database must not be opened, with `words`, and not be touched.
+fn refused_and_left_alone(folder: &Path, sql: &str, words: &str) {
+    let connection = rusqlite::Connection::open(folder.join(DATABASE_FILE)).unwrap();
+    connection.execute_batch(sql).unwrap();
+    drop(connection);
+    let before = files(folder);
+    let error = message(open(folder));
+    assert!(error.contains(words), "{error}");
+    assert!(files(folder) == before);
+}
+
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
-    let folder = folder(true);
-    let connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
-    connection.execute_batch("PRAGMA user_version = 99").unwrap();
-    drop(connection);
-    let before = files(folder.path());
-    let error = message(open(folder.path()));
-    assert!(error.contains("newer popmesh (format 99"), "{error}");
-    assert!(files(folder.path()) == before);
+    refused_and_left_alone(folder(true).path(), "PRAGMA user_version = 99", "newer popmesh (format 99");
 }
 
 #[test]
 fn a_database_of_another_program_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = rusqlite::Connection::open(folder.path().join(DATABASE_FILE)).unwrap();
-    connection.execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
-    drop(connection);
-    let before = files(folder.path());
-    let error = message(open(folder.path()));
-    assert!(error.contains("another program"), "{error}");
-    assert!(files(folder.path()) == before);
+    refused_and_left_alone(folder.path(), "CREATE TABLE songs (title TEXT)", "another program");
 }
 
 #[test]
