@@ -1,6 +1,6 @@
 //! Whom the task dials and when, which links it lets go, and where it listens.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use libp2p::{
     Multiaddr,
@@ -169,6 +169,10 @@ impl Task {
         self.judge_links_again();
         self.book.forget_old(now);
         self.let_surplus_go(now);
+        let missing = self.links.is_empty()
+            || self.links.len() < LINKS_FEW
+                && self.wanted.iter().any(|device| !self.links.contains_key(device));
+        self.parts.missing.store(missing, Ordering::Relaxed);
         let locals = interfaces::current(self.parts.listen.interfaces.as_deref());
         if locals != self.locals {
             tracing::info!(addresses = locals.len(), "the machine's addresses have changed");

@@ -5,6 +5,10 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +30,10 @@ const SERVICE: &str = "_popmesh._udp.local.";
 /// How often to ask anew. The daemon's own questions get rarer and rarer, up to an hour, and nothing tells of a cut
 /// somewhere between two switches.
 const BROWSE_EVERY: Duration = Duration::from_secs(15);
+
+/// The same for a device that has few links and misses somebody. One that was started while it was cut off knows no
+/// address but what it hears, and must find the others in seconds when the cut heals.
+const BROWSE_EVERY_MISSING: Duration = Duration::from_secs(3);
 
 /// How often to announce anew, for the same reason.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(60);
@@ -61,11 +69,12 @@ pub(crate) struct Announcement {
 }
 
 /// Announces and browses until the task that started it goes. A message on `changed` says that the machine's addresses
-/// have changed.
+/// have changed; `missing` says whether somebody is missed.
 pub(crate) async fn run(
     announcement: Announcement,
     found: mpsc::Sender<Found>,
     mut changed: mpsc::Receiver<()>,
+    missing: Arc<AtomicBool>,
 ) {
     loop {
         let session = match Session::start(&announcement) {
@@ -81,7 +90,7 @@ pub(crate) async fn run(
                 }
             }
         };
-        let ended = session.browse(&found, &mut changed).await;
+        let ended = session.browse(&found, &mut changed, &missing).await;
         session.goodbye().await;
         match ended {
             Ended::Stopped => return,
@@ -120,11 +129,17 @@ impl Session {
         Ok(Self { announcement: announcement.clone(), daemon, service })
     }
 
-    async fn browse(&self, found: &mpsc::Sender<Found>, changed: &mut mpsc::Receiver<()>) -> Ended {
+    async fn browse(
+        &self,
+        found: &mpsc::Sender<Found>,
+        changed: &mut mpsc::Receiver<()>,
+        missing: &AtomicBool,
+    ) -> Ended {
         let mut names = Names::default();
-        let mut ask = interval(BROWSE_EVERY);
+        let mut ask = interval(BROWSE_EVERY_MISSING);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut announced = Instant::now();
+        let mut asked: Option<Instant> = None;
         let mut events: Option<Receiver<ServiceEvent>> = None;
         loop {
             let event = tokio::select! {
@@ -132,11 +147,18 @@ impl Session {
                     return if next.is_some() { Ended::Changed } else { Ended::Stopped };
                 }
                 () = found.closed() => return Ended::Stopped,
-                _ = ask.tick() => None,
+                _ = ask.tick() => {
+                    let lately = asked.is_some_and(|asked| asked.elapsed() < BROWSE_EVERY);
+                    if events.is_some() && lately && !missing.load(Ordering::Relaxed) {
+                        continue;
+                    }
+                    None
+                }
                 event = next_event(events.as_ref()) => Some(event),
             };
             let news = match event {
                 None => {
+                    asked = Some(Instant::now());
                     if announced.elapsed() >= ANNOUNCE_EVERY {
                         announced = Instant::now();
                         if self.daemon.register(self.service.clone()).is_err() {

@@ -84,6 +84,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
 
     let (changed, changes) = mpsc::channel(1);
     let (found, findings) = mpsc::channel(FOUND_QUEUE_MAX);
+    let missing = Arc::new(AtomicBool::new(true));
     let discovery = config.mdns.then(|| {
         tokio::spawn(discovery::run(
             Announcement {
@@ -96,6 +97,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
             },
             found,
             changes,
+            Arc::clone(&missing),
         ))
     });
     let (control, requests) = mpsc::channel(CONTROL_QUEUE_MAX);
@@ -114,6 +116,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         desk_notes,
         findings,
         changed,
+        missing,
         discovery,
         events,
     });

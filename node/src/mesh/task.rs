@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -93,6 +93,8 @@ pub(crate) struct Parts {
     pub(crate) desk_notes: mpsc::Receiver<GateNote>,
     pub(crate) findings: mpsc::Receiver<Found>,
     pub(crate) changed: mpsc::Sender<()>,
+    /// Tells discovery whether this device has few links and misses somebody.
+    pub(crate) missing: Arc<AtomicBool>,
     pub(crate) discovery: Option<JoinHandle<()>>,
     pub(crate) events: mpsc::Sender<MeshEvent>,
 }
