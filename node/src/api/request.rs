@@ -101,6 +101,7 @@ fn in_words(text: &str) -> String {
     match expected {
         "u8" | "u16" | "u32" | "u64" | "usize" => format!("{given}expected a whole number from 0"),
         "i8" | "i16" | "i32" | "i64" => format!("{given}expected a whole number"),
+        name if name.starts_with("struct ") => format!("{given}expected an object with named fields"),
         _ => text.to_owned(),
     }
 }
