@@ -224,6 +224,10 @@ impl<D: Machine> Core<D> {
                 Poll::Ready(count) => count,
             };
             self.metrics.queue_depth.set((count + self.sources.calls.len()) as u64);
+            let commands = calls.iter().any(|call| matches!(call, Call::Command { .. }));
+            if commands && taken == 0 && self.effects.write.is_none() {
+                self.effects.job(Job::Soon);
+            }
             for call in calls {
                 self.take_call(call);
             }

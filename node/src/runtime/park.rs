@@ -32,7 +32,7 @@ pub(super) fn park(until: Option<Instant>) {
 }
 
 /// Looks again and again whether something is there, for so long at most; lets others run meanwhile. Says whether it is.
-pub(super) fn look(most: Duration, is_there: impl Fn() -> bool) -> bool {
+pub(super) fn look(most: Duration, mut is_there: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     while !is_there() {
         if begun.elapsed() >= most {

@@ -2,19 +2,26 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use popmesh_proto::io::{BatchId, CallId, Entry, StoredReply};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::RuntimeMetrics;
+use super::park;
 use crate::store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
+
+/// How long the writer stays awake for what is likely to come. To be woken takes as long as to handle and sign a sale, so
+/// the two are done side by side.
+const SOON: Duration = Duration::from_micros(200);
 
 /// A page of entries; `None` after the last.
 pub(super) type Page = Result<Option<Vec<Entry>>, StoreError>;
 
 /// What the core wants of the store. Done in order.
 pub(super) enum Job {
+    /// Be awake: something to append is likely to come at once.
+    Soon,
     /// Make this durable.
     Append { batch: BatchId, entries: Vec<Entry>, replies: Vec<StoredReply> },
     /// Read what a command did.
@@ -48,8 +55,9 @@ pub(super) fn run(
     metrics: &Arc<RuntimeMetrics>,
 ) -> Result<(), StoreError> {
     let mut has_written = false;
-    for job in jobs {
+    while let Some(job) = next(jobs) {
         let outcome = match job {
+            Job::Soon => continue,
             Job::Append { batch, entries, replies } => {
                 let before = Instant::now();
                 match store.append(&entries, &replies) {
@@ -78,6 +86,21 @@ pub(super) fn run(
     // Closing moves the write-ahead log into the database. A database that may have been refused as damaged is left
     // as it is, for people to look at.
     if has_written { store.close() } else { Ok(()) }
+}
+
+/// The next job but [`Job::Soon`], or that if nothing follows; `None` when the core is gone.
+fn next(jobs: &Receiver<Job>) -> Option<Job> {
+    let mut job = jobs.recv().ok()?;
+    if matches!(job, Job::Soon) {
+        park::look(SOON, || match jobs.try_recv() {
+            Ok(Job::Soon) | Err(_) => false,
+            Ok(next) => {
+                job = next;
+                true
+            }
+        });
+    }
+    Some(job)
 }
 
 /// Reads ahead of the core, which checks the entries meanwhile. Stops when the core has seen enough.
