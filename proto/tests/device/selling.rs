@@ -4,6 +4,7 @@ use popmesh_proto::command::{
     ClaimState, Command, Damage, Holder, LotMint, Move, Refusal, Sell, Transfer, Units,
 };
 use popmesh_proto::io::Notice;
+use popmesh_proto::query::{Answer, Query};
 
 use crate::event::{claim_of, mint, night, sell, shirt, units_of};
 use crate::world::{EPOCH_MS, World};
@@ -117,6 +118,25 @@ fn cut_off_it_sells_what_it_holds_and_then_says_who_has_the_rest() {
     world.converge(5_000);
     world.assert_agreed();
     claim_of(world.done(1, Command::Sell(sell(1, 5_000))));
+}
+
+#[test]
+fn without_any_link_nobody_is_reachable_and_with_one_the_silent_still_are() {
+    let mut world = evening(11, 10);
+    world.run_ms(3_000);
+    let reachable = |world: &mut World, at| match world.query(at, Query::Status) {
+        Answer::Status(status) => status.reachable,
+        other => panic!("{other:?}"),
+    };
+    for other in 2..5 {
+        world.cut(1, other);
+    }
+    assert_eq!(reachable(&mut world, 1), 5, "through the one that is left");
+    world.cut(1, 0);
+    assert_eq!(reachable(&mut world, 1), 1, "it reaches itself alone");
+    world.link(1, 0);
+    world.run_ms(3_000);
+    assert_eq!(reachable(&mut world, 1), 5);
 }
 
 #[test]
