@@ -131,19 +131,23 @@ fn sell_by_asking(network: &Network, devices: &[&Api<'_>], transport: &str) -> R
             own.push(answer.took);
             answer.ok()?;
 
-            assert_eq!(available(till, &kept)?, 0, "{} holds some already", till.name);
+            // On a busy machine an answer comes so late that the till has asked again, and been given one more.
+            let has_none = available(till, &kept)? == 0;
             let answer = till.sell(&kept, WAIT, None)?;
-            asked.push(answer.took);
+            if has_none {
+                asked.push(answer.took);
+            }
             answer.ok()?;
         }
         network.set_all(LinkSettings::default());
     }
+    let (count, most) = (asked.len(), ROUNDS * FEW as usize);
+    ensure!(2 * count > most, "of {most} sales only {count} had to ask");
     let (own, asked) = (median(&mut own), median(&mut asked));
     println!(
-        "{transport}, round trip {:?}: own stock {own:?}, by asking {asked:?}, added {:?} (median of {})",
+        "{transport}, round trip {:?}: own stock {own:?}, by asking {asked:?}, added {:?} (median of {count})",
         2 * ONE_WAY,
         asked.saturating_sub(own),
-        ROUNDS * FEW as usize,
     );
     Ok(())
 }
