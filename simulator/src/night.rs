@@ -1,0 +1,257 @@
+//! What became of a night: the numbers, the timelines and the findings. The report is drawn from this, and its JSON
+//! twin is this.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::scenario::{StockPolicy, Thresholds};
+
+/// A night that has been run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Night {
+    /// The scenario's short name.
+    pub scenario: String,
+    /// What it rehearses.
+    pub title: String,
+    /// The seed.
+    pub seed: u64,
+    /// The command that runs exactly this night again.
+    pub replay: String,
+    /// SHA-256 over everything that any device did, hexadecimal: equal on a second run.
+    pub history: String,
+    /// The wall clock at the start, seconds after midnight.
+    pub starts_at_s: u64,
+    /// The length of the night, milliseconds; what comes later is the settling.
+    pub duration_ms: u64,
+    /// When the run was over, milliseconds.
+    pub ended_ms: u64,
+    /// How stock moved.
+    pub policy: StockPolicy,
+    /// What had to be reached.
+    pub thresholds: Thresholds,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The numbers.
+    pub numbers: Numbers,
+    /// The devices.
+    pub devices: Vec<DeviceNight>,
+    /// Units of each SKU that were free, over time: all devices together.
+    pub stock_left: Vec<Series>,
+    /// Sales and refusals, in order of the answers.
+    pub answers: Vec<Answered>,
+    /// How long after each change of the links all devices that could reach each other agreed, milliseconds.
+    pub convergence_ms: Vec<u64>,
+    /// Entries that linked devices lacked of each other, over time: the backlog.
+    pub backlog: Vec<(u64, u64)>,
+    /// The faults that really happened.
+    pub faults: Vec<FaultSpan>,
+    /// What a person should look at, alike ones grouped.
+    pub findings: Vec<Finding>,
+}
+
+/// Pass or fail, and by what.
+#[derive(Debug, Clone, Serialize)]
+pub struct Verdict {
+    /// Whether every promise was kept and every threshold reached.
+    pub passed: bool,
+    /// The promises (I1 to I9), and the thresholds.
+    pub checks: Vec<Check>,
+}
+
+/// One line of the verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct Check {
+    /// What, such as `no oversell (I1)` or `half of the sales within 200 ms`.
+    pub name: String,
+    /// Whether it held.
+    pub passed: bool,
+    /// What was measured, for people, such as `0 of 1,240 units` or `84 ms`.
+    pub measured: String,
+    /// What was wanted, for people; empty for the promises.
+    pub wanted: String,
+}
+
+/// The numbers of a night.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Numbers {
+    /// Units minted.
+    pub minted: u64,
+    /// Units sold by acknowledged sales.
+    pub sold: u64,
+    /// Units that are in more than one acknowledged sale.
+    pub oversold: u64,
+    /// Shoppers who came.
+    pub shoppers: u64,
+    /// Of them, those who got what they wanted.
+    pub served: u64,
+    /// Units that an all-knowing seller could have sold.
+    pub servable: u64,
+    /// Refusals by reason (`sold_out`, `held_elsewhere`, `no_power`, …).
+    pub refusals: BTreeMap<String, u64>,
+    /// Refusals although enough units were free on devices that could be reached.
+    pub wrong_refusals: u64,
+    /// How long sales took from asking to the answer, microseconds: percentiles 50, 90, 99 and the longest.
+    pub sale_us: [u64; 4],
+    /// Drop-to-claim: claimed of announced units, per mille, by drop.
+    pub claimed_per_mille: BTreeMap<String, u64>,
+    /// Sync loss events per device-hour of an open drop, in thousandths.
+    pub loss_events_milli: u64,
+    /// Of those: a device lost all its peers for longer than 5 s; a sale was refused as held elsewhere; an incident.
+    pub loss_events: [u64; 3],
+    /// Repeat attendance, per mille; absent where shoppers are not known or there was one drop only.
+    pub repeat_per_mille: Option<u64>,
+    /// From the last sale of the night, on any device, to the moment when all devices agreed, milliseconds; absent if
+    /// they did not.
+    pub reconciliation_ms: Option<u64>,
+    /// Messages sent, gossip counted once for each link.
+    pub messages: u64,
+    /// Their bytes, with packet overhead.
+    pub bytes: u64,
+    /// Durable writes.
+    pub writes: u64,
+    /// Entries in the log at the end.
+    pub entries: u64,
+    /// Power cuts, one for each device that lost power.
+    pub power_cuts: u64,
+}
+
+/// One device's night.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceNight {
+    /// Its name.
+    pub name: String,
+    /// Its venue.
+    pub venue: String,
+    /// Its roles.
+    pub roles: String,
+    /// What it was, when: in order, without gaps.
+    pub lane: Vec<Span>,
+    /// Units that it held, over time, when they changed: time in milliseconds, units.
+    pub holding: Vec<(u64, u64)>,
+    /// Units sold.
+    pub sold: u64,
+    /// Sales refused.
+    pub refused: u64,
+    /// The median of how long its sales took, microseconds.
+    pub sale_p50_us: u64,
+    /// Messages and bytes sent.
+    pub sent: (u64, u64),
+}
+
+/// What a device was during a time.
+#[derive(Debug, Clone, Serialize)]
+pub struct Span {
+    /// From then, milliseconds.
+    pub from_ms: u64,
+    /// To then.
+    pub until_ms: u64,
+    /// What.
+    pub state: LaneState,
+}
+
+/// What a device can be, for its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneState {
+    /// Linked to somebody, on mains.
+    Online,
+    /// Linked to somebody, on battery.
+    OnBattery,
+    /// Without any link.
+    CutOff,
+    /// Writing fails: it refuses to sell.
+    NotStoring,
+    /// Without power.
+    Off,
+    /// Dead for good.
+    Dead,
+    /// Runs on an older image of its disk.
+    Restored,
+}
+
+/// A curve in steps.
+#[derive(Debug, Clone, Serialize)]
+pub struct Series {
+    /// What.
+    pub name: String,
+    /// Time in milliseconds, value from then on.
+    pub points: Vec<(u64, u64)>,
+}
+
+/// One shopper's answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Answered {
+    /// When the shopper came, milliseconds.
+    pub came_ms: u64,
+    /// How long the answer took, microseconds.
+    pub took_us: u64,
+    /// The device, by its place in [`Night::devices`].
+    pub device: usize,
+    /// Units wanted.
+    pub units: u64,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a shopper's wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome", content = "reason")]
+pub enum Outcome {
+    /// Sold at once, from what the device held.
+    Sold,
+    /// Sold after units came from elsewhere.
+    SoldAfterWait,
+    /// Refused; the reason's name, such as `held_elsewhere`.
+    Refused(String),
+    /// Refused although enough units were free in reach; the reason's name.
+    WronglyRefused(String),
+    /// No answer: the device had no power, or lost it.
+    NoAnswer,
+}
+
+/// A fault that happened.
+#[derive(Debug, Clone, Serialize)]
+pub struct FaultSpan {
+    /// Its kind, such as `power_cut`.
+    pub kind: String,
+    /// What it was, for people, such as `hall-a loses Wi-Fi`.
+    pub text: String,
+    /// The devices it struck, by their place in [`Night::devices`]; all if empty.
+    pub devices: Vec<usize>,
+    /// From then.
+    pub from_ms: u64,
+    /// To then.
+    pub until_ms: u64,
+    /// How often it did something: messages dropped, writes failed, cuts.
+    pub times: u64,
+}
+
+/// Something that a person should look at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Which invariant, such as `I1`; empty if none.
+    pub invariant: String,
+    /// What, for people.
+    pub text: String,
+    /// When it was seen first.
+    pub first_ms: u64,
+    /// How often.
+    pub times: u64,
+    /// The devices where it was seen, by name, the first few.
+    pub devices: Vec<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Note,
+    /// A threshold was missed, or something to plan for.
+    Warning,
+    /// A promise was broken.
+    Broken,
+}

@@ -1,0 +1,423 @@
+//! A night, ready to run: what a scenario file says or a mix draws, checked and resolved to numbers.
+//!
+//! Devices, venues, products and drops are named by their place in their list. All times are milliseconds after the
+//! start of the night, by the world's own time.
+
+use popmesh_proto::identity::Roles;
+use popmesh_proto::text::{DropId, Place, Sku};
+use serde::Serialize;
+
+/// A device, by its place in [`Scenario::devices`].
+pub type DeviceIndex = usize;
+/// A venue, by its place in [`Scenario::venues`].
+pub type VenueIndex = usize;
+
+/// One night.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Scenario {
+    /// Short name, such as `one-stall`.
+    pub name: String,
+    /// What it rehearses, for people.
+    pub title: String,
+    /// The wall clock at the start of the night, seconds after midnight.
+    pub starts_at_s: u64,
+    /// How long the night is. Demand and faults end by then.
+    pub duration_ms: u64,
+    /// How long the devices may take to agree once the night is over and faults are healed (I5).
+    pub settle_ms: u64,
+    /// How stock moves.
+    pub policy: StockPolicy,
+    /// The venues.
+    pub venues: Vec<Venue>,
+    /// What joins the venues; absent if nothing does.
+    pub wan: Option<Medium>,
+    /// The devices. The first hq founds the programme.
+    pub devices: Vec<DeviceSpec>,
+    /// What is sold.
+    pub products: Vec<ProductSpec>,
+    /// The drops.
+    pub drops: Vec<DropSpec>,
+    /// Who wants to buy, where and when.
+    pub demand: Vec<Demand>,
+    /// What goes wrong, in order of [`Fault::from_ms`].
+    pub faults: Vec<Fault>,
+    /// What the night must reach to pass.
+    pub thresholds: Thresholds,
+}
+
+/// How stock moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StockPolicy {
+    /// popmesh's own: by rate of sale, on demand, single units near the end.
+    ByRate,
+    /// Only when a sale asks.
+    OnDemand,
+    /// Equal shares at the start, and never again.
+    StaticShares,
+    /// A plain Automerge counter that every device counts down.
+    PlainCounter,
+    /// One server that every device asks.
+    CentralServer,
+}
+
+/// One site with its own local network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Venue {
+    /// Its name, which is also the place of its units.
+    pub name: Place,
+    /// Its Wi-Fi.
+    pub wifi: Medium,
+    /// Its devices' Bluetooth LE, for those that have it; absent if none is used.
+    pub ble: Option<Medium>,
+}
+
+/// What carries messages, in each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Medium {
+    /// The least time from one device to another, microseconds.
+    pub latency_us: u64,
+    /// Up to so much is added, drawn for each message, microseconds.
+    pub jitter_us: u64,
+    /// Bits a second, in thousands, shared by all that is sent at one venue (Wi-Fi, BLE) or out of one venue (WAN).
+    pub kbit_per_s: u64,
+    /// The most bytes in one packet; each packet costs `packet_overhead` more.
+    pub packet_bytes: u64,
+    /// Bytes of headers and the like for each packet.
+    pub packet_overhead: u64,
+    /// Packets that are lost, per mille; each costs a repeat, as TCP would.
+    pub loss_per_mille: u64,
+    /// Messages that vanish altogether, per mille: full queues, connections that break.
+    pub vanish_per_mille: u64,
+    /// Messages that arrive twice, per mille.
+    pub twice_per_mille: u64,
+    /// Messages that others overtake, per mille.
+    pub reorder_per_mille: u64,
+    /// Messages that arrive with a byte changed, per mille.
+    pub corrupt_per_mille: u64,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceSpec {
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    #[serde(serialize_with = "as_text")]
+    pub roles: Roles,
+    /// Where it stands.
+    pub venue: VenueIndex,
+    /// Whether it has Wi-Fi.
+    pub wifi: bool,
+    /// Whether it has Bluetooth LE.
+    pub ble: bool,
+    /// Its battery, if it has one.
+    pub battery: Option<Battery>,
+    /// How far its clock is ahead of the world's time at the start, milliseconds.
+    pub clock_ahead_ms: i64,
+    /// How much too fast its clock runs, parts per million.
+    pub clock_drift_ppm: i64,
+    /// How long a durable write takes.
+    pub disk: DiskSpeed,
+}
+
+/// How long a durable write takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct DiskSpeed {
+    /// At least so long, microseconds.
+    pub write_us: u64,
+    /// Up to so much more, drawn for each write, microseconds.
+    pub jitter_us: u64,
+}
+
+/// A battery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Battery {
+    /// How long it lasts when the device has nothing to do, milliseconds.
+    pub lasts_ms: u64,
+    /// How full it is at the start, per mille.
+    pub charge_per_mille: u64,
+    /// What a sale costs, in milliseconds of idle life.
+    pub sale_costs_ms: u64,
+    /// Whether the device is on mains at the start and the battery only helps out.
+    pub on_mains: bool,
+}
+
+/// Something that is sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProductSpec {
+    /// Its SKU.
+    pub sku: Sku,
+    /// Its name.
+    pub name: String,
+    /// Price of one unit, minor units of the event's currency.
+    pub price: i64,
+}
+
+/// A drop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DropSpec {
+    /// Its short name.
+    pub drop: DropId,
+    /// When its lots are minted, so that devices can share them out before it opens.
+    pub mint_ms: u64,
+    /// When it opens.
+    pub open_ms: u64,
+    /// When it closes; absent if it stays open.
+    pub close_ms: Option<u64>,
+    /// Its lots.
+    pub lots: Vec<LotSpec>,
+}
+
+/// A lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LotSpec {
+    /// Which product, by its place in [`Scenario::products`].
+    pub product: usize,
+    /// Its first serial.
+    pub first: u32,
+    /// How many units.
+    pub units: u32,
+    /// Whether serials are printed on them.
+    pub numbered: bool,
+    /// The hq that mints it.
+    pub at: DeviceIndex,
+    /// Where the units lie.
+    pub place: VenueIndex,
+}
+
+/// Shoppers of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Demand {
+    /// Which drop, by its place in [`Scenario::drops`].
+    pub drop: usize,
+    /// Which product.
+    pub product: usize,
+    /// When they come.
+    pub arrivals: Arrivals,
+    /// Where they come: devices with weights.
+    pub at: Vec<(DeviceIndex, u64)>,
+    /// How many units one wants: at least, at most.
+    pub quantity: (u64, u64),
+    /// Where those who do not take it with them pick it up; empty for walk-ins only.
+    pub pickup_at: Vec<DeviceIndex>,
+    /// So many of a thousand pick up later.
+    pub pickup_per_mille: u64,
+    /// How long one waits before giving up: at least, at most, milliseconds.
+    pub patience_ms: (u64, u64),
+}
+
+/// When shoppers come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "shape")]
+pub enum Arrivals {
+    /// All at once at an announcement, then ever fewer: half of those left within each half-life.
+    Spike {
+        /// The announcement.
+        at_ms: u64,
+        /// How many shoppers.
+        shoppers: u64,
+        /// The half-life.
+        half_life_ms: u64,
+    },
+    /// Evenly, at random.
+    Steady {
+        /// From then.
+        from_ms: u64,
+        /// To then.
+        until_ms: u64,
+        /// How many shoppers.
+        shoppers: u64,
+    },
+    /// In bursts, as a chat does.
+    Bursts {
+        /// From then.
+        from_ms: u64,
+        /// To then.
+        until_ms: u64,
+        /// How many shoppers.
+        shoppers: u64,
+        /// How many bursts.
+        bursts: u64,
+        /// How long each is.
+        burst_ms: u64,
+    },
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// When it begins.
+    pub from_ms: u64,
+    /// When it ends, where it lasts at all; the world ends what is left at the end of the night.
+    pub until_ms: u64,
+    /// What.
+    pub kind: FaultKind,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "fault")]
+pub enum FaultKind {
+    /// A device loses every network.
+    Offline {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// A device's network comes and goes.
+    Flapping {
+        /// Which.
+        device: DeviceIndex,
+        /// Up and down so often, milliseconds for one of each.
+        period_ms: u64,
+    },
+    /// What one device sends does not reach another, while the other way works.
+    OneWay {
+        /// The sender.
+        from: DeviceIndex,
+        /// The receiver.
+        to: DeviceIndex,
+    },
+    /// A venue's Wi-Fi is down.
+    WifiDown {
+        /// Which.
+        venue: VenueIndex,
+    },
+    /// A venue is cut off from the others.
+    WanDown {
+        /// Which.
+        venue: VenueIndex,
+    },
+    /// Devices split in two: those named, and the others.
+    Split {
+        /// One side.
+        side: Vec<DeviceIndex>,
+    },
+    /// Swizzle-clog: the devices' networks stop one after the other, and come back in another order.
+    Clog {
+        /// In the order in which they stop.
+        devices: Vec<DeviceIndex>,
+        /// In the order in which they come back.
+        back: Vec<DeviceIndex>,
+    },
+    /// A venue's Wi-Fi is worse than it should be.
+    BadWifi {
+        /// Which.
+        venue: VenueIndex,
+        /// How bad.
+        medium: Medium,
+    },
+    /// The network between venues is worse than it should be.
+    BadWan {
+        /// How bad.
+        medium: Medium,
+    },
+    /// The power of one device fails without warning.
+    PowerCut {
+        /// Which.
+        device: DeviceIndex,
+        /// In the middle of a write: at so many operations of the disk from then; at once if absent.
+        at_operation: Option<u64>,
+        /// Cut again while it recovers, so many operations of the disk after it is back.
+        in_recovery: Option<u64>,
+    },
+    /// The mains of a venue fail: devices without a battery stop, the others drain.
+    MainsDown {
+        /// Which.
+        venue: VenueIndex,
+    },
+    /// Somebody puts a full battery in; the device goes on.
+    BatterySwap {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// A disk has no room left.
+    DiskFull {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// A disk fails now and then.
+    DiskErrors {
+        /// Which.
+        device: DeviceIndex,
+        /// Reads that fail, per mille.
+        read_per_mille: u64,
+        /// Writes that fail, per mille.
+        write_per_mille: u64,
+        /// Syncs that fail, per mille.
+        sync_per_mille: u64,
+    },
+    /// A disk is slow.
+    SlowDisk {
+        /// Which.
+        device: DeviceIndex,
+        /// So many times slower.
+        times: u64,
+    },
+    /// A clock jumps.
+    ClockStep {
+        /// Which.
+        device: DeviceIndex,
+        /// By so much, milliseconds.
+        by_ms: i64,
+    },
+    /// A device dies for good, disk and all.
+    Dies {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// A device comes back with an older image of its disk.
+    Restored {
+        /// Which.
+        device: DeviceIndex,
+        /// When the image was taken, before `from_ms`.
+        image_ms: u64,
+    },
+    /// A second box runs with a copy of a device's disk, key and all, at the same venue.
+    Cloned {
+        /// Which.
+        device: DeviceIndex,
+    },
+    /// A device cheats.
+    Cheats {
+        /// Which.
+        device: DeviceIndex,
+        /// How.
+        how: Cheat,
+    },
+}
+
+/// How a device cheats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cheat {
+    /// Signs two entries with one sequence number, for different peers.
+    Forks,
+    /// Sells units that it does not hold.
+    Overspends,
+    /// Sends old entries of others and its own again.
+    Replays,
+}
+
+/// What the night must reach to pass. What is absent is not judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Thresholds {
+    /// Units sold, of those that an all-knowing seller could have sold, per mille.
+    pub served_per_mille: Option<u64>,
+    /// Refusals although a unit was free in reach, per mille of all shoppers.
+    pub wrong_refusals_per_mille: Option<u64>,
+    /// Half of the sales take no longer, milliseconds.
+    pub sale_p50_ms: Option<u64>,
+    /// 99 of 100 sales take no longer, milliseconds.
+    pub sale_p99_ms: Option<u64>,
+    /// Sync loss events per device-hour of an open drop, in thousandths.
+    pub loss_events_milli: Option<u64>,
+    /// How long until all agree after the night, milliseconds.
+    pub agree_ms: Option<u64>,
+    /// Units claimed of units announced, per mille.
+    pub claimed_per_mille: Option<u64>,
+}
+
+fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
