@@ -4,7 +4,7 @@ use minicbor::bytes::ByteVec;
 
 use crate::clock::Hlc;
 use crate::id::{ChainId, DeviceId, EventId, Hash};
-use crate::identity::{SecretKey, Signature};
+use crate::identity::{SecretKey, Signature, Signatures};
 use crate::log::Range;
 use crate::text::{DropId, Place, Sku};
 
@@ -146,14 +146,22 @@ pub struct Mail {
 
 impl Mail {
     /// Mail, signed.
-    pub fn sign(event: &EventId, key: &SecretKey, at: Hlc, to: Option<DeviceId>, content: Vec<u8>) -> Self {
-        let signature = key.sign(&Self::message(event, at, to, &content));
+    pub fn sign(
+        signatures: &dyn Signatures,
+        event: &EventId,
+        key: &SecretKey,
+        at: Hlc,
+        to: Option<DeviceId>,
+        content: Vec<u8>,
+    ) -> Self {
+        let signature = signatures.sign(key, &Self::message(event, at, to, &content));
         Self { from: key.id(), at, to, content: content.into(), signature }
     }
 
     /// Whether its author signed it for this event.
-    pub fn verifies(&self, event: &EventId) -> bool {
-        self.signature.verifies(&self.from, &Self::message(event, self.at, self.to, &self.content))
+    pub fn verifies(&self, signatures: &dyn Signatures, event: &EventId) -> bool {
+        let message = Self::message(event, self.at, self.to, &self.content);
+        signatures.verifies(&self.signature, &self.from, &message)
     }
 
     fn message(event: &EventId, at: Hlc, to: Option<DeviceId>, content: &[u8]) -> Vec<u8> {
@@ -162,7 +170,7 @@ impl Mail {
     }
 }
 
-/// How a device is doing, told to everybody every other second.
+/// How a device is doing, told to everybody every second; less often where there are many devices.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Presence {
     /// Whether it sells.

@@ -8,6 +8,7 @@ use libp2p::{
     multiaddr::Protocol,
     swarm::{ConnectionId, dial_opts::DialOpts},
 };
+use popmesh_proto::links;
 use tokio::time::{Duration, Instant};
 
 use super::{
@@ -15,7 +16,7 @@ use super::{
     discovery::Found,
     gate::NotPassed,
     identity::{peer_of, short},
-    interfaces, links,
+    interfaces,
     named::{self, Named},
     peers::{PeerState, is_tcp},
     start::listen_at,

@@ -17,7 +17,6 @@ mod feed;
 mod gate;
 mod identity;
 mod interfaces;
-pub mod links;
 mod messages;
 mod named;
 mod outbox;

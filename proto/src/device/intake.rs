@@ -9,6 +9,7 @@ use crate::holdings::{Effect, Event, Spend, SpendKind, spent_lines};
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Notice, Output};
 use crate::log::{Admitted, Fault, Linked, Range, Tip};
+use crate::planted::Planted;
 use crate::record::{Body, Record};
 
 /// The most bytes of bodies that wait. Beyond it a chain's waiting entries are dropped; its frontier brings them back.
@@ -122,6 +123,7 @@ impl Device {
 
     fn need_of(&self, linked: &Linked) -> Option<Need> {
         match &linked.content {
+            Admitted::Record(_) if self.plant.has(Planted::DecideByArrival) => None,
             Admitted::Record(record) => record.needs().find(|need| !self.log.has(need)).map(Need::Entry),
             Admitted::Edit(edit) => self.programme.missing(edit).map(Need::Change),
         }
@@ -134,7 +136,9 @@ impl Device {
         let mut work = vec![chain];
         while let Some(chain) = work.pop() {
             while let Some(next) = self.intake.waiting.get(&chain).and_then(VecDeque::front) {
-                if let Some(need) = self.need_of(next) {
+                let need = self.need_of(next);
+                let unseen = need.is_some() && self.plant.has(Planted::DropWaiting);
+                if let Some(need) = need.filter(|_| !unseen) {
                     self.intake.blocked.entry(need).or_default().insert(chain);
                     break;
                 }
@@ -143,7 +147,7 @@ impl Device {
                 };
                 self.intake.bytes -= linked.body.len();
                 let (entry, hash) = (linked.entry, linked.hash);
-                if let Err(wrong) = self.admit(linked) {
+                if let Err(wrong) = self.admit(linked, !unseen) {
                     // What follows in this chain builds on what cannot be admitted.
                     let rest = self.intake.waiting.remove(&chain).unwrap_or_default();
                     self.intake.bytes -= rest.iter().map(|entry| entry.body.len()).sum::<usize>();
@@ -163,13 +167,15 @@ impl Device {
         fault.map_or(Ok(admitted), Err)
     }
 
-    fn admit(&mut self, mut linked: Linked) -> Result<(), Fault> {
+    fn admit(&mut self, mut linked: Linked, show: bool) -> Result<(), Fault> {
         if let Admitted::Edit(edit) = &linked.content {
             self.programme.apply(edit)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
         self.outbox.store(&mut linked);
-        self.show(&linked);
+        if show {
+            self.show(&linked);
+        }
         Ok(())
     }
 

@@ -22,9 +22,10 @@ use crate::command::Refusal;
 use crate::document::Document;
 use crate::holdings::Holdings;
 use crate::id::{ChainId, DeviceId, Hash, Nonce};
-use crate::identity::{CertificateError, SecretKey, SignedCertificate, SignedCharter};
+use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
 use crate::log::{Fault, Gate, Log};
+use crate::planted::{Plant, Planted};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
 use crate::text::Place;
@@ -42,17 +43,31 @@ pub struct Config {
     pub nonce: Nonce,
     /// How stock moves.
     pub policy: Arc<dyn Policy + Sync>,
+    /// How signatures are made and checked.
+    pub signatures: Arc<dyn Signatures>,
+    /// A bug to work with, for the tests of tests.
+    #[cfg(feature = "planted")]
+    pub planted: Option<crate::planted::Planted>,
 }
 
 impl Config {
-    /// The usual policy.
+    /// The usual policy, real signatures.
     pub fn new(
         secret: SecretKey,
         charter: SignedCharter,
         certificate: SignedCertificate,
         nonce: Nonce,
     ) -> Self {
-        Self { secret, charter, certificate, nonce, policy: Arc::new(ByRate) }
+        Self {
+            secret,
+            charter,
+            certificate,
+            nonce,
+            policy: Arc::new(ByRate),
+            signatures: Arc::new(Ed25519),
+            #[cfg(feature = "planted")]
+            planted: None,
+        }
     }
 }
 
@@ -99,10 +114,12 @@ pub struct Device {
     asks: asks::Asks,
     meter: RateMeter,
     next_presence_ms: u64,
+    next_look_ms: u64,
     presences: u64,
     wake_at: Option<u64>,
     refused: u64,
     failed: Option<String>,
+    plant: Plant,
 }
 
 impl Device {
@@ -112,30 +129,36 @@ impl Device {
     /// [`OpenError`] if the certificate is not its own, or the log is damaged.
     pub fn open(config: Config, entries: impl Iterator<Item = Entry>, now: Now) -> Result<Self, OpenError> {
         let me = config.secret.id();
+        #[cfg(feature = "planted")]
+        let plant = Plant::new(config.planted);
+        #[cfg(not(feature = "planted"))]
+        let plant = Plant::default();
         config.certificate.belongs_to(&me)?;
         let mut device = Self {
             me,
             venue: config.certificate.venue.clone(),
-            gate: Gate::new(config.charter.clone()),
+            gate: Gate::new(config.charter.clone(), config.signatures.clone(), plant),
             clock: Clock::default(),
             now,
             log: Log::default(),
             programme: Programme::new(config.charter.charter().currency)?,
-            holdings: Holdings::default(),
+            holdings: Holdings::new(plant),
             own: BTreeMap::new(),
             priced_under: BTreeMap::new(),
             intake: intake::Intake::default(),
-            outbox: outbox::Outbox::new(),
+            outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
             sync: sync::Sync::default(),
             sales: sales::Sales::default(),
             asks: asks::Asks::default(),
             meter: RateMeter::default(),
             next_presence_ms: now.mono_ms,
+            next_look_ms: now.mono_ms,
             presences: 0,
             wake_at: None,
             refused: 0,
             failed: None,
+            plant,
             config,
         };
         device.gate.certificate(device.config.certificate.bytes())?;
@@ -148,10 +171,27 @@ impl Device {
         }
         device
             .log
-            .verify_tips(&device.gate.event(), &device.me)
+            .verify_tips(&device.gate, &device.me)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
+        if plant.has(Planted::KeepOldLife) {
+            device.keep_old_life();
+        }
         Ok(device)
+    }
+
+    fn keep_old_life(&mut self) {
+        let documents: Vec<Document> = self
+            .log
+            .chains()
+            .filter(|chain| chain.device == self.me)
+            .map(|chain| chain.document.clone())
+            .collect();
+        for document in documents.into_iter().filter(|document| *document != Document::Programme) {
+            if let Some(last) = self.log.last_of(&self.me, &document) {
+                self.own.insert(document, last.chain);
+            }
+        }
     }
 
     /// This device's id.
@@ -228,9 +268,13 @@ impl Device {
     }
 
     fn pump_time(&mut self) {
-        if self.now.mono_ms >= self.next_presence_ms {
-            self.next_presence_ms = self.now.mono_ms + presence::PRESENCE_EVERY_MS;
+        let now = self.now.mono_ms;
+        if now >= self.next_presence_ms {
+            self.next_presence_ms = now + presence::presence_every_ms(self.peers.count());
             self.publish_presence();
+        }
+        if now >= self.next_look_ms {
+            self.next_look_ms = now + presence::LOOK_EVERY_MS;
             self.notice_silence();
             self.share_out();
         }
@@ -241,7 +285,7 @@ impl Device {
         [self.sales.next_deadline(), self.asks.next_deadline(), self.sync.next_deadline()]
             .into_iter()
             .flatten()
-            .fold(self.next_presence_ms, u64::min)
+            .fold(self.next_presence_ms.min(self.next_look_ms), u64::min)
             .max(self.now.mono_ms + 1)
     }
 }

@@ -6,6 +6,7 @@ use crate::command::Refusal;
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::io::{BatchId, Entry, Output, StoredReply};
 use crate::log::Linked;
+use crate::planted::{Plant, Planted};
 
 /// Records of one write, while they are gathered.
 #[derive(Debug, Default)]
@@ -44,10 +45,11 @@ pub(super) struct Outbox {
     in_flight: Option<BatchId>,
     held: VecDeque<(BatchId, Output)>,
     ready: VecDeque<Output>,
+    plant: Plant,
 }
 
 impl Outbox {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(plant: Plant) -> Self {
         Self {
             open: OpenBatch::default(),
             fresh: None,
@@ -55,6 +57,7 @@ impl Outbox {
             in_flight: None,
             held: VecDeque::new(),
             ready: VecDeque::new(),
+            plant,
         }
     }
 
@@ -69,7 +72,7 @@ impl Outbox {
     /// Lets `output` out once everything that this device has taken in so far is durable.
     pub(super) fn emit(&mut self, output: Output) {
         let until = if self.open.is_empty() { self.in_flight } else { Some(self.next) };
-        match until {
+        match until.filter(|_| !self.plant.has(Planted::AcknowledgeBeforeSync)) {
             Some(batch) => self.held.push_back((batch, output)),
             None => self.ready.push_back(output),
         }

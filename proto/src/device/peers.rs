@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::presence::presence_every_ms;
 use crate::clock::{Hlc, Now};
 use crate::id::DeviceId;
 use crate::identity::{Role, SignedCertificate};
@@ -11,7 +12,9 @@ use crate::message::{Message, Rate, encode};
 use crate::query::DeviceInfo;
 
 /// A device that has not been heard, directly or through others, for so long cannot be reached.
-pub(super) const SILENT_AFTER_MS: u64 = 5_000;
+const SILENT_AFTER_MS: u64 = 5_000;
+/// Nor can one that should have been heard so many times since.
+const SILENT_AFTER_PRESENCES: u64 = 3;
 /// The stock of a device that has not been heard for so long is stranded.
 pub(super) const STRANDED_AFTER_MS: u64 = 60_000;
 
@@ -107,6 +110,11 @@ impl Peers {
             .collect()
     }
 
+    /// How many devices there are, this one included.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn known(&self) -> BTreeSet<DeviceId> {
         self.0.iter().filter(|(_, peer)| peer.certificate.is_some()).map(|(device, _)| *device).collect()
     }
@@ -136,6 +144,7 @@ impl Device {
         // New neighbours do not know this device's mail yet.
         self.presences = 0;
         self.next_presence_ms = self.now.mono_ms;
+        self.next_look_ms = self.now.mono_ms;
         self.sync.link_up(peer);
         self.send_frontier(peer, false);
     }
@@ -151,10 +160,12 @@ impl Device {
     pub(super) fn notice_silence(&mut self) {
         let now = self.now.mono_ms;
         let cut_off = !self.peers.0.values().any(|peer| peer.linked);
+        let silent_after =
+            SILENT_AFTER_MS.max(SILENT_AFTER_PRESENCES * presence_every_ms(self.peers.0.len()));
         for (device, peer) in &mut self.peers.0 {
             let silent = !peer.linked
                 && (cut_off
-                    || peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= SILENT_AFTER_MS));
+                    || peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= silent_after));
             if peer.reachable && silent {
                 peer.reachable = false;
                 self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));

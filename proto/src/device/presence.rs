@@ -9,10 +9,21 @@ use crate::io::{Output, Verdict};
 use crate::message::{Gossip, MAX_GOSSIP, MAX_RATES, Mail, Message, Presence, Rate, decode, encode};
 use crate::text::{DropId, Place, Sku};
 
-/// How often a device tells everybody that it is there.
-pub(super) const PRESENCE_EVERY_MS: u64 = 1_000;
+/// How often a device tells everybody that it is there, at the most.
+const PRESENCE_EVERY_MS: u64 = 1_000;
+/// So much longer for every device known: all presences together are some 20 a second, however many devices there are.
+const PRESENCE_MS_EACH: u64 = 50;
+/// The longest time between two.
+const PRESENCE_AT_LEAST_MS: u64 = 10_000;
+/// How often a device looks who has fallen silent and who should get stock.
+pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
 const CERTIFICATE_EVERY: u64 = 10;
+
+/// How often each of so many devices tells everybody that it is there.
+pub(super) fn presence_every_ms(devices: usize) -> u64 {
+    (devices as u64 * PRESENCE_MS_EACH).clamp(PRESENCE_EVERY_MS, PRESENCE_AT_LEAST_MS)
+}
 
 impl Device {
     pub(super) fn publish_presence(&mut self) {
@@ -31,7 +42,8 @@ impl Device {
 
     fn mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) {
         let at = self.clock.next(self.now);
-        let mail = Mail::sign(&self.gate.event(), &self.config.secret, at, to, content);
+        let (signatures, event) = (self.gate.signatures(), self.gate.event());
+        let mail = Mail::sign(signatures, &event, &self.config.secret, at, to, content);
         self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
     }
 
@@ -72,7 +84,7 @@ impl Device {
         if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
             return Verdict::Ignore;
         }
-        if !mail.verifies(&self.gate.event()) {
+        if !mail.verifies(self.gate.signatures(), &self.gate.event()) {
             self.fault(neighbour, "mail with a wrong signature".to_owned());
             return Verdict::Reject;
         }

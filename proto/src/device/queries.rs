@@ -311,7 +311,7 @@ impl Device {
 
     /// The stock view, folded again from the log in an order of its own.
     fn holdings_anew(&self) -> Holdings {
-        let mut holdings = Holdings::default();
+        let mut holdings = Holdings::new(self.plant);
         let contested = crate::holdings::refold(&self.log, &mut holdings);
         for lot in contested {
             if let Some(drop) = holdings.lot(&lot).map(|state| state.drop.clone()) {

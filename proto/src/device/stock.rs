@@ -7,6 +7,7 @@ use crate::command::Refusal;
 use crate::document::Document;
 use crate::holdings::Parcel;
 use crate::id::{DeviceId, Ref};
+use crate::planted::Planted;
 use crate::record::{Body, Line, Transfer};
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
@@ -69,6 +70,13 @@ impl Device {
             if lacking == 0 {
                 return Some(found);
             }
+        }
+        if self.plant.has(Planted::SellWithoutHolding) {
+            return self
+                .holdings
+                .live()
+                .find(|(_, parcel)| parcel.free.len() >= count)
+                .map(|(reference, parcel)| vec![(*reference, parcel.free.lowest(count))]);
         }
         None
     }

@@ -88,7 +88,8 @@ impl Device {
     }
 
     fn sign(&self, document: &Document, hash: &Hash) -> crate::identity::Signature {
-        self.config.secret.sign(&signed_message(&self.gate.event(), document, hash))
+        let message = signed_message(&self.gate.event(), document, hash);
+        self.gate.signatures().sign(&self.config.secret, &message)
     }
 
     /// Puts the outcome of a command into the same write as what it did.

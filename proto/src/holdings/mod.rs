@@ -16,6 +16,7 @@ pub use settle::{Spend, SpendKind, settle};
 
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Hash, Ref};
+use crate::planted::{Plant, Planted};
 use crate::record::{Body, Line, Record, SaleLine};
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
@@ -109,9 +110,15 @@ pub struct Holdings {
     void: BTreeMap<Ref, String>,
     /// By lot and spend: the spend came second.
     second: BTreeMap<(Ref, Ref), String>,
+    plant: Plant,
 }
 
 impl Holdings {
+    /// Nothing yet.
+    pub(crate) fn new(plant: Plant) -> Self {
+        Self { plant, ..Self::default() }
+    }
+
     /// Every lot.
     pub fn lots(&self) -> impl Iterator<Item = (&Ref, &LotState)> {
         self.lots.iter()
@@ -199,6 +206,9 @@ impl Holdings {
                         && parcel.owner == event.author
                     {
                         parcel.received = true;
+                        if !parcel.free.is_empty() {
+                            self.live.entry(event.author).or_default().insert(*transfer);
+                        }
                     }
                 }
                 Effect::Applied
@@ -232,7 +242,8 @@ impl Holdings {
                 contested.insert(lot);
             }
         }
-        for (parcel, units) in &lines {
+        let kept = self.plant.has(Planted::KeepWhatIsGiven) && matches!(event.record.body, Body::Transfer(_));
+        for (parcel, units) in lines.iter().filter(|_| !kept) {
             self.draw(parcel, units);
         }
         match &event.record.body {
@@ -333,7 +344,9 @@ impl Holdings {
     }
 
     fn add(&mut self, reference: Ref, parcel: Parcel) {
-        self.live.entry(parcel.owner).or_default().insert(reference);
+        if parcel.received || !self.plant.has(Planted::ForgetInTransit) {
+            self.live.entry(parcel.owner).or_default().insert(reference);
+        }
         self.parcels.insert(reference, parcel);
     }
 

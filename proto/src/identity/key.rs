@@ -38,6 +38,32 @@ impl std::fmt::Debug for SecretKey {
     }
 }
 
+/// How signatures are made and checked.
+///
+/// A device always works with [`Ed25519`]. It is a trait so that a simulator, in which one process plays every device,
+/// need not check the same signature once for each of them.
+pub trait Signatures: std::fmt::Debug + Send + Sync {
+    /// Signs `message` with `key`.
+    fn sign(&self, key: &SecretKey, message: &[u8]) -> Signature;
+
+    /// Whether `key` signed `message`.
+    fn verifies(&self, signature: &Signature, key: &DeviceId, message: &[u8]) -> bool;
+}
+
+/// Ed25519 (RFC 8032), each signature checked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ed25519;
+
+impl Signatures for Ed25519 {
+    fn sign(&self, key: &SecretKey, message: &[u8]) -> Signature {
+        key.sign(message)
+    }
+
+    fn verifies(&self, signature: &Signature, key: &DeviceId, message: &[u8]) -> bool {
+        signature.verifies(key, message)
+    }
+}
+
 /// An Ed25519 signature (RFC 8032).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature(pub [u8; 64]);

@@ -5,13 +5,15 @@
 //! made elsewhere is ever parsed in `stock` and `claims`, and none can be malformed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Chain, Log, Range, change_hash, signed_message};
 use crate::clock::Hlc;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
-use crate::identity::{CertificateError, Role, Signature, SignedCertificate, SignedCharter};
+use crate::identity::{CertificateError, Role, Signature, Signatures, SignedCertificate, SignedCharter};
 use crate::io::Entry;
+use crate::planted::{Plant, Planted};
 use crate::programme::{Edit, EditError};
 use crate::record::{Body, Previous, Record, RecordError, Start};
 
@@ -102,13 +104,20 @@ pub(crate) struct Tip {
 #[derive(Debug, Clone)]
 pub struct Gate {
     charter: SignedCharter,
+    signatures: Arc<dyn Signatures>,
     checked: BTreeMap<Vec<u8>, SignedCertificate>,
+    plant: Plant,
 }
 
 impl Gate {
     /// Believes what this charter's organiser signed.
-    pub fn new(charter: SignedCharter) -> Self {
-        Self { charter, checked: BTreeMap::new() }
+    pub(crate) fn new(charter: SignedCharter, signatures: Arc<dyn Signatures>, plant: Plant) -> Self {
+        Self { charter, signatures, checked: BTreeMap::new(), plant }
+    }
+
+    /// How signatures are made and checked.
+    pub fn signatures(&self) -> &dyn Signatures {
+        &*self.signatures
     }
 
     /// The event.
@@ -181,7 +190,8 @@ impl Log {
         }
         let chain = self.chain(&range.chain);
         let have = tip.map_or(0, |tip| tip.seq);
-        if range.first > have + 1 {
+        let any_order = gate.plant.has(Planted::AcceptOutOfChain);
+        if range.first > have + 1 && !any_order {
             return Err(Fault::Gap { chain: range.chain, have, first: range.first });
         }
         if let Some(chain) = chain {
@@ -191,7 +201,7 @@ impl Log {
                 }
             }
         }
-        let known = (have + 1 - range.first) as usize;
+        let known = (have + 1).saturating_sub(range.first) as usize;
         let signatures: BTreeMap<u64, Signature> = range
             .signatures
             .iter()
@@ -207,7 +217,7 @@ impl Log {
             Some(first) => Some(Chain::new(range.chain, gate.open(&range.chain, start_of(&first.body)?)?)),
             None => None,
         };
-        self.link_entries(gate, range.chain, opened, fresh, tip, true)
+        self.link_entries(gate, range.chain, opened, fresh, tip, !any_order)
     }
 
     /// Links entries read back from this device's own store: checked like any others but for their signatures, of
@@ -266,7 +276,7 @@ impl Log {
             match &entry.signature {
                 Some(signature) if verify => {
                     let message = signed_message(&gate.event(), &chain.document, &hash);
-                    if !signature.verifies(&chain.device, &message) {
+                    if !gate.signatures.verifies(signature, &chain.device, &message) {
                         return Err(Fault::Signature);
                     }
                 }
@@ -316,15 +326,17 @@ impl Log {
     ///
     /// # Errors
     /// [`Fault::Signature`] with the first chain whose last signature does not fit.
-    pub(crate) fn verify_tips(&self, event: &EventId, own: &DeviceId) -> Result<(), (DeviceId, Fault)> {
+    pub(crate) fn verify_tips(&self, gate: &Gate, own: &DeviceId) -> Result<(), (DeviceId, Fault)> {
         for chain in self.chains() {
             let seq = chain.signed();
             if seq == 0 && chain.device != *own {
                 continue;
             }
-            let message = chain.hash(seq).map(|hash| signed_message(event, &chain.document, hash));
-            let vouched = chain.signature(seq).zip(message);
-            if !vouched.is_some_and(|(signature, message)| signature.verifies(&chain.device, &message)) {
+            let message = chain.hash(seq).map(|hash| signed_message(&gate.event(), &chain.document, hash));
+            let vouched = chain.signature(seq).zip(message).is_some_and(|(signature, message)| {
+                gate.signatures.verifies(signature, &chain.device, &message)
+            });
+            if !vouched {
                 return Err((chain.device, Fault::Signature));
             }
         }

@@ -3,6 +3,7 @@
 mod admission;
 mod range;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
@@ -174,6 +175,8 @@ pub struct Log {
     successors: BTreeMap<ChainId, Vec<ChainId>>,
     entries: u64,
     version: u64,
+    /// The digests of all chains and of those that have ended, as of a version.
+    digests: Cell<Option<(u64, [[u8; 32]; 2])>>,
 }
 
 impl Log {
@@ -217,6 +220,19 @@ impl Log {
 
     /// Sums up the heads of all chains, or of those that have ended.
     pub fn digest(&self, ended_only: bool) -> [u8; 32] {
+        // Asked for by every neighbour every other second, whether or not anything has changed.
+        let digests = match self.digests.get() {
+            Some((version, digests)) if version == self.version => digests,
+            _ => {
+                let digests = [self.digest_anew(false), self.digest_anew(true)];
+                self.digests.set(Some((self.version, digests)));
+                digests
+            }
+        };
+        digests[usize::from(ended_only)]
+    }
+
+    fn digest_anew(&self, ended_only: bool) -> [u8; 32] {
         let mut hasher = Sha256::new();
         for (chain, seq, hash) in self.heads().filter(|(chain, ..)| chain.ended || !ended_only) {
             hasher.update(chain.id.0);

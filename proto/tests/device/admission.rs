@@ -2,7 +2,7 @@
 
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Command, Sell, Tender};
-use popmesh_proto::identity::SecretKey;
+use popmesh_proto::identity::{Ed25519, SecretKey};
 use popmesh_proto::io::{Input, Verdict};
 use popmesh_proto::log::{Bodies, Range};
 use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Presence, encode};
@@ -267,8 +267,9 @@ fn mail_that_its_author_did_not_sign_is_refused() {
     let mut world = evening(9);
     let event = world.charter.event();
     let presence = encode(&Presence { sells: true, rates: Vec::new(), certificate: None });
-    let mail =
-        |world: &World, at: Hlc| Mail::sign(&event, &world.nodes[HQ].secret, at, None, presence.clone());
+    let mail = |world: &World, at: Hlc| {
+        Mail::sign(&Ed25519, &event, &world.nodes[HQ].secret, at, None, presence.clone())
+    };
     let good = mail(&world, at(world.time + 1));
     let verdict = world.hand_gossip(PEER, TILL, encode(&Gossip::Mail(good.clone())));
     assert_eq!(verdict, Verdict::Accept);

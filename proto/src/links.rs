@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::DeviceKey;
+/// A device's public key, which is its id.
+pub type DeviceKey = [u8; 32];
 
 /// Offsets in each direction of the ring, so at most twice as many links are wanted.
 const OFFSETS_EACH_WAY_MAX: u32 = 6;

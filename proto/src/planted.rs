@@ -1,0 +1,61 @@
+//! Bugs to plant, so that whoever looks for bugs can be seen to find them. Only with the
+//! feature `planted` can a device be given one.
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Planted {
+    /// Outputs do not wait until what they tell of is durable.
+    AcknowledgeBeforeSync,
+    /// What a device gives away stays in its own holding.
+    KeepWhatIsGiven,
+    /// A sale takes units that another device holds.
+    SellWithoutHolding,
+    /// An entry is accepted without those before it.
+    AcceptOutOfChain,
+    /// After a restart the old life goes on.
+    KeepOldLife,
+    /// Units that are given, and not yet acknowledged, are in nobody's holding.
+    ForgetInTransit,
+    /// Entries count as they arrive, whether or not what they need is there.
+    DecideByArrival,
+    /// An entry that had to wait is never shown.
+    DropWaiting,
+}
+
+impl Planted {
+    /// Every one.
+    pub const ALL: [Planted; 8] = [
+        Planted::AcknowledgeBeforeSync,
+        Planted::KeepWhatIsGiven,
+        Planted::SellWithoutHolding,
+        Planted::AcceptOutOfChain,
+        Planted::KeepOldLife,
+        Planted::ForgetInTransit,
+        Planted::DecideByArrival,
+        Planted::DropWaiting,
+    ];
+}
+
+/// The bug that a device, or a part of it, works with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Plant {
+    #[cfg(feature = "planted")]
+    bug: Option<Planted>,
+}
+
+impl Plant {
+    #[cfg(feature = "planted")]
+    pub(crate) fn new(bug: Option<Planted>) -> Self {
+        Self { bug }
+    }
+
+    #[cfg(feature = "planted")]
+    pub(crate) fn has(self, bug: Planted) -> bool {
+        self.bug == Some(bug)
+    }
+
+    #[cfg(not(feature = "planted"))]
+    pub(crate) const fn has(self, _: Planted) -> bool {
+        false
+    }
+}
