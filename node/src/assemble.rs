@@ -16,7 +16,7 @@ use crate::folder::{Folder, Identity};
 use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
 use crate::runtime::{self, Runtime, RuntimeJoin};
-use crate::store::Store;
+use popmesh_store::Store;
 
 /// Starts a device over SQLite and libp2p.
 #[derive(Debug, Clone, Copy)]
@@ -137,7 +137,7 @@ pub fn check_store(folder: &Path) -> Result<String, String> {
 }
 
 fn check(path: &Path) -> anyhow::Result<String> {
-    if !path.join(crate::store::DATABASE_FILE).exists() {
+    if !path.join(popmesh_store::DATABASE_FILE).exists() {
         return Ok("none yet; the first start makes it".to_owned());
     }
     let identity = Folder::new(path).identity().context("the database cannot be checked")?;

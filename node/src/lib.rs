@@ -1,4 +1,4 @@
-//! One popmesh device for real: runtime, store, mesh, HTTP API and command line.
+//! One popmesh device for real: runtime, mesh, HTTP API and command line.
 
 pub mod api;
 pub mod assemble;
@@ -9,4 +9,3 @@ pub mod folder;
 pub mod mesh;
 pub mod run;
 pub mod runtime;
-pub mod store;

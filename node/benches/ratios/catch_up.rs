@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use automerge::Automerge;
 use automerge::sync::{Message, State, SyncDoc};
-use popmesh::store::Store;
 use popmesh_proto::query::{Answer, Query};
+use popmesh_store::Store;
 
 use crate::Scale;
 use crate::event::{Event, Night};

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use popmesh::runtime::Runtime;
-use popmesh::store::Store;
 use popmesh_proto::Device;
+use popmesh_store::Store;
 
 use crate::Scale;
 use crate::event::{Event, Night};

@@ -10,7 +10,7 @@ use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::{Config, Device};
 
 use crate::measure::Random;
-use popmesh::store::Store;
+use popmesh_store::Store;
 
 /// Where a device's entries go.
 pub(crate) enum Disk {

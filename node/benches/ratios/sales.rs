@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use futures::poll;
 use popmesh::runtime::{CallError, InboundEvents, Links, Outcome, Runtime, inbound};
-use popmesh::store::Store;
 use popmesh_proto::command::Command;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::{GossipToken, Verdict};
 use popmesh_proto::{Config, Device};
+use popmesh_store::Store;
 
 use crate::Scale;
 use crate::event::{Event, drop_named, opening, sale};

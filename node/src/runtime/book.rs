@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::handle::{CallError, Outcome};
 use super::metrics::RuntimeMetrics;
-use crate::store::{AnswerId, KeyPrefix, StoreError, key_prefix};
+use popmesh_store::{AnswerId, KeyPrefix, StoreError, key_prefix};
 
 /// Calls that may wait for their outcome at a time. A sale may wait a minute for stock from elsewhere.
 pub const MAX_CALLS_WAITING: usize = 4_096;

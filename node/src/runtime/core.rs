@@ -23,7 +23,7 @@ use super::mesh::MeshEvent;
 use super::metrics::RuntimeMetrics;
 use super::park;
 use super::writer::{Job, Page, Written};
-use crate::store::StoreError;
+use popmesh_store::StoreError;
 
 /// Calls, and events of the mesh, that are taken in between two looks at everything else.
 const TAKEN_AT_ONCE: usize = 256;

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use super::book::Book;
 use super::mesh::Links;
 use super::writer::Job;
-use crate::store::{AnswerId, KeyPrefix, key_prefix};
+use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 
 /// The write under way.
 pub(super) struct Write {

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
-use crate::store::StoreError;
+use popmesh_store::StoreError;
 
 /// Why a runtime could not start, or ended.
 #[derive(Debug, thiserror::Error)]

@@ -35,7 +35,7 @@ use self::book::Book;
 use self::core::{Core, Sources};
 use self::effects::Effects;
 use self::join::Ended;
-use crate::store::{Loaded, Store};
+use popmesh_store::{Loaded, Store};
 
 /// Calls that may wait for the core to take them in.
 pub const CALL_QUEUE: usize = 1_024;

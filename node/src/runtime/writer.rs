@@ -9,7 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::RuntimeMetrics;
 use super::park;
-use crate::store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
+use popmesh_store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
 
 /// How long the writer stays awake for what is likely to come. To be woken takes as long as to handle and sign a sale, so
 /// the two are done side by side.

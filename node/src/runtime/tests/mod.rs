@@ -18,7 +18,7 @@ use super::{
     CALL_QUEUE, CallError, Handle, Inbound, MAX_CALLS_WAITING, MeshEvent, Outcome, Runtime, RuntimeError,
     StoreHealth, inbound,
 };
-use crate::store::{DATABASE_FILE, Store, StoreError};
+use popmesh_store::{DATABASE_FILE, Store, StoreError};
 
 const EVENT: EventId = EventId([1; 32]);
 const DEVICE: DeviceId = DeviceId([2; 32]);

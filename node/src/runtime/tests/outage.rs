@@ -7,7 +7,7 @@ use popmesh_proto::command::Refusal;
 use popmesh_proto::query::{Answer, Query};
 
 use super::{CallError, MeshEvent, PEER, Setup, StoreHealth, key, plan, stored};
-use crate::store::testing::{mount, with_own_mounts};
+use popmesh_store::testing::{mount, with_own_mounts};
 
 #[test]
 fn a_full_disk_refuses_and_goes_on_by_itself() {

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use super::super::StoreError;
-use super::super::testing::{mount, with_own_mounts};
 use super::{all, entry, message, open};
+use crate::StoreError;
+use crate::testing::{mount, with_own_mounts};
 
 #[test]
 fn a_full_disk_loses_nothing_and_works_again_once_there_is_room() {
     with_own_mounts(
-        "store::tests::mounts::a_full_disk_loses_nothing_and_works_again_once_there_is_room",
+        "tests::mounts::a_full_disk_loses_nothing_and_works_again_once_there_is_room",
         |folder| {
             mount(&["-t", "tmpfs", "-o", "size=4m", "none"], folder);
             let (mut store, _) = open(folder).unwrap();
@@ -49,7 +49,7 @@ fn a_full_disk_loses_nothing_and_works_again_once_there_is_room() {
 
 #[test]
 fn a_disk_that_is_full_from_the_start_is_refused() {
-    with_own_mounts("store::tests::mounts::a_disk_that_is_full_from_the_start_is_refused", |folder| {
+    with_own_mounts("tests::mounts::a_disk_that_is_full_from_the_start_is_refused", |folder| {
         mount(&["-t", "tmpfs", "-o", "size=512k", "none"], folder);
         fs::write(folder.join("filler"), vec![0; 127 * 4_096]).unwrap();
         let error = message(open(folder));
@@ -61,7 +61,7 @@ fn a_disk_that_is_full_from_the_start_is_refused() {
 
 #[test]
 fn a_read_only_disk_is_refused_at_the_start() {
-    with_own_mounts("store::tests::mounts::a_read_only_disk_is_refused_at_the_start", |folder| {
+    with_own_mounts("tests::mounts::a_read_only_disk_is_refused_at_the_start", |folder| {
         mount(&["-t", "tmpfs", "none"], folder);
         open(folder).unwrap();
         mount(&["-o", "remount,ro"], folder);
@@ -74,9 +74,9 @@ fn a_read_only_disk_is_refused_at_the_start() {
 
 #[test]
 fn a_database_file_that_is_read_only_is_refused() {
-    with_own_mounts("store::tests::mounts::a_database_file_that_is_read_only_is_refused", |folder| {
+    with_own_mounts("tests::mounts::a_database_file_that_is_read_only_is_refused", |folder| {
         open(folder).unwrap();
-        let database = folder.join(super::DATABASE_FILE);
+        let database = folder.join(crate::DATABASE_FILE);
         mount(&["--bind", &database.to_string_lossy()], &database);
         mount(&["-o", "remount,bind,ro"], &database);
         let error = message(open(folder));

@@ -8,8 +8,8 @@ mod header;
 mod lock;
 mod open;
 mod schema;
-#[cfg(test)]
-pub(crate) mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -34,11 +34,11 @@ const STEPS: &[&str] = &[
 ];
 
 /// The newest format.
-pub(super) const FORMAT: i64 = STEPS.len() as i64;
+pub(crate) const FORMAT: i64 = STEPS.len() as i64;
 
 /// What a database says of itself.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// Nothing in it yet.
     Empty,
     /// Not ours.
@@ -57,7 +57,7 @@ pub(super) enum Found {
 }
 
 /// Looks without changing anything.
-pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Found> {
+pub(crate) fn identify(connection: &Connection) -> rusqlite::Result<Found> {
     let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if application != APPLICATION_ID {
@@ -79,7 +79,7 @@ pub(super) fn identify(connection: &Connection) -> rusqlite::Result<Found> {
 }
 
 /// Makes all tables in an empty database and writes down whose it is, in one transaction.
-pub(super) fn create(connection: &mut Connection, event: EventId, device: DeviceId) -> rusqlite::Result<()> {
+pub(crate) fn create(connection: &mut Connection, event: EventId, device: DeviceId) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for step in STEPS {
         transaction.execute_batch(step)?;
@@ -94,7 +94,7 @@ pub(super) fn create(connection: &mut Connection, event: EventId, device: Device
 }
 
 /// Takes an older format to the newest, each step whole or not at all.
-pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
+pub(crate) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     for (format, step) in (1i64..).zip(STEPS).filter(|(format, _)| *format > from) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;

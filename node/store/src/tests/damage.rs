@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::super::{DATABASE_FILE, LOCK_FILE, Store, StoreError};
 use super::{entry, message, open, stored_reply};
+use crate::{DATABASE_FILE, LOCK_FILE, Store, StoreError};
 
 const WAL: &str = "popmesh.db-wal";
 

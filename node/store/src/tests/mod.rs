@@ -11,7 +11,7 @@ use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, StoredReply};
 use proptest::prelude::*;
 
-use super::{DATABASE_FILE, LOCK_FILE, Loaded, PAGE_ENTRIES, Store, StoreError, key_prefix};
+use crate::{DATABASE_FILE, LOCK_FILE, Loaded, PAGE_ENTRIES, Store, StoreError, key_prefix};
 
 const EVENT: EventId = EventId([1; 32]);
 const DEVICE: DeviceId = DeviceId([2; 32]);

@@ -7,9 +7,9 @@ use popmesh_proto::id::{DeviceId, EventId};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
-use super::error::StoreError;
-use super::schema::{self, Found};
-use super::{DATABASE_FILE, header};
+use crate::error::StoreError;
+use crate::schema::{self, Found};
+use crate::{DATABASE_FILE, header};
 
 /// Pages in the write-ahead log (16 MiB) at which SQLite moves them into the database.
 const CHECKPOINT_PAGES: i64 = 4_000;
@@ -17,7 +17,7 @@ const CHECKPOINT_PAGES: i64 = 4_000;
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 
 /// Opens the database in `folder`, making it if there is none.
-pub(super) fn in_folder(folder: &Path, event: EventId, device: DeviceId) -> Result<Connection, StoreError> {
+pub(crate) fn in_folder(folder: &Path, event: EventId, device: DeviceId) -> Result<Connection, StoreError> {
     let path = folder.join(DATABASE_FILE);
     if !header::exists(&path)? {
         create(folder, &path, event, device)?;
@@ -26,7 +26,7 @@ pub(super) fn in_folder(folder: &Path, event: EventId, device: DeviceId) -> Resu
 }
 
 /// Opens or makes the database at `path` through a VFS.
-pub(super) fn at_path(
+pub(crate) fn at_path(
     path: &Path,
     event: EventId,
     device: DeviceId,
@@ -68,7 +68,7 @@ pub(super) fn at_path(
 }
 
 /// Whether closing empties the write-ahead log into the database.
-pub(super) fn checkpoint_on_close(connection: &Connection, yes: bool) -> rusqlite::Result<()> {
+pub(crate) fn checkpoint_on_close(connection: &Connection, yes: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !yes).map(|_| ())
 }
 

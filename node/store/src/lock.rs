@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use super::error::StoreError;
+use crate::error::StoreError;
 
 /// The name of the locked file in the data folder.
 pub const LOCK_FILE: &str = "lock";

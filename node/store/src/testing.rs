@@ -1,4 +1,5 @@
 //! Disks that misbehave for real, for tests: small file systems in memory, mounted where only one test sees them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "only tests call this: a panic is how they fail")]
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +8,10 @@ const INSIDE: &str = "POPMESH_TEST_OWN_MOUNTS";
 
 /// Runs `body` with a folder to mount on, in a process with mounts of its own, which end with it: the test of that path
 /// again, in a new mount namespace.
-pub(crate) fn with_own_mounts(test: &str, body: impl FnOnce(&Path)) {
+///
+/// # Panics
+/// When the test fails in there, or this machine does not let it mount.
+pub fn with_own_mounts(test: &str, body: impl FnOnce(&Path)) {
     if let Some(folder) = std::env::var_os(INSIDE) {
         body(Path::new(&folder));
         return;
@@ -38,7 +42,10 @@ pub(crate) fn with_own_mounts(test: &str, body: impl FnOnce(&Path)) {
 }
 
 /// Mounts something on `folder`.
-pub(crate) fn mount(arguments: &[&str], folder: &Path) {
+///
+/// # Panics
+/// When the system refuses.
+pub fn mount(arguments: &[&str], folder: &Path) {
     let output = Command::new("mount").args(arguments).arg(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -143,11 +143,11 @@ fn with_pid(pid: Option<u32>) -> String {
 }
 
 impl StoreError {
-    pub(super) fn damaged(path: &Path, detail: impl Into<String>) -> Self {
+    pub(crate) fn damaged(path: &Path, detail: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), detail: detail.into() }
     }
 
-    pub(super) fn from_io(path: &Path, problem: std::io::Error) -> Self {
+    pub(crate) fn from_io(path: &Path, problem: std::io::Error) -> Self {
         match problem.kind() {
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path: path.to_owned() },
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
@@ -157,7 +157,7 @@ impl StoreError {
         }
     }
 
-    pub(super) fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
+    pub(crate) fn from_sqlite(path: &Path, error: rusqlite::Error) -> Self {
         let path_owned = path.to_owned();
         let detail = error.to_string();
         let rusqlite::Error::SqliteFailure(failure, _) = &error else {
