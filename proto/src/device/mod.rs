@@ -199,6 +199,21 @@ impl Device {
         self.me
     }
 
+    /// The log, for whoever checks a device from outside. Holds what is not yet durable, too.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The stock view, for whoever checks a device from outside. Shows what is not yet durable, too.
+    pub fn holdings(&self) -> &Holdings {
+        &self.holdings
+    }
+
+    /// Entries held back until what they need arrives, and sales that wait for units from elsewhere.
+    pub fn waiting(&self) -> (u64, u64) {
+        (self.intake.waiting(), self.sales.len() as u64)
+    }
+
     /// Takes one input. What follows from it comes out of [`Device::poll`].
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;

@@ -1,0 +1,294 @@
+//! Inputs to devices, and what becomes of their outputs.
+
+use std::rc::Rc;
+
+use popmesh_proto::Device;
+use popmesh_proto::clock::Now;
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::io::{Input, Notice, Output, Verdict};
+use popmesh_proto::query::{Answer, Query};
+use sha2::Digest;
+
+use super::node::Write;
+use super::queue::{Event, Life, NodeIndex};
+use super::{Gossip, Judging, MS, World};
+use crate::connectivity::PathKind;
+use crate::network::Arrival;
+
+impl World<'_> {
+    /// What the clocks of a node show.
+    pub(super) fn clock(&self, node: NodeIndex) -> Now {
+        self.nodes[node].now(self.now_us, self.scenario.starts_at_s)
+    }
+
+    /// Gives a device an input and carries out what it wants.
+    pub(super) fn give(&mut self, node: NodeIndex, input: Input) {
+        let now = self.clock(node);
+        let Some(device) = self.nodes[node].device_mut() else { return };
+        device.handle(now, input);
+        self.carry_out_all(node);
+        if self.options.every_step {
+            self.check_books(node);
+        }
+    }
+
+    pub(super) fn carry_out_all(&mut self, node: NodeIndex) {
+        while let Some(output) = self.nodes[node].device_mut().and_then(Device::poll) {
+            self.carry_out(node, output);
+        }
+    }
+
+    /// Asks a device something, and has its answer if that need not wait for a write.
+    pub(super) fn ask(&mut self, node: NodeIndex, query: Query) -> Option<Answer> {
+        self.calls += 1;
+        let call = self.calls;
+        self.give(node, Input::Query { call, query });
+        self.watch.answer.take().filter(|(of, _)| *of == call).map(|(_, answer)| answer)
+    }
+
+    fn carry_out(&mut self, node: NodeIndex, output: Output) {
+        self.remember(node, &output);
+        match output {
+            Output::Store { batch, entries, replies } => {
+                let life = self.nodes[node].life;
+                let speed = self.nodes[node].disk_speed;
+                let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };
+                let takes_us = (speed.write_us + jitter) * self.nodes[node].slow;
+                self.nodes[node].write = Some(Write { batch, entries, replies });
+                self.queue.plan(self.now_us + takes_us, Event::Written { node, life });
+            }
+            Output::Send { to, bytes } => self.send(node, to, bytes.into()),
+            Output::Publish { bytes } => self.publish(node, bytes.into()),
+            Output::Judge { token, verdict } => {
+                let Some(judging) = self.judging.filter(|judging| judging.token == token) else { return };
+                if verdict == Verdict::Accept
+                    && let Some(id) = judging.id
+                {
+                    self.pass_on(node, id, Some(judging.from));
+                }
+            }
+            Output::Reply { call, result } => self.replied(node, call, result),
+            Output::Answer { call, answer } => self.watch.answer = Some((call, *answer)),
+            Output::Wake { at_mono_ms } => {
+                let life = self.nodes[node].life;
+                self.nodes[node].wake_at_ms = Some(at_mono_ms);
+                let at_us = (self.nodes[node].booted_us + at_mono_ms * MS).max(self.now_us);
+                self.queue.plan(at_us, Event::Wake { node, life, mono_ms: at_mono_ms });
+            }
+            Output::Notice(notice) => self.noticed(node, notice),
+        }
+    }
+
+    /// The history of a run is everything that any device wanted done.
+    fn remember(&mut self, node: NodeIndex, output: &Output) {
+        let (kind, bytes): (u8, &[u8]) = match output {
+            Output::Store { batch, entries, .. } => {
+                self.history.update([0]);
+                self.history.update(batch.to_be_bytes());
+                for entry in entries {
+                    self.history.update(entry.chain.0);
+                    self.history.update(&entry.body);
+                }
+                return;
+            }
+            Output::Send { bytes, .. } => (1, bytes),
+            Output::Publish { bytes } => (2, bytes),
+            Output::Judge { .. } | Output::Wake { .. } | Output::Answer { .. } => return,
+            Output::Reply { result, .. } => (if result.is_ok() { 3 } else { 4 }, &[]),
+            Output::Notice(_) => (5, &[]),
+        };
+        self.history.update([kind, node as u8, (node >> 8) as u8]);
+        self.history.update(self.now_us.to_be_bytes());
+        self.history.update(bytes);
+    }
+
+    fn noticed(&mut self, node: NodeIndex, notice: Notice) {
+        match notice {
+            Notice::Incident { text } => self.watch.incident(self.now_us, &self.nodes[node].name, &text),
+            Notice::PeerFault { text, .. } => self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text),
+            Notice::HeldElsewhere { .. }
+            | Notice::Sold { .. }
+            | Notice::Transferred { .. }
+            | Notice::ProgrammeChanged
+            | Notice::Minted { .. }
+            | Notice::Reachable { .. }
+            | Notice::Unreachable { .. } => {}
+        }
+    }
+
+    // --- Writes.
+
+    pub(super) fn written(&mut self, node: NodeIndex, life: Life) {
+        if self.nodes[node].life != life {
+            return;
+        }
+        let Some(write) = self.nodes[node].write.take() else { return };
+        let super::State::Running { store, .. } = &mut self.nodes[node].state else { return };
+        let first_answer = store.append(&write.entries, &write.replies);
+        if self.nodes[node].disk.fuse_blown() {
+            // The power failed in the middle of it.
+            self.power_fails(node);
+            return;
+        }
+        self.watch.writes += 1;
+        let first_answer = match first_answer {
+            Ok(first_answer) => first_answer,
+            Err(error) => {
+                self.write_failed(node, write.batch, &error);
+                return;
+            }
+        };
+        self.nodes[node].stored_something();
+        for (later, reply) in write.replies.iter().enumerate() {
+            let prefix = popmesh_store::key_prefix(&reply.idempotency.key);
+            self.nodes[node].answers.insert(prefix, first_answer.plus(later));
+        }
+        let me = self.nodes[node].id;
+        for entry in &write.entries {
+            let result = self.ledger.stored((node, life), me, entry);
+            self.check(result);
+        }
+        self.give(node, Input::Stored { batch: write.batch });
+    }
+
+    pub(super) fn wake(&mut self, node: NodeIndex, life: Life, mono_ms: u64) {
+        let waits = self.nodes[node].life == life && self.nodes[node].wake_at_ms == Some(mono_ms);
+        if waits {
+            self.nodes[node].wake_at_ms = None;
+            self.give(node, Input::Tick);
+        }
+    }
+
+    // --- Messages.
+
+    fn send(&mut self, from: NodeIndex, to: DeviceId, bytes: Rc<[u8]>) {
+        // Two boxes with one key both hear what is meant for the one.
+        let receivers = self.ids.get(&to).cloned().unwrap_or_default();
+        for to in receivers {
+            if self.links.are_linked(from, to) {
+                self.mistakes.overhear(from, to, &bytes);
+                self.send_over_link(from, to, bytes.clone());
+            }
+        }
+    }
+
+    pub(super) fn send_over_link(&mut self, from: NodeIndex, to: NodeIndex, bytes: Rc<[u8]>) {
+        let life = self.nodes[to].life;
+        for arrival in self.travel(from, to, bytes.len()).into_iter().flatten() {
+            let bytes = if arrival.spoiled { self.spoil(&bytes) } else { bytes.clone() };
+            let at_us = self.in_order(from, to, arrival);
+            self.queue.plan(at_us, Event::Message { from, to, life, bytes });
+        }
+    }
+
+    /// What becomes of a message between two nodes.
+    fn travel(&mut self, from: NodeIndex, to: NodeIndex, bytes: usize) -> crate::network::Fate {
+        let (a, b) = (self.nodes[from].device_index, self.nodes[to].device_index);
+        let path = self.path(from, to);
+        let carrier = match path {
+            _ if self.reach.one_way(a, b) => None,
+            Some(PathKind::Wifi { venue }) => Some(venue),
+            Some(PathKind::Ble { venue }) => Some(self.scenario.venues.len() + venue),
+            Some(PathKind::Wan) => Some(2 * self.scenario.venues.len() + self.scenario.devices[a].venue),
+            None => None,
+        };
+        let Some(carrier) = carrier else {
+            self.watch.into_the_void(a, b);
+            return [None, None];
+        };
+        self.watch.sent(a, bytes);
+        self.carriers[carrier].send(self.now_us, bytes, &mut self.random, &mut self.traffic)
+    }
+
+    fn in_order(&mut self, from: NodeIndex, to: NodeIndex, arrival: Arrival) -> u64 {
+        if arrival.overtaken { arrival.at_us } else { self.links.in_order(from, to, arrival.at_us) }
+    }
+
+    fn spoil(&mut self, bytes: &Rc<[u8]>) -> Rc<[u8]> {
+        let mut spoiled = bytes.to_vec();
+        let at = self.random.index(spoiled.len());
+        if let Some(byte) = spoiled.get_mut(at) {
+            *byte ^= 1 << self.random.below(8);
+        }
+        spoiled.into()
+    }
+
+    pub(super) fn deliver(&mut self, from: NodeIndex, to: NodeIndex, life: Life, bytes: &Rc<[u8]>) {
+        if self.nodes[to].life == life && self.links.are_linked(from, to) {
+            let from = self.nodes[from].id;
+            self.give(to, Input::Message { from, bytes: bytes.to_vec() });
+        }
+    }
+
+    fn publish(&mut self, node: NodeIndex, bytes: Rc<[u8]>) {
+        self.gossip_made += 1;
+        let id = self.gossip_made;
+        let mut seen = vec![0; self.nodes.len().div_ceil(64)];
+        mark(&mut seen, node);
+        self.gossip.insert(id, Gossip { bytes, seen, copies: 0 });
+        self.pass_on(node, id, None);
+        self.forget_arrived(id);
+    }
+
+    fn pass_on(&mut self, node: NodeIndex, id: u64, but: Option<NodeIndex>) {
+        let Some(bytes) = self.gossip.get(&id).map(|gossip| gossip.bytes.clone()) else { return };
+        for peer in self.links.gossip_peers(node) {
+            if Some(peer) == but {
+                continue;
+            }
+            let life = self.nodes[peer].life;
+            for arrival in self.travel(node, peer, bytes.len()).into_iter().flatten() {
+                if let Some(gossip) = self.gossip.get_mut(&id) {
+                    gossip.copies += 1;
+                }
+                let spoiled = arrival.spoiled.then(|| self.spoil(&bytes));
+                let at_us = self.in_order(node, peer, arrival);
+                self.queue.plan(at_us, Event::Gossip { from: node, to: peer, life, id, spoiled });
+            }
+        }
+    }
+
+    pub(super) fn deliver_gossip(
+        &mut self,
+        from: NodeIndex,
+        to: NodeIndex,
+        life: Life,
+        id: u64,
+        spoiled: Option<Rc<[u8]>>,
+    ) {
+        let Some(gossip) = self.gossip.get_mut(&id) else { return };
+        gossip.copies -= 1;
+        let arrives = self.nodes[to].life == life && self.nodes[to].is_running() && self.links.are_linked(from, to);
+        let (bytes, known) = match spoiled {
+            // Its hash is another: to the mesh it is another message.
+            Some(bytes) => (bytes, None),
+            None => (gossip.bytes.clone(), Some(id)),
+        };
+        if arrives && (known.is_none() || mark(&mut gossip.seen, to)) {
+            self.calls += 1;
+            let token = self.calls;
+            self.judging = Some(Judging { token, id: known, from });
+            let from = self.nodes[from].id;
+            self.give(to, Input::Gossip { from, bytes: bytes.to_vec(), token });
+            self.judging = None;
+        }
+        self.forget_arrived(id);
+    }
+
+    fn forget_arrived(&mut self, id: u64) {
+        if self.gossip.get(&id).is_some_and(|gossip| gossip.copies == 0) {
+            self.gossip.remove(&id);
+        }
+    }
+}
+
+/// Sets a node's bit; whether it was not set.
+fn mark(seen: &mut Vec<u64>, node: NodeIndex) -> bool {
+    let (word, bit) = (node / 64, 1 << (node % 64));
+    if seen.len() <= word {
+        seen.resize(word + 1, 0);
+    }
+    let fresh = seen[word] & bit == 0;
+    seen[word] |= bit;
+    fresh
+}

@@ -1,0 +1,91 @@
+//! A device that sells what it does not hold: entries written by hand, well-formed, signed with a key that has the right
+//! to sign, and not true.
+
+use popmesh_proto::change::{self, ChangeParts};
+use popmesh_proto::clock::Hlc;
+use popmesh_proto::command::Tender;
+use popmesh_proto::document::Document;
+use popmesh_proto::id::{ChainId, Hash, Nonce};
+use popmesh_proto::identity::Signature;
+use popmesh_proto::io::Entry;
+use popmesh_proto::log::{Bodies, Range, Vouch};
+use popmesh_proto::message::{Entries, Message, encode};
+use popmesh_proto::record::{Body, Record, Sale, SaleLine, Start};
+
+use super::World;
+use super::queue::NodeIndex;
+
+/// The price that it asks, minor units.
+const PRICE: i64 = 1_000;
+
+impl World<'_> {
+    /// Sells units that others hold, as many as they have in one parcel, and tells its peers.
+    pub(super) fn overspends(&mut self, node: NodeIndex) {
+        let me = self.nodes[node].id;
+        let view = &self.ledger.holdings;
+        let prey = view.live().find(|(_, parcel)| parcel.owner != me && !parcel.free.is_empty());
+        let Some((parcel, drop, units)) = prey.and_then(|(reference, parcel)| {
+            Some((*reference, view.lot(&parcel.lot)?.drop.clone(), parcel.free.clone()))
+        }) else {
+            return;
+        };
+        let document = Document::Claims(drop);
+        let nonce = Nonce(self.random.bytes());
+        let chain = ChainId::derive(&me, &nonce, &document.to_string());
+        let certificate = self.nodes[node].certificate.bytes().to_vec();
+        let at = Hlc::from_ms(self.clock(node).wall_ms);
+        let start = Start { document: document.clone(), certificate, nonce, previous: None };
+        let lines = vec![SaleLine { parcel, units, unit_price: PRICE }];
+        let sale = Sale { lines, tender: Tender::Cash, pickup_at: None, programme: None };
+        let mut entries = Vec::new();
+        let mut last: Option<Hash> = None;
+        for (at, body) in [(at, Body::Start(start)), (Hlc(at.0 + 1), Body::Sale(sale))] {
+            let body = Record { at, body }.encode();
+            let seq = entries.len() as u64 + 1;
+            let parts = ChangeParts {
+                device: me.as_bytes(),
+                actor: chain.as_bytes(),
+                seq,
+                previous: last.as_ref().map(Hash::as_bytes),
+                time: (at.ms() / 1_000) as i64,
+                record: &body,
+            };
+            let hash = Hash(change::hash(&parts, &mut Vec::new()));
+            last = Some(hash);
+            let signature = self.sign(node, &document, &hash);
+            entries.push(Entry { chain, seq, body, signature: Some(signature) });
+        }
+        let life = self.nodes[node].life;
+        for entry in &entries {
+            let known = self.ledger.stored((node, life), me, entry);
+            self.check(known);
+        }
+        let signatures = (0..).zip(&entries).filter_map(|(offset, entry)| {
+            entry.signature.map(|signature| Vouch { offset, signature })
+        });
+        let range = Range {
+            chain,
+            first: 1,
+            signatures: signatures.collect(),
+            bodies: Bodies::Plain(entries.iter().map(|entry| entry.body.clone().into()).collect()),
+        };
+        let bytes = encode(&Message::Entries(Entries { ranges: vec![range], more: false }));
+        let peers: Vec<NodeIndex> = self.links.peers(node).collect();
+        for peer in peers {
+            self.send_over_link(node, peer, bytes.clone().into());
+        }
+    }
+
+    fn sign(&self, node: NodeIndex, document: &Document, hash: &Hash) -> Signature {
+        let document = document.to_string();
+        let message = [
+            b"popmesh entry v1",
+            &self.charter.event().0[..],
+            &[document.len() as u8],
+            document.as_bytes(),
+            &hash.0,
+        ]
+        .concat();
+        self.nodes[node].secret.sign(&message)
+    }
+}

@@ -1,0 +1,232 @@
+//! Everything that any device has durably written, seen from outside: what is true, whatever a device believes.
+//!
+//! Each device's own entries are taken in the moment they are durable on its disk, which is before anybody else can know
+//! of them. So the ledger has every entry first, and folds them into a stock view of its own: a unit in two sales, a
+//! spend of what its author does not hold, an entry that is not what its author wrote, a sale that was acknowledged and
+//! is gone: each shows at the step at which it happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use popmesh_proto::change::{self, ChangeParts};
+use popmesh_proto::clock::Hlc;
+use popmesh_proto::command::Tender;
+use popmesh_proto::document::Document;
+use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_lines};
+use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
+use popmesh_proto::io::Entry;
+use popmesh_proto::record::{Body, Record};
+
+use super::queue::{Life, NodeIndex};
+
+/// A life that nobody leads any more.
+const OVER: Life = Life::MAX;
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// Which: `I1` to `I9`.
+    pub invariant: &'static str,
+    /// What happened.
+    pub text: String,
+}
+
+impl Breach {
+    pub(super) fn new(invariant: &'static str, text: impl Into<String>) -> Self {
+        Self { invariant, text: text.into() }
+    }
+}
+
+/// One chain, as its author has written it.
+#[derive(Debug)]
+struct Chain {
+    author: DeviceId,
+    /// The node that wrote it, and in which of its lives.
+    written_by: (NodeIndex, Life),
+    /// Absent for the programme, which is not a chain of records.
+    document: Option<Document>,
+    bodies: Vec<Box<[u8]>>,
+    last_hash: Option<Hash>,
+    /// How much of it was told to somebody.
+    acknowledged: u64,
+}
+
+/// What is true.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    chains: BTreeMap<ChainId, Chain>,
+    pub(super) holdings: Holdings,
+    spends: Vec<Spend>,
+    /// What each device has sold, by tender: claims and minor units.
+    pub(super) takings: BTreeMap<(DeviceId, Tender), (u64, i64)>,
+    pub(super) entries: u64,
+    pub(super) units_sold: u64,
+    /// Devices whose own signatures will show that they were rolled back, copied, or cheat: what they do may contradict
+    /// itself, and becomes an incident.
+    pub(super) suspects: BTreeSet<DeviceId>,
+    pub(super) incidents: u64,
+}
+
+impl Ledger {
+    /// Takes in an entry that is durable on `node`, whose device is `me`.
+    pub(super) fn stored(
+        &mut self,
+        node: (NodeIndex, Life),
+        me: DeviceId,
+        entry: &Entry,
+    ) -> Result<(), Breach> {
+        if let Some(chain) = self.chains.get(&entry.chain)
+            && let Some(known) = chain.bodies.get(entry.seq as usize - 1)
+        {
+            if **known == *entry.body {
+                return Ok(());
+            }
+            if self.suspects.contains(&chain.author) {
+                self.incidents += 1;
+                return Ok(());
+            }
+            let text = format!("entry {}:{} is stored as something that its author did not write", entry.chain.short(), entry.seq);
+            return Err(Breach::new("I6", text));
+        }
+        self.written(node, me, entry)
+    }
+
+    /// Takes in an entry that `node` has read back at a start. What a cut let through without a word is known from here on.
+    pub(super) fn read_back(&mut self, node: NodeIndex, me: DeviceId, entry: &Entry) -> Result<(), Breach> {
+        let life = self.chains.get(&entry.chain).map_or(OVER, |chain| chain.written_by.1);
+        self.stored((node, life), me, entry)
+    }
+
+    /// Takes in an entry that nobody has seen before: its author's own.
+    fn written(&mut self, node: (NodeIndex, Life), me: DeviceId, entry: &Entry) -> Result<(), Breach> {
+        let record = Record::decode(&entry.body).ok();
+        if !self.chains.contains_key(&entry.chain) {
+            let document = match record.as_ref().map(|record| &record.body) {
+                Some(Body::Start(start)) => Some(start.document.clone()),
+                _ => None,
+            };
+            let chain = Chain {
+                author: me,
+                written_by: node,
+                document,
+                bodies: Vec::new(),
+                last_hash: None,
+                acknowledged: 0,
+            };
+            self.chains.insert(entry.chain, chain);
+        }
+        let Some(chain) = self.chains.get_mut(&entry.chain) else { return Ok(()) };
+        let name = || format!("{}:{}", entry.chain.short(), entry.seq);
+        let suspect = self.suspects.contains(&chain.author);
+        if chain.author != me && !suspect {
+            return Err(Breach::new("I3", format!("{} is known elsewhere before its author has it", name())));
+        }
+        if chain.written_by != node && !suspect {
+            return Err(Breach::new("I3", format!("{} goes on with the chain of an earlier start", name())));
+        }
+        if chain.bodies.len() as u64 + 1 != entry.seq {
+            return Err(Breach::new("I6", format!("{} is stored without the entries before it", name())));
+        }
+        chain.bodies.push(entry.body.as_slice().into());
+        self.entries += 1;
+        let (Some(document), Some(record)) = (chain.document.clone(), record) else { return Ok(()) };
+        let hash = hash_of(chain, entry, &record);
+        chain.last_hash = Some(hash);
+        let author = chain.author;
+        let Some(drop) = document.drop() else { return Ok(()) };
+        let reference = Ref { chain: entry.chain, seq: entry.seq };
+        let event = Event { entry: reference, drop, author, hash, record: &record };
+        self.fold(&event, suspect)
+    }
+
+    fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
+        let effect = self.holdings.apply(event);
+        if self.holdings.is_valid(event) {
+            self.spends.extend(spend_of(event));
+        }
+        if let Body::Sale(sale) = &event.record.body {
+            let units: u64 = sale.lines.iter().map(|line| line.units.len()).sum();
+            let money: i64 =
+                sale.lines.iter().map(|line| line.unit_price * line.units.len() as i64).sum();
+            let takings = self.takings.entry((event.author, sale.tender)).or_default();
+            takings.0 += 1;
+            takings.1 += money;
+            self.units_sold += units;
+        }
+        match effect {
+            Effect::None | Effect::Applied => Ok(()),
+            Effect::Contested(lots) => {
+                self.holdings.resolve(&lots, &self.spends);
+                self.incidents += 1;
+                // Whoever got units from a suspect may be struck by it in good faith.
+                if suspect || !self.suspects.is_empty() {
+                    return Ok(());
+                }
+                let text = self.holdings.incidents().last().unwrap_or("a unit was spent twice").to_owned();
+                Err(Breach::new("I1", text))
+            }
+            Effect::Void(text) => {
+                self.incidents += 1;
+                if suspect || !self.suspects.is_empty() { Ok(()) } else { Err(Breach::new("I6", text)) }
+            }
+        }
+    }
+
+    /// Takes note that somebody was told of an entry.
+    pub(super) fn acknowledged(&mut self, entry: &Ref) -> Result<(), Breach> {
+        match self.chains.get_mut(&entry.chain) {
+            Some(chain) if chain.bodies.len() as u64 >= entry.seq => {
+                chain.acknowledged = chain.acknowledged.max(entry.seq);
+                Ok(())
+            }
+            _ => Err(Breach::new("I3", format!("{}:{} was acknowledged before it was durable", entry.chain.short(), entry.seq))),
+        }
+    }
+
+    /// Compares what a node has read back with what it had acknowledged. `read` is how much of each chain there was.
+    pub(super) fn recovered(&self, me: DeviceId, read: &BTreeMap<ChainId, u64>) -> Result<(), Breach> {
+        for (id, chain) in self.chains.iter().filter(|(_, chain)| chain.author == me) {
+            let there = read.get(id).copied().unwrap_or(0);
+            if there < chain.acknowledged {
+                let text = format!(
+                    "{} of {} had acknowledged {} entries and came back with {there}",
+                    id.short(),
+                    me.short(),
+                    chain.acknowledged
+                );
+                return Err(Breach::new("I3", text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A node's disk is gone for good, or went back in time: what it alone knew is nobody's any more.
+    pub(super) fn suspect(&mut self, device: DeviceId) {
+        self.suspects.insert(device);
+    }
+}
+
+fn hash_of(chain: &Chain, entry: &Entry, record: &Record) -> Hash {
+    let parts = ChangeParts {
+        device: chain.author.as_bytes(),
+        actor: entry.chain.as_bytes(),
+        seq: entry.seq,
+        previous: chain.last_hash.as_ref().map(Hash::as_bytes),
+        time: (record.at.ms() / 1_000) as i64,
+        record: &entry.body,
+    };
+    Hash(change::hash(&parts, &mut Vec::with_capacity(512)))
+}
+
+fn spend_of(event: &Event<'_>) -> Option<Spend> {
+    let kind = match &event.record.body {
+        Body::Transfer(_) | Body::Move(_) => SpendKind::Parcel,
+        Body::Damage(_) => SpendKind::Damaged,
+        Body::Sale(sale) if sale.pickup_at.is_some() => SpendKind::Committed,
+        Body::Sale(_) => SpendKind::Sold,
+        Body::Start(_) | Body::Mint(_) | Body::Received(_) => return None,
+    };
+    let at: Hlc = event.record.at;
+    let lines =
+        spent_lines(&event.record.body).into_iter().map(|(parcel, units)| (parcel, units.clone())).collect();
+    Some(Spend { entry: event.entry, author: event.author, precedence: (at, event.hash), kind, lines })
+}

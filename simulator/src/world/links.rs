@@ -1,0 +1,261 @@
+//! Links between nodes: dialled where there is a way and the mesh wants one, lost where the way is gone for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use popmesh_proto::io::Input;
+use popmesh_proto::links::{DeviceKey, wanted};
+
+use super::queue::{Event, NodeIndex};
+use super::{MS, World};
+use crate::connectivity::PathKind;
+
+/// A dial that may succeed does so within this, milliseconds: backoff and handshake.
+const DIAL_MS: (u64, u64) = (100, 1_200);
+/// A link whose way is gone, or whose peer is, is given up after this, milliseconds: two pings and their time-outs.
+const LOST_MS: (u64, u64) = (2_000, 7_000);
+/// Gossip is passed on to so many neighbours at the most, as gossipsub's mesh does.
+const GOSSIP_PEERS: usize = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Being dialled.
+    Dialling,
+    /// Up.
+    Up,
+    /// Up, but the way is gone.
+    Failing,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    stage: Stage,
+    /// Tells plans for this link from those for an earlier one between the same two.
+    attempt: u64,
+}
+
+/// All links.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    between: BTreeMap<(NodeIndex, NodeIndex), Link>,
+    /// For each node: its peers, and when the last message from it to each of them arrives.
+    peers: Vec<BTreeMap<NodeIndex, u64>>,
+    gossip: Vec<Vec<NodeIndex>>,
+    attempts: u64,
+}
+
+fn pair(a: NodeIndex, b: NodeIndex) -> (NodeIndex, NodeIndex) {
+    (a.min(b), a.max(b))
+}
+
+impl Links {
+    pub(super) fn add_node(&mut self) {
+        self.peers.push(BTreeMap::new());
+        self.gossip.push(Vec::new());
+    }
+
+    pub(super) fn are_linked(&self, a: NodeIndex, b: NodeIndex) -> bool {
+        self.peers[a].contains_key(&b)
+    }
+
+    pub(super) fn peers(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.peers[node].keys().copied()
+    }
+
+    pub(super) fn count(&self, node: NodeIndex) -> usize {
+        self.peers[node].len()
+    }
+
+    /// The neighbours to which a node passes gossip on.
+    pub(super) fn gossip_peers(&self, node: NodeIndex) -> Vec<NodeIndex> {
+        self.gossip[node].clone()
+    }
+
+    /// When a message arrives that would arrive at `at_us`, were it not behind those before it.
+    pub(super) fn in_order(&mut self, from: NodeIndex, to: NodeIndex, at_us: u64) -> u64 {
+        match self.peers[from].get_mut(&to) {
+            Some(last) => {
+                *last = (*last).max(at_us);
+                *last
+            }
+            None => at_us,
+        }
+    }
+
+    fn connect(&mut self, a: NodeIndex, b: NodeIndex) {
+        self.peers[a].insert(b, 0);
+        self.peers[b].insert(a, 0);
+        self.choose_gossip_peers(a);
+        self.choose_gossip_peers(b);
+    }
+
+    fn disconnect(&mut self, a: NodeIndex, b: NodeIndex) {
+        self.peers[a].remove(&b);
+        self.peers[b].remove(&a);
+        self.choose_gossip_peers(a);
+        self.choose_gossip_peers(b);
+    }
+
+    /// Those with the lowest marks, which both ends work out alike.
+    fn choose_gossip_peers(&mut self, node: NodeIndex) {
+        let mut peers: Vec<(u64, NodeIndex)> =
+            self.peers[node].keys().map(|peer| (mark(node, *peer), *peer)).collect();
+        if peers.len() > GOSSIP_PEERS {
+            peers.sort_unstable();
+            peers.truncate(GOSSIP_PEERS);
+            peers.sort_unstable_by_key(|(_, peer)| *peer);
+        }
+        self.gossip[node] = peers.into_iter().map(|(_, peer)| peer).collect();
+    }
+}
+
+fn mark(a: NodeIndex, b: NodeIndex) -> u64 {
+    let (a, b) = pair(a, b);
+    ((a as u64) << 32 | b as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
+impl World<'_> {
+    /// How two nodes can hear each other, if at all.
+    pub(super) fn path(&self, a: NodeIndex, b: NodeIndex) -> Option<PathKind> {
+        let (from, to) = (self.nodes[a].device_index, self.nodes[b].device_index);
+        let power = self.nodes[a].has_power() && self.nodes[b].has_power();
+        // Two boxes with one key take each other for themselves.
+        if power && from != to { self.reach.path(from, to) } else { None }
+    }
+
+    fn is_way(&self, a: NodeIndex, b: NodeIndex) -> bool {
+        let (from, to) = (self.nodes[a].device_index, self.nodes[b].device_index);
+        self.path(a, b).is_some() && !self.reach.one_way(from, to) && !self.reach.one_way(to, from)
+    }
+
+    pub(super) fn networks_change(&mut self) {
+        self.reach = self.connectivity.at(self.now_us / MS);
+        self.relink();
+    }
+
+    /// Dials what should be linked and can be; notices what no longer can.
+    pub(super) fn relink(&mut self) {
+        let mut want = BTreeSet::new();
+        let keys: Vec<DeviceKey> = self.nodes.iter().map(|node| node.id.0).collect();
+        let by_key: BTreeMap<DeviceKey, Vec<NodeIndex>> =
+            self.ids.iter().map(|(id, nodes)| (id.0, nodes.clone())).collect();
+        let event = self.charter.event().0;
+        for a in 0..self.nodes.len() {
+            let near: BTreeSet<DeviceKey> =
+                (0..self.nodes.len()).filter(|b| self.is_way(a, *b)).map(|b| keys[b]).collect();
+            for key in wanted(&event, &keys[a], &near) {
+                for b in by_key.get(&key).into_iter().flatten().filter(|b| self.is_way(a, **b)) {
+                    want.insert(pair(a, *b));
+                }
+            }
+        }
+        let existing: Vec<((NodeIndex, NodeIndex), Link)> =
+            self.links.between.iter().map(|(pair, link)| (*pair, *link)).collect();
+        for ((a, b), link) in existing {
+            match link.stage {
+                Stage::Dialling if !self.is_way(a, b) => {
+                    self.links.between.remove(&(a, b));
+                }
+                Stage::Up if !self.is_way(a, b) => self.link_fails(a, b),
+                Stage::Failing if self.is_way(a, b) => {
+                    // In time: the connection lives on.
+                    self.links.between.insert((a, b), Link { stage: Stage::Up, ..link });
+                }
+                _ => {}
+            }
+        }
+        for (a, b) in want {
+            if !self.links.between.contains_key(&(a, b)) {
+                self.links.attempts += 1;
+                let attempt = self.links.attempts;
+                self.links.between.insert((a, b), Link { stage: Stage::Dialling, attempt });
+                let wait_ms = self.random.within(DIAL_MS.0..=DIAL_MS.1);
+                self.queue.plan(self.now_us + wait_ms * MS, Event::Dial { a, b, attempt });
+            }
+        }
+        self.note_lanes();
+    }
+
+    fn link_fails(&mut self, a: NodeIndex, b: NodeIndex) {
+        let Some(link) = self.links.between.get_mut(&(a, b)) else { return };
+        link.stage = Stage::Failing;
+        let attempt = link.attempt;
+        let wait_ms = self.random.within(LOST_MS.0..=LOST_MS.1);
+        self.queue.plan(self.now_us + wait_ms * MS, Event::Lost { a, b, attempt });
+    }
+
+    pub(super) fn dialled(&mut self, a: NodeIndex, b: NodeIndex, attempt: u64) {
+        let due = self
+            .links
+            .between
+            .get(&(a, b))
+            .is_some_and(|link| link.attempt == attempt && link.stage == Stage::Dialling);
+        if !due {
+            return;
+        }
+        if !self.is_way(a, b) {
+            self.links.between.remove(&(a, b));
+            return;
+        }
+        self.links.between.insert((a, b), Link { stage: Stage::Up, attempt });
+        self.links.connect(a, b);
+        for (node, peer) in [(a, b), (b, a)] {
+            let peer = self.nodes[peer].id;
+            self.give(node, Input::LinkUp { peer });
+        }
+        self.watch.links_changed(self.now_us);
+        self.note_lanes();
+    }
+
+    pub(super) fn lost(&mut self, a: NodeIndex, b: NodeIndex, attempt: u64) {
+        let due = self
+            .links
+            .between
+            .get(&(a, b))
+            .is_some_and(|link| link.attempt == attempt && link.stage == Stage::Failing);
+        if due {
+            self.unlink(a, b);
+            self.relink();
+        }
+    }
+
+    fn unlink(&mut self, a: NodeIndex, b: NodeIndex) {
+        self.links.between.remove(&(a, b));
+        if !self.links.are_linked(a, b) {
+            return;
+        }
+        self.links.disconnect(a, b);
+        for (node, peer) in [(a, b), (b, a)] {
+            let (peer_id, me) = (self.nodes[peer].id, self.nodes[node].id);
+            // Another box with the same key may be linked still.
+            let another = self.ids.get(&peer_id).into_iter().flatten().any(|other| self.links.are_linked(node, *other));
+            if !another && me != peer_id {
+                self.give(node, Input::LinkDown { peer: peer_id });
+            }
+        }
+        self.watch.links_changed(self.now_us);
+    }
+
+    /// A node is gone without a word, or starts anew: its side of every link is gone at once, the other side notices later.
+    pub(super) fn forget_links_of(&mut self, node: NodeIndex) {
+        let pairs: Vec<(NodeIndex, NodeIndex)> =
+            self.links.between.keys().filter(|(a, b)| *a == node || *b == node).copied().collect();
+        for (a, b) in pairs {
+            match self.links.between.get(&(a, b)).map(|link| link.stage) {
+                Some(Stage::Dialling) => {
+                    self.links.between.remove(&(a, b));
+                }
+                Some(Stage::Up) => self.link_fails(a, b),
+                Some(Stage::Failing) | None => {}
+            }
+        }
+    }
+
+    /// A node that has started anew closes what its peers still take for links: they notice at once.
+    pub(super) fn reset_links_of(&mut self, node: NodeIndex) {
+        let peers: Vec<NodeIndex> = self.links.peers(node).collect();
+        for peer in peers {
+            let (a, b) = pair(node, peer);
+            self.unlink(a, b);
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! The world: devices, networks, power, people and time, one event after the other.
+//!
+//! [`run`] plays one night to its end: first everything may fail, then all faults end, and the devices must agree and
+//! sell. After every step the [`ledger`] knows whether a promise was broken.
+
+mod books;
+mod boot;
+mod carry;
+mod cheat;
+mod faults;
+mod ledger;
+mod links;
+mod mistakes;
+mod node;
+mod options;
+mod organiser;
+mod power;
+mod queue;
+mod settle;
+mod shop;
+mod signatures;
+mod verdict;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use popmesh_proto::id::{DeviceId, Nonce};
+use popmesh_proto::identity::{Certificate, CertificateError, Charter, CharterError, SecretKey, SignedCertificate, SignedCharter};
+use popmesh_proto::io::{CallId, GossipToken};
+use popmesh_proto::money::CurrencyError;
+use sha2::{Digest, Sha256};
+
+pub use ledger::Breach;
+pub use options::Options;
+
+use crate::connectivity::{Connectivity, Reach};
+use crate::coverage::Coverage;
+use crate::disk::{DiskError, Disks};
+use crate::load::{self, Shopper};
+use crate::network::{Carrier, Traffic};
+use crate::night::Night;
+use crate::random::Random;
+use crate::scenario::Scenario;
+use ledger::Ledger;
+use links::Links;
+use node::{EPOCH_MS, Node, State, Supply, WrongClock};
+use queue::{Event, NodeIndex, Queue};
+use shop::Shop;
+use signatures::Remembered;
+use watch::Watch;
+
+/// Microseconds in a millisecond.
+const MS: u64 = 1_000;
+/// Microseconds in a second.
+const SECOND: u64 = 1_000_000;
+/// A run that takes more steps than this has gone wrong.
+const STEPS_MAX: u64 = 2_000_000_000;
+
+/// Why a night cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The virtual disks.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The currency is none.
+    #[error(transparent)]
+    Currency(#[from] CurrencyError),
+    /// The event cannot be founded.
+    #[error("the event cannot be founded: {0}")]
+    Charter(#[from] CharterError),
+    /// A device cannot be certified.
+    #[error("device {name} cannot be certified: {problem}")]
+    Certificate {
+        /// Which.
+        name: String,
+        /// Why.
+        problem: CertificateError,
+    },
+    /// A stock policy that is not made of these devices.
+    #[error("{0:?} is not a policy of popmesh devices; `compare` runs it")]
+    Policy(crate::scenario::StockPolicy),
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Ended {
+    /// The night.
+    pub night: Night,
+    /// The first promise that was broken, and at which step.
+    pub breach: Option<(u64, Breach)>,
+    /// Steps taken.
+    pub steps: u64,
+    /// Which faults met which states.
+    pub coverage: Coverage,
+    /// Lines of the trace.
+    pub trace: Vec<String>,
+}
+
+/// A gossiped message on its way.
+#[derive(Debug)]
+struct Gossip {
+    bytes: Rc<[u8]>,
+    /// Who has seen it, a bit for each node.
+    seen: Vec<u64>,
+    /// Copies under way.
+    copies: u64,
+}
+
+/// Gossip that a device judges right now.
+#[derive(Debug, Clone, Copy)]
+struct Judging {
+    token: GossipToken,
+    /// Which, unless it was spoiled on the way.
+    id: Option<u64>,
+    from: NodeIndex,
+}
+
+/// Everything.
+struct World<'s> {
+    scenario: &'s Scenario,
+    options: Options,
+    random: Random,
+    now_us: u64,
+    steps: u64,
+    queue: Queue,
+    disks: Disks,
+    charter: SignedCharter,
+    root: SecretKey,
+    signatures: Arc<Remembered>,
+    nodes: Vec<Node>,
+    ids: BTreeMap<DeviceId, Vec<NodeIndex>>,
+    links: Links,
+    carriers: Vec<Carrier>,
+    traffic: Traffic,
+    connectivity: Connectivity,
+    reach: Reach,
+    gossip: BTreeMap<u64, Gossip>,
+    gossip_made: u64,
+    judging: Option<Judging>,
+    calls: CallId,
+    shoppers: Vec<Shopper>,
+    shop: Shop,
+    organiser: organiser::Organiser,
+    active: Vec<bool>,
+    ledger: Ledger,
+    watch: Watch,
+    mistakes: mistakes::Mistakes,
+    healed: bool,
+    breach: Option<(u64, Breach)>,
+    history: Sha256,
+    trace: Vec<String>,
+}
+
+/// Plays a night.
+///
+/// # Errors
+/// [`WorldError`] if it cannot even begin. What goes wrong in the night is in the [`Ended`].
+pub fn run(scenario: &Scenario, seed: u64, options: Options) -> Result<Ended, WorldError> {
+    let mut progress = |_: u64| true;
+    run_with(scenario, seed, options, &mut progress)
+}
+
+/// Plays a night, and tells `progress` the time, in milliseconds, now and then; the night ends early when that says
+/// `false`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with(
+    scenario: &Scenario,
+    seed: u64,
+    options: Options,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> Result<Ended, WorldError> {
+    let mut world = World::new(scenario, seed, options)?;
+    world.start();
+    let night_ends = scenario.duration_ms * MS;
+    let mut told = 0;
+    loop {
+        while world.breach.is_none()
+            && world.now_us <= night_ends
+            && world.step(night_ends)
+        {
+            if world.now_us >= told + SECOND {
+                told = world.now_us;
+                if !progress(told / MS) {
+                    return Ok(world.end(seed));
+                }
+            }
+        }
+        break;
+    }
+    if world.breach.is_none() && !world.is_stopped() {
+        world.now_us = night_ends;
+        world.settle(progress);
+    }
+    Ok(world.end(seed))
+}
+
+impl<'s> World<'s> {
+    fn new(scenario: &'s Scenario, seed: u64, options: Options) -> Result<Self, WorldError> {
+        let mut random = Random::new(seed).fork("world");
+        let root = SecretKey::from_seed(&random.bytes());
+        let charter = SignedCharter::sign(
+            Charter {
+                name: scenario.title.chars().take(60).collect(),
+                currency: "EUR".parse()?,
+                root: root.id(),
+                created_ms: EPOCH_MS,
+                nonce: Nonce(random.bytes()),
+            },
+            &root,
+        )?;
+        let shoppers = load::shoppers(scenario, &mut Random::new(seed).fork("shoppers"));
+        let connectivity = Connectivity::new(scenario);
+        let reach = connectivity.at(0);
+        let venues = scenario.venues.len();
+        let wan = scenario.wan.unwrap_or(scenario.venues[0].wifi);
+        let carriers = scenario
+            .venues
+            .iter()
+            .map(|venue| venue.wifi)
+            .chain(scenario.venues.iter().map(|venue| venue.ble.unwrap_or(venue.wifi)))
+            .chain((0..venues).map(|_| wan))
+            .map(Carrier::new)
+            .collect();
+        let mut world = Self {
+            disks: Disks::start(random.next())?,
+            queue: Queue::default(),
+            signatures: Arc::default(),
+            nodes: Vec::new(),
+            ids: BTreeMap::new(),
+            links: Links::default(),
+            carriers,
+            traffic: Traffic::default(),
+            connectivity,
+            reach,
+            gossip: BTreeMap::new(),
+            gossip_made: 0,
+            judging: None,
+            calls: 0,
+            shop: Shop::new(shoppers.len()),
+            shoppers,
+            organiser: organiser::Organiser::new(scenario),
+            active: vec![false; scenario.faults.len()],
+            ledger: Ledger::default(),
+            watch: Watch::new(scenario),
+            mistakes: mistakes::Mistakes::default(),
+            healed: false,
+            breach: None,
+            history: Sha256::new(),
+            trace: Vec::new(),
+            now_us: 0,
+            steps: 0,
+            scenario,
+            options,
+            random,
+            charter,
+            root,
+        };
+        for device in 0..scenario.devices.len() {
+            world.add_node(device)?;
+        }
+        Ok(world)
+    }
+
+    fn add_node(&mut self, device: usize) -> Result<(), WorldError> {
+        let spec = &self.scenario.devices[device];
+        let secret = SecretKey::from_seed(&self.random.bytes());
+        let certificate = Certificate {
+            event: self.charter.event(),
+            device: secret.id(),
+            name: spec.name.clone(),
+            roles: spec.roles,
+            venue: self.scenario.venues[spec.venue].name.clone(),
+            not_before_ms: EPOCH_MS - 2 * 86_400_000,
+            not_after_ms: EPOCH_MS + 5 * 86_400_000,
+        };
+        let certificate = SignedCertificate::sign(certificate, &self.root, &self.charter)
+            .map_err(|problem| WorldError::Certificate { name: spec.name.clone(), problem })?;
+        let battery = spec.battery;
+        let supply = Supply {
+            battery,
+            mains: battery.is_none_or(|battery| battery.on_mains),
+            left_ms: battery.map_or(0, |battery| battery.lasts_ms * battery.charge_per_mille / 1_000),
+            as_of_us: 0,
+        };
+        let id = secret.id();
+        self.ids.entry(id).or_default().push(self.nodes.len());
+        let disk = self.disks.add();
+        self.nodes.push(Node {
+            device_index: device,
+            name: spec.name.clone(),
+            id,
+            secret,
+            certificate,
+            disk,
+            state: State::Off,
+            life: 0,
+            power_change: 0,
+            kept_off: 0,
+            empty: false,
+            cut_in_recovery: None,
+            booted_us: 0,
+            clock: WrongClock { ahead_ms: spec.clock_ahead_ms, drift_ppm: spec.clock_drift_ppm },
+            wake_at_ms: None,
+            write: None,
+            calls: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            probe_wait_ms: 0,
+            disk_speed: spec.disk,
+            slow: 1,
+            supply,
+            nonce: Nonce([0; 16]),
+            boot_image: None,
+            restored: false,
+        });
+        self.links.add_node();
+        Ok(())
+    }
+
+    fn start(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.boot(node);
+        }
+        for (index, shopper) in self.shoppers.iter().enumerate() {
+            self.queue.plan(shopper.at_us, Event::Shopper { shopper: index });
+        }
+        let edges: Vec<u64> = self.connectivity.edges().to_vec();
+        for edge in edges {
+            self.queue.plan(edge * MS, Event::Networks);
+        }
+        self.plan_faults();
+        self.plan_batteries();
+        self.queue.plan(0, Event::Organise);
+        self.queue.plan(0, Event::Look);
+        self.relink();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.options.until_step.is_some_and(|until| self.steps >= until) || self.steps >= STEPS_MAX
+    }
+
+    /// Carries out the next event that is due by `until_us`; `false` if there is none, or the run is to stop.
+    fn step(&mut self, until_us: u64) -> bool {
+        if self.is_stopped() {
+            return false;
+        }
+        let Some((at_us, event)) = self.queue.next(until_us) else { return false };
+        self.now_us = self.now_us.max(at_us);
+        self.steps += 1;
+        if self.options.trace_from.is_some_and(|from| self.steps >= from) {
+            self.note_event(&event);
+        }
+        match event {
+            Event::Message { from, to, life, bytes } => self.deliver(from, to, life, &bytes),
+            Event::Gossip { from, to, life, id, spoiled } => self.deliver_gossip(from, to, life, id, spoiled),
+            Event::Written { node, life } => self.written(node, life),
+            Event::Wake { node, life, mono_ms } => self.wake(node, life, mono_ms),
+            Event::Dial { a, b, attempt } => self.dialled(a, b, attempt),
+            Event::Lost { a, b, attempt } => self.lost(a, b, attempt),
+            Event::Probe { node, life } => self.probe(node, life),
+            Event::Power { node, change, on } => self.power(node, change, on),
+            Event::Shopper { shopper } => self.comes(shopper),
+            Event::Again { shopper } => self.asks_again(shopper),
+            Event::GivesUp { node, life, call } => self.gives_up(node, life, call),
+            Event::Fault { fault, begins } => self.fault(fault, begins),
+            Event::Networks => self.networks_change(),
+            Event::Organise => self.organise(),
+            Event::Look => self.look(),
+            Event::Replay { node } => self.replay(node),
+            Event::Image { fault } => self.take_image(fault),
+        }
+        true
+    }
+
+    /// Takes note of a broken promise; the first one counts.
+    fn check(&mut self, result: Result<(), Breach>) {
+        if let Err(breach) = result
+            && self.breach.is_none()
+        {
+            if self.options.trace_from.is_some() {
+                self.trace.push(format!("{} BROKEN {}: {}", self.stamp(), breach.invariant, breach.text));
+            }
+            self.breach = Some((self.steps, breach));
+        }
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.options.trace_from.is_some_and(|from| self.steps >= from) {
+            let line = format!("{} {}", self.stamp(), line());
+            self.trace.push(line);
+        }
+    }
+
+    fn stamp(&self) -> String {
+        format!("{:>8} {:>10}.{:03} ms", self.steps, self.now_us / MS, self.now_us % MS)
+    }
+
+    fn note_event(&mut self, event: &Event) {
+        let line = match event {
+            Event::Message { from, to, bytes, .. } => {
+                format!("{} -> {}: message of {} bytes", self.nodes[*from].name, self.nodes[*to].name, bytes.len())
+            }
+            Event::Gossip { from, to, id, .. } => {
+                format!("{} -> {}: gossip {id}", self.nodes[*from].name, self.nodes[*to].name)
+            }
+            Event::Wake { .. } | Event::Look => return,
+            other => format!("{other:?}"),
+        };
+        let line = format!("{} {line}", self.stamp());
+        self.trace.push(line);
+    }
+}

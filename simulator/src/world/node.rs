@@ -1,0 +1,217 @@
+//! One node of the world: the production state machine and the production store, on a disk that may fail, with a clock
+//! that may be wrong.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use popmesh_proto::clock::Now;
+use popmesh_proto::id::{DeviceId, EventId, Nonce};
+use popmesh_proto::identity::{SecretKey, SignedCertificate};
+use popmesh_proto::io::{BatchId, CallId, Entry, StoredReply};
+use popmesh_proto::{Config, Device};
+use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
+
+use super::queue::Life;
+use crate::disk::{Disk, Disks, Image};
+use crate::scenario::{Battery, DeviceIndex, DiskSpeed};
+
+/// The world's time zero, Unix milliseconds; the wall clock then shows what the scenario says.
+pub(super) const EPOCH_MS: u64 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000;
+
+/// The first and the longest wait before writing is tried again: as the node's runtime has them.
+const PROBE_FIRST_MS: u64 = 200;
+const PROBE_LAST_MS: u64 = 2_000;
+
+/// The write under way.
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) batch: BatchId,
+    pub(super) entries: Vec<Entry>,
+    pub(super) replies: Vec<StoredReply>,
+}
+
+/// Who waits for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Who {
+    /// A shopper, by number.
+    Shopper(usize),
+    /// The organiser, for a task.
+    Organiser(usize),
+    /// The world itself, that wants to see whether units can still be sold.
+    Probe,
+}
+
+/// A command that waits for its answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) who: Who,
+    /// When it was asked, microseconds.
+    pub(super) asked_us: u64,
+    /// Whether it could be done at once.
+    pub(super) at_once: bool,
+}
+
+/// A node's power and program.
+#[derive(Debug)]
+pub(super) enum State {
+    /// No power.
+    Off,
+    /// Runs.
+    Running { device: Box<Device>, store: Box<Store> },
+    /// The device was dropped because a write failed; the store is tried now and then.
+    Failing { store: Box<Store> },
+    /// Dead for good.
+    Dead,
+}
+
+/// A clock that may be wrong.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct WrongClock {
+    /// Ahead by so much at the start, and by every step since.
+    pub(super) ahead_ms: i64,
+    /// Too fast, parts per million.
+    pub(super) drift_ppm: i64,
+}
+
+/// Where a node gets its power from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Supply {
+    pub(super) battery: Option<Battery>,
+    /// Whether there is mains.
+    pub(super) mains: bool,
+    /// How much is left, milliseconds of idle life, as of `as_of_us`.
+    pub(super) left_ms: u64,
+    pub(super) as_of_us: u64,
+}
+
+/// A node.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Which device it plays. A clone plays the same one as its original.
+    pub(super) device_index: DeviceIndex,
+    pub(super) name: String,
+    pub(super) id: DeviceId,
+    pub(super) secret: SecretKey,
+    pub(super) certificate: SignedCertificate,
+    pub(super) disk: Disk,
+    pub(super) state: State,
+    pub(super) life: Life,
+    /// Goes up whenever something decides on the node's power.
+    pub(super) power_change: u64,
+    /// So many faults keep it without power.
+    pub(super) kept_off: u32,
+    /// Whether its battery is empty.
+    pub(super) empty: bool,
+    /// The power is to fail again at this operation of the disk after the next start.
+    pub(super) cut_in_recovery: Option<u64>,
+    pub(super) booted_us: u64,
+    pub(super) clock: WrongClock,
+    pub(super) wake_at_ms: Option<u64>,
+    pub(super) write: Option<Write>,
+    pub(super) calls: BTreeMap<CallId, Caller>,
+    pub(super) answers: BTreeMap<KeyPrefix, AnswerId>,
+    pub(super) probe_wait_ms: u64,
+    pub(super) disk_speed: DiskSpeed,
+    /// So many times slower than it should be.
+    pub(super) slow: u64,
+    pub(super) supply: Supply,
+    /// The nonce of the life under way.
+    pub(super) nonce: Nonce,
+    /// The disk as it was at the last start, where a cheat will need it.
+    pub(super) boot_image: Option<Image>,
+    /// Runs on an older image of its disk.
+    pub(super) restored: bool,
+}
+
+impl Node {
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+    }
+
+    /// Whether its network is up: it runs, or waits for its disk.
+    pub(super) fn has_power(&self) -> bool {
+        matches!(self.state, State::Running { .. } | State::Failing { .. })
+    }
+
+    pub(super) fn device(&self) -> Option<&Device> {
+        match &self.state {
+            State::Running { device, .. } => Some(device),
+            _ => None,
+        }
+    }
+
+    pub(super) fn device_mut(&mut self) -> Option<&mut Device> {
+        match &mut self.state {
+            State::Running { device, .. } => Some(device),
+            _ => None,
+        }
+    }
+
+    /// What its clocks show.
+    pub(super) fn now(&self, now_us: u64, starts_at_s: u64) -> Now {
+        let drift_ms = now_us as i64 / 1_000 * self.clock.drift_ppm / 1_000_000;
+        let ahead = self.clock.ahead_ms + drift_ms;
+        let wall = (EPOCH_MS + starts_at_s * 1_000 + now_us / 1_000).saturating_add_signed(ahead);
+        Now { wall_ms: wall, mono_ms: now_us.saturating_sub(self.booted_us) / 1_000 }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.disk.path()
+    }
+
+    /// The next wait before writing is tried again, milliseconds. Doubles until something was stored.
+    pub(super) fn next_probe_wait_ms(&mut self) -> u64 {
+        let wait = self.probe_wait_ms;
+        self.probe_wait_ms = (wait * 2).min(PROBE_LAST_MS);
+        wait
+    }
+
+    pub(super) fn stored_something(&mut self) {
+        self.probe_wait_ms = PROBE_FIRST_MS;
+    }
+}
+
+/// Opens the store of a node.
+pub(super) fn open_store(
+    node: &Node,
+    disks: &Disks,
+    event: EventId,
+) -> Result<(Store, BTreeMap<KeyPrefix, AnswerId>), StoreError> {
+    let (store, loaded) = Store::open_in_vfs(&node.path(), event, node.id, disks.vfs())?;
+    Ok((store, loaded.answers.into_iter().collect()))
+}
+
+/// Why a device did not open.
+#[derive(Debug)]
+pub(super) enum NotOpened {
+    /// The disk failed in the reading.
+    Disk(StoreError),
+    /// What was read is not a log that it can have written.
+    Log(String),
+}
+
+/// Opens a device from what is stored. `seen` gets every entry that was read.
+pub(super) fn open_device(
+    config: Config,
+    store: &Store,
+    now: Now,
+    mut seen: impl FnMut(&Entry),
+) -> Result<Device, NotOpened> {
+    let mut problem = None;
+    let entries = store.entries().map_while(|entry| match entry {
+        Ok(entry) => {
+            seen(&entry);
+            Some(entry)
+        }
+        Err(error) => {
+            problem = Some(error);
+            None
+        }
+    });
+    let opened = Device::open(config, entries, now);
+    // A log that was cut off in the reading says nothing about the log.
+    match problem {
+        Some(error) => Err(NotOpened::Disk(error)),
+        None => opened.map_err(|error| NotOpened::Log(error.to_string())),
+    }
+}

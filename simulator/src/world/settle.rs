@@ -1,0 +1,227 @@
+//! After the night: all faults end, all that lives must agree (I5), its books must close (I7), and what is unsold must be
+//! for sale again (I8).
+
+use std::collections::BTreeMap;
+
+use popmesh_proto::command::{Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::query::{Answer, ClaimFilter, Query};
+use popmesh_proto::text::{DropId, Place, Sku};
+
+use super::ledger::Breach;
+use super::node::{State, Who};
+use super::queue::NodeIndex;
+use super::{MS, SECOND, World};
+
+/// How often is looked whether all agree, milliseconds.
+const LOOK_MS: u64 = 20;
+/// How long a sale waits for units that are in reach, milliseconds, before that counts as broken.
+const SALE_WAIT_MS: u64 = 20_000;
+/// So many sales are tried on each device after the night.
+const PROBES_EACH: usize = 2;
+
+impl World<'_> {
+    pub(super) fn settle(&mut self, progress: &mut dyn FnMut(u64) -> bool) {
+        self.heal();
+        let from_us = self.now_us;
+        let until_us = from_us + self.scenario.settle_ms * MS;
+        let mut told = 0;
+        while self.breach.is_none() && !self.is_stopped() {
+            if self.all_agree() {
+                self.watch.agreed_us = Some(self.now_us - from_us);
+                break;
+            }
+            if self.now_us >= until_us {
+                let text = format!(
+                    "{} s after the night the devices still differ: {}",
+                    self.scenario.settle_ms / 1_000,
+                    self.differences()
+                );
+                self.check(Err(Breach::new("I5", text)));
+                return;
+            }
+            if self.now_us >= told + SECOND {
+                told = self.now_us;
+                if !progress(told / MS) {
+                    return;
+                }
+            }
+            let next_us = (self.now_us + LOOK_MS * MS).min(until_us);
+            while self.breach.is_none() && self.step(next_us) {}
+            self.now_us = self.now_us.max(next_us);
+        }
+        if self.breach.is_some() || self.is_stopped() {
+            return;
+        }
+        self.watch.reconciled_us = self.shop.last_sale_us.map(|last| self.now_us.saturating_sub(last));
+        self.check_agreement();
+        self.check_all_books();
+        self.check_money();
+        self.check_unsold_is_for_sale();
+    }
+
+    fn alive(&self) -> Vec<NodeIndex> {
+        (0..self.nodes.len()).filter(|node| !matches!(self.nodes[*node].state, State::Dead)).collect()
+    }
+
+    /// Whether all that live have the same log, all of it durable, and nothing waits.
+    fn all_agree(&self) -> bool {
+        let mut digest = None;
+        for node in self.alive() {
+            let of = &self.nodes[node];
+            let Some(device) = of.device() else { return false };
+            if of.write.is_some() || device.waiting() != (0, 0) {
+                return false;
+            }
+            let own = device.log().digest(false);
+            if *digest.get_or_insert(own) != own {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn differences(&self) -> String {
+        let of = |node: NodeIndex| {
+            let of = &self.nodes[node];
+            match of.device() {
+                Some(device) => {
+                    let (entries, sales) = device.waiting();
+                    format!(
+                        "{} has {} entries, {entries} waiting, {sales} sales waiting, {} links{}",
+                        of.name,
+                        device.log().len(),
+                        self.links.count(node),
+                        if of.write.is_some() { ", a write under way" } else { "" }
+                    )
+                }
+                None => format!("{} does not run", of.name),
+            }
+        };
+        self.alive().into_iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Equal logs make equal views (I5), which are the true ones where nothing was lost for good.
+    fn check_agreement(&mut self) {
+        let alive = self.alive();
+        let lost = alive.len() < self.nodes.len() || !self.ledger.suspects.is_empty();
+        let mut result = Ok(());
+        let first = alive.first().and_then(|node| self.nodes[*node].device());
+        for (node, device) in alive.iter().filter_map(|node| Some((*node, self.nodes[*node].device()?))) {
+            let alike = first.is_none_or(|first| first.holdings() == device.holdings());
+            let true_to_life = lost || *device.holdings() == self.ledger.holdings;
+            if !alike || !true_to_life {
+                let whom = if alike { "what was written" } else { "the others'" };
+                let text = format!("{} has the same log and a stock view that differs from {whom}", self.nodes[node].name);
+                result = Err(Breach::new("I5", text));
+            }
+        }
+        self.check(result);
+        for node in alive {
+            if let Some(Answer::Check(check)) = self.ask(node, Query::Check) {
+                for problem in check.problems {
+                    let text = format!("on {}: {problem}", self.nodes[node].name);
+                    self.check(Err(Breach::new("I4", text)));
+                }
+                if check.sold_twice > 0 && self.ledger.suspects.is_empty() {
+                    let text = format!("on {}, {} units are in two claims", self.nodes[node].name, check.sold_twice);
+                    self.check(Err(Breach::new("I1", text)));
+                }
+            }
+        }
+    }
+
+    /// What each device says that it has sold is what it has written, and each sale has one outcome that a retry gets
+    /// (I7).
+    fn check_money(&mut self) {
+        let mut result = Ok(());
+        for node in self.alive() {
+            let id = self.nodes[node].id;
+            if self.boxes_of(&id).len() > 1 || self.ledger.suspects.contains(&id) {
+                continue;
+            }
+            let filter = ClaimFilter { seller: Some(id), limit: Some(u32::MAX), ..ClaimFilter::default() };
+            let Some(Answer::Claims(claims)) = self.ask(node, Query::Claims(filter)) else { continue };
+            let mut takings: BTreeMap<(DeviceId, Tender), (u64, i64)> = BTreeMap::new();
+            for claim in &claims.claims {
+                let sum = takings.entry((id, claim.tender)).or_default();
+                sum.0 += 1;
+                sum.1 += claim.total;
+            }
+            let written: BTreeMap<(DeviceId, Tender), (u64, i64)> = self
+                .ledger
+                .takings
+                .iter()
+                .filter(|((device, _), _)| *device == id)
+                .map(|(key, sum)| (*key, *sum))
+                .collect();
+            let name = &self.nodes[node].name;
+            if takings != written {
+                result = Err(Breach::new("I7", format!("{name} says it took {takings:?} and has written {written:?}")));
+            }
+            let sales: u64 = written.values().map(|(claims, _)| claims).sum();
+            let outcomes = self.nodes[node].answers.len() as u64;
+            if sales != outcomes {
+                let text = format!("{name} has made {sales} sales and kept {outcomes} outcomes of sales");
+                result = Err(Breach::new("I7", text));
+            }
+        }
+        self.check(result);
+    }
+
+    /// While a unit is unsold on a device in reach, a sale that waits for it succeeds (I8).
+    fn check_unsold_is_for_sale(&mut self) {
+        for node in self.alive() {
+            for _ in 0..PROBES_EACH {
+                let Some((drop, sku)) = self.something_unsold(node) else { break };
+                self.probe_sale(node, drop, sku);
+                if self.breach.is_some() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn something_unsold(&self, node: NodeIndex) -> Option<(DropId, Sku)> {
+        let device = &self.scenario.devices[self.nodes[node].device_index];
+        let here: &Place = &self.scenario.venues[device.venue].name;
+        let alive: Vec<DeviceId> = self.alive().into_iter().map(|node| self.nodes[node].id).collect();
+        let view = self.nodes[node].device()?.holdings();
+        let closed = |drop: &DropId| {
+            let spec = self.scenario.drops.iter().find(|spec| spec.drop == *drop);
+            spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())
+        };
+        view.live()
+            .filter(|(_, parcel)| parcel.place == *here && alive.contains(&parcel.owner))
+            .filter_map(|(_, parcel)| view.lot(&parcel.lot))
+            .find(|lot| !closed(&lot.drop))
+            .map(|lot| (lot.drop.clone(), lot.sku.clone()))
+    }
+
+    fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
+        let sell = Sell {
+            items: vec![SellItem { sku: sku.clone(), quantity: 1, unit_price: None }],
+            drop: Some(drop),
+            tender: Tender::Cash,
+            pickup_at: None,
+            wait_ms: SALE_WAIT_MS,
+        };
+        self.watch.probe = None;
+        let until_us = self.now_us + (SALE_WAIT_MS + 5_000) * MS;
+        self.sell(node, Who::Probe, sell, None);
+        while self.watch.probe.is_none() && self.breach.is_none() && self.step(until_us) {}
+        let name = &self.nodes[node].name;
+        let result = match self.watch.probe.take() {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(refusal)) => {
+                Err(Breach::new("I8", format!("{sku} is unsold and in reach, and {name} refused to sell it: {refusal}")))
+            }
+            None => Err(Breach::new("I8", format!("{sku} is unsold and in reach, and {name} gave no answer"))),
+        };
+        self.check(result);
+    }
+
+    pub(super) fn probed(&mut self, result: Result<Reply, Refusal>) {
+        self.watch.probe = Some(result);
+    }
+}

@@ -1,0 +1,307 @@
+//! Shoppers at the tills: what they ask for, how long they wait, and what they get.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use popmesh_proto::command::{Command, MAX_WAIT_MS, Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::id::{DeviceId, Ref};
+use popmesh_proto::io::{CallId, Idempotency, Input};
+use popmesh_proto::units::UnitSet;
+use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
+
+use super::ledger::Breach;
+use super::node::{Caller, State, Who};
+use super::queue::{Event, NodeIndex};
+use super::{MS, World};
+use crate::night::{Answered, Outcome};
+use crate::scenario::StockPolicy;
+
+/// A till that gave no answer is asked again after so long, milliseconds.
+const AGAIN_MS: u64 = 1_000;
+
+/// What the tills have said.
+#[derive(Debug)]
+pub(super) struct Shop {
+    /// What each shopper got in the end.
+    outcomes: Vec<Option<Outcome>>,
+    /// Units in acknowledged sales, by lot.
+    acknowledged: BTreeMap<Ref, UnitSet>,
+    /// The keys of the sales that each node acknowledged.
+    keys: BTreeMap<NodeIndex, Vec<KeyPrefix>>,
+    pub(super) oversold: u64,
+    pub(super) sold: u64,
+    pub(super) served: u64,
+    pub(super) wrong_refusals: u64,
+    pub(super) refusals: BTreeMap<String, u64>,
+    pub(super) answers: Vec<Answered>,
+    pub(super) last_sale_us: Option<u64>,
+}
+
+impl Shop {
+    pub(super) fn new(shoppers: usize) -> Self {
+        Self {
+            outcomes: vec![None; shoppers],
+            acknowledged: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            oversold: 0,
+            sold: 0,
+            served: 0,
+            wrong_refusals: 0,
+            refusals: BTreeMap::new(),
+            answers: Vec::new(),
+            last_sale_us: None,
+        }
+    }
+
+    /// Compares the outcomes that a node has read back with the sales that it had acknowledged.
+    pub(super) fn answers_kept(
+        &self,
+        node: NodeIndex,
+        answers: &BTreeMap<KeyPrefix, AnswerId>,
+    ) -> Result<(), Breach> {
+        let lost = self.keys.get(&node).into_iter().flatten().filter(|key| !answers.contains_key(*key)).count();
+        if lost == 0 {
+            return Ok(());
+        }
+        Err(Breach::new("I3", format!("the outcomes of {lost} acknowledged sales are gone")))
+    }
+}
+
+/// A sale's idempotency key: the shopper's number.
+fn key_of(shopper: usize) -> Idempotency {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&(shopper as u64).to_be_bytes());
+    key[8] = 1;
+    Idempotency { key, request: key }
+}
+
+/// The name of a refusal, as the node's API has it.
+fn name_of(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::SoldOut { .. } => "sold_out",
+        Refusal::HeldElsewhere { .. } => "held_elsewhere",
+        Refusal::NotStored { .. } => "not_stored",
+        Refusal::DropNotOpen { .. } => "drop_not_open",
+        Refusal::UnknownSku { .. } | Refusal::UnknownDrop { .. } | Refusal::UnknownDevice { .. } => "not_known_yet",
+        Refusal::Certificate { .. } => "certificate",
+        Refusal::Busy => "busy",
+        _ => "refused",
+    }
+}
+
+impl World<'_> {
+    pub(super) fn comes(&mut self, shopper: usize) {
+        self.tries(shopper);
+    }
+
+    pub(super) fn asks_again(&mut self, shopper: usize) {
+        if self.shop.outcomes[shopper].is_none() {
+            self.tries(shopper);
+        }
+    }
+
+    fn tries(&mut self, shopper: usize) {
+        let wish = self.shoppers[shopper].clone();
+        let node = wish.device;
+        let gone_us = wish.at_us + wish.patience_ms * MS;
+        if !self.nodes[node].is_running() {
+            self.waits_for_answer(shopper);
+            return;
+        }
+        if let Some(&id) = self.nodes[node].answers.get(&key_prefix(&key_of(shopper).key)) {
+            self.repeats(shopper, node, id);
+            return;
+        }
+        let left_ms = (gone_us.saturating_sub(self.now_us) / MS).min(MAX_WAIT_MS);
+        let wait_ms = if self.scenario.policy == StockPolicy::StaticShares { 0 } else { left_ms };
+        let drop = &self.scenario.drops[wish.drop];
+        let sell = Sell {
+            items: vec![SellItem {
+                sku: self.scenario.products[wish.product].sku.clone(),
+                quantity: wish.quantity,
+                unit_price: None,
+            }],
+            drop: Some(drop.drop.clone()),
+            tender: if shopper.is_multiple_of(3) { Tender::Card } else { Tender::Cash },
+            pickup_at: wish.pickup_at.map(|device| self.nodes[device].id),
+            wait_ms,
+        };
+        self.sell(node, Who::Shopper(shopper), sell, Some(key_of(shopper)));
+    }
+
+    /// Gives a device a sale to make.
+    pub(super) fn sell(&mut self, node: NodeIndex, who: Who, sell: Sell, key: Option<Idempotency>) {
+        self.calls += 1;
+        let call = self.calls;
+        let waiting = |world: &Self| world.nodes[node].device().map_or(0, |device| device.waiting().1);
+        let before = waiting(self);
+        self.nodes[node].calls.insert(call, Caller { who, asked_us: self.now_us, at_once: true });
+        self.give(node, Input::Command { call, command: Command::Sell(sell), idempotency: key });
+        let waits = waiting(self) > before;
+        if let Some(caller) = self.nodes[node].calls.get_mut(&call) {
+            caller.at_once = !waits;
+        }
+    }
+
+    /// The sale was made, though the answer was lost: the same key gets the same answer.
+    fn repeats(&mut self, shopper: usize, node: NodeIndex, id: AnswerId) {
+        let State::Running { store, .. } = &self.nodes[node].state else { return };
+        match store.answer(id).map(|stored| stored.reply) {
+            Ok(Reply::Sale(claim)) => {
+                let caller = Caller { who: Who::Shopper(shopper), asked_us: self.now_us, at_once: false };
+                self.sold(node, caller, shopper, &claim);
+            }
+            Ok(_) => self.check(Err(Breach::new("I3", "a sale's key has another command's outcome"))),
+            Err(_) => self.waits_for_answer(shopper),
+        }
+    }
+
+    fn waits_for_answer(&mut self, shopper: usize) {
+        let gone_us = self.shoppers[shopper].at_us + self.shoppers[shopper].patience_ms * MS;
+        let again_us = self.now_us + AGAIN_MS * MS;
+        if again_us < gone_us {
+            self.queue.plan(again_us, Event::Again { shopper });
+        } else {
+            self.answered(shopper, self.now_us, Outcome::NoAnswer);
+        }
+    }
+
+    /// The device that would have answered is no more.
+    pub(super) fn calls_lost(&mut self, node: NodeIndex) {
+        for (_, caller) in std::mem::take(&mut self.nodes[node].calls) {
+            match caller.who {
+                Who::Shopper(shopper) => self.waits_for_answer(shopper),
+                Who::Organiser(task) => self.organiser_lost(task),
+                Who::Probe => {}
+            }
+        }
+    }
+
+    pub(super) fn replied(&mut self, node: NodeIndex, call: CallId, result: Result<Reply, Refusal>) {
+        let Some(caller) = self.nodes[node].calls.remove(&call) else {
+            self.check(Err(Breach::new("I3", "a command was answered twice")));
+            return;
+        };
+        if let Ok(reply) = &result {
+            let entry = match reply {
+                Reply::Sale(claim) => Some(claim.claim),
+                Reply::Lot(lot) => Some(lot.lot),
+                Reply::Units(done) => Some(done.entry),
+                Reply::Product(_) | Reply::Drop(_) => None,
+            };
+            if let Some(entry) = entry {
+                let known = self.ledger.acknowledged(&entry);
+                self.check(known);
+            }
+        }
+        match (caller.who, result) {
+            (Who::Organiser(task), result) => self.organised(node, task, &result),
+            (Who::Probe, result) => self.probed(result),
+            (Who::Shopper(shopper), Ok(Reply::Sale(claim))) => {
+                self.shop.keys.entry(node).or_default().push(key_prefix(&key_of(shopper).key));
+                self.sold(node, caller, shopper, &claim);
+            }
+            (Who::Shopper(_), Ok(_)) => {
+                self.check(Err(Breach::new("I3", "a sale was answered with something else")));
+            }
+            (Who::Shopper(shopper), Err(refusal)) => self.refused(node, shopper, &refusal),
+        }
+    }
+
+    fn sold(&mut self, node: NodeIndex, caller: Caller, shopper: usize, claim: &popmesh_proto::command::Claim) {
+        let units: u64 = claim.items.iter().map(|item| item.units.len()).sum();
+        for item in &claim.items {
+            let of_lot = self.shop.acknowledged.entry(item.lot).or_default();
+            let twice = of_lot.intersection(&item.units);
+            of_lot.insert_all(&item.units);
+            self.shop.oversold += twice.len();
+            if !twice.is_empty() && self.ledger.suspects.is_empty() {
+                let text = format!("units {twice} of {} are in two acknowledged sales", item.sku);
+                self.check(Err(Breach::new("I1", text)));
+            }
+        }
+        self.note(|| format!("{node} sold {units} to shopper {shopper}"));
+        self.shop.sold += units;
+        self.shop.served += 1;
+        self.shop.last_sale_us = Some(self.now_us);
+        self.sale_drains(node);
+        let outcome = if caller.at_once { Outcome::Sold } else { Outcome::SoldAfterWait };
+        self.answered(shopper, self.now_us, outcome);
+    }
+
+    fn refused(&mut self, node: NodeIndex, shopper: usize, refusal: &Refusal) {
+        let gone_us = self.shoppers[shopper].at_us + self.shoppers[shopper].patience_ms * MS;
+        // The till says so, and the shopper stays.
+        let later = matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy);
+        if later && self.now_us + AGAIN_MS * MS < gone_us {
+            self.queue.plan(self.now_us + AGAIN_MS * MS, Event::Again { shopper });
+            return;
+        }
+        let name = name_of(refusal);
+        if name == "held_elsewhere" {
+            self.watch.loss_events[1] += 1;
+        }
+        let short = matches!(refusal, Refusal::HeldElsewhere { .. } | Refusal::SoldOut { .. });
+        let wrong = short && self.could_have_sold(node, shopper);
+        self.note(|| format!("{node} refused shopper {shopper}: {refusal}"));
+        *self.shop.refusals.entry(name.to_owned()).or_default() += 1;
+        let outcome = if wrong {
+            self.shop.wrong_refusals += 1;
+            Outcome::WronglyRefused(name.to_owned())
+        } else {
+            Outcome::Refused(name.to_owned())
+        };
+        self.answered(shopper, self.now_us, outcome);
+    }
+
+    fn answered(&mut self, shopper: usize, now_us: u64, outcome: Outcome) {
+        if outcome == Outcome::NoAnswer {
+            *self.shop.refusals.entry("no_answer".to_owned()).or_default() += 1;
+        }
+        self.shop.outcomes[shopper] = Some(outcome.clone());
+        let wish = &self.shoppers[shopper];
+        self.shop.answers.push(Answered {
+            came_ms: wish.at_us / MS,
+            took_us: now_us - wish.at_us,
+            device: wish.device,
+            units: wish.quantity,
+            outcome,
+        });
+    }
+
+    /// Whether enough units were free, at the right place, on devices that could be reached over links.
+    fn could_have_sold(&self, node: NodeIndex, shopper: usize) -> bool {
+        let wish = &self.shoppers[shopper];
+        let drop = &self.scenario.drops[wish.drop].drop;
+        let sku = &self.scenario.products[wish.product].sku;
+        let venue = self.scenario.devices[self.nodes[node].device_index].venue;
+        let place = wish.pickup_at.is_none().then(|| &self.scenario.venues[venue].name);
+        let near: BTreeSet<DeviceId> =
+            self.in_reach(node).into_iter().map(|node| self.nodes[node].id).collect();
+        let free: u64 = self
+            .ledger
+            .holdings
+            .live()
+            .filter(|(_, parcel)| near.contains(&parcel.owner) && place.is_none_or(|place| parcel.place == *place))
+            .filter(|(_, parcel)| {
+                let lot = self.ledger.holdings.lot(&parcel.lot);
+                lot.is_some_and(|lot| lot.drop == *drop && lot.sku == *sku)
+            })
+            .map(|(_, parcel)| parcel.free.len())
+            .sum();
+        free >= wish.quantity
+    }
+
+    /// The running nodes that a node can reach over links, itself included.
+    pub(super) fn in_reach(&self, node: NodeIndex) -> BTreeSet<NodeIndex> {
+        let mut found = BTreeSet::from([node]);
+        let mut open = vec![node];
+        while let Some(at) = open.pop() {
+            for peer in self.links.peers(at) {
+                if self.nodes[peer].is_running() && self.path(at, peer).is_some() && found.insert(peer) {
+                    open.push(peer);
+                }
+            }
+        }
+        found
+    }
+}

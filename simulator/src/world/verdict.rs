@@ -1,0 +1,287 @@
+//! What a run came to: the night with its numbers, checks and findings.
+
+use sha2::Digest;
+
+use super::{Ended, MS, World};
+use crate::load;
+use crate::night::{
+    Check, DeviceNight, DropNight, FaultSpan, Finding, Night, Numbers, Outcome, Series, Severity, Verdict,
+};
+use crate::random::Random;
+use crate::words;
+
+/// The promises that are watched, in plain words.
+const PROMISES: [(&str, &str); 7] = [
+    ("I1", "no unit is sold twice (I1)"),
+    ("I3", "what was acknowledged survives (I3)"),
+    ("I4", "stock adds up on every device (I4)"),
+    ("I5", "all devices agree in the end (I5)"),
+    ("I6", "only who may write is heard (I6)"),
+    ("I7", "the money adds up, each sale once (I7)"),
+    ("I8", "what is unsold and in reach is sold (I8)"),
+];
+/// So many findings are shown.
+const FINDINGS: usize = 60;
+
+impl World<'_> {
+    /// Ends the run.
+    pub(super) fn end(mut self, seed: u64) -> Ended {
+        self.note_lanes();
+        let numbers = self.numbers(seed);
+        let night = self.night(seed, numbers);
+        let mut coverage = std::mem::take(&mut self.watch.coverage);
+        coverage.seeds = 1;
+        if self.watch.batteries_emptied > 0 {
+            coverage.record("battery_empty", "holds units");
+        }
+        Ended { night, breach: self.breach, steps: self.steps, coverage, trace: self.trace }
+    }
+
+    fn numbers(&self, seed: u64) -> Numbers {
+        let servable =
+            load::servable(self.scenario, &load::shoppers(self.scenario, &mut Random::new(seed).fork("shoppers")));
+        let mut took: Vec<u64> = self
+            .shop
+            .answers
+            .iter()
+            .filter(|answer| matches!(answer.outcome, Outcome::Sold | Outcome::SoldAfterWait))
+            .map(|answer| answer.took_us)
+            .collect();
+        took.sort_unstable();
+        let entries = self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
+        let loss: u64 = self.watch.loss_events.iter().sum();
+        let claimed_per_mille = self
+            .scenario
+            .drops
+            .iter()
+            .map(|drop| {
+                let (mut minted, mut claimed) = (0, 0);
+                for (_, lot) in self.ledger.holdings.lots().filter(|(_, lot)| lot.drop == drop.drop) {
+                    minted += lot.units.len();
+                    claimed += lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
+                }
+                (drop.drop.to_string(), claimed * 1_000 / minted.max(1))
+            })
+            .collect();
+        Numbers {
+            minted: self.watch.minted,
+            sold: self.shop.sold,
+            oversold: self.shop.oversold,
+            shoppers: self.shoppers.len() as u64,
+            served: self.shop.served,
+            servable: servable.units,
+            refusals: self.shop.refusals.clone(),
+            wrong_refusals: self.shop.wrong_refusals,
+            sale_us: [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)),
+            claimed_per_mille,
+            loss_events_milli: (loss * 1_000 * 3_600_000).checked_div(self.watch.open_device_ms).unwrap_or(0),
+            loss_events: self.watch.loss_events,
+            repeat_per_mille: None,
+            reconciliation_ms: self.watch.reconciled_us.map(|us| us / MS),
+            messages: self.traffic.messages,
+            bytes: self.traffic.bytes,
+            writes: self.watch.writes,
+            entries: entries.unwrap_or(0),
+            power_cuts: self.watch.power_cuts,
+        }
+    }
+
+    fn night(&mut self, seed: u64, numbers: Numbers) -> Night {
+        let scenario = self.scenario;
+        let history = hex::encode(self.history.clone().finalize());
+        let verdict = self.verdict(&numbers);
+        let mut drops: Vec<DropNight> = scenario
+            .drops
+            .iter()
+            .map(|drop| DropNight { name: drop.drop.to_string(), open_ms: drop.open_ms, close_ms: drop.close_ms })
+            .collect();
+        drops.sort_by_key(|drop| drop.open_ms);
+        let faults = self
+            .watch
+            .struck
+            .iter()
+            .map(|struck| {
+                let kind = &scenario.faults[struck.fault].kind;
+                FaultSpan {
+                    kind: words::kind_of(kind).to_owned(),
+                    text: words::fault(kind, scenario),
+                    devices: words::devices_of(kind, scenario),
+                    from_ms: struck.from_us / MS,
+                    until_ms: struck.until_us.unwrap_or(self.now_us) / MS,
+                    times: struck.times.max(1),
+                }
+            })
+            .collect();
+        Night {
+            scenario: scenario.name.clone(),
+            title: scenario.title.clone(),
+            seed,
+            replay: format!("popmesh-sim rehearse {} --seed {seed}", scenario.name),
+            history,
+            starts_at_s: scenario.starts_at_s,
+            duration_ms: scenario.duration_ms,
+            drops,
+            ended_ms: self.now_us / MS,
+            policy: scenario.policy,
+            thresholds: scenario.thresholds,
+            verdict,
+            numbers,
+            devices: self.device_nights(),
+            stock_left: std::mem::take(&mut self.watch.stock_left)
+                .into_iter()
+                .map(|(name, points)| Series { name, points })
+                .collect(),
+            convergence_ms: std::mem::take(&mut self.watch.convergence_ms),
+            backlog: std::mem::take(&mut self.watch.backlog),
+            faults,
+            findings: self.findings(),
+            answers: if self.options.record { std::mem::take(&mut self.shop.answers) } else { Vec::new() },
+        }
+    }
+
+    fn device_nights(&mut self) -> Vec<DeviceNight> {
+        (0..self.scenario.devices.len())
+            .map(|device| {
+                let spec = &self.scenario.devices[device];
+                let own = || self.shop.answers.iter().filter(|answer| answer.device == device);
+                let sold = |answer: &&crate::night::Answered| {
+                    matches!(answer.outcome, Outcome::Sold | Outcome::SoldAfterWait)
+                };
+                let mut took: Vec<u64> = own().filter(sold).map(|answer| answer.took_us).collect();
+                took.sort_unstable();
+                DeviceNight {
+                    name: spec.name.clone(),
+                    venue: self.scenario.venues[spec.venue].name.to_string(),
+                    roles: spec.roles.to_string(),
+                    sold: own().filter(sold).map(|answer| answer.units).sum(),
+                    refused: own().filter(|answer| !sold(answer)).count() as u64,
+                    sale_p50_us: percentile(&took, 500),
+                    sent: self.watch.sent[device],
+                    lane: std::mem::take(&mut self.watch.lanes[device]),
+                    holding: std::mem::take(&mut self.watch.holding[device]),
+                }
+            })
+            .collect()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = self
+            .watch
+            .findings
+            .iter()
+            .map(|(text, seen)| Finding {
+                severity: seen.severity,
+                invariant: String::new(),
+                text: text.clone(),
+                first_ms: seen.first_us / MS,
+                times: seen.times,
+                devices: seen.devices.iter().cloned().collect(),
+            })
+            .collect();
+        if let Some((_, breach)) = &self.breach {
+            findings.push(Finding {
+                severity: Severity::Broken,
+                invariant: breach.invariant.to_owned(),
+                text: breach.text.clone(),
+                first_ms: self.now_us / MS,
+                times: 1,
+                devices: Vec::new(),
+            });
+        }
+        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(b.times.cmp(&a.times)).then(a.text.cmp(&b.text)));
+        findings.truncate(FINDINGS);
+        findings
+    }
+
+    fn verdict(&self, numbers: &Numbers) -> Verdict {
+        let mut checks: Vec<Check> = PROMISES
+            .iter()
+            .map(|(invariant, name)| {
+                let broken = self.breach.as_ref().filter(|(_, breach)| breach.invariant == *invariant);
+                Check {
+                    name: (*name).to_owned(),
+                    passed: broken.is_none(),
+                    measured: broken.map_or_else(|| self.kept(invariant, numbers), |(_, breach)| breach.text.clone()),
+                    wanted: String::new(),
+                }
+            })
+            .collect();
+        checks.extend(self.thresholds(numbers));
+        let passed = self.breach.is_none() && checks.iter().all(|check| check.passed);
+        Verdict { passed, checks }
+    }
+
+    fn kept(&self, invariant: &str, numbers: &Numbers) -> String {
+        match invariant {
+            "I1" => format!("{} of {} units sold twice", numbers.oversold, numbers.sold),
+            "I3" => format!("{} acknowledged sales, {} power cuts", numbers.served, numbers.power_cuts),
+            "I4" => format!("{} units minted", numbers.minted),
+            "I5" => match self.watch.agreed_us {
+                Some(us) => format!("{} ms after the night", us / MS),
+                None => "the night was not played to its end".to_owned(),
+            },
+            "I6" => format!("{} entries", numbers.entries),
+            "I7" => format!("{} sales", self.ledger.takings.values().map(|(claims, _)| claims).sum::<u64>()),
+            _ => format!("{} units left", self.units_left()),
+        }
+    }
+
+    fn units_left(&self) -> u64 {
+        self.ledger.holdings.live().map(|(_, parcel)| parcel.free.len()).sum()
+    }
+
+    fn thresholds(&self, numbers: &Numbers) -> Vec<Check> {
+        let wanted = self.scenario.thresholds;
+        let mut checks = Vec::new();
+        let mut at_least = |name: &str, limit: Option<u64>, value: u64| {
+            if let Some(limit) = limit {
+                checks.push(Check {
+                    name: name.to_owned(),
+                    passed: value >= limit,
+                    measured: per_mille(value),
+                    wanted: format!("at least {}", per_mille(limit)),
+                });
+            }
+        };
+        let served = (numbers.sold * 1_000).checked_div(numbers.servable).unwrap_or(1_000);
+        at_least("sold of what could be sold", wanted.served_per_mille, served);
+        let claimed = numbers.claimed_per_mille.values().min().copied().unwrap_or(0);
+        at_least("claimed of what was announced", wanted.claimed_per_mille, claimed);
+        let mut at_most = |name: &str, limit: Option<u64>, value: Option<u64>, words: fn(u64) -> String| {
+            if let Some(limit) = limit {
+                checks.push(Check {
+                    name: name.to_owned(),
+                    passed: value.is_some_and(|value| value <= limit),
+                    measured: value.map_or_else(|| "never".to_owned(), words),
+                    wanted: format!("at most {}", words(limit)),
+                });
+            }
+        };
+        let wrong = (numbers.wrong_refusals * 1_000).checked_div(numbers.shoppers).unwrap_or(0);
+        at_most("wrongly refused", wanted.wrong_refusals_per_mille, Some(wrong), per_mille);
+        let ms = |us: u64| Some(us.div_ceil(MS));
+        at_most("half of the sales", wanted.sale_p50_ms, ms(numbers.sale_us[0]), milliseconds);
+        at_most("99 of 100 sales", wanted.sale_p99_ms, ms(numbers.sale_us[2]), milliseconds);
+        at_most("losses of sync", wanted.loss_events_milli, Some(numbers.loss_events_milli), per_hour);
+        at_most("time to agree", wanted.agree_ms, self.watch.agreed_us.map(|us| us / MS), milliseconds);
+        checks
+    }
+}
+
+fn per_mille(value: u64) -> String {
+    format!("{}.{} %", value / 10, value % 10)
+}
+
+fn milliseconds(value: u64) -> String {
+    format!("{value} ms")
+}
+
+fn per_hour(value: u64) -> String {
+    format!("{}.{:03} a device-hour", value / 1_000, value % 1_000)
+}
+
+/// The value below which so many of a thousand of the sorted values lie.
+fn percentile(sorted: &[u64], per_mille: usize) -> u64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() * per_mille / 1_000).min(last)).copied().unwrap_or(0)
+}
