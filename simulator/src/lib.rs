@@ -5,5 +5,8 @@
 //! run there is no wall clock, no thread and no randomness but the seed's: the same seed gives the same history, byte
 //! for byte.
 
+pub mod comparison;
+pub mod coverage;
 pub mod night;
+pub mod report;
 pub mod scenario;
