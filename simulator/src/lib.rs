@@ -7,6 +7,9 @@
 //! from the seed, or a map that is walked in an order that does not. The same seed gives the same history, byte for
 //! byte. Runs that shall go on side by side go into processes of their own.
 
+pub mod comparison;
+pub mod coverage;
 pub mod night;
 pub mod random;
+pub mod report;
 pub mod scenario;

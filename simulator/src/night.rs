@@ -34,6 +34,8 @@ pub struct Night {
     pub verdict: Verdict,
     /// The numbers.
     pub numbers: Numbers,
+    /// The drops, in the order in which they open.
+    pub drops: Vec<DropNight>,
     /// The devices.
     pub devices: Vec<DeviceNight>,
     /// Units of each SKU that were free, over time: all devices together.
@@ -114,6 +116,17 @@ pub struct Numbers {
     pub entries: u64,
     /// Power cuts, one for each device that lost power.
     pub power_cuts: u64,
+}
+
+/// When a drop was open.
+#[derive(Debug, Clone, Serialize)]
+pub struct DropNight {
+    /// Its name.
+    pub name: String,
+    /// When it opened, milliseconds.
+    pub open_ms: u64,
+    /// When it closed; absent if it stayed open.
+    pub close_ms: Option<u64>,
 }
 
 /// One device's night.

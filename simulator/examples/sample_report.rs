@@ -1,0 +1,84 @@
+//! Writes pages of made-up nights into a folder, to look at.
+
+#[path = "../tests/report/night.rs"]
+#[allow(unreachable_pub, reason = "the module is shared with the tests")]
+mod night;
+
+use std::path::PathBuf;
+
+use popmesh_simulator::comparison::{Comparison, ComparisonRow};
+use popmesh_simulator::coverage::Coverage;
+use popmesh_simulator::night::{Finding, Severity};
+use popmesh_simulator::report;
+use popmesh_simulator::scenario::StockPolicy;
+
+fn main() -> Result<(), report::WriteError> {
+    let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".to_owned()));
+    let mut one = night::plausible(1, 1, 150, 3);
+    one.title = "One stall sells alone".to_owned();
+    one.scenario = "one-stall".to_owned();
+    one.faults.clear();
+    one.findings.clear();
+    one.verdict.passed = true;
+    one.verdict.checks.retain(|check| check.passed);
+    let twelve = night::plausible(12, 3, 1_400, 7);
+    let mut many = night::plausible(200, 5, 100_000, 11);
+    many.scenario = "two-hundred-devices".to_owned();
+    many.numbers.oversold = 3;
+    many.verdict.checks[0].passed = false;
+    many.verdict.checks[0].measured = "3 of 1,240 units".to_owned();
+    many.findings.push(Finding {
+        severity: Severity::Broken,
+        invariant: "I1".to_owned(),
+        text: "unit CAP-BLACK 17 is in two acknowledged sales".to_owned(),
+        first_ms: 1_803_000,
+        times: 3,
+        devices: vec!["till-7".to_owned(), "till-31".to_owned()],
+    });
+    for (name, night) in [("empty", &night::empty()), ("one", &one), ("twelve", &twelve), ("many", &many)] {
+        report::write_both(&folder.join(format!("{name}.html")), night)?;
+        println!("{}", report::summary(night, false));
+    }
+
+    let row = |policy, oversold, served, kept| ComparisonRow {
+        policy,
+        oversold,
+        served_per_mille: Some(served),
+        sold: 1_200 + oversold,
+        wrong_refusals: 1_000 - served,
+        refusals: 1_090 - served,
+        sale_p50_us: 24_000,
+        sale_p99_us: 5_100_000,
+        messages: 184_220,
+        bytes: 42_100_000,
+        kept,
+    };
+    let comparison = Comparison {
+        scenario: "wifi-dies-at-the-drop".to_owned(),
+        seed: 7,
+        rows: vec![
+            row(StockPolicy::ByRate, 0, 991, true),
+            row(StockPolicy::OnDemand, 0, 941, true),
+            row(StockPolicy::StaticShares, 0, 803, true),
+            row(StockPolicy::PlainCounter, 212, 1_000, false),
+            row(StockPolicy::CentralServer, 0, 540, true),
+        ],
+    };
+    report::write_comparison(&folder.join("compare.html"), &comparison)?;
+    println!("{}", report::compare::table(&comparison, false));
+
+    let mut coverage = Coverage::new(
+        ["power_cut", "offline", "wifi_down", "disk_full", "clock_step", "cloned"],
+        ["idle", "sale_waits", "transfer_under_way", "recovering", "settling", "on_battery"],
+    );
+    coverage.seeds = 2_000;
+    for step in 0_usize..40_000 {
+        let kind = ["power_cut", "offline", "wifi_down", "disk_full", "clock_step"][step % 5];
+        let state = ["idle", "sale_waits", "transfer_under_way", "recovering", "settling"][step * step / 7 % 5];
+        if step % 5 != 3 || step * step / 7 % 5 < 2 {
+            coverage.record(kind, state);
+        }
+    }
+    println!("{}", report::coverage::table(&coverage, false));
+    Ok(())
+}

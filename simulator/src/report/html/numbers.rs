@@ -1,0 +1,105 @@
+//! The key numbers, as tiles.
+
+use std::fmt::{self, Write};
+
+use crate::night::Night;
+
+use super::super::words::{self, Escaped, count, plain};
+use super::section;
+
+/// So many drops have a tile of their own.
+const MOST_DROPS: usize = 4;
+
+struct Tile {
+    name: String,
+    value: String,
+    aside: String,
+    alarm: bool,
+}
+
+impl Tile {
+    fn new(name: &str, value: String, aside: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value, aside: aside.into(), alarm: false }
+    }
+
+    fn alarm_if(self, alarm: bool) -> Self {
+        Self { alarm, ..self }
+    }
+}
+
+pub(super) fn draw(out: &mut String, night: &Night) -> fmt::Result {
+    section(out, "The night in numbers", "")?;
+    out.push_str("<dl class=tiles>");
+    for tile in tiles(night) {
+        write!(
+            out,
+            "<div class=\"tile{}\"><dt>{}</dt><dd class=value>{}</dd><dd class=aside>{}</dd></div>",
+            if tile.alarm { " alarm" } else { "" },
+            Escaped(&tile.name),
+            Escaped(&tile.value),
+            Escaped(&tile.aside)
+        )?;
+    }
+    out.push_str("</dl>\n");
+    Ok(())
+}
+
+fn tiles(night: &Night) -> Vec<Tile> {
+    let numbers = &night.numbers;
+    let once = numbers.sold.saturating_sub(numbers.oversold);
+    let refused = numbers.refusals.values().fold(0_u64, |sum, times| sum.saturating_add(*times));
+    let [p50, p90, p99, longest] = numbers.sale_us;
+    let sales = |us: u64| if numbers.sold == 0 { words::NONE.to_owned() } else { words::micros(us) };
+    let mut tiles = vec![
+        Tile::new("Units sold", count(numbers.sold), format!("of {} minted", count(numbers.minted))),
+        Tile::new("Oversold", count(numbers.oversold), "units in more than one sale")
+            .alarm_if(numbers.oversold > 0),
+        Tile::new(
+            "Demand served",
+            words::ratio(once, numbers.servable).map_or_else(|| words::NONE.to_owned(), words::per_mille),
+            format!("{} of {} units that an all-knowing seller could have sold", count(once), count(numbers.servable)),
+        ),
+        Tile::new(
+            "Shoppers served",
+            count(numbers.served),
+            format!("of {} who came", count(numbers.shoppers)),
+        ),
+        Tile::new(
+            "Wrongly refused",
+            count(numbers.wrong_refusals),
+            format!("of {}; units were free within reach", words::counted(refused, "refusal", "refusals")),
+        ),
+        Tile::new("Time to sell, median", sales(p50), format!("9 of 10 within {}", sales(p90))),
+        Tile::new("Time to sell, p99", sales(p99), format!("longest {}", sales(longest))),
+        Tile::new(
+            "Reconciliation",
+            numbers.reconciliation_ms.map_or_else(|| "never".to_owned(), words::millis),
+            "from the last sale until all devices agreed",
+        )
+        .alarm_if(numbers.reconciliation_ms.is_none() && !night.devices.is_empty()),
+        Tile::new("Sync loss events", format!("{} /h", words::thousandths(numbers.loss_events_milli)), losses(night)),
+    ];
+    for (drop, claimed) in numbers.claimed_per_mille.iter().take(MOST_DROPS) {
+        let drop = plain(drop, words::NAME);
+        tiles.push(Tile::new("Drop to claim", words::per_mille(*claimed), format!("of what {drop} announced")));
+    }
+    if let Some(repeat) = numbers.repeat_per_mille {
+        tiles.push(Tile::new("Repeat attendance", words::per_mille(repeat), "of a drop's buyers came back"));
+    }
+    tiles.extend([
+        Tile::new("Power cuts", count(numbers.power_cuts), "one for each device struck"),
+        Tile::new("Traffic", words::bytes(numbers.bytes), format!("in {}", words::counted(numbers.messages, "message", "messages"))),
+        Tile::new("Log", words::counted(numbers.entries, "entry", "entries"), format!("{} durable writes", count(numbers.writes))),
+    ]);
+    tiles
+}
+
+fn losses(night: &Night) -> String {
+    let [alone, elsewhere, incidents] = night.numbers.loss_events;
+    format!(
+        "per device-hour; in all {} cut off, {} held elsewhere, {}",
+        count(alone),
+        count(elsewhere),
+        words::counted(incidents, "incident", "incidents")
+    )
+}

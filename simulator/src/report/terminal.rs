@@ -1,0 +1,191 @@
+//! The summary of a night for the terminal: what a person wants to know before opening the page.
+
+use crate::night::{Night, Severity};
+
+use super::digest::{self, Tone, headline};
+use super::table::{Colour, Table, joined, paint};
+use super::words::{self, count, plain};
+
+/// So many reasons for refusals are listed.
+const REASONS: usize = 4;
+/// So many failed checks.
+const CHECKS: usize = 6;
+/// So many findings.
+const FINDINGS: usize = 6;
+/// So many kinds of fault.
+const KINDS: usize = 8;
+/// A finding's text has up to so many characters.
+const TEXT: usize = 90;
+
+/// The verdict, the numbers, why shoppers were refused, what failed and what to look at, and the line that runs the same
+/// night again: some 40 lines at most. With ANSI colours if `colour`.
+pub fn summary(night: &Night, colour: bool) -> String {
+    let mut lines = verdict(night, colour);
+    lines.push(String::new());
+    lines.extend(numbers(night).lines("  "));
+    lines.extend(refusals(night));
+    lines.extend(failed(night, colour));
+    lines.extend(faults(night));
+    lines.extend(findings(night, colour));
+    if !night.replay.is_empty() {
+        lines.push(String::new());
+        lines.push(format!("Replay: {}", plain(&night.replay, 400)));
+    }
+    joined(&lines)
+}
+
+fn verdict(night: &Night, colour: bool) -> Vec<String> {
+    let (tone, title, sentence) = headline(night);
+    let tint = match tone {
+        Tone::Passed => Colour::Good,
+        Tone::Missed => Colour::Warn,
+        Tone::Failed => Colour::Bad,
+    };
+    vec![
+        format!("{}  {}, seed {}", paint(title, tint, colour), plain(&night.scenario, words::NAME), night.seed),
+        sentence,
+    ]
+}
+
+fn numbers(night: &Night) -> Table {
+    let numbers = &night.numbers;
+    let once = numbers.sold.saturating_sub(numbers.oversold);
+    let refused = numbers.refusals.values().fold(0_u64, |sum, times| sum.saturating_add(*times));
+    let [alone, elsewhere, incidents] = numbers.loss_events;
+    let mut table = Table::new(2);
+    table.row(["units sold", &format!("{} of {} minted", count(numbers.sold), count(numbers.minted))]);
+    table.row(["oversold", &count(numbers.oversold)]);
+    table.row([
+        "demand served",
+        &words::ratio(once, numbers.servable).map_or_else(
+            || words::NONE.to_owned(),
+            |served| {
+                format!("{} ({} of {} servable units)", words::per_mille(served), count(once), count(numbers.servable))
+            },
+        ),
+    ]);
+    table.row(["shoppers served", &format!("{} of {}", count(numbers.served), count(numbers.shoppers))]);
+    table.row(["refusals", &format!("{}, {} of them wrongly", count(refused), count(numbers.wrong_refusals))]);
+    if numbers.sold > 0 {
+        let [p50, p90, p99, longest] = numbers.sale_us.map(words::micros);
+        table.row(["time to sell", &format!("p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}")]);
+    }
+    if !numbers.claimed_per_mille.is_empty() {
+        let mut drops: Vec<_> = numbers
+            .claimed_per_mille
+            .iter()
+            .take(5)
+            .map(|(drop, claimed)| format!("{} {}", plain(drop, words::NAME), words::per_mille(*claimed)))
+            .collect();
+        if numbers.claimed_per_mille.len() > drops.len() {
+            drops.push(format!("{} more", numbers.claimed_per_mille.len() - drops.len()));
+        }
+        table.row(["drop to claim", &drops.join(", ")]);
+    }
+    table.row([
+        "sync loss events",
+        &format!(
+            "{} per device-hour ({} cut off, {} held elsewhere, {})",
+            words::thousandths(numbers.loss_events_milli),
+            count(alone),
+            count(elsewhere),
+            words::counted(incidents, "incident", "incidents")
+        ),
+    ]);
+    if let Some(repeat) = numbers.repeat_per_mille {
+        table.row(["repeat attendance", &words::per_mille(repeat)]);
+    }
+    table.row([
+        "reconciliation",
+        &numbers.reconciliation_ms.map_or_else(|| "never: the devices did not agree".to_owned(), words::millis),
+    ]);
+    table.row([
+        "traffic",
+        &format!(
+            "{} in {}; {}, {}",
+            words::bytes(numbers.bytes),
+            words::counted(numbers.messages, "message", "messages"),
+            words::counted(numbers.entries, "entry", "entries"),
+            words::counted(numbers.writes, "durable write", "durable writes")
+        ),
+    ]);
+    table.row(["power cuts", &count(numbers.power_cuts)]);
+    table
+}
+
+/// A heading and what is under it, if anything is; at most `most` lines, and how many more there are.
+fn block(heading: &str, lines: Vec<String>, most: usize) -> Vec<String> {
+    if lines.is_empty() {
+        return Vec::new();
+    }
+    let left = lines.len().saturating_sub(most);
+    let mut block = vec![String::new(), heading.to_owned()];
+    block.extend(lines.into_iter().take(most));
+    if left > 0 {
+        block.push(format!("  and {} more", count(left as u64)));
+    }
+    block
+}
+
+fn refusals(night: &Night) -> Vec<String> {
+    let mut reasons: Vec<_> = night.numbers.refusals.iter().collect();
+    reasons.sort_by_key(|(reason, times)| (u64::MAX - **times, *reason));
+    let mut table = Table::new(1);
+    for (reason, times) in reasons {
+        table.row([words::spaced(reason), count(*times)]);
+    }
+    block("Refused because", table.lines("  "), REASONS)
+}
+
+fn failed(night: &Night, colour: bool) -> Vec<String> {
+    let mut table = Table::new(4);
+    for check in night.verdict.checks.iter().filter(|check| !check.passed) {
+        let wanted = if check.wanted.is_empty() {
+            String::new()
+        } else {
+            format!("wanted {}", plain(&check.wanted, words::NAME))
+        };
+        table.row(["✗".to_owned(), plain(&check.name, TEXT), plain(&check.measured, words::NAME), wanted]);
+    }
+    let lines = table.lines("  ").into_iter().map(|line| paint(&line, Colour::Bad, colour)).collect();
+    block("Failed", lines, CHECKS)
+}
+
+fn faults(night: &Night) -> Vec<String> {
+    let kinds = digest::by_kind(night);
+    if kinds.is_empty() {
+        return Vec::new();
+    }
+    let mut named: Vec<_> =
+        kinds.iter().take(KINDS).map(|kind| format!("{} {}", words::spaced(kind.kind), count(kind.faults))).collect();
+    if kinds.len() > named.len() {
+        named.push(format!("{} more kinds", kinds.len() - named.len()));
+    }
+    vec![String::new(), format!("Faults: {}", named.join(", "))]
+}
+
+fn findings(night: &Night, colour: bool) -> Vec<String> {
+    let lines = digest::findings(night)
+        .into_iter()
+        .map(|finding| {
+            let tint = match finding.severity {
+                Severity::Broken => Colour::Bad,
+                Severity::Warning => Colour::Warn,
+                Severity::Note => Colour::Dim,
+            };
+            let severity = format!("{:<14}", words::severity(finding.severity));
+            let mut about = vec![words::clock(night.starts_at_s, finding.first_ms)];
+            if finding.times > 1 {
+                about.push(format!("{} times", count(finding.times)));
+            }
+            if !finding.invariant.is_empty() {
+                about.insert(0, plain(&finding.invariant, words::NAME));
+            }
+            if !finding.devices.is_empty() {
+                about.push(digest::listed(&finding.devices));
+            }
+            format!("  {}  {} ({})", paint(&severity, tint, colour), plain(&finding.text, TEXT), about.join(", "))
+        })
+        .collect();
+    block("Look at", lines, FINDINGS)
+}
