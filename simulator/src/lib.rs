@@ -8,8 +8,15 @@
 //! byte. Runs that shall go on side by side go into processes of their own.
 
 pub mod comparison;
+pub mod connectivity;
 pub mod coverage;
+pub mod disk;
+pub mod load;
+pub mod mix;
+pub mod network;
 pub mod night;
 pub mod random;
 pub mod report;
 pub mod scenario;
+pub mod words;
+pub mod world;

@@ -3,7 +3,7 @@
 //! Devices, venues, products and drops are named by their place in their list. All times are milliseconds after the
 //! start of the night, by the world's own time.
 
-use popmesh_proto::identity::Roles;
+use popmesh_proto::identity::{Role, Roles};
 use popmesh_proto::text::{DropId, Place, Sku};
 use serde::Serialize;
 
@@ -420,4 +420,21 @@ pub struct Thresholds {
 
 fn as_text<S: serde::Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+impl Scenario {
+    /// The hq that founds the programme: the first.
+    #[must_use]
+    pub fn hq(&self) -> DeviceIndex {
+        self.devices.iter().position(|device| device.roles.has(Role::Hq)).unwrap_or(0)
+    }
+
+    /// The devices that sell at a venue.
+    pub fn sellers_at<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = DeviceIndex> + 'a {
+        let sells = |roles: Roles| [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| roles.has(role));
+        (0..self.devices.len()).filter(move |device| {
+            let device = &self.devices[*device];
+            sells(device.roles) && self.venues[device.venue].name == *place
+        })
+    }
 }

@@ -137,7 +137,6 @@ impl World<'_> {
             of.clock.ahead_ms = 0;
             self.boot(node);
         }
-        self.connectivity.heal();
         self.networks_change();
     }
 }

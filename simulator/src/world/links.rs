@@ -128,7 +128,9 @@ impl World<'_> {
     }
 
     pub(super) fn networks_change(&mut self) {
-        self.reach = self.connectivity.at(self.now_us / MS);
+        // After the night no fault of the networks is left.
+        let time_ms = if self.healed { u64::MAX - 1 } else { self.now_us / MS };
+        self.reach = self.connectivity.at(time_ms);
         self.relink();
     }
 

@@ -42,7 +42,7 @@ use crate::load::{self, Shopper};
 use crate::network::{Carrier, Traffic};
 use crate::night::Night;
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, StockPolicy};
 use ledger::Ledger;
 use links::Links;
 use node::{EPOCH_MS, Node, State, Supply, WrongClock};
@@ -80,7 +80,7 @@ pub enum WorldError {
     },
     /// A stock policy that is not made of these devices.
     #[error("{0:?} is not a policy of popmesh devices; `compare` runs it")]
-    Policy(crate::scenario::StockPolicy),
+    Policy(StockPolicy),
 }
 
 /// What a run came to.
@@ -134,8 +134,8 @@ struct World<'s> {
     links: Links,
     carriers: Vec<Carrier>,
     traffic: Traffic,
-    connectivity: Connectivity,
-    reach: Reach,
+    connectivity: &'s Connectivity,
+    reach: Reach<'s>,
     gossip: BTreeMap<u64, Gossip>,
     gossip_made: u64,
     judging: Option<Judging>,
@@ -173,23 +173,18 @@ pub fn run_with(
     options: Options,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Ended, WorldError> {
-    let mut world = World::new(scenario, seed, options)?;
+    let connectivity = Connectivity::new(scenario);
+    let mut world = World::new(scenario, &connectivity, seed, options)?;
     world.start();
     let night_ends = scenario.duration_ms * MS;
     let mut told = 0;
-    loop {
-        while world.breach.is_none()
-            && world.now_us <= night_ends
-            && world.step(night_ends)
-        {
-            if world.now_us >= told + SECOND {
-                told = world.now_us;
-                if !progress(told / MS) {
-                    return Ok(world.end(seed));
-                }
+    while world.breach.is_none() && world.step(night_ends) {
+        if world.now_us >= told + SECOND {
+            told = world.now_us;
+            if !progress(told / MS) {
+                return Ok(world.end(seed));
             }
         }
-        break;
     }
     if world.breach.is_none() && !world.is_stopped() {
         world.now_us = night_ends;
@@ -199,7 +194,15 @@ pub fn run_with(
 }
 
 impl<'s> World<'s> {
-    fn new(scenario: &'s Scenario, seed: u64, options: Options) -> Result<Self, WorldError> {
+    fn new(
+        scenario: &'s Scenario,
+        connectivity: &'s Connectivity,
+        seed: u64,
+        options: Options,
+    ) -> Result<Self, WorldError> {
+        if matches!(scenario.policy, StockPolicy::PlainCounter | StockPolicy::CentralServer) {
+            return Err(WorldError::Policy(scenario.policy));
+        }
         let mut random = Random::new(seed).fork("world");
         let root = SecretKey::from_seed(&random.bytes());
         let charter = SignedCharter::sign(
@@ -212,8 +215,7 @@ impl<'s> World<'s> {
             },
             &root,
         )?;
-        let shoppers = load::shoppers(scenario, &mut Random::new(seed).fork("shoppers"));
-        let connectivity = Connectivity::new(scenario);
+        let shoppers = load::shoppers(scenario, &Random::new(seed).fork("shoppers"));
         let reach = connectivity.at(0);
         let venues = scenario.venues.len();
         let wan = scenario.wan.unwrap_or(scenario.venues[0].wifi);
@@ -364,7 +366,6 @@ impl<'s> World<'s> {
             Event::Power { node, change, on } => self.power(node, change, on),
             Event::Shopper { shopper } => self.comes(shopper),
             Event::Again { shopper } => self.asks_again(shopper),
-            Event::GivesUp { node, life, call } => self.gives_up(node, life, call),
             Event::Fault { fault, begins } => self.fault(fault, begins),
             Event::Networks => self.networks_change(),
             Event::Organise => self.organise(),

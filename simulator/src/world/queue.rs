@@ -4,8 +4,6 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
-use popmesh_proto::io::CallId;
-
 /// A node, by its place in the world's list: the scenario's devices first, clones behind them.
 pub(super) type NodeIndex = usize;
 
@@ -35,8 +33,6 @@ pub(super) enum Event {
     Shopper { shopper: usize },
     /// A till asks again for what it got no answer to.
     Again { shopper: usize },
-    /// A shopper's patience is over, a while ago.
-    GivesUp { node: NodeIndex, life: Life, call: CallId },
     /// A fault begins or ends.
     Fault { fault: usize, begins: bool },
     /// What the script says of the networks changes.

@@ -39,7 +39,7 @@ impl World<'_> {
 
     fn numbers(&self, seed: u64) -> Numbers {
         let servable =
-            load::servable(self.scenario, &load::shoppers(self.scenario, &mut Random::new(seed).fork("shoppers")));
+            load::servable(self.scenario, &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")));
         let mut took: Vec<u64> = self
             .shop
             .answers
