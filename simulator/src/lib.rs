@@ -7,11 +7,13 @@
 //! from the seed, or a map that is walked in an order that does not. The same seed gives the same history, byte for
 //! byte. Runs that shall go on side by side go into processes of their own.
 
+pub mod cli;
 pub mod comparison;
 pub mod connectivity;
 pub mod coverage;
 pub mod disk;
 pub mod load;
+pub mod minimise;
 pub mod mix;
 pub mod network;
 pub mod night;

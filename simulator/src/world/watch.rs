@@ -13,6 +13,7 @@ use super::{MS, SECOND, World};
 use crate::coverage::Coverage;
 use crate::night::{LaneState, Severity, Span};
 use crate::scenario::{DeviceIndex, FaultKind, Scenario};
+use crate::words;
 
 /// A device that has had no peer for so long has lost sync, milliseconds.
 const ALONE_MS: u64 = 5_000;
@@ -101,7 +102,7 @@ impl Watch {
             convergence_ms: Vec::new(),
             struck: Vec::new(),
             findings: BTreeMap::new(),
-            coverage: Coverage::default(),
+            coverage: Coverage::new(words::KINDS, words::STATES),
             unsettled_since_us: None,
             alone_since_us: vec![None; devices],
             looked_us: 0,
@@ -298,8 +299,8 @@ impl World<'_> {
 
     /// Which states a fault met.
     pub(super) fn note_coverage(&mut self, kind: &FaultKind) {
-        let name = crate::words::kind_of(kind);
-        let struck: Vec<NodeIndex> = crate::words::devices_of(kind, self.scenario);
+        let name = words::kind_of(kind);
+        let struck: Vec<NodeIndex> = words::devices_of(kind, self.scenario);
         let mut states: BTreeSet<&'static str> = BTreeSet::new();
         for node in struck {
             let of = &self.nodes[node];

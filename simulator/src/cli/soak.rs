@@ -1,0 +1,309 @@
+//! `popmesh-sim soak`: many random nights, in processes side by side, until a promise breaks.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::progress::{Stop, bar};
+use super::cancelled;
+use crate::coverage::Coverage;
+use crate::minimise::minimise;
+use crate::mix;
+use crate::report;
+use crate::scenario;
+use crate::words;
+use crate::world::{Options, run};
+
+/// A bug to plant, where the build allows it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Planting {
+    /// Let every device work with this bug, to see that it is found.
+    #[cfg(feature = "planted")]
+    #[arg(long, value_name = "BUG", value_parser = bug)]
+    planted: Option<popmesh_proto::planted::Planted>,
+}
+
+#[cfg(feature = "planted")]
+fn bug(name: &str) -> Result<popmesh_proto::planted::Planted, String> {
+    use popmesh_proto::planted::Planted;
+    let named = |bug: &Planted| format!("{bug:?}");
+    Planted::ALL
+        .into_iter()
+        .find(|bug| named(bug) == name)
+        .ok_or_else(|| format!("one of {}", Planted::ALL.iter().map(named).collect::<Vec<_>>().join(", ")))
+}
+
+impl Planting {
+    pub(super) fn plant(&self, options: &mut Options) {
+        #[cfg(feature = "planted")]
+        {
+            options.planted = self.planted;
+        }
+        let _ = options;
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        #[cfg(feature = "planted")]
+        if let Some(bug) = self.planted {
+            return vec!["--planted".to_owned(), format!("{bug:?}")];
+        }
+        Vec::new()
+    }
+}
+
+/// Arguments of `soak`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Soak {
+    /// How many nights.
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// How many processes; one for each core if absent.
+    #[arg(long)]
+    jobs: Option<u64>,
+    /// What may go wrong: see `popmesh-sim list`.
+    #[arg(long, default_value = "default")]
+    mix: String,
+    /// Stop after so many nights with a broken promise.
+    #[arg(long, default_value_t = 1)]
+    failures: usize,
+    /// Write the smallest night that still breaks a promise into this folder.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    keep: PathBuf,
+    /// Say which kinds of fault met which states.
+    #[arg(long)]
+    coverage: bool,
+    /// Print what came of it as JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    planting: Planting,
+}
+
+/// Arguments of a worker.
+#[derive(Debug, clap::Args)]
+pub(super) struct Worker {
+    #[arg(long)]
+    mix: String,
+    #[arg(long)]
+    from: u64,
+    #[arg(long)]
+    step: u64,
+    #[arg(long)]
+    until: u64,
+    #[command(flatten)]
+    planting: Planting,
+}
+
+/// What came of one night.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Played {
+    seed: u64,
+    steps: u64,
+    virtual_ms: u64,
+    sold: u64,
+    power_cuts: u64,
+    history: String,
+    breach: Option<Broken>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Broken {
+    step: u64,
+    invariant: String,
+    text: String,
+}
+
+/// A line of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Played(Played),
+    Coverage(Coverage),
+}
+
+/// What came of a soak.
+#[derive(Debug, Default, Serialize)]
+struct Outcome {
+    mix: String,
+    nights: u64,
+    steps: u64,
+    virtual_s: u64,
+    units_sold: u64,
+    power_cuts: u64,
+    broken: Vec<Played>,
+    coverage: Coverage,
+}
+
+fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)> {
+    let scenario = mix::draw(mix, seed)?;
+    let mut options = Options { every_step: true, ..Options::default() };
+    planting.plant(&mut options);
+    let ended = run(&scenario, seed, options)?;
+    let breach = ended.breach.map(|(step, breach)| Broken {
+        step,
+        invariant: breach.invariant.to_owned(),
+        text: breach.text,
+    });
+    let played = Played {
+        seed,
+        steps: ended.steps,
+        virtual_ms: ended.night.ended_ms,
+        sold: ended.night.numbers.sold,
+        power_cuts: ended.night.numbers.power_cuts,
+        history: ended.night.history,
+        breach,
+    };
+    Ok((played, ended.coverage))
+}
+
+impl Worker {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        let mut out = std::io::stdout().lock();
+        let mut coverage = Coverage::new(words::KINDS, words::STATES);
+        let mut seed = self.from;
+        while seed < self.until {
+            let (played, met) = play(&self.mix, seed, &self.planting)?;
+            coverage.merge(&met);
+            serde_json::to_writer(&mut out, &Line::Played(played))?;
+            out.write_all(b"\n")?;
+            out.flush()?;
+            seed += self.step;
+        }
+        serde_json::to_writer(&mut out, &Line::Coverage(coverage))?;
+        out.write_all(b"\n")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Soak {
+    pub(super) fn run(self) -> Result<ExitCode> {
+        // An unknown mix is told before any process is started.
+        mix::draw(&self.mix, self.from)?;
+        let stop = Stop::listen()?;
+        let jobs = self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
+        let jobs = jobs.clamp(1, self.seeds.max(1));
+        let (lines, received) = mpsc::channel();
+        let mut workers = Vec::new();
+        for job in 0..jobs {
+            workers.push(self.start(job, jobs, lines.clone())?);
+        }
+        drop(lines);
+        let progress = bar(self.seeds, "soaking");
+        let mut outcome = Outcome {
+            mix: self.mix.clone(),
+            coverage: Coverage::new(words::KINDS, words::STATES),
+            ..Outcome::default()
+        };
+        for line in received {
+            match serde_json::from_str(&line).with_context(|| format!("a worker said: {line}"))? {
+                Line::Coverage(coverage) => outcome.coverage.merge(&coverage),
+                Line::Played(played) => {
+                    outcome.nights += 1;
+                    outcome.steps += played.steps;
+                    outcome.virtual_s += played.virtual_ms / 1_000;
+                    outcome.units_sold += played.sold;
+                    outcome.power_cuts += played.power_cuts;
+                    if played.breach.is_some() {
+                        outcome.broken.push(played);
+                    }
+                }
+            }
+            progress.set_position(outcome.nights);
+            if stop.is_wanted() || outcome.broken.len() >= self.failures {
+                break;
+            }
+        }
+        progress.finish_and_clear();
+        for worker in &mut workers {
+            // One that has ended is ended.
+            let _ = worker.kill();
+            worker.wait().context("a worker did not end")?;
+        }
+        if stop.is_wanted() {
+            return Ok(cancelled());
+        }
+        if outcome.nights < self.seeds && outcome.broken.is_empty() {
+            bail!("a worker stopped early: {} of {} nights were played", outcome.nights, self.seeds);
+        }
+        self.tell(&mut outcome)
+    }
+
+    fn start(&self, job: u64, jobs: u64, lines: mpsc::Sender<String>) -> Result<Child> {
+        let program = std::env::current_exe().context("where this program is")?;
+        let mut worker = Command::new(program)
+            .args(["worker", "--mix", &self.mix])
+            .args(["--from", &(self.from + job).to_string(), "--step", &jobs.to_string()])
+            .args(["--until", &(self.from + self.seeds).to_string()])
+            .args(self.planting.arguments())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("a worker could not be started")?;
+        if let Some(out) = worker.stdout.take() {
+            std::thread::spawn(move || {
+                for line in BufReader::new(out).lines().map_while(Result::ok) {
+                    if lines.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(worker)
+    }
+
+    fn tell(&self, outcome: &mut Outcome) -> Result<ExitCode> {
+        outcome.broken.sort_by_key(|played| played.seed);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&outcome)?);
+        } else {
+            println!(
+                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} power cuts",
+                outcome.nights,
+                outcome.mix,
+                outcome.virtual_s / 3_600,
+                outcome.steps,
+                outcome.units_sold,
+                outcome.power_cuts
+            );
+        }
+        if self.coverage && !self.json {
+            print!("{}", report::coverage::table(&outcome.coverage, false));
+        }
+        for played in &outcome.broken {
+            let Some(breach) = &played.breach else { continue };
+            let bug = self.planting.arguments().join(" ");
+            println!("BROKEN seed {}: {} at step {}: {}", played.seed, breach.invariant, breach.step, breach.text);
+            println!("  popmesh-sim replay --mix {} --seed {} {bug}", outcome.mix, played.seed);
+        }
+        if let Some(played) = outcome.broken.first() {
+            let path = self.minimised(played)?;
+            println!("  the smallest night found that breaks it: {}", path.display());
+            println!("  popmesh-sim replay --scenario {} --seed {} --trace", path.display(), played.seed);
+            return Ok(ExitCode::FAILURE);
+        }
+        println!("no promise was broken");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn minimised(&self, played: &Played) -> Result<PathBuf> {
+        let scenario = mix::draw(&self.mix, played.seed)?;
+        let mut options = Options { every_step: true, ..Options::default() };
+        self.planting.plant(&mut options);
+        let invariant = played.breach.as_ref().map(|breach| breach.invariant.as_str());
+        let smallest = minimise(&scenario, |scenario| {
+            let breach = run(scenario, played.seed, options.clone()).ok().and_then(|ended| ended.breach);
+            breach.is_some_and(|(_, breach)| Some(breach.invariant) == invariant)
+        });
+        let path = self.keep.join(format!("broken-{}-{}.toml", self.mix, played.seed));
+        std::fs::write(&path, scenario::to_toml(&smallest))
+            .with_context(|| format!("{} cannot be written; choose another folder with --keep", path.display()))?;
+        Ok(path)
+    }
+}
