@@ -74,7 +74,8 @@ fn main() -> Result<(), report::WriteError> {
     coverage.seeds = 2_000;
     for step in 0_usize..40_000 {
         let kind = ["power_cut", "offline", "wifi_down", "disk_full", "clock_step"][step % 5];
-        let state = ["idle", "sale_waits", "transfer_under_way", "recovering", "settling"][step * step / 7 % 5];
+        let state =
+            ["idle", "sale_waits", "transfer_under_way", "recovering", "settling"][step * step / 7 % 5];
         if step % 5 != 3 || step * step / 7 % 5 < 2 {
             coverage.record(kind, state);
         }

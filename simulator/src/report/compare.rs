@@ -19,7 +19,8 @@ const BAR: u32 = 16;
 pub fn table(comparison: &Comparison, colour: bool) -> String {
     let mut table = Table::new(1);
     table.row([
-        "policy", "oversold", "served", "sold", "refused", "wrongly", "p50", "p99", "messages", "bytes", "promises",
+        "policy", "oversold", "served", "sold", "refused", "wrongly", "p50", "p99", "messages", "bytes",
+        "promises",
     ]);
     for row in &comparison.rows {
         table.row([
@@ -36,8 +37,14 @@ pub fn table(comparison: &Comparison, colour: bool) -> String {
             promises(row).to_owned(),
         ]);
     }
-    let mut lines =
-        vec![format!("{}, seed {}: the same night under each stock policy", plain(&comparison.scenario, words::NAME), comparison.seed), String::new()];
+    let mut lines = vec![
+        format!(
+            "{}, seed {}: the same night under each stock policy",
+            plain(&comparison.scenario, words::NAME),
+            comparison.seed
+        ),
+        String::new(),
+    ];
     for (place, line) in table.lines("  ").into_iter().enumerate() {
         let tint = match place.checked_sub(1).and_then(|row| comparison.rows.get(row)) {
             None => Some(Colour::Dim),
@@ -92,12 +99,22 @@ fn draw(out: &mut String, comparison: &Comparison) -> fmt::Result {
     out.push_str("<h2>What came of it</h2><div class=pair>");
     let most = comparison.rows.iter().map(|row| row.oversold).max().unwrap_or(0);
     let oversold = CountAxis::new(most);
-    bars(out, comparison, "Demand served", "Of what an all-knowing seller could have sold; more is better.", "bar b", |row| {
-        (row.served_per_mille.unwrap_or(0).min(1_000) as f64 / 1_000.0, served(row))
-    })?;
-    bars(out, comparison, "Units oversold", "Sold to more than one shopper; only 0 is good.", "bar o", |row| {
-        (oversold.at(row.oversold), count(row.oversold))
-    })?;
+    bars(
+        out,
+        comparison,
+        "Demand served",
+        "Of what an all-knowing seller could have sold; more is better.",
+        "bar b",
+        |row| (row.served_per_mille.unwrap_or(0).min(1_000) as f64 / 1_000.0, served(row)),
+    )?;
+    bars(
+        out,
+        comparison,
+        "Units oversold",
+        "Sold to more than one shopper; only 0 is good.",
+        "bar o",
+        |row| (oversold.at(row.oversold), count(row.oversold)),
+    )?;
     out.push_str("</div>");
     figures(out, comparison)?;
     foot(out);

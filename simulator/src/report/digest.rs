@@ -35,14 +35,17 @@ pub(super) fn headline(night: &Night) -> (Tone, &'static str, String) {
     let reached = match (missed, wanted) {
         (_, 0) => "No threshold was set.".to_owned(),
         (0, _) => "Every threshold was reached.".to_owned(),
-        (missed, wanted) => format!("{missed} of {} missed.", words::counted(wanted, "threshold was", "thresholds were")),
+        (1, wanted) => format!("1 of {} was missed.", words::counted(wanted, "threshold", "thresholds")),
+        (missed, wanted) => format!("{missed} of {wanted} thresholds were missed."),
     };
     if night.verdict.passed {
         return (Tone::Passed, "Passed", format!("Every promise was kept. {reached}"));
     }
     match (broken, missed) {
         (0, 0) => (Tone::Failed, "Not passed", "The run was not judged to its end.".to_owned()),
-        (0, _) => (Tone::Missed, "Not passed: thresholds missed", format!("Every promise was kept. {reached}")),
+        (0, _) => {
+            (Tone::Missed, "Not passed: thresholds missed", format!("Every promise was kept. {reached}"))
+        }
         (broken, _) => {
             let broken = words::counted(broken, "promise was", "promises were");
             (Tone::Failed, "Not passed: promises broken", format!("{broken} broken. {reached}"))

@@ -6,8 +6,8 @@ use crate::night::Night;
 
 use super::super::scale::TimeAxis;
 use super::super::words::{self, Escaped, plain};
-use super::roster::trouble_ms;
 use super::more;
+use super::roster::trouble_ms;
 
 /// So many devices are listed.
 const MOST: usize = 400;
@@ -27,7 +27,8 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
          <th class=n>Not plainly online</th><th class=n>Messages</th><th class=n>Sent</th></tr></thead><tbody>"
     )?;
     for device in night.devices.iter().take(MOST) {
-        let median = if device.sold == 0 { words::NONE.to_owned() } else { words::micros(device.sale_p50_us) };
+        let median =
+            if device.sold == 0 { words::NONE.to_owned() } else { words::micros(device.sale_p50_us) };
         let trouble = trouble_ms(device, axis);
         write!(
             out,

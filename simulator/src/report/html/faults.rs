@@ -13,7 +13,11 @@ use super::{more, section};
 const MOST: usize = 40;
 
 pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
-    section(out, "Faults", "What really went wrong. A fault that was planned but struck nothing is not here.")?;
+    section(
+        out,
+        "Faults",
+        "What really went wrong. A fault that was planned but struck nothing is not here.",
+    )?;
     let kinds = digest::by_kind(night);
     if kinds.is_empty() {
         out.push_str("<p class=\"card nothing\">None: it was a night without faults.</p>\n");

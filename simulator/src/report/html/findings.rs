@@ -15,7 +15,9 @@ const MOST: usize = 50;
 pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
     section(out, "What to look at", "")?;
     if night.findings.is_empty() {
-        out.push_str("<p class=\"card nothing\">Nothing: no promise was in danger, and nothing stood out.</p>\n");
+        out.push_str(
+            "<p class=\"card nothing\">Nothing: no promise was in danger, and nothing stood out.</p>\n",
+        );
         return Ok(());
     }
     out.push_str(

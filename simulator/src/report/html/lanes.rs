@@ -31,7 +31,7 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         out,
         "Timeline",
         "Each device's night from left to right. What went wrong is listed by kind on top, and framed in red on the \
-         devices that it struck.",
+         devices that it struck. Point at anything for its name and times.",
     )?;
     if night.devices.is_empty() {
         out.push_str("<p class=\"card nothing\">There were no devices.</p>\n");
@@ -71,19 +71,23 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         let y = TOP + place as u32 * STRIP + 3;
         bar(out, "s-drop", axis, (drop.open_ms, until), y, STRIP - 6, &said)?;
     }
-    let mut marks = MOST_MARKS;
+    let (mut marks, mut hidden) = (MOST_MARKS, false);
     for (place, (_, faults)) in kinds.iter().take(shown_kinds).enumerate() {
         let y = TOP + (drops + place) as u32 * STRIP;
         // Every kind gets its share, so that one that happens all the time does not hide the others.
         let share = (MOST_MARKS / 2 / shown_kinds.max(1)).min(marks);
         marks -= share.min(faults.len());
+        hidden |= faults.len() > share;
         for fault in faults.iter().take(share) {
             fault_bar(out, axis, fault, y)?;
         }
     }
     lanes(out, axis, &roster)?;
-    over(out, night, axis, &roster, marks)?;
+    hidden |= !over(out, night, axis, &roster, marks)?;
     out.push_str("</svg></div>");
+    if hidden {
+        out.push_str("<p class=more>There were more faults than can be drawn; the table of faults counts them all.</p>");
+    }
     more(out, roster.left_out, "devices, which had less trouble")?;
     more(out, kinds.len() - shown_kinds, "kinds of fault")?;
     out.push_str("</figure>\n");
@@ -206,7 +210,8 @@ fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result {
 }
 
 fn said(axis: TimeAxis, fault: &FaultSpan) -> String {
-    let times = if fault.times > 1 { format!(", {} times", words::count(fault.times)) } else { String::new() };
+    let times =
+        if fault.times > 1 { format!(", {} times", words::count(fault.times)) } else { String::new() };
     format!("{} {}{times}", axis.span(fault.from_ms, fault.until_ms), plain(&fault.text, 80))
 }
 
@@ -231,13 +236,19 @@ fn moment(out: &mut String, axis: TimeAxis, fault: &FaultSpan, y: u32) -> fmt::R
     )
 }
 
-/// The faults over the lanes of the devices that they struck; neighbours share a frame.
-fn over(out: &mut String, night: &Night, axis: TimeAxis, roster: &Roster<'_>, most: usize) -> fmt::Result {
+/// The faults over the lanes of the devices that they struck; neighbours share a frame. Whether all were drawn.
+fn over(
+    out: &mut String,
+    night: &Night,
+    axis: TimeAxis,
+    roster: &Roster<'_>,
+    most: usize,
+) -> Result<bool, fmt::Error> {
     let mut left = most;
     for fault in &night.faults {
         for (first, last) in stretches(fault, roster) {
             if left == 0 {
-                return Ok(());
+                return Ok(false);
             }
             left -= 1;
             if is_moment(axis, fault) {
@@ -249,7 +260,7 @@ fn over(out: &mut String, night: &Night, axis: TimeAxis, roster: &Roster<'_>, mo
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The first and the last row of each stretch of neighbours that a fault struck, by where they begin.
