@@ -1,7 +1,6 @@
 //! Writes pages of made-up nights into a folder, to look at.
 
 #[path = "../tests/report/night.rs"]
-#[allow(unreachable_pub, reason = "the module is shared with the tests")]
 mod night;
 
 use std::path::PathBuf;

@@ -7,7 +7,7 @@ use crate::night::{LaneState, Severity};
 use crate::scenario::StockPolicy;
 
 /// A name is shown up to so many characters.
-pub(super) const NAME: usize = 40;
+pub(super) const NAME: usize = 28;
 /// A sentence is shown up to so many characters.
 pub(super) const SENTENCE: usize = 240;
 

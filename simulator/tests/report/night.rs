@@ -26,7 +26,7 @@ const DURATION: u64 = 120 * MINUTE;
 const OPEN: u64 = 25 * MINUTE;
 
 /// A night in which nothing was and nothing happened.
-pub fn empty() -> Night {
+pub(crate) fn empty() -> Night {
     Night {
         scenario: "nothing".to_owned(),
         title: String::new(),
@@ -52,7 +52,7 @@ pub fn empty() -> Night {
 }
 
 /// A night with so many devices at so many venues, and so many shoppers.
-pub fn plausible(devices: usize, venues: usize, shoppers: usize, seed: u64) -> Night {
+pub(crate) fn plausible(devices: usize, venues: usize, shoppers: usize, seed: u64) -> Night {
     let mut dice = Dice(seed);
     let venue = |device: usize| device * venues / devices.max(1);
     let faults = faults(&mut dice, devices, venues, venue);

@@ -10,7 +10,7 @@ use super::more;
 use super::roster::trouble_ms;
 
 /// So many devices are listed.
-const MOST: usize = 400;
+const MOST: usize = 300;
 
 pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
     out.push_str("<h2>Devices</h2>");
@@ -22,7 +22,7 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
     let open = if night.devices.len() <= 24 { " open" } else { "" };
     write!(
         out,
-        "<details{open}><summary>Each device in numbers</summary><div class=\"card wide\"><table><caption>Devices</caption><thead><tr>\
+        "<details{open}><summary>Each device in numbers</summary><div class=\"card wide scroll\"><table><caption>Devices</caption><thead><tr>\
          <th>Device</th><th>Venue</th><th>Roles</th><th class=n>Sold</th><th class=n>Refused</th><th class=n>Median sale</th>\
          <th class=n>Not plainly online</th><th class=n>Messages</th><th class=n>Sent</th></tr></thead><tbody>"
     )?;

@@ -24,7 +24,7 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         return Ok(());
     }
     out.push_str(
-        "<div class=\"card wide\"><table><caption>Faults that happened, by kind</caption><thead><tr><th>Kind</th><th class=n>Faults</th>\
+        "<div class=\"card wide scroll\"><table><caption>Faults that happened, by kind</caption><thead><tr><th>Kind</th><th class=n>Faults</th>\
          <th class=n>Effects</th><th class=n>Lasted, together</th><th>First</th><th>Such as</th></tr></thead><tbody>",
     );
     for kind in kinds.iter().take(MOST) {

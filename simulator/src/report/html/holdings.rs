@@ -17,8 +17,10 @@ const CHARTS: usize = 18;
 const HEIGHT: u32 = 54;
 /// Columns to which its curve is thinned.
 const COLUMNS: usize = 150;
-/// Columns of a strip.
+/// Columns of a strip; fewer with more devices than [`CROWD`].
 const CELLS: usize = 110;
+const CROWD: usize = 100;
+const CROWD_CELLS: usize = 64;
 /// Shades of a strip; nothing held has none.
 const SHADES: u64 = 7;
 /// Where the first strip begins.
@@ -90,26 +92,22 @@ fn charts(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result 
     Ok(())
 }
 
-/// Which shade stands for so many units: small holdings differ as much as great ones, so by the square root.
+/// Which shade stands for so many units. Small holdings differ as much as great ones: a shade ends at a square.
 fn shade(units: u64, greatest: u64) -> u64 {
-    if units == 0 {
-        return 0;
-    }
-    let part = (units as f64 / greatest as f64).sqrt();
-    ((part * SHADES as f64).ceil() as u64).clamp(1, SHADES)
+    (0..SHADES).find(|shade| units <= shade_end(*shade, greatest)).unwrap_or(SHADES)
 }
 
 /// The most units that have a shade.
 fn shade_end(shade: u64, greatest: u64) -> u64 {
-    let part = shade as f64 / SHADES as f64;
-    (part * part * greatest as f64).floor() as u64
+    let end = u128::from(shade * shade) * u128::from(greatest) / u128::from(SHADES * SHADES);
+    u64::try_from(end).unwrap_or(u64::MAX)
 }
 
 fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) -> fmt::Result {
     let mut legend = vec![("empty".to_owned(), "none".to_owned())];
     let mut from = 1;
     for shade in 1..=SHADES {
-        let end = if shade == SHADES { greatest } else { shade_end(shade, greatest) };
+        let end = shade_end(shade, greatest);
         if end >= from {
             let text = if end == from {
                 words::count(end)
@@ -121,6 +119,7 @@ fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) 
         }
     }
     key(out, &legend)?;
+    let cells = if roster.len() > CROWD { CROWD_CELLS } else { CELLS };
     let height = roster.end + 4;
     write!(
         out,
@@ -148,11 +147,11 @@ fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) 
     }
     write!(
         out,
-        "<svg viewBox=\"0 0 {CELLS} {height}\" preserveAspectRatio=none width=100% height={height}>"
+        "<svg viewBox=\"0 0 {cells} {height}\" preserveAspectRatio=none width=100% height={height}>"
     )?;
     let mut shades = vec![String::new(); SHADES as usize + 1];
     for row in roster.rows() {
-        strip(&mut shades, axis, row, roster.bar(), greatest)?;
+        strip(&mut shades, axis, row, (cells, roster.bar()), greatest)?;
     }
     for (shade, path) in shades.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         let class = if shade == 0 { "empty".to_owned() } else { format!("heat h{shade}") };
@@ -172,8 +171,14 @@ fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) 
 }
 
 /// Adds a device's strip to the paths of the shades, neighbours of one shade as one piece.
-fn strip(shades: &mut [String], axis: TimeAxis, row: &Row<'_>, height: u32, greatest: u64) -> fmt::Result {
-    let cells: Vec<u64> = thin::columns(&row.device.holding, axis, CELLS)
+fn strip(
+    shades: &mut [String],
+    axis: TimeAxis,
+    row: &Row<'_>,
+    (cells, height): (usize, u32),
+    greatest: u64,
+) -> fmt::Result {
+    let cells: Vec<u64> = thin::columns(&row.device.holding, axis, cells)
         .into_iter()
         .map(|units| shade(units, greatest))
         .collect();

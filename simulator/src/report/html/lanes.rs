@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::night::{FaultSpan, LaneState, Night};
+use crate::night::{FaultSpan, LaneState, Night, Span};
 
 use super::super::scale::TimeAxis;
 use super::super::thin;
@@ -11,10 +11,12 @@ use super::figure::{key, mark};
 use super::roster::{Roster, Row};
 use super::{more, section};
 
-/// So many spans are drawn in all lanes together.
-const MOST_SPANS: usize = 3_200;
+/// So many spans are drawn each by itself in all lanes together.
+const MOST_SPANS: usize = 1_500;
+/// So many are drawn in lanes that have more than their share.
+const MOST_PIECES: usize = 14_000;
 /// So many marks are drawn for faults, above the lanes and over them.
-const MOST_MARKS: usize = 900;
+const MOST_MARKS: usize = 600;
 /// So many kinds of fault have a row.
 const MOST_KINDS: usize = 16;
 /// So many drops have a row.
@@ -191,28 +193,72 @@ fn bar(
 }
 
 fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result {
-    let most = (MOST_SPANS / roster.len().max(1)).max(4);
-    for Row { device, y, .. } in roster.rows() {
-        let mut spans = thin::lane(&device.lane, axis, most);
+    let few = (MOST_SPANS / roster.len().max(1)).max(3);
+    let many = (MOST_PIECES / roster.len().max(1)).clamp(20, 240);
+    for row in roster.rows() {
+        if row.device.lane.len() > few {
+            dense(out, axis, row, roster.bar(), &thin::lane(&row.device.lane, axis, many))?;
+            continue;
+        }
+        let mut spans: Vec<_> = row.device.lane.iter().collect();
         // Trouble goes on top: a short cut keeps its least width beside a long time online.
         spans.sort_by_key(|span| thin::weight(span.state) > 0);
         for span in spans {
             let said = format!(
                 "{}: {} {}",
-                plain(&device.name, words::NAME),
+                plain(&row.device.name, words::NAME),
                 words::state(span.state),
                 axis.span(span.from_ms, span.until_ms)
             );
-            bar(out, class(span.state), axis, (span.from_ms, span.until_ms), *y, roster.bar(), &said)?;
+            bar(out, class(span.state), axis, (span.from_ms, span.until_ms), row.y, roster.bar(), &said)?;
         }
     }
+    Ok(())
+}
+
+/// A lane with so many spans that each state is one shape, which says how often and how long it was.
+fn dense(out: &mut String, axis: TimeAxis, row: &Row<'_>, height: u32, spans: &[Span]) -> fmt::Result {
+    write!(
+        out,
+        "<svg y={} viewBox=\"0 0 1000 {height}\" preserveAspectRatio=none width=100% height={height}>",
+        row.y
+    )?;
+    let mut states: Vec<LaneState> = Vec::new();
+    for span in spans {
+        if !states.contains(&span.state) {
+            states.push(span.state);
+        }
+    }
+    states.sort_by_key(|state| thin::weight(*state));
+    for state in states {
+        let mut path = String::new();
+        for span in spans.iter().filter(|span| span.state == state) {
+            let from = axis.at(span.from_ms);
+            let width = (axis.at(span.until_ms) - from).max(MOMENT / 2.0);
+            let (from, width) = (from.min(1.0 - width) * 1_000.0, width * 1_000.0);
+            write!(path, "M{from:.0} 0h{width:.0}v{height}h-{width:.0}z")?;
+        }
+        let whole = row.device.lane.iter().filter(|span| span.state == state);
+        let (times, lasted) = whole.fold((0_u64, 0_u64), |(times, lasted), span| {
+            (times + 1, lasted.saturating_add(span.until_ms.saturating_sub(span.from_ms)))
+        });
+        let said = format!(
+            "{}: {}, {}, together {}",
+            plain(&row.device.name, words::NAME),
+            words::state(state),
+            words::counted(times, "time", "times"),
+            words::millis(lasted)
+        );
+        write!(out, "<path class={} d=\"{path}\"><title>{}</title></path>", class(state), Escaped(&said))?;
+    }
+    out.push_str("</svg>");
     Ok(())
 }
 
 fn said(axis: TimeAxis, fault: &FaultSpan) -> String {
     let times =
         if fault.times > 1 { format!(", {} times", words::count(fault.times)) } else { String::new() };
-    format!("{} {}{times}", axis.span(fault.from_ms, fault.until_ms), plain(&fault.text, 80))
+    format!("{} {}{times}", axis.span(fault.from_ms, fault.until_ms), plain(&fault.text, 60))
 }
 
 fn is_moment(axis: TimeAxis, fault: &FaultSpan) -> bool {

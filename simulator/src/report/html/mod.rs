@@ -94,12 +94,17 @@ fn draw(out: &mut String, night: &Night) -> fmt::Result {
     out.push_str("</div>");
     faults::draw(out, night, axis)?;
     devices::draw(out, night, axis)?;
-    writeln!(
-        out,
-        "<footer><p>History <code>{}</code>: a second run with the same seed gives the same history and this same page.</p>\
-         <p>The JSON file beside this one has everything that is drawn here, in full.</p></footer>",
-        Escaped(&plain(&night.history, 128))
-    )?;
+    out.push_str("<footer>");
+    if !night.history.is_empty() {
+        write!(
+            out,
+            "<p>History <code>{}</code>: a second run with the same seed gives the same history and this same page.</p>",
+            Escaped(&plain(&night.history, 128))
+        )?;
+    }
+    out.push_str(
+        "<p>The JSON file beside this one has everything that is drawn here, in full.</p></footer>\n",
+    );
     foot(out);
     Ok(())
 }

@@ -65,16 +65,15 @@ pub(super) fn checks(out: &mut String, night: &Night) -> fmt::Result {
         night.verdict.checks.iter().partition(|check| !check.wanted.is_empty());
     out.push_str("<div class=checks>");
     promised(out, &promises)?;
-    out.push_str("<div>");
     wanted(out, &thresholds)?;
+    out.push_str("</div>\n");
     if !night.replay.is_empty() {
         writeln!(
             out,
-            "<div class=\"card replay\"><h3>Replay</h3><p>This line runs exactly this night again:</p><code>{}</code></div>",
+            "<div class=\"card replay\"><h3>Run exactly this night again</h3><code>{}</code></div>",
             Escaped(&plain(&night.replay, 400))
         )?;
     }
-    out.push_str("</div></div>\n");
     Ok(())
 }
 
