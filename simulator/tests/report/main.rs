@@ -32,7 +32,7 @@ fn assert_well_nested(page: &str) {
         if let Some(name) = tag.strip_prefix('/') {
             assert_eq!(open.pop().as_deref(), Some(name));
         } else {
-            let name = tag.split([' ', '/']).next().unwrap();
+            let name = tag.split([' ', '/']).next().unwrap_or_default();
             if !tag.ends_with('/') && !CLOSED_BY_ITSELF.contains(&name) {
                 open.push(name.to_owned());
             }
@@ -145,7 +145,7 @@ fn no_text_from_outside_moves_the_cursor() {
 
 /// A night that is too much in every way, with names that grow when they are escaped.
 fn monstrous() -> Night {
-    let name = |place: usize| format!("{place}{}", "<\"&'>".repeat(2_000));
+    let name = |place: usize| format!("{place}{}", "<\"&'>".repeat(80));
     let mut night = plausible(200, 5, 100_000, 9);
     let pattern = night.devices.clone();
     night.devices = (0..2_000)

@@ -250,13 +250,14 @@ fn faults(dice: &mut Dice, devices: usize, venues: usize, venue: impl Fn(usize) 
 
 fn lane(device: usize, faults: &[FaultSpan], dice: &mut Dice) -> Vec<Span> {
     let end_ms = DURATION + 4 * MINUTE;
+    let own: Vec<_> = faults.iter().filter(|fault| fault.devices.contains(&device)).collect();
     let state = |ms: u64| {
         let mut state = if device % 7 == 3 { LaneState::OnBattery } else { LaneState::Online };
-        for fault in faults.iter().filter(|fault| fault.devices.contains(&device)) {
+        for fault in &own {
             if fault.from_ms <= ms && ms < fault.until_ms {
                 state = match fault.kind.as_str() {
                     "wifi_down" | "offline" => LaneState::CutOff,
-                    "mains_down" if device % 3 != 0 => LaneState::OnBattery,
+                    "mains_down" if !device.is_multiple_of(3) => LaneState::OnBattery,
                     "mains_down" | "power_cut" => LaneState::Off,
                     "disk_full" => LaneState::NotStoring,
                     _ => state,
