@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use popmesh_simulator::comparison::{Comparison, ComparisonRow};
 use popmesh_simulator::coverage::Coverage;
-use popmesh_simulator::night::{Finding, Severity};
+use popmesh_simulator::night::{Finding, LaneState, Severity, Span};
 use popmesh_simulator::report;
 use popmesh_simulator::scenario::StockPolicy;
 
@@ -23,6 +23,21 @@ fn main() -> Result<(), report::WriteError> {
     let twelve = night::plausible(12, 3, 1_400, 7);
     let mut many = night::plausible(200, 5, 100_000, 11);
     many.scenario = "two-hundred-devices".to_owned();
+    for device in many.devices.iter_mut().step_by(9) {
+        let end_ms = device.lane.last().map_or(0, |span| span.until_ms);
+        device.lane = (0..end_ms / 20_000)
+            .map(|step| Span {
+                from_ms: step * 20_000,
+                until_ms: (step + 1) * 20_000,
+                state: match step * step % 11 {
+                    _ if step < 60 => LaneState::Online,
+                    0..3 => LaneState::CutOff,
+                    3 => LaneState::Off,
+                    _ => LaneState::OnBattery,
+                },
+            })
+            .collect();
+    }
     many.numbers.oversold = 3;
     many.verdict.checks[0].passed = false;
     many.verdict.checks[0].measured = "3 of 1,240 units".to_owned();

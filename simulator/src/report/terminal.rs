@@ -9,9 +9,9 @@ use super::words::{self, count, plain};
 /// So many reasons for refusals are listed.
 const REASONS: usize = 4;
 /// So many failed checks.
-const CHECKS: usize = 6;
+const CHECKS: usize = 5;
 /// So many findings.
-const FINDINGS: usize = 6;
+const FINDINGS: usize = 5;
 /// So many kinds of fault.
 const KINDS: usize = 8;
 /// A finding's text has up to so many characters.

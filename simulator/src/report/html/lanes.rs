@@ -84,9 +84,14 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
             fault_bar(out, axis, fault, y)?;
         }
     }
-    lanes(out, axis, &roster)?;
+    let whole = lanes(out, axis, &roster)?;
     hidden |= !over(out, night, axis, &roster, marks)?;
     out.push_str("</svg></div>");
+    if !whole {
+        out.push_str(
+            "<p class=more>Where a device changed too often to draw each change, the worst that it was is shown.</p>",
+        );
+    }
     if hidden {
         out.push_str("<p class=more>There were more faults than can be drawn; the table of faults counts them all.</p>");
     }
@@ -192,11 +197,15 @@ fn bar(
     )
 }
 
-fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result {
+/// Draws what each device was. Whether all of it was drawn: where changes are too many, the worst of them stand for all.
+fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> Result<bool, fmt::Error> {
     let few = (MOST_SPANS / roster.len().max(1)).max(3);
-    let many = (MOST_PIECES / roster.len().max(1)).clamp(20, 240);
+    let crowded = roster.rows().filter(|row| row.device.lane.len() > few).count();
+    let many = (MOST_PIECES / crowded.max(1)).clamp(20, 600);
+    let mut whole = true;
     for row in roster.rows() {
         if row.device.lane.len() > few {
+            whole &= row.device.lane.len() <= many;
             dense(out, axis, row, roster.bar(), &thin::lane(&row.device.lane, axis, many))?;
             continue;
         }
@@ -213,7 +222,7 @@ fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result {
             bar(out, class(span.state), axis, (span.from_ms, span.until_ms), row.y, roster.bar(), &said)?;
         }
     }
-    Ok(())
+    Ok(whole)
 }
 
 /// A lane with so many spans that each state is one shape, which says how often and how long it was.
