@@ -1,14 +1,13 @@
 //! Writes pages of made-up nights into a folder, to look at.
 
 #[path = "../tests/report/night.rs"]
-#[allow(unreachable_pub, reason = "the module is shared with the tests")]
 mod night;
 
 use std::path::PathBuf;
 
 use popmesh_simulator::comparison::{Comparison, ComparisonRow};
 use popmesh_simulator::coverage::Coverage;
-use popmesh_simulator::night::{Finding, Severity};
+use popmesh_simulator::night::{Finding, LaneState, Severity, Span};
 use popmesh_simulator::report;
 use popmesh_simulator::scenario::StockPolicy;
 
@@ -24,6 +23,21 @@ fn main() -> Result<(), report::WriteError> {
     let twelve = night::plausible(12, 3, 1_400, 7);
     let mut many = night::plausible(200, 5, 100_000, 11);
     many.scenario = "two-hundred-devices".to_owned();
+    for device in many.devices.iter_mut().step_by(9) {
+        let end_ms = device.lane.last().map_or(0, |span| span.until_ms);
+        device.lane = (0..end_ms / 20_000)
+            .map(|step| Span {
+                from_ms: step * 20_000,
+                until_ms: (step + 1) * 20_000,
+                state: match step * step % 11 {
+                    _ if step < 60 => LaneState::Online,
+                    0..3 => LaneState::CutOff,
+                    3 => LaneState::Off,
+                    _ => LaneState::OnBattery,
+                },
+            })
+            .collect();
+    }
     many.numbers.oversold = 3;
     many.verdict.checks[0].passed = false;
     many.verdict.checks[0].measured = "3 of 1,240 units".to_owned();
@@ -74,7 +88,8 @@ fn main() -> Result<(), report::WriteError> {
     coverage.seeds = 2_000;
     for step in 0_usize..40_000 {
         let kind = ["power_cut", "offline", "wifi_down", "disk_full", "clock_step"][step % 5];
-        let state = ["idle", "sale_waits", "transfer_under_way", "recovering", "settling"][step * step / 7 % 5];
+        let state =
+            ["idle", "sale_waits", "transfer_under_way", "recovering", "settling"][step * step / 7 % 5];
         if step % 5 != 3 || step * step / 7 % 5 < 2 {
             coverage.record(kind, state);
         }

@@ -11,7 +11,7 @@ use super::table::{Colour, Table, joined, paint};
 use super::words::{self, Escaped, count, plain};
 
 /// From one bar of the plot to the next, pixels.
-const PITCH: u32 = 34;
+const PITCH: u32 = 41;
 /// The height of a bar.
 const BAR: u32 = 16;
 
@@ -19,7 +19,8 @@ const BAR: u32 = 16;
 pub fn table(comparison: &Comparison, colour: bool) -> String {
     let mut table = Table::new(1);
     table.row([
-        "policy", "oversold", "served", "sold", "refused", "wrongly", "p50", "p99", "messages", "bytes", "promises",
+        "policy", "oversold", "served", "sold", "refused", "wrongly", "p50", "p99", "messages", "bytes",
+        "promises",
     ]);
     for row in &comparison.rows {
         table.row([
@@ -36,8 +37,14 @@ pub fn table(comparison: &Comparison, colour: bool) -> String {
             promises(row).to_owned(),
         ]);
     }
-    let mut lines =
-        vec![format!("{}, seed {}: the same night under each stock policy", plain(&comparison.scenario, words::NAME), comparison.seed), String::new()];
+    let mut lines = vec![
+        format!(
+            "{}, seed {}: the same night under each stock policy",
+            plain(&comparison.scenario, words::NAME),
+            comparison.seed
+        ),
+        String::new(),
+    ];
     for (place, line) in table.lines("  ").into_iter().enumerate() {
         let tint = match place.checked_sub(1).and_then(|row| comparison.rows.get(row)) {
             None => Some(Colour::Dim),
@@ -92,11 +99,19 @@ fn draw(out: &mut String, comparison: &Comparison) -> fmt::Result {
     out.push_str("<h2>What came of it</h2><div class=pair>");
     let most = comparison.rows.iter().map(|row| row.oversold).max().unwrap_or(0);
     let oversold = CountAxis::new(most);
-    bars(out, comparison, "Demand served", "Of what an all-knowing seller could have sold; more is better.", "bar b", |row| {
-        (row.served_per_mille.unwrap_or(0).min(1_000) as f64 / 1_000.0, served(row))
-    })?;
-    bars(out, comparison, "Units oversold", "Sold to more than one shopper; only 0 is good.", "bar o", |row| {
-        (oversold.at(row.oversold), count(row.oversold))
+    let broken = |row: &ComparisonRow| row.oversold > 0 || !row.kept;
+    bars(
+        out,
+        comparison,
+        "Demand served",
+        "Of what an all-knowing seller could have sold; more is better. Striped: at the price of a broken promise.",
+        |row| {
+            let part = row.served_per_mille.unwrap_or(0).min(1_000) as f64 / 1_000.0;
+            (if broken(row) { "bar void" } else { "bar b" }, part, served(row))
+        },
+    )?;
+    bars(out, comparison, "Units oversold", "Sold to more than one shopper; only 0 is good.", |row| {
+        ("bar o", oversold.at(row.oversold), count(row.oversold))
     })?;
     out.push_str("</div>");
     figures(out, comparison)?;
@@ -110,8 +125,7 @@ fn bars(
     comparison: &Comparison,
     title: &str,
     note: &str,
-    class: &str,
-    value: impl Fn(&ComparisonRow) -> (f64, String),
+    value: impl Fn(&ComparisonRow) -> (&'static str, f64, String),
 ) -> fmt::Result {
     let height = comparison.rows.len() as u32 * PITCH + 4;
     write!(
@@ -121,7 +135,7 @@ fn bars(
     )?;
     for (place, row) in comparison.rows.iter().enumerate() {
         let y = place as u32 * PITCH;
-        let (part, said) = value(row);
+        let (class, part, said) = value(row);
         let name = words::policy(row.policy);
         // The number stands outside of the bar, so the longest bar leaves room for it.
         let width = part * 84.0;
@@ -142,7 +156,7 @@ fn bars(
 
 fn figures(out: &mut String, comparison: &Comparison) -> fmt::Result {
     out.push_str(
-        "<h2>In numbers</h2><div class=\"card wide\"><table><caption>The same night under each stock policy</caption><thead><tr>\
+        "<h2>In numbers</h2><div class=\"card wide scroll\"><table><caption>The same night under each stock policy</caption><thead><tr>\
          <th>Policy</th><th class=n>Oversold</th><th class=n>Served</th><th class=n>Sold</th><th class=n>Refused</th>\
          <th class=n>Wrongly</th><th class=n>Median sale</th><th class=n>p99</th><th class=n>Messages</th><th class=n>Bytes</th>\
          <th>Promises</th></tr></thead><tbody>",

@@ -24,7 +24,10 @@ pub fn table(coverage: &Coverage, colour: bool) -> String {
         matrix = drawn(coverage, &numbers);
     }
     let seeds = counted(coverage.seeds, "seed", "seeds");
-    let mut lines = vec![format!("Faults (rows) that struck in each state (columns), over {seeds}; {NEVER} never met"), String::new()];
+    let mut lines = vec![
+        format!("Faults (rows) that struck in each state (columns), over {seeds}; {NEVER} never met"),
+        String::new(),
+    ];
     for (place, line) in matrix.lines("  ").into_iter().enumerate() {
         let hole = place > 0 && place <= coverage.kinds.len() && coverage.happened(place - 1) == 0;
         lines.push(match (place, hole) {
@@ -72,20 +75,28 @@ fn holes(holes: &Holes, colour: bool) -> Vec<String> {
             0 => "every kind met every state".to_owned(),
             pairs => format!("{} never met ({NEVER})", counted(pairs, "pair", "pairs")),
         };
-        return vec![paint(&format!("No hole: every kind happened, every state was met; {pairs}."), Colour::Good, colour)];
+        return vec![paint(
+            &format!("No hole: every kind happened, every state was met; {pairs}."),
+            Colour::Good,
+            colour,
+        )];
     }
     let mut lines = Vec::new();
     let named = |names: &[String]| names.iter().map(|name| spaced(name)).collect::<Vec<_>>().join(", ");
-    for (names, one, many, what) in
-        [(&holes.kinds, "kind", "kinds", "never happened"), (&holes.states, "state", "states", "never met by any fault")]
-    {
+    for (names, one, many, what) in [
+        (&holes.kinds, "kind", "kinds", "never happened"),
+        (&holes.states, "state", "states", "never met by any fault"),
+    ] {
         if !names.is_empty() {
             let line = format!("HOLE: {} {what}: {}", counted(names.len() as u64, one, many), named(names));
             lines.push(paint(&line, Colour::Bad, colour));
         }
     }
     if !holes.pairs.is_empty() {
-        lines.push(format!("{} of the others never met ({NEVER})", counted(holes.pairs.len() as u64, "pair", "pairs")));
+        lines.push(format!(
+            "{} of the others never met ({NEVER})",
+            counted(holes.pairs.len() as u64, "pair", "pairs")
+        ));
     }
     lines
 }

@@ -22,10 +22,11 @@ pub(super) enum Tone {
 /// The headline of a verdict and the sentence below it.
 pub(super) fn headline(night: &Night) -> (Tone, &'static str, String) {
     let checks = &night.verdict.checks;
-    let (mut broken, mut missed, mut wanted) = (0, 0, 0);
+    let (mut broken, mut missed, mut wanted, mut promised) = (0, 0, 0, 0);
     for check in checks {
         let threshold = !check.wanted.is_empty();
         wanted += u64::from(threshold);
+        promised += u64::from(!threshold);
         match (check.passed, threshold) {
             (true, _) => {}
             (false, true) => missed += 1,
@@ -35,14 +36,16 @@ pub(super) fn headline(night: &Night) -> (Tone, &'static str, String) {
     let reached = match (missed, wanted) {
         (_, 0) => "No threshold was set.".to_owned(),
         (0, _) => "Every threshold was reached.".to_owned(),
-        (missed, wanted) => format!("{missed} of {} missed.", words::counted(wanted, "threshold was", "thresholds were")),
+        (1, wanted) => format!("1 of {} was missed.", words::counted(wanted, "threshold", "thresholds")),
+        (missed, wanted) => format!("{missed} of {wanted} thresholds were missed."),
     };
+    let kept = if promised == 0 { "No promise was checked." } else { "Every promise was kept." };
     if night.verdict.passed {
-        return (Tone::Passed, "Passed", format!("Every promise was kept. {reached}"));
+        return (Tone::Passed, "Passed", format!("{kept} {reached}"));
     }
     match (broken, missed) {
         (0, 0) => (Tone::Failed, "Not passed", "The run was not judged to its end.".to_owned()),
-        (0, _) => (Tone::Missed, "Not passed: thresholds missed", format!("Every promise was kept. {reached}")),
+        (0, _) => (Tone::Missed, "Not passed: thresholds missed", format!("{kept} {reached}")),
         (broken, _) => {
             let broken = words::counted(broken, "promise was", "promises were");
             (Tone::Failed, "Not passed: promises broken", format!("{broken} broken. {reached}"))

@@ -21,9 +21,14 @@ pub(super) struct TimeAxis {
 }
 
 /// Steps between marks that people count in, seconds.
-const TIME_STEPS: [u64; 17] = [
-    1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200,
-];
+const TIME_STEPS: [u64; 17] =
+    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200];
+
+/// The least step that people count in and that is no shorter than `wanted` seconds.
+fn round_step(wanted: u64) -> u64 {
+    let days = wanted.div_ceil(86_400).max(1) * 86_400;
+    TIME_STEPS.into_iter().find(|step| *step >= wanted).unwrap_or(days)
+}
 
 impl TimeAxis {
     pub(super) fn new(starts_at_s: u64, end_ms: u64) -> Self {
@@ -49,7 +54,12 @@ impl TimeAxis {
         if until_ms <= from_ms {
             self.clock(from_ms)
         } else {
-            format!("{}–{} ({})", self.clock(from_ms), self.clock(until_ms), words::millis(until_ms - from_ms))
+            format!(
+                "{}–{} ({})",
+                self.clock(from_ms),
+                self.clock(until_ms),
+                words::millis(until_ms - from_ms)
+            )
         }
     }
 
@@ -64,21 +74,29 @@ impl TimeAxis {
         (u128::from(self.end_ms) * bin as u128 / bins.max(1) as u128) as u64
     }
 
+    /// Parts of a round length, at most `most` of them: how long each is, and how many there are.
+    pub(super) fn parts(self, most: u64) -> (u64, usize) {
+        let wanted = self.end_ms.div_ceil(1_000).div_ceil(most.max(1));
+        let step_ms = round_step(wanted).saturating_mul(1_000);
+        (step_ms, usize::try_from(self.end_ms.div_ceil(step_ms)).unwrap_or(usize::MAX).max(1))
+    }
+
     /// At most about `most` marks, on round times of day.
     pub(super) fn ticks(self, most: u64) -> Vec<Tick> {
         let wanted = self.end_ms.div_ceil(1_000).div_ceil(most.max(1));
-        let days = wanted.div_ceil(86_400).max(1) * 86_400;
-        let step = TIME_STEPS.into_iter().find(|step| *step >= wanted).unwrap_or(days);
+        let step = round_step(wanted);
         let first = (step - self.starts_at_s % step) % step;
-        (first..=self.end_ms / 1_000)
-            .step_by(usize::try_from(step).unwrap_or(usize::MAX))
+        let seconds: Vec<u64> =
+            (first..=self.end_ms / 1_000).step_by(usize::try_from(step).unwrap_or(usize::MAX)).collect();
+        let many = seconds.len() > 5;
+        seconds
+            .into_iter()
             .map(|second| {
                 let clock = self.clock(second * 1_000);
-                let label = if step < 60 { clock } else { clock[..5].to_owned() };
                 Tick {
                     at: self.at(second * 1_000),
-                    label,
-                    minor: (second.saturating_add(self.starts_at_s) / step) % 2 == 1,
+                    label: if step < 60 { clock } else { clock[..5].to_owned() },
+                    minor: many && (second.saturating_add(self.starts_at_s) / step) % 2 == 1,
                 }
             })
             .collect()
@@ -169,7 +187,11 @@ impl DurationAxis {
                     3..6 => format!("{} ms", us / 1_000),
                     _ => format!("{} s", words::count(us / 1_000_000)),
                 };
-                Tick { at: self.at(us), label, minor: (power - self.low) % 2 == 1 }
+                Tick {
+                    at: self.at(us),
+                    label,
+                    minor: self.high - self.low > 5 && (power - self.low) % 2 == 1,
+                }
             })
             .collect()
     }
@@ -184,6 +206,7 @@ mod tests {
         let axis = TimeAxis::new(17 * 3_600 + 50 * 60, 7_200_000);
         let labels: Vec<_> = axis.ticks(10).into_iter().map(|tick| tick.label).collect();
         assert_eq!(labels, ["18:00", "18:15", "18:30", "18:45", "19:00", "19:15", "19:30", "19:45"]);
+        assert_eq!(axis.parts(72), (120_000, 60));
         assert_eq!(axis.bin(7_200_000, 60), 59);
         assert_eq!(axis.bin_start(30, 60), 3_600_000);
     }
@@ -193,6 +216,7 @@ mod tests {
         for end_ms in [0, 1, 999, 60_000, 86_400_000, 40 * 86_400_000, u64::MAX] {
             let ticks = TimeAxis::new(86_399, end_ms).ticks(10);
             assert!(ticks.len() <= 12, "{end_ms}: {}", ticks.len());
+            assert!(TimeAxis::new(0, end_ms).parts(72).1 <= 73, "{end_ms}");
         }
     }
 

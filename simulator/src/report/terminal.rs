@@ -9,9 +9,9 @@ use super::words::{self, count, plain};
 /// So many reasons for refusals are listed.
 const REASONS: usize = 4;
 /// So many failed checks.
-const CHECKS: usize = 6;
+const CHECKS: usize = 5;
 /// So many findings.
-const FINDINGS: usize = 6;
+const FINDINGS: usize = 5;
 /// So many kinds of fault.
 const KINDS: usize = 8;
 /// A finding's text has up to so many characters.
@@ -42,7 +42,12 @@ fn verdict(night: &Night, colour: bool) -> Vec<String> {
         Tone::Failed => Colour::Bad,
     };
     vec![
-        format!("{}  {}, seed {}", paint(title, tint, colour), plain(&night.scenario, words::NAME), night.seed),
+        format!(
+            "{}  {}, seed {}",
+            paint(title, tint, colour),
+            plain(&night.scenario, words::NAME),
+            night.seed
+        ),
         sentence,
     ]
 }
@@ -60,12 +65,18 @@ fn numbers(night: &Night) -> Table {
         &words::ratio(once, numbers.servable).map_or_else(
             || words::NONE.to_owned(),
             |served| {
-                format!("{} ({} of {} servable units)", words::per_mille(served), count(once), count(numbers.servable))
+                format!(
+                    "{} ({} of {} servable units)",
+                    words::per_mille(served),
+                    count(once),
+                    count(numbers.servable)
+                )
             },
         ),
     ]);
     table.row(["shoppers served", &format!("{} of {}", count(numbers.served), count(numbers.shoppers))]);
-    table.row(["refusals", &format!("{}, {} of them wrongly", count(refused), count(numbers.wrong_refusals))]);
+    table
+        .row(["refusals", &format!("{}, {} of them wrongly", count(refused), count(numbers.wrong_refusals))]);
     if numbers.sold > 0 {
         let [p50, p90, p99, longest] = numbers.sale_us.map(words::micros);
         table.row(["time to sell", &format!("p50 {p50}, p90 {p90}, p99 {p99}, longest {longest}")]);
@@ -97,7 +108,11 @@ fn numbers(night: &Night) -> Table {
     }
     table.row([
         "reconciliation",
-        &numbers.reconciliation_ms.map_or_else(|| "never: the devices did not agree".to_owned(), words::millis),
+        &match numbers.reconciliation_ms {
+            Some(ms) => words::millis(ms),
+            None if night.devices.is_empty() => words::NONE.to_owned(),
+            None => "never: the devices did not agree".to_owned(),
+        },
     ]);
     table.row([
         "traffic",
@@ -156,8 +171,11 @@ fn faults(night: &Night) -> Vec<String> {
     if kinds.is_empty() {
         return Vec::new();
     }
-    let mut named: Vec<_> =
-        kinds.iter().take(KINDS).map(|kind| format!("{} {}", words::spaced(kind.kind), count(kind.faults))).collect();
+    let mut named: Vec<_> = kinds
+        .iter()
+        .take(KINDS)
+        .map(|kind| format!("{} {}", words::spaced(kind.kind), count(kind.faults)))
+        .collect();
     if kinds.len() > named.len() {
         named.push(format!("{} more kinds", kinds.len() - named.len()));
     }
@@ -184,7 +202,12 @@ fn findings(night: &Night, colour: bool) -> Vec<String> {
             if !finding.devices.is_empty() {
                 about.push(digest::listed(&finding.devices));
             }
-            format!("  {}  {} ({})", paint(&severity, tint, colour), plain(&finding.text, TEXT), about.join(", "))
+            format!(
+                "  {}  {} ({})",
+                paint(&severity, tint, colour),
+                plain(&finding.text, TEXT),
+                about.join(", ")
+            )
         })
         .collect();
     block("Look at", lines, FINDINGS)

@@ -27,6 +27,19 @@ pub(super) fn steps(points: &[(u64, u64)], axis: TimeAxis, columns: usize) -> Ve
     kept
 }
 
+/// A curve in steps that in each of `columns` columns is at its greatest: for what is measured again and again, where
+/// only peaks matter.
+pub(super) fn peaks(points: &[(u64, u64)], axis: TimeAxis, columns: usize) -> Vec<(u64, u64)> {
+    points
+        .chunk_by(|(a, _), (b, _)| axis.bin(*a, columns) == axis.bin(*b, columns))
+        .take(columns)
+        .map(|column| {
+            let greatest = column.iter().map(|(_, value)| *value).max().unwrap_or(0);
+            (column[0].0, greatest)
+        })
+        .collect()
+}
+
 /// What a curve in steps is at the end of each of `columns` columns; 0 before it begins.
 pub(super) fn columns(points: &[(u64, u64)], axis: TimeAxis, columns: usize) -> Vec<u64> {
     let mut values = vec![None; columns];
@@ -104,6 +117,12 @@ mod tests {
     }
 
     #[test]
+    fn peaks_stay_where_they_were() {
+        let axis = TimeAxis::new(0, 100);
+        assert_eq!(peaks(&[(10, 5), (12, 9), (13, 1), (95, 2)], axis, 10), [(10, 9), (95, 2)]);
+    }
+
+    #[test]
     fn a_column_shows_what_the_curve_was_last() {
         let axis = TimeAxis::new(0, 100);
         assert_eq!(columns(&[(10, 5), (30, 7), (31, 8), (90, 0)], axis, 10), [0, 5, 5, 8, 8, 8, 8, 8, 8, 0]);
@@ -121,11 +140,10 @@ mod tests {
             })
             .collect();
         let kept = lane(&spans, axis, 20);
-        assert_eq!(kept.iter().map(|span| span.state).collect::<Vec<_>>(), [
-            LaneState::Online,
-            LaneState::Off,
-            LaneState::Online
-        ]);
+        assert_eq!(
+            kept.iter().map(|span| span.state).collect::<Vec<_>>(),
+            [LaneState::Online, LaneState::Off, LaneState::Online]
+        );
         assert_eq!((kept[0].from_ms, kept[2].until_ms), (0, HOUR));
     }
 }

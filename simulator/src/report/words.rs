@@ -7,7 +7,7 @@ use crate::night::{LaneState, Severity};
 use crate::scenario::StockPolicy;
 
 /// A name is shown up to so many characters.
-pub(super) const NAME: usize = 40;
+pub(super) const NAME: usize = 28;
 /// A sentence is shown up to so many characters.
 pub(super) const SENTENCE: usize = 240;
 
@@ -16,7 +16,7 @@ pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -114,7 +114,8 @@ pub(super) fn clock(starts_at_s: u64, ms: u64) -> String {
 
 /// A text that came from outside, for one line: no control or direction characters, at most `most` characters.
 pub(super) fn plain(text: &str, most: usize) -> String {
-    let mut shown: String = text.chars().take(most + 1).map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect();
+    let mut shown: String =
+        text.chars().take(most + 1).map(|c| if misleads(c) { '\u{fffd}' } else { c }).collect();
     if let Some((end, _)) = shown.char_indices().nth(most) {
         shown.truncate(shown[..end].char_indices().next_back().map_or(0, |(last, _)| last));
         shown.push('…');
@@ -231,9 +232,15 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!(["0", "999", "1,000", "12,345,678"], [0, 999, 1_000, 12_345_678].map(count).each_ref().map(|s| &s[..]));
+        assert_eq!(
+            ["0", "999", "1,000", "12,345,678"],
+            [0, 999, 1_000, 12_345_678].map(count).each_ref().map(|s| &s[..])
+        );
         assert_eq!(short_count(12_500), "12.5k");
-        assert_eq!([999, 1_500, 84_900, 1_250_000, 59_940_000].map(micros), ["999 µs", "1.5 ms", "84 ms", "1.25 s", "59.9 s"]);
+        assert_eq!(
+            [999, 1_500, 84_900, 1_250_000, 59_940_000].map(micros),
+            ["999 µs", "1.5 ms", "84 ms", "1.25 s", "59.9 s"]
+        );
         assert_eq!([0, 60_000, 200_000, 7_260_000].map(millis), ["0 ms", "1 min", "3 min 20 s", "2 h 1 min"]);
         assert_eq!([999, 1_500, 42_100_000].map(bytes), ["999 B", "1.5 kB", "42.1 MB"]);
         assert_eq!([0, 1_250, 30].map(thousandths), ["0", "1.25", "0.03"]);

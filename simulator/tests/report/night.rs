@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use popmesh_simulator::night::{
-    Answered, Check, DeviceNight, DropNight, FaultSpan, Finding, LaneState, Night, Numbers, Outcome, Series, Severity,
-    Span, Verdict,
+    Answered, Check, DeviceNight, DropNight, FaultSpan, Finding, LaneState, Night, Numbers, Outcome, Series,
+    Severity, Span, Verdict,
 };
 use popmesh_simulator::scenario::{StockPolicy, Thresholds};
 
@@ -26,7 +26,7 @@ const DURATION: u64 = 120 * MINUTE;
 const OPEN: u64 = 25 * MINUTE;
 
 /// A night in which nothing was and nothing happened.
-pub fn empty() -> Night {
+pub(crate) fn empty() -> Night {
     Night {
         scenario: "nothing".to_owned(),
         title: String::new(),
@@ -52,7 +52,7 @@ pub fn empty() -> Night {
 }
 
 /// A night with so many devices at so many venues, and so many shoppers.
-pub fn plausible(devices: usize, venues: usize, shoppers: usize, seed: u64) -> Night {
+pub(crate) fn plausible(devices: usize, venues: usize, shoppers: usize, seed: u64) -> Night {
     let mut dice = Dice(seed);
     let venue = |device: usize| device * venues / devices.max(1);
     let faults = faults(&mut dice, devices, venues, venue);
@@ -189,17 +189,59 @@ fn faults(dice: &mut Dice, devices: usize, venues: usize, venue: impl Fn(usize) 
     let at = |wanted: usize| (0..devices).filter(|device| venue(*device) == wanted).collect::<Vec<_>>();
     let mut faults = vec![
         fault("wifi_down", "hall-a loses Wi-Fi".to_owned(), at(0), OPEN, OPEN + 4 * MINUTE, 1_204),
-        fault("bad_wan", "the network between venues is slow".to_owned(), Vec::new(), 60 * MINUTE, 71 * MINUTE, 96),
-        fault("mains_down", "the mains of the last venue fail".to_owned(), at(venues.saturating_sub(1)), 48 * MINUTE, 58 * MINUTE, 1),
+        fault(
+            "bad_wan",
+            "the network between venues is slow".to_owned(),
+            Vec::new(),
+            60 * MINUTE,
+            71 * MINUTE,
+            96,
+        ),
+        fault(
+            "mains_down",
+            "the mains of the last venue fail".to_owned(),
+            at(venues.saturating_sub(1)),
+            48 * MINUTE,
+            58 * MINUTE,
+            1,
+        ),
     ];
     for _ in 0..devices.min(60) {
         let device = dice.roll(devices as u64) as usize;
         let from = dice.roll(DURATION - 10 * MINUTE);
         faults.push(match dice.roll(5) {
-            0 | 1 => fault("power_cut", format!("device {device} loses power"), vec![device], from, from + 5_000, 1),
-            2 => fault("offline", format!("device {device} loses every network"), vec![device], from, from + 3 * MINUTE, 44),
-            3 => fault("disk_full", format!("the disk of device {device} is full"), vec![device], from, from + 2 * MINUTE, 9),
-            _ => fault("clock_step", format!("the clock of device {device} jumps"), vec![device], from, from, 1),
+            0 | 1 => fault(
+                "power_cut",
+                format!("device {device} loses power"),
+                vec![device],
+                from,
+                from + 5_000,
+                1,
+            ),
+            2 => fault(
+                "offline",
+                format!("device {device} loses every network"),
+                vec![device],
+                from,
+                from + 3 * MINUTE,
+                44,
+            ),
+            3 => fault(
+                "disk_full",
+                format!("the disk of device {device} is full"),
+                vec![device],
+                from,
+                from + 2 * MINUTE,
+                9,
+            ),
+            _ => fault(
+                "clock_step",
+                format!("the clock of device {device} jumps"),
+                vec![device],
+                from,
+                from,
+                1,
+            ),
         });
     }
     faults.sort_by_key(|fault| fault.from_ms);
@@ -208,13 +250,14 @@ fn faults(dice: &mut Dice, devices: usize, venues: usize, venue: impl Fn(usize) 
 
 fn lane(device: usize, faults: &[FaultSpan], dice: &mut Dice) -> Vec<Span> {
     let end_ms = DURATION + 4 * MINUTE;
+    let own: Vec<_> = faults.iter().filter(|fault| fault.devices.contains(&device)).collect();
     let state = |ms: u64| {
         let mut state = if device % 7 == 3 { LaneState::OnBattery } else { LaneState::Online };
-        for fault in faults.iter().filter(|fault| fault.devices.contains(&device)) {
+        for fault in &own {
             if fault.from_ms <= ms && ms < fault.until_ms {
                 state = match fault.kind.as_str() {
                     "wifi_down" | "offline" => LaneState::CutOff,
-                    "mains_down" if device % 3 != 0 => LaneState::OnBattery,
+                    "mains_down" if !device.is_multiple_of(3) => LaneState::OnBattery,
                     "mains_down" | "power_cut" => LaneState::Off,
                     "disk_full" => LaneState::NotStoring,
                     _ => state,
@@ -283,7 +326,13 @@ fn answers(dice: &mut Dice, devices: usize, shoppers: usize) -> Vec<Answered> {
                 98 => (Outcome::WronglyRefused("held_elsewhere".to_owned()), 5_000_000),
                 _ => (Outcome::NoAnswer, 0),
             };
-            Answered { came_ms, took_us, device: dice.roll(devices as u64) as usize, units: 1 + dice.roll(2), outcome }
+            Answered {
+                came_ms,
+                took_us,
+                device: dice.roll(devices as u64) as usize,
+                units: 1 + dice.roll(2),
+                outcome,
+            }
         })
         .collect();
     answers.sort_by_key(|answer| answer.came_ms);
@@ -300,7 +349,13 @@ fn findings() -> Vec<Finding> {
         devices: devices.iter().map(|name| (*name).to_owned()).collect(),
     };
     vec![
-        finding(Severity::Note, "sold on alone while it was cut off", OPEN + 4_000, 112, &["till-1", "till-2", "till-3"]),
+        finding(
+            Severity::Note,
+            "sold on alone while it was cut off",
+            OPEN + 4_000,
+            112,
+            &["till-1", "till-2", "till-3"],
+        ),
         finding(
             Severity::Warning,
             "99 of 100 sales took up to 5.1 s: they waited for units from courtyard while hall-a had no Wi-Fi",
@@ -308,6 +363,12 @@ fn findings() -> Vec<Finding> {
             37,
             &["till-1", "till-2", "till-3", "till-4", "till-6", "till-7", "till-8"],
         ),
-        finding(Severity::Warning, "the battery would have been empty 12 minutes before the end", 104 * MINUTE, 1, &["till-3"]),
+        finding(
+            Severity::Warning,
+            "the battery would have been empty 12 minutes before the end",
+            104 * MINUTE,
+            1,
+            &["till-3"],
+        ),
     ]
 }

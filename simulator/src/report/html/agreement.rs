@@ -26,13 +26,17 @@ pub(super) fn draw(out: &mut String, night: &Night) -> fmt::Result {
     let axis = DurationAxis::new(us(*least), us(*most));
     let [p50, p90, p99] = [500, 900, 990].map(|per_mille| percentile(&sorted, per_mille));
     let up: Vec<Tick> = (0..=4_u32)
-        .map(|quarter| Tick { at: f64::from(quarter) / 4.0, label: format!("{} %", quarter * 25), minor: false })
+        .map(|quarter| Tick {
+            at: f64::from(quarter) / 4.0,
+            label: format!("{} %", quarter * 25),
+            minor: false,
+        })
         .collect();
     let figure = Figure {
         title,
         note: &format!(
-            "Share of {} of the links after which all devices in reach of each other agreed within a time: half within {}, 90 % \
-             within {}, 99 % within {}, the longest {}.",
+            "How soon all devices in reach of each other agreed after each of {} of the links: half within {}, 90 % within {}, \
+             99 % within {}, the longest {}.",
             words::counted(sorted.len() as u64, "change", "changes"),
             words::millis(p50),
             words::millis(p90),

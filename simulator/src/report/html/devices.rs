@@ -6,11 +6,11 @@ use crate::night::Night;
 
 use super::super::scale::TimeAxis;
 use super::super::words::{self, Escaped, plain};
-use super::roster::trouble_ms;
 use super::more;
+use super::roster::trouble_ms;
 
 /// So many devices are listed.
-const MOST: usize = 400;
+const MOST: usize = 300;
 
 pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
     out.push_str("<h2>Devices</h2>");
@@ -22,12 +22,13 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
     let open = if night.devices.len() <= 24 { " open" } else { "" };
     write!(
         out,
-        "<details{open}><summary>Each device in numbers</summary><div class=\"card wide\"><table><caption>Devices</caption><thead><tr>\
+        "<details{open}><summary>Each device in numbers</summary><div class=\"card wide scroll\"><table><caption>Devices</caption><thead><tr>\
          <th>Device</th><th>Venue</th><th>Roles</th><th class=n>Sold</th><th class=n>Refused</th><th class=n>Median sale</th>\
          <th class=n>Not plainly online</th><th class=n>Messages</th><th class=n>Sent</th></tr></thead><tbody>"
     )?;
     for device in night.devices.iter().take(MOST) {
-        let median = if device.sold == 0 { words::NONE.to_owned() } else { words::micros(device.sale_p50_us) };
+        let median =
+            if device.sold == 0 { words::NONE.to_owned() } else { words::micros(device.sale_p50_us) };
         let trouble = trouble_ms(device, axis);
         write!(
             out,

@@ -13,14 +13,18 @@ use super::{more, section};
 const MOST: usize = 40;
 
 pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
-    section(out, "Faults", "What really went wrong. A fault that was planned but struck nothing is not here.")?;
+    section(
+        out,
+        "Faults",
+        "What really went wrong. A fault that was planned but struck nothing is not here.",
+    )?;
     let kinds = digest::by_kind(night);
     if kinds.is_empty() {
         out.push_str("<p class=\"card nothing\">None: it was a night without faults.</p>\n");
         return Ok(());
     }
     out.push_str(
-        "<div class=\"card wide\"><table><caption>Faults that happened, by kind</caption><thead><tr><th>Kind</th><th class=n>Faults</th>\
+        "<div class=\"card wide scroll\"><table><caption>Faults that happened, by kind</caption><thead><tr><th>Kind</th><th class=n>Faults</th>\
          <th class=n>Effects</th><th class=n>Lasted, together</th><th>First</th><th>Such as</th></tr></thead><tbody>",
     );
     for kind in kinds.iter().take(MOST) {

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use super::super::scale::{TimeAxis, Tick};
+use super::super::scale::{Tick, TimeAxis};
 use super::super::words::Escaped;
 
 /// Room above the field, for the topmost label.

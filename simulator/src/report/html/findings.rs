@@ -15,11 +15,13 @@ const MOST: usize = 50;
 pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
     section(out, "What to look at", "")?;
     if night.findings.is_empty() {
-        out.push_str("<p class=\"card nothing\">Nothing: no promise was in danger, and nothing stood out.</p>\n");
+        out.push_str(
+            "<p class=\"card nothing\">Nothing: no promise was in danger, and nothing stood out.</p>\n",
+        );
         return Ok(());
     }
     out.push_str(
-        "<div class=\"card wide\"><table><caption>Findings, alike ones grouped</caption><thead><tr><th>How bad</th><th>What</th>\
+        "<div class=\"card wide\"><table class=stack><caption>Findings, alike ones grouped</caption><thead><tr><th>How bad</th><th>What</th>\
          <th class=n>How often</th><th>First</th><th>Where</th></tr></thead><tbody>",
     );
     for finding in digest::findings(night).into_iter().take(MOST) {
@@ -36,7 +38,7 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         write!(
             out,
             "<tr><td><span class=\"{class}\">{}</span></td><th scope=row>{}<small>{}</small></th>\
-             <td class=n>{}</td><td>{}</td><td>{}</td></tr>",
+             <td class=n>{} ×</td><td>{}</td><td>{}</td></tr>",
             words::severity(finding.severity),
             Escaped(&plain(&finding.text, words::SENTENCE)),
             Escaped(&invariant),

@@ -8,8 +8,8 @@ use super::super::scale::TimeAxis;
 use super::super::thin;
 use super::super::words::{self, Escaped, plain};
 use super::figure::{curve, key, mark, nothing};
-use super::roster::{Roster, Row};
 use super::more;
+use super::roster::{Roster, Row};
 
 /// With more devices than that, strips take the place of charts.
 const CHARTS: usize = 18;
@@ -17,8 +17,10 @@ const CHARTS: usize = 18;
 const HEIGHT: u32 = 54;
 /// Columns to which its curve is thinned.
 const COLUMNS: usize = 150;
-/// Columns of a strip.
+/// Columns of a strip; fewer with more devices than [`CROWD`].
 const CELLS: usize = 110;
+const CROWD: usize = 100;
+const CROWD_CELLS: usize = 64;
 /// Shades of a strip; nothing held has none.
 const SHADES: u64 = 7;
 /// Where the first strip begins.
@@ -40,14 +42,15 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
     if roster.len() <= CHARTS {
         write!(
             out,
-            "<p>Free units over the night. All charts have the same scale, up to {}.</p></figcaption>",
-            words::count(greatest)
+            "<p>Free units from {} to {}. Each chart is as high as the most that its device ever held.</p></figcaption>",
+            &axis.clock(0)[..5],
+            &axis.clock(axis.end_ms())[..5]
         )?;
-        charts(out, axis, &roster, greatest)?;
+        charts(out, axis, &roster)?;
     } else {
         write!(
             out,
-            "<p>Free units over the night, a strip for each device: the darker, the more. Point at a strip for its numbers.</p></figcaption>"
+            "<p>Free units over the night, a strip for each device: the fuller its colour, the more. Point at a strip for its numbers.</p></figcaption>"
         )?;
         strips(out, axis, &roster, greatest)?;
     }
@@ -63,56 +66,65 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
 /// What is said about one device's holding.
 fn said(device: &DeviceNight) -> String {
     let end = device.holding.last().map_or(0, |(_, units)| *units);
-    format!("at most {}, {} at the end", words::count(most(device)), words::count(end))
+    format!("most {}, at the end {}", words::count(most(device)), words::count(end))
 }
 
-fn charts(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) -> fmt::Result {
+fn charts(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result {
     out.push_str("<div class=multiples>");
     for Row { device, .. } in roster.rows() {
-        let said = said(device);
+        let (said, most) = (said(device), most(device).max(1));
         write!(
             out,
-            "<div><b>{}</b><span>{said}</span><svg width=100% height={HEIGHT} role=img aria-label=\"{}\">",
+            "<div><b>{} <i>{}</i></b><span>{said}</span><svg width=100% height={HEIGHT} role=img aria-label=\"{}\">",
             Escaped(&plain(&device.name, words::NAME)),
-            Escaped(&format!("{} in {}: {said}", plain(&device.name, words::NAME), plain(&device.venue, words::NAME)))
+            Escaped(&plain(&device.venue, words::NAME)),
+            Escaped(&format!(
+                "{} in {}: {said}",
+                plain(&device.name, words::NAME),
+                plain(&device.venue, words::NAME)
+            ))
         )?;
         let points = thin::steps(&device.holding, axis, COLUMNS);
-        curve(out, "curve", &points, axis, HEIGHT, true, |units| units as f64 / greatest as f64 * 0.96)?;
+        curve(out, "curve", &points, axis, HEIGHT, true, |units| units as f64 / most as f64 * 0.94)?;
         out.push_str("</svg></div>");
     }
     out.push_str("</div>");
     Ok(())
 }
 
-/// Which shade stands for so many units: small holdings differ as much as great ones, so by the square root.
+/// Which shade stands for so many units. Small holdings differ as much as great ones: a shade ends at a square.
 fn shade(units: u64, greatest: u64) -> u64 {
-    if units == 0 {
-        return 0;
-    }
-    let part = (units as f64 / greatest as f64).sqrt();
-    ((part * SHADES as f64).ceil() as u64).clamp(1, SHADES)
+    (0..SHADES).find(|shade| units <= shade_end(*shade, greatest)).unwrap_or(SHADES)
 }
 
 /// The most units that have a shade.
 fn shade_end(shade: u64, greatest: u64) -> u64 {
-    let part = shade as f64 / SHADES as f64;
-    (part * part * greatest as f64).floor() as u64
+    let end = u128::from(shade * shade) * u128::from(greatest) / u128::from(SHADES * SHADES);
+    u64::try_from(end).unwrap_or(u64::MAX)
 }
 
 fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) -> fmt::Result {
     let mut legend = vec![("empty".to_owned(), "none".to_owned())];
     let mut from = 1;
     for shade in 1..=SHADES {
-        let end = if shade == SHADES { greatest } else { shade_end(shade, greatest) };
+        let end = shade_end(shade, greatest);
         if end >= from {
-            let text = if end == from { words::count(end) } else { format!("{}–{}", words::count(from), words::count(end)) };
+            let text = if end == from {
+                words::count(end)
+            } else {
+                format!("{}–{}", words::count(from), words::count(end))
+            };
             legend.push((format!("heat h{shade}"), text));
             from = end + 1;
         }
     }
     key(out, &legend)?;
+    let cells = if roster.len() > CROWD { CROWD_CELLS } else { CELLS };
     let height = roster.end + 4;
-    write!(out, "<div class=\"plot lanes\"><svg width=100% height={height} overflow=visible aria-hidden=true>")?;
+    write!(
+        out,
+        "<div class=\"plot lanes\"><svg width=100% height={height} overflow=visible aria-hidden=true>"
+    )?;
     for group in &roster.groups {
         let count = words::count(group.rows.len() as u64);
         write!(
@@ -133,10 +145,13 @@ fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) 
     for tick in axis.ticks(12) {
         mark(out, &tick, 12.0)?;
     }
-    write!(out, "<svg viewBox=\"0 0 {CELLS} {height}\" preserveAspectRatio=none width=100% height={height}>")?;
+    write!(
+        out,
+        "<svg viewBox=\"0 0 {cells} {height}\" preserveAspectRatio=none width=100% height={height}>"
+    )?;
     let mut shades = vec![String::new(); SHADES as usize + 1];
     for row in roster.rows() {
-        strip(&mut shades, axis, row, roster.bar(), greatest)?;
+        strip(&mut shades, axis, row, (cells, roster.bar()), greatest)?;
     }
     for (shade, path) in shades.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
         let class = if shade == 0 { "empty".to_owned() } else { format!("heat h{shade}") };
@@ -156,8 +171,14 @@ fn strips(out: &mut String, axis: TimeAxis, roster: &Roster<'_>, greatest: u64) 
 }
 
 /// Adds a device's strip to the paths of the shades, neighbours of one shade as one piece.
-fn strip(shades: &mut [String], axis: TimeAxis, row: &Row<'_>, height: u32, greatest: u64) -> fmt::Result {
-    let cells: Vec<u64> = thin::columns(&row.device.holding, axis, CELLS)
+fn strip(
+    shades: &mut [String],
+    axis: TimeAxis,
+    row: &Row<'_>,
+    (cells, height): (usize, u32),
+    greatest: u64,
+) -> fmt::Result {
+    let cells: Vec<u64> = thin::columns(&row.device.holding, axis, cells)
         .into_iter()
         .map(|units| shade(units, greatest))
         .collect();

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::night::{FaultSpan, LaneState, Night};
+use crate::night::{FaultSpan, LaneState, Night, Span};
 
 use super::super::scale::TimeAxis;
 use super::super::thin;
@@ -11,10 +11,12 @@ use super::figure::{key, mark};
 use super::roster::{Roster, Row};
 use super::{more, section};
 
-/// So many spans are drawn in all lanes together.
-const MOST_SPANS: usize = 3_200;
+/// So many spans are drawn each by itself in all lanes together.
+const MOST_SPANS: usize = 1_500;
+/// So many are drawn in lanes that have more than their share.
+const MOST_PIECES: usize = 14_000;
 /// So many marks are drawn for faults, above the lanes and over them.
-const MOST_MARKS: usize = 900;
+const MOST_MARKS: usize = 600;
 /// So many kinds of fault have a row.
 const MOST_KINDS: usize = 16;
 /// So many drops have a row.
@@ -31,7 +33,7 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         out,
         "Timeline",
         "Each device's night from left to right. What went wrong is listed by kind on top, and framed in red on the \
-         devices that it struck.",
+         devices that it struck. Point at anything for its name and times.",
     )?;
     if night.devices.is_empty() {
         out.push_str("<p class=\"card nothing\">There were no devices.</p>\n");
@@ -71,19 +73,28 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         let y = TOP + place as u32 * STRIP + 3;
         bar(out, "s-drop", axis, (drop.open_ms, until), y, STRIP - 6, &said)?;
     }
-    let mut marks = MOST_MARKS;
+    let (mut marks, mut hidden) = (MOST_MARKS, false);
     for (place, (_, faults)) in kinds.iter().take(shown_kinds).enumerate() {
         let y = TOP + (drops + place) as u32 * STRIP;
         // Every kind gets its share, so that one that happens all the time does not hide the others.
         let share = (MOST_MARKS / 2 / shown_kinds.max(1)).min(marks);
         marks -= share.min(faults.len());
+        hidden |= faults.len() > share;
         for fault in faults.iter().take(share) {
             fault_bar(out, axis, fault, y)?;
         }
     }
-    lanes(out, axis, &roster)?;
-    over(out, night, axis, &roster, marks)?;
+    let whole = lanes(out, axis, &roster)?;
+    hidden |= !over(out, night, axis, &roster, marks)?;
     out.push_str("</svg></div>");
+    if !whole {
+        out.push_str(
+            "<p class=more>Where a device changed too often to draw each change, the worst that it was is shown.</p>",
+        );
+    }
+    if hidden {
+        out.push_str("<p class=more>There were more faults than can be drawn; the table of faults counts them all.</p>");
+    }
     more(out, roster.left_out, "devices, which had less trouble")?;
     more(out, kinds.len() - shown_kinds, "kinds of fault")?;
     out.push_str("</figure>\n");
@@ -186,28 +197,77 @@ fn bar(
     )
 }
 
-fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> fmt::Result {
-    let most = (MOST_SPANS / roster.len().max(1)).max(4);
-    for Row { device, y, .. } in roster.rows() {
-        let mut spans = thin::lane(&device.lane, axis, most);
+/// Draws what each device was. Whether all of it was drawn: where changes are too many, the worst of them stand for all.
+fn lanes(out: &mut String, axis: TimeAxis, roster: &Roster<'_>) -> Result<bool, fmt::Error> {
+    let few = (MOST_SPANS / roster.len().max(1)).max(3);
+    let crowded = roster.rows().filter(|row| row.device.lane.len() > few).count();
+    let many = (MOST_PIECES / crowded.max(1)).clamp(20, 600);
+    let mut whole = true;
+    for row in roster.rows() {
+        if row.device.lane.len() > few {
+            whole &= row.device.lane.len() <= many;
+            dense(out, axis, row, roster.bar(), &thin::lane(&row.device.lane, axis, many))?;
+            continue;
+        }
+        let mut spans: Vec<_> = row.device.lane.iter().collect();
         // Trouble goes on top: a short cut keeps its least width beside a long time online.
         spans.sort_by_key(|span| thin::weight(span.state) > 0);
         for span in spans {
             let said = format!(
                 "{}: {} {}",
-                plain(&device.name, words::NAME),
+                plain(&row.device.name, words::NAME),
                 words::state(span.state),
                 axis.span(span.from_ms, span.until_ms)
             );
-            bar(out, class(span.state), axis, (span.from_ms, span.until_ms), *y, roster.bar(), &said)?;
+            bar(out, class(span.state), axis, (span.from_ms, span.until_ms), row.y, roster.bar(), &said)?;
         }
     }
+    Ok(whole)
+}
+
+/// A lane with so many spans that each state is one shape, which says how often and how long it was.
+fn dense(out: &mut String, axis: TimeAxis, row: &Row<'_>, height: u32, spans: &[Span]) -> fmt::Result {
+    write!(
+        out,
+        "<svg y={} viewBox=\"0 0 1000 {height}\" preserveAspectRatio=none width=100% height={height}>",
+        row.y
+    )?;
+    let mut states: Vec<LaneState> = Vec::new();
+    for span in spans {
+        if !states.contains(&span.state) {
+            states.push(span.state);
+        }
+    }
+    states.sort_by_key(|state| thin::weight(*state));
+    for state in states {
+        let mut path = String::new();
+        for span in spans.iter().filter(|span| span.state == state) {
+            let from = axis.at(span.from_ms);
+            let width = (axis.at(span.until_ms) - from).max(MOMENT / 2.0);
+            let (from, width) = (from.min(1.0 - width) * 1_000.0, width * 1_000.0);
+            write!(path, "M{from:.0} 0h{width:.0}v{height}h-{width:.0}z")?;
+        }
+        let whole = row.device.lane.iter().filter(|span| span.state == state);
+        let (times, lasted) = whole.fold((0_u64, 0_u64), |(times, lasted), span| {
+            (times + 1, lasted.saturating_add(span.until_ms.saturating_sub(span.from_ms)))
+        });
+        let said = format!(
+            "{}: {}, {}, together {}",
+            plain(&row.device.name, words::NAME),
+            words::state(state),
+            words::counted(times, "time", "times"),
+            words::millis(lasted)
+        );
+        write!(out, "<path class={} d=\"{path}\"><title>{}</title></path>", class(state), Escaped(&said))?;
+    }
+    out.push_str("</svg>");
     Ok(())
 }
 
 fn said(axis: TimeAxis, fault: &FaultSpan) -> String {
-    let times = if fault.times > 1 { format!(", {} times", words::count(fault.times)) } else { String::new() };
-    format!("{} {}{times}", axis.span(fault.from_ms, fault.until_ms), plain(&fault.text, 80))
+    let times =
+        if fault.times > 1 { format!(", {} times", words::count(fault.times)) } else { String::new() };
+    format!("{} {}{times}", axis.span(fault.from_ms, fault.until_ms), plain(&fault.text, 60))
 }
 
 fn is_moment(axis: TimeAxis, fault: &FaultSpan) -> bool {
@@ -231,13 +291,19 @@ fn moment(out: &mut String, axis: TimeAxis, fault: &FaultSpan, y: u32) -> fmt::R
     )
 }
 
-/// The faults over the lanes of the devices that they struck; neighbours share a frame.
-fn over(out: &mut String, night: &Night, axis: TimeAxis, roster: &Roster<'_>, most: usize) -> fmt::Result {
+/// The faults over the lanes of the devices that they struck; neighbours share a frame. Whether all were drawn.
+fn over(
+    out: &mut String,
+    night: &Night,
+    axis: TimeAxis,
+    roster: &Roster<'_>,
+    most: usize,
+) -> Result<bool, fmt::Error> {
     let mut left = most;
     for fault in &night.faults {
         for (first, last) in stretches(fault, roster) {
             if left == 0 {
-                return Ok(());
+                return Ok(false);
             }
             left -= 1;
             if is_moment(axis, fault) {
@@ -249,7 +315,7 @@ fn over(out: &mut String, night: &Night, axis: TimeAxis, roster: &Roster<'_>, mo
             }
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// The first and the last row of each stretch of neighbours that a fault struck, by where they begin.

@@ -72,25 +72,39 @@ fn draw(out: &mut String, night: &Night) -> fmt::Result {
     verdict::draw(out, night)?;
     numbers::draw(out, night)?;
     findings::draw(out, night, axis)?;
+    verdict::checks(out, night)?;
     lanes::draw(out, night, axis)?;
-    section(out, "Shoppers", "What became of those who came, how long they waited, and why some went away without.")?;
+    section(
+        out,
+        "Shoppers",
+        "What became of those who came, how long they waited, and why some went away without.",
+    )?;
     shoppers::draw(out, night, axis)?;
     section(out, "Stock", "Who held how much when, and how much was left to sell.")?;
     stock::draw_left(out, night, axis)?;
     holdings::draw(out, night, axis)?;
-    section(out, "Agreement", "How fast devices that could reach each other came to agree, and what they still lacked.")?;
+    section(
+        out,
+        "Agreement",
+        "How fast devices that could reach each other came to agree, and what they still lacked.",
+    )?;
     out.push_str("<div class=pair>");
     agreement::draw(out, night)?;
     stock::draw_backlog(out, night, axis)?;
     out.push_str("</div>");
     faults::draw(out, night, axis)?;
     devices::draw(out, night, axis)?;
-    writeln!(
-        out,
-        "<footer><p>History <code>{}</code>: a second run with the same seed gives the same history and this same page.</p>\
-         <p>The JSON file beside this one has everything that is drawn here, in full.</p></footer>",
-        Escaped(&plain(&night.history, 128))
-    )?;
+    out.push_str("<footer>");
+    if !night.history.is_empty() {
+        write!(
+            out,
+            "<p>History <code>{}</code>: a second run with the same seed gives the same history and this same page.</p>",
+            Escaped(&plain(&night.history, 128))
+        )?;
+    }
+    out.push_str(
+        "<p>The JSON file beside this one has everything that is drawn here, in full.</p></footer>\n",
+    );
     foot(out);
     Ok(())
 }
@@ -120,7 +134,11 @@ fn section(out: &mut String, title: &str, lead: &str) -> fmt::Result {
 /// Says how much was left out, if anything was.
 fn more(out: &mut String, left: usize, what: &str) -> fmt::Result {
     if left > 0 {
-        writeln!(out, "<p class=more>And {} more {what}; the JSON file has all.</p>", words::count(left as u64))?;
+        writeln!(
+            out,
+            "<p class=more>And {} more {what}; the JSON file has all.</p>",
+            words::count(left as u64)
+        )?;
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ fn tiles(night: &Night) -> Vec<Tile> {
         Tile::new(
             "Demand served",
             words::ratio(once, numbers.servable).map_or_else(|| words::NONE.to_owned(), words::per_mille),
-            format!("{} of {} units that an all-knowing seller could have sold", count(once), count(numbers.servable)),
+            format!("{} of the {} units that could have been sold", count(once), count(numbers.servable)),
         ),
         Tile::new(
             "Shoppers served",
@@ -73,23 +73,47 @@ fn tiles(night: &Night) -> Vec<Tile> {
         Tile::new("Time to sell, p99", sales(p99), format!("longest {}", sales(longest))),
         Tile::new(
             "Reconciliation",
-            numbers.reconciliation_ms.map_or_else(|| "never".to_owned(), words::millis),
+            match numbers.reconciliation_ms {
+                Some(ms) => words::millis(ms),
+                None if night.devices.is_empty() => words::NONE.to_owned(),
+                None => "never".to_owned(),
+            },
             "from the last sale until all devices agreed",
         )
         .alarm_if(numbers.reconciliation_ms.is_none() && !night.devices.is_empty()),
-        Tile::new("Sync loss events", format!("{} /h", words::thousandths(numbers.loss_events_milli)), losses(night)),
+        Tile::new(
+            "Sync loss events",
+            format!("{} /h", words::thousandths(numbers.loss_events_milli)),
+            losses(night),
+        ),
     ];
-    for (drop, claimed) in numbers.claimed_per_mille.iter().take(MOST_DROPS) {
+    let mut drops: Vec<_> = numbers.claimed_per_mille.iter().collect();
+    drops.sort_by_key(|(drop, _)| {
+        night.drops.iter().position(|known| known.name == **drop).unwrap_or(usize::MAX)
+    });
+    for (drop, claimed) in drops.into_iter().take(MOST_DROPS) {
         let drop = plain(drop, words::NAME);
-        tiles.push(Tile::new("Drop to claim", words::per_mille(*claimed), format!("of what {drop} announced")));
+        tiles.push(Tile::new(
+            "Drop to claim",
+            words::per_mille(*claimed),
+            format!("of what {drop} announced"),
+        ));
     }
     if let Some(repeat) = numbers.repeat_per_mille {
         tiles.push(Tile::new("Repeat attendance", words::per_mille(repeat), "of a drop's buyers came back"));
     }
     tiles.extend([
         Tile::new("Power cuts", count(numbers.power_cuts), "one for each device struck"),
-        Tile::new("Traffic", words::bytes(numbers.bytes), format!("in {}", words::counted(numbers.messages, "message", "messages"))),
-        Tile::new("Log", words::counted(numbers.entries, "entry", "entries"), format!("{} durable writes", count(numbers.writes))),
+        Tile::new(
+            "Traffic",
+            words::bytes(numbers.bytes),
+            format!("in {}", words::counted(numbers.messages, "message", "messages")),
+        ),
+        Tile::new(
+            "Log",
+            count(numbers.entries),
+            format!("entries, in {} durable writes", count(numbers.writes)),
+        ),
     ]);
     tiles
 }

@@ -51,8 +51,14 @@ pub(super) struct Roster<'a> {
 impl<'a> Roster<'a> {
     /// The devices of `night` for which `drawn` holds, in rows from `top` on. If they are too many, those with the
     /// longest troubles are drawn.
-    pub(super) fn new(night: &'a Night, axis: TimeAxis, top: u32, drawn: impl Fn(&DeviceNight) -> bool) -> Self {
-        let mut devices: Vec<_> = night.devices.iter().enumerate().filter(|(_, device)| drawn(device)).collect();
+    pub(super) fn new(
+        night: &'a Night,
+        axis: TimeAxis,
+        top: u32,
+        drawn: impl Fn(&DeviceNight) -> bool,
+    ) -> Self {
+        let mut devices: Vec<_> =
+            night.devices.iter().enumerate().filter(|(_, device)| drawn(device)).collect();
         let left_out = devices.len().saturating_sub(MOST);
         if left_out > 0 {
             devices.sort_by_key(|(place, device)| (u64::MAX - trouble_ms(device, axis), *place));

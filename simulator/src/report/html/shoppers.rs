@@ -6,12 +6,12 @@ use std::fmt::{self, Write};
 use crate::night::{Night, Outcome};
 
 use super::super::scale::{CountAxis, DurationAxis, TimeAxis};
-use super::super::words::{self, Escaped, plain};
+use super::super::words::{self, Escaped};
 use super::figure::{Figure, nothing};
 use super::more;
 
-/// Parts of the night for which answers are counted.
-const BINS: usize = 72;
+/// At most so many parts of the night for which answers are counted.
+const BINS: u64 = 80;
 /// The height of these charts.
 const HEIGHT: u32 = 190;
 /// So many reasons are listed.
@@ -59,15 +59,16 @@ fn over_time(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
     if night.answers.is_empty() {
         return nothing(out, title, "No shopper came.");
     }
-    let mut bins = [[0_u64; KINDS.len()]; BINS];
+    let (part_ms, parts) = axis.parts(BINS);
+    let mut bins = vec![[0_u64; KINDS.len()]; parts];
     let mut all = [0_u64; KINDS.len()];
     for answer in &night.answers {
         let kind = kind(&answer.outcome);
-        bins[axis.bin(answer.came_ms, BINS)][kind] += 1;
+        bins[((answer.came_ms / part_ms) as usize).min(parts - 1)][kind] += 1;
         all[kind] += 1;
     }
     let up = CountAxis::new(bins.iter().map(|bin| bin.iter().sum()).max().unwrap_or(0));
-    let each = words::millis(axis.bin_start(1, BINS));
+    let each = words::millis(part_ms);
     let figure = Figure {
         title,
         note: &format!("Shoppers by when they came and what became of it; each bar is {each}."),
@@ -76,8 +77,10 @@ fn over_time(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
         up: &up.ticks(),
     };
     figure.draw(out, &legend(&all), |out| {
-        let width = 100.0 / BINS as f64;
+        // The last part may be cut short by the end of the night.
+        let edge = |place: usize| axis.at(part_ms.saturating_mul(place as u64)) * 100.0;
         for (place, bin) in bins.iter().enumerate() {
+            let (from, width) = (edge(place), edge(place + 1) - edge(place));
             let mut below = 0;
             for ((class, name), count) in KINDS.iter().zip(bin).filter(|(_, count)| **count > 0) {
                 let height = up.at(*count) * f64::from(HEIGHT);
@@ -86,9 +89,9 @@ fn over_time(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
                 write!(
                     out,
                     "<rect class={class} x={:.2}% y={y:.1} width={:.2}% height={height:.1}><title>{}: {} {name}</title></rect>",
-                    (place as f64 + 0.08) * width,
+                    from + 0.08 * width,
                     width * 0.84,
-                    axis.clock(axis.bin_start(place, BINS)),
+                    axis.clock(part_ms.saturating_mul(place as u64)),
                     words::count(*count)
                 )?;
             }
@@ -100,7 +103,8 @@ fn over_time(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
 fn waits(out: &mut String, night: &Night) -> fmt::Result {
     let title = "Time to sell";
     let sales = || night.answers.iter().filter(|answer| kind(&answer.outcome) < 2);
-    let (Some(least), Some(most)) = (sales().map(|sale| sale.took_us).min(), sales().map(|sale| sale.took_us).max())
+    let (Some(least), Some(most)) =
+        (sales().map(|sale| sale.took_us).min(), sales().map(|sale| sale.took_us).max())
     else {
         return nothing(out, title, "Nothing was sold.");
     };
@@ -208,9 +212,6 @@ fn refusals(out: &mut String, night: &Night) -> fmt::Result {
     }
     out.push_str("</tbody></table>");
     more(out, reasons.len().saturating_sub(MOST), "reasons")?;
-    write!(
-        out,
-        "<p class=more>Wrongly: enough units were free on devices within reach. {}</p></div>",
-        Escaped(&plain(&format!("All in all: {}.", words::count(night.numbers.wrong_refusals)), words::NAME))
-    )
+    out.push_str("<p class=more>Wrongly: enough units were free on devices within reach.</p></div>");
+    Ok(())
 }

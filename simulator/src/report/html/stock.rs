@@ -13,12 +13,15 @@ use super::figure::{Figure, curve, nothing};
 const MOST: usize = 5;
 /// Columns to which a curve is thinned.
 const COLUMNS: usize = 400;
+/// Columns of the backlog, each at its peak.
+const PEAKS: usize = 120;
 /// The height of these charts.
 const HEIGHT: u32 = 190;
 
 pub(super) fn draw_left(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Result {
     let title = "Left to sell";
-    let mut series: Vec<&Series> = night.stock_left.iter().filter(|series| !series.points.is_empty()).collect();
+    let mut series: Vec<&Series> =
+        night.stock_left.iter().filter(|series| !series.points.is_empty()).collect();
     if series.is_empty() {
         return nothing(out, title, "There was no stock.");
     }
@@ -86,7 +89,7 @@ pub(super) fn draw_backlog(out: &mut String, night: &Night, axis: TimeAxis) -> f
         up: &up.ticks(),
     };
     figure.draw(out, &[], |out| {
-        let points = thin::steps(&night.backlog, axis, COLUMNS);
+        let points = thin::peaks(&night.backlog, axis, PEAKS);
         curve(out, "curve", &points, axis, HEIGHT, true, |value| up.at(value))
     })
 }
