@@ -45,8 +45,6 @@ pub(super) enum Who {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
     pub(super) who: Who,
-    /// When it was asked, microseconds.
-    pub(super) asked_us: u64,
     /// Whether it could be done at once.
     pub(super) at_once: bool,
 }

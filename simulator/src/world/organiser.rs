@@ -114,7 +114,7 @@ impl World<'_> {
             let command = command.clone();
             self.organiser.tasks[task].progress = Progress::Asked;
             self.calls += 1;
-            let caller = Caller { who: Who::Organiser(task), asked_us: self.now_us, at_once: true };
+            let caller = Caller { who: Who::Organiser(task), at_once: true };
             self.nodes[node].calls.insert(self.calls, caller);
             self.give(node, Input::Command { call: self.calls, command, idempotency: None });
         }

@@ -1,10 +1,10 @@
 //! After the night: all faults end, all that lives must agree (I5), its books must close (I7), and what is unsold must be
 //! for sale again (I8).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{Refusal, Reply, Sell, SellItem, Tender};
-use popmesh_proto::id::DeviceId;
+use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
 use popmesh_proto::text::{DropId, Place, Sku};
 
@@ -53,32 +53,60 @@ impl World<'_> {
         if self.breach.is_some() || self.is_stopped() {
             return;
         }
-        self.watch.reconciled_us = self.shop.last_sale_us.map(|last| self.now_us.saturating_sub(last));
+        self.look_whether_all_agree();
         self.check_agreement();
         self.check_all_books();
         self.check_money();
         self.check_unsold_is_for_sale();
     }
 
-    fn alive(&self) -> Vec<NodeIndex> {
+    pub(super) fn alive(&self) -> Vec<NodeIndex> {
         (0..self.nodes.len()).filter(|node| !matches!(self.nodes[*node].state, State::Dead)).collect()
     }
 
-    /// Whether all that live have the same log, all of it durable, and nothing waits.
-    fn all_agree(&self) -> bool {
-        let mut digest = None;
-        for node in self.alive() {
-            let of = &self.nodes[node];
-            let Some(device) = of.device() else { return false };
-            if of.write.is_some() || device.waiting() != (0, 0) {
-                return false;
-            }
-            let own = device.log().digest(false);
-            if *digest.get_or_insert(own) != own {
-                return false;
-            }
+    /// Takes note of how long after the last sale all agree, if they do now.
+    pub(super) fn look_whether_all_agree(&mut self) {
+        let Some(last_us) = self.shop.last_sale_us else { return };
+        if self.watch.reconciled.is_some_and(|(sale_us, _)| sale_us == last_us) || !self.all_agree() {
+            return;
         }
-        true
+        self.watch.reconciled = Some((last_us, self.now_us - last_us));
+    }
+
+    /// Those that live, by who can hear whom, over others too: some venues have no way to each other all night.
+    fn companies(&self) -> Vec<Vec<NodeIndex>> {
+        let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().collect();
+        let mut companies = Vec::new();
+        while let Some(first) = left.pop_first() {
+            let mut company = vec![first];
+            let mut at = 0;
+            while let Some(node) = company.get(at).copied() {
+                at += 1;
+                let near: Vec<NodeIndex> =
+                    left.iter().copied().filter(|other| self.path(node, *other).is_some()).collect();
+                for other in near {
+                    left.remove(&other);
+                    company.push(other);
+                }
+            }
+            companies.push(company);
+        }
+        companies
+    }
+
+    /// Whether all that live and can hear each other have the same log, all of it durable, and nothing waits.
+    pub(super) fn all_agree(&self) -> bool {
+        let quiet = self.alive().into_iter().all(|node| {
+            let of = &self.nodes[node];
+            of.write.is_none() && of.device().is_some_and(|device| device.waiting() == (0, 0))
+        });
+        quiet
+            && self.companies().iter().all(|company| {
+                let digests = company.iter().filter_map(|node| self.nodes[*node].device());
+                let mut digests = digests.map(|device| device.log().digest(false));
+                let first = digests.next();
+                digests.all(|digest| Some(digest) == first)
+            })
     }
 
     fn differences(&self) -> String {
@@ -103,21 +131,25 @@ impl World<'_> {
 
     /// Equal logs make equal views (I5), which are the true ones where nothing was lost for good.
     fn check_agreement(&mut self) {
-        let alive = self.alive();
-        let lost = alive.len() < self.nodes.len() || !self.ledger.suspects.is_empty();
+        let companies = self.companies();
+        let all = companies.first().is_some_and(|company| company.len() == self.nodes.len());
+        let whole = all && self.ledger.suspects.is_empty();
         let mut result = Ok(());
-        let first = alive.first().and_then(|node| self.nodes[*node].device());
-        for (node, device) in alive.iter().filter_map(|node| Some((*node, self.nodes[*node].device()?))) {
-            let alike = first.is_none_or(|first| first.holdings() == device.holdings());
-            let true_to_life = lost || *device.holdings() == self.ledger.holdings;
-            if !alike || !true_to_life {
-                let whom = if alike { "what was written" } else { "the others'" };
-                let text = format!("{} has the same log and a stock view that differs from {whom}", self.nodes[node].name);
-                result = Err(Breach::new("I5", text));
+        for company in companies {
+            let first = company.first().and_then(|node| self.nodes[*node].device());
+            for (node, device) in company.iter().filter_map(|node| Some((*node, self.nodes[*node].device()?))) {
+                let alike = first.is_none_or(|first| first.holdings() == device.holdings());
+                let true_to_life = !whole || *device.holdings() == self.ledger.holdings;
+                if !alike || !true_to_life {
+                    let whom = if alike { "what was written" } else { "the others'" };
+                    let name = &self.nodes[node].name;
+                    let text = format!("{name} has the same log and a stock view that differs from {whom}");
+                    result = Err(Breach::new("I5", text));
+                }
             }
         }
         self.check(result);
-        for node in alive {
+        for node in self.alive() {
             if let Some(Answer::Check(check)) = self.ask(node, Query::Check) {
                 for problem in check.problems {
                     let text = format!("on {}: {problem}", self.nodes[node].name);
@@ -185,14 +217,19 @@ impl World<'_> {
     fn something_unsold(&self, node: NodeIndex) -> Option<(DropId, Sku)> {
         let device = &self.scenario.devices[self.nodes[node].device_index];
         let here: &Place = &self.scenario.venues[device.venue].name;
-        let alive: Vec<DeviceId> = self.alive().into_iter().map(|node| self.nodes[node].id).collect();
+        let companies = self.companies();
+        let company = companies.iter().find(|company| company.contains(&node))?;
+        let near: Vec<DeviceId> = company.iter().map(|node| self.nodes[*node].id).collect();
         let view = self.nodes[node].device()?.holdings();
         let closed = |drop: &DropId| {
             let spec = self.scenario.drops.iter().find(|spec| spec.drop == *drop);
             spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())
         };
+        // What another device has just sold, this one may not know yet.
+        let unsold = |parcel: &Ref| self.ledger.holdings.parcel(parcel).is_some_and(|known| !known.free.is_empty());
         view.live()
-            .filter(|(_, parcel)| parcel.place == *here && alive.contains(&parcel.owner))
+            .filter(|(_, parcel)| parcel.place == *here && near.contains(&parcel.owner))
+            .filter(|(reference, _)| unsold(reference))
             .filter_map(|(_, parcel)| view.lot(&parcel.lot))
             .find(|lot| !closed(&lot.drop))
             .map(|lot| (lot.drop.clone(), lot.sku.clone()))

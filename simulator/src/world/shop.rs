@@ -134,7 +134,7 @@ impl World<'_> {
         let call = self.calls;
         let waiting = |world: &Self| world.nodes[node].device().map_or(0, |device| device.waiting().1);
         let before = waiting(self);
-        self.nodes[node].calls.insert(call, Caller { who, asked_us: self.now_us, at_once: true });
+        self.nodes[node].calls.insert(call, Caller { who, at_once: true });
         self.give(node, Input::Command { call, command: Command::Sell(sell), idempotency: key });
         let waits = waiting(self) > before;
         if let Some(caller) = self.nodes[node].calls.get_mut(&call) {
@@ -147,7 +147,7 @@ impl World<'_> {
         let State::Running { store, .. } = &self.nodes[node].state else { return };
         match store.answer(id).map(|stored| stored.reply) {
             Ok(Reply::Sale(claim)) => {
-                let caller = Caller { who: Who::Shopper(shopper), asked_us: self.now_us, at_once: false };
+                let caller = Caller { who: Who::Shopper(shopper), at_once: false };
                 self.sold(node, caller, shopper, &claim);
             }
             Ok(_) => self.check(Err(Breach::new("I3", "a sale's key has another command's outcome"))),

@@ -77,13 +77,18 @@ impl World<'_> {
             loss_events_milli: (loss * 1_000 * 3_600_000).checked_div(self.watch.open_device_ms).unwrap_or(0),
             loss_events: self.watch.loss_events,
             repeat_per_mille: None,
-            reconciliation_ms: self.watch.reconciled_us.map(|us| us / MS),
+            reconciliation_ms: self.reconciliation_ms(),
             messages: self.traffic.messages,
             bytes: self.traffic.bytes,
             writes: self.watch.writes,
             entries: entries.unwrap_or(0),
             power_cuts: self.watch.power_cuts,
         }
+    }
+
+    fn reconciliation_ms(&self) -> Option<u64> {
+        let (sale_us, after_us) = self.watch.reconciled?;
+        (self.shop.last_sale_us == Some(sale_us)).then_some(after_us / MS)
     }
 
     fn night(&mut self, seed: u64, numbers: Numbers) -> Night {

@@ -61,7 +61,8 @@ pub(super) struct Watch {
     pub(super) sent: Vec<(u64, u64)>,
     pub(super) loss_events: [u64; 3],
     pub(super) agreed_us: Option<u64>,
-    pub(super) reconciled_us: Option<u64>,
+    /// The last sale after which all agreed, and how long after it.
+    pub(super) reconciled: Option<(u64, u64)>,
     pub(super) lanes: Vec<Vec<Span>>,
     pub(super) holding: Vec<Vec<(u64, u64)>>,
     pub(super) stock_left: BTreeMap<String, Vec<(u64, u64)>>,
@@ -94,7 +95,7 @@ impl Watch {
             sent: vec![(0, 0); devices],
             loss_events: [0; 3],
             agreed_us: None,
-            reconciled_us: None,
+            reconciled: None,
             lanes: vec![Vec::new(); devices],
             holding: vec![Vec::new(); devices],
             stock_left: BTreeMap::new(),
@@ -212,6 +213,7 @@ impl World<'_> {
                 self.note_lanes();
             }
         }
+        self.look_whether_all_agree();
         if let Some(since) = self.watch.unsettled_since_us
             && self.neighbours_agree()
         {
