@@ -73,6 +73,8 @@ pub struct Store {
     chains_by_number: Vec<ChainId>,
     entries: i64,
     answers: i64,
+    /// Whether what was found at the start is on the disk for sure.
+    settled: bool,
     _lock: Option<FolderLock>,
 }
 
@@ -114,6 +116,7 @@ impl Store {
             chains_by_number: Vec::new(),
             entries: 0,
             answers: 0,
+            settled: false,
             _lock: lock,
         };
         store.load_chains()?;
@@ -219,11 +222,30 @@ impl Store {
         Ok((row.get(0)?, Some(Entry { chain, seq, body: row.get(3)?, signature })))
     }
 
+    /// Makes sure that what was found when the log was opened is on the disk; done once, before the first write at the
+    /// latest.
+    ///
+    /// It may be in memory only: when a sync fails, Linux takes what it could not write for written, a node that is started
+    /// again reads it back as if it were on the disk, and no later sync of that file writes it. What is appended behind it
+    /// would be lost with it. So it is written anew, to another place: from the write-ahead log into the database.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written; nothing can be appended before it is.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        if !self.settled {
+            open::checkpoint(&self.connection).map_err(|error| self.failed(error))?;
+            self.settled = true;
+        }
+        Ok(())
+    }
+
     /// Makes all of it durable, or nothing. Answers where the first of `replies` is; the others follow it.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing was stored then.
+    /// [`StoreError`]; this store has nothing of it then and the next append goes in its place, but if the sync was what
+    /// failed, a store that is opened before that can find it.
     pub fn append(&mut self, entries: &[Entry], replies: &[StoredReply]) -> Result<AnswerId, StoreError> {
+        self.settle()?;
         let path = &self.path;
         let failed = |error| StoreError::from_sqlite(path, error);
         // Replies that do not encode are a fault in the program; found before anything is written.
@@ -287,6 +309,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it does not.
     pub fn probe(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
         self.connection
             .prepare_cached(
                 "INSERT INTO meta (name, value) VALUES ('probe', randomblob(?1))

@@ -72,6 +72,12 @@ pub(crate) fn checkpoint_on_close(connection: &Connection, yes: bool) -> rusqlit
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !yes).map(|_| ())
 }
 
+/// Moves everything from the write-ahead log into the database, durably. Leaves the log as it is, for the next write to
+/// begin it anew.
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+}
+
 /// Makes a new database under another name first, so that an empty or half-made `popmesh.db` is always damage, never
 /// an interrupted first start.
 fn create(folder: &Path, path: &Path, event: EventId, device: DeviceId) -> Result<(), StoreError> {
