@@ -1,0 +1,125 @@
+//! Disks that are full or fail: the store says so, loses nothing, and goes on when the disk does.
+
+use popmesh_simulator::disk::{Disks, Faults, Kept, Operation};
+use popmesh_store::StoreError;
+
+use crate::{all, entries, numbers, open};
+
+#[test]
+fn a_full_disk_is_told_and_works_again_once_there_is_room() {
+    let mut disks = Disks::start(1).unwrap();
+    let disk = disks.add();
+    let mut store = open(&disk).unwrap();
+    store.append(&entries(1, 10), &[]).unwrap();
+    for room in [0, 1, 500, 4_000, 5_000] {
+        disk.set_capacity(Some(disk.used_bytes() + room));
+        let error = store.append(&entries(11, 100), &[]).unwrap_err();
+        assert!(matches!(error, StoreError::Full { .. }), "{error}");
+        assert_eq!(all(&store), numbers(1, 10));
+        assert!(matches!(store.probe(), Err(StoreError::Full { .. })));
+    }
+    assert!(disk.stats().refused_for_space >= 5);
+    disk.set_capacity(None);
+    store.probe().unwrap();
+    store.append(&entries(11, 100), &[]).unwrap();
+    drop(store);
+    disk.cut(Kept::Nothing);
+    disk.power_on().unwrap();
+    let store = open(&disk).unwrap();
+    assert_eq!(all(&store), numbers(1, 110));
+    assert_eq!(store.integrity_check().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_takes_no_log() {
+    let mut disks = Disks::start(1).unwrap();
+    let disk = disks.add();
+    disk.set_capacity(Some(6_000));
+    assert!(matches!(open(&disk), Err(StoreError::Full { .. })));
+    disk.set_capacity(None);
+    open(&disk).unwrap().append(&entries(1, 1), &[]).unwrap();
+}
+
+#[test]
+fn an_error_on_write_or_sync_fails_the_append_and_not_the_next() {
+    for operation in [Operation::Write, Operation::Sync] {
+        let mut disks = Disks::start(1).unwrap();
+        let disk = disks.add();
+        let mut store = open(&disk).unwrap();
+        store.append(&entries(1, 10), &[]).unwrap();
+        disk.fail_next(operation, 1);
+        let error = store.append(&entries(11, 10), &[]).unwrap_err();
+        assert!(matches!(error, StoreError::Disk { .. }), "{operation:?}: {error}");
+        assert_eq!(all(&store), numbers(1, 10), "{operation:?}");
+        store.append(&entries(21, 2), &[]).unwrap();
+        drop(store);
+        disk.cut(Kept::Nothing);
+        disk.power_on().unwrap();
+        let expected = [numbers(1, 10), numbers(21, 2)].concat();
+        assert_eq!(all(&open(&disk).unwrap()), expected, "{operation:?}");
+    }
+}
+
+#[test]
+fn an_error_on_read_keeps_a_log_from_being_opened_and_harms_nothing() {
+    let mut disks = Disks::start(1).unwrap();
+    let disk = disks.add();
+    open(&disk).unwrap().append(&entries(1, 10), &[]).unwrap();
+    let mut failed = 0;
+    for _ in 0..50 {
+        disk.set_faults(Faults { read_errors_per_mille: 200, ..Faults::NONE });
+        match open(&disk) {
+            Ok(_) => {}
+            Err(StoreError::Disk { .. }) => failed += 1,
+            Err(error) => panic!("{error}"),
+        }
+        disk.set_faults(Faults::NONE);
+        assert_eq!(all(&open(&disk).unwrap()), numbers(1, 10));
+    }
+    assert!(failed > 5, "{failed}");
+    assert!(disk.stats().read_errors >= failed);
+}
+
+/// What a failed sync leaves in memory is not on the disk, whatever is synced later.
+#[test]
+fn what_a_failed_sync_did_not_write_is_not_written_by_the_next() {
+    let mut resurfaced = 0;
+    for seed in 0..40 {
+        let mut disks = Disks::start(seed).unwrap();
+        let disk = disks.add();
+        let mut store = open(&disk).unwrap();
+        store.append(&entries(1, 10), &[]).unwrap();
+        disk.fail_next(Operation::Sync, 1);
+        store.append(&entries(11, 10), &[]).unwrap_err();
+        drop(store);
+        // Without a cut the log is read from memory, where all of it is.
+        assert_eq!(all(&open(&disk).unwrap()).len(), 20);
+        disk.cut(Kept::Nothing);
+        disk.power_on().unwrap();
+        let found = all(&open(&disk).unwrap());
+        assert!(found == numbers(1, 10) || found == numbers(1, 20), "{}", found.len());
+        resurfaced += usize::from(found.len() == 20);
+    }
+    assert!((1..40).contains(&resurfaced), "{resurfaced}");
+}
+
+/// A node that is started again after a failed sync finds in memory what the disk may not have, and goes on from there.
+#[test]
+fn what_is_acknowledged_after_a_start_that_followed_a_failed_sync_is_not_lost() {
+    for seed in 0..40 {
+        let mut disks = Disks::start(seed).unwrap();
+        let disk = disks.add();
+        let mut store = open(&disk).unwrap();
+        store.append(&entries(1, 10), &[]).unwrap();
+        disk.fail_next(Operation::Sync, 1);
+        store.append(&entries(11, 10), &[]).unwrap_err();
+        drop(store);
+        let mut store = open(&disk).unwrap();
+        assert_eq!(all(&store), numbers(1, 20));
+        store.append(&entries(21, 10), &[]).unwrap();
+        drop(store);
+        disk.cut(Kept::Nothing);
+        disk.power_on().unwrap();
+        assert_eq!(all(&open(&disk).unwrap()), numbers(1, 30), "seed {seed}");
+    }
+}
