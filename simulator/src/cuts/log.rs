@@ -14,6 +14,9 @@ const DEVICE: DeviceId = DeviceId([2; 32]);
 
 /// The power fails within so many operations of the disk: a few appends.
 const OPERATIONS_TO_CUT_MAX: u64 = 40;
+/// Within so many in some cycles, in which the log can also be closed or started again and then be appended to.
+const OPERATIONS_TO_CUT_IN_LONG_CYCLE_MAX: u64 = 250;
+const LONG_CYCLES_PER_MILLE: u64 = 120;
 /// Within so many while a log is opened, which takes about that.
 const OPERATIONS_TO_CUT_IN_RECOVERY_MAX: u64 = 40;
 /// How many recoveries out of a thousand are cut in their turn.
@@ -65,7 +68,9 @@ impl Log {
 
     /// Appends until the power fails, recovers, and checks.
     pub(super) fn cycle(&mut self, report: &mut Report) -> Result<(), CutsError> {
-        let operation = self.random.within(1..=OPERATIONS_TO_CUT_MAX);
+        let long = self.random.chance(LONG_CYCLES_PER_MILLE);
+        let most = if long { OPERATIONS_TO_CUT_IN_LONG_CYCLE_MAX } else { OPERATIONS_TO_CUT_MAX };
+        let operation = self.random.within(1..=most);
         self.disk.arm_fuse(operation, Kept::Any);
         // Each turn takes at least one operation, or fails.
         while self.disk.is_on() {

@@ -1,7 +1,8 @@
 //! Disks that are full or fail: the store says so, loses nothing, and goes on when the disk does.
 
-use popmesh_simulator::disk::{Disks, Faults, Kept, Operation};
+use popmesh_simulator::disk::{Disks, Faults, Image, Kept, Operation, VFS};
 use popmesh_store::StoreError;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::{all, entries, numbers, open};
 
@@ -78,6 +79,29 @@ fn an_error_on_read_keeps_a_log_from_being_opened_and_harms_nothing() {
     }
     assert!(failed > 5, "{failed}");
     assert!(disk.stats().read_errors >= failed);
+}
+
+/// SQLite answers "wal" before it has written so, and what fails then is told only to who listens to the end.
+#[test]
+fn a_log_that_opens_has_a_write_ahead_log_whatever_failed_before() {
+    let mut failed = 0;
+    for seed in 0..300 {
+        let mut disks = Disks::start(seed).unwrap();
+        let disk = disks.add();
+        disk.set_faults(Faults { sync_errors_per_mille: 200, write_errors_per_mille: 30, ..Faults::NONE });
+        while open(&disk).is_err() {
+            failed += 1;
+            disk.restore(&Image::default()).unwrap();
+        }
+        disk.set_faults(Faults::NONE);
+        let connection = Connection::open_with_flags_and_vfs(disk.path(), OpenFlags::default(), VFS).unwrap();
+        let mode: String = connection
+            .execute_batch("PRAGMA locking_mode = EXCLUSIVE; SELECT * FROM sqlite_schema;")
+            .and_then(|()| connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)))
+            .unwrap();
+        assert_eq!(mode, "wal", "seed {seed}");
+    }
+    assert!(failed > 100, "{failed}");
 }
 
 /// What a failed sync leaves in memory is not on the disk, whatever is synced later.
