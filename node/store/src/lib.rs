@@ -7,6 +7,7 @@ mod error;
 mod header;
 mod lock;
 mod open;
+mod renew;
 mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -73,8 +74,6 @@ pub struct Store {
     chains_by_number: Vec<ChainId>,
     entries: i64,
     answers: i64,
-    /// Whether what was found at the start is on the disk for sure.
-    settled: bool,
     _lock: Option<FolderLock>,
 }
 
@@ -87,10 +86,17 @@ impl Store {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::from_io(folder, error))?;
         let lock = FolderLock::take(folder)?;
         let connection = open::in_folder(folder, event, device)?;
-        Self::load(connection, folder.join(DATABASE_FILE), Some(lock))
+        let path = folder.join(DATABASE_FILE);
+        let opened = Self::load(connection, path.clone(), Some(lock))?;
+        renew::write_ahead_log(&path)?;
+        Ok(opened)
     }
 
     /// Opens the log at `path` in the file system of a registered SQLite VFS, which has no folders to lock.
+    ///
+    /// Two things that [`Store::open`] does to be safe from syncs that fail are left to the caller, as they take more than
+    /// SQLite: a log whose making failed is not to be opened again but removed, and once it is open, the write-ahead log is to
+    /// be written anew, the same bytes to the same places, and synced.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -116,7 +122,6 @@ impl Store {
             chains_by_number: Vec::new(),
             entries: 0,
             answers: 0,
-            settled: false,
             _lock: lock,
         };
         store.load_chains()?;
@@ -222,30 +227,12 @@ impl Store {
         Ok((row.get(0)?, Some(Entry { chain, seq, body: row.get(3)?, signature })))
     }
 
-    /// Makes sure that what was found when the log was opened is on the disk; done once, before the first write at the
-    /// latest.
-    ///
-    /// It may be in memory only: when a sync fails, Linux takes what it could not write for written, a node that is started
-    /// again reads it back as if it were on the disk, and no later sync of that file writes it. What is appended behind it
-    /// would be lost with it. So it is written anew, to another place: from the write-ahead log into the database.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be written; nothing can be appended before it is.
-    pub fn settle(&mut self) -> Result<(), StoreError> {
-        if !self.settled {
-            open::checkpoint(&self.connection).map_err(|error| self.failed(error))?;
-            self.settled = true;
-        }
-        Ok(())
-    }
-
     /// Makes all of it durable, or nothing. Answers where the first of `replies` is; the others follow it.
     ///
     /// # Errors
-    /// [`StoreError`]; this store has nothing of it then and the next append goes in its place, but if the sync was what
-    /// failed, a store that is opened before that can find it.
+    /// [`StoreError`]; this store has nothing of it then, and the next append goes in its place. If the sync was what failed
+    /// and nothing was appended since, a store that is opened later can find it.
     pub fn append(&mut self, entries: &[Entry], replies: &[StoredReply]) -> Result<AnswerId, StoreError> {
-        self.settle()?;
         let path = &self.path;
         let failed = |error| StoreError::from_sqlite(path, error);
         // Replies that do not encode are a fault in the program; found before anything is written.
@@ -309,7 +296,6 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it does not.
     pub fn probe(&mut self) -> Result<(), StoreError> {
-        self.settle()?;
         self.connection
             .prepare_cached(
                 "INSERT INTO meta (name, value) VALUES ('probe', randomblob(?1))
@@ -351,6 +337,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be tidied up; everything that was appended is durable all the same.
     pub fn close(mut self) -> Result<(), StoreError> {
+        // SQLite does it on closing too, but does not tell when that fails.
+        open::checkpoint(&self.connection).map_err(|error| self.failed(error))?;
         open::checkpoint_on_close(&self.connection, true).map_err(|error| self.failed(error))?;
         let path = std::mem::take(&mut self.path);
         self.connection.close().map_err(|(_, error)| StoreError::from_sqlite(&path, error))

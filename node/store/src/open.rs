@@ -72,8 +72,7 @@ pub(crate) fn checkpoint_on_close(connection: &Connection, yes: bool) -> rusqlit
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !yes).map(|_| ())
 }
 
-/// Moves everything from the write-ahead log into the database, durably. Leaves the log as it is, for the next write to
-/// begin it anew.
+/// Moves everything from the write-ahead log into the database, durably.
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
     let (left, found, moved): (i64, i64, i64) =
         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.try_into())?;
@@ -96,6 +95,7 @@ fn create(folder: &Path, path: &Path, event: EventId, device: DeviceId) -> Resul
         }
     }
     let connection = at_path(&draft, event, device, None)?;
+    checkpoint(&connection).map_err(|error| StoreError::from_sqlite(path, error))?;
     checkpoint_on_close(&connection, true).map_err(|error| StoreError::from_sqlite(path, error))?;
     connection.close().map_err(|(_, error)| StoreError::from_sqlite(path, error))?;
     File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::batch::{Batch, Batches};
 use super::{CutsError, Finding, Options, Report};
-use crate::disk::{Disk, Faults, Image, Kept, VFS};
+use crate::disk::{Disk, Faults, Kept};
 use crate::random::Random;
 
 const EVENT: EventId = EventId([1; 32]);
@@ -168,7 +168,7 @@ impl Log {
             if opening == OPENINGS_MAX {
                 self.disk.set_faults(Faults::NONE);
             }
-            match self.open() {
+            match self.disk.open_log(EVENT, DEVICE) {
                 Ok((store, loaded)) => {
                     // Faults while checking would say nothing about the log.
                     self.disk.set_faults(Faults::NONE);
@@ -182,25 +182,9 @@ impl Log {
                     };
                 }
                 Err(_) if !self.disk.is_on() => return cut_in_recovery(report),
-                Err(StoreError::Disk { .. }) if opening < OPENINGS_MAX && self.faults != Faults::NONE => {
-                    self.begin_anew_if_nothing_is_in_it()?;
-                }
+                Err(StoreError::Disk { .. }) if opening < OPENINGS_MAX && self.faults != Faults::NONE => {}
                 Err(error) => return Err(self.broken(unusable(&error), report)),
             }
-        }
-        Ok(())
-    }
-
-    fn open(&self) -> Result<(Store, Loaded), StoreError> {
-        let (mut store, loaded) = Store::open_in_vfs(&self.disk.path(), EVENT, DEVICE, VFS)?;
-        store.settle()?;
-        Ok((store, loaded))
-    }
-
-    /// As the node does it, which makes its database under another name first: one whose making failed is not gone on with.
-    fn begin_anew_if_nothing_is_in_it(&self) -> Result<(), CutsError> {
-        if self.acknowledged == Batch::default() && self.in_doubt.is_empty() {
-            self.disk.restore(&Image::default())?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Virtual disks that the production store runs on: fast, in memory, and as unreliable as asked for.
 //!
 //! [`Disks::start`] begins a run on this thread and registers [`VFS`] with SQLite; [`Disks::add`] adds a disk, on which
-//! `popmesh_store::Store::open_in_vfs` opens a log at [`Disk::path`]. What is written is seen at once and durable only after
+//! [`Disk::open_log`] opens the production store. What is written is seen at once and durable only after
 //! a sync. A power cut ([`Disk::cut`], or in the middle of any operation, [`Disk::arm_fuse`]) closes all files and keeps
 //! of the rest what [`Kept`] says. Until [`Disk::power_on`] all operations fail.
 //!
@@ -39,11 +39,14 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drive::Drive;
+use popmesh_proto::id::{DeviceId, EventId};
+use popmesh_store::{Loaded, Store, StoreError};
+
 pub use drive::Image;
 pub use faults::{Faults, Kept, Operation, Stats};
 
 use crate::random::Random;
+use drive::{Drive, Failure};
 
 /// The name of the VFS that the disks are found in.
 pub const VFS: &str = vfs::NAME;
@@ -154,6 +157,36 @@ impl Disk {
     /// Where a file of that name is.
     pub fn file(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/{}{}/{name}", vfs::FOLDER, self.number))
+    }
+
+    /// Opens the log of a device on it, or makes it, as `Store::open` does it in a folder: what is left of a log whose making
+    /// failed is removed first, and the write-ahead log that is found is written anew, because a sync that failed can have left
+    /// it in memory only.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_log(&self, event: EventId, device: DeviceId) -> Result<(Store, Loaded), StoreError> {
+        let path = self.path();
+        if self.drive().held_by_programs() > 0 {
+            return Err(StoreError::InUse { path });
+        }
+        let open = || Store::open_in_vfs(&path, event, device, VFS);
+        let is_new = self.drive().begin_making(popmesh_store::DATABASE_FILE);
+        if is_new {
+            open()?.0.close()?;
+            self.drive().end_making();
+        }
+        let opened = open()?;
+        // A statement of its own: nobody may be at the drive when the store is dropped.
+        let renewed = self.drive().renew(&format!("{}-wal", popmesh_store::DATABASE_FILE));
+        match renewed {
+            Ok(()) => Ok(opened),
+            Err(Failure::Full) => Err(StoreError::Full { path }),
+            Err(_) => {
+                let detail = "the write-ahead log could not be written anew".to_owned();
+                Err(StoreError::Disk { path, detail })
+            }
+        }
     }
 
     /// Cuts the power now, between two operations. Nothing happens if it is off.

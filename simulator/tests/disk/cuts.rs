@@ -2,7 +2,7 @@
 
 use popmesh_simulator::disk::{Disks, Kept};
 
-use crate::{all, entries, numbers, open};
+use crate::{all, entries, numbers, open, open_in_vfs};
 
 const KEPT: [Kept; 4] = [Kept::Nothing, Kept::Everything, Kept::Prefix, Kept::Some];
 
@@ -53,15 +53,15 @@ fn a_log_whose_making_or_recovery_is_cut_in_any_operation_is_made_or_recovered_l
                 let mut disks = Disks::start(operation).unwrap();
                 let disk = disks.add();
                 if appended > 0 {
-                    open(&disk).unwrap().append(&entries(1, appended), &[]).unwrap();
+                    open_in_vfs(&disk).unwrap().append(&entries(1, appended), &[]).unwrap();
                 }
                 disk.arm_fuse(operation, kept);
-                if open(&disk).is_ok() {
+                if open_in_vfs(&disk).is_ok() {
                     assert!(operation > 10);
                     break;
                 }
                 disk.power_on().unwrap();
-                assert_eq!(all(&open(&disk).unwrap()), numbers(1, appended), "{kept:?}, {operation}");
+                assert_eq!(all(&open_in_vfs(&disk).unwrap()), numbers(1, appended), "{kept:?}, {operation}");
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Whole disks: kept, put back, copied.
 
 use popmesh_simulator::disk::{DiskError, Disks, Kept};
+use popmesh_store::StoreError;
 
 use crate::{all, entries, numbers, open};
 
@@ -71,6 +72,7 @@ fn a_disk_in_use_is_neither_turned_on_nor_restored() {
     let mut store = open(&disk).unwrap();
     let image = disk.image();
     assert!(matches!(disk.restore(&image), Err(DiskError::InUse { .. })));
+    assert!(matches!(open(&disk), Err(StoreError::InUse { .. })));
     disk.cut(Kept::Nothing);
     assert!(matches!(disk.power_on(), Err(DiskError::InUse { files: 2, .. })), "{:?}", disk.power_on());
     store.append(&entries(1, 1), &[]).unwrap_err();

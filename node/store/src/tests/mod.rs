@@ -138,24 +138,6 @@ fn a_failed_append_leaves_nothing_and_does_not_confuse_the_next() {
 }
 
 #[test]
-fn what_was_found_at_the_start_is_in_the_database_before_the_next_write() {
-    let folder = tempfile::tempdir().unwrap();
-    let entries: Vec<Entry> = (1..=500).map(|seq| entry(1, seq, b"found")).collect();
-    open(folder.path()).unwrap().0.append(&entries, &[]).unwrap();
-    let (mut store, _) = open(folder.path()).unwrap();
-    let in_database_alone = || {
-        let copy = folder.path().join("copy");
-        std::fs::copy(folder.path().join(DATABASE_FILE), &copy).unwrap();
-        let connection = rusqlite::Connection::open(copy).unwrap();
-        connection.query_row("SELECT count(*) FROM entries", [], |row| row.get::<_, i64>(0)).unwrap_or(0)
-    };
-    assert_eq!(in_database_alone(), 0);
-    store.append(&[entry(1, 501, b"next")], &[]).unwrap();
-    assert_eq!(in_database_alone(), 500);
-    assert_eq!(all(&store).len(), 501);
-}
-
-#[test]
 fn a_probe_fails_while_there_is_no_room() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = open(folder.path()).unwrap();
