@@ -41,7 +41,8 @@ pub(super) struct Log {
     full_per_mille: u64,
     seed: u64,
     acknowledged: Batch,
-    /// What was not acknowledged and can be there: nobody was told of it, so either will do, but only whole.
+    /// What was not acknowledged and can be there, or come back: nobody was told of it, so either will do, but only one of
+    /// them, and whole.
     in_doubt: Vec<Batch>,
 }
 
@@ -99,7 +100,9 @@ impl Log {
         match appended {
             Ok(_) => {
                 report.batches_acknowledged += 1;
-                // The next write goes where the one that failed went.
+                // It went where the ones that failed went. Until then they can come back, also after a recovery that did
+                // not find them: a later write to the same place can bring the very sectors that were missing.
+                report.batches_gone += self.in_doubt.len() as u64;
                 self.in_doubt.clear();
                 self.acknowledge(batch);
             }
@@ -206,21 +209,25 @@ impl Log {
             beyond("outcomes", "outcome", &self.acknowledged.outcomes, &mut found.outcomes)?;
         let there = Batch { entries: entries_beyond, outcomes: outcomes_beyond };
         report.entries_checked += self.acknowledged.entries.len() as u64;
-        let in_doubt = std::mem::take(&mut self.in_doubt);
-        if there == Batch::default() {
-            report.batches_gone += in_doubt.len() as u64;
-        } else if in_doubt.contains(&there) {
+        if there != Batch::default() {
+            if !self.in_doubt.contains(&there) {
+                return Err(Finding::Torn { entries: there.entries.len(), outcomes: there.outcomes.len() });
+            }
             report.batches_kept += 1;
-            report.batches_gone += in_doubt.len() as u64 - 1;
+            report.batches_gone += self.in_doubt.len() as u64 - 1;
+            self.in_doubt.clear();
             self.acknowledge(there);
-        } else {
-            return Err(Finding::Torn { entries: there.entries.len(), outcomes: there.outcomes.len() });
         }
         if self.random.chance(INTEGRITY_CHECK_PER_MILLE) {
             report.integrity_checks += 1;
-            let problems = store.integrity_check().map_err(|error| unusable(&error))?;
+            let problems = store.integrity_check().map_err(|error| unusable(&error))?.join("; ");
             if !problems.is_empty() {
-                return Err(Finding::Damaged { problems: problems.join("; ") });
+                // SQLite counts a page that it could not read among the damage.
+                return Err(if self.disk.is_on() {
+                    Finding::Damaged { problems }
+                } else {
+                    Finding::Unusable { problem: problems }
+                });
             }
         }
         Ok(())

@@ -52,9 +52,9 @@ pub struct Report {
     pub logs: u64,
     /// Batches that the store has acknowledged.
     pub batches_acknowledged: u64,
-    /// Batches that were under way at a cut and are there.
+    /// Batches that were not acknowledged and were found.
     pub batches_kept: u64,
-    /// Batches that were under way at a cut and are not there.
+    /// Batches that were not acknowledged and are gone for good.
     pub batches_gone: u64,
     /// Appends that failed with the power on.
     pub appends_failed: u64,
