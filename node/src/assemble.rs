@@ -7,6 +7,7 @@ use anyhow::Context;
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{SignedCertificate, SignedCharter};
 use popmesh_proto::{Config, Device};
+use popmesh_store::Store;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
@@ -16,7 +17,6 @@ use crate::folder::{Folder, Identity};
 use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
 use crate::runtime::{self, Runtime, RuntimeJoin};
-use popmesh_store::Store;
 
 /// Starts a device over SQLite and libp2p.
 #[derive(Debug, Clone, Copy)]

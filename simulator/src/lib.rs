@@ -11,6 +11,7 @@ pub mod cli;
 pub mod comparison;
 pub mod connectivity;
 pub mod coverage;
+pub mod cuts;
 pub mod disk;
 pub mod load;
 pub mod minimise;

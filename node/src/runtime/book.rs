@@ -6,11 +6,11 @@ use std::sync::Arc;
 use popmesh_proto::command::{Refusal, Reply};
 use popmesh_proto::io::{CallId, Idempotency, StoredReply};
 use popmesh_proto::query::Answer;
+use popmesh_store::{AnswerId, KeyPrefix, StoreError, key_prefix};
 use tokio::sync::oneshot;
 
 use super::handle::{CallError, Outcome};
 use super::metrics::RuntimeMetrics;
-use popmesh_store::{AnswerId, KeyPrefix, StoreError, key_prefix};
 
 /// Calls that may wait for their outcome at a time. A sale may wait a minute for stock from elsewhere.
 pub const MAX_CALLS_WAITING: usize = 4_096;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input};
 use popmesh_proto::query::Answer;
+use popmesh_store::StoreError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RuntimeError;
@@ -23,7 +24,6 @@ use super::mesh::MeshEvent;
 use super::metrics::RuntimeMetrics;
 use super::park;
 use super::writer::{Job, Page, Written};
-use popmesh_store::StoreError;
 
 /// Calls, and events of the mesh, that are taken in between two looks at everything else.
 const TAKEN_AT_ONCE: usize = 256;

@@ -3,12 +3,12 @@
 use std::sync::mpsc::Sender;
 
 use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
+use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 use tokio::sync::broadcast;
 
 use super::book::Book;
 use super::mesh::Links;
 use super::writer::Job;
-use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 
 /// The write under way.
 pub(super) struct Write {

@@ -3,9 +3,8 @@
 use std::any::Any;
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
-
 use popmesh_store::StoreError;
+use tokio::sync::oneshot;
 
 /// Why a runtime could not start, or ended.
 #[derive(Debug, thiserror::Error)]

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
+use popmesh_store::{Loaded, Store};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use book::MAX_CALLS_WAITING;
@@ -35,7 +36,6 @@ use self::book::Book;
 use self::core::{Core, Sources};
 use self::effects::Effects;
 use self::join::Ended;
-use popmesh_store::{Loaded, Store};
 
 /// Calls that may wait for the core to take them in.
 pub const CALL_QUEUE: usize = 1_024;

@@ -5,11 +5,11 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use popmesh_proto::io::{BatchId, CallId, Entry, StoredReply};
+use popmesh_store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::metrics::RuntimeMetrics;
 use super::park;
-use popmesh_store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
 
 /// How long the writer stays awake for what is likely to come. To be woken takes as long as to handle and sign a sale, so
 /// the two are done side by side.

@@ -7,6 +7,7 @@ mod error;
 mod header;
 mod lock;
 mod open;
+mod renew;
 mod schema;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -85,10 +86,17 @@ impl Store {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::from_io(folder, error))?;
         let lock = FolderLock::take(folder)?;
         let connection = open::in_folder(folder, event, device)?;
-        Self::load(connection, folder.join(DATABASE_FILE), Some(lock))
+        let path = folder.join(DATABASE_FILE);
+        let opened = Self::load(connection, path.clone(), Some(lock))?;
+        renew::write_ahead_log(&path)?;
+        Ok(opened)
     }
 
     /// Opens the log at `path` in the file system of a registered SQLite VFS, which has no folders to lock.
+    ///
+    /// Two things that [`Store::open`] does to be safe from syncs that fail are left to the caller, as they take more than
+    /// SQLite: a log whose making failed is not to be opened again but removed, and once it is open, the write-ahead log is to
+    /// be written anew, the same bytes to the same places, and synced.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -222,7 +230,8 @@ impl Store {
     /// Makes all of it durable, or nothing. Answers where the first of `replies` is; the others follow it.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing was stored then.
+    /// [`StoreError`]; this store has nothing of it then, and the next append goes in its place. If the sync was what failed
+    /// and nothing was appended since, a store that is opened later can find it.
     pub fn append(&mut self, entries: &[Entry], replies: &[StoredReply]) -> Result<AnswerId, StoreError> {
         let path = &self.path;
         let failed = |error| StoreError::from_sqlite(path, error);
@@ -328,6 +337,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be tidied up; everything that was appended is durable all the same.
     pub fn close(mut self) -> Result<(), StoreError> {
+        // SQLite does it on closing too, but does not tell when that fails.
+        open::checkpoint(&self.connection).map_err(|error| self.failed(error))?;
         open::checkpoint_on_close(&self.connection, true).map_err(|error| self.failed(error))?;
         let path = std::mem::take(&mut self.path);
         self.connection.close().map_err(|(_, error)| StoreError::from_sqlite(&path, error))

@@ -72,6 +72,17 @@ pub(crate) fn checkpoint_on_close(connection: &Connection, yes: bool) -> rusqlit
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !yes).map(|_| ())
 }
 
+/// Moves everything from the write-ahead log into the database, durably.
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<()> {
+    let (left, found, moved): (i64, i64, i64) =
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.try_into())?;
+    if left == 0 && found == moved {
+        return Ok(());
+    }
+    // Somebody reads an older state, which only a second connection can.
+    Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None))
+}
+
 /// Makes a new database under another name first, so that an empty or half-made `popmesh.db` is always damage, never
 /// an interrupted first start.
 fn create(folder: &Path, path: &Path, event: EventId, device: DeviceId) -> Result<(), StoreError> {
@@ -84,6 +95,7 @@ fn create(folder: &Path, path: &Path, event: EventId, device: DeviceId) -> Resul
         }
     }
     let connection = at_path(&draft, event, device, None)?;
+    checkpoint(&connection).map_err(|error| StoreError::from_sqlite(path, error))?;
     checkpoint_on_close(&connection, true).map_err(|error| StoreError::from_sqlite(path, error))?;
     connection.close().map_err(|(_, error)| StoreError::from_sqlite(path, error))?;
     File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;
@@ -131,10 +143,11 @@ fn set(
     }
 }
 
-/// Sets a pragma whether or not it answers.
-fn pragma(connection: &Connection, name: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, name, value, |_| Ok(())).or_else(|error| match error {
-        rusqlite::Error::QueryReturnedNoRows => Ok(()),
-        other => Err(other),
-    })
+/// Sets a pragma whether or not it answers. Runs it to its end: changing the journal mode writes to the file after it has
+/// answered, and a write that failed then would leave a rollback journal behind an answer of "wal".
+fn pragma(connection: &Connection, name: &str, value: impl std::fmt::Display) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(&format!("PRAGMA {name} = {value}"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }

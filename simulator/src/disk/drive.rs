@@ -104,6 +104,8 @@ pub(super) struct Drive {
     fail_next: BTreeMap<Operation, u64>,
     capacity_bytes: Option<u64>,
     used_bytes: u64,
+    /// Whether a log was begun to be made and is not whole yet.
+    making: bool,
     random: Random,
     stats: Stats,
 }
@@ -127,6 +129,7 @@ impl Drive {
             fail_next: BTreeMap::new(),
             capacity_bytes: None,
             used_bytes: 0,
+            making: false,
             random,
             stats: Stats::default(),
         }
@@ -221,6 +224,38 @@ impl Drive {
         }
         self.durable_names.clone_from(&self.names);
         self.used_bytes = image.length_bytes();
+        self.making = false;
+    }
+
+    /// Whether there is no file of that name, so that it is to be made now. What an earlier making left behind that did not
+    /// come to [`Self::end_making`] is removed.
+    pub(super) fn begin_making(&mut self, name: &str) -> bool {
+        if self.making {
+            self.restore(&Image::default());
+        }
+        self.making = !self.names.contains_key(name);
+        self.making
+    }
+
+    pub(super) fn end_making(&mut self) {
+        self.making = false;
+    }
+
+    /// Writes a file anew, the same bytes to the same places, and syncs it.
+    pub(super) fn renew(&mut self, name: &str) -> Result<(), Failure> {
+        let handle = match self.open(name, false) {
+            Ok(handle) => handle,
+            Err(Failure::Missing) => return Ok(()),
+            Err(failure) => return Err(failure),
+        };
+        let result = self.length(handle).and_then(|length| {
+            let mut bytes = vec![0; length];
+            self.read(handle, 0, &mut bytes)?;
+            self.write(handle, 0, &bytes)?;
+            self.sync(handle)
+        });
+        self.close(handle);
+        result
     }
 
     pub(super) fn stats(&self) -> Stats {

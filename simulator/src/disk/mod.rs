@@ -1,7 +1,7 @@
 //! Virtual disks that the production store runs on: fast, in memory, and as unreliable as asked for.
 //!
-//! [`Disks::start`] begins a run on this thread and registers an SQLite VFS; [`Disks::add`] adds a disk, on which
-//! `popmesh_store::Store::open_in_vfs` opens a log at [`Disk::path`]. What is written is seen at once and durable only after
+//! [`Disks::start`] begins a run on this thread and registers [`VFS`] with SQLite; [`Disks::add`] adds a disk, on which
+//! [`Disk::open_log`] opens the production store. What is written is seen at once and durable only after
 //! a sync. A power cut ([`Disk::cut`], or in the middle of any operation, [`Disk::arm_fuse`]) closes all files and keeps
 //! of the rest what [`Kept`] says. Until [`Disk::power_on`] all operations fail.
 //!
@@ -34,15 +34,22 @@ mod file;
 mod vfs;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use drive::Drive;
+use popmesh_proto::id::{DeviceId, EventId};
+use popmesh_store::{Loaded, Store, StoreError};
+
 pub use drive::Image;
 pub use faults::{Faults, Kept, Operation, Stats};
 
 use crate::random::Random;
+use drive::{Drive, Failure};
+
+/// The name of the VFS that the disks are found in.
+pub const VFS: &str = vfs::NAME;
 
 /// Why a disk cannot do what was asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,20 +77,21 @@ pub enum DiskError {
 #[derive(Debug)]
 pub struct Disks {
     random: Random,
+    made: u64,
     _on_this_thread: PhantomData<*const ()>,
 }
 
 /// A disk with its own power. A clone is the same disk.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    number: usize,
+    number: u64,
     drive: Arc<Mutex<Drive>>,
 }
 
 /// What the VFS finds on the thread that it is called on.
 #[derive(Debug)]
 struct Run {
-    drives: Vec<Arc<Mutex<Drive>>>,
+    drives: BTreeMap<u64, Arc<Mutex<Drive>>>,
     random_of_sqlite: Random,
     unix_ms: u64,
 }
@@ -104,52 +112,44 @@ impl Disks {
             Some(_) => Err(DiskError::RunUnderWay),
             None => {
                 let random_of_sqlite = random.fork("sqlite");
-                *run = Some(Run { drives: Vec::new(), random_of_sqlite, unix_ms: 0 });
+                *run = Some(Run { drives: BTreeMap::new(), random_of_sqlite, unix_ms: 0 });
                 Ok(())
             }
         })?;
         vfs::reseed();
-        Ok(Self { random, _on_this_thread: PhantomData })
-    }
-
-    /// The name of the VFS.
-    pub fn vfs(&self) -> &'static str {
-        vfs::NAME
+        Ok(Self { random, made: 0, _on_this_thread: PhantomData })
     }
 
     /// Adds an empty disk with power on, without faults and without an end.
     pub fn add(&mut self) -> Disk {
-        RUN.with_borrow_mut(|run| {
-            // There is one for as long as `self` lives, on this thread, which `self` cannot leave.
-            let drives = run.as_mut().map(|run| &mut run.drives);
-            let number = drives.as_ref().map_or(0, |drives| drives.len());
-            let random = self.random.fork(&format!("disk {number}"));
-            let drive = Arc::new(Mutex::new(Drive::new(random)));
-            if let Some(drives) = drives {
-                drives.push(Arc::clone(&drive));
-            }
-            Disk { number, drive }
-        })
+        let number = self.made;
+        self.made += 1;
+        let random = self.random.fork(&format!("disk {number}"));
+        let drive = Arc::new(Mutex::new(Drive::new(random)));
+        with_run(|run| run.drives.insert(number, Arc::clone(&drive)));
+        Disk { number, drive }
+    }
+
+    /// Takes a disk away: nothing can be opened on it any more, and its memory is free once nobody has it.
+    pub fn remove(&mut self, disk: &Disk) {
+        with_run(|run| run.drives.remove(&disk.number));
     }
 
     /// Sets the time that SQLite is told, in milliseconds since 1970.
     pub fn set_time(&self, unix_ms: u64) {
-        RUN.with_borrow_mut(|run| {
-            if let Some(run) = run {
-                run.unix_ms = unix_ms;
-            }
-        });
+        with_run(|run| run.unix_ms = unix_ms);
     }
 }
 
 impl Drop for Disks {
     fn drop(&mut self) {
-        RUN.with_borrow_mut(Option::take);
+        // A thread that is ending may have dropped it already.
+        let _ = RUN.try_with(|run| run.try_borrow_mut().map(|mut run| run.take()));
     }
 }
 
 impl Disk {
-    /// Where the database of the device is, in the file system of [`Disks::vfs`].
+    /// Where the database of the device is, in the file system of [`VFS`].
     pub fn path(&self) -> PathBuf {
         self.file(popmesh_store::DATABASE_FILE)
     }
@@ -157,6 +157,36 @@ impl Disk {
     /// Where a file of that name is.
     pub fn file(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/{}{}/{name}", vfs::FOLDER, self.number))
+    }
+
+    /// Opens the log of a device on it, or makes it, as `Store::open` does it in a folder: what is left of a log whose making
+    /// failed is removed first, and the write-ahead log that is found is written anew, because a sync that failed can have left
+    /// it in memory only.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open_log(&self, event: EventId, device: DeviceId) -> Result<(Store, Loaded), StoreError> {
+        let path = self.path();
+        if self.drive().held_by_programs() > 0 {
+            return Err(StoreError::InUse { path });
+        }
+        let open = || Store::open_in_vfs(&path, event, device, VFS);
+        let is_new = self.drive().begin_making(popmesh_store::DATABASE_FILE);
+        if is_new {
+            open()?.0.close()?;
+            self.drive().end_making();
+        }
+        let opened = open()?;
+        // A statement of its own: nobody may be at the drive when the store is dropped.
+        let renewed = self.drive().renew(&format!("{}-wal", popmesh_store::DATABASE_FILE));
+        match renewed {
+            Ok(()) => Ok(opened),
+            Err(Failure::Full) => Err(StoreError::Full { path }),
+            Err(_) => {
+                let detail = "the write-ahead log could not be written anew".to_owned();
+                Err(StoreError::Disk { path, detail })
+            }
+        }
     }
 
     /// Cuts the power now, between two operations. Nothing happens if it is off.
@@ -255,8 +285,8 @@ fn entered(drive: &Mutex<Drive>) -> MutexGuard<'_, Drive> {
 }
 
 /// The disk of that number in the run on this thread.
-fn find(number: usize) -> Option<Arc<Mutex<Drive>>> {
-    with_run(|run| run.drives.get(number).map(Arc::clone))?
+fn find(number: u64) -> Option<Arc<Mutex<Drive>>> {
+    with_run(|run| run.drives.get(&number).map(Arc::clone))?
 }
 
 /// What `ask` finds in the run on this thread, if there is one.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use popmesh_proto::id::{DeviceId, Nonce};
 
-use super::node::{Node, State};
+use super::node::{Node, PROBE_FIRST_MS, State};
 use super::queue::{Event, NodeIndex};
 use super::{MS, SECOND, World};
 use crate::disk::{Image, Kept};
@@ -123,7 +123,7 @@ impl World<'_> {
             write: None,
             calls: BTreeMap::new(),
             answers: BTreeMap::new(),
-            probe_wait_ms: 0,
+            probe_wait_ms: PROBE_FIRST_MS,
             disk_speed: original.disk_speed,
             slow: 1,
             supply: original.supply,

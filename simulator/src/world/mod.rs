@@ -45,7 +45,7 @@ use crate::random::Random;
 use crate::scenario::{Scenario, StockPolicy};
 use ledger::Ledger;
 use links::Links;
-use node::{EPOCH_MS, Node, State, Supply, WrongClock};
+use node::{EPOCH_MS, Node, PROBE_FIRST_MS, State, Supply, WrongClock};
 use queue::{Event, NodeIndex, Queue};
 use shop::Shop;
 use signatures::Remembered;
@@ -310,7 +310,7 @@ impl<'s> World<'s> {
             write: None,
             calls: BTreeMap::new(),
             answers: BTreeMap::new(),
-            probe_wait_ms: 0,
+            probe_wait_ms: PROBE_FIRST_MS,
             disk_speed: spec.disk,
             slow: 1,
             supply,

@@ -19,7 +19,7 @@ use crate::scenario::{Battery, DeviceIndex, DiskSpeed};
 pub(super) const EPOCH_MS: u64 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000;
 
 /// The first and the longest wait before writing is tried again: as the node's runtime has them.
-const PROBE_FIRST_MS: u64 = 200;
+pub(super) const PROBE_FIRST_MS: u64 = 200;
 const PROBE_LAST_MS: u64 = 2_000;
 
 /// The write under way.

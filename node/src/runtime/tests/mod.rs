@@ -12,13 +12,13 @@ use popmesh_proto::command::{Command, DropNew, Refusal};
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_proto::io::{Entry, Idempotency, Notice};
 use popmesh_proto::query::{Answer, Query};
+use popmesh_store::{DATABASE_FILE, Store, StoreError};
 
 use self::double::{Double, Script, Tell, Watch};
 use super::{
     CALL_QUEUE, CallError, Handle, Inbound, MAX_CALLS_WAITING, MeshEvent, Outcome, Runtime, RuntimeError,
     StoreHealth, inbound,
 };
-use popmesh_store::{DATABASE_FILE, Store, StoreError};
 
 const EVENT: EventId = EventId([1; 32]);
 const DEVICE: DeviceId = DeviceId([2; 32]);

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use popmesh_proto::command::Refusal;
 use popmesh_proto::query::{Answer, Query};
+use popmesh_store::testing::{mount, with_own_mounts};
 
 use super::{CallError, MeshEvent, PEER, Setup, StoreHealth, key, plan, stored};
-use popmesh_store::testing::{mount, with_own_mounts};
 
 #[test]
 fn a_full_disk_refuses_and_goes_on_by_itself() {
