@@ -5,5 +5,7 @@
 //! run there is no wall clock, no thread and no randomness but the seed's: the same seed gives the same history, byte
 //! for byte.
 
+pub mod mix;
 pub mod night;
+pub mod random;
 pub mod scenario;

@@ -1,0 +1,157 @@
+//! Nights by chance: the swarm. A seed draws the topology, the stock, the demand, which kinds of fault there are at all,
+//! and then each fault with its times. A kind that is off for a seed lets the others reach states that it would have
+//! hidden.
+//!
+//! Every drawn night is the *safety phase*: a few virtual minutes in which anything may go wrong. All faults but deaths
+//! end with it at the latest; then the world heals what is left and looks whether everybody agrees.
+//!
+//! What is drawn is survivable by the promises as they are made: a device may die with all the stock that there is (what
+//! it held is then out of reach, which is neither an oversell nor a refusal that was wrong), power may fail in the
+//! middle of any write, and any clock may be wrong. At least two devices never die, so that there is somebody to agree
+//! with. Restored, cloned and cheating devices are in `mistakes` only.
+
+mod faults;
+mod topology;
+
+use crate::random::Random;
+use crate::scenario::{Fault, Scenario, Thresholds};
+
+pub use faults::Kind;
+
+/// A mix.
+#[derive(Debug, Clone, Copy)]
+struct Mix {
+    name: &'static str,
+    title: &'static str,
+    kinds: &'static [Kind],
+}
+
+use Kind::{
+    BadWan, BadWifi, BatterySwap, Cheats, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite, Dies,
+    DiskErrors, DiskFull, Flapping, MainsDown, Offline, OneWay, Restored, SlowDisk, Split, WanDown, WifiDown,
+};
+
+const MIXES: [Mix; 5] = [
+    Mix {
+        name: "default",
+        title: "everything that may happen to honest devices: networks, power, disks, clocks, deaths",
+        kinds: &[
+            Offline,
+            Flapping,
+            OneWay,
+            WifiDown,
+            WanDown,
+            Split,
+            Clog,
+            BadWifi,
+            BadWan,
+            CutAtOnce,
+            CutInWrite,
+            CutInRecovery,
+            MainsDown,
+            BatterySwap,
+            DiskFull,
+            DiskErrors,
+            SlowDisk,
+            Clock,
+            Dies,
+        ],
+    },
+    Mix {
+        name: "network",
+        title: "links that fail, split, flap, clog and lie; power and disks are fine",
+        kinds: &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan],
+    },
+    Mix {
+        name: "power",
+        title: "power cuts at any moment, mains, batteries and disks that fail; the network is fine",
+        kinds: &[
+            CutAtOnce,
+            CutInWrite,
+            CutInRecovery,
+            MainsDown,
+            BatterySwap,
+            DiskFull,
+            DiskErrors,
+            SlowDisk,
+        ],
+    },
+    Mix { name: "calm", title: "nothing goes wrong: what all other mixes are compared with", kinds: &[] },
+    Mix {
+        name: "mistakes",
+        title: "the default, and people's mistakes: restored disks, copied devices, cheats",
+        kinds: &[
+            Offline,
+            Flapping,
+            OneWay,
+            WifiDown,
+            WanDown,
+            Split,
+            Clog,
+            BadWifi,
+            BadWan,
+            CutAtOnce,
+            CutInWrite,
+            CutInRecovery,
+            MainsDown,
+            BatterySwap,
+            DiskFull,
+            DiskErrors,
+            SlowDisk,
+            Clock,
+            Dies,
+            Restored,
+            Cloned,
+            Cheats,
+        ],
+    },
+];
+
+/// Name and title of each mix.
+#[must_use]
+pub fn mixes() -> [(&'static str, &'static str); 5] {
+    MIXES.map(|mix| (mix.name, mix.title))
+}
+
+/// The kinds of fault that a mix draws from, if there is such a mix.
+#[must_use]
+pub fn kinds(name: &str) -> Option<&'static [Kind]> {
+    find(name).map(|mix| mix.kinds)
+}
+
+fn find(name: &str) -> Option<Mix> {
+    MIXES.into_iter().find(|mix| mix.name == name)
+}
+
+/// There is no such mix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no mix is named {name:?}; there are {}", MIXES.map(|mix| mix.name).join(", "))]
+pub struct UnknownMix {
+    /// What was asked for.
+    pub name: String,
+}
+
+/// Draws the night of a seed.
+///
+/// # Errors
+/// [`UnknownMix`] if there is no mix of this name.
+pub fn draw(name: &str, seed: u64) -> Result<Scenario, UnknownMix> {
+    let mix = find(name).ok_or_else(|| UnknownMix { name: name.to_owned() })?;
+    let random = Random::new(seed);
+    let mut scenario = topology::draw(&random);
+    scenario.name = format!("{name}-{seed}");
+    scenario.title = format!("drawn from the mix {name} with seed {seed}");
+    scenario.faults = faults::draw(mix.kinds, &scenario, &random.fork("faults"));
+    // What is drawn is judged by the promises alone.
+    scenario.thresholds = Thresholds::default();
+    Ok(scenario)
+}
+
+/// Draws faults for a night that somebody else has made; none if there is no mix of this name.
+#[must_use]
+pub fn faults(name: &str, seed: u64, scenario: &Scenario) -> Option<Vec<Fault>> {
+    find(name).map(|mix| faults::draw(mix.kinds, scenario, &Random::new(seed).fork("faults")))
+}
+
+#[cfg(test)]
+mod tests;
