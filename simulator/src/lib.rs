@@ -5,6 +5,8 @@
 //! run there is no wall clock, no thread and no randomness but the seed's: the same seed gives the same history, byte
 //! for byte.
 
+pub mod connectivity;
+pub mod load;
 pub mod mix;
 pub mod night;
 pub mod random;
