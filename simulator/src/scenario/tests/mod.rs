@@ -176,3 +176,11 @@ proptest! {
         let _ = parse("n", &night);
     }
 }
+
+/// The whole night of the README.
+#[test]
+fn the_readme_shows_a_night_that_loads() {
+    let readme = include_str!("../../../scenarios/README.md");
+    let night = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert_eq!(parse("readme", night).unwrap().devices.len(), 3);
+}
