@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::mix::draw;
 use crate::scenario::{FaultKind, find, parse};
@@ -327,6 +329,29 @@ fn what_is_servable_is_what_brute_force_finds() {
         some += u64::from(found.units > 0 && found.units < shoppers.len() as u64);
     }
     assert!(some > 30 && all_served > 3, "{some} nights where some are served, {all_served} where all are");
+}
+
+/// A flow is as large as its smallest cut: of all ways to part the lots, the stock on one side and what is wanted of the
+/// other.
+#[test]
+fn the_most_that_is_served_is_the_smallest_cut() {
+    let mut random = Random::new(11);
+    for _ in 0..3_000 {
+        let lots = 1 + random.index(5);
+        let stock: Vec<u64> = (0..lots).map(|_| random.below(6)).collect();
+        let classes: BTreeMap<Vec<usize>, u64> = (0..random.below(8))
+            .map(|_| ((0..lots).filter(|_| random.chance(500)).collect(), random.below(6)))
+            .collect();
+        let cut = |part: usize| -> u64 {
+            let inside = |lot: &usize| part & (1 << lot) != 0;
+            let left: u64 = (0..lots).filter(|lot| !inside(lot)).map(|lot| stock[lot]).sum();
+            let wanted: u64 =
+                classes.iter().filter(|(lots, _)| lots.iter().any(inside)).map(|(_, wanted)| wanted).sum();
+            left + wanted
+        };
+        let smallest = (0..1 << lots).map(cut).min().unwrap();
+        assert_eq!(servable::most_served(stock.clone(), &classes), smallest, "{stock:?} {classes:?}");
+    }
 }
 
 #[test]

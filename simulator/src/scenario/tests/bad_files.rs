@@ -30,7 +30,7 @@ fn a_huge_file_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_file_that_is_longer_than_it_says_is_refused_too() {
+fn a_device_without_an_end_is_no_file() {
     let (problem, _) = refused(Path::new("/dev/zero"));
     assert_eq!(problem, Problem::NotAFile { found: "a pipe, a socket or a device" });
 }
