@@ -142,11 +142,10 @@ impl<'s> Script<'s> {
     /// When units that `mint` mints at `mint_ms` could first be at each device.
     fn spread(&self, mint: DeviceIndex, mint_ms: u64) -> Vec<Option<u64>> {
         let mut there: Vec<Option<u64>> = vec![None; self.scenario.devices.len()];
+        // Without power it can neither sell nor pass them on, which is as if it had not minted yet.
+        there[mint] = Some(mint_ms);
         for time_ms in self.times.iter().copied().filter(|time_ms| *time_ms >= mint_ms) {
             let powered: Vec<bool> = (0..there.len()).map(|device| self.powered(device, time_ms)).collect();
-            if there[mint].is_none() && powered[mint] {
-                there[mint] = Some(time_ms);
-            }
             let waiting: Vec<DeviceIndex> =
                 (0..there.len()).filter(|device| there[*device].is_none() && powered[*device]).collect();
             let holding: Vec<DeviceIndex> =
@@ -253,7 +252,7 @@ fn battery_events(
 
 /// The most units that flow from lots to shoppers: `classes` says for each set of lots how many units are wanted by
 /// those whom exactly these lots can serve.
-fn most_served(mut stock: Vec<u64>, classes: &BTreeMap<Vec<usize>, u64>) -> u64 {
+pub(super) fn most_served(mut stock: Vec<u64>, classes: &BTreeMap<Vec<usize>, u64>) -> u64 {
     let classes: Vec<(&Vec<usize>, u64)> = classes.iter().map(|(lots, wanted)| (lots, *wanted)).collect();
     // flow[class][lot]
     let mut flow = vec![vec![0_u64; stock.len()]; classes.len()];

@@ -292,7 +292,7 @@ pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     match names.len() {
         0 => "none".to_owned(),
-        ..=LISTED => names.join(", "),
+        1..=LISTED => names.join(", "),
         count => format!("{} and {} more", names[..LISTED].join(", "), count - LISTED),
     }
 }

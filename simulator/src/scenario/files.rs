@@ -150,7 +150,8 @@ pub(super) fn from_built_in(name: &str) -> Result<Vec<File>, ScenarioError> {
 /// The same for a text without a file. It includes nothing but built-in files.
 pub(super) fn from_text(name: &str, text: &str) -> Result<Vec<File>, ScenarioError> {
     let mut reading = Reading::default();
-    reading.add_text(&Origin::BuiltIn(name.to_owned()), text.to_owned())?;
+    let name = name.strip_suffix(".toml").unwrap_or(name).to_owned();
+    reading.add_text(&Origin::BuiltIn(name), text.to_owned())?;
     Ok(reading.files)
 }
 

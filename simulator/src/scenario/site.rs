@@ -298,9 +298,9 @@ fn check_device_name(field: &Field<'_>, name: &str) -> Result<(), ScenarioError>
 fn read_links(field: &Field<'_>) -> Result<(bool, bool), ScenarioError> {
     let (mut wifi, mut ble) = (false, false);
     for item in field.one_or_more()? {
-        *item
-            .word("link", &[("wifi", true), ("ble", false)])
-            .map(|is_wifi| if is_wifi { &mut wifi } else { &mut ble })? = true;
+        let is_wifi = item.word("link", &[("wifi", true), ("ble", false)])?;
+        wifi |= is_wifi;
+        ble |= !is_wifi;
     }
     Ok((wifi, ble))
 }

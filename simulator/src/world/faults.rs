@@ -75,7 +75,9 @@ impl World<'_> {
             }
             FaultKind::SlowDisk { device, times } => self.nodes[device].slow = if begins { times.max(1) } else { 1 },
             FaultKind::ClockStep { device, by_ms } => {
-                self.nodes[device].clock.ahead_ms += if begins { by_ms } else { -by_ms };
+                if begins {
+                    self.nodes[device].clock.ahead_ms += by_ms;
+                }
             }
             FaultKind::Dies { device } => {
                 if begins {
