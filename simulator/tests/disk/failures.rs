@@ -142,10 +142,10 @@ fn what_is_found_after_a_failed_sync_can_go_unless_it_is_written_anew() {
 #[test]
 fn a_log_whose_making_failed_is_made_anew() {
     let mut failed = 0;
-    for seed in 0..100 {
+    for seed in 0..300 {
         let mut disks = Disks::start(seed).unwrap();
         let disk = disks.add();
-        disk.set_faults(Faults { sync_errors_per_mille: 100, ..Faults::NONE });
+        disk.set_faults(Faults { sync_errors_per_mille: 200, ..Faults::NONE });
         let mut store = loop {
             match open(&disk) {
                 Ok(store) => break store,
@@ -161,4 +161,20 @@ fn a_log_whose_making_failed_is_made_anew() {
         assert_eq!(all(&open(&disk).unwrap()), numbers(1, 10), "seed {seed}");
     }
     assert!(failed > 20, "{failed}");
+}
+
+#[test]
+fn a_close_that_fails_says_so_and_loses_nothing() {
+    for operation in [Operation::Write, Operation::Sync] {
+        let mut disks = Disks::start(1).unwrap();
+        let disk = disks.add();
+        let mut store = open(&disk).unwrap();
+        store.append(&entries(1, 10), &[]).unwrap();
+        disk.fail_next(operation, 1);
+        let error = store.close().unwrap_err();
+        assert!(matches!(error, StoreError::Disk { .. }), "{operation:?}: {error}");
+        disk.cut(Kept::Nothing);
+        disk.power_on().unwrap();
+        assert_eq!(all(&open(&disk).unwrap()), numbers(1, 10), "{operation:?}");
+    }
 }
