@@ -31,7 +31,7 @@ impl World<'_> {
             self.nodes[node].disk.arm_fuse(operation, Kept::Any);
         }
         self.nodes[node].booted_us = self.now_us;
-        let opened = open_store(&self.nodes[node], &self.disks, self.charter.event());
+        let opened = open_store(&self.nodes[node], self.charter.event());
         if self.nodes[node].disk.fuse_blown() {
             drop(opened);
             self.power_fails_again(node);
@@ -166,7 +166,7 @@ impl World<'_> {
         let State::Failing { store } = &mut self.nodes[node].state else { return };
         let probed = store.probe();
         if self.nodes[node].disk.fuse_blown() {
-            self.power_fails(node);
+            self.power_failed_meanwhile(node);
             return;
         }
         match probed {
@@ -209,6 +209,20 @@ impl World<'_> {
         self.relink();
     }
 
+    /// The power failed while the node was at its disk. Unless a fault keeps it off, somebody turns it on again.
+    pub(super) fn power_failed_meanwhile(&mut self, node: NodeIndex) {
+        self.power_fails(node);
+        if self.nodes[node].kept_off == 0 {
+            self.turn_on_soon(node);
+        }
+    }
+
+    fn turn_on_soon(&mut self, node: NodeIndex) {
+        let change = self.next_power_change(node);
+        let wait_ms = self.random.within(500..=5_000);
+        self.queue.plan(self.now_us + wait_ms * MS, Event::Power { node, change, on: true });
+    }
+
     /// A cut in the middle of a write: some of its operations are done, and the disk keeps of them what it keeps.
     fn half_write(&mut self, node: NodeIndex) {
         if self.nodes[node].disk.fuse_blown() || !self.random.chance(600) {
@@ -229,9 +243,7 @@ impl World<'_> {
         self.watch.power_cuts += 1;
         self.watch.cuts_in_recovery += 1;
         self.nodes[node].state = State::Off;
-        let change = self.next_power_change(node);
-        let wait_ms = self.random.within(500..=5_000);
-        self.queue.plan(self.now_us + wait_ms * MS, Event::Power { node, change, on: true });
+        self.turn_on_soon(node);
         self.note_lanes();
     }
 

@@ -126,8 +126,7 @@ impl World<'_> {
         let super::State::Running { store, .. } = &mut self.nodes[node].state else { return };
         let first_answer = store.append(&write.entries, &write.replies);
         if self.nodes[node].disk.fuse_blown() {
-            // The power failed in the middle of it.
-            self.power_fails(node);
+            self.power_failed_meanwhile(node);
             return;
         }
         self.watch.writes += 1;

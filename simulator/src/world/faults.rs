@@ -109,6 +109,8 @@ impl World<'_> {
         if !begins {
             self.nodes[node].cut_in_recovery = in_recovery;
             self.nodes[node].disk.disarm_fuse();
+            // A cut that still waited for its operation no longer comes.
+            self.next_power_change(node);
             self.let_on(node);
             return;
         }
@@ -137,6 +139,8 @@ impl World<'_> {
             of.empty = false;
             of.supply.mains = true;
             of.clock.ahead_ms = 0;
+            of.cut_in_recovery = None;
+            of.disk.disarm_fuse();
             self.boot(node);
         }
         self.networks_change();

@@ -2,7 +2,6 @@
 //! that may be wrong.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::{DeviceId, EventId, Nonce};
@@ -12,7 +11,7 @@ use popmesh_proto::{Config, Device};
 use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
 
 use super::queue::Life;
-use crate::disk::{Disk, Disks, Image};
+use crate::disk::{Disk, Image};
 use crate::scenario::{Battery, DeviceIndex, DiskSpeed};
 
 /// The world's time zero, Unix milliseconds; the wall clock then shows what the scenario says.
@@ -153,10 +152,6 @@ impl Node {
         Now { wall_ms: wall, mono_ms: now_us.saturating_sub(self.booted_us) / 1_000 }
     }
 
-    pub(super) fn path(&self) -> PathBuf {
-        self.disk.path()
-    }
-
     /// The next wait before writing is tried again, milliseconds. Doubles until something was stored.
     pub(super) fn next_probe_wait_ms(&mut self) -> u64 {
         let wait = self.probe_wait_ms;
@@ -172,10 +167,9 @@ impl Node {
 /// Opens the store of a node.
 pub(super) fn open_store(
     node: &Node,
-    disks: &Disks,
     event: EventId,
 ) -> Result<(Store, BTreeMap<KeyPrefix, AnswerId>), StoreError> {
-    let (store, loaded) = Store::open_in_vfs(&node.path(), event, node.id, disks.vfs())?;
+    let (store, loaded) = node.disk.open_log(event, node.id)?;
     Ok((store, loaded.answers.into_iter().collect()))
 }
 

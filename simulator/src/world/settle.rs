@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use popmesh_proto::Device;
 use popmesh_proto::command::{Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
@@ -214,13 +215,22 @@ impl World<'_> {
         }
     }
 
+    fn is_unsold(&self, node: NodeIndex, sku: &Sku) -> bool {
+        self.unsold(node).iter().any(|(_, unsold)| unsold == sku)
+    }
+
     fn something_unsold(&self, node: NodeIndex) -> Option<(DropId, Sku)> {
+        self.unsold(node).into_iter().next()
+    }
+
+    /// What is free at the place of a node, as it knows and as is true, on devices that it can hear.
+    fn unsold(&self, node: NodeIndex) -> Vec<(DropId, Sku)> {
         let device = &self.scenario.devices[self.nodes[node].device_index];
         let here: &Place = &self.scenario.venues[device.venue].name;
         let companies = self.companies();
-        let company = companies.iter().find(|company| company.contains(&node))?;
+        let company = companies.iter().find(|company| company.contains(&node)).map_or(&[][..], Vec::as_slice);
         let near: Vec<DeviceId> = company.iter().map(|node| self.nodes[*node].id).collect();
-        let view = self.nodes[node].device()?.holdings();
+        let Some(view) = self.nodes[node].device().map(Device::holdings) else { return Vec::new() };
         let closed = |drop: &DropId| {
             let spec = self.scenario.drops.iter().find(|spec| spec.drop == *drop);
             spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())
@@ -231,8 +241,9 @@ impl World<'_> {
             .filter(|(_, parcel)| parcel.place == *here && near.contains(&parcel.owner))
             .filter(|(reference, _)| unsold(reference))
             .filter_map(|(_, parcel)| view.lot(&parcel.lot))
-            .find(|lot| !closed(&lot.drop))
+            .filter(|lot| !closed(&lot.drop))
             .map(|lot| (lot.drop.clone(), lot.sku.clone()))
+            .collect()
     }
 
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
@@ -250,6 +261,10 @@ impl World<'_> {
         let name = &self.nodes[node].name;
         let result = match self.watch.probe.take() {
             Some(Ok(_)) => Ok(()),
+            // A drop that nobody is left to open, or whose opening was lost with who opened it.
+            Some(Err(Refusal::DropNotOpen { .. })) => Ok(()),
+            // A shopper who had no answer in the night has come back meanwhile.
+            Some(Err(_)) if !self.is_unsold(node, &sku) => Ok(()),
             Some(Err(refusal)) => {
                 Err(Breach::new("I8", format!("{sku} is unsold and in reach, and {name} refused to sell it: {refusal}")))
             }
