@@ -94,9 +94,8 @@ impl Store {
 
     /// Opens the log at `path` in the file system of a registered SQLite VFS, which has no folders to lock.
     ///
-    /// Two things that [`Store::open`] does to be safe from syncs that fail are left to the caller, as they take more than
-    /// SQLite: a log whose making failed is not to be opened again but removed, and once it is open, the write-ahead log is to
-    /// be written anew, the same bytes to the same places, and synced.
+    /// One thing that [`Store::open`] does is left to the caller, as it takes more than SQLite: before anything is believed, the
+    /// write-ahead log is to be written anew, the same bytes to the same places, and synced.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -5,11 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use sha2::{Digest, Sha256};
-
-use super::content::Content;
 use super::faults::{Choice, Faults, Kept, Operation, Stats};
 use super::file::{Fate, File, SECTOR_BYTES};
+use super::image::Image;
 use crate::random::Random;
 
 /// Why an operation failed.
@@ -36,33 +34,6 @@ pub(super) enum Lock {
     Reserved,
     Pending,
     Exclusive,
-}
-
-/// All files of a disk under their names, as programs saw them at one time. A copy costs little.
-#[derive(Debug, Clone, Default)]
-pub struct Image {
-    files: BTreeMap<String, Content>,
-}
-
-impl Image {
-    /// A number that only the same files with the same bytes have.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for (name, content) in &self.files {
-            hash.update((name.len() as u64).to_le_bytes());
-            hash.update(name);
-            hash.update((content.length() as u64).to_le_bytes());
-            content.parts().for_each(|part| hash.update(part));
-        }
-        hash.finalize().into()
-    }
-
-    /// Bytes of all files.
-    #[must_use]
-    pub fn length_bytes(&self) -> u64 {
-        self.files.values().map(|content| content.length() as u64).sum()
-    }
 }
 
 #[derive(Debug)]
@@ -104,8 +75,6 @@ pub(super) struct Drive {
     fail_next: BTreeMap<Operation, u64>,
     capacity_bytes: Option<u64>,
     used_bytes: u64,
-    /// Whether a log was begun to be made and is not whole yet.
-    making: bool,
     random: Random,
     stats: Stats,
 }
@@ -129,7 +98,6 @@ impl Drive {
             fail_next: BTreeMap::new(),
             capacity_bytes: None,
             used_bytes: 0,
-            making: false,
             random,
             stats: Stats::default(),
         }
@@ -224,21 +192,6 @@ impl Drive {
         }
         self.durable_names.clone_from(&self.names);
         self.used_bytes = image.length_bytes();
-        self.making = false;
-    }
-
-    /// Whether there is no file of that name, so that it is to be made now. What an earlier making left behind that did not
-    /// come to [`Self::end_making`] is removed.
-    pub(super) fn begin_making(&mut self, name: &str) -> bool {
-        if self.making {
-            self.restore(&Image::default());
-        }
-        self.making = !self.names.contains_key(name);
-        self.making
-    }
-
-    pub(super) fn end_making(&mut self) {
-        self.making = false;
     }
 
     /// Writes a file anew, the same bytes to the same places, and syncs it.

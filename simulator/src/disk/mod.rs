@@ -31,6 +31,7 @@ mod content;
 mod drive;
 mod faults;
 mod file;
+mod image;
 mod vfs;
 
 use std::cell::RefCell;
@@ -42,8 +43,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_store::{Loaded, Store, StoreError};
 
-pub use drive::Image;
 pub use faults::{Faults, Kept, Operation, Stats};
+pub use image::Image;
 
 use crate::random::Random;
 use drive::{Drive, Failure};
@@ -159,24 +160,17 @@ impl Disk {
         PathBuf::from(format!("/{}{}/{name}", vfs::FOLDER, self.number))
     }
 
-    /// Opens the log of a device on it, or makes it, as `Store::open` does it in a folder: what is left of a log whose making
-    /// failed is removed first, and the write-ahead log that is found is written anew, because a sync that failed can have left
-    /// it in memory only.
+    /// Opens the log of a device on it, or makes it, and like `Store::open` in a folder writes the write-ahead log anew that it
+    /// finds there, because a sync that failed can have left it in memory only.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; [`StoreError::InUse`] while something is open on the disk.
     pub fn open_log(&self, event: EventId, device: DeviceId) -> Result<(Store, Loaded), StoreError> {
         let path = self.path();
         if self.drive().held_by_programs() > 0 {
             return Err(StoreError::InUse { path });
         }
-        let open = || Store::open_in_vfs(&path, event, device, VFS);
-        let is_new = self.drive().begin_making(popmesh_store::DATABASE_FILE);
-        if is_new {
-            open()?.0.close()?;
-            self.drive().end_making();
-        }
-        let opened = open()?;
+        let opened = Store::open_in_vfs(&path, event, device, VFS)?;
         // A statement of its own: nobody may be at the drive when the store is dropped.
         let renewed = self.drive().renew(&format!("{}-wal", popmesh_store::DATABASE_FILE));
         match renewed {

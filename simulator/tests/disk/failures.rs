@@ -140,7 +140,7 @@ fn what_is_found_after_a_failed_sync_can_go_unless_it_is_written_anew() {
 }
 
 #[test]
-fn a_log_whose_making_failed_is_made_anew() {
+fn a_log_whose_making_failed_can_be_made_again() {
     let mut failed = 0;
     for seed in 0..300 {
         let mut disks = Disks::start(seed).unwrap();
