@@ -19,6 +19,8 @@ const VENUE: &str = "hall-a";
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a sale waits for units from elsewhere.
 const WAIT: Duration = Duration::from_secs(20);
+/// Units that are sold out together.
+const UNITS: u32 = 90;
 /// Shoppers that buy at once at each till.
 const SHOPPERS: usize = 2;
 const ONE_WAY: Duration = Duration::from_millis(20);
@@ -82,7 +84,6 @@ fn find_each_other(devices: &[&Api<'_>], transport: &str) -> Result<()> {
 
 /// Shoppers at every till buy until all is gone: every unit once.
 fn sell_out_together(devices: &[&Api<'_>]) -> Result<()> {
-    const UNITS: u32 = 90;
     put_on_sale(devices[0], "CAP", UNITS)?;
     agree(devices)?;
     let before = Instant::now();
@@ -114,6 +115,7 @@ fn buy_until_sold_out(till: &Api<'_>, sku: &str) -> Result<Vec<u32>> {
             return Ok(bought);
         }
         bought.extend(serials(&answer.ok().with_context(|| till.name.clone())?)?);
+        ensure!(bought.len() <= UNITS as usize, "{} sells more than there is: {bought:?}", till.name);
     }
 }
 
