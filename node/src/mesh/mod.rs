@@ -20,6 +20,7 @@ mod interfaces;
 pub mod links;
 mod messages;
 mod named;
+mod names;
 mod outbox;
 mod peers;
 mod snapshot;
