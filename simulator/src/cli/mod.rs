@@ -1,5 +1,6 @@
 //! The command line of `popmesh-sim`.
 
+mod cuts;
 mod progress;
 mod rehearse;
 mod replay;
@@ -27,6 +28,10 @@ enum Command {
     Soak(soak::Soak),
     /// Play one night of a soak again, step by step.
     Replay(replay::Replay),
+    /// Say which kinds of fault met which states over a soak; a kind that never happened is a hole.
+    Coverage(soak::Soak),
+    /// Cut the power of one disk, again and again, under the production store.
+    Cuts(cuts::Cuts),
     /// List the scenarios that come with popmesh, and the mixes of faults.
     List,
     /// Play some seeds of a soak and print what came of each: what `soak` runs several of.
@@ -49,6 +54,8 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Rehearse(rehearse) => rehearse.run(),
         Command::Soak(soak) => soak.run(),
+        Command::Coverage(soak) => soak.with_coverage().run(),
+        Command::Cuts(cuts) => cuts.run(),
         Command::Replay(replay) => replay.run(),
         Command::Worker(worker) => worker.run(),
         Command::List => list(),

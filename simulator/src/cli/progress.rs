@@ -1,8 +1,11 @@
 //! Progress bars, and the wish to stop.
 
+#![allow(clippy::disallowed_types, reason = "around a run, not in it: how long it takes is told to people")]
+
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -24,6 +27,22 @@ impl Stop {
 
     pub(super) fn is_wanted(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How long something takes, for people.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// So many times since the start, as a rate a second.
+    pub(super) fn a_second(self, times: u64) -> u64 {
+        let elapsed_ms = u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX);
+        times.saturating_mul(1_000) / elapsed_ms.max(1)
     }
 }
 
