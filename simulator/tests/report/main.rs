@@ -324,7 +324,8 @@ fn comparison() -> Comparison {
         kept: false,
         ..ours.clone()
     };
-    Comparison { scenario: "<b>wifi".to_owned(), seed: 7, rows: vec![ours, counter] }
+    let worst = vec![ours.clone(), ComparisonRow { oversold: 240, ..counter.clone() }];
+    Comparison { scenario: "<b>wifi".to_owned(), seed: 7, seeds: 1, rows: vec![ours, counter], worst }
 }
 
 #[test]
