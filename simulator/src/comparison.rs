@@ -138,7 +138,9 @@ pub fn play(
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<ComparisonRow, CompareError> {
     match policy {
-        StockPolicy::PlainCounter | StockPolicy::CentralServer => Ok(baseline::play(scenario, seed, policy, progress)?),
+        StockPolicy::PlainCounter | StockPolicy::CentralServer => {
+            Ok(baseline::play(scenario, seed, policy, progress)?)
+        }
         StockPolicy::ByRate | StockPolicy::OnDemand | StockPolicy::StaticShares => {
             let scenario = Scenario { policy, ..scenario.clone() };
             let ended = run_with(&scenario, seed, Options::default(), progress)?;

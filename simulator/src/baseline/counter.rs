@@ -169,7 +169,9 @@ impl Counters {
             self.tills[device].lost.insert(change.hash());
             match why {
                 Why::Sale { shopper } => site.comes_again(shopper),
-                Why::Mint { counter, units } => site.plan(MINT_AGAIN_MS * MS, Event::Mint { device, counter, units }),
+                Why::Mint { counter, units } => {
+                    site.plan(MINT_AGAIN_MS * MS, Event::Mint { device, counter, units })
+                }
             }
         }
     }
@@ -232,7 +234,9 @@ impl Seller for Counters {
                 }
             }
             Happens::Own(Event::Written { device }) => self.written(site, device),
-            Happens::Own(Event::Counted { to, change }) => self.tills[to].document.apply((*change).clone())?,
+            Happens::Own(Event::Counted { to, change }) => {
+                self.tills[to].document.apply((*change).clone())?
+            }
             Happens::Own(Event::Meet { a, b }) => {
                 if site.linked(a, b) {
                     self.begin(site, a, b);

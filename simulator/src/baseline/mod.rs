@@ -68,7 +68,9 @@ pub fn play(
     match policy {
         StockPolicy::PlainCounter => night(scenario, seed, policy, progress, Counters::new),
         StockPolicy::CentralServer => night(scenario, seed, policy, progress, |site| Ok(Central::new(site))),
-        StockPolicy::ByRate | StockPolicy::OnDemand | StockPolicy::StaticShares => Err(BaselineError::Policy(policy)),
+        StockPolicy::ByRate | StockPolicy::OnDemand | StockPolicy::StaticShares => {
+            Err(BaselineError::Policy(policy))
+        }
     }
 }
 

@@ -127,7 +127,8 @@ impl Central {
 
     fn refuse(&self, site: &mut Site<'_, Event>, shopper: usize) {
         let wish = site.wish(shopper);
-        let mut free: u64 = self.stock.free(site.scenario, wish, site.now_ms()).iter().map(|(_, free)| free).sum();
+        let mut free: u64 =
+            self.stock.free(site.scenario, wish, site.now_ms()).iter().map(|(_, free)| free).sum();
         // What the server has put aside for this very shopper.
         if let Some(Decision::Sold(from)) = self.stock.decided(shopper) {
             free += from.iter().map(|(_, units)| units).sum::<u64>();

@@ -46,7 +46,13 @@ impl Tally {
         self.unanswered -= 1;
     }
 
-    pub(super) fn sold(&mut self, shopper: usize, wish: &Shopper, taken_along_at: Option<VenueIndex>, now_us: u64) {
+    pub(super) fn sold(
+        &mut self,
+        shopper: usize,
+        wish: &Shopper,
+        taken_along_at: Option<VenueIndex>,
+        now_us: u64,
+    ) {
         self.answered(shopper);
         let of = self.sold.entry((wish.drop, wish.product)).or_default();
         *of.entry(taken_along_at).or_default() += wish.quantity;
@@ -70,11 +76,13 @@ impl Tally {
         self.sold
             .iter()
             .map(|((drop, product), of)| {
-                let lots: Vec<_> = scenario.drops[*drop].lots.iter().filter(|lot| lot.product == *product).collect();
+                let lots: Vec<_> =
+                    scenario.drops[*drop].lots.iter().filter(|lot| lot.product == *product).collect();
                 let stock = lots.iter().map(|lot| u64::from(lot.units)).collect();
                 let mut classes: BTreeMap<Vec<usize>, u64> = BTreeMap::new();
                 for (venue, units) in of {
-                    let from = (0..lots.len()).filter(|lot| venue.is_none_or(|venue| lots[*lot].place == venue));
+                    let from =
+                        (0..lots.len()).filter(|lot| venue.is_none_or(|venue| lots[*lot].place == venue));
                     *classes.entry(from.collect()).or_default() += units;
                 }
                 most_served(stock, &classes)

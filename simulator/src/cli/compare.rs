@@ -32,7 +32,10 @@ pub(super) struct Compare {
 impl Compare {
     pub(super) fn run(self) -> Result<ExitCode> {
         let scenario = scenario::find(&self.scenario)?;
-        let until = self.seed.checked_add(self.seeds).context("the last seed is too great; begin with a lower one")?;
+        let until = self
+            .seed
+            .checked_add(self.seeds)
+            .context("the last seed is too great; begin with a lower one")?;
         let stop = Stop::listen()?;
         let nights = POLICIES.len() as u64 * self.seeds;
         let progress = bar(nights * scenario.duration_ms, "comparing");
@@ -43,7 +46,8 @@ impl Compare {
         progress.finish_and_clear();
         let Some(comparison) = comparison else { return Ok(cancelled()) };
         if let Some(path) = &self.report.report {
-            report::write_comparison(path, &comparison).with_context(|| format!("no report in {}", path.display()))?;
+            report::write_comparison(path, &comparison)
+                .with_context(|| format!("no report in {}", path.display()))?;
         }
         if self.json {
             print!("{}", report::compare::json(&comparison)?);

@@ -93,7 +93,11 @@ fn figures(comparison: &Comparison, place: usize) -> Vec<String> {
     of(row)
         .into_iter()
         .zip(of(worst))
-        .map(|(median, worst)| if comparison.seeds < 2 || median == worst { median } else { format!("{median} ({worst})") })
+        .map(
+            |(median, worst)| {
+                if comparison.seeds < 2 || median == worst { median } else { format!("{median} ({worst})") }
+            },
+        )
         .collect()
 }
 
