@@ -216,11 +216,12 @@ pub fn create_private(path: &Path) -> Result<(), FolderError> {
 /// [`FolderError::Io`].
 pub fn read_text(path: &Path) -> Result<String, FolderError> {
     use std::io::Read;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
         .map_err(|error| io_error(path, error))?;
-    Ok(text)
+    // What is no text is not what was looked for either; whoever looks for it says that best.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Reads a charter's file.

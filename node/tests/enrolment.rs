@@ -144,6 +144,20 @@ fn a_certificate_of_another_device_or_event_is_refused() {
 }
 
 #[test]
+fn files_that_are_something_else_are_told_apart() {
+    let dir = signed();
+    fs::write(dir.path().join("picture"), [0xff, 0xd8, 0xff, 0xe0]).unwrap();
+    for (arguments, what) in [
+        ("device sign picture --event org --role pos --venue hall-a", "enrolment"),
+        ("--data till device install picture --charter org/event.charter", "certificate"),
+        ("--data till device install till.cert --charter picture", "charter"),
+    ] {
+        let said = refused(dir.path(), arguments, 1);
+        assert!(said.contains("picture: ") && said.contains(what), "{arguments}: {said}");
+    }
+}
+
+#[test]
 fn what_is_missing_or_exposed_says_what_to_do() {
     let dir = signed();
     let run = "--data till run --api 127.0.0.1:0";

@@ -262,6 +262,20 @@ async fn two_find_each_other_and_talk_over_quic() {
     two_meet_and_talk(Setup::new().with_mdns().quic_only(), Transport::Quic).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_is_dialled_by_the_name_of_its_host() {
+    for (protocol, transport) in [("tcp", Transport::Tcp), ("udp", Transport::Quic)] {
+        let setup = Setup::new();
+        let mut a = setup.start(1, &[]).await;
+        let at = a.address(protocol).await.to_string();
+        let by_name = at.replace("/ip4/127.0.0.1/", "/dns4/localhost/").parse().unwrap();
+        let mut b = setup.start(2, &[by_name]).await;
+        a.link_up(key(2)).await;
+        b.link_up(key(1)).await;
+        assert_eq!(b.mesh.snapshot().await.links[0].transport, transport);
+    }
+}
+
 async fn refused(setup: Setup, transport: &str, wrong: Vec<u8>, reason: &str) {
     let mut honest = setup.start(1, &[]).await;
     let at = honest.address(transport).await;

@@ -4,6 +4,7 @@
 //! the same socket proves it.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -123,19 +124,19 @@ fn a_rate_holds_back_what_is_faster() -> Result<()> {
 #[test]
 fn loss_takes_about_its_share() -> Result<()> {
     const SENT: usize = 1000;
+    const UNREAD_MAX: usize = 50;
     let network = Network::new(4, 2)?;
     let sockets = sockets(&network)?;
     round_trip(&network, &sockets, 0, 1)?;
     network.set_link(0, 1, LinkSettings { loss: 0.2, ..LinkSettings::default() });
     let before = network.counters(0, 1);
+    let taken = AtomicUsize::new(0);
     let received = thread::scope(|scope| -> Result<usize> {
-        // Drained while it fills: a full socket buffer would lose messages of its own.
         let reader = scope.spawn(|| -> Result<usize> {
-            let mut received = 0;
             while receive(&sockets[1])?.0 != "end" {
-                received += 1;
+                taken.fetch_add(1, Ordering::Relaxed);
             }
-            Ok(received)
+            Ok(taken.load(Ordering::Relaxed))
         });
         for number in 0..SENT {
             send(&network, &sockets[0], 1, &number.to_string())?;
@@ -144,6 +145,11 @@ fn loss_takes_about_its_share() -> Result<()> {
                 let decided =
                     |counters: popmesh_tests::Counters| counters.delivered.frames + counters.lost.frames;
                 decided(now) - decided(before) > number as u64
+            });
+            // A full socket buffer would lose messages of its own.
+            eventually("the reader keeps up", || {
+                let lost = network.counters(0, 1).lost.frames - before.lost.frames;
+                taken.load(Ordering::Relaxed) + lost as usize + UNREAD_MAX > number
             });
         }
         network.set_link(0, 1, LinkSettings::default());

@@ -97,7 +97,7 @@ impl Metrics {
 
     pub(super) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         // A client may invent methods; labels must stay few.
-        let known = [Method::GET, Method::HEAD, Method::POST].contains(method);
+        let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT].contains(method);
         let method = if known { method.as_str() } else { "other" }.to_owned();
         let labels = RequestLabels { method, route: route.to_owned(), status: status.as_u16() };
         self.requests.get_or_create(&labels).inc();

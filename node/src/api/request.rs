@@ -80,6 +80,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
                 let field = if path == "." { "body".to_owned() } else { path };
                 Problem::invalid(field, in_words(without_position(&inner.to_string())))
             }
+            // One of several forms is told by its one field, and serde_json calls any other number of them no JSON.
+            _ if serde_json::from_slice::<serde_json::Value>(bytes).is_ok() => Problem::invalid(
+                path,
+                "give exactly one of the fields that can be here; see /v1/openapi.json",
+            ),
             _ => malformed(&inner),
         }
     })?;
@@ -97,8 +102,17 @@ fn without_position(text: &str) -> &str {
 
 /// The same without names that only Rust has.
 fn in_words(text: &str) -> String {
+    match text {
+        "invalid digit found in string" | "cannot parse integer from empty string" => {
+            return "no whole number from 0".to_owned();
+        }
+        "number too large to fit in target type" => return "too large a number".to_owned(),
+        _ => {}
+    }
     let Some((given, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
     match expected {
+        "a sequence" => format!("{given}expected a list"),
+        "a boolean" => format!("{given}expected true or false"),
         "u8" | "u16" | "u32" | "u64" | "usize" => format!("{given}expected a whole number from 0"),
         "i8" | "i16" | "i32" | "i64" => format!("{given}expected a whole number"),
         name if name.starts_with("struct ") => format!("{given}expected an object with named fields"),
@@ -117,7 +131,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Filter<T> {
             let text = rejection.body_text();
             let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
             match text.split_once(": ") {
-                Some((field, problem)) if !field.contains(' ') => Problem::invalid(field, problem),
+                Some((field, problem)) if !field.contains(' ') => Problem::invalid(field, in_words(problem)),
                 _ => Problem::invalid("query", text),
             }
         })?;

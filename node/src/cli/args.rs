@@ -186,7 +186,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "N")]
     pub(super) listen_port: Option<u16>,
     /// Dial this device, besides those found by mDNS (may be given several times)
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = values::multiaddr)]
     pub(super) peer: Vec<Multiaddr>,
     /// Neither announce this device by mDNS nor look for others
     #[arg(long)]
@@ -401,7 +401,7 @@ pub(super) struct Sell {
     #[arg(long, value_name = "DEVICE")]
     pub(super) pickup_at: Option<String>,
     /// How long to wait for units from other devices, at most 60s
-    #[arg(long, default_value = "5s", value_parser = values::duration)]
+    #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
     pub(super) wait: Duration,
     #[command(flatten)]
     pub(super) retry: Retry,

@@ -61,7 +61,8 @@ fn sign(request: &Sign, json: bool) -> Outcome {
         ));
     }
     let refused = |error: popmesh_proto::identity::CertificateError| Failure::here(error.to_string());
-    let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?).map_err(refused)?;
+    let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?)
+        .map_err(|error| Failure::here(format!("{}: {error}", request.enrolment.display())))?;
     let now_ms = now_ms();
     let not_before_ms = request.from.map_or(Ok(now_ms.saturating_sub(HOUR_MS)), unix_ms)?;
     let days_ms = u64::from(request.days) * DAY_MS;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use libp2p::Multiaddr;
 use popmesh_proto::command::MAX_QUANTITY;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::money::{Currency, MAX_PRICE};
@@ -58,6 +59,13 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(bad)
+}
+
+/// Reads an address of another device.
+pub(super) fn multiaddr(text: &str) -> Result<Multiaddr, String> {
+    text.parse().map_err(|error| {
+        format!("{error}; write it as /ip4/192.0.2.7/tcp/7400 or /dns4/there.example/udp/7400/quic-v1")
+    })
 }
 
 /// Reads how many units.

@@ -6,7 +6,7 @@ use libp2p::{
     Multiaddr,
     core::transport::ListenerId,
     multiaddr::Protocol,
-    swarm::{ConnectionId, dial_opts::DialOpts},
+    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
 };
 use popmesh_proto::links;
 use tokio::time::{Duration, Instant};
@@ -118,13 +118,24 @@ impl Task {
         let connection = options.connection_id();
         self.dials.insert(connection, dial);
         if let Err(error) = self.parts.swarm.dial(options) {
-            tracing::debug!(%error, "a dial was not started");
+            self.tell_of_failed_dial(connection, &error);
             self.on_dial_failed(connection);
         }
     }
 
     fn is_named(&self, device: &DeviceKey) -> bool {
         self.book.peers.get(device).is_some_and(|peer| !peer.named_at.is_empty())
+    }
+
+    /// Failures are everyday, but who named an address wants to know if it never was one.
+    pub(crate) fn tell_of_failed_dial(&self, connection: ConnectionId, error: &DialError) {
+        match self.dials.get(&connection) {
+            Some(Dial::Named(index)) if self.named[*index].is_first_try() => {
+                let address = &self.named[*index].address;
+                tracing::warn!(%address, %error, "no link to this --peer yet; it is dialled again and again");
+            }
+            _ => tracing::debug!(%error, "a dial failed"),
+        }
     }
 
     pub(crate) fn on_dial_failed(&mut self, connection: ConnectionId) {

@@ -19,6 +19,7 @@ mod identity;
 mod interfaces;
 mod messages;
 mod named;
+mod names;
 mod outbox;
 mod peers;
 mod snapshot;

@@ -35,6 +35,11 @@ impl Named {
         !self.dialling && self.next <= now
     }
 
+    /// Nobody answered there yet, and this is the first dial since it was named or the network changed.
+    pub(crate) fn is_first_try(&self) -> bool {
+        self.device.is_none() && self.attempts == 1
+    }
+
     pub(crate) fn dialling(&mut self) {
         self.dialling = true;
         self.attempts = self.attempts.saturating_add(1);

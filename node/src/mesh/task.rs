@@ -305,8 +305,8 @@ impl Task {
                 }
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
-                tracing::debug!(%error, "a dial failed");
                 self.counters.dials_failed += 1;
+                self.tell_of_failed_dial(connection_id, &error);
                 self.on_dial_failed(connection_id);
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {

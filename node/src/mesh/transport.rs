@@ -12,7 +12,7 @@ use libp2p::{
     noise, quic, tcp, yamux,
 };
 
-use super::{Listen, MeshError, gate::Gate};
+use super::{Listen, MeshError, gate::Gate, names::Names};
 
 /// A TCP connect that gets no answer is given up after this, so that a healed cut is noticed by the next one soon.
 const TCP_CONNECT_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -38,7 +38,7 @@ pub(crate) fn build(
         (Some(one), None) | (None, Some(one)) => one,
         (None, None) => return Err(MeshError::NoTransport),
     };
-    let gated = secured.and_then(move |(peer, muxer), point| gate.pass(peer, muxer, point));
+    let gated = Names::over(secured).and_then(move |(peer, muxer), point| gate.pass(peer, muxer, point));
     Ok(TransportTimeout::new(gated, HANDSHAKE_TIMEOUT).boxed())
 }
 

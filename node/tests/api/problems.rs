@@ -117,6 +117,12 @@ async fn wrong_bodies_say_what_is_wrong_and_where() {
         let problem = post(node.address, "/v1/sales", &[], &body).await.problem(422, "invalid");
         assert_eq!(problem["field"], field, "{problem}");
     }
+    for units in [json!({}), json!({"count": 1, "serials": "1"})] {
+        let body = json!({"drop": "neon", "sku": "CAP", "units": units, "to": OTHER});
+        let problem = post(node.address, "/v1/transfers", &[], &body).await.problem(422, "invalid");
+        assert_eq!(problem["field"], "units", "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("exactly one"), "{problem}");
+    }
     let body = b"{\"now\": true}";
     send(node.address, "POST", "/v1/drops/neon/open", &json, body).await.problem(422, "invalid");
     assert!(node.done.lock().unwrap().is_empty());
@@ -144,6 +150,8 @@ async fn wrong_queries_and_paths_name_the_part() {
         let problem = get(node.address, path).await.problem(422, "invalid");
         assert_eq!(problem["field"], field, "{path}: {problem}");
     }
+    let problem = get(node.address, "/v1/claims?limit=many").await.problem(422, "invalid");
+    assert_eq!(problem["detail"], "limit: no whole number from 0");
     let problem = get(node.address, "/v1/export/claims/neon").await.problem(404, "unknown_document");
     assert_eq!(problem["known"], json!(["programme", "stock/neon"]));
 }

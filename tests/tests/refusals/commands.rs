@@ -20,6 +20,7 @@ const AT_HQ: &[(&str, i32, &[&str])] = &[
     ("sell CAP --price 1.005", 1, &["more than the 2 decimals of EUR"]),
     ("sell CAP --price cheap", 1, &["not an amount; write digits and a point, such as 25.00 EUR"]),
     ("sell CAP --wait 61s", 1, &["waits at most 60s"]),
+    ("sell CAP --wait -1s", 2, &["\"-1s\" is no duration", "5s"]),
     (
         "sell CAP -n 21 --wait 0s",
         1,

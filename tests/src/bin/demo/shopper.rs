@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use popmesh_tests::{Answer, Api};
 use serde_json::{Value, json};
 
-use crate::night::{CUT, SKU};
+use crate::night::{CUT, SKU, UNITS};
 use crate::venue::Venue;
 
 /// How long a shopper waits for a unit from another device.
@@ -68,7 +68,7 @@ impl<'a> Floor<'a> {
             .collect()
     }
 
-    /// Shoppers come to a device until it knows that all is sold.
+    /// Shoppers come to a device until it knows that all is sold, or more than that was.
     pub(crate) fn serve(&self, index: usize, device: &Api<'_>) -> Result<()> {
         let next = if device.name == CUT { NEXT_IN_THE_RUSH } else { NEXT_SHOPPER };
         for shopper in 0.. {
@@ -80,7 +80,10 @@ impl<'a> Floor<'a> {
             match answer.code() {
                 "" => {
                     till.acknowledged.push((answer.body, answer.took));
-                    self.sold.fetch_add(1, Ordering::Relaxed);
+                    // Otherwise a venue that sells what it does not have would never close.
+                    if self.sold.fetch_add(1, Ordering::Relaxed) >= u64::from(UNITS) {
+                        return Ok(());
+                    }
                 }
                 "sold_out" => return Ok(()),
                 "held_elsewhere" => till.held_elsewhere.push(said(&answer)),
