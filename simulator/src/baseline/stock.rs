@@ -111,3 +111,38 @@ impl Stock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::shoppers;
+    use crate::random::Random;
+    use crate::scenario::find;
+
+    #[test]
+    fn a_power_cut_takes_what_was_not_durable_and_no_more() {
+        let scenario = find("one-stall").unwrap();
+        let shoppers = shoppers(&scenario, &Random::new(1));
+        let late_ms = scenario.duration_ms;
+        let wish = |shopper: usize| (shoppers[shopper].drop, shoppers[shopper].product);
+        let mut stock = Stock::default();
+        let free = |stock: &Stock| stock.free(&scenario, &shoppers[0], late_ms);
+        let all = free(&stock);
+        stock.sell(&scenario, 0, &shoppers[0], late_ms);
+        assert!(matches!(stock.decided(0), Some(Decision::Sold(_))) && stock.stored(0).is_none());
+        let one_sold = free(&stock);
+        assert_ne!(one_sold, all);
+        stock.recover(wish);
+        assert_eq!((stock.decided(0), free(&stock)), (None, all.clone()));
+
+        stock.sell(&scenario, 0, &shoppers[0], late_ms);
+        stock.store(0);
+        stock.sell(&scenario, 0, &shoppers[0], late_ms);
+        assert_eq!(free(&stock), one_sold, "once for each shopper");
+        stock.take_back(0, &shoppers[0]);
+        assert_eq!((stock.stored(0), free(&stock)), (None, all), "that is not durable yet");
+        stock.recover(wish);
+        assert!(matches!(stock.stored(0), Some(Decision::Sold(_))));
+        assert_eq!(free(&stock), one_sold);
+    }
+}

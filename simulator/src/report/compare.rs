@@ -74,6 +74,7 @@ fn seeds(comparison: &Comparison) -> String {
 }
 
 /// The numbers of a row, in the order of the columns: with several seeds the worst in brackets, where it is another.
+/// What it costs in messages hardly differs from seed to seed.
 fn figures(comparison: &Comparison, place: usize) -> Vec<String> {
     let of = |row: &ComparisonRow| {
         [
@@ -84,21 +85,15 @@ fn figures(comparison: &Comparison, place: usize) -> Vec<String> {
             count(row.wrong_refusals),
             time(row, row.sale_p50_us),
             time(row, row.sale_p99_us),
-            words::short_count(row.messages),
-            words::bytes(row.bytes),
         ]
     };
     let Some(row) = comparison.rows.get(place) else { return Vec::new() };
     let worst = comparison.worst.get(place).unwrap_or(row);
-    of(row)
-        .into_iter()
-        .zip(of(worst))
-        .map(
-            |(median, worst)| {
-                if comparison.seeds < 2 || median == worst { median } else { format!("{median} ({worst})") }
-            },
-        )
-        .collect()
+    let both = |(median, worst)| {
+        if comparison.seeds < 2 || median == worst { median } else { format!("{median} ({worst})") }
+    };
+    let cost = [words::short_count(row.messages), words::bytes(row.bytes)];
+    of(row).into_iter().zip(of(worst)).map(both).chain(cost).collect()
 }
 
 fn served(row: &ComparisonRow) -> String {
