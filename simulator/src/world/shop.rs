@@ -288,7 +288,9 @@ impl World<'_> {
             .ledger
             .holdings
             .live()
-            .filter(|(_, parcel)| near.contains(&parcel.owner) && place.is_none_or(|place| parcel.place == *place))
+            .filter(|(_, parcel)| {
+                near.contains(&parcel.owner) && place.is_none_or(|place| parcel.place == *place)
+            })
             .filter(|(id, parcel)| {
                 let lot = self.ledger.holdings.lot(&parcel.lot);
                 lot.is_some_and(|lot| lot.drop == *drop && lot.sku == *sku) && heard_of(id)
