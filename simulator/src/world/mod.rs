@@ -147,6 +147,8 @@ struct World<'s> {
     ledger: Ledger,
     watch: Watch,
     mistakes: mistakes::Mistakes,
+    /// Whether all have been started, so that links can be.
+    started: bool,
     healed: bool,
     breach: Option<(u64, Breach)>,
     history: Sha256,
@@ -249,6 +251,7 @@ impl<'s> World<'s> {
             ledger: Ledger::default(),
             watch: Watch::new(scenario),
             mistakes: mistakes::Mistakes::default(),
+            started: false,
             healed: false,
             breach: None,
             history: Sha256::new(),
@@ -337,6 +340,7 @@ impl<'s> World<'s> {
         self.plan_batteries();
         self.queue.plan(0, Event::Organise);
         self.queue.plan(0, Event::Look);
+        self.started = true;
         self.relink();
     }
 

@@ -206,7 +206,7 @@ impl World<'_> {
             self.drain_batteries();
             self.look_who_is_alone();
             if !self.options.every_step {
-                self.check_all_books();
+                self.check_some_books();
             }
             if self.options.record {
                 self.draw_curves();
