@@ -1,5 +1,6 @@
 //! The command line of `popmesh-sim`.
 
+mod compare;
 mod cuts;
 mod progress;
 mod rehearse;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Command {
     /// Play a scenario, print its verdict and numbers, and write a report.
     Rehearse(rehearse::Rehearse),
+    /// Play a scenario under each stock policy, a plain counter and a central server too, and print what came of each.
+    Compare(compare::Compare),
     /// Play many random nights in which everything may fail, and look for a broken promise.
     Soak(soak::Soak),
     /// Play one night of a soak again, step by step.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Rehearse(rehearse) => rehearse.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Soak(soak) => soak.run(),
         Command::Coverage(soak) => soak.with_coverage().run(),
         Command::Cuts(cuts) => cuts.run(),

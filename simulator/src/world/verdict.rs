@@ -6,6 +6,7 @@ use super::{Ended, MS, World};
 use crate::load;
 use crate::night::{
     Check, DeviceNight, DropNight, FaultSpan, Finding, Night, Numbers, Outcome, Series, Severity, Verdict,
+    percentile,
 };
 use crate::random::Random;
 use crate::words;
@@ -283,10 +284,4 @@ fn milliseconds(value: u64) -> String {
 
 fn per_hour(value: u64) -> String {
     format!("{}.{:03} a device-hour", value / 1_000, value % 1_000)
-}
-
-/// The value below which so many of a thousand of the sorted values lie.
-fn percentile(sorted: &[u64], per_mille: usize) -> u64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((sorted.len() * per_mille / 1_000).min(last)).copied().unwrap_or(0)
 }
