@@ -32,6 +32,9 @@ pub fn minimise(scenario: &Scenario, mut breaks: impl FnMut(&Scenario) -> bool) 
     loop {
         let mut shorter = smallest.clone();
         shorter.duration_ms = shorter.duration_ms * 2 / 3;
+        for drop in &mut shorter.drops {
+            drop.close_ms = drop.close_ms.filter(|close_ms| *close_ms <= shorter.duration_ms);
+        }
         let last = shorter.faults.iter().map(|fault| fault.until_ms).max().unwrap_or(0);
         if shorter.duration_ms < 10_000 || last > shorter.duration_ms || !try_it(shorter, &mut smallest) {
             return smallest;

@@ -98,7 +98,7 @@ fn a_copied_disk_sells_units_twice_and_everybody_sees_it() {
 #[test]
 fn an_old_image_sells_units_twice_and_everybody_sees_it() {
     let ended = play(&format!(
-        "{TILL_1_IS_ALONE}[[fault]]\nat = \"18:08\"\nfault = \"restored\"\ndevice = \"till-1\"\nimage = \"18:05\"\n"
+        "{TILL_1_IS_ALONE}[[fault]]\nat = \"18:08\"\nfault = \"restored\"\ndevice = \"till-1\"\nimage = \"18:03\"\n"
     ));
     assert_eq!(ended.breach, None);
     assert!(ended.night.numbers.oversold > 0);
@@ -108,9 +108,33 @@ fn an_old_image_sells_units_twice_and_everybody_sees_it() {
 }
 
 #[test]
-fn two_histories_of_one_life_keep_devices_from_agreeing() {
+fn what_only_an_overwritten_disk_knew_is_sold_again_and_nobody_can_see_it() {
+    // The image is of the moment at which the till was left alone: nobody has what it wrote until it was restored.
     let ended = play(&format!(
-        "{TILL_1_IS_ALONE}[[fault]]\nat = \"18:06\"\nuntil = \"18:19\"\nfault = \"cheats\"\ndevice = \"till-1\"\nhow = \"forks\"\n"
+        "{TILL_1_IS_ALONE}[[fault]]\nat = \"18:08\"\nfault = \"restored\"\ndevice = \"till-1\"\nimage = \"18:05\"\n"
+    ));
+    assert_eq!(ended.breach, None);
+    assert!(ended.night.numbers.oversold > 0);
+    assert_eq!(who_saw_an_incident(&ended.night), [""; 0]);
+}
+
+#[test]
+fn two_histories_of_one_life_keep_devices_from_agreeing() {
+    // The life that is led twice begins after the power cut, with units to sell.
+    let ended = play(&format!(
+        "{TILL_1_IS_ALONE}
+[[fault]]
+at = \"18:04\"
+for = \"5 s\"
+fault = \"power_cut\"
+device = \"till-1\"
+[[fault]]
+at = \"18:06\"
+until = \"18:19\"
+fault = \"cheats\"
+how = \"forks\"
+device = \"till-1\"
+"
     ));
     let (_, breach) = ended.breach.unwrap();
     assert_eq!(breach.invariant, "I5", "{breach:?}");
