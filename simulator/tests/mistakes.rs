@@ -118,24 +118,39 @@ fn what_only_an_overwritten_disk_knew_is_sold_again_and_nobody_can_see_it() {
     assert_eq!(who_saw_an_incident(&ended.night), [""; 0]);
 }
 
+/// A life that begins with units to sell is led twice: by the till, and by a copy from that beginning.
+const FORK: &str = r#"
+[[fault]]
+at = "18:04"
+for = "5 s"
+fault = "power_cut"
+device = "till-1"
+[[fault]]
+at = "18:06"
+until = "18:13"
+fault = "cheats"
+how = "forks"
+device = "till-1"
+"#;
+
+#[test]
+fn two_histories_of_one_life_sell_units_twice_and_are_told_apart() {
+    let ended = play(&format!("{TILL_1_IS_ALONE}{FORK}"));
+    // The copy is gone when the night ends, and with it what only it had: the others agree again.
+    assert_eq!(ended.breach, None);
+    assert!(ended.night.numbers.oversold > 0);
+    let mut refused =
+        ended.night.findings.iter().filter(|finding| finding.text.contains("has written two histories"));
+    assert!(refused.any(|finding| {
+        ["laptop", "till-2", "till-3"].iter().all(|name| finding.devices.contains(&(*name).to_owned()))
+    }));
+}
+
 #[test]
 fn two_histories_of_one_life_keep_devices_from_agreeing() {
-    // The life that is led twice begins after the power cut, with units to sell.
-    let ended = play(&format!(
-        "{TILL_1_IS_ALONE}
-[[fault]]
-at = \"18:04\"
-for = \"5 s\"
-fault = \"power_cut\"
-device = \"till-1\"
-[[fault]]
-at = \"18:06\"
-until = \"18:19\"
-fault = \"cheats\"
-how = \"forks\"
-device = \"till-1\"
-"
-    ));
+    // The others hear the copy first, as the till is off just then: what the till has is refused ever after.
+    let off = "[[fault]]\nat = \"18:11:50\"\nfor = \"40 s\"\nfault = \"power_cut\"\ndevice = \"till-1\"\n";
+    let ended = play(&format!("{TILL_1_IS_ALONE}{FORK}{off}"));
     let (_, breach) = ended.breach.unwrap();
     assert_eq!(breach.invariant, "I5", "{breach:?}");
 }
