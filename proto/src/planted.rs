@@ -6,7 +6,7 @@
 pub enum Planted {
     /// Outputs do not wait until what they tell of is durable.
     AcknowledgeBeforeSync,
-    /// What a device gives away stays in its own holding.
+    /// What a device has given away it still sells.
     KeepWhatIsGiven,
     /// A sale takes units that another device holds.
     SellWithoutHolding,
@@ -36,12 +36,21 @@ impl Planted {
     ];
 }
 
-/// The bug that a device, or a part of it, works with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The bug that a device, or a part of it, works with. Part of no view: those of a device with a bug and of one without
+/// are equal until the bug makes them differ.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Plant {
     #[cfg(feature = "planted")]
     bug: Option<Planted>,
 }
+
+impl PartialEq for Plant {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Plant {}
 
 impl Plant {
     #[cfg(feature = "planted")]

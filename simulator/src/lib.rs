@@ -19,6 +19,7 @@ pub mod minimise;
 pub mod mix;
 pub mod network;
 pub mod night;
+pub mod planted;
 pub mod random;
 pub mod report;
 pub mod scenario;

@@ -23,15 +23,28 @@ pub fn minimise(scenario: &Scenario, mut breaks: impl FnMut(&Scenario) -> bool) 
         }
         still
     };
-    shrink(&mut smallest, &mut try_it, |scenario| scenario.faults.len(), |scenario, range| {
-        scenario.faults.drain(range);
-    });
-    shrink(&mut smallest, &mut try_it, |scenario| scenario.demand.len(), |scenario, range| {
-        scenario.demand.drain(range);
-    });
+    shrink(
+        &mut smallest,
+        &mut try_it,
+        |scenario| scenario.faults.len(),
+        |scenario, range| {
+            scenario.faults.drain(range);
+        },
+    );
+    shrink(
+        &mut smallest,
+        &mut try_it,
+        |scenario| scenario.demand.len(),
+        |scenario, range| {
+            scenario.demand.drain(range);
+        },
+    );
     loop {
         let mut shorter = smallest.clone();
         shorter.duration_ms = shorter.duration_ms * 2 / 3;
+        for drop in &mut shorter.drops {
+            drop.close_ms = drop.close_ms.filter(|close_ms| *close_ms <= shorter.duration_ms);
+        }
         let last = shorter.faults.iter().map(|fault| fault.until_ms).max().unwrap_or(0);
         if shorter.duration_ms < 10_000 || last > shorter.duration_ms || !try_it(shorter, &mut smallest) {
             return smallest;

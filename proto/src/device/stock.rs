@@ -70,7 +70,10 @@ impl Device {
         let mut lacking = count;
         let mut found = Vec::new();
         for (reference, parcel) in self.shelf(&self.me, drop, sku, place) {
-            let units = parcel.free.lowest(lacking);
+            let units = match self.plant.has(Planted::KeepWhatIsGiven) {
+                true => self.free_or_given(parcel).lowest(lacking),
+                false => parcel.free.lowest(lacking),
+            };
             lacking -= units.len();
             found.push((*reference, units));
             if lacking == 0 {
@@ -85,6 +88,17 @@ impl Device {
                 .map(|(reference, parcel)| vec![(*reference, parcel.free.lowest(count))]);
         }
         None
+    }
+
+    /// A planted bug: what was given away is taken for free.
+    fn free_or_given(&self, parcel: &Parcel) -> UnitSet {
+        let mut units = parcel.free.clone();
+        for (_, given) in self.holdings.live().filter(|(_, other)| other.from == Some(self.me)) {
+            if given.lot == parcel.lot {
+                units.insert_all(&given.free.intersection(&parcel.units));
+            }
+        }
+        units
     }
 
     /// Finds exactly these of this device's own units; `None` if it does not hold them all.

@@ -242,8 +242,7 @@ impl Holdings {
                 contested.insert(lot);
             }
         }
-        let kept = self.plant.has(Planted::KeepWhatIsGiven) && matches!(event.record.body, Body::Transfer(_));
-        for (parcel, units) in lines.iter().filter(|_| !kept) {
+        for (parcel, units) in &lines {
             self.draw(parcel, units);
         }
         match &event.record.body {

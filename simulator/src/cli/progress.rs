@@ -48,8 +48,11 @@ impl Stopwatch {
 
 /// A bar of `length` steps on the terminal; nothing where there is none.
 pub(super) fn bar(length: u64, what: &str) -> ProgressBar {
-    let target =
-        if std::io::stderr().is_terminal() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
     let style = ProgressStyle::with_template("{msg} [{bar:40}] {percent:>3} %  {elapsed} (still {eta})")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");

@@ -3,38 +3,35 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::value_parser;
 use serde::{Deserialize, Serialize};
 
-use super::progress::{Stop, bar};
 use super::cancelled;
+use super::progress::{Stop, bar};
 use crate::coverage::Coverage;
 use crate::minimise::minimise;
 use crate::mix;
 use crate::report;
 use crate::scenario;
 use crate::words;
-use crate::world::{Options, run};
+use crate::world::{Options, run, run_with};
+
+/// How long at most until somebody who wants to stop is heard.
+const LISTEN: Duration = Duration::from_millis(100);
+/// The last seed to begin with: a whole number in TOML and in JSON readers alike, with room for all nights of a soak.
+const MAX_SEED: u64 = i64::MAX.unsigned_abs();
 
 /// A bug to plant, where the build allows it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Planting {
     /// Let every device work with this bug, to see that it is found.
     #[cfg(feature = "planted")]
-    #[arg(long, value_name = "BUG", value_parser = bug)]
-    planted: Option<popmesh_proto::planted::Planted>,
-}
-
-#[cfg(feature = "planted")]
-fn bug(name: &str) -> Result<popmesh_proto::planted::Planted, String> {
-    use popmesh_proto::planted::Planted;
-    let named = |bug: &Planted| format!("{bug:?}");
-    Planted::ALL
-        .into_iter()
-        .find(|bug| named(bug) == name)
-        .ok_or_else(|| format!("one of {}", Planted::ALL.iter().map(named).collect::<Vec<_>>().join(", ")))
+    #[arg(long, value_name = "BUG")]
+    planted: Option<crate::planted::Planted>,
 }
 
 impl Planting {
@@ -49,7 +46,7 @@ impl Planting {
     fn arguments(&self) -> Vec<String> {
         #[cfg(feature = "planted")]
         if let Some(bug) = self.planted {
-            return vec!["--planted".to_owned(), format!("{bug:?}")];
+            return vec!["--planted".to_owned(), bug.to_string()];
         }
         Vec::new()
     }
@@ -59,20 +56,20 @@ impl Planting {
 #[derive(Debug, clap::Args)]
 pub(super) struct Soak {
     /// How many nights.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = value_parser!(u64).range(1..=1_000_000_000))]
     seeds: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(..=MAX_SEED))]
     from: u64,
     /// How many processes; one for each core if absent.
-    #[arg(long)]
+    #[arg(long, value_parser = value_parser!(u64).range(1..=256))]
     jobs: Option<u64>,
     /// What may go wrong: see `popmesh-sim list`.
     #[arg(long, default_value = "default")]
     mix: String,
     /// Stop after so many nights with a broken promise.
-    #[arg(long, default_value_t = 1)]
-    failures: usize,
+    #[arg(long, default_value_t = 1, value_parser = value_parser!(u64).range(1..))]
+    failures: u64,
     /// Write the smallest night that still breaks a promise into this folder.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     keep: PathBuf,
@@ -126,6 +123,20 @@ struct Broken {
 enum Line {
     Played(Played),
     Coverage(Coverage),
+}
+
+/// Processes that play; they end when this does, whatever they are at.
+#[derive(Debug, Default)]
+struct Workers(Vec<Child>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for worker in &mut self.0 {
+            // One that has ended is ended.
+            let _ = worker.kill();
+            let _ = worker.wait();
+        }
+    }
 }
 
 /// What came of a soak.
@@ -203,21 +214,23 @@ impl Soak {
         // An unknown mix is told before any process is started.
         mix::draw(&self.mix, self.from)?;
         let stop = Stop::listen()?;
-        let jobs = self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
-        let jobs = jobs.clamp(1, self.seeds.max(1));
+        let jobs =
+            self.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
+        let jobs = jobs.min(self.seeds);
         let (lines, received) = mpsc::channel();
-        let mut workers = Vec::new();
+        let mut workers = Workers::default();
         for job in 0..jobs {
-            workers.push(self.start(job, jobs, lines.clone())?);
+            workers.0.push(self.start(job, jobs, lines.clone())?);
         }
         drop(lines);
         let progress = bar(self.seeds, "soaking");
-        let mut outcome = Outcome {
-            mix: self.mix.clone(),
-            coverage: tried(&self.mix),
-            ..Outcome::default()
-        };
-        for line in received {
+        let mut outcome = Outcome { mix: self.mix.clone(), coverage: tried(&self.mix), ..Outcome::default() };
+        while !stop.is_wanted() && (outcome.broken.len() as u64) < self.failures {
+            let line = match received.recv_timeout(LISTEN) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             match serde_json::from_str(&line).with_context(|| format!("a worker said: {line}"))? {
                 Line::Coverage(coverage) => outcome.coverage.merge(&coverage),
                 Line::Played(played) => {
@@ -232,23 +245,16 @@ impl Soak {
                 }
             }
             progress.set_position(outcome.nights);
-            if stop.is_wanted() || outcome.broken.len() >= self.failures {
-                break;
-            }
         }
         progress.finish_and_clear();
-        for worker in &mut workers {
-            // One that has ended is ended.
-            let _ = worker.kill();
-            worker.wait().context("a worker did not end")?;
-        }
+        drop(workers);
         if stop.is_wanted() {
             return Ok(cancelled());
         }
         if outcome.nights < self.seeds && outcome.broken.is_empty() {
             bail!("a worker stopped early: {} of {} nights were played", outcome.nights, self.seeds);
         }
-        self.tell(&mut outcome)
+        self.tell(&mut outcome, &stop)
     }
 
     fn start(&self, job: u64, jobs: u64, lines: mpsc::Sender<String>) -> Result<Child> {
@@ -274,7 +280,7 @@ impl Soak {
         Ok(worker)
     }
 
-    fn tell(&self, outcome: &mut Outcome) -> Result<ExitCode> {
+    fn tell(&self, outcome: &mut Outcome, stop: &Stop) -> Result<ExitCode> {
         outcome.broken.sort_by_key(|played| played.seed);
         if self.json {
             println!("{}", serde_json::to_string_pretty(&outcome)?);
@@ -292,38 +298,68 @@ impl Soak {
         if self.coverage && !self.json {
             print!("{}", report::coverage::table(&outcome.coverage, false));
         }
-        for played in &outcome.broken {
-            let Some(breach) = &played.breach else { continue };
-            let bug = self.planting.arguments().join(" ");
-            println!("BROKEN seed {}: {} at step {}: {}", played.seed, breach.invariant, breach.step, breach.text);
-            println!("  popmesh-sim replay --mix {} --seed {} {bug}", outcome.mix, played.seed);
+        let Some(first) = outcome.broken.first() else {
+            if !self.json {
+                println!("no promise was broken");
+            }
+            let holes = outcome.coverage.holes();
+            let whole = holes.kinds.is_empty() && holes.states.is_empty();
+            return Ok(if whole || !self.coverage { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        };
+        if !self.json {
+            for played in &outcome.broken {
+                let Some(breach) = &played.breach else { continue };
+                println!(
+                    "BROKEN seed {}: {} at step {}: {}",
+                    played.seed, breach.invariant, breach.step, breach.text
+                );
+                println!("  {}", self.replay(&format!("--mix {} --seed {}", outcome.mix, played.seed)));
+            }
         }
-        if let Some(played) = outcome.broken.first() {
-            let path = self.minimised(played)?;
-            println!("  the smallest night found that breaks it: {}", path.display());
-            println!("  popmesh-sim replay --scenario {} --seed {} --trace", path.display(), played.seed);
-            return Ok(ExitCode::FAILURE);
+        let path = self.minimised(first, stop)?;
+        if stop.is_wanted() {
+            return Ok(cancelled());
         }
         if !self.json {
-            println!("no promise was broken");
+            println!("  the smallest night found that breaks it: {}", path.display());
+            println!(
+                "  {} --trace",
+                self.replay(&format!("--scenario {} --seed {}", path.display(), first.seed))
+            );
         }
-        let holes = outcome.coverage.holes();
-        let whole = holes.kinds.is_empty() && holes.states.is_empty();
-        Ok(if whole || !self.coverage { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(ExitCode::FAILURE)
     }
 
-    fn minimised(&self, played: &Played) -> Result<PathBuf> {
+    /// The line that plays a night again, with the bug that it was played with.
+    fn replay(&self, what: &str) -> String {
+        let mut line = format!("popmesh-sim replay {what}");
+        for argument in self.planting.arguments() {
+            line.push(' ');
+            line.push_str(&argument);
+        }
+        line
+    }
+
+    /// Writes the smallest night that was found before somebody wanted to stop.
+    fn minimised(&self, played: &Played, stop: &Stop) -> Result<PathBuf> {
         let scenario = mix::draw(&self.mix, played.seed)?;
         let mut options = Options { every_step: true, ..Options::default() };
         self.planting.plant(&mut options);
         let invariant = played.breach.as_ref().map(|breach| breach.invariant.as_str());
         let smallest = minimise(&scenario, |scenario| {
-            let breach = run(scenario, played.seed, options.clone()).ok().and_then(|ended| ended.breach);
+            // What counts is the file, read as whoever gets it will read it.
+            let Ok(scenario) = scenario::parse(&scenario.name, &scenario::to_toml(scenario)) else {
+                return false;
+            };
+            let mut progress = |_: u64| !stop.is_wanted();
+            let played = run_with(&scenario, played.seed, options.clone(), &mut progress);
+            let breach = played.ok().and_then(|ended| ended.breach);
             breach.is_some_and(|(_, breach)| Some(breach.invariant) == invariant)
         });
         let path = self.keep.join(format!("broken-{}-{}.toml", self.mix, played.seed));
-        std::fs::write(&path, scenario::to_toml(&smallest))
-            .with_context(|| format!("{} cannot be written; choose another folder with --keep", path.display()))?;
+        std::fs::write(&path, scenario::to_toml(&smallest)).with_context(|| {
+            format!("{} cannot be written; choose another folder with --keep", path.display())
+        })?;
         Ok(path)
     }
 }

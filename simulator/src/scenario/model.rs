@@ -438,7 +438,8 @@ impl Scenario {
 
     /// The devices that sell at a venue.
     pub fn sellers_at<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = DeviceIndex> + 'a {
-        let sells = |roles: Roles| [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| roles.has(role));
+        let sells =
+            |roles: Roles| [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| roles.has(role));
         (0..self.devices.len()).filter(move |device| {
             let device = &self.devices[*device];
             sells(device.roles) && self.venues[device.venue].name == *place

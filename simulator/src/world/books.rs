@@ -1,34 +1,39 @@
 //! The books of each device, looked at from outside: they must add up at every moment, as far as the device knows.
 
-use super::{SECOND, World};
 use super::ledger::Breach;
 use super::queue::NodeIndex;
+use super::{SECOND, World};
 
 /// Where not every step is checked, so many devices are, each second.
 const CHECKED_A_SECOND: usize = 12;
 
 impl World<'_> {
-    /// Conservation (I4) on one device, and no incident where nobody made one.
+    /// On one device: conservation (I4), and no incident where nobody made one: no unit spent twice (I1), nothing spent
+    /// that was not held (I6).
     pub(super) fn check_books(&mut self, node: NodeIndex) {
         if self.breach.is_some() {
             return;
         }
         let Some(device) = self.nodes[node].device() else { return };
         let holdings = device.holdings();
+        let name = &self.nodes[node].name;
+        let honest = self.ledger.suspects.is_empty();
         let mut result = Ok(());
         for (lot, state) in holdings.lots() {
             let balance = holdings.balance(lot);
-            if !balance.holds() {
-                let text = format!("on {}, lot {lot} of {} does not add up: {balance:?}", self.nodes[node].name, state.sku);
+            if honest && state.contested {
+                let text = format!("{name} sees a unit of lot {lot} of {} that was spent twice", state.sku);
+                result = Err(Breach::new("I1", text));
+            } else if !balance.holds() {
+                let text = format!("on {name}, lot {lot} of {} does not add up: {balance:?}", state.sku);
                 result = Err(Breach::new("I4", text));
             }
         }
-        if self.ledger.suspects.is_empty()
+        if honest
             && result.is_ok()
             && let Some(incident) = holdings.incidents().next()
         {
-            let text = format!("{} sees an incident that nobody made: {incident}", self.nodes[node].name);
-            result = Err(Breach::new("I6", text));
+            result = Err(Breach::new("I6", format!("{name} sees an incident that nobody made: {incident}")));
         }
         self.check(result);
     }

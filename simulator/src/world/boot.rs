@@ -12,6 +12,8 @@ use super::node::{NotOpened, State, open_device, open_store};
 use super::queue::{Event, NodeIndex};
 use super::{MS, World};
 use crate::disk::Kept;
+#[cfg(feature = "planted")]
+use crate::planted::Planted;
 
 /// A node whose disk could not be read at its start is started again after so long, milliseconds.
 const START_AGAIN_MS: u64 = 3_000;
@@ -69,7 +71,7 @@ impl World<'_> {
         config.signatures = self.signatures.clone();
         #[cfg(feature = "planted")]
         {
-            config.planted = self.options.planted;
+            config.planted = self.options.planted.and_then(Planted::of_device);
         }
         config
     }

@@ -9,6 +9,7 @@ use popmesh_proto::io::{Input, Notice, Output, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use sha2::Digest;
 
+use super::ledger::Breach;
 use super::node::Write;
 use super::queue::{Event, Life, NodeIndex};
 use super::{Gossip, Judging, MS, World};
@@ -105,7 +106,9 @@ impl World<'_> {
     fn noticed(&mut self, node: NodeIndex, notice: Notice) {
         match notice {
             Notice::Incident { text } => self.watch.incident(self.now_us, &self.nodes[node].name, &text),
-            Notice::PeerFault { text, .. } => self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text),
+            Notice::PeerFault { text, .. } => {
+                self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text)
+            }
             Notice::HeldElsewhere { .. }
             | Notice::Sold { .. }
             | Notice::Transferred { .. }
@@ -140,7 +143,11 @@ impl World<'_> {
         self.nodes[node].stored_something();
         for (later, reply) in write.replies.iter().enumerate() {
             let prefix = popmesh_store::key_prefix(&reply.idempotency.key);
-            self.nodes[node].answers.insert(prefix, first_answer.plus(later));
+            let before = self.nodes[node].answers.insert(prefix, first_answer.plus(later));
+            if before.is_some() {
+                let text = format!("{} did the same command twice", self.nodes[node].name);
+                self.check(Err(Breach::new("I7", text)));
+            }
         }
         let me = self.nodes[node].id;
         for entry in &write.entries {
@@ -260,7 +267,8 @@ impl World<'_> {
     ) {
         let Some(gossip) = self.gossip.get_mut(&id) else { return };
         gossip.copies -= 1;
-        let arrives = self.nodes[to].life == life && self.nodes[to].is_running() && self.links.are_linked(from, to);
+        let arrives =
+            self.nodes[to].life == life && self.nodes[to].is_running() && self.links.are_linked(from, to);
         let (bytes, known) = match spoiled {
             // Its hash is another: to the mesh it is another message.
             Some(bytes) => (bytes, None),

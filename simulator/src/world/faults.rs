@@ -4,10 +4,13 @@ use super::queue::{Event, NodeIndex};
 use super::{MS, World};
 use crate::disk::{Faults, Kept};
 use crate::network::Carrier;
+use crate::planted::Planted;
 use crate::scenario::{Cheat, FaultKind, Medium};
 
 /// A power cut that waits for an operation of the disk waits no longer than this, milliseconds.
 const FUSE_MS: u64 = 1_500;
+/// So many syncs out of a thousand lie where that bug is planted.
+const LIES_PER_MILLE: u64 = 300;
 
 impl World<'_> {
     pub(super) fn plan_faults(&mut self) {
@@ -69,11 +72,13 @@ impl World<'_> {
                     read_errors_per_mille: read_per_mille,
                     write_errors_per_mille: write_per_mille,
                     sync_errors_per_mille: sync_per_mille,
-                    ..Faults::NONE
+                    ..self.usual_faults()
                 };
-                self.nodes[device].disk.set_faults(if begins { faults } else { Faults::NONE });
+                self.nodes[device].disk.set_faults(if begins { faults } else { self.usual_faults() });
             }
-            FaultKind::SlowDisk { device, times } => self.nodes[device].slow = if begins { times.max(1) } else { 1 },
+            FaultKind::SlowDisk { device, times } => {
+                self.nodes[device].slow = if begins { times.max(1) } else { 1 }
+            }
             FaultKind::ClockStep { device, by_ms } => {
                 if begins {
                     self.nodes[device].clock.ahead_ms += by_ms;
@@ -93,6 +98,12 @@ impl World<'_> {
             FaultKind::Cheats { device, how } => self.cheats(fault, device, how, begins),
         }
         self.note_lanes();
+    }
+
+    /// How disks fail that nothing ails.
+    pub(super) fn usual_faults(&self) -> Faults {
+        let lying_syncs_per_mille = if self.options.has(Planted::LyingDisk) { LIES_PER_MILLE } else { 0 };
+        Faults { lying_syncs_per_mille, ..Faults::NONE }
     }
 
     fn degrade(&mut self, carrier: usize, bad: Option<Medium>, good: Medium) {

@@ -46,8 +46,6 @@ struct Chain {
     document: Option<Document>,
     bodies: Vec<Box<[u8]>>,
     last_hash: Option<Hash>,
-    /// How much of it was told to somebody.
-    acknowledged: u64,
 }
 
 /// What is true.
@@ -84,7 +82,11 @@ impl Ledger {
                 self.incidents += 1;
                 return Ok(());
             }
-            let text = format!("entry {}:{} is stored as something that its author did not write", entry.chain.short(), entry.seq);
+            let text = format!(
+                "entry {}:{} is stored as something that its author did not write",
+                entry.chain.short(),
+                entry.seq
+            );
             return Err(Breach::new("I6", text));
         }
         self.written(node, me, entry)
@@ -104,14 +106,7 @@ impl Ledger {
                 Some(Body::Start(start)) => Some(start.document.clone()),
                 _ => None,
             };
-            let chain = Chain {
-                author: me,
-                written_by: node,
-                document,
-                bodies: Vec::new(),
-                last_hash: None,
-                acknowledged: 0,
-            };
+            let chain = Chain { author: me, written_by: node, document, bodies: Vec::new(), last_hash: None };
             self.chains.insert(entry.chain, chain);
         }
         let Some(chain) = self.chains.get_mut(&entry.chain) else { return Ok(()) };
@@ -145,8 +140,7 @@ impl Ledger {
         }
         if let Body::Sale(sale) = &event.record.body {
             let units: u64 = sale.lines.iter().map(|line| line.units.len()).sum();
-            let money: i64 =
-                sale.lines.iter().map(|line| line.unit_price * line.units.len() as i64).sum();
+            let money: i64 = sale.lines.iter().map(|line| line.unit_price * line.units.len() as i64).sum();
             let takings = self.takings.entry((event.author, sale.tender)).or_default();
             takings.0 += 1;
             takings.1 += money;
@@ -171,27 +165,28 @@ impl Ledger {
         }
     }
 
-    /// Takes note that somebody was told of an entry.
-    pub(super) fn acknowledged(&mut self, entry: &Ref) -> Result<(), Breach> {
-        match self.chains.get_mut(&entry.chain) {
-            Some(chain) if chain.bodies.len() as u64 >= entry.seq => {
-                chain.acknowledged = chain.acknowledged.max(entry.seq);
-                Ok(())
+    /// Whether an entry that somebody is told of is durable.
+    pub(super) fn acknowledged(&self, entry: &Ref) -> Result<(), Breach> {
+        match self.chains.get(&entry.chain) {
+            Some(chain) if chain.bodies.len() as u64 >= entry.seq => Ok(()),
+            _ => {
+                let text =
+                    format!("{}:{} was acknowledged before it was durable", entry.chain.short(), entry.seq);
+                Err(Breach::new("I3", text))
             }
-            _ => Err(Breach::new("I3", format!("{}:{} was acknowledged before it was durable", entry.chain.short(), entry.seq))),
         }
     }
 
-    /// Compares what a node has read back with what it had acknowledged. `read` is how much of each chain there was.
+    /// Compares what a node has read back with what its store had called durable, or had read back before: all of that
+    /// may have been told to somebody. `read` is how much of each chain there was.
     pub(super) fn recovered(&self, me: DeviceId, read: &BTreeMap<ChainId, u64>) -> Result<(), Breach> {
         for (id, chain) in self.chains.iter().filter(|(_, chain)| chain.author == me) {
-            let there = read.get(id).copied().unwrap_or(0);
-            if there < chain.acknowledged {
+            let (there, durable) = (read.get(id).copied().unwrap_or(0), chain.bodies.len() as u64);
+            if there < durable {
                 let text = format!(
-                    "{} of {} had acknowledged {} entries and came back with {there}",
+                    "{} of {} had {durable} durable entries and came back with {there}",
                     id.short(),
                     me.short(),
-                    chain.acknowledged
                 );
                 return Err(Breach::new("I3", text));
             }

@@ -102,7 +102,8 @@ impl Links {
             [a, b].into_iter().chain(self.peers(a)).chain(self.peers(b)).collect();
         for node in touched {
             let own = self.picks(node);
-            let chosen = self.peers(node).filter(|peer| own.contains(peer) || self.picks(*peer).contains(&node));
+            let chosen =
+                self.peers(node).filter(|peer| own.contains(peer) || self.picks(*peer).contains(&node));
             self.gossip[node] = chosen.collect();
         }
     }
@@ -118,7 +119,10 @@ impl Links {
 
 fn mark(a: NodeIndex, b: NodeIndex) -> u64 {
     let (a, b) = pair(a, b);
-    ((a as u64) << 32 | b as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    ((a as u64) << 32 | b as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(29)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 impl World<'_> {
@@ -245,7 +249,8 @@ impl World<'_> {
         for (node, peer) in [(a, b), (b, a)] {
             let (peer_id, me) = (self.nodes[peer].id, self.nodes[node].id);
             // Another box with the same key may be linked still.
-            let another = self.ids.get(&peer_id).into_iter().flatten().any(|other| self.links.are_linked(node, *other));
+            let another =
+                self.ids.get(&peer_id).into_iter().flatten().any(|other| self.links.are_linked(node, *other));
             if !another && me != peer_id {
                 self.give(node, Input::LinkDown { peer: peer_id });
             }

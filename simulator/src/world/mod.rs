@@ -27,7 +27,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use popmesh_proto::id::{DeviceId, Nonce};
-use popmesh_proto::identity::{Certificate, CertificateError, Charter, CharterError, SecretKey, SignedCertificate, SignedCharter};
+use popmesh_proto::identity::{
+    Certificate, CertificateError, Charter, CharterError, SecretKey, SignedCertificate, SignedCharter,
+};
 use popmesh_proto::io::{CallId, GossipToken};
 use popmesh_proto::money::CurrencyError;
 use sha2::{Digest, Sha256};
@@ -294,6 +296,7 @@ impl<'s> World<'s> {
         let id = secret.id();
         self.ids.entry(id).or_default().push(self.nodes.len());
         let disk = self.disks.add();
+        disk.set_faults(self.usual_faults());
         self.nodes.push(Node {
             device_index: device,
             name: spec.name.clone(),
@@ -406,7 +409,12 @@ impl<'s> World<'s> {
     fn note_event(&mut self, event: &Event) {
         let line = match event {
             Event::Message { from, to, bytes, .. } => {
-                format!("{} -> {}: message of {} bytes", self.nodes[*from].name, self.nodes[*to].name, bytes.len())
+                format!(
+                    "{} -> {}: message of {} bytes",
+                    self.nodes[*from].name,
+                    self.nodes[*to].name,
+                    bytes.len()
+                )
             }
             Event::Gossip { from, to, id, .. } => {
                 format!("{} -> {}: gossip {id}", self.nodes[*from].name, self.nodes[*to].name)

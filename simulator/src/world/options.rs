@@ -1,7 +1,6 @@
 //! How closely a run is looked at.
 
-#[cfg(feature = "planted")]
-use popmesh_proto::planted::Planted;
+use crate::planted::Planted;
 
 /// How closely a run is looked at. Nothing in here changes what happens, but for a planted bug.
 #[derive(Debug, Clone, Default)]
@@ -17,4 +16,17 @@ pub struct Options {
     /// A bug that every device works with.
     #[cfg(feature = "planted")]
     pub planted: Option<Planted>,
+}
+
+impl Options {
+    /// Whether this bug is planted.
+    #[cfg(feature = "planted")]
+    pub(super) fn has(&self, bug: Planted) -> bool {
+        self.planted == Some(bug)
+    }
+
+    #[cfg(not(feature = "planted"))]
+    pub(super) const fn has(&self, _: Planted) -> bool {
+        false
+    }
 }

@@ -13,6 +13,7 @@ use super::node::{Caller, State, Who};
 use super::queue::{Event, NodeIndex};
 use super::{MS, World};
 use crate::night::{Answered, Outcome};
+use crate::planted::Planted;
 use crate::scenario::StockPolicy;
 
 /// A till that gave no answer is asked again after so long, milliseconds.
@@ -58,7 +59,8 @@ impl Shop {
         node: NodeIndex,
         answers: &BTreeMap<KeyPrefix, AnswerId>,
     ) -> Result<(), Breach> {
-        let lost = self.keys.get(&node).into_iter().flatten().filter(|key| !answers.contains_key(*key)).count();
+        let lost =
+            self.keys.get(&node).into_iter().flatten().filter(|key| !answers.contains_key(*key)).count();
         if lost == 0 {
             return Ok(());
         }
@@ -81,7 +83,9 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::HeldElsewhere { .. } => "held_elsewhere",
         Refusal::NotStored { .. } => "not_stored",
         Refusal::DropNotOpen { .. } => "drop_not_open",
-        Refusal::UnknownSku { .. } | Refusal::UnknownDrop { .. } | Refusal::UnknownDevice { .. } => "not_known_yet",
+        Refusal::UnknownSku { .. } | Refusal::UnknownDrop { .. } | Refusal::UnknownDevice { .. } => {
+            "not_known_yet"
+        }
         Refusal::Certificate { .. } => "certificate",
         Refusal::Busy => "busy",
         _ => "refused",
@@ -101,13 +105,15 @@ impl World<'_> {
 
     fn tries(&mut self, shopper: usize) {
         let wish = self.shoppers[shopper].clone();
-        let node = wish.device;
+        let node = self.box_for(shopper);
         let gone_us = wish.at_us + wish.patience_ms * MS;
         if !self.nodes[node].is_running() {
             self.waits_for_answer(shopper);
             return;
         }
-        if let Some(&id) = self.nodes[node].answers.get(&key_prefix(&key_of(shopper).key)) {
+        if let Some(&id) = self.nodes[node].answers.get(&key_prefix(&key_of(shopper).key))
+            && !self.options.has(Planted::SellAgain)
+        {
             self.repeats(shopper, node, id);
             return;
         }
@@ -126,6 +132,14 @@ impl World<'_> {
             wait_ms,
         };
         self.sell(node, Who::Shopper(shopper), sell, Some(key_of(shopper)));
+    }
+
+    /// Where a shopper goes: the device, or one of the boxes that pass for it.
+    fn box_for(&self, shopper: usize) -> NodeIndex {
+        let device = self.shoppers[shopper].device;
+        let on = self.boxes_of(&self.nodes[device].id).iter().filter(|node| self.nodes[**node].has_power());
+        let on: Vec<NodeIndex> = on.copied().collect();
+        if on.is_empty() { device } else { on[shopper % on.len()] }
     }
 
     /// Gives a device a sale to make.
@@ -207,7 +221,13 @@ impl World<'_> {
         }
     }
 
-    fn sold(&mut self, node: NodeIndex, caller: Caller, shopper: usize, claim: &popmesh_proto::command::Claim) {
+    fn sold(
+        &mut self,
+        node: NodeIndex,
+        caller: Caller,
+        shopper: usize,
+        claim: &popmesh_proto::command::Claim,
+    ) {
         let units: u64 = claim.items.iter().map(|item| item.units.len()).sum();
         for item in &claim.items {
             let of_lot = self.shop.acknowledged.entry(item.lot).or_default();

@@ -39,8 +39,10 @@ impl World<'_> {
     }
 
     fn numbers(&self, seed: u64) -> Numbers {
-        let servable =
-            load::servable(self.scenario, &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")));
+        let servable = load::servable(
+            self.scenario,
+            &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")),
+        );
         let mut took: Vec<u64> = self
             .shop
             .answers
@@ -49,7 +51,8 @@ impl World<'_> {
             .map(|answer| answer.took_us)
             .collect();
         took.sort_unstable();
-        let entries = self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
+        let entries =
+            self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
         let loss: u64 = self.watch.loss_events.iter().sum();
         let claimed_per_mille = self
             .scenario
@@ -59,7 +62,8 @@ impl World<'_> {
                 let (mut minted, mut claimed) = (0, 0);
                 for (_, lot) in self.ledger.holdings.lots().filter(|(_, lot)| lot.drop == drop.drop) {
                     minted += lot.units.len();
-                    claimed += lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
+                    claimed +=
+                        lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
                 }
                 (drop.drop.to_string(), claimed * 1_000 / minted.max(1))
             })
@@ -99,7 +103,11 @@ impl World<'_> {
         let mut drops: Vec<DropNight> = scenario
             .drops
             .iter()
-            .map(|drop| DropNight { name: drop.drop.to_string(), open_ms: drop.open_ms, close_ms: drop.close_ms })
+            .map(|drop| DropNight {
+                name: drop.drop.to_string(),
+                open_ms: drop.open_ms,
+                close_ms: drop.close_ms,
+            })
             .collect();
         drops.sort_by_key(|drop| drop.open_ms);
         let faults = self
@@ -194,7 +202,9 @@ impl World<'_> {
                 devices: Vec::new(),
             });
         }
-        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(b.times.cmp(&a.times)).then(a.text.cmp(&b.text)));
+        findings.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then(b.times.cmp(&a.times)).then(a.text.cmp(&b.text))
+        });
         findings.truncate(FINDINGS);
         findings
     }
@@ -207,7 +217,8 @@ impl World<'_> {
                 Check {
                     name: (*name).to_owned(),
                     passed: broken.is_none(),
-                    measured: broken.map_or_else(|| self.kept(invariant, numbers), |(_, breach)| breach.text.clone()),
+                    measured: broken
+                        .map_or_else(|| self.kept(invariant, numbers), |(_, breach)| breach.text.clone()),
                     wanted: String::new(),
                 }
             })

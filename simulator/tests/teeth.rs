@@ -1,0 +1,145 @@
+//! Whoever looks for bugs must be seen to find them: each planted bug breaks a promise within a few nights, and the one
+//! that it should; without it, the same nights are clean.
+#![cfg(feature = "planted")]
+
+use std::ops::RangeInclusive;
+
+use popmesh_proto::planted::Planted as DeviceBug;
+use popmesh_simulator::mix;
+use popmesh_simulator::planted::Planted;
+use popmesh_simulator::scenario::{self, Scenario};
+use popmesh_simulator::world::{Options, run};
+
+/// The promise that is broken in a night, if one is.
+fn broken(scenario: &Scenario, seed: u64, planted: Option<Planted>) -> Option<(&'static str, String)> {
+    let options = Options { every_step: true, planted, ..Options::default() };
+    let ended = run(scenario, seed, options).unwrap();
+    ended.breach.map(|(_, breach)| (breach.invariant, breach.text))
+}
+
+/// The nights of the default mix that are played here.
+const NIGHTS: RangeInclusive<u64> = 1..=12;
+
+/// Plays the nights of `seeds` with a bug. It must break something in some of them, and only promises of `by`.
+fn is_caught(bug: Planted, nights: impl Fn(u64) -> Scenario, seeds: RangeInclusive<u64>, by: &[&str]) {
+    let mut caught = Vec::new();
+    for seed in seeds.clone() {
+        if let Some((invariant, text)) = broken(&nights(seed), seed, Some(bug)) {
+            assert!(by.contains(&invariant), "{bug} broke {invariant} in seed {seed}: {text}");
+            caught.push(seed);
+        }
+    }
+    println!("{bug}: caught in {caught:?} of {seeds:?}");
+    assert!(!caught.is_empty(), "{bug} is not caught in {seeds:?}");
+}
+
+fn default_mix(seed: u64) -> Scenario {
+    mix::draw("default", seed).unwrap()
+}
+
+/// Within the first `nights`: two or three times as many as it takes.
+fn device_bug_is_caught(bug: DeviceBug, nights: u64, by: &[&str]) {
+    is_caught(Planted::Device(bug), default_mix, *NIGHTS.start()..=nights.min(*NIGHTS.end()), by);
+}
+
+#[test]
+fn without_a_bug_the_same_nights_are_clean() {
+    for seed in NIGHTS {
+        assert_eq!(broken(&default_mix(seed), seed, None), None, "seed {seed}");
+    }
+    assert_eq!(broken(&cuts_in_sales(1), 1, None), None);
+}
+
+#[test]
+fn to_acknowledge_before_the_sync() {
+    device_bug_is_caught(DeviceBug::AcknowledgeBeforeSync, 3, &["I3"]);
+}
+
+#[test]
+fn to_sell_what_was_given_away() {
+    device_bug_is_caught(DeviceBug::KeepWhatIsGiven, 6, &["I1"]);
+}
+
+#[test]
+fn to_sell_what_another_holds() {
+    device_bug_is_caught(DeviceBug::SellWithoutHolding, 3, &["I6"]);
+}
+
+#[test]
+fn to_accept_an_entry_out_of_its_chain() {
+    device_bug_is_caught(DeviceBug::AcceptOutOfChain, 6, &["I5", "I6"]);
+}
+
+#[test]
+fn to_go_on_with_the_old_life() {
+    device_bug_is_caught(DeviceBug::KeepOldLife, 6, &["I3"]);
+}
+
+#[test]
+fn to_forget_what_is_in_transit() {
+    device_bug_is_caught(DeviceBug::ForgetInTransit, 3, &["I4"]);
+}
+
+#[test]
+fn to_decide_by_arrival() {
+    device_bug_is_caught(DeviceBug::DecideByArrival, 9, &["I5", "I6"]);
+}
+
+#[test]
+fn to_drop_what_waits() {
+    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I4", "I5", "I6"]);
+}
+
+#[test]
+fn a_disk_that_lies() {
+    is_caught(Planted::LyingDisk, default_mix, NIGHTS, &["I3"]);
+}
+
+/// A till whose power fails again and again in the middle of a sale, with shoppers who come back for an answer.
+const CUTS_IN_SALES: &str = r#"
+name = "cuts-in-sales"
+title = "A till loses power in the middle of sales"
+starts = "18:00"
+lasts = "10 min"
+[[venue]]
+name = "market"
+[[device]]
+name = "till"
+roles = "hq, pos"
+venue = "market"
+[[product]]
+sku = "tee"
+name = "Tee"
+price = 2500
+[[drop]]
+name = "friday"
+opens = "18:00"
+[[drop.lot]]
+product = "tee"
+units = 3000
+[[demand]]
+product = "tee"
+shape = "steady"
+from = "18:00:05"
+shoppers = 1500
+where = ["till"]
+patience = "60 s"
+"#;
+
+fn cuts_in_sales(seed: u64) -> Scenario {
+    let mut text = CUTS_IN_SALES.to_owned();
+    for minute in 1..10 {
+        for (second, operation) in [(0, 4), (20, 7 + minute), (40, 3 * minute + seed)] {
+            text += &format!(
+                "[[fault]]\nat = \"18:0{minute}:{second:02}\"\nfor = \"5 s\"\nfault = \"power_cut\"\n\
+                 device = \"till\"\nat_operation = {operation}\n"
+            );
+        }
+    }
+    scenario::parse("cuts-in-sales", &text).unwrap()
+}
+
+#[test]
+fn to_sell_again_what_is_asked_for_again() {
+    is_caught(Planted::SellAgain, cuts_in_sales, 1..=2, &["I7"]);
+}
