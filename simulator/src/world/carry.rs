@@ -199,7 +199,7 @@ impl World<'_> {
             None => None,
         };
         let Some(carrier) = carrier else {
-            self.watch.into_the_void(a, b);
+            self.watch.sent_to_nobody();
             return [None, None];
         };
         self.watch.sent(a, bytes);

@@ -57,7 +57,7 @@ pub(super) struct Watch {
     pub(super) starts_failed: u64,
     pub(super) batteries_emptied: u64,
     /// Messages sent where no way was.
-    pub(super) into_the_void: u64,
+    pub(super) sent_to_nobody: u64,
     pub(super) sent: Vec<(u64, u64)>,
     pub(super) loss_events: [u64; 3],
     pub(super) agreed_us: Option<u64>,
@@ -91,7 +91,7 @@ impl Watch {
             cuts_in_recovery: 0,
             starts_failed: 0,
             batteries_emptied: 0,
-            into_the_void: 0,
+            sent_to_nobody: 0,
             sent: vec![(0, 0); devices],
             loss_events: [0; 3],
             agreed_us: None,
@@ -116,8 +116,8 @@ impl Watch {
         self.sent[device].1 += bytes as u64;
     }
 
-    pub(super) fn into_the_void(&mut self, _: DeviceIndex, _: DeviceIndex) {
-        self.into_the_void += 1;
+    pub(super) fn sent_to_nobody(&mut self) {
+        self.sent_to_nobody += 1;
     }
 
     pub(super) fn links_changed(&mut self, now_us: u64) {
@@ -150,7 +150,7 @@ impl Watch {
     }
 
     pub(super) fn fault(&mut self, fault: usize, now_us: u64, begins: bool) {
-        let counts = self.into_the_void + self.writes_failed + self.power_cuts + self.batteries_emptied;
+        let counts = self.sent_to_nobody + self.writes_failed + self.power_cuts + self.batteries_emptied;
         if begins {
             self.struck.push(Struck { fault, from_us: now_us, until_us: None, counts, times: 0 });
         } else if let Some(struck) =
@@ -245,7 +245,7 @@ impl World<'_> {
             let since = *self.watch.alone_since_us[device].get_or_insert(self.now_us);
             let late = (self.now_us - since) / MS;
             // Once for each time, at the look at which it has become too long.
-            if late >= ALONE_MS && late < ALONE_MS + 1_000 {
+            if (ALONE_MS..ALONE_MS + 1_000).contains(&late) {
                 self.watch.loss_events[0] += 1;
             }
         }
