@@ -1,6 +1,7 @@
 //! Whoever looks for bugs must be seen to find them: each planted bug breaks a promise within a few nights, and the one
 //! that it should; without it, the same nights are clean.
 #![cfg(feature = "planted")]
+#![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
 use std::ops::RangeInclusive;
 
