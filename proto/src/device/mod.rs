@@ -297,7 +297,7 @@ impl Device {
     }
 
     fn next_wake(&self) -> u64 {
-        [self.sales.next_deadline(), self.asks.next_deadline(), self.sync.next_deadline()]
+        [self.sales.next_deadline(), self.asks.next_deadline(), self.sync_deadline()]
             .into_iter()
             .flatten()
             .fold(self.next_presence_ms.min(self.next_look_ms), u64::min)

@@ -1,6 +1,6 @@
 //! Sync by frontier: two frontiers say exactly what is missing on either side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Device;
 use crate::id::{ChainId, DeviceId, Hash};
@@ -44,6 +44,8 @@ pub(super) struct Sync {
     nudge_not: Option<DeviceId>,
     /// When the last frontier went to anybody.
     asked_at: Option<u64>,
+    /// Neighbours whose log differs and who are still to be asked, one after the other.
+    differ: VecDeque<DeviceId>,
 }
 
 impl Sync {
@@ -53,6 +55,11 @@ impl Sync {
 
     pub(super) fn link_down(&mut self, peer: &DeviceId) {
         self.peers.remove(peer);
+        self.agrees(peer);
+    }
+
+    fn agrees(&mut self, peer: &DeviceId) {
+        self.differ.retain(|other| other != peer);
     }
 
     /// Have the neighbours compare digests soon, but for the one that the news came from.
@@ -61,7 +68,7 @@ impl Sync {
         self.nudge_at = self.nudge_at.or(Some(0));
     }
 
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    fn next_deadline(&self) -> Option<u64> {
         let owed = |progress: &Progress| {
             let frontier = progress.asked.map_or(0, |(at, _)| at + FRONTIER_EVERY_MS);
             if progress.owed { frontier.min(progress.digest_at) } else { progress.digest_at }
@@ -94,13 +101,32 @@ impl Device {
         PATIENCE_MS_EACH * self.peers.count() as u64
     }
 
-    /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, the next
-    /// digest says so again.
+    /// Until when to wait for what is under way, if somebody has been asked.
+    fn patient_until(&self) -> Option<u64> {
+        self.sync.asked_at.map(|at| at + self.patience_ms())
+    }
+
+    /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
+    /// neighbour's turn soon.
     fn differs_from(&mut self, peer: DeviceId) {
-        let patience = self.patience_ms();
-        if self.sync.asked_at.is_none_or(|at| self.now.mono_ms >= at + patience) {
+        if !self.sync.differ.contains(&peer) {
+            self.sync.differ.push_back(peer);
+        }
+        self.ask_who_differs();
+    }
+
+    fn ask_who_differs(&mut self) {
+        if self.patient_until().is_none_or(|until| until <= self.now.mono_ms)
+            && let Some(peer) = self.sync.differ.pop_front()
+        {
             self.sync_with(peer);
         }
+    }
+
+    /// When sync has something to do next.
+    pub(super) fn sync_deadline(&self) -> Option<u64> {
+        let turn = self.patient_until().filter(|_| !self.sync.differ.is_empty());
+        self.sync.next_deadline().into_iter().chain(turn).min()
     }
 
     /// Sends a frontier now, or soon if one has just gone.
@@ -116,6 +142,7 @@ impl Device {
 
     pub(super) fn pump_sync(&mut self) {
         let now = self.now.mono_ms;
+        self.ask_who_differs();
         let nudged = match self.sync.nudge_at {
             Some(0) => {
                 self.sync.nudge_at = Some(now + NUDGE_AFTER_MS + self.patience_ms());
@@ -157,7 +184,9 @@ impl Device {
             Ok(Message::Frontier(frontier)) => self.answer_frontier(from, &frontier),
             Ok(Message::Entries(entries)) => self.take_entries(from, &entries),
             Ok(Message::Digest(theirs)) => {
-                if theirs.0 != self.log.digest(false) {
+                if theirs.0 == self.log.digest(false) {
+                    self.sync.agrees(&from);
+                } else {
                     self.differs_from(from);
                 }
             }
