@@ -7,6 +7,7 @@
 //! from the seed, or a map that is walked in an order that does not. The same seed gives the same history, byte for
 //! byte. Runs that shall go on side by side go into processes of their own.
 
+pub mod baseline;
 pub mod cli;
 pub mod comparison;
 pub mod connectivity;

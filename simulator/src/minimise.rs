@@ -23,12 +23,22 @@ pub fn minimise(scenario: &Scenario, mut breaks: impl FnMut(&Scenario) -> bool) 
         }
         still
     };
-    shrink(&mut smallest, &mut try_it, |scenario| scenario.faults.len(), |scenario, range| {
-        scenario.faults.drain(range);
-    });
-    shrink(&mut smallest, &mut try_it, |scenario| scenario.demand.len(), |scenario, range| {
-        scenario.demand.drain(range);
-    });
+    shrink(
+        &mut smallest,
+        &mut try_it,
+        |scenario| scenario.faults.len(),
+        |scenario, range| {
+            scenario.faults.drain(range);
+        },
+    );
+    shrink(
+        &mut smallest,
+        &mut try_it,
+        |scenario| scenario.demand.len(),
+        |scenario, range| {
+            scenario.demand.drain(range);
+        },
+    );
     loop {
         let mut shorter = smallest.clone();
         shorter.duration_ms = shorter.duration_ms * 2 / 3;

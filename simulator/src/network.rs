@@ -131,7 +131,8 @@ mod tests {
     fn bytes_take_their_time_and_wait_for_each_other() {
         let (mut random, mut traffic) = (Random::new(1), Traffic::default());
         let mut carrier = Carrier::new(PLAIN);
-        let mut arrives = || carrier.send(0, 1_000, &mut random, &mut traffic)[0].map(|arrival| arrival.at_us);
+        let mut arrives =
+            || carrier.send(0, 1_000, &mut random, &mut traffic)[0].map(|arrival| arrival.at_us);
         assert_eq!([arrives(), arrives()], [Some(2_000), Some(3_000)]);
         let last = (0..3_000).filter_map(|_| arrives()).last();
         assert_eq!(last, Some(QUEUE_US + 2_000), "the queue is bounded");

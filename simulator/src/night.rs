@@ -268,3 +268,9 @@ pub enum Severity {
     /// A promise was broken.
     Broken,
 }
+
+/// The value below which so many of a thousand of the sorted values lie.
+pub(crate) fn percentile(sorted: &[u64], per_mille: usize) -> u64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted.get((sorted.len() * per_mille / 1_000).min(last)).copied().unwrap_or(0)
+}

@@ -134,12 +134,16 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
         FaultKind::BatterySwap { device } => format!("{} gets a full battery", name(device)),
         FaultKind::DiskFull { device } => format!("the disk of {} is full", name(device)),
         FaultKind::DiskErrors { device, .. } => format!("the disk of {} fails now and then", name(device)),
-        FaultKind::SlowDisk { device, times } => format!("the disk of {} is {times} times slower", name(device)),
+        FaultKind::SlowDisk { device, times } => {
+            format!("the disk of {} is {times} times slower", name(device))
+        }
         FaultKind::ClockStep { device, by_ms } => {
             format!("the clock of {} jumps by {} s", name(device), by_ms / 1_000)
         }
         FaultKind::Dies { device } => format!("{} dies for good", name(device)),
-        FaultKind::Restored { device, .. } => format!("{} comes back with an older image of its disk", name(device)),
+        FaultKind::Restored { device, .. } => {
+            format!("{} comes back with an older image of its disk", name(device))
+        }
         FaultKind::Cloned { device } => format!("a second box runs with a copy of {}", name(device)),
         FaultKind::Cheats { device, how } => {
             let how = match how {

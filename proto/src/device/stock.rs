@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Device;
 use crate::command::Refusal;
 use crate::document::Document;
-use crate::holdings::Parcel;
+use crate::holdings::{LotState, Parcel};
 use crate::id::{DeviceId, Ref};
 use crate::planted::Planted;
 use crate::record::{Body, Line, Transfer};
@@ -16,6 +16,11 @@ use crate::units::UnitSet;
 pub(super) type Found = Vec<(Ref, UnitSet)>;
 
 impl Device {
+    fn lies_there(&self, parcel: &Parcel, drop: &DropId, sku: &Sku, place: Option<&Place>) -> bool {
+        let is_of = |lot: &LotState| lot.drop == *drop && lot.sku == *sku;
+        place.is_none_or(|place| parcel.place == *place) && self.holdings.lot(&parcel.lot).is_some_and(is_of)
+    }
+
     /// Parcels of `device` with units of this SKU, at `place` if given, those with the lowest serials first.
     pub(super) fn shelf(
         &self,
@@ -27,10 +32,7 @@ impl Device {
         let mut parcels: Vec<(&Ref, &Parcel)> = self
             .holdings
             .live_of(device)
-            .filter(|(_, parcel)| place.is_none_or(|place| parcel.place == *place))
-            .filter(|(_, parcel)| {
-                self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku)
-            })
+            .filter(|(_, parcel)| self.lies_there(parcel, drop, sku, place))
             .collect();
         parcels.sort_by_key(|(reference, parcel)| (parcel.free.first(), **reference));
         parcels
@@ -38,7 +40,11 @@ impl Device {
 
     /// How many units `device` has free, as far as known here.
     pub(super) fn free(&self, device: &DeviceId, drop: &DropId, sku: &Sku, place: Option<&Place>) -> u64 {
-        self.shelf(device, drop, sku, place).iter().map(|(_, parcel)| parcel.free.len()).sum()
+        self.holdings
+            .live_of(device)
+            .filter(|(_, parcel)| self.lies_there(parcel, drop, sku, place))
+            .map(|(_, parcel)| parcel.free.len())
+            .sum()
     }
 
     /// How many units everybody has free.

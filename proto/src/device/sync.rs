@@ -14,6 +14,9 @@ const DIGEST_EVERY_MS: u64 = 2_000;
 const NUDGE_AFTER_MS: u64 = 50;
 /// The least time between two frontiers to one peer.
 const FRONTIER_EVERY_MS: u64 = 200;
+/// While many devices write, two digests hardly ever agree, and a frontier is the longer the more chains there are. So the
+/// more there are, the longer a device waits for what is under way before it tells or asks the next neighbour.
+const PATIENCE_MS_EACH: u64 = 2;
 
 #[derive(Debug, Default)]
 struct Progress {
@@ -39,6 +42,8 @@ pub(super) struct Sync {
     peers: BTreeMap<DeviceId, Progress>,
     nudge_at: Option<u64>,
     nudge_not: Option<DeviceId>,
+    /// When the last frontier went to anybody.
+    asked_at: Option<u64>,
 }
 
 impl Sync {
@@ -69,6 +74,7 @@ impl Device {
     /// Sends what this device has, once it is durable, so that the peer sends what is missing.
     pub(super) fn send_frontier(&mut self, to: DeviceId, full: bool) {
         let now = self.now.mono_ms;
+        self.sync.asked_at = Some(now);
         if let Some(progress) = self.sync.peers.get_mut(&to) {
             progress.asked = Some((now, full));
             progress.owed = false;
@@ -81,6 +87,20 @@ impl Device {
             .collect();
         let frontier = Frontier { ended: Hash(self.log.digest(true)), full, heads };
         self.outbox.emit(Output::Send { to, bytes: encode(&Message::Frontier(frontier)) });
+    }
+
+    /// How long to wait for what is under way, in a mesh of this size.
+    fn patience_ms(&self) -> u64 {
+        PATIENCE_MS_EACH * self.peers.count() as u64
+    }
+
+    /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, the next
+    /// digest says so again.
+    fn differs_from(&mut self, peer: DeviceId) {
+        let patience = self.patience_ms();
+        if self.sync.asked_at.is_none_or(|at| self.now.mono_ms >= at + patience) {
+            self.sync_with(peer);
+        }
     }
 
     /// Sends a frontier now, or soon if one has just gone.
@@ -98,7 +118,7 @@ impl Device {
         let now = self.now.mono_ms;
         let nudged = match self.sync.nudge_at {
             Some(0) => {
-                self.sync.nudge_at = Some(now + NUDGE_AFTER_MS);
+                self.sync.nudge_at = Some(now + NUDGE_AFTER_MS + self.patience_ms());
                 false
             }
             Some(at) => at <= now,
@@ -138,7 +158,7 @@ impl Device {
             Ok(Message::Entries(entries)) => self.take_entries(from, &entries),
             Ok(Message::Digest(theirs)) => {
                 if theirs.0 != self.log.digest(false) {
-                    self.sync_with(from);
+                    self.differs_from(from);
                 }
             }
             Ok(Message::Hello(certificate)) => match self.gate.certificate(&certificate) {

@@ -1,5 +1,7 @@
 //! The command line of `popmesh-sim`.
 
+mod compare;
+mod cuts;
 mod progress;
 mod rehearse;
 mod replay;
@@ -23,10 +25,16 @@ struct Arguments {
 enum Command {
     /// Play a scenario, print its verdict and numbers, and write a report.
     Rehearse(rehearse::Rehearse),
+    /// Play a scenario under each stock policy, a plain counter and a central server too, and print what came of each.
+    Compare(compare::Compare),
     /// Play many random nights in which everything may fail, and look for a broken promise.
     Soak(soak::Soak),
     /// Play one night of a soak again, step by step.
     Replay(replay::Replay),
+    /// Say which kinds of fault met which states over a soak; a kind that never happened is a hole.
+    Coverage(soak::Soak),
+    /// Cut the power of one disk, again and again, under the production store.
+    Cuts(cuts::Cuts),
     /// List the scenarios that come with popmesh, and the mixes of faults.
     List,
     /// Play some seeds of a soak and print what came of each: what `soak` runs several of.
@@ -48,7 +56,10 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Command::Rehearse(rehearse) => rehearse.run(),
+        Command::Compare(compare) => compare.run(),
         Command::Soak(soak) => soak.run(),
+        Command::Coverage(soak) => soak.with_coverage().run(),
+        Command::Cuts(cuts) => cuts.run(),
         Command::Replay(replay) => replay.run(),
         Command::Worker(worker) => worker.run(),
         Command::List => list(),

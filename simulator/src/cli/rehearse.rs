@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
-use super::progress::{Stop, bar};
+use super::progress::{Stop, Stopwatch, bar};
 use super::{ReportTo, cancelled};
 use crate::report;
 use crate::scenario;
@@ -31,12 +31,14 @@ impl Rehearse {
         let scenario = scenario::find(&self.scenario)?;
         let stop = Stop::listen()?;
         let progress = bar(scenario.duration_ms, "rehearsing");
+        let watch = Stopwatch::start();
         let options = Options { record: true, ..Options::default() };
         let ended = run_with(&scenario, self.seed, options, &mut |now_ms| {
             progress.set_position(now_ms);
             !stop.is_wanted()
         })?;
         progress.finish_and_clear();
+        let rate = watch.a_second(ended.night.ended_ms / 1_000);
         if stop.is_wanted() {
             return Ok(cancelled());
         }
@@ -51,6 +53,7 @@ impl Rehearse {
             print!("{}", report::json(&night)?);
         } else {
             print!("{}", report::summary(&night, std::io::stdout().is_terminal()));
+            println!("{} devices, {rate} virtual seconds a second", night.devices.len());
             if let Some(path) = &self.report.report {
                 println!("report: {}", path.display());
             }

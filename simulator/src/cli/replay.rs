@@ -30,6 +30,9 @@ pub(super) struct Replay {
     /// Say it only from this step on.
     #[arg(long, value_name = "STEP", default_value_t = 0)]
     from: u64,
+    /// Check the devices' books once a second instead of after every step.
+    #[arg(long)]
+    quick: bool,
     /// Print the night as a scenario file instead of playing it.
     #[arg(long)]
     toml: bool,
@@ -48,7 +51,7 @@ impl Replay {
             return Ok(ExitCode::SUCCESS);
         }
         let mut options = Options {
-            every_step: true,
+            every_step: !self.quick,
             trace_from: self.trace.then_some(self.from),
             until_step: self.until,
             ..Options::default()
@@ -58,7 +61,12 @@ impl Replay {
         for line in &ended.trace {
             println!("{line}");
         }
-        println!("history {} after {} steps, {} ms", ended.night.history, ended.steps, ended.night.ended_ms);
+        let night = &ended.night;
+        println!("history {} after {} steps, {} ms", night.history, ended.steps, night.ended_ms);
+        println!(
+            "{} entries, {} writes, {} messages, {} bytes",
+            night.numbers.entries, night.numbers.writes, night.numbers.messages, night.numbers.bytes
+        );
         match ended.breach {
             Some((step, breach)) => {
                 println!("BROKEN at step {step}: {} {}", breach.invariant, breach.text);

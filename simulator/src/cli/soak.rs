@@ -152,6 +152,16 @@ struct Outcome {
     coverage: Coverage,
 }
 
+/// What a soak of this mix should meet: the names are given beforehand, because what never happens cannot name itself.
+fn tried(mix: &str) -> Coverage {
+    let kinds: Vec<&str> = match mix {
+        "default" => words::KINDS.to_vec(),
+        "mistakes" => words::KINDS.into_iter().chain(words::MISTAKES).collect(),
+        _ => Vec::new(),
+    };
+    Coverage::new(kinds, words::STATES)
+}
+
 fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)> {
     let scenario = mix::draw(mix, seed)?;
     let mut options = Options { every_step: true, ..Options::default() };
@@ -177,7 +187,7 @@ fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)>
 impl Worker {
     pub(super) fn run(self) -> Result<ExitCode> {
         let mut out = std::io::stdout().lock();
-        let mut coverage = Coverage::new(words::KINDS, words::STATES);
+        let mut coverage = tried(&self.mix);
         let mut seed = self.from;
         while seed < self.until {
             let (played, met) = play(&self.mix, seed, &self.planting)?;
@@ -194,6 +204,12 @@ impl Worker {
 }
 
 impl Soak {
+    /// The same, with the table of what met what, and a failure if anything was never met.
+    pub(super) fn with_coverage(mut self) -> Self {
+        self.coverage = true;
+        self
+    }
+
     pub(super) fn run(self) -> Result<ExitCode> {
         // An unknown mix is told before any process is started.
         mix::draw(&self.mix, self.from)?;
@@ -208,11 +224,7 @@ impl Soak {
         }
         drop(lines);
         let progress = bar(self.seeds, "soaking");
-        let mut outcome = Outcome {
-            mix: self.mix.clone(),
-            coverage: Coverage::new(words::KINDS, words::STATES),
-            ..Outcome::default()
-        };
+        let mut outcome = Outcome { mix: self.mix.clone(), coverage: tried(&self.mix), ..Outcome::default() };
         while !stop.is_wanted() && (outcome.broken.len() as u64) < self.failures {
             let line = match received.recv_timeout(LISTEN) {
                 Ok(line) => line,
@@ -290,7 +302,9 @@ impl Soak {
             if !self.json {
                 println!("no promise was broken");
             }
-            return Ok(ExitCode::SUCCESS);
+            let holes = outcome.coverage.holes();
+            let whole = holes.kinds.is_empty() && holes.states.is_empty();
+            return Ok(if whole || !self.coverage { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         };
         if !self.json {
             for played in &outcome.broken {

@@ -5,6 +5,7 @@ mod servable;
 use crate::random::Random;
 use crate::scenario::{Arrivals, Demand, DeviceIndex, Scenario};
 
+pub(crate) use servable::most_served;
 pub use servable::{Servable, ServableOf, servable};
 
 /// Somebody who wants to buy.

@@ -252,7 +252,7 @@ fn battery_events(
 
 /// The most units that flow from lots to shoppers: `classes` says for each set of lots how many units are wanted by
 /// those whom exactly these lots can serve.
-pub(super) fn most_served(mut stock: Vec<u64>, classes: &BTreeMap<Vec<usize>, u64>) -> u64 {
+pub(crate) fn most_served(mut stock: Vec<u64>, classes: &BTreeMap<Vec<usize>, u64>) -> u64 {
     let classes: Vec<(&Vec<usize>, u64)> = classes.iter().map(|(lots, wanted)| (lots, *wanted)).collect();
     // flow[class][lot]
     let mut flow = vec![vec![0_u64; stock.len()]; classes.len()];

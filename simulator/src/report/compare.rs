@@ -22,27 +22,15 @@ pub fn table(comparison: &Comparison, colour: bool) -> String {
         "policy", "oversold", "served", "sold", "refused", "wrongly", "p50", "p99", "messages", "bytes",
         "promises",
     ]);
-    for row in &comparison.rows {
-        table.row([
-            words::policy(row.policy).to_owned(),
-            count(row.oversold),
-            served(row),
-            count(row.sold),
-            count(row.refusals),
-            count(row.wrong_refusals),
-            time(row, row.sale_p50_us),
-            time(row, row.sale_p99_us),
-            words::short_count(row.messages),
-            words::bytes(row.bytes),
-            promises(row).to_owned(),
-        ]);
+    for (place, row) in comparison.rows.iter().enumerate() {
+        let mut cells = vec![words::policy(row.policy).to_owned()];
+        cells.extend(figures(comparison, place));
+        cells.push(promises(row).to_owned());
+        table.row(cells);
     }
+    let scenario = plain(&comparison.scenario, words::NAME);
     let mut lines = vec![
-        format!(
-            "{}, seed {}: the same night under each stock policy",
-            plain(&comparison.scenario, words::NAME),
-            comparison.seed
-        ),
+        format!("{scenario}, {}: the same night under each stock policy", seeds(comparison)),
         String::new(),
     ];
     for (place, line) in table.lines("  ").into_iter().enumerate() {
@@ -74,6 +62,40 @@ pub fn html(comparison: &Comparison) -> String {
     page
 }
 
+/// Which seeds, for people.
+fn seeds(comparison: &Comparison) -> String {
+    match comparison.seeds {
+        0 | 1 => format!("seed {}", comparison.seed),
+        more => {
+            let last = comparison.seed.saturating_add(more - 1);
+            format!("seeds {} to {last}, median (and worst)", comparison.seed)
+        }
+    }
+}
+
+/// The numbers of a row, in the order of the columns: with several seeds the worst in brackets, where it is another.
+/// What it costs in messages hardly differs from seed to seed.
+fn figures(comparison: &Comparison, place: usize) -> Vec<String> {
+    let of = |row: &ComparisonRow| {
+        [
+            count(row.oversold),
+            served(row),
+            count(row.sold),
+            count(row.refusals),
+            count(row.wrong_refusals),
+            time(row, row.sale_p50_us),
+            time(row, row.sale_p99_us),
+        ]
+    };
+    let Some(row) = comparison.rows.get(place) else { return Vec::new() };
+    let worst = comparison.worst.get(place).unwrap_or(row);
+    let both = |(median, worst)| {
+        if comparison.seeds < 2 || median == worst { median } else { format!("{median} ({worst})") }
+    };
+    let cost = [words::short_count(row.messages), words::bytes(row.bytes)];
+    of(row).into_iter().zip(of(worst)).map(both).chain(cost).collect()
+}
+
 fn served(row: &ComparisonRow) -> String {
     row.served_per_mille.map_or_else(|| words::NONE.to_owned(), words::per_mille)
 }
@@ -88,13 +110,13 @@ fn promises(row: &ComparisonRow) -> &'static str {
 
 fn draw(out: &mut String, comparison: &Comparison) -> fmt::Result {
     let scenario = plain(&comparison.scenario, words::NAME);
-    head(out, &format!("{scenario}, seed {}: policies compared", comparison.seed))?;
+    head(out, &format!("{scenario}, {}: policies compared", seeds(comparison)))?;
     writeln!(
         out,
         "<header><p class=kind>popmesh comparison</p><h1>{}: the same night under each stock policy</h1>\
-         <p class=about>Seed {}. Shoppers and faults are the same in each; only the way in which stock moves differs.</p></header>",
+         <p class=about>{}. Shoppers and faults are the same in each; only the way in which stock moves differs.</p></header>",
         Escaped(&scenario),
-        comparison.seed
+        seeds(comparison).replacen('s', "S", 1)
     )?;
     out.push_str("<h2>What came of it</h2><div class=pair>");
     let most = comparison.rows.iter().map(|row| row.oversold).max().unwrap_or(0);
@@ -114,7 +136,7 @@ fn draw(out: &mut String, comparison: &Comparison) -> fmt::Result {
         ("bar o", oversold.at(row.oversold), count(row.oversold))
     })?;
     out.push_str("</div>");
-    figures(out, comparison)?;
+    in_numbers(out, comparison)?;
     foot(out);
     Ok(())
 }
@@ -154,36 +176,25 @@ fn bars(
     Ok(())
 }
 
-fn figures(out: &mut String, comparison: &Comparison) -> fmt::Result {
+fn in_numbers(out: &mut String, comparison: &Comparison) -> fmt::Result {
     out.push_str(
         "<h2>In numbers</h2><div class=\"card wide scroll\"><table><caption>The same night under each stock policy</caption><thead><tr>\
          <th>Policy</th><th class=n>Oversold</th><th class=n>Served</th><th class=n>Sold</th><th class=n>Refused</th>\
          <th class=n>Wrongly</th><th class=n>Median sale</th><th class=n>p99</th><th class=n>Messages</th><th class=n>Bytes</th>\
          <th>Promises</th></tr></thead><tbody>",
     );
-    for row in &comparison.rows {
-        write!(
-            out,
-            "<tr><th scope=row>{}</th><td class=\"n{}\">{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td>\
-             <td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class=n>{}</td><td class={}>{}</td></tr>",
-            words::policy(row.policy),
-            if row.oversold > 0 { " no" } else { "" },
-            count(row.oversold),
-            served(row),
-            count(row.sold),
-            count(row.refusals),
-            count(row.wrong_refusals),
-            time(row, row.sale_p50_us),
-            time(row, row.sale_p99_us),
-            count(row.messages),
-            words::bytes(row.bytes),
-            if row.kept { "ok" } else { "no" },
-            if row.kept { "✓ kept" } else { "✗ broken" }
-        )?;
+    for (place, row) in comparison.rows.iter().enumerate() {
+        write!(out, "<tr><th scope=row>{}</th>", words::policy(row.policy))?;
+        for (column, figure) in figures(comparison, place).into_iter().enumerate() {
+            let bad = if column == 0 && row.oversold > 0 { " no" } else { "" };
+            write!(out, "<td class=\"n{bad}\">{figure}</td>")?;
+        }
+        let (class, said) = if row.kept { ("ok", "✓ kept") } else { ("no", "✗ broken") };
+        writeln!(out, "<td class={class}>{said}</td></tr>")?;
     }
     out.push_str(
-        "</tbody></table><p class=more>Wrongly: enough units were free on devices within reach. Units sold twice count once as \
-         served.</p></div>",
+        "</tbody></table><p class=more>Wrongly: enough units were free with somebody within reach. Units sold twice count once as \
+         served. In brackets: the worst of all seeds.</p></div>",
     );
     Ok(())
 }

@@ -429,9 +429,17 @@ impl Scenario {
         self.devices.iter().position(|device| device.roles.has(Role::Hq)).unwrap_or(0)
     }
 
+    /// Units of a drop and product that are minted, all lots together.
+    #[must_use]
+    pub fn minted(&self, drop: usize, product: usize) -> u64 {
+        let lots = self.drops[drop].lots.iter().filter(|lot| lot.product == product);
+        lots.map(|lot| u64::from(lot.units)).sum()
+    }
+
     /// The devices that sell at a venue.
     pub fn sellers_at<'a>(&'a self, place: &'a Place) -> impl Iterator<Item = DeviceIndex> + 'a {
-        let sells = |roles: Roles| [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| roles.has(role));
+        let sells =
+            |roles: Roles| [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| roles.has(role));
         (0..self.devices.len()).filter(move |device| {
             let device = &self.devices[*device];
             sells(device.roles) && self.venues[device.venue].name == *place

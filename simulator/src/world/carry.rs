@@ -244,9 +244,12 @@ impl World<'_> {
             }
             let life = self.nodes[peer].life;
             for arrival in self.travel(node, peer, bytes.len()).into_iter().flatten() {
-                if let Some(gossip) = self.gossip.get_mut(&id) {
-                    gossip.copies += 1;
+                let Some(gossip) = self.gossip.get_mut(&id) else { return };
+                if !arrival.spoiled && is_marked(&gossip.seen, peer) {
+                    // It takes its time on the air, and then makes no difference.
+                    continue;
                 }
+                gossip.copies += 1;
                 let spoiled = arrival.spoiled.then(|| self.spoil(&bytes));
                 let at_us = self.in_order(node, peer, arrival);
                 self.queue.plan(at_us, Event::Gossip { from: node, to: peer, life, id, spoiled });
@@ -287,6 +290,10 @@ impl World<'_> {
             self.gossip.remove(&id);
         }
     }
+}
+
+fn is_marked(seen: &[u64], node: NodeIndex) -> bool {
+    seen.get(node / 64).is_some_and(|word| word & (1 << (node % 64)) != 0)
 }
 
 /// Sets a node's bit; whether it was not set.

@@ -60,9 +60,9 @@ impl World<'_> {
             let known = self.ledger.stored((node, life), me, entry);
             self.check(known);
         }
-        let signatures = (0..).zip(&entries).filter_map(|(offset, entry)| {
-            entry.signature.map(|signature| Vouch { offset, signature })
-        });
+        let signatures = (0..)
+            .zip(&entries)
+            .filter_map(|(offset, entry)| entry.signature.map(|signature| Vouch { offset, signature }));
         let range = Range {
             chain,
             first: 1,

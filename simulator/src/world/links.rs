@@ -13,8 +13,11 @@ use crate::connectivity::PathKind;
 const DIAL_MS: (u64, u64) = (100, 1_200);
 /// A link whose way is gone, or whose peer is, is given up after this, milliseconds: two pings and their time-outs.
 const LOST_MS: (u64, u64) = (2_000, 7_000);
-/// Gossip is passed on to so many neighbours at the most, as gossipsub's mesh does.
-const GOSSIP_PEERS: usize = 8;
+/// With more links than this, a node lets go those that are not wanted, as the node's mesh does.
+const LINKS_MANY: usize = 24;
+/// Each node picks so many of its links for gossip, and uses those that a neighbour picked, too: between four and five on
+/// average, as the node's gossipsub keeps them.
+const GOSSIP_PICKS: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -84,33 +87,42 @@ impl Links {
     fn connect(&mut self, a: NodeIndex, b: NodeIndex) {
         self.peers[a].insert(b, 0);
         self.peers[b].insert(a, 0);
-        self.choose_gossip_peers(a);
-        self.choose_gossip_peers(b);
+        self.choose_gossip_peers(a, b);
     }
 
     fn disconnect(&mut self, a: NodeIndex, b: NodeIndex) {
         self.peers[a].remove(&b);
         self.peers[b].remove(&a);
-        self.choose_gossip_peers(a);
-        self.choose_gossip_peers(b);
+        self.choose_gossip_peers(a, b);
     }
 
-    /// Those with the lowest marks, which both ends work out alike.
-    fn choose_gossip_peers(&mut self, node: NodeIndex) {
+    /// A link between two has come or gone: their neighbours may pick, or be picked by, others than before.
+    fn choose_gossip_peers(&mut self, a: NodeIndex, b: NodeIndex) {
+        let touched: BTreeSet<NodeIndex> =
+            [a, b].into_iter().chain(self.peers(a)).chain(self.peers(b)).collect();
+        for node in touched {
+            let own = self.picks(node);
+            let chosen =
+                self.peers(node).filter(|peer| own.contains(peer) || self.picks(*peer).contains(&node));
+            self.gossip[node] = chosen.collect();
+        }
+    }
+
+    /// The links with the lowest marks.
+    fn picks(&self, node: NodeIndex) -> Vec<NodeIndex> {
         let mut peers: Vec<(u64, NodeIndex)> =
             self.peers[node].keys().map(|peer| (mark(node, *peer), *peer)).collect();
-        if peers.len() > GOSSIP_PEERS {
-            peers.sort_unstable();
-            peers.truncate(GOSSIP_PEERS);
-            peers.sort_unstable_by_key(|(_, peer)| *peer);
-        }
-        self.gossip[node] = peers.into_iter().map(|(_, peer)| peer).collect();
+        peers.sort_unstable();
+        peers.into_iter().take(GOSSIP_PICKS).map(|(_, peer)| peer).collect()
     }
 }
 
 fn mark(a: NodeIndex, b: NodeIndex) -> u64 {
     let (a, b) = pair(a, b);
-    ((a as u64) << 32 | b as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    ((a as u64) << 32 | b as u64)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .rotate_left(29)
+        .wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 impl World<'_> {
@@ -136,6 +148,9 @@ impl World<'_> {
 
     /// Dials what should be linked and can be; notices what no longer can.
     pub(super) fn relink(&mut self) {
+        if !self.started {
+            return;
+        }
         let mut want = BTreeSet::new();
         let keys: Vec<DeviceKey> = self.nodes.iter().map(|node| node.id.0).collect();
         let by_key: BTreeMap<DeviceKey, Vec<NodeIndex>> =
@@ -154,13 +169,18 @@ impl World<'_> {
             self.links.between.iter().map(|(pair, link)| (*pair, *link)).collect();
         for ((a, b), link) in existing {
             match link.stage {
-                Stage::Dialling if !self.is_way(a, b) => {
+                Stage::Dialling if !self.is_way(a, b) || !want.contains(&(a, b)) => {
                     self.links.between.remove(&(a, b));
                 }
                 Stage::Up if !self.is_way(a, b) => self.link_fails(a, b),
                 Stage::Failing if self.is_way(a, b) => {
                     // In time: the connection lives on.
                     self.links.between.insert((a, b), Link { stage: Stage::Up, ..link });
+                }
+                Stage::Up if !want.contains(&(a, b)) => {
+                    if self.links.count(a) > LINKS_MANY || self.links.count(b) > LINKS_MANY {
+                        self.unlink(a, b);
+                    }
                 }
                 _ => {}
             }
@@ -229,7 +249,8 @@ impl World<'_> {
         for (node, peer) in [(a, b), (b, a)] {
             let (peer_id, me) = (self.nodes[peer].id, self.nodes[node].id);
             // Another box with the same key may be linked still.
-            let another = self.ids.get(&peer_id).into_iter().flatten().any(|other| self.links.are_linked(node, *other));
+            let another =
+                self.ids.get(&peer_id).into_iter().flatten().any(|other| self.links.are_linked(node, *other));
             if !another && me != peer_id {
                 self.give(node, Input::LinkDown { peer: peer_id });
             }

@@ -149,6 +149,8 @@ struct World<'s> {
     ledger: Ledger,
     watch: Watch,
     mistakes: mistakes::Mistakes,
+    /// Whether all have been started, so that links can be.
+    started: bool,
     healed: bool,
     breach: Option<(u64, Breach)>,
     history: Sha256,
@@ -251,6 +253,7 @@ impl<'s> World<'s> {
             ledger: Ledger::default(),
             watch: Watch::new(scenario),
             mistakes: mistakes::Mistakes::default(),
+            started: false,
             healed: false,
             breach: None,
             history: Sha256::new(),
@@ -340,6 +343,7 @@ impl<'s> World<'s> {
         self.plan_batteries();
         self.queue.plan(0, Event::Organise);
         self.queue.plan(0, Event::Look);
+        self.started = true;
         self.relink();
     }
 

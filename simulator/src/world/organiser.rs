@@ -67,7 +67,8 @@ impl Organiser {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let mut tasks = Vec::new();
         let hq = scenario.hq();
-        let mut add = |due_ms, node, command| tasks.push(Task { due_ms, node, command, progress: Progress::Waiting });
+        let mut add =
+            |due_ms, node, command| tasks.push(Task { due_ms, node, command, progress: Progress::Waiting });
         for product in &scenario.products {
             let add_product =
                 ProductAdd { sku: product.sku.clone(), name: product.name.clone(), price: product.price };

@@ -36,7 +36,11 @@ impl World<'_> {
                 continue;
             }
             if self.nodes[node].supply.battery.is_none() {
-                if on { self.let_on(node) } else { self.keep_off(node) }
+                if on {
+                    self.let_on(node)
+                } else {
+                    self.keep_off(node)
+                }
                 continue;
             }
             self.drain(node);

@@ -138,7 +138,8 @@ impl World<'_> {
         let mut result = Ok(());
         for company in companies {
             let first = company.first().and_then(|node| self.nodes[*node].device());
-            for (node, device) in company.iter().filter_map(|node| Some((*node, self.nodes[*node].device()?))) {
+            for (node, device) in company.iter().filter_map(|node| Some((*node, self.nodes[*node].device()?)))
+            {
                 let alike = first.is_none_or(|first| first.holdings() == device.holdings());
                 let true_to_life = !whole || *device.holdings() == self.ledger.holdings;
                 if !alike || !true_to_life {
@@ -157,7 +158,8 @@ impl World<'_> {
                     self.check(Err(Breach::new("I4", text)));
                 }
                 if check.sold_twice > 0 && self.ledger.suspects.is_empty() {
-                    let text = format!("on {}, {} units are in two claims", self.nodes[node].name, check.sold_twice);
+                    let text =
+                        format!("on {}, {} units are in two claims", self.nodes[node].name, check.sold_twice);
                     self.check(Err(Breach::new("I1", text)));
                 }
             }
@@ -190,7 +192,10 @@ impl World<'_> {
                 .collect();
             let name = &self.nodes[node].name;
             if takings != written {
-                result = Err(Breach::new("I7", format!("{name} says it took {takings:?} and has written {written:?}")));
+                result = Err(Breach::new(
+                    "I7",
+                    format!("{name} says it took {takings:?} and has written {written:?}"),
+                ));
             }
             let sales: u64 = written.values().map(|(claims, _)| claims).sum();
             let outcomes = self.nodes[node].answers.len() as u64;
@@ -236,7 +241,8 @@ impl World<'_> {
             spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())
         };
         // What another device has just sold, this one may not know yet.
-        let unsold = |parcel: &Ref| self.ledger.holdings.parcel(parcel).is_some_and(|known| !known.free.is_empty());
+        let unsold =
+            |parcel: &Ref| self.ledger.holdings.parcel(parcel).is_some_and(|known| !known.free.is_empty());
         view.live()
             .filter(|(_, parcel)| parcel.place == *here && near.contains(&parcel.owner))
             .filter(|(reference, _)| unsold(reference))
@@ -265,10 +271,13 @@ impl World<'_> {
             Some(Err(Refusal::DropNotOpen { .. })) => Ok(()),
             // A shopper who had no answer in the night has come back meanwhile.
             Some(Err(_)) if !self.is_unsold(node, &sku) => Ok(()),
-            Some(Err(refusal)) => {
-                Err(Breach::new("I8", format!("{sku} is unsold and in reach, and {name} refused to sell it: {refusal}")))
+            Some(Err(refusal)) => Err(Breach::new(
+                "I8",
+                format!("{sku} is unsold and in reach, and {name} refused to sell it: {refusal}"),
+            )),
+            None => {
+                Err(Breach::new("I8", format!("{sku} is unsold and in reach, and {name} gave no answer")))
             }
-            None => Err(Breach::new("I8", format!("{sku} is unsold and in reach, and {name} gave no answer"))),
         };
         self.check(result);
     }

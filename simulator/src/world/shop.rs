@@ -295,8 +295,15 @@ impl World<'_> {
         let sku = &self.scenario.products[wish.product].sku;
         let venue = self.scenario.devices[self.nodes[node].device_index].venue;
         let place = wish.pickup_at.is_none().then(|| &self.scenario.venues[venue].name);
-        let near: BTreeSet<DeviceId> =
-            self.in_reach(node).into_iter().map(|node| self.nodes[node].id).collect();
+        let reached = self.in_reach(node);
+        let near: BTreeSet<DeviceId> = reached.iter().map(|node| self.nodes[*node].id).collect();
+        // Units that were given to somebody before a cut, and nobody on this side has heard of it: nobody can sell them.
+        let heard_of = |parcel: &Ref| {
+            reached
+                .iter()
+                .filter_map(|node| self.nodes[*node].device())
+                .any(|device| device.holdings().parcel(parcel).is_some())
+        };
         let free: u64 = self
             .ledger
             .holdings
@@ -304,9 +311,9 @@ impl World<'_> {
             .filter(|(_, parcel)| {
                 near.contains(&parcel.owner) && place.is_none_or(|place| parcel.place == *place)
             })
-            .filter(|(_, parcel)| {
+            .filter(|(id, parcel)| {
                 let lot = self.ledger.holdings.lot(&parcel.lot);
-                lot.is_some_and(|lot| lot.drop == *drop && lot.sku == *sku)
+                lot.is_some_and(|lot| lot.drop == *drop && lot.sku == *sku) && heard_of(id)
             })
             .map(|(_, parcel)| parcel.free.len())
             .sum();

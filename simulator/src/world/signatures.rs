@@ -1,6 +1,6 @@
 //! Signatures of a run: made for real, and each checked for real once, however many devices ask.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use popmesh_proto::id::DeviceId;
@@ -15,7 +15,7 @@ type Signed = (DeviceId, Box<[u8]>);
 /// checked; any other is checked for real every time.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
-    good: Mutex<HashMap<[u8; 64], Signed>>,
+    good: Mutex<BTreeMap<[u8; 64], Signed>>,
 }
 
 impl Signatures for Remembered {

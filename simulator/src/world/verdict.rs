@@ -6,6 +6,7 @@ use super::{Ended, MS, World};
 use crate::load;
 use crate::night::{
     Check, DeviceNight, DropNight, FaultSpan, Finding, Night, Numbers, Outcome, Series, Severity, Verdict,
+    percentile,
 };
 use crate::random::Random;
 use crate::words;
@@ -38,8 +39,10 @@ impl World<'_> {
     }
 
     fn numbers(&self, seed: u64) -> Numbers {
-        let servable =
-            load::servable(self.scenario, &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")));
+        let servable = load::servable(
+            self.scenario,
+            &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")),
+        );
         let mut took: Vec<u64> = self
             .shop
             .answers
@@ -48,7 +51,8 @@ impl World<'_> {
             .map(|answer| answer.took_us)
             .collect();
         took.sort_unstable();
-        let entries = self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
+        let entries =
+            self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
         let loss: u64 = self.watch.loss_events.iter().sum();
         let claimed_per_mille = self
             .scenario
@@ -58,7 +62,8 @@ impl World<'_> {
                 let (mut minted, mut claimed) = (0, 0);
                 for (_, lot) in self.ledger.holdings.lots().filter(|(_, lot)| lot.drop == drop.drop) {
                     minted += lot.units.len();
-                    claimed += lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
+                    claimed +=
+                        lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
                 }
                 (drop.drop.to_string(), claimed * 1_000 / minted.max(1))
             })
@@ -98,7 +103,11 @@ impl World<'_> {
         let mut drops: Vec<DropNight> = scenario
             .drops
             .iter()
-            .map(|drop| DropNight { name: drop.drop.to_string(), open_ms: drop.open_ms, close_ms: drop.close_ms })
+            .map(|drop| DropNight {
+                name: drop.drop.to_string(),
+                open_ms: drop.open_ms,
+                close_ms: drop.close_ms,
+            })
             .collect();
         drops.sort_by_key(|drop| drop.open_ms);
         let faults = self
@@ -193,7 +202,9 @@ impl World<'_> {
                 devices: Vec::new(),
             });
         }
-        findings.sort_by(|a, b| b.severity.cmp(&a.severity).then(b.times.cmp(&a.times)).then(a.text.cmp(&b.text)));
+        findings.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then(b.times.cmp(&a.times)).then(a.text.cmp(&b.text))
+        });
         findings.truncate(FINDINGS);
         findings
     }
@@ -206,7 +217,8 @@ impl World<'_> {
                 Check {
                     name: (*name).to_owned(),
                     passed: broken.is_none(),
-                    measured: broken.map_or_else(|| self.kept(invariant, numbers), |(_, breach)| breach.text.clone()),
+                    measured: broken
+                        .map_or_else(|| self.kept(invariant, numbers), |(_, breach)| breach.text.clone()),
                     wanted: String::new(),
                 }
             })
@@ -283,10 +295,4 @@ fn milliseconds(value: u64) -> String {
 
 fn per_hour(value: u64) -> String {
     format!("{}.{:03} a device-hour", value / 1_000, value % 1_000)
-}
-
-/// The value below which so many of a thousand of the sorted values lie.
-fn percentile(sorted: &[u64], per_mille: usize) -> u64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((sorted.len() * per_mille / 1_000).min(last)).copied().unwrap_or(0)
 }

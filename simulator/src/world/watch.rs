@@ -206,7 +206,7 @@ impl World<'_> {
             self.drain_batteries();
             self.look_who_is_alone();
             if !self.options.every_step {
-                self.check_all_books();
+                self.check_some_books();
             }
             if self.options.record {
                 self.draw_curves();
@@ -293,7 +293,8 @@ impl World<'_> {
         for (sku, units) in left {
             draw(self.watch.stock_left.entry(sku).or_default(), now_ms, units);
         }
-        let most = self.nodes.iter().filter_map(Node::device).map(|device| device.log().len()).max().unwrap_or(0);
+        let most =
+            self.nodes.iter().filter_map(Node::device).map(|device| device.log().len()).max().unwrap_or(0);
         let backlog =
             self.nodes.iter().filter_map(Node::device).map(|device| most - device.log().len()).sum();
         draw(&mut self.watch.backlog, now_ms, backlog);

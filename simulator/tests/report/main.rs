@@ -324,7 +324,8 @@ fn comparison() -> Comparison {
         kept: false,
         ..ours.clone()
     };
-    Comparison { scenario: "<b>wifi".to_owned(), seed: 7, rows: vec![ours, counter] }
+    let worst = vec![ours.clone(), ComparisonRow { oversold: 240, ..counter.clone() }];
+    Comparison { scenario: "<b>wifi".to_owned(), seed: 7, seeds: 1, rows: vec![ours, counter], worst }
 }
 
 #[test]
@@ -349,6 +350,9 @@ fn policies_stand_side_by_side() {
     let json: serde_json::Value =
         serde_json::from_str(&report::compare::json(&comparison()).unwrap()).unwrap();
     assert_eq!(json["rows"][1]["policy"], "plain_counter");
+    let several = report::compare::table(&Comparison { seeds: 5, ..comparison() }, false);
+    assert!(several.starts_with("<b>wifi, seeds 7 to 11, median (and worst): "), "{several}");
+    assert!(several.contains(" 212 (240) ") && !table.contains("(240)"), "{several}");
     let nothing = Comparison { rows: Vec::new(), ..comparison() };
     assert_well_nested(&report::compare::html(&nothing));
 }
