@@ -101,15 +101,13 @@ impl Ledger {
     /// Takes in an entry that nobody has seen before: its author's own.
     fn written(&mut self, node: (NodeIndex, Life), me: DeviceId, entry: &Entry) -> Result<(), Breach> {
         let record = Record::decode(&entry.body).ok();
-        if !self.chains.contains_key(&entry.chain) {
+        let chain = self.chains.entry(entry.chain).or_insert_with(|| {
             let document = match record.as_ref().map(|record| &record.body) {
                 Some(Body::Start(start)) => Some(start.document.clone()),
                 _ => None,
             };
-            let chain = Chain { author: me, written_by: node, document, bodies: Vec::new(), last_hash: None };
-            self.chains.insert(entry.chain, chain);
-        }
-        let Some(chain) = self.chains.get_mut(&entry.chain) else { return Ok(()) };
+            Chain { author: me, written_by: node, document, bodies: Vec::new(), last_hash: None }
+        });
         let name = || format!("{}:{}", entry.chain.short(), entry.seq);
         let suspect = self.suspects.contains(&chain.author);
         if chain.author != me && !suspect {

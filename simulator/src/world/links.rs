@@ -177,10 +177,11 @@ impl World<'_> {
                     // In time: the connection lives on.
                     self.links.between.insert((a, b), Link { stage: Stage::Up, ..link });
                 }
-                Stage::Up if !want.contains(&(a, b)) => {
-                    if self.links.count(a) > LINKS_MANY || self.links.count(b) > LINKS_MANY {
-                        self.unlink(a, b);
-                    }
+                Stage::Up
+                    if !want.contains(&(a, b))
+                        && (self.links.count(a) > LINKS_MANY || self.links.count(b) > LINKS_MANY) =>
+                {
+                    self.unlink(a, b);
                 }
                 _ => {}
             }

@@ -116,10 +116,6 @@ impl Watch {
         self.sent[device].1 += bytes as u64;
     }
 
-    pub(super) fn into_the_void(&mut self, _: DeviceIndex, _: DeviceIndex) {
-        self.into_the_void += 1;
-    }
-
     pub(super) fn links_changed(&mut self, now_us: u64) {
         self.unsettled_since_us = Some(now_us);
     }
@@ -245,7 +241,7 @@ impl World<'_> {
             let since = *self.watch.alone_since_us[device].get_or_insert(self.now_us);
             let late = (self.now_us - since) / MS;
             // Once for each time, at the look at which it has become too long.
-            if late >= ALONE_MS && late < ALONE_MS + 1_000 {
+            if (ALONE_MS..ALONE_MS + 1_000).contains(&late) {
                 self.watch.loss_events[0] += 1;
             }
         }
