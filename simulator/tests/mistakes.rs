@@ -1,5 +1,6 @@
 //! People's mistakes and cheats, which have no cure yet: each is seen to do its harm, and the harm is seen on every
 //! device. What a test says here is what happens today.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use popmesh_simulator::mix;
 use popmesh_simulator::night::Night;
