@@ -1,4 +1,5 @@
 //! One seed, one history, byte for byte (I9): the second run of a night is the first one again, whoever looks on.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use popmesh_simulator::mix;
 use popmesh_simulator::report;

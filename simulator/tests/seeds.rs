@@ -1,4 +1,5 @@
 //! Nights that once went wrong, and some at random: no promise is broken in any of them.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 use popmesh_simulator::mix;
 use popmesh_simulator::world::{Options, run};

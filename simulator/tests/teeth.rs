@@ -1,5 +1,6 @@
 //! Whoever looks for bugs must be seen to find them: each planted bug breaks a promise within a few nights, and the one
 //! that it should; without it, the same nights are clean.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 #![cfg(feature = "planted")]
 #![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
