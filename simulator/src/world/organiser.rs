@@ -143,11 +143,15 @@ impl World<'_> {
     fn share_equally(&mut self, node: NodeIndex, lot: &popmesh_proto::command::Lot) {
         let sellers: Vec<NodeIndex> = self.scenario.sellers_at(&lot.place).collect();
         let share = lot.units.len() / sellers.len().max(1) as u64;
+        let mut left = lot.units.clone();
         for seller in sellers.into_iter().filter(|seller| *seller != node && share > 0) {
+            // Named one by one: any units would do for the device, and could lie at another place.
+            let units = left.lowest(share);
+            left.remove_all(&units);
             let transfer = Transfer {
                 drop: lot.drop.clone(),
                 sku: lot.sku.clone(),
-                units: Units::Count(share),
+                units: Units::Serials(units),
                 to: self.nodes[seller].id,
             };
             self.organiser.tasks.push(Task {
