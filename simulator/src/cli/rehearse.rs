@@ -1,6 +1,6 @@
 //! `popmesh-sim rehearse`: one night, its verdict and its report.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -49,13 +49,14 @@ impl Rehearse {
         if let Some(path) = &self.report.report {
             report::write_both(path, &night).with_context(|| format!("no report in {}", path.display()))?;
         }
+        let mut out = std::io::stdout().lock();
         if self.json {
-            print!("{}", report::json(&night)?);
+            out.write_all(report::json(&night)?.as_bytes())?;
         } else {
-            print!("{}", report::summary(&night, std::io::stdout().is_terminal()));
-            println!("{} devices, {rate} virtual seconds a second", night.devices.len());
+            out.write_all(report::summary(&night, std::io::stdout().is_terminal()).as_bytes())?;
+            writeln!(out, "{} devices, {rate} virtual seconds a second", night.devices.len())?;
             if let Some(path) = &self.report.report {
-                println!("report: {}", path.display());
+                writeln!(out, "report: {}", path.display())?;
             }
         }
         Ok(if night.verdict.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })

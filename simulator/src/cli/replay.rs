@@ -1,5 +1,6 @@
 //! `popmesh-sim replay`: one night of a soak again, with every step in words.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -58,22 +59,24 @@ impl Replay {
         };
         self.planting.plant(&mut options);
         let ended = run(&scenario, self.seed, options)?;
+        let mut out = std::io::stdout().lock();
         for line in &ended.trace {
-            println!("{line}");
+            writeln!(out, "{line}")?;
         }
         let night = &ended.night;
-        println!("history {} after {} steps, {} ms", night.history, ended.steps, night.ended_ms);
-        println!(
+        writeln!(out, "history {} after {} steps, {} ms", night.history, ended.steps, night.ended_ms)?;
+        writeln!(
+            out,
             "{} entries, {} writes, {} messages, {} bytes",
             night.numbers.entries, night.numbers.writes, night.numbers.messages, night.numbers.bytes
-        );
+        )?;
         match ended.breach {
             Some((step, breach)) => {
-                println!("BROKEN at step {step}: {} {}", breach.invariant, breach.text);
+                writeln!(out, "BROKEN at step {step}: {} {}", breach.invariant, breach.text)?;
                 Ok(ExitCode::FAILURE)
             }
             None => {
-                println!("no promise was broken");
+                writeln!(out, "no promise was broken")?;
                 Ok(ExitCode::SUCCESS)
             }
         }

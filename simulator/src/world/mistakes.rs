@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use popmesh_proto::id::{DeviceId, Nonce};
 
-use super::node::{Node, PROBE_FIRST_MS, State};
+use super::node::{Node, State};
 use super::queue::{Event, NodeIndex};
 use super::{MS, SECOND, World};
 use crate::disk::{Image, Kept};
@@ -104,32 +104,19 @@ impl World<'_> {
             return;
         }
         let original = &self.nodes[of];
+        let spec = &self.scenario.devices[original.device_index];
         let second = Node {
-            device_index: original.device_index,
             name: format!("{} (copy)", original.name),
-            id: original.id,
-            secret: original.secret.clone(),
-            certificate: original.certificate.clone(),
-            disk,
-            state: State::Off,
-            life: 0,
-            power_change: 0,
-            kept_off: 0,
-            empty: false,
-            cut_in_recovery: None,
-            booted_us: self.now_us,
             clock: original.clock,
-            wake_at_ms: None,
-            write: None,
-            calls: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            probe_wait_ms: PROBE_FIRST_MS,
-            disk_speed: original.disk_speed,
-            slow: 1,
             supply: original.supply,
             nonce: original.nonce,
-            boot_image: None,
-            restored: false,
+            ..Node::new(
+                original.device_index,
+                spec,
+                original.secret.clone(),
+                original.certificate.clone(),
+                disk,
+            )
         };
         let node = self.nodes.len();
         self.ids.entry(second.id).or_default().push(node);

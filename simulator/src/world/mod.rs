@@ -47,7 +47,7 @@ use crate::random::Random;
 use crate::scenario::{Scenario, StockPolicy};
 use ledger::Ledger;
 use links::Links;
-use node::{EPOCH_MS, Node, PROBE_FIRST_MS, State, Supply, WrongClock};
+use node::{EPOCH_MS, Node, State};
 use queue::{Event, NodeIndex, Queue};
 use shop::Shop;
 use signatures::Remembered;
@@ -286,44 +286,11 @@ impl<'s> World<'s> {
         };
         let certificate = SignedCertificate::sign(certificate, &self.root, &self.charter)
             .map_err(|problem| WorldError::Certificate { name: spec.name.clone(), problem })?;
-        let battery = spec.battery;
-        let supply = Supply {
-            battery,
-            mains: battery.is_none_or(|battery| battery.on_mains),
-            left_ms: battery.map_or(0, |battery| battery.lasts_ms * battery.charge_per_mille / 1_000),
-            as_of_us: 0,
-        };
         let id = secret.id();
         self.ids.entry(id).or_default().push(self.nodes.len());
         let disk = self.disks.add();
         disk.set_faults(self.usual_faults());
-        self.nodes.push(Node {
-            device_index: device,
-            name: spec.name.clone(),
-            id,
-            secret,
-            certificate,
-            disk,
-            state: State::Off,
-            life: 0,
-            power_change: 0,
-            kept_off: 0,
-            empty: false,
-            cut_in_recovery: None,
-            booted_us: 0,
-            clock: WrongClock { ahead_ms: spec.clock_ahead_ms, drift_ppm: spec.clock_drift_ppm },
-            wake_at_ms: None,
-            write: None,
-            calls: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            probe_wait_ms: PROBE_FIRST_MS,
-            disk_speed: spec.disk,
-            slow: 1,
-            supply,
-            nonce: Nonce([0; 16]),
-            boot_image: None,
-            restored: false,
-        });
+        self.nodes.push(Node::new(device, spec, secret, certificate, disk));
         self.links.add_node();
         Ok(())
     }

@@ -12,13 +12,13 @@ use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
 
 use super::queue::Life;
 use crate::disk::{Disk, Image};
-use crate::scenario::{Battery, DeviceIndex, DiskSpeed};
+use crate::scenario::{Battery, DeviceIndex, DeviceSpec, DiskSpeed};
 
 /// The world's time zero, Unix milliseconds; the wall clock then shows what the scenario says.
 pub(super) const EPOCH_MS: u64 = 1_790_000_000_000 - 1_790_000_000_000 % 86_400_000;
 
 /// The first and the longest wait before writing is tried again: as the node's runtime has them.
-pub(super) const PROBE_FIRST_MS: u64 = 200;
+const PROBE_FIRST_MS: u64 = 200;
 const PROBE_LAST_MS: u64 = 2_000;
 
 /// The write under way.
@@ -121,6 +121,51 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// A node without power.
+    pub(super) fn new(
+        device_index: DeviceIndex,
+        spec: &DeviceSpec,
+        secret: SecretKey,
+        certificate: SignedCertificate,
+        disk: Disk,
+    ) -> Self {
+        let battery = spec.battery;
+        let supply = Supply {
+            battery,
+            mains: battery.is_none_or(|battery| battery.on_mains),
+            left_ms: battery.map_or(0, |battery| battery.lasts_ms * battery.charge_per_mille / 1_000),
+            as_of_us: 0,
+        };
+        let clock = WrongClock { ahead_ms: spec.clock_ahead_ms, drift_ppm: spec.clock_drift_ppm };
+        Self {
+            device_index,
+            name: spec.name.clone(),
+            id: secret.id(),
+            secret,
+            certificate,
+            disk,
+            state: State::Off,
+            life: 0,
+            power_change: 0,
+            kept_off: 0,
+            empty: false,
+            cut_in_recovery: None,
+            booted_us: 0,
+            clock,
+            wake_at_ms: None,
+            write: None,
+            calls: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            probe_wait_ms: PROBE_FIRST_MS,
+            disk_speed: spec.disk,
+            slow: 1,
+            supply,
+            nonce: Nonce([0; 16]),
+            boot_image: None,
+            restored: false,
+        }
+    }
+
     pub(super) fn is_running(&self) -> bool {
         matches!(self.state, State::Running { .. })
     }

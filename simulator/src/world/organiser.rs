@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use popmesh_proto::broker::{AskedFor, ByRate, OnDemand, Policy, Seller};
+use popmesh_proto::broker::{ByRate, OnDemand, Policy};
 use popmesh_proto::command::{Command, DropNew, LotMint, ProductAdd, Refusal, Reply, Transfer, Units};
-use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::Input;
 
 use super::node::{Caller, Who};
@@ -15,29 +14,11 @@ use crate::scenario::{Scenario, StockPolicy};
 /// What could not be done is tried again after so long, milliseconds.
 const AGAIN_MS: u64 = 500;
 
-/// Equal shares, and then nothing moves.
-#[derive(Debug)]
-struct Still;
-
-impl Policy for Still {
-    fn ask(&self, lacking: u64) -> u64 {
-        lacking
-    }
-
-    fn give(&self, request: AskedFor) -> u64 {
-        ByRate.give(request)
-    }
-
-    fn share(&self, _: &DeviceId, _: &[Seller]) -> Vec<(DeviceId, u64)> {
-        Vec::new()
-    }
-}
-
 /// The broker's policy on every device.
 pub(super) fn policy(policy: StockPolicy) -> Arc<dyn Policy + Sync> {
     match policy {
-        StockPolicy::OnDemand => Arc::new(OnDemand),
-        StockPolicy::StaticShares => Arc::new(Still),
+        // With static shares no sale waits, so none is ever asked for.
+        StockPolicy::OnDemand | StockPolicy::StaticShares => Arc::new(OnDemand),
         StockPolicy::ByRate | StockPolicy::PlainCounter | StockPolicy::CentralServer => Arc::new(ByRate),
     }
 }
