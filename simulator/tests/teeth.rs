@@ -2,7 +2,6 @@
 //! that it should; without it, the same nights are clean.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 #![cfg(feature = "planted")]
-#![allow(clippy::unwrap_used, reason = "a test that panics fails, as it should")]
 
 use std::ops::RangeInclusive;
 
