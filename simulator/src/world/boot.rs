@@ -254,9 +254,7 @@ impl World<'_> {
             return;
         }
         if on {
-            if self.nodes[node].kept_off == 0 && !self.nodes[node].empty {
-                self.boot(node);
-            }
+            self.boot_if_it_can(node);
         } else {
             self.power_fails(node);
         }

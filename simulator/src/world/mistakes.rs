@@ -79,9 +79,7 @@ impl World<'_> {
         if self.nodes[node].disk.restore(&image).is_ok() {
             self.nodes[node].restored = true;
         }
-        if self.nodes[node].kept_off == 0 && !self.nodes[node].empty {
-            self.boot(node);
-        }
+        self.boot_if_it_can(node);
     }
 
     pub(super) fn clones(&mut self, fault: usize, of: NodeIndex, begins: bool) {

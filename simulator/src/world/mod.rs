@@ -307,7 +307,6 @@ impl<'s> World<'s> {
             self.queue.plan(edge * MS, Event::Networks);
         }
         self.plan_faults();
-        self.plan_batteries();
         self.queue.plan(0, Event::Organise);
         self.queue.plan(0, Event::Look);
         self.started = true;
@@ -338,7 +337,7 @@ impl<'s> World<'s> {
             Event::Lost { a, b, attempt } => self.lost(a, b, attempt),
             Event::Probe { node, life } => self.probe(node, life),
             Event::Power { node, change, on } => self.power(node, change, on),
-            Event::Shopper { shopper } => self.comes(shopper),
+            Event::Shopper { shopper } => self.tries(shopper),
             Event::Again { shopper } => self.asks_again(shopper),
             Event::Fault { fault, begins } => self.fault(fault, begins),
             Event::Networks => self.networks_change(),

@@ -5,12 +5,6 @@ use super::{MS, World};
 use crate::scenario::VenueIndex;
 
 impl World<'_> {
-    pub(super) fn plan_batteries(&mut self) {
-        for node in 0..self.nodes.len() {
-            self.nodes[node].supply.as_of_us = 0;
-        }
-    }
-
     /// A fault takes a node's power away.
     pub(super) fn keep_off(&mut self, node: NodeIndex) {
         self.nodes[node].kept_off += 1;
@@ -24,7 +18,8 @@ impl World<'_> {
         self.boot_if_it_can(node);
     }
 
-    fn boot_if_it_can(&mut self, node: NodeIndex) {
+    /// Starts a node, unless a fault or an empty battery keeps it off.
+    pub(super) fn boot_if_it_can(&mut self, node: NodeIndex) {
         if self.nodes[node].kept_off == 0 && !self.nodes[node].empty {
             self.boot(node);
         }

@@ -93,17 +93,13 @@ fn name_of(refusal: &Refusal) -> &'static str {
 }
 
 impl World<'_> {
-    pub(super) fn comes(&mut self, shopper: usize) {
-        self.tries(shopper);
-    }
-
     pub(super) fn asks_again(&mut self, shopper: usize) {
         if self.shop.outcomes[shopper].is_none() {
             self.tries(shopper);
         }
     }
 
-    fn tries(&mut self, shopper: usize) {
+    pub(super) fn tries(&mut self, shopper: usize) {
         let wish = self.shoppers[shopper].clone();
         let node = self.box_for(shopper);
         let gone_us = wish.at_us + wish.patience_ms * MS;
