@@ -57,6 +57,15 @@ pub struct Frontier {
     /// The others.
     #[n(2)]
     pub heads: Vec<Head>,
+    /// Counts the sender's frontiers over this link, from 1.
+    #[n(3)]
+    pub number: u32,
+    /// Whether `heads` are only what has changed since the sender's frontier before.
+    #[n(4)]
+    pub changes: bool,
+    /// Whether the sender has missed a frontier of the receiver's, whose next has to name all heads.
+    #[n(5)]
+    pub again: bool,
 }
 
 /// The end of one chain.

@@ -142,8 +142,11 @@ fn message() -> impl Strategy<Value = Message> {
     let head =
         (chain(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(chain, seq, hash)| Head { chain, seq, hash });
     prop_oneof![
-        (hash(), any::<bool>(), vec(head, 0..5))
-            .prop_map(|(ended, full, heads)| Message::Frontier(Frontier { ended, full, heads })),
+        (hash(), any::<[bool; 3]>(), any::<u32>(), vec(head, 0..5)).prop_map(
+            |(ended, [full, changes, again], number, heads)| {
+                Message::Frontier(Frontier { ended, full, heads, number, changes, again })
+            }
+        ),
         (vec(range(), 0..3), any::<bool>())
             .prop_map(|(ranges, more)| Message::Entries(Entries { ranges, more })),
         hash().prop_map(Message::Digest),

@@ -97,6 +97,8 @@ impl Store {
     /// One thing that [`Store::open`] does is left to the caller, as it takes more than SQLite: before anything is believed, the
     /// write-ahead log is to be written anew, the same bytes to the same places, and synced.
     ///
+    /// With `checkpoint_pages` pages in it the write-ahead log is moved into the database.
+    ///
     /// # Errors
     /// [`StoreError`].
     pub fn open_in_vfs(
@@ -104,8 +106,9 @@ impl Store {
         event: EventId,
         device: DeviceId,
         vfs: &str,
+        checkpoint_pages: u32,
     ) -> Result<(Self, Loaded), StoreError> {
-        let connection = open::at_path(path, event, device, Some(vfs))?;
+        let connection = open::at_path(path, event, device, Some(vfs), checkpoint_pages)?;
         Self::load(connection, path.to_owned(), None)
     }
 

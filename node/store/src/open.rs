@@ -12,7 +12,7 @@ use crate::schema::{self, Found};
 use crate::{DATABASE_FILE, header};
 
 /// Pages in the write-ahead log (16 MiB) at which SQLite moves them into the database.
-const CHECKPOINT_PAGES: i64 = 4_000;
+const CHECKPOINT_PAGES: u32 = 4_000;
 /// What is kept of the write-ahead log after it has grown while a checkpoint was not possible.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 
@@ -22,7 +22,7 @@ pub(crate) fn in_folder(folder: &Path, event: EventId, device: DeviceId) -> Resu
     if !header::exists(&path)? {
         create(folder, &path, event, device)?;
     }
-    at_path(&path, event, device, None)
+    at_path(&path, event, device, None, CHECKPOINT_PAGES)
 }
 
 /// Opens or makes the database at `path` through a VFS.
@@ -31,6 +31,7 @@ pub(crate) fn at_path(
     event: EventId,
     device: DeviceId,
     vfs: Option<&str>,
+    checkpoint_pages: u32,
 ) -> Result<Connection, StoreError> {
     let failed = |error| StoreError::from_sqlite(path, error);
     let flags =
@@ -57,7 +58,7 @@ pub(crate) fn at_path(
     set(&connection, path, "synchronous", "FULL", "2")?;
     // On macOS a plain fsync does not reach the disk; elsewhere this does nothing.
     connection.execute_batch("PRAGMA fullfsync = ON;").map_err(failed)?;
-    pragma(&connection, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
+    pragma(&connection, "wal_autocheckpoint", i64::from(checkpoint_pages)).map_err(failed)?;
     pragma(&connection, "journal_size_limit", WAL_BYTES_KEPT).map_err(failed)?;
     match found {
         Found::Empty => schema::create(&mut connection, event, device).map_err(failed)?,
@@ -94,7 +95,7 @@ fn create(folder: &Path, path: &Path, event: EventId, device: DeviceId) -> Resul
             _ => {}
         }
     }
-    let connection = at_path(&draft, event, device, None)?;
+    let connection = at_path(&draft, event, device, None, CHECKPOINT_PAGES)?;
     checkpoint(&connection).map_err(|error| StoreError::from_sqlite(path, error))?;
     checkpoint_on_close(&connection, true).map_err(|error| StoreError::from_sqlite(path, error))?;
     connection.close().map_err(|(_, error)| StoreError::from_sqlite(path, error))?;

@@ -81,7 +81,7 @@ impl Policy for ByRate {
         let target =
             |seller: &Seller| (u128::from(total) * u128::from(weight(seller)) / u128::from(weights)) as u64;
         let Some(me) = selling.iter().find(|seller| seller.device == *own) else { return Vec::new() };
-        let slack = |target: u64| (target / 8).max(1);
+        let slack = |target: u64| (target / 4).max(2);
         let keep = target(me);
         let mut excess = me.free.saturating_sub(keep);
         if excess <= slack(keep) {

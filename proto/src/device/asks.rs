@@ -86,7 +86,7 @@ impl Device {
             }
             let avoid = request.avoid.clone();
             let (drop, sku, place) = shelf;
-            let holders = self.free_by_holder(drop, sku, place.as_ref());
+            let holders = self.holdings.free_by_holder(drop, sku, place.as_ref());
             let best = holders
                 .into_iter()
                 .filter(|(device, _)| *device != self.me && !avoid.contains_key(device))
@@ -107,7 +107,7 @@ impl Device {
 
     /// Answers a request: with a transfer, which reaches the asker as an entry, or by declining.
     pub(super) fn asked(&mut self, from: DeviceId, ask: &Ask) {
-        let free = self.free(&self.me, &ask.drop, &ask.sku, ask.place.as_ref());
+        let free = self.free(&ask.drop, &ask.sku, ask.place.as_ref());
         // Of two devices whose sales both wait for more than they have, the lower id goes first, so that they do not
         // hand the same units back and forth.
         let first = self.me < from && self.sales.wait_for(&ask.drop, &ask.sku);

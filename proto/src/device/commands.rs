@@ -187,7 +187,7 @@ impl Device {
                 (self.find_serials(&drop, &sku, serials), serials.to_string())
             }
         };
-        let held = self.free(&self.me, &drop, &sku, None);
+        let held = self.free(&drop, &sku, None);
         let found = found.ok_or(Refusal::NotHeld { sku: sku.clone(), asked, held })?;
         let mut all = UnitSet::default();
         found.iter().for_each(|(_, units)| all.insert_all(units));

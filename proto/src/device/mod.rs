@@ -2,6 +2,7 @@
 
 mod asks;
 mod commands;
+mod frontiers;
 mod intake;
 mod outbox;
 mod peers;
@@ -113,8 +114,10 @@ pub struct Device {
     sales: sales::Sales,
     asks: asks::Asks,
     meter: RateMeter,
+    last_presence_ms: Option<u64>,
     next_presence_ms: u64,
     next_look_ms: u64,
+    next_share_ms: u64,
     presences: u64,
     wake_at: Option<u64>,
     refused: u64,
@@ -152,8 +155,10 @@ impl Device {
             sales: sales::Sales::default(),
             asks: asks::Asks::default(),
             meter: RateMeter::default(),
+            last_presence_ms: None,
             next_presence_ms: now.mono_ms,
             next_look_ms: now.mono_ms,
+            next_share_ms: now.mono_ms,
             presences: 0,
             wake_at: None,
             refused: 0,
@@ -291,6 +296,9 @@ impl Device {
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
             self.notice_silence();
+        }
+        if now >= self.next_share_ms {
+            self.next_share_ms = now + presence::share_every_ms(self.peers.count());
             self.share_out();
         }
         self.pump_sync();
@@ -300,7 +308,8 @@ impl Device {
         [self.sales.next_deadline(), self.asks.next_deadline(), self.sync_deadline()]
             .into_iter()
             .flatten()
-            .fold(self.next_presence_ms.min(self.next_look_ms), u64::min)
+            .chain([self.next_presence_ms, self.next_look_ms])
+            .fold(self.next_share_ms, u64::min)
             .max(self.now.mono_ms + 1)
     }
 }

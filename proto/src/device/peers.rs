@@ -10,6 +10,7 @@ use crate::identity::{Role, SignedCertificate};
 use crate::io::{Notice, Output};
 use crate::message::{Message, Rate, encode};
 use crate::query::DeviceInfo;
+use crate::text::Place;
 
 /// A device that has not been heard, directly or through others, for so long cannot be reached.
 const SILENT_AFTER_MS: u64 = 5_000;
@@ -29,6 +30,13 @@ pub(super) struct Peer {
     pub(super) last_mail: Hlc,
     pub(super) sells: bool,
     pub(super) rates: Vec<Rate>,
+}
+
+impl Peer {
+    /// Whether it belongs to a venue.
+    pub(super) fn is_of(&self, venue: &Place) -> bool {
+        self.certificate.as_ref().is_some_and(|certificate| certificate.venue == *venue)
+    }
 }
 
 /// Every device known.
@@ -143,8 +151,9 @@ impl Device {
         self.outbox.emit_now(Output::Send { to: peer, bytes: hello });
         // New neighbours do not know this device's mail yet.
         self.presences = 0;
-        self.next_presence_ms = self.now.mono_ms;
+        self.publish_presence_soon();
         self.next_look_ms = self.now.mono_ms;
+        self.next_share_ms = self.now.mono_ms;
         self.sync.link_up(peer);
         self.send_frontier(peer, false);
     }

@@ -15,7 +15,7 @@ const PRESENCE_EVERY_MS: u64 = 1_000;
 const PRESENCE_MS_EACH: u64 = 50;
 /// The longest time between two.
 const PRESENCE_AT_LEAST_MS: u64 = 10_000;
-/// How often a device looks who has fallen silent and who should get stock.
+/// How often a device looks who has fallen silent.
 pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
 const CERTIFICATE_EVERY: u64 = 10;
@@ -25,8 +25,20 @@ pub(super) fn presence_every_ms(devices: usize) -> u64 {
     (devices as u64 * PRESENCE_MS_EACH).clamp(PRESENCE_EVERY_MS, PRESENCE_AT_LEAST_MS)
 }
 
+/// How often each of so many devices looks who should get stock: what it goes by are rates, which come with presences.
+pub(super) fn share_every_ms(devices: usize) -> u64 {
+    (presence_every_ms(devices) / 4).max(LOOK_EVERY_MS)
+}
+
 impl Device {
+    /// Now, but for the shortest time after the last one: where many links come up one after the other, one tells all.
+    pub(super) fn publish_presence_soon(&mut self) {
+        let soon = self.last_presence_ms.map_or(0, |last| last + PRESENCE_EVERY_MS).max(self.now.mono_ms);
+        self.next_presence_ms = self.next_presence_ms.min(soon);
+    }
+
     pub(super) fn publish_presence(&mut self) {
+        self.last_presence_ms = Some(self.now.mono_ms);
         let rates = self
             .meter
             .rates(self.now.mono_ms)
@@ -160,7 +172,8 @@ impl Device {
 
     /// This device and those in reach that sell from `place`, each with its rate and its free units there.
     fn sellers(&self, drop: &DropId, sku: &Sku, place: &Place) -> Vec<Seller> {
-        let free = |device: &DeviceId| self.free(device, drop, sku, Some(place));
+        let shelf = self.holdings.shelf(drop, sku, place);
+        let free = |device: &DeviceId| shelf.and_then(|holders| holders.get(device)).copied().unwrap_or(0);
         let mut sellers = vec![Seller {
             device: self.me,
             sells: self.sells() && self.venue == *place,
@@ -168,8 +181,7 @@ impl Device {
             free: free(&self.me),
         }];
         for (device, peer) in self.peers.reachable() {
-            let there = self.peers.certificate(device).is_some_and(|certificate| certificate.venue == *place);
-            if peer.sells && there {
+            if peer.sells && peer.is_of(place) {
                 let rate = peer
                     .rates
                     .iter()

@@ -295,11 +295,11 @@ impl Device {
                 }
             }
         }
-        for (lot, state) in self.holdings.lots() {
-            let balance = self.holdings.balance(lot);
+        for (lot, balance) in self.holdings.balances() {
             check.minted += balance.minted;
             if !balance.holds() {
-                check.problems.push(format!("lot {lot} of {} does not add up: {balance:?}", state.sku));
+                let sku = self.holdings.lot(&lot).map_or("?", |state| state.sku.as_str());
+                check.problems.push(format!("lot {lot} of {sku} does not add up: {balance:?}"));
             }
         }
         let anew = self.holdings_anew();

@@ -176,7 +176,7 @@ impl Device {
                 self.find(drop, &item.sku, place, item.quantity).ok_or_else(|| Lack {
                     sku: item.sku.clone(),
                     wanted: item.quantity,
-                    held: self.free(&self.me, drop, &item.sku, place),
+                    held: self.free(drop, &item.sku, place),
                 })
             })
             .collect()
@@ -272,7 +272,7 @@ impl Device {
             self.sales.waiting.push(sale);
         }
         for ((drop, sku, place), units) in &mut lacking {
-            *units = units.saturating_sub(self.free(&self.me, drop, sku, place.as_ref()));
+            *units = units.saturating_sub(self.free(drop, sku, place.as_ref()));
         }
         lacking.retain(|_, units| *units > 0);
         self.ask_for(&lacking);
@@ -282,8 +282,9 @@ impl Device {
     fn in_reach(&self, drop: &DropId, sell: &Sell) -> bool {
         let place = self.must_lie(sell);
         sell.items.iter().all(|item| {
-            let here = self.free(&self.me, drop, &item.sku, place);
+            let here = self.free(drop, &item.sku, place);
             let there: u64 = self
+                .holdings
                 .free_by_holder(drop, &item.sku, place)
                 .iter()
                 .filter(|(device, _)| self.peers.is_reachable(device))
@@ -295,7 +296,7 @@ impl Device {
 
     /// The refusal of a sale of which every unit is known to be gone.
     fn sold_out(&self, drop: &DropId, lack: &Lack) -> Option<Refusal> {
-        let free: u64 = self.free_by_holder(drop, &lack.sku, None).values().sum();
+        let free: u64 = self.holdings.free_by_holder(drop, &lack.sku, None).values().sum();
         let minted = self.holdings.lots_of(drop, &lack.sku).map(|(_, lot)| lot.units.len()).sum();
         (free == 0).then(|| Refusal::SoldOut { sku: lack.sku.clone(), minted })
     }

@@ -38,31 +38,9 @@ impl Device {
         parcels
     }
 
-    /// How many units `device` has free, as far as known here.
-    pub(super) fn free(&self, device: &DeviceId, drop: &DropId, sku: &Sku, place: Option<&Place>) -> u64 {
-        self.holdings
-            .live_of(device)
-            .filter(|(_, parcel)| self.lies_there(parcel, drop, sku, place))
-            .map(|(_, parcel)| parcel.free.len())
-            .sum()
-    }
-
-    /// How many units everybody has free.
-    pub(super) fn free_by_holder(
-        &self,
-        drop: &DropId,
-        sku: &Sku,
-        place: Option<&Place>,
-    ) -> BTreeMap<DeviceId, u64> {
-        let mut holders = BTreeMap::new();
-        for (_, parcel) in self.holdings.live() {
-            let wanted =
-                self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku);
-            if wanted && place.is_none_or(|place| parcel.place == *place) {
-                *holders.entry(parcel.owner).or_default() += parcel.free.len();
-            }
-        }
-        holders
+    /// How many units this device has free.
+    pub(super) fn free(&self, drop: &DropId, sku: &Sku, place: Option<&Place>) -> u64 {
+        self.holdings.free_of(&self.me, drop, sku, place)
     }
 
     /// Finds `count` of this device's own units; `None` if there are not so many.
@@ -142,7 +120,7 @@ impl Device {
         units: u64,
         to: DeviceId,
     ) -> Result<Ref, Refusal> {
-        let held = self.free(&self.me, drop, sku, place);
+        let held = self.free(drop, sku, place);
         let refusal = Refusal::NotHeld { sku: sku.clone(), asked: units.to_string(), held };
         let found = self.find(drop, sku, place, units).ok_or_else(|| refusal.clone())?;
         let mut last = None;

@@ -8,11 +8,13 @@
 
 mod refold;
 mod settle;
+mod shelves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use refold::refold;
 pub use settle::{Spend, SpendKind, settle};
+pub use shelves::ByHolder;
 
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Hash, Ref};
@@ -105,6 +107,8 @@ pub struct Holdings {
     parcels: BTreeMap<Ref, Parcel>,
     /// Parcels with units left, by holder.
     live: BTreeMap<DeviceId, BTreeSet<Ref>>,
+    /// How many units they have.
+    shelves: shelves::Shelves,
     /// Units of claims that an earlier spend has.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
@@ -151,6 +155,25 @@ impl Holdings {
     /// Parcels with units left, of all devices.
     pub fn live(&self) -> impl Iterator<Item = (&Ref, &Parcel)> {
         self.live.values().flatten().filter_map(|parcel| self.parcels.get_key_value(parcel))
+    }
+
+    /// How many units of one SKU a device has free, at `place` if given.
+    pub fn free_of(&self, device: &DeviceId, drop: &DropId, sku: &Sku, place: Option<&Place>) -> u64 {
+        self.shelves.of(drop, sku, place).filter_map(|holders| holders.get(device)).sum()
+    }
+
+    /// How many units of one SKU everybody has free at one place.
+    pub fn shelf(&self, drop: &DropId, sku: &Sku, place: &Place) -> Option<&ByHolder> {
+        self.shelves.at(drop, sku, place)
+    }
+
+    /// How many units of one SKU everybody has free, at `place` if given.
+    pub fn free_by_holder(&self, drop: &DropId, sku: &Sku, place: Option<&Place>) -> ByHolder {
+        let mut all = ByHolder::new();
+        for (device, units) in self.shelves.of(drop, sku, place).flatten() {
+            *all.entry(*device).or_default() += units;
+        }
+        all
     }
 
     /// Units of a claim that an earlier spend has, by parcel.
@@ -202,13 +225,8 @@ impl Holdings {
             }
             Body::Received(received) => {
                 for transfer in &received.transfers {
-                    if let Some(parcel) = self.parcels.get_mut(transfer)
-                        && parcel.owner == event.author
-                    {
-                        parcel.received = true;
-                        if !parcel.free.is_empty() {
-                            self.live.entry(event.author).or_default().insert(*transfer);
-                        }
+                    if self.parcels.get(transfer).is_some_and(|parcel| parcel.owner == event.author) {
+                        self.change(transfer, |parcel| parcel.received = true);
                     }
                 }
                 Effect::Applied
@@ -303,17 +321,30 @@ impl Holdings {
     }
 
     fn draw(&mut self, reference: &Ref, units: &UnitSet) {
+        self.change(reference, |parcel| {
+            parcel.free.remove_all(units);
+            parcel.received = true;
+        });
+    }
+
+    /// Changes a parcel, and what is known of its holder by it.
+    fn change(&mut self, reference: &Ref, change: impl FnOnce(&mut Parcel)) {
         let Some(parcel) = self.parcels.get_mut(reference) else { return };
-        parcel.free.remove_all(units);
-        parcel.received = true;
-        if parcel.free.is_empty()
-            && let Some(live) = self.live.get_mut(&parcel.owner)
-        {
-            live.remove(reference);
-            if live.is_empty() {
-                let owner = parcel.owner;
-                self.live.remove(&owner);
-            }
+        let Some(lot) = self.lots.get(&parcel.lot) else { return };
+        let mut was_live = false;
+        if let Some(live) = self.live.get_mut(&parcel.owner) {
+            was_live = live.remove(reference);
+        }
+        if was_live {
+            self.shelves.take(lot, parcel);
+        }
+        change(parcel);
+        let seen = parcel.received || !self.plant.has(Planted::ForgetInTransit);
+        if seen && !parcel.free.is_empty() {
+            self.live.entry(parcel.owner).or_default().insert(*reference);
+            self.shelves.put(lot, parcel);
+        } else if self.live.get(&parcel.owner).is_some_and(BTreeSet::is_empty) {
+            self.live.remove(&parcel.owner);
         }
     }
 
@@ -343,10 +374,8 @@ impl Holdings {
     }
 
     fn add(&mut self, reference: Ref, parcel: Parcel) {
-        if parcel.received || !self.plant.has(Planted::ForgetInTransit) {
-            self.live.entry(parcel.owner).or_default().insert(reference);
-        }
         self.parcels.insert(reference, parcel);
+        self.change(&reference, |_| {});
     }
 
     fn count(&mut self, event: &Event<'_>, lines: &[(Ref, &UnitSet)], add: impl Fn(&mut Outcome, u64)) {
@@ -368,14 +397,7 @@ impl Holdings {
                 lost.retain(|parcel, _| parcels.get(parcel).is_none_or(|parcel| parcel.lot != *lot));
             }
             for (parcel, free) in settled.free {
-                let Some(state) = self.parcels.get_mut(&parcel) else { continue };
-                let live = self.live.entry(state.owner).or_default();
-                if free.is_empty() {
-                    live.remove(&parcel);
-                } else {
-                    live.insert(parcel);
-                }
-                state.free = free;
+                self.change(&parcel, |parcel| parcel.free = free);
             }
             if let Some(state) = self.lots.get_mut(lot) {
                 state.outcome = settled.outcome;
@@ -387,26 +409,28 @@ impl Holdings {
                 }
             }
         }
-        self.live.retain(|_, parcels| !parcels.is_empty());
         self.lost.retain(|_, lost| !lost.is_empty());
     }
 
-    /// Units minted, free, in transit and gone, of one lot: conservation (I4) says that the first is the sum of the
+    /// For each lot, units minted, free, in transit and gone: conservation (I4) says that the first is the sum of the
     /// others.
-    pub fn balance(&self, lot: &Ref) -> Balance {
-        let mut balance = Balance::default();
-        let Some(state) = self.lots.get(lot) else { return balance };
-        balance.minted = state.units.len();
-        for (_, parcel) in self.live().filter(|(_, parcel)| parcel.lot == *lot) {
+    pub fn balances(&self) -> BTreeMap<Ref, Balance> {
+        let mut balances: BTreeMap<Ref, Balance> = BTreeMap::new();
+        for (lot, state) in &self.lots {
+            let balance = balances.entry(*lot).or_default();
+            balance.minted = state.units.len();
+            for outcome in state.outcome.values() {
+                balance.sold += outcome.sold;
+                balance.committed += outcome.committed;
+                balance.damaged += outcome.damaged;
+            }
+        }
+        for (_, parcel) in self.live() {
+            let balance = balances.entry(parcel.lot).or_default();
             let bucket = if parcel.received { &mut balance.available } else { &mut balance.in_transit };
             *bucket += parcel.free.len();
         }
-        for outcome in state.outcome.values() {
-            balance.sold += outcome.sold;
-            balance.committed += outcome.committed;
-            balance.damaged += outcome.damaged;
-        }
-        balance
+        balances
     }
 }
 

@@ -3,10 +3,7 @@
 mod admission;
 mod range;
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
-
-use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use admission::{Admitted, Fault, Gate, Linked};
 pub(crate) use admission::{Tip, own_start};
@@ -35,6 +32,8 @@ pub struct Chain {
     /// Hybrid time of its last entry.
     pub last_at: Hlc,
     ended: bool,
+    /// What it adds to the digests of all chains and of the ended ones.
+    adds: [Option<Hash>; 2],
     bytes: Vec<u8>,
     ends: Vec<u32>,
     hashes: Vec<Hash>,
@@ -51,6 +50,7 @@ impl Chain {
             previous: start.previous,
             last_at: Hlc::default(),
             ended: false,
+            adds: [None; 2],
             bytes: Vec::new(),
             ends: Vec::new(),
             hashes: Vec::new(),
@@ -68,9 +68,20 @@ impl Chain {
         self.ends.is_empty()
     }
 
+    /// Whether it is known to be complete: a later start of its author names its last entry.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
     /// Up to where a signature vouches for it. Nothing beyond is shown to anyone.
     pub fn signed(&self) -> u64 {
         self.signatures.last_key_value().map_or(0, |(seq, _)| *seq)
+    }
+
+    /// Itself, up to where it is vouched for, and the hash there.
+    pub fn head(&self) -> Option<(&Self, u64, &Hash)> {
+        let seq = self.signed();
+        Some((self, seq, self.hash(seq)?))
     }
 
     /// The body of the `seq`-th entry.
@@ -167,6 +178,9 @@ pub(crate) fn signed_message(event: &EventId, document: &Document, hash: &Hash) 
     message
 }
 
+/// So many changes of heads are remembered, for frontiers that tell of changes only.
+const RECENT: usize = 4_096;
+
 /// Every chain.
 #[derive(Debug, Default)]
 pub struct Log {
@@ -175,8 +189,10 @@ pub struct Log {
     successors: BTreeMap<ChainId, Vec<ChainId>>,
     entries: u64,
     version: u64,
-    /// The digests of all chains and of those that have ended, as of a version.
-    digests: Cell<Option<(u64, [[u8; 32]; 2])>>,
+    /// Which heads have changed last, each with the version that it changed with.
+    recent: VecDeque<(u64, ChainId)>,
+    /// The digests of all chains and of those that have ended.
+    digests: [[u8; 32]; 2],
 }
 
 impl Log {
@@ -212,39 +228,45 @@ impl Log {
 
     /// The vouched-for length and hash of every chain, by id.
     pub fn heads(&self) -> impl Iterator<Item = (&Chain, u64, &Hash)> {
-        self.chains.values().filter_map(|chain| {
-            let seq = chain.signed();
-            Some((chain, seq, chain.hash(seq)?))
+        self.chains.values().filter_map(Chain::head)
+    }
+
+    /// The chains whose heads have changed since a version; `None` if that is too long ago to tell.
+    pub fn changed_since(&self, version: u64) -> Option<BTreeSet<ChainId>> {
+        let reaches =
+            self.recent.len() < RECENT || self.recent.front().is_some_and(|(first, _)| *first <= version);
+        reaches.then(|| {
+            let later = self.recent.iter().rev().take_while(|(at, _)| *at > version);
+            later.map(|(_, chain)| *chain).collect()
         })
     }
 
-    /// Sums up the heads of all chains, or of those that have ended.
+    /// Sums up the heads of all chains, or of those that have ended: the exclusive or of their hashes, each of which
+    /// covers its chain's id and length. Tells whether two honest logs are alike; who wants to feign that need not
+    /// even compute.
     pub fn digest(&self, ended_only: bool) -> [u8; 32] {
-        // Asked for by every neighbour every other second, whether or not anything has changed.
-        let digests = match self.digests.get() {
-            Some((version, digests)) if version == self.version => digests,
-            _ => {
-                let digests = [self.digest_anew(false), self.digest_anew(true)];
-                self.digests.set(Some((self.version, digests)));
-                digests
-            }
-        };
-        digests[usize::from(ended_only)]
+        self.digests[usize::from(ended_only)]
     }
 
-    fn digest_anew(&self, ended_only: bool) -> [u8; 32] {
-        let mut hasher = Sha256::new();
-        for (chain, seq, hash) in self.heads().filter(|(chain, ..)| chain.ended || !ended_only) {
-            hasher.update(chain.id.0);
-            hasher.update(seq.to_be_bytes());
-            hasher.update(hash.0);
+    /// Has the digests cover a chain as it is now.
+    fn sum_up(&mut self, id: &ChainId) {
+        self.version += 1;
+        let Some(chain) = self.chains.get_mut(id) else { return };
+        let head = chain.hash(chain.signed()).copied();
+        let adds = [head, head.filter(|_| chain.ended)];
+        if adds == chain.adds {
+            return;
         }
-        hasher.finalize().into()
-    }
-
-    /// Whether `chain` is known to be complete: a later start of its author names its last entry.
-    pub fn has_ended(&self, chain: &ChainId) -> bool {
-        self.chains.get(chain).is_some_and(|chain| chain.ended)
+        for (digest, (old, new)) in self.digests.iter_mut().zip(chain.adds.iter().zip(&adds)) {
+            for hash in [old, new].into_iter().flatten() {
+                digest.iter_mut().zip(&hash.0).for_each(|(sum, byte)| *sum ^= byte);
+            }
+        }
+        chain.adds = adds;
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((self.version, *id));
     }
 
     /// The last entry of `device` in `document`, for a new chain to name.
@@ -271,6 +293,7 @@ impl Log {
         if let Some(earlier) = self.chains.get_mut(&previous.chain) {
             let named = earlier.hash(previous.seq) == Some(&previous.hash);
             earlier.ended |= named && earlier.len() == previous.seq;
+            self.sum_up(&previous.chain);
         }
     }
 
@@ -286,7 +309,7 @@ impl Log {
             chain.vouch(seq, signature);
         }
         self.entries += 1;
-        self.version += 1;
+        self.sum_up(id);
         if seq == 1 {
             self.end_previous_of(id);
         }
@@ -301,7 +324,7 @@ impl Log {
     pub(crate) fn vouch(&mut self, entry: &Ref, signature: Signature) {
         if let Some(chain) = self.chains.get_mut(&entry.chain) {
             chain.vouch(entry.seq, signature);
-            self.version += 1;
+            self.sum_up(&entry.chain);
         }
     }
 }

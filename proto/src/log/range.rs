@@ -32,6 +32,13 @@ pub struct Range {
     pub signatures: Vec<Vouch>,
 }
 
+impl Range {
+    /// Position of the last.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_sub(1).saturating_add(self.bodies.len())
+    }
+}
+
 /// The signature of one entry of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Vouch {

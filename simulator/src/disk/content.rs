@@ -1,9 +1,12 @@
 //! Bytes of a file in chunks that are shared until they are written to: a copy costs a pointer a chunk.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// As large as a page of the database, so that writing a page copies a page.
 pub(super) const CHUNK_BYTES: usize = 4_096;
+
+/// What a file grows by, until it is written to.
+static ZEROS: LazyLock<Arc<[u8; CHUNK_BYTES]>> = LazyLock::new(|| Arc::new([0; CHUNK_BYTES]));
 
 /// The bytes of a file. Beyond its length its last chunk is zero.
 #[derive(Debug, Clone, Default)]
@@ -49,8 +52,7 @@ impl Content {
     pub(super) fn resize(&mut self, length: usize) {
         let chunks = length.div_ceil(CHUNK_BYTES);
         if chunks > self.chunks.len() {
-            let zeros = Arc::new([0; CHUNK_BYTES]);
-            self.chunks.resize(chunks, zeros);
+            self.chunks.resize(chunks, ZEROS.clone());
         } else {
             self.chunks.truncate(chunks);
         }

@@ -52,6 +52,10 @@ use drive::{Drive, Failure};
 /// The name of the VFS that the disks are found in.
 pub const VFS: &str = vfs::NAME;
 
+/// The write-ahead log is moved into the database at so many pages: far fewer than in the node, so that faults meet it
+/// often, and hundreds of disks fit into memory.
+pub const CHECKPOINT_PAGES: u32 = 250;
+
 /// Why a disk cannot do what was asked of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DiskError {
@@ -170,7 +174,7 @@ impl Disk {
         if self.drive().held_by_programs() > 0 {
             return Err(StoreError::InUse { path });
         }
-        let opened = Store::open_in_vfs(&path, event, device, VFS)?;
+        let opened = Store::open_in_vfs(&path, event, device, VFS, CHECKPOINT_PAGES)?;
         // A statement of its own: nobody may be at the drive when the store is dropped.
         let renewed = self.drive().renew(&format!("{}-wal", popmesh_store::DATABASE_FILE));
         match renewed {

@@ -15,12 +15,17 @@ impl World<'_> {
             return;
         }
         let Some(device) = self.nodes[node].device() else { return };
+        let as_of = (self.nodes[node].life, device.log().version());
+        if self.nodes[node].checked == Some(as_of) {
+            return;
+        }
         let holdings = device.holdings();
         let name = &self.nodes[node].name;
         let honest = self.ledger.suspects.is_empty();
         let mut result = Ok(());
+        let balances = holdings.balances();
         for (lot, state) in holdings.lots() {
-            let balance = holdings.balance(lot);
+            let Some(balance) = balances.get(lot) else { continue };
             if honest && state.contested {
                 let text = format!("{name} sees a unit of lot {lot} of {} that was spent twice", state.sku);
                 result = Err(Breach::new("I1", text));
@@ -35,6 +40,7 @@ impl World<'_> {
         {
             result = Err(Breach::new("I6", format!("{name} sees an incident that nobody made: {incident}")));
         }
+        self.nodes[node].checked = Some(as_of);
         self.check(result);
     }
 

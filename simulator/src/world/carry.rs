@@ -231,7 +231,8 @@ impl World<'_> {
         let id = self.gossip_made;
         let mut seen = vec![0; self.nodes.len().div_ceil(64)];
         mark(&mut seen, node);
-        self.gossip.insert(id, Gossip { bytes, seen, copies: 0 });
+        let due_us = vec![u64::MAX; self.nodes.len()];
+        self.gossip.insert(id, Gossip { bytes, seen, due_us, copies: 0 });
         self.pass_on(node, id, None);
         self.forget_arrived(id);
     }
@@ -244,14 +245,20 @@ impl World<'_> {
             }
             let life = self.nodes[peer].life;
             for arrival in self.travel(node, peer, bytes.len()).into_iter().flatten() {
+                let at_us = self.in_order(node, peer, arrival);
                 let Some(gossip) = self.gossip.get_mut(&id) else { return };
-                if !arrival.spoiled && is_marked(&gossip.seen, peer) {
-                    // It takes its time on the air, and then makes no difference.
-                    continue;
+                if !arrival.spoiled {
+                    let due_us = gossip.due_us.get(peer).copied().unwrap_or(u64::MAX);
+                    if due_us <= at_us || is_marked(&gossip.seen, peer) {
+                        // It takes its time on the air, and then makes no difference.
+                        continue;
+                    }
+                    if let Some(due_us) = gossip.due_us.get_mut(peer) {
+                        *due_us = at_us;
+                    }
                 }
                 gossip.copies += 1;
                 let spoiled = arrival.spoiled.then(|| self.spoil(&bytes));
-                let at_us = self.in_order(node, peer, arrival);
                 self.queue.plan(at_us, Event::Gossip { from: node, to: peer, life, id, spoiled });
             }
         }

@@ -237,7 +237,9 @@ impl World<'_> {
             .is_some_and(|link| link.attempt == attempt && link.stage == Stage::Failing);
         if due {
             self.unlink(a, b);
-            self.relink();
+            if self.is_way(a, b) {
+                self.relink();
+            }
         }
     }
 

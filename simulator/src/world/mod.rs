@@ -106,6 +106,8 @@ struct Gossip {
     bytes: Rc<[u8]>,
     /// Who has seen it, a bit for each node.
     seen: Vec<u64>,
+    /// When the first of the copies under way to each node arrives.
+    due_us: Vec<u64>,
     /// Copies under way.
     copies: u64,
 }

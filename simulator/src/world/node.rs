@@ -118,6 +118,8 @@ pub(super) struct Node {
     pub(super) boot_image: Option<Image>,
     /// Runs on an older image of its disk.
     pub(super) restored: bool,
+    /// The life in which its books were checked last, and the version of its log then.
+    pub(super) checked: Option<(Life, u64)>,
 }
 
 impl Node {
@@ -163,6 +165,7 @@ impl Node {
             nonce: Nonce([0; 16]),
             boot_image: None,
             restored: false,
+            checked: None,
         }
     }
 

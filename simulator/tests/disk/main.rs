@@ -10,7 +10,7 @@ mod sqlite;
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::Entry;
-use popmesh_simulator::disk::{Disk, VFS};
+use popmesh_simulator::disk::{CHECKPOINT_PAGES, Disk, VFS};
 use popmesh_store::{Store, StoreError};
 
 const EVENT: EventId = EventId([1; 32]);
@@ -22,7 +22,7 @@ fn open(disk: &Disk) -> Result<Store, StoreError> {
 
 /// Opens without what the store and the disk do about syncs that failed before.
 fn open_in_vfs(disk: &Disk) -> Result<Store, StoreError> {
-    Store::open_in_vfs(&disk.path(), EVENT, DEVICE, VFS).map(|(store, _)| store)
+    Store::open_in_vfs(&disk.path(), EVENT, DEVICE, VFS, CHECKPOINT_PAGES).map(|(store, _)| store)
 }
 
 fn entries(from: u64, count: u64) -> Vec<Entry> {

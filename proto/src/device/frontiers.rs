@@ -1,0 +1,261 @@
+//! Frontiers: which heads a linked peer has been told, which of its own it has told, and what it lacks.
+//!
+//! The first frontier over a link names every living chain, those after it only what has changed since. They are
+//! numbered, so that one that went missing is noticed; then all heads are told again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Device;
+use crate::id::{ChainId, DeviceId, Hash};
+use crate::io::Output;
+use crate::log::{Chain, MAX_RANGE_BYTES, Range};
+use crate::message::{Entries, Frontier, Head, MAX_HEADS, Message, encode};
+
+/// Entries that were sent so long ago, and that the peer's frontier still does not show, are sent again.
+const RESEND_AFTER_MS: u64 = 1_000;
+
+/// What has passed over one link.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    /// Frontiers sent.
+    sent: u32,
+    /// The version of the log up to which they tell of its heads; if there is none, the next has to tell all.
+    told: Option<u64>,
+    /// The number of the peer's last frontier.
+    heard: u32,
+    /// The peer's heads, unless one of its frontiers went missing.
+    theirs: Option<BTreeMap<ChainId, u64>>,
+    /// The version of the log up to which the peer has been sent what it lacked.
+    served: u64,
+    /// Up to where entries of a chain were sent and when, until the peer's frontier shows them.
+    under_way: BTreeMap<ChainId, (u64, u64)>,
+    /// The chain that the last answer had no more room for: the next begins with it.
+    left_out: Option<ChainId>,
+}
+
+impl Exchange {
+    /// The logs are alike, as of a version.
+    pub(super) fn agrees(&mut self, version: u64) {
+        self.served = version;
+        self.under_way.clear();
+    }
+
+    /// Takes in what a frontier says of the peer. False if one before it went missing.
+    fn hear(&mut self, frontier: &Frontier) -> bool {
+        let follows = self.heard.checked_add(1) == Some(frontier.number);
+        self.heard = frontier.number;
+        let heads = frontier.heads.iter().map(|head| (head.chain, head.seq));
+        match &mut self.theirs {
+            Some(theirs) if frontier.changes && follows => theirs.extend(heads),
+            _ if frontier.changes => self.theirs = None,
+            _ => {
+                self.theirs = Some(heads.collect());
+                self.served = 0;
+            }
+        }
+        if frontier.again {
+            self.told = None;
+        }
+        self.theirs.is_some()
+    }
+
+    /// Up to where the peer has a chain or is about to have it, if it has ever named it.
+    fn has(&mut self, chain: &ChainId, now_ms: u64) -> Option<u64> {
+        let theirs = self.theirs.as_ref().and_then(|theirs| theirs.get(chain)).copied();
+        match self.under_way.get(chain) {
+            Some((upto, at)) if theirs.is_none_or(|have| have < *upto) && now_ms < at + RESEND_AFTER_MS => {
+                Some(*upto)
+            }
+            Some(_) => {
+                self.under_way.remove(chain);
+                theirs
+            }
+            None => theirs,
+        }
+    }
+}
+
+/// What a peer is missing of one chain.
+struct Missing {
+    chain: ChainId,
+    have: u64,
+    signed: u64,
+}
+
+impl Device {
+    /// Sends what this device has, once it is durable, so that the peer sends what is missing.
+    pub(super) fn send_frontier(&mut self, to: DeviceId, full: bool) {
+        self.sync.asks(&to, self.now.mono_ms, full);
+        let Some(exchange) = self.sync.exchange(&to) else { return };
+        exchange.sent = exchange.sent.saturating_add(1);
+        let number = exchange.sent;
+        let told = exchange.told.replace(self.log.version()).filter(|_| !full);
+        let again = exchange.heard > 0 && exchange.theirs.is_none();
+        let changed = told.and_then(|version| self.log.changed_since(version));
+        let head =
+            |(chain, seq, hash): (&Chain, u64, &Hash)| Head { chain: chain.id, seq, hash: first_bytes(hash) };
+        let named = |chain: &Chain| full || !chain.has_ended();
+        let heads = match &changed {
+            Some(changed) => changed
+                .iter()
+                .filter_map(|chain| self.log.chain(chain)?.head())
+                .filter(|(chain, ..)| named(chain))
+                .map(head)
+                .collect(),
+            None => self.log.heads().filter(|(chain, ..)| named(chain)).map(head).collect(),
+        };
+        let ended = Hash(self.log.digest(true));
+        let frontier = Frontier { ended, full, heads, number, changes: changed.is_some(), again };
+        self.outbox.emit(Output::Send { to, bytes: encode(&Message::Frontier(frontier)) });
+    }
+
+    pub(super) fn answer_frontier(&mut self, from: DeviceId, frontier: &Frontier) {
+        if frontier.heads.len() > MAX_HEADS {
+            self.fault(from, "a frontier of too many chains".to_owned());
+            return;
+        }
+        let full = frontier.full;
+        let alike = full || frontier.ended.0 == self.log.digest(true);
+        if !alike {
+            // Which of the ended chains differ, only full frontiers can say.
+            self.tell_what_is_here(from, true);
+        }
+        let now = self.now.mono_ms;
+        let Some(exchange) = self.sync.exchange(&from) else { return };
+        if !exchange.hear(frontier) {
+            self.tell_what_is_here(from, false);
+            return;
+        }
+        if frontier.again {
+            self.tell_what_is_here(from, false);
+        }
+        let named: BTreeSet<ChainId> = frontier.heads.iter().map(|head| head.chain).collect();
+        let missing = self.missing_of(from, &named, full, alike);
+        let Some(exchange) = self.sync.exchange(&from) else { return };
+        let begin = exchange.left_out;
+        let (ranges, left_out) = self.some_of(missing, begin);
+        let version = self.log.version();
+        if let Some(exchange) = self.sync.exchange(&from) {
+            exchange.left_out = left_out;
+            if left_out.is_none() && alike {
+                exchange.served = version;
+            }
+            let sent = ranges.iter().map(|range| (range.chain, (range.last(), now)));
+            exchange.under_way.extend(sent);
+        }
+        if !ranges.is_empty() {
+            let bytes = encode(&Message::Entries(Entries { ranges, more: left_out.is_some() }));
+            self.outbox.emit(Output::Send { to: from, bytes });
+        }
+        self.report_forks(frontier);
+        if frontier.heads.iter().any(|head| self.lacks(head)) {
+            self.tell_what_is_here(from, full);
+        }
+    }
+
+    /// What a peer lacks, as far as its frontiers say.
+    fn missing_of(
+        &mut self,
+        from: DeviceId,
+        named: &BTreeSet<ChainId>,
+        full: bool,
+        alike: bool,
+    ) -> Vec<Missing> {
+        let now = self.now.mono_ms;
+        let Some(exchange) = self.sync.exchange(&from) else { return Vec::new() };
+        let mut candidates = match self.log.changed_since(exchange.served) {
+            Some(changed) => changed,
+            None => self.log.chains().map(|chain| chain.id).collect(),
+        };
+        candidates.extend(named);
+        let late = exchange.under_way.iter().filter(|(_, (_, at))| at + RESEND_AFTER_MS <= now);
+        candidates.extend(late.map(|(chain, _)| chain));
+        let mut missing = Vec::new();
+        for id in candidates {
+            let Some((chain, signed, _)) = self.log.chain(&id).and_then(Chain::head) else { continue };
+            let summed_up = chain.has_ended() && !full && !named.contains(&id);
+            let have = match exchange.has(&id, now) {
+                _ if summed_up => continue,
+                Some(have) => have,
+                // It may be among those that the peer takes for ended.
+                None if !alike => continue,
+                None => 0,
+            };
+            if have < signed {
+                missing.push(Missing { chain: id, have, signed });
+            }
+        }
+        missing
+    }
+
+    fn report_forks(&mut self, frontier: &Frontier) {
+        let forked: BTreeSet<DeviceId> = frontier
+            .heads
+            .iter()
+            .filter_map(|head| {
+                let chain = self.log.chain(&head.chain)?;
+                (first_bytes(chain.hash(head.seq)?) != head.hash).then_some(chain.device)
+            })
+            .collect();
+        for device in forked {
+            self.fault(device, format!("chains of {} differ: it has written two histories", device.short()));
+        }
+    }
+
+    fn bytes_missing(&self, missing: &Missing) -> usize {
+        let chain = self.log.chain(&missing.chain);
+        chain.map_or(0, |chain| chain.bytes_between(missing.have, missing.signed))
+    }
+
+    /// As much of what a peer is missing as one message takes, a part of each chain in turn, and the chain that was
+    /// the first to get no more room.
+    ///
+    /// Entries of one chain may need those of any other, and what the peer holds back until then it asks for again. The
+    /// first entry missing of some chain needs nothing that is missing; so that it is never kept away by others, every
+    /// chain gets its turn.
+    fn some_of(&self, mut missing: Vec<Missing>, begin: Option<ChainId>) -> (Vec<Range>, Option<ChainId>) {
+        if let Some(begin) = begin {
+            let at = missing.iter().position(|missing| missing.chain >= begin).unwrap_or(0);
+            missing.rotate_left(at);
+        }
+        let all: usize = missing.iter().map(|missing| self.bytes_missing(missing)).sum();
+        // Where there is room for everything, nothing need be cut up, which would pack worse.
+        let share =
+            if all <= MAX_RANGE_BYTES { MAX_RANGE_BYTES } else { MAX_RANGE_BYTES / missing.len().max(1) };
+        let mut budget = MAX_RANGE_BYTES;
+        let mut ranges = Vec::new();
+        while !missing.is_empty() {
+            for missing in &mut missing {
+                if budget == 0 {
+                    return (ranges, Some(missing.chain));
+                }
+                let next = self
+                    .log
+                    .chain(&missing.chain)
+                    .and_then(|chain| Some((chain, chain.range_after(missing.have, share.min(budget))?)));
+                let Some((chain, range)) = next else {
+                    missing.have = missing.signed;
+                    continue;
+                };
+                let upto = range.last();
+                budget = budget.saturating_sub(chain.bytes_between(missing.have, upto).max(1));
+                missing.have = upto;
+                ranges.push(range);
+            }
+            missing.retain(|missing| missing.have < missing.signed);
+        }
+        (ranges, None)
+    }
+
+    /// Whether a head is of more than is here, counting what waits.
+    fn lacks(&self, head: &Head) -> bool {
+        let here = self.log.chain(&head.chain).map_or(0, Chain::len);
+        here.max(self.intake.waiting_up_to(&head.chain).unwrap_or(0)) < head.seq
+    }
+}
+
+fn first_bytes(hash: &Hash) -> [u8; 8] {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash.0[..8]);
+    bytes
+}
