@@ -20,11 +20,13 @@ pub enum Planted {
     DecideByArrival,
     /// An entry that had to wait is never shown.
     DropWaiting,
+    /// A claim is handed out, or taken back, by whoever is asked.
+    RedeemWithoutCustody,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 8] = [
+    pub const ALL: [Planted; 9] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -33,6 +35,7 @@ impl Planted {
         Planted::ForgetInTransit,
         Planted::DecideByArrival,
         Planted::DropWaiting,
+        Planted::RedeemWithoutCustody,
     ];
 }
 

@@ -18,6 +18,9 @@ pub const MAX_RECORD: usize = 64 * 1024;
 /// The most parcels that one record draws on, or acknowledges.
 pub const MAX_LINES: usize = 1024;
 
+/// The most bytes of a claim token.
+pub const MAX_TOKEN: usize = 2 * 1024;
+
 /// What one entry says.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Record {
@@ -53,6 +56,18 @@ pub enum Body {
     /// Turns units into a claim. In `claims`.
     #[n(6)]
     Sale(#[n(0)] Sale),
+    /// Makes another device the custodian of a claim. In `claims`, by its custodian.
+    #[n(7)]
+    Custody(#[n(0)] Custody),
+    /// Hands out what a claim is for. In `claims`, by its custodian.
+    #[n(8)]
+    Redeem(#[n(0)] Redeem),
+    /// Takes units of a claim back, and pays for them. In `claims`, by its custodian.
+    #[n(9)]
+    Refund(#[n(0)] Refund),
+    /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
+    #[n(10)]
+    RefundRequest(#[n(0)] RefundRequest),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -188,6 +203,66 @@ pub struct SaleLine {
     pub unit_price: i64,
 }
 
+/// Gives a claim into another device's custody.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Custody {
+    /// The claim.
+    #[n(0)]
+    pub claim: Ref,
+    /// What made the author its custodian: the sale, or another record of custody.
+    #[n(1)]
+    pub under: Ref,
+    /// Who has it from now on.
+    #[n(2)]
+    pub to: DeviceId,
+}
+
+/// Hands a claim out: all of it that has not been refunded.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Redeem {
+    /// The claim.
+    #[n(0)]
+    pub claim: Ref,
+    /// What made the author its custodian: the sale, or a record of custody.
+    #[n(1)]
+    pub under: Ref,
+    /// The token that was shown, where the author had nothing else to go by; it need not know the sale then.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub token: Option<Vec<u8>>,
+}
+
+/// Pays units of a claim back. Units of one lot, which become one parcel of the author's unless they are damaged.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Refund {
+    /// The claim.
+    #[n(0)]
+    pub claim: Ref,
+    /// What made the author its custodian: the sale, or a record of custody.
+    #[n(1)]
+    pub under: Ref,
+    /// Which units, by the parcels that the sale drew on.
+    #[n(2)]
+    pub lines: Vec<Line>,
+    /// Where they lie from now on.
+    #[n(3)]
+    pub place: Place,
+    /// Whether they are out of sale.
+    #[n(4)]
+    pub damaged: bool,
+    /// Whether they had been handed out, and the shopper brought them back.
+    #[n(5)]
+    pub returned: bool,
+}
+
+/// Asks for the refund of a whole claim, which only its custodian can make.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct RefundRequest {
+    /// The claim.
+    #[n(0)]
+    pub claim: Ref,
+}
+
 /// Why a record is not one that its author may write there. Depends on nothing but the record, its chain and its
 /// author's certificate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -263,9 +338,8 @@ impl Record {
         let kind = self.body.kind();
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
-            (Body::Sale(_), Document::Claims(_)) => true,
-            (Body::Sale(_), _) => false,
-            (_, Document::Stock(_)) => true,
+            (body, Document::Claims(_)) => body.is_of_claims(),
+            (body, Document::Stock(_)) => !body.is_of_claims(),
             (_, _) => false,
         };
         if !fits {
@@ -280,21 +354,28 @@ impl Record {
         self.body.bounds().map_err(|problem| RecordError::Bounds { kind, problem })
     }
 
-    /// The parcels, or transfers, that must be known before this record can be taken in.
+    /// The parcels, transfers, sales or custody that must be known before this record can be taken in.
     pub fn needs(&self) -> impl Iterator<Item = Ref> + '_ {
-        let (lines, sale, acknowledged): (&[Line], &[SaleLine], &[Ref]) = match &self.body {
+        use std::slice::from_ref;
+        let (lines, sale, named): (&[Line], &[SaleLine], &[Ref]) = match &self.body {
             Body::Start(_) | Body::Mint(_) => (&[], &[], &[]),
             Body::Transfer(transfer) => (&transfer.lines, &[], &[]),
             Body::Move(moved) => (&moved.lines, &[], &[]),
             Body::Damage(damage) => (&damage.lines, &[], &[]),
             Body::Sale(sale) => (&[], &sale.lines, &[]),
             Body::Received(received) => (&[], &[], &received.transfers),
+            // What made the author the custodian follows from the claim itself, in the end.
+            Body::Custody(custody) => (&[], &[], from_ref(&custody.under)),
+            Body::Redeem(redeem) if redeem.token.is_some() => (&[], &[], &[]),
+            Body::Redeem(redeem) => (&[], &[], from_ref(&redeem.under)),
+            Body::Refund(refund) => (&refund.lines, &[], from_ref(&refund.under)),
+            Body::RefundRequest(request) => (&[], &[], from_ref(&request.claim)),
         };
         lines
             .iter()
             .map(|line| line.parcel)
             .chain(sale.iter().map(|line| line.parcel))
-            .chain(acknowledged.iter().copied())
+            .chain(named.iter().copied())
     }
 }
 
@@ -309,12 +390,37 @@ impl Body {
             Body::Move(_) => "move",
             Body::Damage(_) => "damage",
             Body::Sale(_) => "sale",
+            Body::Custody(_) => "change of custody",
+            Body::Redeem(_) => "redemption",
+            Body::Refund(_) => "refund",
+            Body::RefundRequest(_) => "request for a refund",
+        }
+    }
+
+    fn is_of_claims(&self) -> bool {
+        match self {
+            Body::Sale(_) | Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {
+                true
+            }
+            Body::Start(_)
+            | Body::Mint(_)
+            | Body::Transfer(_)
+            | Body::Received(_)
+            | Body::Move(_)
+            | Body::Damage(_) => false,
         }
     }
 
     fn bounds(&self) -> Result<(), &'static str> {
         match self {
-            Body::Start(_) => Ok(()),
+            Body::Start(_) | Body::Custody(_) | Body::RefundRequest(_) => Ok(()),
+            Body::Redeem(redeem) => {
+                let length = redeem.token.as_ref().map_or(0, Vec::len);
+                if length <= MAX_TOKEN { Ok(()) } else { Err("a token that is too long") }
+            }
+            Body::Refund(refund) => {
+                lines_fit(refund.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
+            }
             Body::Mint(mint) => {
                 let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
                 if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }

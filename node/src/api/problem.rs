@@ -86,10 +86,11 @@ impl Problem {
 
 fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
-        Refusal::UnknownSku { .. } | Refusal::UnknownDrop { .. } | Refusal::UnknownDevice { .. } => {
-            StatusCode::NOT_FOUND
-        }
-        Refusal::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::UnknownSku { .. }
+        | Refusal::UnknownDrop { .. }
+        | Refusal::UnknownDevice { .. }
+        | Refusal::UnknownClaim { .. } => StatusCode::NOT_FOUND,
+        Refusal::Invalid { .. } | Refusal::Token { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::RoleForbids { .. } | Refusal::Certificate { .. } => StatusCode::FORBIDDEN,
         Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
@@ -97,7 +98,10 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::SerialOverlap { .. }
         | Refusal::NotHeld { .. }
         | Refusal::SoldOut { .. }
-        | Refusal::HeldElsewhere { .. } => StatusCode::CONFLICT,
+        | Refusal::HeldElsewhere { .. }
+        | Refusal::NotCustodian { .. }
+        | Refusal::AlreadyRedeemed { .. }
+        | Refusal::AlreadyRefunded { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

@@ -8,12 +8,15 @@ mod reply;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::DeviceId;
+use crate::id::{DeviceId, Ref};
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
 
 pub use refusal::{Holder, Refusal};
-pub use reply::{Claim, ClaimItem, ClaimState, DropInfo, DropState, Lot, Product, Reply, UnitsDone};
+pub use reply::{
+    Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded, Reply,
+    UnitsDone,
+};
 
 /// The most units one command may name.
 pub const MAX_QUANTITY: u64 = 10_000;
@@ -88,6 +91,12 @@ pub enum Command {
     Damage(Damage),
     /// Sells units.
     Sell(Sell),
+    /// Hands out what a claim is for.
+    Redeem(Redeem),
+    /// Gives a claim into another device's custody.
+    GiveCustody(GiveCustody),
+    /// Takes a claim, or units of it, back and pays for them; or asks its custodian to.
+    Refund(Refund),
 }
 
 /// See [`Command::ProductAdd`].
@@ -180,6 +189,56 @@ pub struct Damage {
     pub sku: Sku,
     /// Which units.
     pub units: Units,
+}
+
+/// See [`Command::Redeem`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Redeem {
+    /// The claim. May be absent where a token is given.
+    #[serde(default)]
+    pub claim: Option<Ref>,
+    /// Its token, as the scanner sent it. With it the device need not know of the sale.
+    #[serde(default)]
+    pub token: Option<String>,
+}
+
+/// See [`Command::GiveCustody`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct GiveCustody {
+    /// The claim.
+    pub claim: Ref,
+    /// Who is to hand it out.
+    pub to: DeviceId,
+}
+
+/// See [`Command::Refund`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Refund {
+    /// The claim.
+    pub claim: Ref,
+    /// Which units of it; all that are left if empty.
+    #[serde(default)]
+    pub items: Vec<RefundItem>,
+    /// Whether they are out of sale from now on.
+    #[serde(default)]
+    pub damaged: bool,
+}
+
+/// Units of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RefundItem {
+    /// Their SKU.
+    pub sku: Sku,
+    /// Their serials, written as `1-5,9`.
+    pub serials: UnitSet,
 }
 
 /// Units of one SKU: so many, or exactly these.

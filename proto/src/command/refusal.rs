@@ -136,6 +136,48 @@ pub enum Refusal {
         /// Who has the rest, as far as known.
         holders: Vec<Holder>,
     },
+    /// No such claim, as far as this device knows.
+    #[error("no claim {claim} is known here; show its token, or see `popmesh claims`")]
+    UnknownClaim {
+        /// What was asked for.
+        claim: Ref,
+    },
+    /// Another device may redeem or refund it.
+    #[error("claim {claim} is in the custody of {name}; pick it up there{}", if *reachable { "" } else { " (not reachable from here now)" })]
+    NotCustodian {
+        /// The claim.
+        claim: Ref,
+        /// Its custodian.
+        custodian: DeviceId,
+        /// The custodian's name.
+        name: String,
+        /// Whether it can be reached now.
+        reachable: bool,
+    },
+    /// It was handed out before.
+    #[error("claim {claim} was redeemed at {} UTC at {name}", time_of_day(*at_ms))]
+    AlreadyRedeemed {
+        /// The claim.
+        claim: Ref,
+        /// When, milliseconds since the Unix epoch.
+        at_ms: u64,
+        /// By whom.
+        by: DeviceId,
+        /// Its name.
+        name: String,
+    },
+    /// Nothing of it is left.
+    #[error("claim {claim} has been refunded; there is nothing to hand out or to pay back")]
+    AlreadyRefunded {
+        /// The claim.
+        claim: Ref,
+    },
+    /// The token is not good.
+    #[error("{problem}")]
+    Token {
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
     /// The write could not be made durable.
     #[error("not done, because it could not be written down: {problem}")]
     NotStored {

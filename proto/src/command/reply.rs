@@ -23,6 +23,48 @@ pub enum Reply {
     Units(UnitsDone),
     /// Sold.
     Sale(Claim),
+    /// Handed out.
+    Redeemed(Redeemed),
+    /// The claim is in another device's custody.
+    Custody(Claim),
+    /// Taken back and paid for, or asked of its custodian.
+    Refund(Refunded),
+}
+
+/// What was handed out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Redeemed {
+    /// The claim.
+    pub claim: Ref,
+    /// Its drop.
+    pub drop: DropId,
+    /// The entry that says so.
+    pub entry: Ref,
+    /// When, milliseconds since the Unix epoch by this device's clock.
+    pub at_ms: u64,
+    /// What to hand out: SKU and serials.
+    pub items: Vec<HandOut>,
+}
+
+/// Units to hand out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct HandOut {
+    /// The SKU.
+    pub sku: Sku,
+    /// The serials.
+    pub units: UnitSet,
+}
+
+/// What a refund came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Refunded {
+    /// To be paid back by this device, in minor units; 0 if the custodian has only been asked to.
+    pub amount: i64,
+    /// The claim as it stands now.
+    pub claim: Claim,
 }
 
 /// A product of the programme.
@@ -116,8 +158,26 @@ pub struct UnitsDone {
 pub enum ClaimState {
     /// Waiting to be picked up.
     Issued,
+    /// Waiting to be picked up, and its custodian has been asked to refund it.
+    RefundRequested,
     /// Handed over.
     Redeemed,
+    /// Paid back before it was handed over.
+    Refunded,
+    /// Handed over, brought back and paid back.
+    Returned,
+}
+
+impl std::fmt::Display for ClaimState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ClaimState::Issued => "issued",
+            ClaimState::RefundRequested => "refund requested",
+            ClaimState::Redeemed => "redeemed",
+            ClaimState::Refunded => "refunded",
+            ClaimState::Returned => "returned",
+        })
+    }
 }
 
 /// One shopper's right to what was sold.
@@ -144,6 +204,18 @@ pub struct Claim {
     pub custodian: DeviceId,
     /// State.
     pub state: ClaimState,
+    /// When it was handed over, milliseconds since the Unix epoch by the clock of who did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeemed_at_ms: Option<u64>,
+    /// Who handed it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redeemed_by: Option<DeviceId>,
+    /// Units that were taken back and paid for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refunded: Vec<ClaimItem>,
+    /// Who asked for a refund, and why it was not made if it can no longer be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_declined: Option<String>,
     /// Units that an earlier sale has, by proof of a rollback, a clone or a cheat. Empty unless there is an incident.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contested: Vec<ClaimItem>,

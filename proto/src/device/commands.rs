@@ -36,6 +36,9 @@ impl Device {
             (Ok(()), Command::Transfer(transfer)) => self.transfer(transfer),
             (Ok(()), Command::Move(moved)) => self.relocate(moved),
             (Ok(()), Command::Damage(damage)) => self.damage(damage),
+            (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
+            (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
+            (Ok(()), Command::Refund(refund)) => self.refund(&refund),
         };
         if let Ok(reply) = &result {
             self.keep_reply(idempotency, reply);

@@ -29,6 +29,8 @@ pub(super) struct Intake {
     blocked: BTreeMap<Need, BTreeSet<ChainId>>,
     bytes: usize,
     pub(super) received: Vec<(Document, Ref)>,
+    /// Claims about whose refund this device may have to do something.
+    pub(super) refunds_asked: BTreeSet<Ref>,
     contested: BTreeSet<Ref>,
 }
 
@@ -202,7 +204,15 @@ impl Device {
         };
         let Some(drop) = document.drop() else { return };
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
-        match self.holdings.apply(&event) {
+        let incidents = self.holdings.incident_count();
+        let effect = self.holdings.apply(&event);
+        if self.holdings.incident_count() > incidents
+            && !matches!(effect, Effect::Void(_))
+            && let Some(text) = self.holdings.breach_by(&linked.entry)
+        {
+            self.outbox.emit(Output::Notice(Notice::Incident { text: text.to_owned() }));
+        }
+        match effect {
             Effect::None | Effect::Applied => {}
             Effect::Contested(lots) => self.intake.contested.extend(lots),
             Effect::Void(text) => {
@@ -216,6 +226,15 @@ impl Device {
         {
             self.intake.received.push((document.clone(), linked.entry));
             self.asks.given(author);
+        }
+        match &record.body {
+            Body::RefundRequest(request) => {
+                self.intake.refunds_asked.insert(request.claim);
+            }
+            Body::Custody(custody) if custody.to == self.me => {
+                self.intake.refunds_asked.insert(custody.claim);
+            }
+            _ => {}
         }
         self.notice(&event);
     }
@@ -322,5 +341,6 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Sale(sale) if sale.pickup_at.is_some() => Some(SpendKind::Committed),
         Body::Sale(_) => Some(SpendKind::Sold),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
+        Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The state machine of one device: inputs in, outputs out.
 
 mod asks;
+mod claims;
 mod commands;
 mod frontiers;
 mod intake;
@@ -179,6 +180,7 @@ impl Device {
             .verify_tips(&device.gate, &device.me)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
+        device.find_refund_requests();
         if plant.has(Planted::KeepOldLife) {
             device.keep_old_life();
         }
@@ -262,6 +264,7 @@ impl Device {
             }
         }
         self.acknowledge();
+        self.answer_refund_requests();
         self.pump_sales();
         self.pump_time();
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::words::describe;
 use crate::clock::Hlc;
-use crate::command::{Claim, ClaimItem, ClaimState, Lot};
+use crate::command::Lot;
 use crate::document::Document;
 use crate::export;
 use crate::holdings::Holdings;
@@ -169,11 +169,12 @@ impl Device {
             for seq in 1..=chain.len() {
                 let Some(Ok(record)) = chain.body(seq).map(Record::decode) else { continue };
                 let Body::Sale(sale) = record.body else { continue };
-                if filter.state.is_some_and(|state| state != state_of(&sale)) {
+                let claim = Ref { chain: chain.id, seq };
+                if filter.state.is_some_and(|state| Some(state) != self.state_of(&claim)) {
                     continue;
                 }
                 count += 1;
-                newest.insert((record.at.0, Ref { chain: chain.id, seq }), (drop, chain, sale));
+                newest.insert((record.at.0, claim), (drop, chain, sale));
                 if newest.len() > limit {
                     newest.pop_first();
                 }
@@ -185,30 +186,6 @@ impl Device {
             .map(|((at, claim), (drop, chain, sale))| self.claim(claim, drop, chain, &sale, Hlc(at).ms()))
             .collect();
         Claims { count, claims }
-    }
-
-    fn claim(&self, claim: Ref, drop: &DropId, chain: &Chain, sale: &Sale, at_ms: u64) -> Claim {
-        let item = |parcel: &Ref, units: &UnitSet, unit_price: i64| -> Option<ClaimItem> {
-            let lot = self.holdings.parcel(parcel)?.lot;
-            let sku = self.holdings.lot(&lot)?.sku.clone();
-            Some(ClaimItem { sku, lot, units: units.clone(), unit_price })
-        };
-        let items: Vec<ClaimItem> =
-            sale.lines.iter().filter_map(|line| item(&line.parcel, &line.units, line.unit_price)).collect();
-        let lost = self.holdings.lost_of(&claim).into_iter().flatten();
-        Claim {
-            claim,
-            drop: drop.clone(),
-            at_ms,
-            seller: chain.device,
-            total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
-            items,
-            currency: self.config.charter.charter().currency,
-            tender: sale.tender,
-            custodian: sale.pickup_at.unwrap_or(chain.device),
-            state: state_of(sale),
-            contested: lost.filter_map(|(parcel, units)| item(parcel, units, 0)).collect(),
-        }
     }
 
     fn log_lines(&self, filter: &LogFilter) -> Vec<LogLine> {
@@ -277,13 +254,17 @@ impl Device {
                 };
                 let Body::Sale(sale) = record.body else { continue };
                 let lost = self.holdings.lost_of(&claim);
+                let refunded = self.refunded_of(&claim);
                 for line in &sale.lines {
                     let Some(parcel) = self.holdings.parcel(&line.parcel) else { continue };
                     if parcel.owner != chain.device {
                         continue;
                     }
                     let lost = lost.and_then(|lost| lost.get(&line.parcel)).cloned().unwrap_or_default();
-                    let units = line.units.difference(&lost);
+                    let mut units = line.units.difference(&lost);
+                    if let Some(refunded) = refunded.get(&line.parcel) {
+                        units.remove_all(refunded);
+                    }
                     let of_lot = sold.entry(parcel.lot).or_default();
                     let twice = of_lot.intersection(&units);
                     check.sold_twice += twice.len();
@@ -320,8 +301,4 @@ impl Device {
         }
         holdings
     }
-}
-
-fn state_of(sale: &Sale) -> ClaimState {
-    if sale.pickup_at.is_some() { ClaimState::Issued } else { ClaimState::Redeemed }
 }

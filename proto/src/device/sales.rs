@@ -212,17 +212,23 @@ impl Device {
         if let Some(heads) = changed {
             self.priced_under.insert(claim.chain, heads);
         }
+        let at_ms = self.log.chain(&claim.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms());
+        let walk_in = sell.pickup_at.is_none();
         let reply = Reply::Sale(Claim {
             claim,
             drop: drop.clone(),
-            at_ms: self.log.chain(&claim.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms()),
+            at_ms,
             seller: self.me,
             total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
             items,
             currency: self.config.charter.charter().currency,
             tender: sell.tender,
             custodian: sell.pickup_at.unwrap_or(self.me),
-            state: if sell.pickup_at.is_some() { ClaimState::Issued } else { ClaimState::Redeemed },
+            state: if walk_in { ClaimState::Redeemed } else { ClaimState::Issued },
+            redeemed_at_ms: walk_in.then_some(at_ms),
+            redeemed_by: walk_in.then_some(self.me),
+            refunded: Vec::new(),
+            refund_declined: None,
             contested: Vec::new(),
         });
         self.keep_reply(idempotency, &reply);

@@ -69,5 +69,18 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             };
             format!("sold {} for {} ({}) {how}", lines(), currency.format(total), sale.tender)
         }
+        Body::Custody(custody) => {
+            format!("gave claim {} into the custody of {}", custody.claim, device.name_of(&custody.to))
+        }
+        Body::Redeem(redeem) => match &redeem.token {
+            Some(_) => format!("handed out claim {}, going by its token", redeem.claim),
+            None => format!("handed out claim {}", redeem.claim),
+        },
+        Body::Refund(refund) => {
+            let units = drawn(refund.lines.iter().map(|line| (line.parcel, &line.units)).collect());
+            let how = if refund.damaged { "damaged" } else { "for sale again" };
+            format!("took {units} of claim {} back, {how} at {}, and paid for it", refund.claim, refund.place)
+        }
+        Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),
     }
 }

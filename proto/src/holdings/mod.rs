@@ -6,6 +6,8 @@
 //! follows from the named entries alone. Honest devices never spend a unit twice; where two valid spends do name one
 //! unit, the lot is *contested* and worked out anew by [`settle`], which picks by hybrid time and hash.
 
+pub mod claims;
+mod custody;
 mod refold;
 mod settle;
 mod shelves;
@@ -109,6 +111,9 @@ pub struct Holdings {
     live: BTreeMap<DeviceId, BTreeSet<Ref>>,
     /// How many units they have.
     shelves: shelves::Shelves,
+    claims: BTreeMap<Ref, claims::Claim>,
+    /// By claim and entry: what was done about a claim and counts for nothing.
+    breaches: BTreeMap<(Ref, Ref), String>,
     /// Units of claims that an earlier spend has.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
@@ -176,6 +181,16 @@ impl Holdings {
         all
     }
 
+    /// A claim: its sale, as far as known, and what was done about it.
+    pub fn claim(&self, claim: &Ref) -> Option<&claims::Claim> {
+        self.claims.get(claim)
+    }
+
+    /// Every claim.
+    pub fn claims(&self) -> impl Iterator<Item = (&Ref, &claims::Claim)> {
+        self.claims.iter()
+    }
+
     /// Units of a claim that an earlier spend has, by parcel.
     pub fn lost_of(&self, claim: &Ref) -> Option<&BTreeMap<Ref, UnitSet>> {
         self.lost.get(claim)
@@ -183,12 +198,17 @@ impl Holdings {
 
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
-        self.void.values().chain(self.second.values()).map(String::as_str)
+        self.void.values().chain(self.second.values()).chain(self.breaches.values()).map(String::as_str)
+    }
+
+    /// What an entry did about a claim that counts for nothing, in words.
+    pub fn breach_by(&self, entry: &Ref) -> Option<&str> {
+        self.breaches.iter().find(|((_, by), _)| by == entry).map(|(_, text)| text.as_str())
     }
 
     /// How many proven breaches there are.
     pub fn incident_count(&self) -> usize {
-        self.void.len() + self.second.len()
+        self.void.len() + self.second.len() + self.breaches.len()
     }
 
     /// Takes in one entry. Everything that it needs has been taken in before.
@@ -232,6 +252,12 @@ impl Holdings {
                 Effect::Applied
             }
             Body::Transfer(_) | Body::Move(_) | Body::Damage(_) | Body::Sale(_) => self.spend(event),
+            Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) => self.act(event),
+            Body::RefundRequest(request) => {
+                let claim = self.claims.entry(request.claim).or_default();
+                claim.request(event.entry, event.author, event.record.at);
+                Effect::Applied
+            }
         }
     }
 
@@ -275,6 +301,10 @@ impl Holdings {
             }
             Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
+            Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
+        }
+        if let Body::Sale(sale) = &event.record.body {
+            contested.extend(self.open_claim(event, sale, contested.is_empty()));
         }
         if contested.is_empty() {
             return Effect::Applied;
@@ -390,7 +420,7 @@ impl Holdings {
     /// Works out contested lots anew from all spends of their drop.
     pub fn resolve(&mut self, contested: &BTreeSet<Ref>, spends: &[Spend]) {
         for lot in contested {
-            let settled = settle(lot, &self.lots, &self.parcels, spends);
+            let settled = settle(lot, &self.lots, &self.parcels, spends, &self.claims);
             self.second.retain(|(of, _), _| of != lot);
             let parcels = &self.parcels;
             for lost in self.lost.values_mut() {
@@ -469,6 +499,8 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Damage(damage) => plain(&damage.lines),
         Body::Sale(sale) => sale.lines.iter().map(|line: &SaleLine| (line.parcel, &line.units)).collect(),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
+        // What they are about was drawn by the sale.
+        Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::claims::{Act, Claim, Deed};
 use super::{LotState, Outcome, Parcel, Precedence};
 use crate::id::{DeviceId, Ref};
 use crate::units::UnitSet;
@@ -46,6 +47,18 @@ pub struct Settled {
     pub lost: BTreeMap<Ref, (String, Option<BTreeMap<Ref, UnitSet>>)>,
 }
 
+/// The refunds of a claim that draw on what it has of a parcel, in order, and whether what they take back is damaged.
+fn refunds_of<'a>(
+    claims: &'a BTreeMap<Ref, Claim>,
+    claim: &Ref,
+    parcel: &'a Ref,
+) -> impl Iterator<Item = (&'a Act, &'a UnitSet, bool)> {
+    claims.get(claim).into_iter().flat_map(Claim::valid).filter_map(move |act| match &act.deed {
+        Deed::Refund { units, damaged, .. } => Some((act, units.get(parcel)?, *damaged)),
+        Deed::Custody(_) | Deed::Redeem => None,
+    })
+}
+
 /// Works out `lot`. A parcel is settled once every parcel that it was made from is; in each, spends take their units in
 /// order of precedence.
 pub fn settle(
@@ -53,6 +66,7 @@ pub fn settle(
     lots: &BTreeMap<Ref, LotState>,
     parcels: &BTreeMap<Ref, Parcel>,
     spends: &[Spend],
+    claims: &BTreeMap<Ref, Claim>,
 ) -> Settled {
     let mut settled = Settled::default();
     let Some(state) = lots.get(lot) else { return settled };
@@ -65,10 +79,19 @@ pub fn settle(
             if spend.kind == SpendKind::Parcel {
                 sources.entry(spend.entry).or_default().insert(*parcel);
             }
+            for (refund, _, _) in refunds_of(claims, &spend.entry, parcel).filter(|(_, _, damaged)| !damaged)
+            {
+                sources.entry(refund.entry).or_default().insert(*parcel);
+            }
         }
     }
     let mut granted: BTreeMap<Ref, UnitSet> = BTreeMap::from([(*lot, state.units.clone())]);
-    let mut ready = vec![*lot];
+    // What a refund that does not count took back is a parcel of nothing, which may be drawn on all the same.
+    let mut ready: Vec<Ref> =
+        by_parcel.keys().filter(|parcel| !sources.contains_key(parcel)).copied().collect();
+    if !ready.contains(lot) {
+        ready.push(*lot);
+    }
     while let Some(parcel) = ready.pop() {
         let mut free = granted.remove(&parcel).unwrap_or_default();
         let mut drawn = by_parcel.remove(&parcel).unwrap_or_default();
@@ -90,19 +113,37 @@ pub fn settle(
                     lost.insert(parcel, missed);
                 }
             }
-            let outcome = settled.outcome.entry(spend.author);
+            let mut made = |entry: Ref, units: &UnitSet| {
+                granted.entry(entry).or_default().insert_all(units);
+                let done = sources.get_mut(&entry).is_some_and(|sources| {
+                    sources.remove(&parcel);
+                    sources.is_empty()
+                });
+                if done {
+                    ready.push(entry);
+                }
+            };
             match spend.kind {
-                SpendKind::Sold => outcome.or_default().sold += grant.len(),
-                SpendKind::Committed => outcome.or_default().committed += grant.len(),
-                SpendKind::Damaged => outcome.or_default().damaged += grant.len(),
-                SpendKind::Parcel => {
-                    granted.entry(spend.entry).or_default().insert_all(&grant);
-                    let done = sources.get_mut(&spend.entry).is_some_and(|sources| {
-                        sources.remove(&parcel);
-                        sources.is_empty()
-                    });
-                    if done {
-                        ready.push(spend.entry);
+                SpendKind::Damaged => {
+                    settled.outcome.entry(spend.author).or_default().damaged += grant.len();
+                }
+                SpendKind::Parcel => made(spend.entry, &grant),
+                SpendKind::Sold | SpendKind::Committed => {
+                    let mut left = grant;
+                    for (refund, units, damaged) in refunds_of(claims, &spend.entry, &parcel) {
+                        let taken = left.intersection(units);
+                        left.remove_all(&taken);
+                        if damaged {
+                            settled.outcome.entry(refund.author).or_default().damaged += taken.len();
+                        } else {
+                            made(refund.entry, &taken);
+                        }
+                    }
+                    let outcome = settled.outcome.entry(spend.author).or_default();
+                    if claims.get(&spend.entry).is_some_and(Claim::is_handed_out) {
+                        outcome.sold += left.len();
+                    } else {
+                        outcome.committed += left.len();
                     }
                 }
             }

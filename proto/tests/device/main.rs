@@ -5,6 +5,7 @@ mod admission;
 mod author;
 mod catching_up;
 mod chaos;
+mod claims;
 mod durable;
 mod event;
 mod malformed;

@@ -49,6 +49,9 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Sale(claim) => Some(claim.claim),
         Reply::Lot(lot) => Some(lot.lot),
         Reply::Units(units) => Some(units.entry),
+        Reply::Redeemed(redeemed) => Some(redeemed.entry),
+        Reply::Custody(claim) => Some(claim.claim),
+        Reply::Refund(refunded) => Some(refunded.claim.claim),
         Reply::Product(_) | Reply::Drop(_) => None,
     }
 }

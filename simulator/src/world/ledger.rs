@@ -220,6 +220,7 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
         Body::Sale(sale) if sale.pickup_at.is_some() => SpendKind::Committed,
         Body::Sale(_) => SpendKind::Sold,
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => return None,
+        Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => return None,
     };
     let at: Hlc = event.record.at;
     let lines =

@@ -196,6 +196,9 @@ impl World<'_> {
                 Reply::Sale(claim) => Some(claim.claim),
                 Reply::Lot(lot) => Some(lot.lot),
                 Reply::Units(done) => Some(done.entry),
+                Reply::Redeemed(redeemed) => Some(redeemed.entry),
+                Reply::Custody(claim) => Some(claim.claim),
+                Reply::Refund(refunded) => Some(refunded.claim.claim),
                 Reply::Product(_) | Reply::Drop(_) => None,
             };
             if let Some(entry) = entry {

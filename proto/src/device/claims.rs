@@ -1,0 +1,282 @@
+//! Claims after the sale: handed out, given into other custody, taken back. Each is for the custodian alone.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use super::commands::invalid;
+use crate::clock::Hlc;
+use crate::command::{
+    Claim, ClaimItem, ClaimState, GiveCustody, HandOut, MAX_ITEMS, Redeem, Redeemed, Refund, RefundItem,
+    Refunded, Refusal, Reply,
+};
+use crate::document::Document;
+use crate::holdings::claims::{HandedOut, Standing};
+use crate::id::{DeviceId, Ref};
+use crate::log::Chain;
+use crate::record::{self, Body, Line, Record, Sale};
+use crate::text::{DropId, Place};
+use crate::units::UnitSet;
+
+type ByParcel = BTreeMap<Ref, UnitSet>;
+
+impl Device {
+    /// Hands a claim out. The reply, at which a door may open, comes when that is durable.
+    pub(super) fn redeem(&mut self, redeem: &Redeem) -> Result<Reply, Refusal> {
+        let claim = redeem.claim.ok_or_else(|| invalid("claim", "give a claim or a token"))?;
+        let (drop, standing) = self.claim_in_custody(claim)?;
+        if let Some(redeemed) = standing.redeemed {
+            return Err(self.already(claim, redeemed));
+        }
+        let items = self.hand_outs(&standing.left);
+        let body = Body::Redeem(record::Redeem { claim, under: standing.under, token: None });
+        self.hand_out(claim, drop, body, items)
+    }
+
+    fn hand_out(
+        &mut self,
+        claim: Ref,
+        drop: DropId,
+        body: Body,
+        items: Vec<HandOut>,
+    ) -> Result<Reply, Refusal> {
+        let entry = self.write(&Document::Claims(drop.clone()), body)?;
+        let at_ms = self.log.chain(&entry.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms());
+        Ok(Reply::Redeemed(Redeemed { claim, drop, entry, at_ms, items }))
+    }
+
+    pub(super) fn give_custody(&mut self, give: &GiveCustody) -> Result<Reply, Refusal> {
+        let GiveCustody { claim, to } = *give;
+        if !self.peers.known().contains(&to) {
+            return Err(Refusal::UnknownDevice { device: to });
+        }
+        let (drop, standing) = self.claim_in_custody(claim)?;
+        if let Some(redeemed) = standing.redeemed {
+            return Err(self.already(claim, redeemed));
+        }
+        if to != self.me {
+            let custody = record::Custody { claim, under: standing.under, to };
+            self.write(&Document::Claims(drop), Body::Custody(custody))?;
+        }
+        Ok(Reply::Custody(self.known_claim(&claim).ok_or(Refusal::UnknownClaim { claim })?))
+    }
+
+    /// Refunds what this device is the custodian of; asks the custodian to refund what another one is.
+    pub(super) fn refund(&mut self, refund: &Refund) -> Result<Reply, Refusal> {
+        let claim = refund.claim;
+        if refund.items.len() > MAX_ITEMS {
+            return Err(invalid("items", format!("{} items; {MAX_ITEMS} is the most", refund.items.len())));
+        }
+        let units = match self.claim_in_custody(claim) {
+            Ok((_, standing)) if refund.items.is_empty() => standing.left,
+            Ok((_, standing)) => self.picked(&standing.left, &refund.items)?,
+            Err(Refusal::NotCustodian { .. }) => return self.request_refund(refund),
+            Err(refusal) => return Err(refusal),
+        };
+        let amount = self.take_back(claim, &units, refund.damaged)?;
+        let claim = self.known_claim(&claim).ok_or(Refusal::UnknownClaim { claim })?;
+        Ok(Reply::Refund(Refunded { amount, claim }))
+    }
+
+    /// Writes the refund of these units, one record for each lot and place. Returns what is to be paid back.
+    fn take_back(&mut self, claim: Ref, units: &ByParcel, damaged: bool) -> Result<i64, Refusal> {
+        let (drop, standing) = self.claim_in_custody(claim)?;
+        let returned = standing.redeemed.is_some();
+        let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
+        let amount = self.price_of(&claim, units);
+        for lines in self.parcels_of(found) {
+            let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
+            // What was never handed out lies where it lay; what is brought back is brought here.
+            let place: Place = match lay {
+                Some(parcel) if !returned => parcel.place.clone(),
+                _ => self.venue.clone(),
+            };
+            let refund = record::Refund { claim, under: standing.under, lines, place, damaged, returned };
+            self.write(&Document::Claims(drop.clone()), Body::Refund(refund))?;
+        }
+        Ok(amount)
+    }
+
+    fn request_refund(&mut self, refund: &Refund) -> Result<Reply, Refusal> {
+        let claim = refund.claim;
+        let unknown = Refusal::UnknownClaim { claim };
+        let drop = self.drop_of_claim(&claim).ok_or_else(|| unknown.clone())?;
+        let known = self.holdings.claim(&claim).ok_or_else(|| unknown.clone())?;
+        let standing = known.standing(claim).ok_or_else(|| unknown.clone())?;
+        if let Some(redeemed) = standing.redeemed {
+            return Err(self.already(claim, redeemed));
+        }
+        if !refund.items.is_empty() || refund.damaged {
+            let name = self.name_of(&standing.custodian);
+            return Err(invalid(
+                "items",
+                format!("only {name} can take single units back; ask for all of it here"),
+            ));
+        }
+        if known.requests().next().is_none() {
+            let request = record::RefundRequest { claim };
+            self.write(&Document::Claims(drop), Body::RefundRequest(request))?;
+        }
+        let claim = self.known_claim(&claim).ok_or(unknown)?;
+        Ok(Reply::Refund(Refunded { amount: 0, claim }))
+    }
+
+    /// Refunds what this device is the custodian of and was asked to refund elsewhere. What has been handed out
+    /// meanwhile stays so, which declines the request.
+    pub(super) fn answer_refund_requests(&mut self) {
+        for claim in std::mem::take(&mut self.intake.refunds_asked) {
+            let Ok((_, standing)) = self.claim_in_custody(claim) else { continue };
+            let asked = self.holdings.claim(&claim).is_some_and(|known| known.requests().next().is_some());
+            if asked && standing.redeemed.is_none() {
+                // What cannot be written now is tried again at the next start.
+                let _ = self.take_back(claim, &standing.left, false);
+            }
+        }
+    }
+
+    /// After a start: requests that came before it.
+    pub(super) fn find_refund_requests(&mut self) {
+        let asked = self.holdings.claims().filter(|(_, claim)| claim.requests().next().is_some());
+        self.intake.refunds_asked = asked.map(|(claim, _)| *claim).collect();
+    }
+
+    /// The drop and the standing of a claim that this device may redeem or refund, with something left.
+    fn claim_in_custody(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
+        let standing = self.holdings.claim(&claim).and_then(|known| known.standing(claim));
+        let (Some(standing), Some(drop)) = (standing, self.drop_of_claim(&claim)) else {
+            return Err(Refusal::UnknownClaim { claim });
+        };
+        if standing.custodian != self.me && !self.plant.has(crate::planted::Planted::RedeemWithoutCustody) {
+            return Err(self.not_custodian(claim, standing.custodian));
+        }
+        if standing.left.is_empty() {
+            return Err(Refusal::AlreadyRefunded { claim });
+        }
+        Ok((drop, standing))
+    }
+
+    fn not_custodian(&self, claim: Ref, custodian: DeviceId) -> Refusal {
+        let name = self.name_of(&custodian);
+        Refusal::NotCustodian { claim, custodian, name, reachable: self.peers.is_reachable(&custodian) }
+    }
+
+    fn already(&self, claim: Ref, redeemed: HandedOut) -> Refusal {
+        let name = self.name_of(&redeemed.by);
+        Refusal::AlreadyRedeemed { claim, at_ms: redeemed.at.ms(), by: redeemed.by, name }
+    }
+
+    fn drop_of_claim(&self, claim: &Ref) -> Option<DropId> {
+        self.log.chain(&claim.chain)?.document.drop().cloned()
+    }
+
+    /// The units left that are named.
+    fn picked(&self, left: &ByParcel, items: &[RefundItem]) -> Result<ByParcel, Refusal> {
+        let mut picked = ByParcel::new();
+        for (index, item) in items.iter().enumerate() {
+            let mut lacking = item.serials.clone();
+            for (parcel, units) in left {
+                let of = self.holdings.parcel(parcel).and_then(|parcel| self.holdings.lot(&parcel.lot));
+                let units = units.intersection(&lacking);
+                if !units.is_empty() && of.is_some_and(|lot| lot.sku == item.sku) {
+                    lacking.remove_all(&units);
+                    picked.entry(*parcel).or_default().insert_all(&units);
+                }
+            }
+            if item.serials.is_empty() || !lacking.is_empty() {
+                let problem = format!("the claim has no {} {lacking} left", item.sku);
+                return Err(invalid(&format!("items[{index}].serials"), problem));
+            }
+        }
+        Ok(picked)
+    }
+
+    fn hand_outs(&self, units: &ByParcel) -> Vec<HandOut> {
+        let mut by_sku = BTreeMap::new();
+        for (parcel, units) in units {
+            let lot = self.holdings.parcel(parcel).and_then(|parcel| self.holdings.lot(&parcel.lot));
+            let Some(lot) = lot else { continue };
+            by_sku.entry(lot.sku.clone()).or_insert_with(UnitSet::default).insert_all(units);
+        }
+        by_sku.into_iter().map(|(sku, units)| HandOut { sku, units }).collect()
+    }
+
+    fn sale(&self, claim: &Ref) -> Option<(&Chain, Hlc, Sale)> {
+        let chain = self.log.chain(&claim.chain)?;
+        let record = Record::decode(chain.body(claim.seq)?).ok()?;
+        match record.body {
+            Body::Sale(sale) => Some((chain, record.at, sale)),
+            _ => None,
+        }
+    }
+
+    fn price_of(&self, claim: &Ref, units: &ByParcel) -> i64 {
+        let Some((_, _, sale)) = self.sale(claim) else { return 0 };
+        let price = |line: &record::SaleLine| {
+            let taken = units.get(&line.parcel).map_or(0, |units| units.intersection(&line.units).len());
+            line.unit_price.saturating_mul(taken as i64)
+        };
+        sale.lines.iter().map(price).fold(0, i64::saturating_add)
+    }
+
+    /// Units of a claim that were taken back, by parcel.
+    pub(super) fn refunded_of(&self, claim: &Ref) -> ByParcel {
+        let standing = self.holdings.claim(claim).and_then(|known| known.standing(*claim));
+        standing.map(|standing| standing.refunded).unwrap_or_default()
+    }
+
+    pub(super) fn state_of(&self, claim: &Ref) -> Option<ClaimState> {
+        let known = self.holdings.claim(claim)?;
+        let standing = known.standing(*claim)?;
+        Some(match (standing.redeemed, standing.left.is_empty()) {
+            (Some(_), false) => ClaimState::Redeemed,
+            (Some(_), true) => ClaimState::Returned,
+            (None, true) => ClaimState::Refunded,
+            (None, false) if known.requests().next().is_some() => ClaimState::RefundRequested,
+            (None, false) => ClaimState::Issued,
+        })
+    }
+
+    fn known_claim(&self, claim: &Ref) -> Option<Claim> {
+        let (chain, at, sale) = self.sale(claim)?;
+        Some(self.claim(*claim, chain.document.drop()?, chain, &sale, at.ms()))
+    }
+
+    pub(super) fn claim(&self, claim: Ref, drop: &DropId, chain: &Chain, sale: &Sale, at_ms: u64) -> Claim {
+        let item = |parcel: &Ref, units: &UnitSet, unit_price: i64| -> Option<ClaimItem> {
+            let lot = self.holdings.parcel(parcel)?.lot;
+            let sku = self.holdings.lot(&lot)?.sku.clone();
+            Some(ClaimItem { sku, lot, units: units.clone(), unit_price })
+        };
+        let items: Vec<ClaimItem> =
+            sale.lines.iter().filter_map(|line| item(&line.parcel, &line.units, line.unit_price)).collect();
+        let lost = self.holdings.lost_of(&claim).into_iter().flatten();
+        let known = self.holdings.claim(&claim);
+        let standing = known.and_then(|known| known.standing(claim));
+        let redeemed = standing.as_ref().and_then(|standing| standing.redeemed);
+        let refunded = self.refunded_of(&claim);
+        let taken = sale.lines.iter().filter_map(|line| {
+            let units = refunded.get(&line.parcel)?.intersection(&line.units);
+            if units.is_empty() { None } else { item(&line.parcel, &units, line.unit_price) }
+        });
+        let asked = known.is_some_and(|known| known.requests().next().is_some());
+        let declined = redeemed.filter(|redeemed| asked && redeemed.entry != claim);
+        Claim {
+            claim,
+            drop: drop.clone(),
+            at_ms,
+            seller: chain.device,
+            total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
+            items,
+            currency: self.config.charter.charter().currency,
+            tender: sale.tender,
+            custodian: standing
+                .as_ref()
+                .map_or(sale.pickup_at.unwrap_or(chain.device), |standing| standing.custodian),
+            state: self.state_of(&claim).unwrap_or(ClaimState::Issued),
+            redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),
+            redeemed_by: redeemed.map(|redeemed| redeemed.by),
+            refunded: taken.collect(),
+            refund_declined: declined.map(|redeemed| self.already(claim, redeemed).to_string()),
+            contested: lost.filter_map(|(parcel, units)| item(parcel, units, 0)).collect(),
+        }
+    }
+}

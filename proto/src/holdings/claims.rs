@@ -1,0 +1,264 @@
+//! Claims: who is the custodian of each, and what the custodians did about it. A function of the set of records, in
+//! whatever order they came.
+//!
+//! Each deed names what made its author the custodian, the sale or a record of custody. Those under one such record are
+//! its author's alone and go by the author's time, until one of them gives custody away; then those under that one
+//! follow. Whatever does not fit in (a second redemption, a refund of what has been handed out, a deed of somebody who
+//! is not the custodian) counts for nothing and is a breach.
+
+use std::collections::BTreeMap;
+
+use super::Precedence;
+use crate::clock::Hlc;
+use crate::id::{DeviceId, Ref};
+use crate::text::Place;
+use crate::units::UnitSet;
+
+/// What a custodian does about a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Another device is the custodian.
+    Custody(DeviceId),
+    /// Handed out.
+    Redeem,
+    /// Units are taken back.
+    Refund {
+        /// Which, by parcel of the sale.
+        units: BTreeMap<Ref, UnitSet>,
+        /// Where they lie from now on.
+        place: Place,
+        /// They are out of sale.
+        damaged: bool,
+        /// They had been handed out.
+        returned: bool,
+    },
+}
+
+/// A deed, by whom and by what right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Its entry.
+    pub entry: Ref,
+    /// Its author.
+    pub author: DeviceId,
+    /// What made the author the custodian.
+    pub under: Ref,
+    /// What it does.
+    pub deed: Deed,
+}
+
+/// The sale that a claim comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sold {
+    /// Who sold.
+    pub seller: DeviceId,
+    /// When.
+    pub at: Hlc,
+    /// The first custodian.
+    pub custodian: DeviceId,
+    /// Handed over at once.
+    pub handed_over: bool,
+    /// What, by parcel, each once.
+    pub units: Box<[(Ref, UnitSet)]>,
+}
+
+/// When, where and by which entry something was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandedOut {
+    /// The entry.
+    pub entry: Ref,
+    /// Who did.
+    pub by: DeviceId,
+    /// When.
+    pub at: Hlc,
+}
+
+/// How a claim stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The one device that may redeem or refund it.
+    pub custodian: DeviceId,
+    /// What made it that.
+    pub under: Ref,
+    /// Whether, when and where it was handed out.
+    pub redeemed: Option<HandedOut>,
+    /// What it is still for, by parcel: neither lost nor taken back.
+    pub left: BTreeMap<Ref, UnitSet>,
+    /// What was taken back, by parcel.
+    pub refunded: BTreeMap<Ref, UnitSet>,
+    /// The acts that count, in order.
+    pub(super) valid: Vec<Act>,
+    /// Those that do not, and why.
+    void: BTreeMap<Ref, String>,
+}
+
+/// A claim, as far as known: perhaps deeds and no sale yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claim {
+    sold: Option<Sold>,
+    acts: BTreeMap<(Precedence, Ref), Act>,
+    /// Who asked for a refund, and when.
+    requests: BTreeMap<Ref, (DeviceId, Hlc)>,
+    /// How it stands, where there have been deeds.
+    standing: Option<Box<Standing>>,
+}
+
+impl Claim {
+    /// The sale, if it is known.
+    pub fn sold(&self) -> Option<&Sold> {
+        self.sold.as_ref()
+    }
+
+    /// How it stands, if the sale is known.
+    pub fn standing(&self, claim: Ref) -> Option<Standing> {
+        match &self.standing {
+            Some(standing) => Some(Standing::clone(standing)),
+            None => self.sold.as_ref().map(|sold| Standing::of(claim, sold)),
+        }
+    }
+
+    /// The acts that count, in order.
+    pub(super) fn valid(&self) -> &[Act] {
+        self.standing.as_ref().map_or(&[], |standing| &standing.valid)
+    }
+
+    /// Whether it was handed out.
+    pub(super) fn is_handed_out(&self) -> bool {
+        match &self.standing {
+            Some(standing) => standing.redeemed.is_some(),
+            None => self.sold.as_ref().is_some_and(|sold| sold.handed_over),
+        }
+    }
+
+    /// The redemption by `device` of a claim whose sale is not known yet.
+    pub fn redeemed_unseen(&self, device: &DeviceId) -> Option<HandedOut> {
+        let acts = self.acts.iter().filter(|(_, act)| act.author == *device && act.deed == Deed::Redeem);
+        acts.map(|(((at, _), entry), act)| HandedOut { entry: *entry, by: act.author, at: *at }).next()
+    }
+
+    /// Who asked for a refund and when, the first first.
+    pub fn requests(&self) -> impl Iterator<Item = (DeviceId, Hlc)> {
+        let mut requests: Vec<(Hlc, DeviceId)> =
+            self.requests.values().map(|(who, at)| (*at, *who)).collect();
+        requests.sort_unstable();
+        requests.into_iter().map(|(at, who)| (who, at))
+    }
+
+    /// Acts that count for nothing, and why.
+    pub(super) fn void(&self) -> impl Iterator<Item = (&Ref, &str)> {
+        let void = self.standing.iter().flat_map(|standing| &standing.void);
+        void.map(|(entry, text)| (entry, text.as_str()))
+    }
+
+    /// Every refund, whether or not it counts.
+    pub(super) fn refunds(&self) -> impl Iterator<Item = Ref> {
+        let acts = self.acts.values().filter(|act| matches!(act.deed, Deed::Refund { .. }));
+        acts.map(|act| act.entry)
+    }
+
+    pub(super) fn request(&mut self, entry: Ref, by: DeviceId, at: Hlc) {
+        self.requests.insert(entry, (by, at));
+    }
+
+    pub(super) fn sell(&mut self, claim: Ref, sold: Sold) {
+        self.sold = Some(sold);
+        self.stand(claim);
+    }
+
+    pub(super) fn act(&mut self, claim: Ref, precedence: Precedence, act: Act) {
+        self.acts.insert((precedence, act.entry), act);
+        self.stand(claim);
+    }
+
+    fn stand(&mut self, claim: Ref) {
+        let Some(sold) = self.sold.as_ref().filter(|_| !self.acts.is_empty()) else { return };
+        let mut standing = Standing::of(claim, sold);
+        let mut rest: Vec<(Precedence, &Act)> = self.acts.iter().map(|((at, _), act)| (*at, act)).collect();
+        loop {
+            let under = standing.under;
+            let (now, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, act)| act.under == under);
+            rest = others;
+            if now.is_empty() {
+                break;
+            }
+            for ((at, _), act) in now {
+                match standing.follow(act, at, under) {
+                    Ok(()) => standing.valid.push(act.clone()),
+                    Err(problem) => standing.refuse(claim, act, problem),
+                }
+            }
+        }
+        for (_, act) in rest {
+            standing.refuse(claim, act, "its author was never its custodian");
+        }
+        self.standing = Some(Box::new(standing));
+    }
+}
+
+impl Standing {
+    /// How a claim stands before anything is done about it.
+    pub(super) fn of(claim: Ref, sold: &Sold) -> Self {
+        let first = HandedOut { entry: claim, by: sold.seller, at: sold.at };
+        Self {
+            custodian: sold.custodian,
+            under: claim,
+            redeemed: sold.handed_over.then_some(first),
+            left: sold.units.iter().cloned().collect(),
+            refunded: BTreeMap::new(),
+            valid: Vec::new(),
+            void: BTreeMap::new(),
+        }
+    }
+
+    fn follow(&mut self, act: &Act, at: Hlc, under: Ref) -> Result<(), &'static str> {
+        if self.under != under {
+            return Err("its author had given it away before");
+        }
+        if act.author != self.custodian {
+            return Err("its author is not its custodian");
+        }
+        match &act.deed {
+            Deed::Custody(_) if self.redeemed.is_some() => Err("it had been handed out before"),
+            Deed::Custody(to) => {
+                self.custodian = *to;
+                self.under = act.entry;
+                Ok(())
+            }
+            Deed::Redeem if self.redeemed.is_some() => Err("it had been redeemed before"),
+            Deed::Redeem if self.left.is_empty() => Err("it had been refunded before"),
+            Deed::Redeem => {
+                self.redeemed = Some(HandedOut { entry: act.entry, by: act.author, at });
+                Ok(())
+            }
+            Deed::Refund { returned, .. } if *returned != self.redeemed.is_some() => {
+                Err(if *returned { "it had not been handed out" } else { "it had been redeemed before" })
+            }
+            Deed::Refund { units, .. } => {
+                let has = |(parcel, units): (&Ref, &UnitSet)| {
+                    self.left.get(parcel).is_some_and(|left| left.contains_all(units))
+                };
+                if !units.iter().all(has) {
+                    return Err("units of it are not in the claim, or had been taken back before");
+                }
+                for (parcel, units) in units {
+                    if let Some(left) = self.left.get_mut(parcel) {
+                        left.remove_all(units);
+                    }
+                    self.refunded.entry(*parcel).or_default().insert_all(units);
+                }
+                self.left.retain(|_, left| !left.is_empty());
+                Ok(())
+            }
+        }
+    }
+
+    fn refuse(&mut self, claim: Ref, act: &Act, problem: &str) {
+        let what = match act.deed {
+            Deed::Custody(_) => "change of custody",
+            Deed::Redeem => "redemption",
+            Deed::Refund { .. } => "refund",
+        };
+        let text = format!("{what} {} of claim {claim} by {}: {problem}", act.entry, act.author.short());
+        self.void.insert(act.entry, text);
+    }
+}

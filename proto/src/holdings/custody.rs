@@ -1,0 +1,212 @@
+//! What sales, redemptions and refunds do to the stock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::claims::{Act, Claim, Deed, Sold, Standing};
+use super::{Effect, Event, Holdings, Outcome, Parcel};
+use crate::id::{DeviceId, Ref};
+use crate::record::{Body, Line, Sale};
+use crate::units::UnitSet;
+
+/// What became of units, by lot and by the device that did it.
+type Tally = BTreeMap<(Ref, DeviceId), Outcome>;
+
+fn by_parcel<'a>(lines: impl Iterator<Item = (Ref, &'a UnitSet)>) -> BTreeMap<Ref, UnitSet> {
+    let mut units: BTreeMap<Ref, UnitSet> = BTreeMap::new();
+    for (parcel, line) in lines {
+        units.entry(parcel).or_default().insert_all(line);
+    }
+    units
+}
+
+impl Holdings {
+    /// Makes a claim of a sale; deeds about it may be known already. They change the stock now unless it is to be worked
+    /// out anew.
+    ///
+    /// Returns the lots that are to be worked out anew.
+    pub(super) fn open_claim(&mut self, event: &Event<'_>, sale: &Sale, settled: bool) -> BTreeSet<Ref> {
+        let sold = Sold {
+            seller: event.author,
+            at: event.record.at,
+            custodian: sale.pickup_at.unwrap_or(event.author),
+            handed_over: sale.pickup_at.is_none(),
+            units: by_parcel(sale.lines.iter().map(|line| (line.parcel, &line.units))).into_iter().collect(),
+        };
+        let before = self.tally(&event.entry, &Standing::of(event.entry, &sold), &sold);
+        self.claims.entry(event.entry).or_default().sell(event.entry, sold);
+        let refunds = self.valid_refunds(&event.entry);
+        if self.note_breaches(&event.entry) {
+            return self.lots_of_claim(&event.entry);
+        }
+        if settled {
+            self.adjust(&event.entry, before, &refunds);
+        }
+        BTreeSet::new()
+    }
+
+    /// Takes down what was done about a claim and counts for nothing. Whether there is anything.
+    fn note_breaches(&mut self, claim: &Ref) -> bool {
+        let Some(known) = self.claims.get(claim) else { return false };
+        let void: Vec<(Ref, String)> = known.void().map(|(entry, text)| (*entry, text.to_owned())).collect();
+        let some = !void.is_empty();
+        self.breaches.retain(|(of, _), _| of != claim);
+        self.breaches.extend(void.into_iter().map(|(entry, text)| ((*claim, entry), text)));
+        some
+    }
+
+    /// Takes in what a custodian did about a claim.
+    pub(super) fn act(&mut self, event: &Event<'_>) -> Effect {
+        let (claim, under, deed) = match &event.record.body {
+            Body::Custody(custody) => (custody.claim, custody.under, Deed::Custody(custody.to)),
+            Body::Redeem(redeem) => (redeem.claim, redeem.under, Deed::Redeem),
+            Body::Refund(refund) => {
+                if let Some(problem) = self.mixes(&refund.lines) {
+                    let text = format!("refund {} by {}: {problem}", event.entry, event.author.short());
+                    self.void.insert(event.entry, text.clone());
+                    return Effect::Void(text);
+                }
+                let deed = Deed::Refund {
+                    units: by_parcel(refund.lines.iter().map(|line| (line.parcel, &line.units))),
+                    place: refund.place.clone(),
+                    damaged: refund.damaged,
+                    returned: refund.returned,
+                };
+                (refund.claim, refund.under, deed)
+            }
+            _ => return Effect::None,
+        };
+        let act = Act { entry: event.entry, author: event.author, under, deed };
+        let precedence = (event.record.at, event.hash);
+        self.make_parcel(&act);
+        let before = self.tally_of(&claim);
+        let refunds = self.valid_refunds(&claim);
+        self.claims.entry(claim).or_default().act(claim, precedence, act);
+        let in_doubt = self.note_breaches(&claim);
+        let lots = self.lots_of_claim(&claim);
+        if in_doubt {
+            self.empty_parcels(&claim);
+            for lot in &lots {
+                if let Some(lot) = self.lots.get_mut(lot) {
+                    lot.contested = true;
+                }
+            }
+        }
+        if lots.iter().any(|lot| self.lots.get(lot).is_some_and(|lot| lot.contested)) {
+            return Effect::Contested(lots);
+        }
+        let now = self.valid_refunds(&claim);
+        let new: Vec<Ref> = now.into_iter().filter(|refund| !refunds.contains(refund)).collect();
+        self.adjust(&claim, before, &new);
+        Effect::Applied
+    }
+
+    /// One parcel is made of what comes back: of one lot.
+    fn mixes(&self, lines: &[Line]) -> Option<&'static str> {
+        let lots: BTreeSet<Option<Ref>> =
+            lines.iter().map(|line| self.parcels.get(&line.parcel).map(|parcel| parcel.lot)).collect();
+        match lots.len() {
+            1 if !lots.contains(&None) => None,
+            1 => Some("takes back units of what is no parcel"),
+            _ => Some("mixes lots"),
+        }
+    }
+
+    fn lots_of_claim(&self, claim: &Ref) -> BTreeSet<Ref> {
+        let sold = self.claims.get(claim).and_then(|claim| claim.sold());
+        let parcels = sold.into_iter().flat_map(|sold| &sold.units);
+        parcels.filter_map(|(parcel, _)| self.parcels.get(parcel)).map(|parcel| parcel.lot).collect()
+    }
+
+    /// What any refund takes back is a parcel, whether or not it counts: whoever draws on it must find it. Its units are
+    /// free once it counts.
+    fn make_parcel(&mut self, act: &Act) {
+        let Deed::Refund { units, place, damaged: false, .. } = &act.deed else { return };
+        let Some(lot) = units.keys().find_map(|parcel| self.parcels.get(parcel)).map(|parcel| parcel.lot)
+        else {
+            return;
+        };
+        let mut all = UnitSet::default();
+        units.values().for_each(|units| all.insert_all(units));
+        let parcel = Parcel {
+            lot,
+            owner: act.author,
+            from: None,
+            free: UnitSet::default(),
+            units: all,
+            place: place.clone(),
+            received: true,
+        };
+        self.add(act.entry, parcel);
+    }
+
+    /// Takes what refunds of a claim made free out of sale again, until the lots are worked out anew.
+    fn empty_parcels(&mut self, claim: &Ref) {
+        let refunds = self.claims.get(claim).into_iter().flat_map(|claim| claim.refunds());
+        for refund in refunds.collect::<Vec<_>>() {
+            self.change(&refund, |parcel| parcel.free = UnitSet::default());
+        }
+    }
+
+    fn valid_refunds(&self, claim: &Ref) -> Vec<Ref> {
+        let acts = self.claims.get(claim).map(Claim::valid).unwrap_or_default();
+        acts.iter().filter(|act| matches!(act.deed, Deed::Refund { .. })).map(|act| act.entry).collect()
+    }
+
+    fn tally_of(&self, claim: &Ref) -> Tally {
+        let known = self.claims.get(claim);
+        let sold = known.and_then(Claim::sold);
+        let standing = known.and_then(|known| known.standing(*claim));
+        sold.zip(standing).map_or_else(Tally::new, |(sold, standing)| self.tally(claim, &standing, sold))
+    }
+
+    /// What became of the units of a claim.
+    fn tally(&self, claim: &Ref, standing: &Standing, sold: &Sold) -> Tally {
+        let mut tally = Tally::new();
+        let mut add = |parcel: &Ref, device: DeviceId, outcome: Outcome| {
+            let Some(parcel) = self.parcels.get(parcel) else { return };
+            let sum = tally.entry((parcel.lot, device)).or_default();
+            sum.sold += outcome.sold;
+            sum.committed += outcome.committed;
+            sum.damaged += outcome.damaged;
+        };
+        for (parcel, units) in &standing.left {
+            let units = units.len();
+            let outcome = match standing.redeemed {
+                Some(_) => Outcome { sold: units, ..Outcome::default() },
+                None => Outcome { committed: units, ..Outcome::default() },
+            };
+            add(parcel, sold.seller, outcome);
+        }
+        for act in self.claims.get(claim).map(Claim::valid).unwrap_or_default() {
+            if let Deed::Refund { units, damaged: true, .. } = &act.deed {
+                for (parcel, units) in units {
+                    add(parcel, act.author, Outcome { damaged: units.len(), ..Outcome::default() });
+                }
+            }
+        }
+        tally
+    }
+
+    /// Has the stock go by how a claim stands now, `before` being how it went until now.
+    fn adjust(&mut self, claim: &Ref, before: Tally, new_refunds: &[Ref]) {
+        let after = self.tally_of(claim);
+        for ((lot, device), outcome) in before {
+            if let Some(sum) = self.lots.get_mut(&lot).and_then(|lot| lot.outcome.get_mut(&device)) {
+                sum.sold = sum.sold.saturating_sub(outcome.sold);
+                sum.committed = sum.committed.saturating_sub(outcome.committed);
+                sum.damaged = sum.damaged.saturating_sub(outcome.damaged);
+            }
+        }
+        for ((lot, device), outcome) in after {
+            if let Some(lot) = self.lots.get_mut(&lot) {
+                let sum = lot.outcome.entry(device).or_default();
+                sum.sold += outcome.sold;
+                sum.committed += outcome.committed;
+                sum.damaged += outcome.damaged;
+            }
+        }
+        for refund in new_refunds {
+            self.change(refund, |parcel| parcel.free = parcel.units.clone());
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Claims after the sale: one redemption, by the custodian, and never both that and a refund.
+
+use popmesh_proto::command::{
+    Claim, ClaimState, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply,
+};
+use popmesh_proto::id::Ref;
+use popmesh_proto::units::UnitSet;
+
+use crate::event::{claim_of, sell, shirt};
+use crate::world::World;
+
+const HQ: usize = 0;
+const TILL: usize = 1;
+const LOCKER: usize = 2;
+
+fn evening(seed: u64) -> World {
+    let mut world = World::new(seed);
+    world.add("hq", "hq", "hall");
+    world.add("till", "pos", "hall");
+    world.add("locker", "locker", "hall");
+    world.link_all();
+    world.open_drop(HQ, 40);
+    world.run_ms(4_000);
+    world.converge(5_000);
+    world
+}
+
+/// Sells for pickup at the locker.
+fn sold(world: &mut World, quantity: u64) -> Claim {
+    let mut sell = sell(quantity, 2_000);
+    sell.pickup_at = Some(world.nodes[LOCKER].id);
+    claim_of(world.done(TILL, Command::Sell(sell)))
+}
+
+fn redeem(claim: Ref) -> Command {
+    Command::Redeem(Redeem { claim: Some(claim), token: None })
+}
+
+fn redeemed(world: &mut World, at: usize, claim: Ref) -> Result<Redeemed, Refusal> {
+    match world.done(at, redeem(claim)) {
+        Ok(Reply::Redeemed(redeemed)) => Ok(redeemed),
+        Ok(other) => panic!("{other:?}"),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn refund(world: &mut World, at: usize, claim: Ref, items: Vec<RefundItem>) -> Result<Refunded, Refusal> {
+    match world.done(at, Command::Refund(Refund { claim, items, damaged: false })) {
+        Ok(Reply::Refund(refunded)) => Ok(refunded),
+        Ok(other) => panic!("{other:?}"),
+        Err(refusal) => Err(refusal),
+    }
+}
+
+fn states(world: &mut World, claim: Ref) -> Vec<ClaimState> {
+    world.powered().into_iter().map(|at| world.claims(at)[&claim].state).collect()
+}
+
+#[test]
+fn a_claim_is_redeemed_once_by_its_custodian_whatever_happens_to_the_power() {
+    let mut world = evening(1);
+    let claim = sold(&mut world, 3);
+    world.converge(5_000);
+    let refused = redeemed(&mut world, TILL, claim.claim).unwrap_err();
+    assert!(matches!(&refused, Refusal::NotCustodian { name, reachable: true, .. } if name == "locker"));
+    assert_eq!(
+        refused.to_string(),
+        format!("claim {} is in the custody of locker; pick it up there", claim.claim)
+    );
+    world.isolate(LOCKER);
+    let handed = redeemed(&mut world, LOCKER, claim.claim).unwrap();
+    let units: u64 = handed.items.iter().map(|item| item.units.len()).sum();
+    assert_eq!((handed.items[0].sku.clone(), units), (shirt(), 3));
+    for _ in 0..3 {
+        let again = redeemed(&mut world, LOCKER, claim.claim).unwrap_err();
+        let Refusal::AlreadyRedeemed { at_ms, name, .. } = again else { panic!("{again:?}") };
+        assert_eq!((at_ms, name.as_str()), (handed.at_ms, "locker"));
+        world.power_cut(LOCKER);
+        world.power_on(LOCKER);
+    }
+    world.link_all();
+    world.converge(5_000);
+    assert_eq!(states(&mut world, claim.claim), [ClaimState::Redeemed; 3]);
+    let line = world.stock(HQ).unwrap();
+    assert_eq!((line.mesh.sold, line.mesh.committed), (3, 0));
+    world.assert_agreed();
+}
+
+#[test]
+fn a_pickup_wins_over_a_refund_that_was_asked_for_elsewhere() {
+    let mut world = evening(2);
+    let claim = sold(&mut world, 1).claim;
+    world.converge(5_000);
+    world.isolate(LOCKER);
+    world.run_ms(6_000);
+    let asked = refund(&mut world, TILL, claim, Vec::new()).unwrap();
+    assert_eq!((asked.amount, asked.claim.state), (0, ClaimState::RefundRequested));
+    // Asked again, it is the same request.
+    assert_eq!(refund(&mut world, TILL, claim, Vec::new()).unwrap().claim.state, ClaimState::RefundRequested);
+    redeemed(&mut world, LOCKER, claim).unwrap();
+    world.link_all();
+    world.converge(5_000);
+    for at in 0..3 {
+        let claim = &world.claims(at)[&claim];
+        assert_eq!(claim.state, ClaimState::Redeemed);
+        assert!(claim.refund_declined.as_ref().is_some_and(|why| why.contains("at locker")), "{claim:?}");
+    }
+    assert!(matches!(refund(&mut world, TILL, claim, Vec::new()), Err(Refusal::AlreadyRedeemed { .. })));
+    world.assert_agreed();
+}
+
+#[test]
+fn a_refund_that_reaches_the_custodian_first_ends_the_claim() {
+    let mut world = evening(3);
+    let claim = sold(&mut world, 2).claim;
+    world.converge(5_000);
+    let free = world.stock(HQ).unwrap().mesh.available;
+    // The power may fail between the request and the refund.
+    world.isolate(LOCKER);
+    refund(&mut world, TILL, claim, Vec::new()).unwrap();
+    world.link_all();
+    world.run_ms(30);
+    world.power_cut(LOCKER);
+    world.power_on(LOCKER);
+    world.link_all();
+    world.converge(5_000);
+    assert_eq!(states(&mut world, claim), [ClaimState::Refunded; 3]);
+    assert!(matches!(redeemed(&mut world, LOCKER, claim), Err(Refusal::AlreadyRefunded { .. })));
+    let line = world.stock(HQ).unwrap();
+    assert_eq!((line.mesh.available, line.mesh.committed, line.mesh.sold), (free + 2, 0, 0));
+    world.assert_agreed();
+}
+
+#[test]
+fn custody_moves_and_with_it_the_right_to_redeem() {
+    let mut world = evening(4);
+    let claim = sold(&mut world, 1).claim;
+    world.converge(5_000);
+    let to = world.nodes[TILL].id;
+    let given = world.done(LOCKER, Command::GiveCustody(GiveCustody { claim, to })).unwrap();
+    assert!(matches!(given, Reply::Custody(claim) if claim.custodian == to));
+    assert!(matches!(redeemed(&mut world, LOCKER, claim), Err(Refusal::NotCustodian { .. })));
+    world.converge(5_000);
+    redeemed(&mut world, TILL, claim).unwrap();
+    world.converge(5_000);
+    assert_eq!(states(&mut world, claim), [ClaimState::Redeemed; 3]);
+    world.assert_agreed();
+}
+
+#[test]
+fn units_come_back_to_where_they_were_handed_out_and_are_sold_again() {
+    let mut world = evening(5);
+    let claim = claim_of(world.done(TILL, Command::Sell(sell(3, 2_000))));
+    let mut serials = UnitSet::default();
+    serials.insert_all(&claim.items[0].units.lowest(1));
+    let part = vec![RefundItem { sku: shirt(), serials: serials.clone() }];
+    let back = refund(&mut world, TILL, claim.claim, part.clone()).unwrap();
+    assert_eq!((back.amount, back.claim.state), (claim.total / 3, ClaimState::Redeemed));
+    assert_eq!(back.claim.refunded[0].units, serials);
+    let twice = refund(&mut world, TILL, claim.claim, part).unwrap_err();
+    assert!(twice.to_string().contains("left"), "{twice}");
+    world.converge(5_000);
+    assert_eq!(world.stock(HQ).unwrap().mesh.sold, 2);
+    let damaged = Refund { claim: claim.claim, items: Vec::new(), damaged: true };
+    world.done(TILL, Command::Refund(damaged)).unwrap();
+    world.converge(5_000);
+    assert_eq!(states(&mut world, claim.claim), [ClaimState::Returned; 3]);
+    let line = world.stock(HQ).unwrap();
+    assert_eq!((line.mesh.sold, line.mesh.damaged, line.mesh.available), (0, 2, 38));
+    world.isolate(TILL);
+    let held = world.available(TILL);
+    let again = claim_of(world.done(TILL, Command::Sell(sell(held, 0))));
+    assert!(again.items.iter().any(|item| item.units.contains_all(&serials)));
+    world.link_all();
+    world.converge(5_000);
+    world.assert_sound();
+    assert_eq!(world.check(HQ).sold_twice, 0);
+}
+
+/// Two boxes with the locker's key: what one hands out, the other one does too, or pays back.
+#[test]
+fn what_a_copied_locker_does_twice_is_seen_alike_by_everybody() {
+    for seed in 0..12 {
+        let mut world = evening(10 + seed);
+        let claims: Vec<Ref> = (0..4).map(|_| sold(&mut world, 2).claim).collect();
+        world.converge(5_000);
+        world.isolate(LOCKER);
+        let copy = world.clone_disk(LOCKER);
+        for at in [LOCKER, copy] {
+            for claim in &claims {
+                let command = match world.rng.below(3) {
+                    0 => redeem(*claim),
+                    1 => Command::Refund(Refund { claim: *claim, items: Vec::new(), damaged: false }),
+                    _ => Command::GiveCustody(GiveCustody { claim: *claim, to: world.nodes[TILL].id }),
+                };
+                world.done(at, command).unwrap();
+                world.run_ms(50);
+            }
+            let held = world.available(at);
+            if held > 0 {
+                world.done(at, Command::Sell(sell(held, 0))).unwrap();
+            }
+        }
+        world.link_all();
+        world.converge(10_000);
+        let views: Vec<_> = (0..4)
+            .map(|at| {
+                let check = world.check(at);
+                assert_eq!((check.problems, check.sold_twice), (Vec::new(), 0), "seed {seed}, device {at}");
+                let claims: Vec<Claim> = world.claims(at).into_values().collect();
+                (world.status(at).digest, claims, check.incidents, world.stock(at).map(|line| line.mesh))
+            })
+            .collect();
+        assert!(!views[0].2.is_empty(), "seed {seed}: it comes to light");
+        assert!(views[0].2.iter().any(|text| text.contains("of claim")), "{:?}", views[0].2);
+        for view in &views[1..] {
+            assert_eq!(view, &views[0], "seed {seed}");
+        }
+    }
+}
