@@ -51,6 +51,8 @@ pub struct ClaimFilter {
     pub drop: Option<DropId>,
     /// Sold by this device only.
     pub seller: Option<DeviceId>,
+    /// In the custody of this device only.
+    pub custodian: Option<DeviceId>,
     /// In this state only.
     pub state: Option<ClaimState>,
     /// At most so many; 100 if absent.

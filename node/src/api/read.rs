@@ -171,6 +171,7 @@ pub(super) async fn stock(
     params(
         ("drop" = Option<String>, Query, description = "One drop only"),
         ("seller" = Option<String>, Query, description = "Sold by this device only"),
+        ("custodian" = Option<String>, Query, description = "In the custody of this device only"),
         ("state" = Option<popmesh_proto::command::ClaimState>, Query, description = "In this state only"),
         ("limit" = Option<u32>, Query, description = "At most so many; 100 if absent", maximum = 10_000),
     ),

@@ -5,8 +5,8 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
-    Claim, Command, Damage, DropInfo, DropNew, Lot, LotMint, Move, Product, ProductAdd, Reply, Sell,
-    Transfer, UnitsDone,
+    Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move, Product, ProductAdd, Redeem,
+    Redeemed, Refund, Refunded, Reply, Sell, Transfer, UnitsDone,
 };
 use popmesh_proto::text::DropId;
 use serde::Serialize;
@@ -170,6 +170,50 @@ pub(super) async fn sell(
     Body(body): Body<Sell>,
 ) -> Result<Done<Claim>, Problem> {
     done(&api, &key, body, Command::Sell, StatusCode::CREATED, only!(Reply::Sale)).await
+}
+
+/// Hands out what a claim is for
+///
+/// Only its custodian can, and only once. When the answer is there it is durable: only then is anything handed out.
+#[utoipa::path(
+    post, path = "/v1/redemptions", tag = "act", request_body = Redeem, params(IdempotencyHeader),
+    responses((status = 201, description = "Hand these out", body = Redeemed), CommandProblems)
+)]
+pub(super) async fn redeem(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Redeem>,
+) -> Result<Done<Redeemed>, Problem> {
+    done(&api, &key, body, Command::Redeem, StatusCode::CREATED, only!(Reply::Redeemed)).await
+}
+
+/// Gives a claim that is in this device's custody into another's
+#[utoipa::path(
+    post, path = "/v1/custody", tag = "act", request_body = GiveCustody, params(IdempotencyHeader),
+    responses((status = 201, description = "The other device is its custodian", body = Claim), CommandProblems)
+)]
+pub(super) async fn give_custody(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<GiveCustody>,
+) -> Result<Done<Claim>, Problem> {
+    done(&api, &key, body, Command::GiveCustody, StatusCode::CREATED, only!(Reply::Custody)).await
+}
+
+/// Takes a claim, or units of it, back and pays for them
+///
+/// On the claim's custodian, at once: what was not handed out yet, or what the shopper brings back. On any other device it
+/// is a request, which the custodian answers as soon as it hears of it; if the claim is picked up before, it is declined.
+#[utoipa::path(
+    post, path = "/v1/refunds", tag = "act", request_body = Refund, params(IdempotencyHeader),
+    responses((status = 201, description = "Pay this back; nothing if it is a request", body = Refunded), CommandProblems)
+)]
+pub(super) async fn refund(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Refund>,
+) -> Result<Done<Refunded>, Problem> {
+    done(&api, &key, body, Command::Refund, StatusCode::CREATED, only!(Reply::Refund)).await
 }
 
 /// Switches the links to other devices off or on

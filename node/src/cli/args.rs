@@ -7,9 +7,11 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use libp2p::Multiaddr;
 use popmesh_proto::command::{ClaimState, Tender};
+use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Roles;
 use popmesh_proto::money::Currency;
 use popmesh_proto::text::{DropId, Place, Sku};
+use popmesh_proto::units::UnitSet;
 
 use super::values;
 use crate::run::LogFormat;
@@ -68,6 +70,9 @@ pub(super) enum Command {
     Sell(Sell),
     /// Claims, newest first
     Claims(Claims),
+    /// Hand out a claim, take it back, or give it into another device's custody
+    #[command(subcommand)]
+    Claim(Claim),
     /// Entries of the log, newest first
     Log(Log),
     /// Write every document as an Automerge file into a folder
@@ -442,6 +447,9 @@ pub(super) struct Claims {
     /// Sold by this device only
     #[arg(long, value_name = "DEVICE")]
     pub(super) seller: Option<String>,
+    /// In the custody of this device only: what waits there
+    #[arg(long, value_name = "DEVICE")]
+    pub(super) custodian: Option<String>,
     /// In this state only
     #[arg(long)]
     pub(super) state: Option<StateArg>,
@@ -457,17 +465,70 @@ pub(super) struct Claims {
 pub(super) enum StateArg {
     /// Waiting to be picked up
     Issued,
+    /// Waiting to be picked up, and asked to be refunded
+    RefundRequested,
     /// Handed over
     Redeemed,
+    /// Paid back before it was handed over
+    Refunded,
+    /// Handed over, brought back and paid back
+    Returned,
 }
 
 impl From<StateArg> for ClaimState {
     fn from(state: StateArg) -> Self {
         match state {
             StateArg::Issued => ClaimState::Issued,
+            StateArg::RefundRequested => ClaimState::RefundRequested,
             StateArg::Redeemed => ClaimState::Redeemed,
+            StateArg::Refunded => ClaimState::Refunded,
+            StateArg::Returned => ClaimState::Returned,
         }
     }
+}
+
+/// What is done about a claim.
+#[derive(Debug, Subcommand)]
+pub(super) enum Claim {
+    /// Hand it out, once: on its custodian
+    Redeem {
+        /// The claim, or its token as the scanner gave it
+        claim: String,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take it back and pay for it; on another device than its custodian, ask the custodian to
+    Refund {
+        /// The claim
+        claim: Ref,
+        /// Units of this SKU only, those of --serials [default: everything that is left]
+        #[arg(long, requires = "serials")]
+        sku: Option<Sku>,
+        /// Which ones, such as 1-5,9
+        #[arg(long, requires = "sku", value_name = "SERIALS")]
+        serials: Option<UnitSet>,
+        /// They are out of sale from now on
+        #[arg(long)]
+        damaged: bool,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Give it into another device's custody, which hands it out then
+    Give {
+        /// The claim
+        claim: Ref,
+        /// The device
+        #[arg(long, value_name = "DEVICE")]
+        to: String,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// Which entries.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use popmesh_proto::command::ClaimState;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::query::{Claims, DeviceInfo, LogLine, Status, Stock};
 
@@ -159,13 +160,12 @@ pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcom
 pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outcome {
     let devices = client.devices()?;
     let seller = filter.seller.as_deref().map(|text| values::device(text, &devices)).transpose()?;
-    let state = filter.state.map(|state| match state {
-        args::StateArg::Issued => "issued".to_owned(),
-        args::StateArg::Redeemed => "redeemed".to_owned(),
-    });
+    let custodian = filter.custodian.as_deref().map(|text| values::device(text, &devices)).transpose()?;
+    let state = filter.state.map(|state| word(&ClaimState::from(state)));
     let query = [
         ("drop", text(&filter.drop)),
         ("seller", text(&seller)),
+        ("custodian", text(&custodian)),
         ("state", state),
         ("limit", Some(filter.limit.to_string())),
     ];

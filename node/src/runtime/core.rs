@@ -164,7 +164,7 @@ impl<D: Machine> Core<D> {
                             self.give(Input::Stored { batch });
                         }
                         Written::Failed { batch, error } => self.fail(batch, &error),
-                        Written::Answer { call, stored } => self.effects.book.looked_up(call, stored),
+                        Written::Answer { call, stored } => self.effects.book.looked_up(call, *stored),
                         Written::Probed(Ok(())) => self.reopen()?,
                         Written::Probed(Err(error)) => self.wait_for_room(&error),
                     }

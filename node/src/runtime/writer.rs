@@ -40,7 +40,7 @@ pub(super) enum Written {
     /// Nothing of the batch is stored.
     Failed { batch: BatchId, error: StoreError },
     /// What a command did.
-    Answer { call: CallId, stored: Result<StoredReply, StoreError> },
+    Answer { call: CallId, stored: Box<Result<StoredReply, StoreError>> },
     /// Whether writing works.
     Probed(Result<(), StoreError>),
 }
@@ -72,7 +72,7 @@ pub(super) fn run(
                     }
                 }
             }
-            Job::Answer { call, id } => Written::Answer { call, stored: store.answer(id) },
+            Job::Answer { call, id } => Written::Answer { call, stored: Box::new(store.answer(id)) },
             Job::Probe => Written::Probed(store.probe()),
             Job::Load { pages } => {
                 load(&store, &pages);

@@ -9,7 +9,8 @@ use futures::future::BoxFuture;
 use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::command::{
-    Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Reply, Tender, UnitsDone,
+    Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Redeemed, Refunded, Reply,
+    Tender, UnitsDone,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
@@ -170,6 +171,10 @@ pub(crate) fn claim() -> Claim {
         tender: Tender::Cash,
         custodian: DEVICE,
         state: ClaimState::Redeemed,
+        redeemed_at_ms: Some(1_800_000_000_000),
+        redeemed_by: Some(DEVICE),
+        refunded: vec![],
+        refund_declined: None,
         contested: vec![],
     }
 }
@@ -209,6 +214,15 @@ fn reply_to(command: &Command) -> Reply {
         Command::Move(moved) => units(&moved.drop, &moved.sku),
         Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
         Command::Sell(_) => Reply::Sale(claim()),
+        Command::Redeem(redeem) => Reply::Redeemed(Redeemed {
+            claim: redeem.claim.unwrap_or(entry(9)),
+            drop: "neon".parse().unwrap(),
+            entry: entry(10),
+            at_ms: 1_800_000_000_000,
+            items: vec![],
+        }),
+        Command::GiveCustody(_) => Reply::Custody(claim()),
+        Command::Refund(_) => Reply::Refund(Refunded { amount: 2500, claim: claim() }),
     }
 }
 

@@ -223,6 +223,10 @@ impl Device {
         standing.map(|standing| standing.refunded).unwrap_or_default()
     }
 
+    pub(super) fn custodian_of(&self, claim: &Ref) -> Option<DeviceId> {
+        Some(self.holdings.claim(claim)?.standing(*claim)?.custodian)
+    }
+
     pub(super) fn state_of(&self, claim: &Ref) -> Option<ClaimState> {
         let known = self.holdings.claim(claim)?;
         let standing = known.standing(*claim)?;

@@ -170,7 +170,9 @@ impl Device {
                 let Some(Ok(record)) = chain.body(seq).map(Record::decode) else { continue };
                 let Body::Sale(sale) = record.body else { continue };
                 let claim = Ref { chain: chain.id, seq };
-                if filter.state.is_some_and(|state| Some(state) != self.state_of(&claim)) {
+                if filter.state.is_some_and(|state| Some(state) != self.state_of(&claim))
+                    || filter.custodian.is_some_and(|custodian| Some(custodian) != self.custodian_of(&claim))
+                {
                     continue;
                 }
                 count += 1;
