@@ -239,6 +239,33 @@ fn another_form_of_the_same_token_is_refused() {
 }
 
 #[test]
+fn another_form_of_the_same_payload_is_refused_though_the_issuer_signed_it() {
+    let read = |payload: Vec<u8>| {
+        let bytes = wire::seal_payload(payload, &token().event, |message| key(2).sign(message)).unwrap();
+        SignedToken::read(&bytes, &mut gate())
+    };
+    let endless = Token { not_before_ms: None, expires_ms: None, custodian: key(2).id(), ..token() };
+    let payload = wire::encode(&endless, &issuer(), issuer().bytes()).unwrap();
+    assert!(read(payload.clone()).is_ok());
+    // {6: four bytes of seconds, -65537: [five parts]}
+    assert_eq!(payload[..3], [0xa2, 0x06, 0x1a]);
+    let (issued, claim) = (&payload[1..7], &payload[7..]);
+    assert_eq!(claim[..6], [0x3a, 0, 1, 0, 0, 0x85]);
+    let custodian = [&[0x58, 0x20][..], &key(2).id().0].concat();
+    for other in [
+        [&[0xa2], claim, issued].concat(),
+        [&[0xbf], issued, claim, &[0xff]].concat(),
+        [&[0xa2, 0x06, 0x1b, 0, 0, 0, 0], &issued[2..], claim].concat(),
+        [&[0xa3], issued, issued, claim].concat(),
+        [&[0xa3], issued, &[0x07, 0x41, 0x31], claim].concat(),
+        [&[0xa2], issued, &claim[..5], &[0x86], &claim[6..], &custodian].concat(),
+        [&payload[..], &[0]].concat(),
+    ] {
+        assert_eq!(read(other.clone()), Err(TokenError::Altered), "{}", hex::encode(other));
+    }
+}
+
+#[test]
 fn a_token_of_another_event_names_both() {
     let mut elsewhere = gate_of(charter("Rival Night"));
     let error = SignedToken::read(signed().bytes(), &mut elsewhere).unwrap_err();

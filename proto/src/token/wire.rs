@@ -20,7 +20,7 @@
 //! The event is that of the certificate. It is signed once more as the external data of the signature, after a text
 //! that keeps signatures on tokens apart from all others of the same key.
 
-use coset::{CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
+use coset::{CoseError, CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
 use minicbor::{Decoder, Encoder};
 
 use super::{SECOND_MS, Token, TokenError, TokenItem, signature};
@@ -65,11 +65,19 @@ pub(super) fn seal(
     sign: impl FnOnce(&[u8]) -> Signature,
 ) -> Result<Vec<u8>, TokenError> {
     let payload = encode(token, certificate, certificate.bytes()).map_err(|_| TokenError::Content)?;
+    seal_payload(payload, &token.event, sign).map_err(|_| TokenError::Content)
+}
+
+/// The bytes of a payload, whatever it is, signed.
+pub(super) fn seal_payload(
+    payload: Vec<u8>,
+    event: &EventId,
+    sign: impl FnOnce(&[u8]) -> Signature,
+) -> Result<Vec<u8>, CoseError> {
     envelope(payload)
-        .create_signature(&external(&token.event), |message| sign(message).0.to_vec())
+        .create_signature(&external(event), |message| sign(message).0.to_vec())
         .build()
         .to_tagged_vec()
-        .map_err(|_| TokenError::Content)
 }
 
 /// A COSE_Sign1 of the one form that tokens have.
@@ -112,9 +120,9 @@ impl Sealed {
     }
 }
 
-type Written<T> = Result<T, minicbor::encode::Error<std::convert::Infallible>>;
+pub(super) type Written<T> = Result<T, minicbor::encode::Error<std::convert::Infallible>>;
 
-fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) -> Written<Vec<u8>> {
+pub(super) fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) -> Written<Vec<u8>> {
     let mut e = Encoder::new(Vec::new());
     let times =
         [(EXPIRES, token.expires_ms), (NOT_BEFORE, token.not_before_ms), (ISSUED, Some(token.issued_ms))];
