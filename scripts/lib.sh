@@ -11,14 +11,28 @@ as_root() {
     fi
 }
 
+install_package() {
+    as_root apt-get install --yes --quiet "$1" ||
+        { as_root apt-get update --quiet && as_root apt-get install --yes --quiet "$1"; } ||
+        fail "could not install $1; install it by hand, then run this script again"
+}
+
 # need_command COMMAND PACKAGE WHY: a command from a Debian package.
 need_command() {
     command -v "$1" >/dev/null && return
     command -v apt-get >/dev/null || fail "no $1, which is needed $3; install it (on Debian and Ubuntu: the package $2)"
     say "Installing $2: $1 is needed $3"
-    as_root apt-get install --yes --quiet "$2" ||
-        { as_root apt-get update --quiet && as_root apt-get install --yes --quiet "$2"; } ||
-        fail "could not install $2; install it by hand, then run this script again"
+    install_package "$2"
+}
+
+# need_python_module MODULE PACKAGE WHY: a module of Python from a Debian package, for the Python that those belong to.
+need_python_module() {
+    need_command /usr/bin/python3 python3 "$3"
+    /usr/bin/python3 -c "import $1" 2>/dev/null && return
+    command -v apt-get >/dev/null ||
+        fail "/usr/bin/python3 has no module $1, which is needed $3; install it (on Debian and Ubuntu: the package $2)"
+    say "Installing $2: the Python module $1 is needed $3"
+    install_package "$2"
 }
 
 # need_cargo_tool TOOL WHY: a cargo subcommand, built from its released source.

@@ -26,6 +26,7 @@ pub mod record;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod text;
+pub mod token;
 pub mod units;
 
 pub use device::{Config, Device, OpenError};

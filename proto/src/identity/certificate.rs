@@ -119,6 +119,11 @@ impl Roles {
         self.0 & role.bit() != 0
     }
 
+    /// Whether one of them sells, and so issues claims; an hq alone only keeps stock for those that do.
+    pub fn sells(self) -> bool {
+        [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| self.has(role))
+    }
+
     /// The roles, in order.
     pub fn iter(self) -> impl Iterator<Item = Role> {
         Role::ALL.into_iter().filter(move |role| self.has(*role))

@@ -1,0 +1,196 @@
+//! A token as bytes: one form each, the deterministic one (RFC 8949 §4.2).
+//!
+//! ```text
+//! 18([ protected: << {1: -8} >>,        EdDSA, and nothing else
+//!      unprotected: {},
+//!      payload: << {
+//!        ? 4: expires,                  exp, nbf, iat of RFC 8392: Unix seconds
+//!        ? 5: not before,
+//!          6: issued,
+//!          -65537: [                    a key for private use, once, since each takes five bytes
+//!            certificate,               of the issuer, as it travels
+//!            chain, sequence,           the claim
+//!            drop,
+//!            [sku, units, …],           units as gaps and lengths
+//!            ? custodian                only if it is not the issuer
+//!          ]} >>,
+//!      signature ])
+//! ```
+//!
+//! The event is that of the certificate. It is signed once more as the external data of the signature, after a text
+//! that keeps signatures on tokens apart from all others of the same key.
+
+use coset::{CoseError, CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
+use minicbor::{Decoder, Encoder};
+
+use super::{SECOND_MS, Token, TokenError, TokenItem, signature};
+use crate::clock::Hlc;
+use crate::id::{EventId, Ref};
+use crate::identity::{Certificate, Signature, SignedCertificate};
+use crate::units::UnitSet;
+
+/// The most bytes of a token; its text then has some two thousand characters.
+pub const MAX_TOKEN: usize = 1_344;
+
+/// The tag and the array of four that each token begins with.
+pub(super) const BEGINNING: [u8; 2] = [0xd2, 0x84];
+
+const CONTEXT: &[u8] = b"popmesh token v1";
+const EXPIRES: i64 = 4;
+const NOT_BEFORE: i64 = 5;
+const ISSUED: i64 = 6;
+const CLAIM: i64 = -65_537;
+
+/// Whether a time can be written.
+pub(super) fn fits(ms: u64) -> bool {
+    ms <= Hlc::MAX_MS
+}
+
+fn external(event: &EventId) -> Vec<u8> {
+    [CONTEXT, &event.0].concat()
+}
+
+fn envelope(payload: Vec<u8>) -> CoseSign1Builder {
+    let protected = HeaderBuilder::new().algorithm(iana::Algorithm::EdDSA).build();
+    CoseSign1Builder::new().protected(protected).payload(payload)
+}
+
+/// The bytes of a token, signed.
+///
+/// # Errors
+/// [`TokenError::Content`] if it cannot be written.
+pub(super) fn seal(
+    token: &Token,
+    certificate: &SignedCertificate,
+    sign: impl FnOnce(&[u8]) -> Signature,
+) -> Result<Vec<u8>, TokenError> {
+    let payload = encode(token, certificate, certificate.bytes()).map_err(|_| TokenError::Content)?;
+    seal_payload(payload, &token.event, sign).map_err(|_| TokenError::Content)
+}
+
+/// The bytes of a payload, whatever it is, signed.
+pub(super) fn seal_payload(
+    payload: Vec<u8>,
+    event: &EventId,
+    sign: impl FnOnce(&[u8]) -> Signature,
+) -> Result<Vec<u8>, CoseError> {
+    envelope(payload)
+        .create_signature(&external(event), |message| sign(message).0.to_vec())
+        .build()
+        .to_tagged_vec()
+}
+
+/// A COSE_Sign1 of the one form that tokens have.
+#[derive(Debug, Clone)]
+pub(super) struct Sealed {
+    payload: Vec<u8>,
+    signature: Signature,
+    envelope: CoseSign1,
+    bytes: Vec<u8>,
+}
+
+impl Sealed {
+    /// Takes it apart; `None` if it is something else, or in another form.
+    pub(super) fn open(bytes: &[u8]) -> Option<Self> {
+        let read = CoseSign1::from_tagged_slice(bytes).ok()?;
+        let payload = read.payload?;
+        let envelope = envelope(payload.clone()).signature(read.signature.clone()).build();
+        let is_deterministic = envelope.clone().to_tagged_vec().is_ok_and(|again| again == bytes);
+        if !is_deterministic {
+            return None;
+        }
+        Some(Self { payload, signature: signature(&read.signature)?, envelope, bytes: bytes.to_vec() })
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    pub(super) fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// What the signature is over.
+    pub(super) fn message(&self, event: &EventId) -> Vec<u8> {
+        self.envelope.tbs_data(&external(event))
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+pub(super) type Written<T> = Result<T, minicbor::encode::Error<std::convert::Infallible>>;
+
+pub(super) fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) -> Written<Vec<u8>> {
+    let mut e = Encoder::new(Vec::new());
+    let times =
+        [(EXPIRES, token.expires_ms), (NOT_BEFORE, token.not_before_ms), (ISSUED, Some(token.issued_ms))];
+    e.map(1 + times.iter().filter(|(_, ms)| ms.is_some()).count() as u64)?;
+    for (key, ms) in times {
+        if let Some(ms) = ms {
+            e.i64(key)?.u64(ms / SECOND_MS)?;
+        }
+    }
+    let elsewhere = token.custodian != issuer.device;
+    e.i64(CLAIM)?.array(5 + u64::from(elsewhere))?;
+    e.bytes(certificate)?.encode(token.claim.chain)?.u64(token.claim.seq)?.encode(&token.drop)?;
+    e.array(token.items.len() as u64 * 2)?;
+    for item in &token.items {
+        e.encode(&item.sku)?.encode(&item.units)?;
+    }
+    if elsewhere {
+        e.encode(token.custodian)?;
+    }
+    Ok(e.into_writer())
+}
+
+/// Reads a payload: the token, and the issuer's certificate decoded and as it came. `None` for all but what
+/// [`encode`] writes.
+pub(super) fn decode(payload: &[u8]) -> Option<(Token, Certificate, Vec<u8>)> {
+    let mut d = Decoder::new(payload);
+    let (mut expires_ms, mut not_before_ms, mut issued_ms, mut claimed) = (None, None, None, None);
+    for _ in 0..d.map().ok()?? {
+        match d.i64().ok()? {
+            EXPIRES => expires_ms = Some(time_ms(&mut d)?),
+            NOT_BEFORE => not_before_ms = Some(time_ms(&mut d)?),
+            ISSUED => issued_ms = Some(time_ms(&mut d)?),
+            CLAIM => claimed = Some(claim(&mut d)?),
+            _ => return None,
+        }
+    }
+    let (token, issuer, certificate) = claimed?;
+    let token = Token { issued_ms: issued_ms?, not_before_ms, expires_ms, ..token };
+    let again = encode(&token, &issuer, &certificate).ok()?;
+    (again == payload).then_some((token, issuer, certificate))
+}
+
+fn time_ms(d: &mut Decoder<'_>) -> Option<u64> {
+    d.u64().ok()?.checked_mul(SECOND_MS).filter(|ms| fits(*ms))
+}
+
+fn claim(d: &mut Decoder<'_>) -> Option<(Token, Certificate, Vec<u8>)> {
+    let parts = d.array().ok()??;
+    let certificate = d.bytes().ok()?;
+    // The signature comes first; the gate checks it.
+    let issuer: Certificate = minicbor::decode(certificate.get(64..)?).ok()?;
+    let claim = Ref { chain: d.decode().ok()?, seq: d.u64().ok()? };
+    let drop = d.decode().ok()?;
+    let length = d.array().ok()??;
+    let mut items = Vec::new();
+    for _ in 0..length / 2 {
+        items.push(TokenItem { sku: d.decode().ok()?, units: d.decode::<UnitSet>().ok()? });
+    }
+    let custodian = if parts == 6 { d.decode().ok()? } else { issuer.device };
+    let token = Token {
+        event: issuer.event,
+        claim,
+        drop,
+        items,
+        custodian,
+        issued_ms: 0,
+        not_before_ms: None,
+        expires_ms: None,
+    };
+    Some((token, issuer, certificate.to_vec()))
+}
