@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Claim, ClaimState, DropInfo, Holder, Lot, Product};
+use crate::command::{Claim, ClaimState, DropInfo, Holder, Lot, Product, Refusal};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
@@ -23,6 +23,8 @@ pub enum Query {
     Stock(StockFilter),
     /// Claims, newest first.
     Claims(ClaimFilter),
+    /// The token of a claim that this device has sold.
+    Token(Ref),
     /// Entries, newest first.
     Log(LogFilter),
     /// The frontier, to compare devices.
@@ -83,6 +85,8 @@ pub enum Answer {
     Stock(Stock),
     /// To [`Query::Claims`].
     Claims(Claims),
+    /// To [`Query::Token`].
+    Token(Result<ClaimToken, Refusal>),
     /// To [`Query::Log`].
     Log(Vec<LogLine>),
     /// To [`Query::Frontier`].
@@ -93,6 +97,16 @@ pub enum Answer {
     Export(Vec<(String, Vec<u8>)>),
     /// The query could not be answered, and why.
     Failed(String),
+}
+
+/// What a shopper shows to pick up a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClaimToken {
+    /// The claim.
+    pub claim: Ref,
+    /// The token, for a QR code in alphanumeric mode.
+    pub token: String,
 }
 
 /// This device, at a glance.

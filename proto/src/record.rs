@@ -10,6 +10,7 @@ use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
 use crate::money::MAX_PRICE;
 use crate::text::{Place, Sku};
+use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
 
 /// The most bytes of one record. A record is some 80 bytes; a start, with its certificate, some 400.
@@ -17,9 +18,6 @@ pub const MAX_RECORD: usize = 64 * 1024;
 
 /// The most parcels that one record draws on, or acknowledges.
 pub const MAX_LINES: usize = 1024;
-
-/// The most bytes of a claim token.
-pub const MAX_TOKEN: usize = 2 * 1024;
 
 /// What one entry says.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]

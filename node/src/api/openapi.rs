@@ -45,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(read::programme))
         .routes(routes!(read::stock))
         .routes(routes!(read::claims))
+        .routes(routes!(read::token))
         .routes(routes!(read::log))
         .routes(routes!(read::frontier))
         .routes(routes!(export::list))

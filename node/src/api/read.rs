@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use popmesh_proto::id::Ref;
 use popmesh_proto::query::{
-    Answer, Check, ClaimFilter, Claims, DeviceInfo, Head, LogFilter, LogLine, Programme, Query, Status,
-    Stock, StockFilter,
+    Answer, Check, ClaimFilter, ClaimToken, Claims, DeviceInfo, Head, LogFilter, LogLine, Programme, Query,
+    Status, Stock, StockFilter,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -13,7 +14,7 @@ use utoipa::ToSchema;
 use super::mesh::{Discovered, MeshLink};
 use super::openapi::QueryProblems;
 use super::problem::Problem;
-use super::request::Filter;
+use super::request::{Filter, Name};
 use super::service::{Api, only};
 use crate::runtime::StoreHealth;
 
@@ -183,6 +184,19 @@ pub(super) async fn claims(
 ) -> Result<Json<Claims>, Problem> {
     bounded(filter.limit)?;
     api.ask(Query::Claims(filter), only!(Answer::Claims)).await.map(Json)
+}
+
+/// The token of a claim that this device has sold, for its QR code
+#[utoipa::path(
+    get, path = "/v1/claims/{claim}/token", tag = "look up",
+    params(("claim" = String, Path, description = "The claim")),
+    responses((status = 200, description = "What the shopper shows", body = ClaimToken), QueryProblems)
+)]
+pub(super) async fn token(
+    State(api): State<Api>,
+    Name(claim): Name<Ref>,
+) -> Result<Json<ClaimToken>, Problem> {
+    Ok(Json(api.ask(Query::Token(claim), only!(Answer::Token)).await??))
 }
 
 /// Entries of the log, newest first

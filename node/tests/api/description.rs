@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 29] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -26,6 +26,7 @@ const ROUTES: [(&str, &str); 25] = [
     ("post", "/v1/transfers"),
     ("post", "/v1/moves"),
     ("post", "/v1/damage"),
+    ("get", "/v1/claims/{claim}/token"),
     ("post", "/v1/redemptions"),
     ("post", "/v1/custody"),
     ("post", "/v1/refunds"),
@@ -87,7 +88,10 @@ async fn every_described_path_is_served() {
             assert!(operations.insert(operation["operationId"].to_string()), "operation ids are unique");
             let known = ROUTES.contains(&(method.as_str(), path.as_str()));
             assert!(known, "{method} {path} is not in this test's list");
-            let concrete = path.replace("{drop}", "neon").replace("{document}", "programme");
+            let concrete = path
+                .replace("{drop}", "neon")
+                .replace("{document}", "programme")
+                .replace("{claim}", &format!("{}:9", "01".repeat(16)));
             let other = if method == "get" { "DELETE" } else { "GET" };
             send(node.address, other, &concrete, &[], b"").await.problem(405, "method_not_allowed");
         }

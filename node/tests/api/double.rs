@@ -16,7 +16,7 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
-    Answer, Check, Claims, DeviceInfo, Levels, Programme, Query, Status, Stock, StockLine,
+    Answer, Check, ClaimToken, Claims, DeviceInfo, Levels, Programme, Query, Status, Stock, StockLine,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -260,6 +260,9 @@ fn answer_to(query: &Query) -> Answer {
             }],
         }),
         Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Token(claim) => {
+            Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
+        }
         Query::Log(_) => Answer::Log(vec![]),
         Query::Frontier => Answer::Frontier(vec![]),
         Query::Check => Answer::Check(Check {

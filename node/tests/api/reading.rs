@@ -66,6 +66,7 @@ async fn documents_are_exported_by_name() {
 async fn every_command_reaches_the_device() {
     let node = start().await;
     let to = OTHER.to_string();
+    let claim = format!("{}:9", "01".repeat(16));
     for (path, body, status) in [
         ("/v1/products", json!({"sku": "CAP", "name": "Cap", "price": 2500}), 200),
         ("/v1/drops", json!({"drop": "neon", "title": "Neon"}), 201),
@@ -74,6 +75,9 @@ async fn every_command_reaches_the_device() {
         ("/v1/moves", json!({"drop": "neon", "sku": "CAP", "units": {"count": 3}, "place": "stall-1"}), 201),
         ("/v1/damage", json!({"drop": "neon", "sku": "CAP", "units": {"serials": "4"}}), 201),
         ("/v1/sales", json!({"items": [{"sku": "CAP"}]}), 201),
+        ("/v1/redemptions", json!({"token": "POPMESH1:TOKEN"}), 201),
+        ("/v1/refunds", json!({"claim": claim, "items": [{"sku": "CAP", "serials": "4"}]}), 201),
+        ("/v1/custody", json!({"claim": claim, "to": to}), 201),
     ] {
         let answer = post(node.address, path, &[], &body).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.json());
@@ -85,7 +89,7 @@ async fn every_command_reaches_the_device() {
         }
     }
     let done = node.done.lock().unwrap();
-    assert_eq!(done.len(), 11);
+    assert_eq!(done.len(), 14);
     assert!(
         matches!(&done[3], Command::Transfer(given) if given.units == Units::Count(3) && given.to == OTHER)
     );

@@ -13,8 +13,10 @@ use crate::document::Document;
 use crate::holdings::claims::{HandedOut, Standing};
 use crate::id::{DeviceId, Ref};
 use crate::log::Chain;
+use crate::query::ClaimToken;
 use crate::record::{self, Body, Line, Record, Sale};
 use crate::text::{DropId, Place};
+use crate::token::{self, SignedToken, Token, TokenError, TokenItem};
 use crate::units::UnitSet;
 
 type ByParcel = BTreeMap<Ref, UnitSet>;
@@ -22,14 +24,82 @@ type ByParcel = BTreeMap<Ref, UnitSet>;
 impl Device {
     /// Hands a claim out. The reply, at which a door may open, comes when that is durable.
     pub(super) fn redeem(&mut self, redeem: &Redeem) -> Result<Reply, Refusal> {
-        let claim = redeem.claim.ok_or_else(|| invalid("claim", "give a claim or a token"))?;
-        let (drop, standing) = self.claim_in_custody(claim)?;
-        if let Some(redeemed) = standing.redeemed {
+        match (redeem.claim, &redeem.token) {
+            (Some(claim), None) => self.redeem_known(claim),
+            (None, Some(text)) => self.redeem_token(text),
+            _ => Err(invalid("claim", "give either a claim or its token")),
+        }
+    }
+
+    fn redeem_known(&mut self, claim: Ref) -> Result<Reply, Refusal> {
+        if let Some(redeemed) = self.standing(claim)?.1.redeemed {
             return Err(self.already(claim, redeemed));
         }
+        let (drop, standing) = self.claim_in_custody(claim)?;
         let items = self.hand_outs(&standing.left);
         let body = Body::Redeem(record::Redeem { claim, under: standing.under, token: None });
         self.hand_out(claim, drop, body, items)
+    }
+
+    /// The token is enough: the sale may be on its way for as long as it likes, and its issuer be anybody of the event.
+    fn redeem_token(&mut self, text: &str) -> Result<Reply, Refusal> {
+        let wrong = |error: TokenError| Refusal::Token { problem: error.to_string() };
+        let bytes = token::from_text(text).map_err(wrong)?;
+        let signed = SignedToken::read(&bytes, &mut self.gate).map_err(wrong)?;
+        let claim = signed.claim;
+        if self.standing(claim).is_ok() {
+            // Second showings are told so even after the token has expired.
+            return match signed.check_at(self.now.wall_ms) {
+                Err(error) if self.standing(claim)?.1.redeemed.is_none() => Err(wrong(error)),
+                _ => self.redeem_known(claim),
+            };
+        }
+        if let Some(redeemed) = self.holdings.claim(&claim).and_then(|known| known.redeemed_unseen(&self.me))
+        {
+            return Err(self.already(claim, redeemed));
+        }
+        signed.check_at(self.now.wall_ms).map_err(wrong)?;
+        if signed.custodian != self.me {
+            return Err(self.not_custodian(claim, signed.custodian));
+        }
+        let items = signed
+            .items
+            .iter()
+            .map(|item| HandOut { sku: item.sku.clone(), units: item.units.clone() })
+            .collect();
+        let body = Body::Redeem(record::Redeem { claim, under: claim, token: Some(signed.bytes().to_vec()) });
+        self.hand_out(claim, signed.drop.clone(), body, items)
+    }
+
+    /// Issues the token of a claim that waits to be picked up.
+    pub(super) fn token_of(&self, claim: Ref) -> Result<ClaimToken, Refusal> {
+        let (drop, standing) = self.standing(claim)?;
+        let (chain, at, _) = self.sale(&claim).ok_or(Refusal::UnknownClaim { claim })?;
+        if chain.device != self.me {
+            let seller = self.name_of(&chain.device);
+            return Err(invalid("claim", format!("{seller} sold it, and issues its token")));
+        }
+        if let Some(redeemed) = standing.redeemed {
+            return Err(self.already(claim, redeemed));
+        }
+        if standing.left.is_empty() {
+            return Err(Refusal::AlreadyRefunded { claim });
+        }
+        let items = self.hand_outs(&standing.left);
+        let token = Token {
+            event: self.gate.event(),
+            claim,
+            drop,
+            items: items.into_iter().map(|item| TokenItem { sku: item.sku, units: item.units }).collect(),
+            custodian: standing.custodian,
+            issued_ms: at.ms(),
+            not_before_ms: None,
+            expires_ms: None,
+        };
+        let signed = token
+            .sign(self.gate.signatures(), &self.config.secret, &self.config.certificate)
+            .map_err(|error| Refusal::Token { problem: error.to_string() })?;
+        Ok(ClaimToken { claim, token: signed.to_text() })
     }
 
     fn hand_out(
@@ -99,9 +169,8 @@ impl Device {
     fn request_refund(&mut self, refund: &Refund) -> Result<Reply, Refusal> {
         let claim = refund.claim;
         let unknown = Refusal::UnknownClaim { claim };
-        let drop = self.drop_of_claim(&claim).ok_or_else(|| unknown.clone())?;
+        let (drop, standing) = self.standing(claim)?;
         let known = self.holdings.claim(&claim).ok_or_else(|| unknown.clone())?;
-        let standing = known.standing(claim).ok_or_else(|| unknown.clone())?;
         if let Some(redeemed) = standing.redeemed {
             return Err(self.already(claim, redeemed));
         }
@@ -141,10 +210,7 @@ impl Device {
 
     /// The drop and the standing of a claim that this device may redeem or refund, with something left.
     fn claim_in_custody(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
-        let standing = self.holdings.claim(&claim).and_then(|known| known.standing(claim));
-        let (Some(standing), Some(drop)) = (standing, self.drop_of_claim(&claim)) else {
-            return Err(Refusal::UnknownClaim { claim });
-        };
+        let (drop, standing) = self.standing(claim)?;
         if standing.custodian != self.me && !self.plant.has(crate::planted::Planted::RedeemWithoutCustody) {
             return Err(self.not_custodian(claim, standing.custodian));
         }
@@ -152,6 +218,13 @@ impl Device {
             return Err(Refusal::AlreadyRefunded { claim });
         }
         Ok((drop, standing))
+    }
+
+    /// The drop and the standing of a claim whose sale is known.
+    fn standing(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
+        let standing = self.holdings.claim(&claim).and_then(|known| known.standing(claim));
+        let drop = self.log.chain(&claim.chain).and_then(|chain| chain.document.drop()).cloned();
+        drop.zip(standing).ok_or(Refusal::UnknownClaim { claim })
     }
 
     fn not_custodian(&self, claim: Ref, custodian: DeviceId) -> Refusal {
@@ -162,10 +235,6 @@ impl Device {
     fn already(&self, claim: Ref, redeemed: HandedOut) -> Refusal {
         let name = self.name_of(&redeemed.by);
         Refusal::AlreadyRedeemed { claim, at_ms: redeemed.at.ms(), by: redeemed.by, name }
-    }
-
-    fn drop_of_claim(&self, claim: &Ref) -> Option<DropId> {
-        self.log.chain(&claim.chain)?.document.drop().cloned()
     }
 
     /// The units left that are named.

@@ -30,6 +30,7 @@ impl Device {
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
+            Query::Token(claim) => Answer::Token(self.token_of(claim)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),

@@ -4,6 +4,7 @@ use popmesh_proto::command::{
     Claim, ClaimState, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply,
 };
 use popmesh_proto::id::Ref;
+use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::units::UnitSet;
 
 use crate::event::{claim_of, sell, shirt};
@@ -175,6 +176,81 @@ fn units_come_back_to_where_they_were_handed_out_and_are_sold_again() {
     world.converge(5_000);
     world.assert_sound();
     assert_eq!(world.check(HQ).sold_twice, 0);
+}
+
+fn token(world: &mut World, at: usize, claim: Ref) -> Result<String, Refusal> {
+    match world.query(at, Query::Token(claim)) {
+        Answer::Token(token) => token.map(|token| token.token),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn shown(world: &mut World, at: usize, token: &str) -> Result<Reply, Refusal> {
+    world.done(at, Command::Redeem(Redeem { claim: None, token: Some(token.to_owned()) }))
+}
+
+#[test]
+fn the_token_is_enough_where_the_sale_was_never_heard_of() {
+    let mut world = evening(6);
+    // A till that the locker has never met.
+    let stranger = world.add("stranger", "pos", "hall");
+    world.isolate(LOCKER);
+    for at in [HQ, TILL] {
+        world.link(stranger, at);
+    }
+    world.run_ms(3_000);
+    let mut sell = sell(2, 5_000);
+    sell.pickup_at = Some(world.nodes[LOCKER].id);
+    let claim = claim_of(world.done(stranger, Command::Sell(sell)));
+    let text = token(&mut world, stranger, claim.claim).unwrap();
+    world.run_ms(3_000);
+    let refused = token(&mut world, TILL, claim.claim).unwrap_err();
+    assert!(refused.to_string().contains("stranger sold it"), "{refused}");
+    let refused = shown(&mut world, TILL, &text).unwrap_err();
+    assert!(matches!(refused, Refusal::NotCustodian { .. }), "{refused:?}");
+    assert!(matches!(redeemed(&mut world, LOCKER, claim.claim), Err(Refusal::UnknownClaim { .. })));
+
+    let scanned = format!("{}\r\n", text.to_lowercase());
+    let Ok(Reply::Redeemed(handed)) = shown(&mut world, LOCKER, &scanned) else { panic!("not handed out") };
+    assert_eq!((&handed.items[0].sku, &handed.items[0].units), (&claim.items[0].sku, &claim.items[0].units));
+    for _ in 0..2 {
+        let again = shown(&mut world, LOCKER, &text).unwrap_err();
+        assert!(
+            matches!(again, Refusal::AlreadyRedeemed { at_ms, .. } if at_ms == handed.at_ms),
+            "{again:?}"
+        );
+        world.power_cut(LOCKER);
+        world.power_on(LOCKER);
+    }
+    world.link_all();
+    world.converge(10_000);
+    assert_eq!(states(&mut world, claim.claim), [ClaimState::Redeemed; 4]);
+    for at in [LOCKER, TILL] {
+        let again = shown(&mut world, at, &text).unwrap_err();
+        assert!(again.to_string().ends_with("at locker"), "{again}");
+    }
+    assert!(token(&mut world, stranger, claim.claim).is_err());
+    world.assert_agreed();
+}
+
+#[test]
+fn a_token_that_is_not_good_hands_out_nothing() {
+    let mut world = evening(7);
+    let claim = sold(&mut world, 1);
+    let text = token(&mut world, TILL, claim.claim).unwrap();
+    let altered = text.replacen(text.chars().nth(60).unwrap(), "0", 1);
+    for (bad, why) in [("", "token"), ("POPMESH1:", "token"), (altered.as_str(), "token")] {
+        let Err(Refusal::Token { problem }) = shown(&mut world, LOCKER, bad) else { panic!("{bad:?}") };
+        assert!(problem.contains(why), "{problem}");
+    }
+    let both = Redeem { claim: Some(claim.claim), token: Some(text.clone()) };
+    for odd in [both, Redeem { claim: None, token: None }] {
+        assert!(matches!(world.done(LOCKER, Command::Redeem(odd)), Err(Refusal::Invalid { .. })));
+    }
+    let mut other = evening(8);
+    let Err(Refusal::Token { problem }) = shown(&mut other, LOCKER, &text) else { panic!("another event's") };
+    println!("{problem}");
+    assert!(shown(&mut world, LOCKER, &text).is_ok());
 }
 
 /// Two boxes with the locker's key: what one hands out, the other one does too, or pays back.
