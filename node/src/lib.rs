@@ -7,5 +7,6 @@ pub mod cli;
 mod clock;
 pub mod folder;
 pub mod mesh;
+pub mod qr;
 pub mod run;
 pub mod runtime;

@@ -73,6 +73,9 @@ pub(super) enum Command {
     /// Hand out a claim, take it back, or give it into another device's custody
     #[command(subcommand)]
     Claim(Claim),
+    /// Claim tokens
+    #[command(subcommand)]
+    Token(Token),
     /// Entries of the log, newest first
     Log(Log),
     /// Write every document as an Automerge file into a folder
@@ -542,6 +545,30 @@ pub(super) struct Log {
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) target: Target,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Token {
+    /// Explain a claim token and check it, without a network: exit code 0 if it is good, 1 if not
+    Inspect {
+        /// The token's text, or - for standard input
+        text: String,
+    },
+    /// Draw a claim token's QR code, on the terminal or into a file
+    Qr(TokenCode),
+}
+
+/// Draw a claim token's QR code.
+#[derive(Debug, Args)]
+pub(super) struct TokenCode {
+    /// The token's text, or - for standard input
+    pub(super) text: String,
+    /// Write an SVG file
+    #[arg(long, value_name = "FILE", conflicts_with = "png")]
+    pub(super) svg: Option<PathBuf>,
+    /// Write a PNG file
+    #[arg(long, value_name = "FILE")]
+    pub(super) png: Option<PathBuf>,
 }
 
 /// Where to export to.

@@ -11,6 +11,7 @@ mod export;
 mod failure;
 mod show;
 mod table;
+mod token;
 mod values;
 mod watch;
 
@@ -69,6 +70,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Peers(target) => show::peers(&Client::find(&target, &folder)?, json),
         Command::Stock(stock) => show::stock(&Client::find(&stock.target, &folder)?, &stock, json),
         Command::Claims(claims) => show::claims(&Client::find(&claims.target, &folder)?, &claims, json),
+        Command::Token(token) => token::token(token, &folder, json),
         Command::Log(log) => show::log(&Client::find(&log.target, &folder)?, &log, json),
         Command::Export(export) => export::export(&Client::find(&export.target, &folder)?, &export.dir, json),
         Command::Links(links) => act::links(&links, &folder, json),

@@ -14,7 +14,7 @@ mod text;
 mod wire;
 
 pub use error::TokenError;
-pub use text::{MAX_TEXT, from_text};
+pub use text::{MAX_TEXT, from_text, to_text};
 pub use wire::MAX_TOKEN;
 
 use crate::clock::utc;
@@ -68,9 +68,8 @@ impl Token {
         key: &SecretKey,
         certificate: &SignedCertificate,
     ) -> Result<SignedToken, TokenError> {
-        let down = |ms: u64| ms - ms % SECOND_MS;
-        self.issued_ms = down(self.issued_ms);
-        self.not_before_ms = self.not_before_ms.map(down);
+        self.issued_ms -= self.issued_ms % SECOND_MS;
+        self.not_before_ms = self.not_before_ms.map(|ms| ms - ms % SECOND_MS);
         self.expires_ms = self.expires_ms.map(|ms| ms.div_ceil(SECOND_MS).saturating_mul(SECOND_MS));
         if key.id() != certificate.device {
             return Err(TokenError::OtherKey);

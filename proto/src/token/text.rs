@@ -19,7 +19,7 @@ const PREFIX: &str = "POPMESH1:";
 const _: () = assert!(PREFIX.len() + MAX_TOKEN.div_ceil(2) * 3 <= MAX_TEXT);
 
 /// The text of a token's bytes.
-pub(super) fn to_text(bytes: &[u8]) -> String {
+pub fn to_text(bytes: &[u8]) -> String {
     format!("{PREFIX}{}", base45::encode(bytes))
 }
 
