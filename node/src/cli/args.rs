@@ -520,6 +520,15 @@ pub(super) enum Claim {
         #[command(flatten)]
         target: Target,
     },
+    /// Draw the QR code of its token, which the shopper shows: on the device that sold it
+    Token {
+        /// The claim
+        claim: Ref,
+        #[command(flatten)]
+        picture: Picture,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Give it into another device's custody, which hands it out then
     Give {
         /// The claim
@@ -563,6 +572,13 @@ pub(super) enum Token {
 pub(super) struct TokenCode {
     /// The token's text, or - for standard input
     pub(super) text: String,
+    #[command(flatten)]
+    pub(super) picture: Picture,
+}
+
+/// Where a code is drawn: on the terminal, or into a file.
+#[derive(Debug, Args)]
+pub(super) struct Picture {
     /// Write an SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "png")]
     pub(super) svg: Option<PathBuf>,

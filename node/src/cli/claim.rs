@@ -2,11 +2,13 @@
 
 use popmesh_proto::command::{Claim, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded};
 
+use popmesh_proto::query::ClaimToken;
+
 use super::args;
-use super::client::{Client, print};
+use super::client::{Client, print, segment};
 use super::failure::Outcome;
 use super::table::printable;
-use super::values;
+use super::{token, values};
 use crate::folder::Folder;
 
 pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome {
@@ -48,6 +50,11 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
                     }
                 }
             })
+        }
+        args::Claim::Token { claim, picture, target } => {
+            let path = format!("/v1/claims/{}/token", segment(&claim.to_string()));
+            let token: ClaimToken = Client::find(&target, folder)?.get(&path, &[])?;
+            token::draw(&token.token, &picture, json)
         }
         args::Claim::Give { claim, to, retry, target } => {
             let client = Client::find(&target, folder)?;

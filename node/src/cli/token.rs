@@ -10,7 +10,7 @@ use popmesh_proto::log::Gate;
 use popmesh_proto::token::{MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
 use serde_json::{Value, json};
 
-use super::args::{self, TokenCode};
+use super::args::{self, Picture, TokenCode};
 use super::client::{print, say};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
@@ -151,15 +151,20 @@ fn qr(request: TokenCode, json: bool) -> Outcome {
     let bytes = from_text(&text).map_err(refused)?;
     UnprovenToken::parse(&bytes).map_err(refused)?;
     let text = popmesh_proto::token::to_text(&bytes);
+    draw(&text, &request.picture, json)
+}
+
+/// Draws the code of a token.
+pub(super) fn draw(text: &str, picture: &Picture, json: bool) -> Outcome {
     let failed = |error: QrError| Failure::here(error.to_string());
-    let code = Code::new(&text).map_err(failed)?;
-    let (path, picture) = match (request.svg, request.png) {
+    let code = Code::new(text).map_err(failed)?;
+    let (path, picture) = match (&picture.svg, &picture.png) {
         (Some(path), _) => (path, code.svg().into_bytes()),
         (None, Some(path)) => (path, code.png().map_err(failed)?),
         (None, None) if json => return print(json, &json!({"text": text, "svg": code.svg()}), String::new),
-        (None, None) => return say(&code.terminal()),
+        (None, None) => return say(&format!("{}\n{text}", code.terminal())),
     };
-    write(&path, &picture)?;
+    write(path, &picture)?;
     print(json, &json!({"text": text, "file": path, "bytes": picture.len()}), || {
         format!("{}  {} bytes", path.display(), picture.len())
     })

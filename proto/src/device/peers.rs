@@ -6,7 +6,7 @@ use super::Device;
 use super::presence::presence_every_ms;
 use crate::clock::{Hlc, Now};
 use crate::id::DeviceId;
-use crate::identity::{Role, SignedCertificate};
+use crate::identity::SignedCertificate;
 use crate::io::{Notice, Output};
 use crate::message::{Message, Rate, encode};
 use crate::query::DeviceInfo;
@@ -184,8 +184,6 @@ impl Device {
 
     /// Whether this device sells at all, or only keeps stock for those that do.
     pub(super) fn sells(&self) -> bool {
-        [Role::Pos, Role::Locker, Role::Encoder]
-            .into_iter()
-            .any(|role| self.config.certificate.roles.has(role))
+        self.config.certificate.roles.sells()
     }
 }
