@@ -36,19 +36,23 @@ impl<'a> Evening<'a> {
                 Node::start(event, name, Options { host: Some(host), ..Options::default() })
             });
         let evening = Self { event, network, nodes: nodes.collect::<Result<Vec<_>>>()? };
+        evening.wait_for_reachable("everybody", |_| NAMES.len())?;
         let [hq, till, _] = evening.devices();
         put_on_sale(hq, "CAP", UNITS)?;
         agree(&evening.devices())?;
         give(hq, "CAP", 4, till)?;
         agree(&evening.devices())?;
         network.cut_off(LOCKER);
-        for device in evening.devices() {
-            let alone = if device.name == "locker" { 1 } else { 2 };
-            device.wait_until("the locker out of reach", DEADLINE, |device| {
-                Ok((device.get("/v1/status")?["reachable"] == alone).then_some(()))
-            })?;
-        }
+        evening.wait_for_reachable("the locker out of reach", |name| if name == "locker" { 1 } else { 2 })?;
         Ok(evening)
+    }
+
+    fn wait_for_reachable(&self, what: &str, of: impl Fn(&str) -> usize) -> Result<()> {
+        self.devices().iter().try_for_each(|device| {
+            device.wait_until(what, DEADLINE, |device| {
+                Ok((device.get("/v1/status")?["reachable"] == of(&device.name)).then_some(()))
+            })
+        })
     }
 
     fn devices(&self) -> [&Api<'a>; 3] {
