@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Claim, ClaimState, DropInfo, Holder, Lot, Product, Refusal};
+use crate::command::{Cart, Claim, ClaimState, DropInfo, Holder, Lot, Product, Refusal};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
@@ -23,6 +23,8 @@ pub enum Query {
     Stock(StockFilter),
     /// Claims, newest first.
     Claims(ClaimFilter),
+    /// Carts, here and elsewhere.
+    Carts,
     /// The token of a claim that this device has sold.
     Token(Ref),
     /// Entries, newest first.
@@ -85,6 +87,8 @@ pub enum Answer {
     Stock(Stock),
     /// To [`Query::Claims`].
     Claims(Claims),
+    /// To [`Query::Carts`].
+    Carts(Vec<Cart>),
     /// To [`Query::Token`].
     Token(Result<ClaimToken, Refusal>),
     /// To [`Query::Log`].

@@ -4,7 +4,7 @@
 //! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
 use crate::clock::Hlc;
-use crate::command::{MAX_ITEMS, MAX_LOT, Tender};
+use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, Tender};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
@@ -63,6 +63,12 @@ pub enum Body {
     /// Takes units of a claim back, and pays for them. In `claims`, by its custodian.
     #[n(9)]
     Refund(#[n(0)] Refund),
+    /// Puts units aside for a cart. In `stock`, by their holder.
+    #[n(11)]
+    Hold(#[n(0)] Hold),
+    /// Ends a hold, sold or not. In `stock`, by who put the units aside.
+    #[n(12)]
+    Release(#[n(0)] Release),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -253,6 +259,25 @@ pub struct Refund {
     pub returned: bool,
 }
 
+/// Puts units aside for a cart, which is named by this entry.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Hold {
+    /// Which, at the prices of now.
+    #[n(0)]
+    pub lines: Vec<SaleLine>,
+    /// For how long by the holder's clock, milliseconds.
+    #[n(1)]
+    pub ttl_ms: u64,
+}
+
+/// Ends a hold.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Release {
+    /// The hold.
+    #[n(0)]
+    pub hold: Ref,
+}
+
 /// Asks for the refund of a whole claim, which only its custodian can make.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct RefundRequest {
@@ -361,6 +386,8 @@ impl Record {
             Body::Move(moved) => (&moved.lines, &[], &[]),
             Body::Damage(damage) => (&damage.lines, &[], &[]),
             Body::Sale(sale) => (&[], &sale.lines, &[]),
+            Body::Hold(hold) => (&[], &hold.lines, &[]),
+            Body::Release(release) => (&[], &[], from_ref(&release.hold)),
             Body::Received(received) => (&[], &[], &received.transfers),
             // What made the author the custodian follows from the claim itself, in the end.
             Body::Custody(custody) => (&[], &[], from_ref(&custody.under)),
@@ -392,6 +419,8 @@ impl Body {
             Body::Redeem(_) => "redemption",
             Body::Refund(_) => "refund",
             Body::RefundRequest(_) => "request for a refund",
+            Body::Hold(_) => "hold",
+            Body::Release(_) => "release",
         }
     }
 
@@ -405,13 +434,24 @@ impl Body {
             | Body::Transfer(_)
             | Body::Received(_)
             | Body::Move(_)
-            | Body::Damage(_) => false,
+            | Body::Damage(_)
+            | Body::Hold(_)
+            | Body::Release(_) => false,
         }
     }
 
     fn bounds(&self) -> Result<(), &'static str> {
         match self {
-            Body::Start(_) | Body::Custody(_) | Body::RefundRequest(_) => Ok(()),
+            Body::Start(_) | Body::Custody(_) | Body::RefundRequest(_) | Body::Release(_) => Ok(()),
+            Body::Hold(hold) => {
+                lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
+                let prices = hold.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
+                match (prices, (1..=MAX_HOLD_MS).contains(&hold.ttl_ms)) {
+                    (false, _) => Err("an impossible price"),
+                    (_, false) => Err("an impossible time to live"),
+                    (true, true) => Ok(()),
+                }
+            }
             Body::Redeem(redeem) => {
                 let length = redeem.token.as_ref().map_or(0, Vec::len);
                 if length <= MAX_TOKEN { Ok(()) } else { Err("a token that is too long") }

@@ -14,14 +14,16 @@ use crate::units::UnitSet;
 
 pub use refusal::{Holder, Refusal};
 pub use reply::{
-    Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded, Reply,
-    UnitsDone,
+    Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
+    Reply, UnitsDone,
 };
 
 /// The most units one command may name.
 pub const MAX_QUANTITY: u64 = 10_000;
 /// The most units of one lot.
 pub const MAX_LOT: u64 = 1_000_000;
+/// The longest that units are put aside, in milliseconds: a day.
+pub const MAX_HOLD_MS: u64 = 24 * 3_600_000;
 /// The most items of one sale.
 pub const MAX_ITEMS: usize = 32;
 /// The longest a sale waits for stock from elsewhere, in milliseconds.
@@ -91,6 +93,10 @@ pub enum Command {
     Damage(Damage),
     /// Sells units.
     Sell(Sell),
+    /// Puts units aside for a shopper.
+    CartNew(CartNew),
+    /// Puts the units of a cart back on sale.
+    CartRelease(Ref),
     /// Hands out what a claim is for.
     Redeem(Redeem),
     /// Gives a claim into another device's custody.
@@ -191,6 +197,28 @@ pub struct Damage {
     pub units: Units,
 }
 
+/// See [`Command::CartNew`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartNew {
+    /// What is put aside, 1 to 32 items, each SKU once; at the prices of now.
+    pub items: Vec<SellItem>,
+    /// The drop. May be absent while one open drop alone has these SKUs.
+    #[serde(default)]
+    pub drop: Option<DropId>,
+    /// For how long, in milliseconds; 15 minutes if absent, a day at most.
+    #[serde(default = "default_hold")]
+    pub ttl_ms: u64,
+    /// How long to wait for units from other devices, in milliseconds; at most 60,000.
+    #[serde(default = "default_wait")]
+    pub wait_ms: u64,
+}
+
+fn default_hold() -> u64 {
+    15 * 60_000
+}
+
 /// See [`Command::Redeem`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -257,8 +285,12 @@ pub enum Units {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Sell {
-    /// What is sold, 1 to 32 items, each SKU once.
+    /// What is sold, 1 to 32 items, each SKU once; nothing if a cart is paid.
+    #[serde(default)]
     pub items: Vec<SellItem>,
+    /// The cart that is paid: on the device that holds it.
+    #[serde(default)]
+    pub cart: Option<Ref>,
     /// The drop. May be absent while one open drop alone has these SKUs.
     #[serde(default)]
     pub drop: Option<DropId>,

@@ -125,7 +125,7 @@ pub enum Refusal {
         minted: u64,
     },
     /// There are units, but on devices that did not give any in time.
-    #[error("not enough {sku} here: wanted {wanted}, hold {held}; {}", holders_text(holders))]
+    #[error("not enough {sku} here: wanted {wanted}, hold {held}; {}{}", holders_text(holders), on_hold_text(*on_hold))]
     HeldElsewhere {
         /// The SKU.
         sku: Sku,
@@ -133,8 +133,29 @@ pub enum Refusal {
         wanted: u64,
         /// Units this device has free, and here if it is a walk-in.
         held: u64,
+        /// Units put aside for carts, here and elsewhere.
+        #[serde(default)]
+        on_hold: u64,
         /// Who has the rest, as far as known.
         holders: Vec<Holder>,
+    },
+    /// No such cart here: it was paid, released or has expired, or never was.
+    #[error(
+        "no cart {cart} is held here; it was paid or released, has expired, or is on another device: see `popmesh cart list`"
+    )]
+    UnknownCart {
+        /// What was asked for.
+        cart: Ref,
+    },
+    /// Another device holds the cart.
+    #[error("cart {cart} is on {name}; pay it there")]
+    CartElsewhere {
+        /// The cart.
+        cart: Ref,
+        /// Who holds it.
+        holder: DeviceId,
+        /// Its name.
+        name: String,
     },
     /// No such claim, as far as this device knows.
     #[error("no claim {claim} is known here; show its token, or see `popmesh claims`")]
@@ -197,6 +218,10 @@ fn listed(names: &[String]) -> String {
 fn time_of_day(unix_ms: u64) -> String {
     let seconds = unix_ms / 1_000 % 86_400;
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+fn on_hold_text(on_hold: u64) -> String {
+    if on_hold == 0 { String::new() } else { format!("; {on_hold} are on hold in carts") }
 }
 
 fn holders_text(holders: &[Holder]) -> String {

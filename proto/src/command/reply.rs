@@ -23,12 +23,34 @@ pub enum Reply {
     Units(UnitsDone),
     /// Sold.
     Sale(Claim),
+    /// Put aside, or back on sale.
+    Cart(Cart),
     /// Handed out.
     Redeemed(Redeemed),
     /// The claim is in another device's custody.
     Custody(Claim),
     /// Taken back and paid for, or asked of its custodian.
     Refund(Refunded),
+}
+
+/// Units put aside for a shopper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Cart {
+    /// The cart: the entry that put them aside.
+    pub cart: Ref,
+    /// Its drop.
+    pub drop: DropId,
+    /// Who holds it. Only there it can be paid or released.
+    pub holder: DeviceId,
+    /// What is in it.
+    pub items: Vec<ClaimItem>,
+    /// Sum in minor units.
+    pub total: i64,
+    /// The event's currency.
+    pub currency: Currency,
+    /// Until when, milliseconds since the Unix epoch by its holder's clock.
+    pub until_ms: u64,
 }
 
 /// What was handed out.

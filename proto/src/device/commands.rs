@@ -23,7 +23,11 @@ impl Device {
         let checked = self.may_write();
         let result = match (checked, command) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, idempotency) {
+            (Ok(()), Command::CartNew(cart)) => match self.new_cart(call, cart, idempotency) {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
+            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, None, idempotency) {
                 // Answered when it is done, or given up.
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
@@ -36,6 +40,7 @@ impl Device {
             (Ok(()), Command::Transfer(transfer)) => self.transfer(transfer),
             (Ok(()), Command::Move(moved)) => self.relocate(moved),
             (Ok(()), Command::Damage(damage)) => self.damage(damage),
+            (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
             (Ok(()), Command::Refund(refund)) => self.refund(&refund),

@@ -342,5 +342,6 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Sale(_) => Some(SpendKind::Sold),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
+        Body::Hold(_) | Body::Release(_) => None,
     }
 }

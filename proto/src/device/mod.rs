@@ -1,6 +1,7 @@
 //! The state machine of one device: inputs in, outputs out.
 
 mod asks;
+mod carts;
 mod claims;
 mod commands;
 mod frontiers;
@@ -113,6 +114,7 @@ pub struct Device {
     peers: peers::Peers,
     sync: sync::Sync,
     sales: sales::Sales,
+    carts: carts::Carts,
     asks: asks::Asks,
     meter: RateMeter,
     last_presence_ms: Option<u64>,
@@ -154,6 +156,7 @@ impl Device {
             peers: peers::Peers::default(),
             sync: sync::Sync::default(),
             sales: sales::Sales::default(),
+            carts: carts::Carts::default(),
             asks: asks::Asks::default(),
             meter: RateMeter::default(),
             last_presence_ms: None,
@@ -181,6 +184,7 @@ impl Device {
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
         device.find_refund_requests();
+        device.find_carts();
         if plant.has(Planted::KeepOldLife) {
             device.keep_old_life();
         }
@@ -265,6 +269,7 @@ impl Device {
         }
         self.acknowledge();
         self.answer_refund_requests();
+        self.pump_carts();
         self.pump_sales();
         self.pump_time();
     }
@@ -308,11 +313,16 @@ impl Device {
     }
 
     fn next_wake(&self) -> u64 {
-        [self.sales.next_deadline(), self.asks.next_deadline(), self.sync_deadline()]
-            .into_iter()
-            .flatten()
-            .chain([self.next_presence_ms, self.next_look_ms])
-            .fold(self.next_share_ms, u64::min)
-            .max(self.now.mono_ms + 1)
+        [
+            self.sales.next_deadline(),
+            self.carts.next_deadline(),
+            self.asks.next_deadline(),
+            self.sync_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .chain([self.next_presence_ms, self.next_look_ms])
+        .fold(self.next_share_ms, u64::min)
+        .max(self.now.mono_ms + 1)
     }
 }

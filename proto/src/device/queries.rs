@@ -30,6 +30,7 @@ impl Device {
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
+            Query::Carts => Answer::Carts(self.carts()),
             Query::Token(claim) => Answer::Token(self.token_of(claim)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
@@ -129,11 +130,13 @@ impl Device {
             if !self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == drop && lot.sku == sku) {
                 continue;
             }
-            let units = parcel.free.len();
+            let units = parcel.available_count();
+            mesh.held += parcel.held_count();
             let mine = parcel.owner == self.me;
             let bucket = if parcel.received { &mut mesh.available } else { &mut mesh.in_transit };
             *bucket += units;
             if mine {
+                own.held += parcel.held_count();
                 own.available += units;
                 *places.entry(parcel.place.clone()).or_default() += units;
             } else if !parcel.received && parcel.from == Some(self.me) {

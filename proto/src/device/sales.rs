@@ -29,6 +29,8 @@ struct Waiting {
     idempotency: Option<Idempotency>,
     until_ms: u64,
     hopeless_from_ms: u64,
+    /// For how long the units are put aside, if they are not sold yet.
+    hold_ms: Option<u64>,
 }
 
 /// Sales that wait for units from elsewhere, the oldest first.
@@ -68,19 +70,23 @@ struct Lack {
 }
 
 impl Device {
-    /// Sells, or lines the sale up to wait.
+    /// Sells, or puts aside for `hold_ms`, or lines that up to wait.
     pub(super) fn sell(
         &mut self,
         call: CallId,
         sell: Sell,
+        hold_ms: Option<u64>,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
+        if let Some(cart) = sell.cart {
+            return self.pay_cart(call, cart, &sell, idempotency);
+        }
         let drop = self.check_sale(&sell)?;
         for item in &sell.items {
             self.meter.note(&drop, &item.sku, item.quantity, self.now.mono_ms);
         }
         match self.find_all(&drop, &sell) {
-            Ok(found) => self.complete(call, &drop, &sell, found, idempotency),
+            Ok(found) => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
             Err(_) if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
             Err(lack) => {
                 let until_ms = self.now.mono_ms + sell.wait_ms;
@@ -95,6 +101,7 @@ impl Device {
                     idempotency,
                     until_ms,
                     hopeless_from_ms: until_ms.min(self.now.mono_ms + NOBODY_MS),
+                    hold_ms,
                 });
                 Ok(())
             }
@@ -156,7 +163,7 @@ impl Device {
         }
     }
 
-    fn is_open(&self, drop: &DropId) -> Result<(), Refusal> {
+    pub(super) fn is_open(&self, drop: &DropId) -> Result<(), Refusal> {
         match self.drop_info(drop)?.state {
             DropState::Open => Ok(()),
             state => Err(Refusal::DropNotOpen { drop: drop.clone(), state }),
@@ -188,21 +195,43 @@ impl Device {
         drop: &DropId,
         sell: &Sell,
         found: Vec<Found>,
+        hold_ms: Option<u64>,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
         let mut lines = Vec::new();
-        let mut items = Vec::new();
         for (item, found) in sell.items.iter().zip(found) {
             let unit_price = match item.unit_price {
                 Some(price) => price,
                 None => self.product(&item.sku)?.price,
             };
-            for (parcel, units) in found {
-                let lot = self.holdings.parcel(&parcel).map_or(parcel, |parcel| parcel.lot);
-                items.push(ClaimItem { sku: item.sku.clone(), lot, units: units.clone(), unit_price });
-                lines.push(SaleLine { parcel, units, unit_price });
-            }
+            lines.extend(found.into_iter().map(|(parcel, units)| SaleLine { parcel, units, unit_price }));
         }
+        let reply = match hold_ms {
+            Some(ttl_ms) => Reply::Cart(self.put_aside(drop, lines, ttl_ms)?),
+            None => Reply::Sale(self.write_sale(drop, lines, sell)?),
+        };
+        self.keep_reply(idempotency, &reply);
+        self.outbox.emit(Output::Reply { call, result: Ok(reply) });
+        Ok(())
+    }
+
+    /// What lines of a sale or a cart are, for people.
+    pub(super) fn items_of(&self, lines: &[SaleLine]) -> Vec<ClaimItem> {
+        let item = |line: &SaleLine| {
+            let lot = self.holdings.parcel(&line.parcel)?.lot;
+            let sku = self.holdings.lot(&lot)?.sku.clone();
+            Some(ClaimItem { sku, lot, units: line.units.clone(), unit_price: line.unit_price })
+        };
+        lines.iter().filter_map(item).collect()
+    }
+
+    pub(super) fn write_sale(
+        &mut self,
+        drop: &DropId,
+        lines: Vec<SaleLine>,
+        sell: &Sell,
+    ) -> Result<Claim, Refusal> {
+        let items = self.items_of(&lines);
         let document = Document::Claims(drop.clone());
         let heads = self.programme.heads();
         let last = self.own.get(&document).and_then(|chain| self.priced_under.get(chain));
@@ -214,12 +243,12 @@ impl Device {
         }
         let at_ms = self.log.chain(&claim.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms());
         let walk_in = sell.pickup_at.is_none();
-        let reply = Reply::Sale(Claim {
+        Ok(Claim {
             claim,
             drop: drop.clone(),
             at_ms,
             seller: self.me,
-            total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
+            total: total_of(&items),
             items,
             currency: self.config.charter.charter().currency,
             tender: sell.tender,
@@ -230,10 +259,7 @@ impl Device {
             refunded: Vec::new(),
             refund_declined: None,
             contested: Vec::new(),
-        });
-        self.keep_reply(idempotency, &reply);
-        self.outbox.emit(Output::Reply { call, result: Ok(reply) });
-        Ok(())
+        })
     }
 
     /// Completes sales that can be, gives up those that have waited long enough, and asks for what the rest lack.
@@ -251,7 +277,14 @@ impl Device {
             }
             let lack = match self.find_all(&sale.drop, &sale.sell) {
                 Ok(found) => {
-                    let done = self.complete(sale.call, &sale.drop, &sale.sell, found, sale.idempotency);
+                    let done = self.complete(
+                        sale.call,
+                        &sale.drop,
+                        &sale.sell,
+                        found,
+                        sale.hold_ms,
+                        sale.idempotency,
+                    );
                     if let Err(refusal) = done {
                         self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                     }
@@ -304,7 +337,16 @@ impl Device {
     fn sold_out(&self, drop: &DropId, lack: &Lack) -> Option<Refusal> {
         let free: u64 = self.holdings.free_by_holder(drop, &lack.sku, None).values().sum();
         let minted = self.holdings.lots_of(drop, &lack.sku).map(|(_, lot)| lot.units.len()).sum();
-        (free == 0).then(|| Refusal::SoldOut { sku: lack.sku.clone(), minted })
+        (free == 0 && self.on_hold(drop, &lack.sku) == 0)
+            .then(|| Refusal::SoldOut { sku: lack.sku.clone(), minted })
+    }
+
+    /// Units that are put aside for carts, here and elsewhere.
+    fn on_hold(&self, drop: &DropId, sku: &Sku) -> u64 {
+        let is_of = |parcel: &crate::holdings::Parcel| {
+            self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku)
+        };
+        self.holdings.live().filter(|(_, parcel)| is_of(parcel)).map(|(_, parcel)| parcel.held_count()).sum()
     }
 
     /// The refusal of a sale whose units are on other devices, or lie elsewhere; observers hear of it too.
@@ -315,11 +357,19 @@ impl Device {
             .holders(drop, &lack.sku)
             .into_iter()
             .filter(|holder| {
-                holder.device != self.me || holder.places.iter().any(|place| *place != self.venue)
+                holder.units > 0
+                    && (holder.device != self.me || holder.places.iter().any(|place| *place != self.venue))
             })
             .filter(|holder| sell.pickup_at.is_none() || holder.device != self.me)
             .collect();
-        Refusal::HeldElsewhere { sku: lack.sku.clone(), wanted: lack.wanted, held: lack.held, holders }
+        let on_hold = self.on_hold(drop, &lack.sku);
+        Refusal::HeldElsewhere {
+            sku: lack.sku.clone(),
+            wanted: lack.wanted,
+            held: lack.held,
+            on_hold,
+            holders,
+        }
     }
 
     /// Who holds free units of a SKU.
@@ -342,7 +392,7 @@ impl Device {
                 },
                 reachable: own || self.peers.is_reachable(&parcel.owner),
             });
-            holder.units += parcel.free.len();
+            holder.units += parcel.available_count();
             if !holder.places.contains(&parcel.place) {
                 holder.places.push(parcel.place.clone());
                 holder.places.sort();
@@ -350,4 +400,10 @@ impl Device {
         }
         holders.into_values().collect()
     }
+}
+
+/// What items cost together, minor units.
+pub(super) fn total_of(items: &[ClaimItem]) -> i64 {
+    let of = |item: &ClaimItem| item.unit_price.saturating_mul(item.units.len() as i64);
+    items.iter().map(of).fold(0, i64::saturating_add)
 }

@@ -50,8 +50,11 @@ impl Device {
         for (reference, parcel) in self.shelf(&self.me, drop, sku, place) {
             let units = match self.plant.has(Planted::KeepWhatIsGiven) {
                 true => self.free_or_given(parcel).lowest(lacking),
-                false => parcel.free.lowest(lacking),
+                false => parcel.available().lowest(lacking),
             };
+            if units.is_empty() {
+                continue;
+            }
             lacking -= units.len();
             found.push((*reference, units));
             if lacking == 0 {
@@ -84,7 +87,7 @@ impl Device {
         let mut lacking = serials.clone();
         let mut found = Vec::new();
         for (reference, parcel) in self.shelf(&self.me, drop, sku, None) {
-            let units = parcel.free.intersection(&lacking);
+            let units = parcel.available().intersection(&lacking);
             if !units.is_empty() {
                 lacking.remove_all(&units);
                 found.push((*reference, units));

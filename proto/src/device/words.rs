@@ -81,6 +81,11 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             let how = if refund.damaged { "damaged" } else { "for sale again" };
             format!("took {units} of claim {} back, {how} at {}, and paid for it", refund.claim, refund.place)
         }
+        Body::Hold(hold) => {
+            let units = drawn(hold.lines.iter().map(|line| (line.parcel, &line.units)).collect());
+            format!("put {units} aside for {} s", hold.ttl_ms / 1_000)
+        }
+        Body::Release(release) => format!("ended hold {}", release.hold),
         Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),
     }
 }

@@ -132,6 +132,7 @@ impl Holdings {
             owner: act.author,
             from: None,
             free: UnitSet::default(),
+            held: UnitSet::default(),
             units: all,
             place: place.clone(),
             received: true,

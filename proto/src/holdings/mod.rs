@@ -8,12 +8,14 @@
 
 pub mod claims;
 mod custody;
+mod holds;
 mod refold;
 mod settle;
 mod shelves;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use holds::Held;
 pub use refold::refold;
 pub use settle::{Spend, SpendKind, settle};
 pub use shelves::ByHolder;
@@ -68,10 +70,29 @@ pub struct Parcel {
     pub units: UnitSet,
     /// Those that are left.
     pub free: UnitSet,
+    /// Those that are put aside for a cart, left or not.
+    pub held: UnitSet,
     /// Where they lie.
     pub place: Place,
     /// Whether its holder has said that it knows of it. True if the holder made it itself.
     pub received: bool,
+}
+
+impl Parcel {
+    /// Units that are left and not put aside.
+    pub fn available(&self) -> UnitSet {
+        if self.held.is_empty() { self.free.clone() } else { self.free.difference(&self.held) }
+    }
+
+    /// How many are left and put aside.
+    pub fn held_count(&self) -> u64 {
+        if self.held.is_empty() { 0 } else { self.free.intersection(&self.held).len() }
+    }
+
+    /// How many are left and not put aside.
+    pub fn available_count(&self) -> u64 {
+        self.free.len() - self.held_count()
+    }
 }
 
 /// An entry as the view sees it.
@@ -112,6 +133,8 @@ pub struct Holdings {
     /// How many units they have.
     shelves: shelves::Shelves,
     claims: BTreeMap<Ref, claims::Claim>,
+    /// Units put aside.
+    holds: BTreeMap<Ref, Held>,
     /// By claim and entry: what was done about a claim and counts for nothing.
     breaches: BTreeMap<(Ref, Ref), String>,
     /// Units of claims that an earlier spend has.
@@ -236,6 +259,7 @@ impl Holdings {
                         owner: event.author,
                         from: None,
                         free: units.clone(),
+                        held: UnitSet::default(),
                         units,
                         place: mint.place.clone(),
                         received: true,
@@ -253,6 +277,8 @@ impl Holdings {
             }
             Body::Transfer(_) | Body::Move(_) | Body::Damage(_) | Body::Sale(_) => self.spend(event),
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) => self.act(event),
+            Body::Hold(hold) => self.put_aside(event, hold),
+            Body::Release(release) => self.release(event, &release.hold),
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
                 claim.request(event.entry, event.author, event.record.at);
@@ -302,6 +328,7 @@ impl Holdings {
             Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
+            Body::Hold(_) | Body::Release(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
             contested.extend(self.open_claim(event, sale, contested.is_empty()));
@@ -396,6 +423,7 @@ impl Holdings {
             owner,
             from: (owner != event.author).then_some(event.author),
             free: units.clone(),
+            held: UnitSet::default(),
             units,
             place: place.unwrap_or_else(|| source.place.clone()),
             received,
@@ -458,7 +486,8 @@ impl Holdings {
         for (_, parcel) in self.live() {
             let balance = balances.entry(parcel.lot).or_default();
             let bucket = if parcel.received { &mut balance.available } else { &mut balance.in_transit };
-            *bucket += parcel.free.len();
+            *bucket += parcel.available_count();
+            balance.held += parcel.held_count();
         }
         balances
     }
@@ -471,6 +500,8 @@ pub struct Balance {
     pub minted: u64,
     /// Free.
     pub available: u64,
+    /// Put aside.
+    pub held: u64,
     /// Given, not acknowledged.
     pub in_transit: u64,
     /// Sold and handed over.
@@ -484,7 +515,8 @@ pub struct Balance {
 impl Balance {
     /// Whether the parts make up the whole.
     pub fn holds(&self) -> bool {
-        self.minted == self.available + self.in_transit + self.sold + self.committed + self.damaged
+        let gone = self.sold + self.committed + self.damaged;
+        self.minted == self.available + self.held + self.in_transit + gone
     }
 }
 
@@ -501,6 +533,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
+        Body::Hold(_) | Body::Release(_) => Vec::new(),
     }
 }
 

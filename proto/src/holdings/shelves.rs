@@ -18,7 +18,7 @@ pub(super) struct Shelves(BTreeMap<DropId, BTreeMap<Sku, Places>>);
 impl Shelves {
     /// Counts the units that are free in a parcel.
     pub(super) fn put(&mut self, lot: &LotState, parcel: &Parcel) {
-        let units = parcel.free.len();
+        let units = parcel.available_count();
         if units > 0 {
             let skus = self.0.entry(lot.drop.clone()).or_default();
             let places = skus.entry(lot.sku.clone()).or_default();
@@ -32,7 +32,7 @@ impl Shelves {
         let Some(places) = self.0.get_mut(&lot.drop).and_then(|skus| skus.get_mut(&lot.sku)) else { return };
         let Some(holders) = places.get_mut(&parcel.place) else { return };
         if let Some(units) = holders.get_mut(&parcel.owner) {
-            *units = units.saturating_sub(parcel.free.len());
+            *units = units.saturating_sub(parcel.available_count());
             if *units == 0 {
                 holders.remove(&parcel.owner);
             }

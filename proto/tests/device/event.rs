@@ -22,6 +22,7 @@ pub(crate) fn shirt() -> Sku {
 /// A walk-in sale of so many shirts.
 pub(crate) fn sell(quantity: u64, wait_ms: u64) -> Sell {
     Sell {
+        cart: None,
         items: vec![SellItem { sku: shirt(), quantity, unit_price: None }],
         drop: None,
         tender: Tender::Cash,

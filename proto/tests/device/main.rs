@@ -3,6 +3,7 @@
 
 mod admission;
 mod author;
+mod carts;
 mod catching_up;
 mod chaos;
 mod claims;

@@ -49,6 +49,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Sale(claim) => Some(claim.claim),
         Reply::Lot(lot) => Some(lot.lot),
         Reply::Units(units) => Some(units.entry),
+        Reply::Cart(cart) => Some(cart.cart),
         Reply::Redeemed(redeemed) => Some(redeemed.entry),
         Reply::Custody(claim) => Some(claim.claim),
         Reply::Refund(refunded) => Some(refunded.claim.claim),

@@ -1,0 +1,78 @@
+//! Holds: units that their holder has put aside for a cart. Held units stay the holder's and are not free until the hold
+//! is released; whoever sells a cart releases it in the same write.
+
+use std::collections::BTreeSet;
+
+use super::{Effect, Event, Holdings};
+use crate::clock::Hlc;
+use crate::id::{DeviceId, Ref};
+use crate::record::{Hold, SaleLine};
+use crate::units::UnitSet;
+
+/// What is put aside, by whom, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The holder.
+    pub by: DeviceId,
+    /// Since when.
+    pub at: Hlc,
+    /// For how long, by the holder's clock.
+    pub ttl_ms: u64,
+    /// Which, at which price.
+    pub lines: Vec<SaleLine>,
+}
+
+impl Holdings {
+    /// A hold that has not been released.
+    pub fn hold(&self, hold: &Ref) -> Option<&Held> {
+        self.holds.get(hold)
+    }
+
+    /// Every hold that has not been released.
+    pub fn holds(&self) -> impl Iterator<Item = (&Ref, &Held)> {
+        self.holds.iter()
+    }
+
+    pub(super) fn put_aside(&mut self, event: &Event<'_>, hold: &Hold) -> Effect {
+        let owns = |line: &SaleLine| {
+            self.parcels
+                .get(&line.parcel)
+                .is_some_and(|parcel| parcel.owner == event.author && parcel.units.contains_all(&line.units))
+        };
+        if !hold.lines.iter().all(owns) {
+            let text =
+                format!("hold {} by {}: puts aside what it was not given", event.entry, event.author.short());
+            self.void.insert(event.entry, text.clone());
+            return Effect::Void(text);
+        }
+        let held =
+            Held { by: event.author, at: event.record.at, ttl_ms: hold.ttl_ms, lines: hold.lines.clone() };
+        self.holds.insert(event.entry, held);
+        self.see_holds(hold.lines.iter().map(|line| line.parcel).collect());
+        Effect::Applied
+    }
+
+    /// A release needs its hold, so it comes after it; one by anybody else than the holder counts for nothing.
+    pub(super) fn release(&mut self, event: &Event<'_>, hold: &Ref) -> Effect {
+        let Some(held) = self.holds.remove(hold) else { return Effect::None };
+        if held.by != event.author {
+            self.holds.insert(*hold, held);
+            return Effect::None;
+        }
+        self.see_holds(held.lines.iter().map(|line| line.parcel).collect());
+        Effect::Applied
+    }
+
+    /// Works out anew which units of some parcels are held.
+    fn see_holds(&mut self, parcels: BTreeSet<Ref>) {
+        for reference in parcels {
+            let mut held = UnitSet::default();
+            for (_, of) in self.holds() {
+                for line in of.lines.iter().filter(|line| line.parcel == reference) {
+                    held.insert_all(&line.units);
+                }
+            }
+            self.change(&reference, |parcel| parcel.held = held);
+        }
+    }
+}
