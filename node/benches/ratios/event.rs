@@ -115,6 +115,7 @@ pub(crate) fn sale(random: &mut Random, drop: &DropId) -> Command {
         items.push(item(SKUS[(first + 1) % SKUS.len()], 1));
     }
     Command::Sell(Sell {
+        cart: None,
         items,
         drop: Some(drop.clone()),
         tender: if random.below(3) == 0 { Tender::Card } else { Tender::Cash },

@@ -89,7 +89,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::UnknownSku { .. }
         | Refusal::UnknownDrop { .. }
         | Refusal::UnknownDevice { .. }
-        | Refusal::UnknownClaim { .. } => StatusCode::NOT_FOUND,
+        | Refusal::UnknownClaim { .. }
+        | Refusal::UnknownCart { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. } | Refusal::Token { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::RoleForbids { .. } | Refusal::Certificate { .. } => StatusCode::FORBIDDEN,
         Refusal::AmbiguousDrop { .. }
@@ -99,6 +100,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::NotHeld { .. }
         | Refusal::SoldOut { .. }
         | Refusal::HeldElsewhere { .. }
+        | Refusal::CartElsewhere { .. }
         | Refusal::NotCustodian { .. }
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. } => StatusCode::CONFLICT,

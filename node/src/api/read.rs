@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use popmesh_proto::command::Cart;
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{
     Answer, Check, ClaimFilter, ClaimToken, Claims, DeviceInfo, Head, LogFilter, LogLine, Programme, Query,
@@ -184,6 +185,15 @@ pub(super) async fn claims(
 ) -> Result<Json<Claims>, Problem> {
     bounded(filter.limit)?;
     api.ask(Query::Claims(filter), only!(Answer::Claims)).await.map(Json)
+}
+
+/// Carts, here and elsewhere
+#[utoipa::path(
+    get, path = "/v1/carts", tag = "look up",
+    responses((status = 200, description = "Carts", body = Vec<Cart>), QueryProblems)
+)]
+pub(super) async fn carts(State(api): State<Api>) -> Result<Json<Vec<Cart>>, Problem> {
+    api.ask(Query::Carts, only!(Answer::Carts)).await.map(Json)
 }
 
 /// The token of a claim that this device has sold, for its QR code

@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
-    Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move, Product, ProductAdd, Redeem,
-    Redeemed, Refund, Refunded, Reply, Sell, Transfer, UnitsDone,
+    Cart, CartNew, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move, Product,
+    ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Transfer, UnitsDone,
 };
+use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
 use serde::Serialize;
 
@@ -170,6 +171,37 @@ pub(super) async fn sell(
     Body(body): Body<Sell>,
 ) -> Result<Done<Claim>, Problem> {
     done(&api, &key, body, Command::Sell, StatusCode::CREATED, only!(Reply::Sale)).await
+}
+
+/// Puts units aside for a shopper
+///
+/// They stay this device's and are nobody else's until they are paid (`POST /v1/sales` with `cart`), released, or their time
+/// is over, power cuts or not.
+#[utoipa::path(
+    post, path = "/v1/carts", tag = "act", request_body = CartNew, params(IdempotencyHeader),
+    responses((status = 201, description = "They are put aside", body = Cart), CommandProblems)
+)]
+pub(super) async fn new_cart(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<CartNew>,
+) -> Result<Done<Cart>, Problem> {
+    done(&api, &key, body, Command::CartNew, StatusCode::CREATED, only!(Reply::Cart)).await
+}
+
+/// Puts the units of a cart back on sale
+#[utoipa::path(
+    post, path = "/v1/carts/{cart}/release", tag = "act",
+    params(("cart" = String, Path, description = "The cart"), IdempotencyHeader),
+    responses((status = 200, description = "What was in it", body = Cart), CommandProblems)
+)]
+pub(super) async fn release_cart(
+    State(api): State<Api>,
+    Name(cart): Name<Ref>,
+    key: Key,
+    NoBody: NoBody,
+) -> Result<Done<Cart>, Problem> {
+    done(&api, &key, (), |()| Command::CartRelease(cart), StatusCode::OK, only!(Reply::Cart)).await
 }
 
 /// Hands out what a claim is for

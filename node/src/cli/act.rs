@@ -1,8 +1,8 @@
 //! Commands that change something, through the API.
 
 use popmesh_proto::command::{
-    Claim, Damage, DropInfo, DropNew, Lot, LotMint, MAX_WAIT_MS, Move, Product, ProductAdd, Sell, SellItem,
-    Transfer, Units, UnitsDone,
+    Claim, ClaimItem, Damage, DropInfo, DropNew, Lot, LotMint, MAX_WAIT_MS, Move, Product, ProductAdd, Sell,
+    SellItem, Transfer, Units, UnitsDone,
 };
 use popmesh_proto::query::{Programme, Status};
 
@@ -178,28 +178,34 @@ pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
     }
     let body = Sell {
         items: vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }],
+        cart: None,
         drop: sell.drop.clone(),
         tender: sell.tender.into(),
         pickup_at,
         wait_ms,
     };
     let claim: Claim = client.post("/v1/sales", Some(&body), sell.retry.idempotency_key.as_deref())?;
-    print(json, &claim, || {
-        let items: Vec<String> = claim
-            .items
-            .iter()
-            .map(|item| format!("{} × {} ({})", item.units.len(), item.sku, item.units))
-            .collect();
-        let next = match &sell.pickup_at {
+    tell_sale(json, &claim, sell.pickup_at.as_deref())
+}
+
+pub(super) fn tell_sale(json: bool, claim: &Claim, pickup_at: Option<&str>) -> Outcome {
+    print(json, claim, || {
+        let next = match pickup_at {
             Some(device) => format!("to be picked up at {}", printable(device)),
             None => "hand it over now".to_owned(),
         };
-        let total = claim.currency.format(claim.total);
-        format!("sold {}: {total}, {next}\nclaim {}", items.join(", "), claim.claim)
+        let (items, total) = (in_words(&claim.items), claim.currency.format(claim.total));
+        format!("sold {items}: {total}, {next}\nclaim {}", claim.claim)
     })
 }
 
-fn price_in_event(client: &Client, text: &str) -> Result<i64, Failure> {
+pub(super) fn in_words(items: &[ClaimItem]) -> String {
+    let each: Vec<String> =
+        items.iter().map(|item| format!("{} × {} ({})", item.units.len(), item.sku, item.units)).collect();
+    each.join(", ")
+}
+
+pub(super) fn price_in_event(client: &Client, text: &str) -> Result<i64, Failure> {
     let status: Status = client.get("/v1/status", &[])?;
     values::price(text, status.currency)
         .map_err(|error| Failure::with_help(format!("--price: {error}"), "such as --price 25.00"))

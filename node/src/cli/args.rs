@@ -68,6 +68,9 @@ pub(super) enum Command {
     Damage(Damage),
     /// Sell units
     Sell(Sell),
+    /// Units put aside for a shopper
+    #[command(subcommand)]
+    Cart(Cart),
     /// Claims, newest first
     Claims(Claims),
     /// Hand out a claim, take it back, or give it into another device's custody
@@ -488,6 +491,68 @@ impl From<StateArg> for ClaimState {
             StateArg::Returned => ClaimState::Returned,
         }
     }
+}
+
+/// What is done about carts.
+#[derive(Debug, Subcommand)]
+pub(super) enum Cart {
+    /// Put units aside
+    New {
+        /// The SKU
+        sku: Sku,
+        /// How many
+        #[arg(
+            short = 'n',
+            long = "quantity",
+            value_name = "N",
+            default_value_t = 1,
+            value_parser = values::quantity,
+            allow_hyphen_values = true
+        )]
+        quantity: u64,
+        /// The drop [default: the one open drop that has this SKU]
+        #[arg(long)]
+        drop: Option<DropId>,
+        /// Price of one unit, such as 20.00 [default: the programme's]
+        #[arg(long, allow_hyphen_values = true)]
+        price: Option<String>,
+        /// For how long, at most a day
+        #[arg(long = "for", default_value = "15m", value_parser = values::duration, allow_hyphen_values = true)]
+        ttl: Duration,
+        /// How long to wait for units from other devices, at most 60s
+        #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
+        wait: Duration,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Every cart, here and elsewhere
+    List(Target),
+    /// Sell what is in a cart: on the device that holds it
+    Pay {
+        /// The cart
+        cart: Ref,
+        /// How it is paid
+        #[arg(long, default_value = "cash")]
+        tender: TenderArg,
+        /// The device that is to hand it out later [default: handed over now]
+        #[arg(long, value_name = "DEVICE")]
+        pickup_at: Option<String>,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put what is in a cart back on sale
+    Release {
+        /// The cart
+        cart: Ref,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
 }
 
 /// What is done about a claim.

@@ -2,6 +2,7 @@
 
 mod act;
 mod args;
+mod cart;
 mod claim;
 mod client;
 mod device;
@@ -79,6 +80,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Lot(lot) => act::lot(lot, &folder, json),
         Command::Transfer(transfer) => act::transfer(&transfer, &folder, json),
         Command::Move(change) => act::change_place(&change, &folder, json),
+        Command::Cart(cart) => cart::cart(cart, &folder, json),
         Command::Claim(claim) => claim::claim(claim, &folder, json),
         Command::Damage(damage) => act::damage(&damage, &folder, json),
         Command::Sell(sell) => act::sell(&sell, &folder, json),

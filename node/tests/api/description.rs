@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 29] = [
+const ROUTES: [(&str, &str); 32] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -27,6 +27,9 @@ const ROUTES: [(&str, &str); 29] = [
     ("post", "/v1/moves"),
     ("post", "/v1/damage"),
     ("get", "/v1/claims/{claim}/token"),
+    ("get", "/v1/carts"),
+    ("post", "/v1/carts"),
+    ("post", "/v1/carts/{cart}/release"),
     ("post", "/v1/redemptions"),
     ("post", "/v1/custody"),
     ("post", "/v1/refunds"),
@@ -91,9 +94,9 @@ async fn every_described_path_is_served() {
             let concrete = path
                 .replace("{drop}", "neon")
                 .replace("{document}", "programme")
+                .replace("{cart}", &format!("{}:8", "01".repeat(16)))
                 .replace("{claim}", &format!("{}:9", "01".repeat(16)));
-            let other = if method == "get" { "DELETE" } else { "GET" };
-            send(node.address, other, &concrete, &[], b"").await.problem(405, "method_not_allowed");
+            send(node.address, "DELETE", &concrete, &[], b"").await.problem(405, "method_not_allowed");
         }
     }
 }

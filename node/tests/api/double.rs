@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::command::{
-    Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Redeemed, Refunded, Reply,
-    Tender, UnitsDone,
+    Cart, Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Redeemed, Refunded,
+    Reply, Tender, UnitsDone,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
@@ -179,6 +179,19 @@ pub(crate) fn claim() -> Claim {
     }
 }
 
+fn cart() -> Cart {
+    let claim = claim();
+    Cart {
+        cart: entry(8),
+        drop: claim.drop,
+        holder: DEVICE,
+        items: claim.items,
+        total: claim.total,
+        currency: claim.currency,
+        until_ms: 1_800_000_900_000,
+    }
+}
+
 fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
     DropInfo { title: drop.to_string(), drop, state }
 }
@@ -214,6 +227,7 @@ fn reply_to(command: &Command) -> Reply {
         Command::Move(moved) => units(&moved.drop, &moved.sku),
         Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
         Command::Sell(_) => Reply::Sale(claim()),
+        Command::CartNew(_) | Command::CartRelease(_) => Reply::Cart(cart()),
         Command::Redeem(redeem) => Reply::Redeemed(Redeemed {
             claim: redeem.claim.unwrap_or(entry(9)),
             drop: "neon".parse().unwrap(),
@@ -260,6 +274,7 @@ fn answer_to(query: &Query) -> Answer {
             }],
         }),
         Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Carts => Answer::Carts(vec![cart()]),
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
         }

@@ -75,6 +75,8 @@ async fn every_command_reaches_the_device() {
         ("/v1/moves", json!({"drop": "neon", "sku": "CAP", "units": {"count": 3}, "place": "stall-1"}), 201),
         ("/v1/damage", json!({"drop": "neon", "sku": "CAP", "units": {"serials": "4"}}), 201),
         ("/v1/sales", json!({"items": [{"sku": "CAP"}]}), 201),
+        ("/v1/carts", json!({"items": [{"sku": "CAP"}], "ttl_ms": 60_000}), 201),
+        ("/v1/sales", json!({"cart": claim}), 201),
         ("/v1/redemptions", json!({"token": "POPMESH1:TOKEN"}), 201),
         ("/v1/refunds", json!({"claim": claim, "items": [{"sku": "CAP", "serials": "4"}]}), 201),
         ("/v1/custody", json!({"claim": claim, "to": to}), 201),
@@ -89,7 +91,7 @@ async fn every_command_reaches_the_device() {
         }
     }
     let done = node.done.lock().unwrap();
-    assert_eq!(done.len(), 14);
+    assert_eq!(done.len(), 16);
     assert!(
         matches!(&done[3], Command::Transfer(given) if given.units == Units::Count(3) && given.to == OTHER)
     );

@@ -254,6 +254,7 @@ impl World<'_> {
 
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
         let sell = Sell {
+            cart: None,
             items: vec![SellItem { sku: sku.clone(), quantity: 1, unit_price: None }],
             drop: Some(drop),
             tender: Tender::Cash,

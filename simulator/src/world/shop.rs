@@ -117,6 +117,7 @@ impl World<'_> {
         let wait_ms = if self.scenario.policy == StockPolicy::StaticShares { 0 } else { left_ms };
         let drop = &self.scenario.drops[wish.drop];
         let sell = Sell {
+            cart: None,
             items: vec![SellItem {
                 sku: self.scenario.products[wish.product].sku.clone(),
                 quantity: wish.quantity,
@@ -196,6 +197,7 @@ impl World<'_> {
                 Reply::Sale(claim) => Some(claim.claim),
                 Reply::Lot(lot) => Some(lot.lot),
                 Reply::Units(done) => Some(done.entry),
+                Reply::Cart(cart) => Some(cart.cart),
                 Reply::Redeemed(redeemed) => Some(redeemed.entry),
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),

@@ -1,0 +1,71 @@
+//! Carts: what is put aside for a shopper.
+
+use popmesh_proto::command::{Cart, CartNew, Claim, Sell, SellItem};
+
+use super::act::{in_words, price_in_event, tell_sale};
+use super::args;
+use super::client::{Client, print, segment};
+use super::failure::Outcome;
+use super::table::Table;
+use super::values;
+use crate::folder::Folder;
+
+pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
+    match cart {
+        args::Cart::New { sku, quantity, drop, price, ttl, wait, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let unit_price = price.as_deref().map(|price| price_in_event(&client, price)).transpose()?;
+            let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let items = vec![SellItem { sku, quantity, unit_price }];
+            let body = CartNew { items, drop, ttl_ms: ms(ttl), wait_ms: ms(wait) };
+            let done: Cart = client.post("/v1/carts", Some(&body), retry.idempotency_key.as_deref())?;
+            print(json, &done, || {
+                let (items, total) = (in_words(&done.items), done.currency.format(done.total));
+                format!(
+                    "put aside {items}: {total}, until {}\ncart {}",
+                    values::clock(done.until_ms),
+                    done.cart
+                )
+            })
+        }
+        args::Cart::List(target) => {
+            let client = Client::find(&target, folder)?;
+            let devices = client.devices()?;
+            let carts: Vec<Cart> = client.get("/v1/carts", &[])?;
+            print(json, &carts, || {
+                let mut table = Table::new(&["until", "drop", "items", ">total", "held by", "cart"]);
+                for cart in &carts {
+                    let holder = devices.iter().find(|info| info.device == cart.holder);
+                    table.row([
+                        values::clock(cart.until_ms),
+                        cart.drop.to_string(),
+                        in_words(&cart.items),
+                        cart.currency.format(cart.total),
+                        holder.map_or_else(|| cart.holder.short(), |info| info.name.clone()),
+                        cart.cart.to_string(),
+                    ]);
+                }
+                if table.is_empty() { "No carts.".to_owned() } else { table.to_string() }
+            })
+        }
+        args::Cart::Pay { cart, tender, pickup_at, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let body = Sell {
+                items: Vec::new(),
+                cart: Some(cart),
+                drop: None,
+                tender: tender.into(),
+                pickup_at: pickup_at.as_deref().map(|text| client.device(text)).transpose()?,
+                wait_ms: 0,
+            };
+            let claim: Claim = client.post("/v1/sales", Some(&body), retry.idempotency_key.as_deref())?;
+            tell_sale(json, &claim, pickup_at.as_deref())
+        }
+        args::Cart::Release { cart, retry, target } => {
+            let path = format!("/v1/carts/{}/release", segment(&cart.to_string()));
+            let key = retry.idempotency_key.as_deref();
+            let done: Cart = Client::find(&target, folder)?.post(&path, None::<&()>, key)?;
+            print(json, &done, || format!("back on sale: {}", in_words(&done.items)))
+        }
+    }
+}
