@@ -111,7 +111,7 @@ async fn wrong_bodies_say_what_is_wrong_and_where() {
         (json!({"items": [{"sku": "CAP", "quantity": -1}]}), "items[0].quantity"),
         (json!({"items": [{"sku": "CAP", "colour": "red"}]}), "items[0].colour"),
         (json!({"items": [], "tender": "gold"}), "tender"),
-        (json!({"drop": "neon"}), "body"),
+        (json!({"cart": "neon"}), "cart"),
         (json!([]), "body"),
     ] {
         let problem = post(node.address, "/v1/sales", &[], &body).await.problem(422, "invalid");

@@ -110,7 +110,10 @@ impl Device {
 
     fn check_sale(&self, sell: &Sell) -> Result<DropId, Refusal> {
         if sell.items.is_empty() || sell.items.len() > MAX_ITEMS {
-            return Err(invalid("items", format!("{} items; a sale has 1 to {MAX_ITEMS}", sell.items.len())));
+            return Err(invalid(
+                "items",
+                format!("{} items; a sale has 1 to {MAX_ITEMS}, or pays a cart", sell.items.len()),
+            ));
         }
         if sell.wait_ms > MAX_WAIT_MS {
             return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", sell.wait_ms)));

@@ -36,7 +36,7 @@ fn requests_that_are_none() -> Result<()> {
         (&[JSON], br#"{"items": [["CAP"]]}"#, 422, "invalid", "items[0]: send an object with named fields"),
         (&[JSON], br#"{"items": [[7]]}"#, 422, "invalid", "items[0]: send an object with named fields"),
         (&[JSON], br#""CAP""#, 422, "invalid", "body: invalid type: string \"CAP\", expected an object"),
-        (&[JSON], b"{}", 422, "invalid", "missing field `items`"),
+        (&[JSON], b"{}", 422, "invalid", "0 items; a sale has 1 to 32, or pays a cart"),
         (&[JSON], br#"{"items": [{"sku": 7}]}"#, 422, "invalid", "items[0].sku"),
         (&[JSON], br#"{"items": [{"sku": "CAP", "quantity": "one"}]}"#, 422, "invalid", "items[0].quantity"),
         (
