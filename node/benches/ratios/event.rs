@@ -16,7 +16,7 @@ use crate::measure::Random;
 const VENUE: &str = "hall-1";
 const SKUS: [&str; 4] = ["tee-s", "tee-m", "poster", "vinyl"];
 /// The evening that is measured with: 2026-06-01, 16:00 UTC.
-const EVENING_MS: u64 = 1_780_329_600_000;
+pub(crate) const EVENING_MS: u64 = 1_780_329_600_000;
 const UNITS_OF_LOT: u32 = 1_000_000;
 /// Commands that a device is given at once while a night is made up.
 const AT_ONCE: usize = 512;

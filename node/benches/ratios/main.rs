@@ -11,6 +11,7 @@ mod event;
 mod large;
 mod local;
 mod measure;
+mod redeem;
 mod sales;
 mod sqlite;
 
@@ -31,9 +32,10 @@ impl Scale {
 
 type Bench = fn(Scale, &Path);
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("groups", sales::groups),
     ("latency", sales::latency),
+    ("redeem", redeem::run),
     ("catch-up", catch_up::run),
     ("large", large::run),
 ];

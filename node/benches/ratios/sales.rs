@@ -93,6 +93,11 @@ impl Running {
         });
     }
 
+    /// Has one command done, and returns when it is acknowledged.
+    pub(crate) fn done(&self, command: Command) {
+        self.tokio.block_on(self.runtime.handle.command(command, None)).unwrap();
+    }
+
     /// Writes so far, and the microseconds spent in them.
     fn writes(&self) -> (u64, u64) {
         (self.runtime.metrics.writes.get(), self.runtime.metrics.write_us.get())
@@ -198,7 +203,7 @@ fn group_of(rows: &[Vec<u8>], round: usize) -> impl Iterator<Item = &[u8]> {
     rows[from..from + GROUP].iter().map(Vec::as_slice)
 }
 
-fn timed(work: impl FnOnce()) -> Duration {
+pub(crate) fn timed(work: impl FnOnce()) -> Duration {
     let before = Instant::now();
     work();
     before.elapsed()
