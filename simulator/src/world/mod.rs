@@ -394,6 +394,7 @@ impl<'s> World<'s> {
                 format!("{} -> {}: gossip {id}", self.nodes[*from].name, self.nodes[*to].name)
             }
             Event::Wake { .. } | Event::Look => return,
+            Event::Visit { visit } => self.visit_in_words(*visit),
             other => format!("{other:?}"),
         };
         let line = format!("{} {line}", self.stamp());

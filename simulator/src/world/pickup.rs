@@ -229,6 +229,21 @@ impl World<'_> {
         self.give(node, Input::Command { call: self.calls, command, idempotency: Some(key) });
     }
 
+    pub(super) fn visit_in_words(&self, visit: usize) -> String {
+        let Visit { claim, errand, device, .. } = &self.pickups.visits[visit];
+        let device = &self.scenario.devices[*device].name;
+        let what = match errand {
+            Errand::PickUp => "is to be handed out".to_owned(),
+            Errand::Refund { items, .. } if items.is_empty() => "is to be refunded".to_owned(),
+            Errand::Refund { items, .. } => {
+                let serials: Vec<String> = items.iter().map(|item| item.serials.to_string()).collect();
+                format!("is to be refunded, but {} only", serials.join(", "))
+            }
+            Errand::Give { to } => format!("is to be given to {}", to.short()),
+        };
+        format!("visit {visit} to {device}: claim {claim} {what}")
+    }
+
     fn key_of_visit(&self, visit: usize) -> Idempotency {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(visit as u64).to_be_bytes());
@@ -300,9 +315,10 @@ impl World<'_> {
                 self.was_handed_out(node, redeemed)
             }
             (Errand::Refund { .. }, Reply::Refund(refunded)) if refunded.claim.claim == claim => {
-                self.was_refunded(refunded)
+                self.was_refunded(node, refunded)
             }
             (Errand::Give { .. }, Reply::Custody(given)) if given.claim == claim => {
+                self.note(|| format!("{node} gave {claim} away"));
                 self.pickups.numbers.given += 1;
                 Ok(())
             }
@@ -333,8 +349,9 @@ impl World<'_> {
         }
     }
 
-    fn was_refunded(&mut self, refunded: &Refunded) -> Result<(), Breach> {
+    fn was_refunded(&mut self, node: NodeIndex, refunded: &Refunded) -> Result<(), Breach> {
         let Refunded { amount, claim } = refunded;
+        self.note(|| format!("{node} refunded {amount} of {}", claim.claim));
         let numbers = &mut self.pickups.numbers;
         match (*amount, claim.redeemed_at_ms) {
             (0, _) => numbers.refunds_asked += 1,
