@@ -27,7 +27,9 @@ impl World<'_> {
         for (lot, state) in holdings.lots() {
             let Some(balance) = balances.get(lot) else { continue };
             if honest && state.contested {
-                let text = format!("{name} sees a unit of lot {lot} of {} that was spent twice", state.sku);
+                let incident = holdings.incidents().last().unwrap_or("no incident says how");
+                let text =
+                    format!("{name} sees a unit of lot {lot} of {} that was spent twice: {incident}", state.sku);
                 result = Err(Breach::new("I1", text));
             } else if !balance.holds() {
                 let text = format!("on {name}, lot {lot} of {} does not add up: {balance:?}", state.sku);

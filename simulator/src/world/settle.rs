@@ -288,8 +288,8 @@ impl World<'_> {
         }
     }
 
-    fn is_unsold(&self, node: NodeIndex, sku: &Sku) -> bool {
-        self.unsold(node).iter().any(|(_, unsold)| unsold == sku)
+    fn is_unsold(&self, node: NodeIndex, drop: &DropId, sku: &Sku) -> bool {
+        self.unsold(node).iter().any(|(of, unsold)| of == drop && unsold == sku)
     }
 
     fn something_unsold(&self, node: NodeIndex) -> Option<(DropId, Sku)> {
@@ -323,7 +323,7 @@ impl World<'_> {
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
         let sell = Sell {
             items: vec![SellItem { sku: sku.clone(), quantity: 1, unit_price: None }],
-            drop: Some(drop),
+            drop: Some(drop.clone()),
             tender: Tender::Cash,
             pickup_at: None,
             wait_ms: SALE_WAIT_MS,
@@ -338,7 +338,7 @@ impl World<'_> {
             // A drop that nobody is left to open, or whose opening was lost with who opened it.
             Some(Err(Refusal::DropNotOpen { .. })) => Ok(()),
             // A shopper who had no answer in the night has come back meanwhile.
-            Some(Err(_)) if !self.is_unsold(node, &sku) => Ok(()),
+            Some(Err(_)) if !self.is_unsold(node, &drop, &sku) => Ok(()),
             Some(Err(refusal)) => Err(Breach::new(
                 "I8",
                 format!("{sku} is unsold and in reach, and {name} refused to sell it: {refusal}"),
