@@ -143,6 +143,21 @@ pub struct ClaimNumbers {
     pub given_up: u64,
 }
 
+impl ClaimNumbers {
+    /// Refunds, whether or not it was handed out before.
+    #[must_use]
+    pub fn refunded(&self) -> u64 {
+        self.refunds + self.returns
+    }
+
+    /// Whether anybody came about a claim.
+    #[must_use]
+    pub fn are_any(&self) -> bool {
+        let Self { handed_out, refused_again, refunds_asked, given, refused, given_up, .. } = *self;
+        self.refunded() + handed_out + refused_again + refunds_asked + given + refused + given_up > 0
+    }
+}
+
 /// When a drop was open.
 #[derive(Debug, Clone, Serialize)]
 pub struct DropNight {

@@ -235,7 +235,7 @@ impl World<'_> {
             "I1" => format!("{} of {} units sold twice", numbers.oversold, numbers.sold),
             "I2" => {
                 let claims = numbers.claims;
-                format!("{} handed out, {} refunded", claims.handed_out, claims.refunds + claims.returns)
+                format!("{} handed out, {} refunds", claims.handed_out, claims.refunded())
             }
             "I3" => format!("{} acknowledged sales, {} power cuts", numbers.served, numbers.power_cuts),
             "I4" => format!("{} units minted", numbers.minted),
