@@ -174,3 +174,111 @@ impl Claims {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use popmesh_proto::clock::Hlc;
+    use popmesh_proto::command::Tender;
+    use popmesh_proto::id::{ChainId, Hash};
+    use popmesh_proto::record::{Custody, Record, Redeem, SaleLine};
+    use popmesh_proto::text::DropId;
+
+    use super::*;
+
+    const TILL: DeviceId = DeviceId([1; 32]);
+    const LOCKER: DeviceId = DeviceId([2; 32]);
+
+    fn entry(seq: u64) -> Ref {
+        Ref { chain: ChainId([7; 16]), seq }
+    }
+
+    /// What the records make of three units that the till sold: each record's author, and whether it may be.
+    fn follow(pickup_at: Option<DeviceId>, deeds: &[(DeviceId, Body)]) -> (Claims, Vec<Result<(), String>>) {
+        let line = SaleLine { parcel: entry(1), units: UnitSet::range(1, 3), unit_price: 500 };
+        let sale = Sale { lines: vec![line], tender: Tender::Cash, pickup_at, programme: None };
+        let mut claims = Claims::default();
+        let drop: DropId = "friday".parse().unwrap();
+        let mut results = Vec::new();
+        let sale = (TILL, Body::Sale(sale));
+        for (seq, (author, body)) in (10..).zip([&sale].into_iter().chain(deeds)) {
+            let record = Record { at: Hlc(seq), body: body.clone() };
+            let event = Event {
+                entry: entry(seq),
+                drop: &drop,
+                author: *author,
+                hash: Hash([0; 32]),
+                record: &record,
+            };
+            results.push(claims.fold(&event));
+        }
+        (claims, results.split_off(1))
+    }
+
+    fn redeem() -> Body {
+        Body::Redeem(Redeem { claim: entry(10), under: entry(10), token: None })
+    }
+
+    fn refund(units: UnitSet, returned: bool) -> Body {
+        Body::Refund(Refund {
+            claim: entry(10),
+            under: entry(10),
+            lines: vec![Line { parcel: entry(1), units }],
+            place: "hall".parse().unwrap(),
+            damaged: false,
+            returned,
+        })
+    }
+
+    fn all() -> UnitSet {
+        UnitSet::range(1, 3)
+    }
+
+    fn is_refused(pickup_at: Option<DeviceId>, deeds: &[(DeviceId, Body)], problem: &str) {
+        let (_, results) = follow(pickup_at, deeds);
+        let (last, before) = results.split_last().unwrap();
+        assert!(before.iter().all(Result::is_ok), "{before:?}");
+        assert!(last.as_ref().is_err_and(|text| text.contains(problem)), "{last:?}");
+    }
+
+    #[test]
+    fn a_claim_is_handed_out_once_or_refunded() {
+        let at = Some(LOCKER);
+        is_refused(at, &[(LOCKER, redeem()), (LOCKER, redeem())], "a second time");
+        is_refused(None, &[(TILL, redeem())], "a second time");
+        is_refused(at, &[(LOCKER, refund(all(), false)), (LOCKER, redeem())], "after it was refunded");
+        is_refused(at, &[(LOCKER, redeem()), (LOCKER, refund(all(), false))], "after it was redeemed");
+        is_refused(at, &[(LOCKER, refund(all(), true))], "before it was redeemed");
+        let one = || (LOCKER, refund(UnitSet::range(1, 1), false));
+        is_refused(at, &[one(), one()], "refunded before");
+    }
+
+    #[test]
+    fn only_its_custodian_deals_with_a_claim() {
+        let at = Some(LOCKER);
+        let give = |to| Body::Custody(Custody { claim: entry(10), under: entry(10), to });
+        is_refused(at, &[(TILL, redeem())], "not its custodian");
+        is_refused(at, &[(TILL, refund(all(), false))], "not its custodian");
+        is_refused(at, &[(LOCKER, give(TILL)), (LOCKER, redeem())], "not its custodian");
+        is_refused(at, &[(LOCKER, redeem()), (LOCKER, give(TILL))], "after it was redeemed");
+        let (claims, results) = follow(at, &[(LOCKER, give(TILL)), (TILL, redeem())]);
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert_eq!(claims.get(&entry(10)).unwrap().state(), ClaimState::Redeemed);
+    }
+
+    #[test]
+    fn what_is_left_is_handed_out_and_what_comes_back_may_be_sold_again() {
+        let one = UnitSet::range(1, 1);
+        let deeds = [
+            (LOCKER, refund(one.clone(), false)),
+            (LOCKER, redeem()),
+            (LOCKER, refund(UnitSet::range(2, 3), true)),
+        ];
+        let (mut claims, results) = follow(Some(LOCKER), &deeds);
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        let claim = claims.get(&entry(10)).unwrap();
+        assert_eq!((claim.handed_out, claim.units_back, claim.paid_back), (Some(2), 3, 1_500));
+        assert_eq!(claim.state(), ClaimState::Returned);
+        let back = claims.take_what_came_back();
+        assert_eq!(back, [(entry(1), one), (entry(1), UnitSet::range(2, 3))]);
+    }
+}
