@@ -254,9 +254,10 @@ pub struct Refund {
     /// Whether they are out of sale.
     #[n(4)]
     pub damaged: bool,
-    /// Whether they had been handed out, and the shopper brought them back.
+    /// What handed them out, if they were and the shopper brought them back. Without it a return that comes in before its
+    /// hand-over, from another life of the author's, would be taken for a breach.
     #[n(5)]
-    pub returned: bool,
+    pub handed_out: Option<Ref>,
 }
 
 /// Puts units aside for a cart, which is named by this entry.
@@ -401,6 +402,10 @@ impl Record {
             .map(|line| line.parcel)
             .chain(sale.iter().map(|line| line.parcel))
             .chain(named.iter().copied())
+            .chain(match &self.body {
+                Body::Refund(refund) => refund.handed_out,
+                _ => None,
+            })
     }
 }
 

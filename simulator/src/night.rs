@@ -116,6 +116,46 @@ pub struct Numbers {
     pub entries: u64,
     /// Power cuts, one for each device that lost power.
     pub power_cuts: u64,
+    /// What became of what was sold.
+    pub claims: ClaimNumbers,
+}
+
+/// What became of what was sold: fetched later, paid back, given into other custody.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct ClaimNumbers {
+    /// Claims handed out to whoever came for them.
+    pub handed_out: u64,
+    /// Showings of a claim that was redeemed or refunded already: refused.
+    pub refused_again: u64,
+    /// Refunds of what had not been handed out.
+    pub refunds: u64,
+    /// Refunds asked at another device than the claim's custodian.
+    pub refunds_asked: u64,
+    /// Refunds of what was brought back.
+    pub returns: u64,
+    /// Claims given into the custody of another device.
+    pub given: u64,
+    /// People sent on to a claim's custodian.
+    pub sent_on: u64,
+    /// Other refusals, such as of a refund of what was handed out already.
+    pub refused: u64,
+    /// People who came about a claim and went without an answer.
+    pub given_up: u64,
+}
+
+impl ClaimNumbers {
+    /// Refunds, whether or not it was handed out before.
+    #[must_use]
+    pub fn refunded(&self) -> u64 {
+        self.refunds + self.returns
+    }
+
+    /// Whether anybody came about a claim.
+    #[must_use]
+    pub fn are_any(&self) -> bool {
+        let Self { handed_out, refused_again, refunds_asked, given, refused, given_up, .. } = *self;
+        self.refunded() + handed_out + refused_again + refunds_asked + given + refused + given_up > 0
+    }
 }
 
 /// When a drop was open.

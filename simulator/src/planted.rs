@@ -18,8 +18,8 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Self; 10] = {
-        let mut all = [Self::LyingDisk; 10];
+    pub const ALL: [Self; DeviceBug::ALL.len() + 2] = {
+        let mut all = [Self::LyingDisk; DeviceBug::ALL.len() + 2];
         let mut at = 0;
         while at < DeviceBug::ALL.len() {
             all[at] = Self::Device(DeviceBug::ALL[at]);

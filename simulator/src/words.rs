@@ -30,13 +30,14 @@ pub const KINDS: [&str; 20] = [
 pub const MISTAKES: [&str; 5] = ["restored", "cloned", "cheat_forks", "cheat_overspends", "cheat_replays"];
 
 /// Every state that a fault can meet, by name.
-pub const STATES: [&str; 11] = [
+pub const STATES: [&str; 12] = [
     "at rest",
     "writing",
     "a sale waits",
     "entries wait",
     "holds units",
     "units in transit",
+    "keeps claims",
     "catching up",
     "cut off",
     "writing fails",

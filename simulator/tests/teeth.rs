@@ -67,8 +67,27 @@ fn to_sell_what_another_holds() {
 }
 
 #[test]
+fn to_hand_out_without_custody() {
+    device_bug_is_caught(DeviceBug::RedeemWithoutCustody, 6, &["I2"]);
+}
+
+#[test]
+fn to_hand_out_without_custody_shows_in_what_is_written() {
+    // Devices notice it too, and when their books are looked at at every step, they are first.
+    let planted = Some(Planted::Device(DeviceBug::RedeemWithoutCustody));
+    let options = Options { planted, ..Options::default() };
+    let seen = (1..=6).filter_map(|seed| run(&default_mix(seed), seed, options.clone()).unwrap().breach);
+    let seen: Vec<String> =
+        seen.map(|(_, breach)| format!("{}: {}", breach.invariant, breach.text)).collect();
+    assert!(
+        seen.iter().any(|text| text.starts_with("I2") && text.contains("which is not its custodian")),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn to_accept_an_entry_out_of_its_chain() {
-    device_bug_is_caught(DeviceBug::AcceptOutOfChain, 6, &["I5", "I6"]);
+    device_bug_is_caught(DeviceBug::AcceptOutOfChain, 12, &["I5", "I6"]);
 }
 
 #[test]
@@ -88,7 +107,7 @@ fn to_decide_by_arrival() {
 
 #[test]
 fn to_drop_what_waits() {
-    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I4", "I5", "I6"]);
+    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I2", "I4", "I5", "I6"]);
 }
 
 #[test]

@@ -150,17 +150,17 @@ impl Device {
     /// Writes the refund of these units, one record for each lot and place. Returns what is to be paid back.
     fn take_back(&mut self, claim: Ref, units: &ByParcel, damaged: bool) -> Result<i64, Refusal> {
         let (drop, standing) = self.claim_in_custody(claim)?;
-        let returned = standing.redeemed.is_some();
+        let handed_out = standing.redeemed.map(|redeemed| redeemed.entry);
         let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
         let amount = self.price_of(&claim, units);
         for lines in self.parcels_of(found) {
             let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
             // What was never handed out lies where it lay; what is brought back is brought here.
             let place: Place = match lay {
-                Some(parcel) if !returned => parcel.place.clone(),
+                Some(parcel) if handed_out.is_none() => parcel.place.clone(),
                 _ => self.venue.clone(),
             };
-            let refund = record::Refund { claim, under: standing.under, lines, place, damaged, returned };
+            let refund = record::Refund { claim, under: standing.under, lines, place, damaged, handed_out };
             self.write(&Document::Claims(drop.clone()), Body::Refund(refund))?;
         }
         Ok(amount)

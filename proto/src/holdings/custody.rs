@@ -69,7 +69,7 @@ impl Holdings {
                     units: by_parcel(refund.lines.iter().map(|line| (line.parcel, &line.units))),
                     place: refund.place.clone(),
                     damaged: refund.damaged,
-                    returned: refund.returned,
+                    returned: refund.handed_out.is_some(),
                 };
                 (refund.claim, refund.under, deed)
             }

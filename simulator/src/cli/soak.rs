@@ -105,6 +105,8 @@ struct Played {
     steps: u64,
     virtual_ms: u64,
     sold: u64,
+    handed_out: u64,
+    refunds: u64,
     power_cuts: u64,
     history: String,
     breach: Option<Broken>,
@@ -147,6 +149,8 @@ struct Outcome {
     steps: u64,
     virtual_s: u64,
     units_sold: u64,
+    handed_out: u64,
+    refunds: u64,
     power_cuts: u64,
     broken: Vec<Played>,
     coverage: Coverage,
@@ -177,6 +181,8 @@ fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)>
         steps: ended.steps,
         virtual_ms: ended.night.ended_ms,
         sold: ended.night.numbers.sold,
+        handed_out: ended.night.numbers.claims.handed_out,
+        refunds: ended.night.numbers.claims.refunded(),
         power_cuts: ended.night.numbers.power_cuts,
         history: ended.night.history,
         breach,
@@ -238,6 +244,8 @@ impl Soak {
                     outcome.steps += played.steps;
                     outcome.virtual_s += played.virtual_ms / 1_000;
                     outcome.units_sold += played.sold;
+                    outcome.handed_out += played.handed_out;
+                    outcome.refunds += played.refunds;
                     outcome.power_cuts += played.power_cuts;
                     if played.breach.is_some() {
                         outcome.broken.push(played);
@@ -286,12 +294,14 @@ impl Soak {
             println!("{}", serde_json::to_string_pretty(&outcome)?);
         } else {
             println!(
-                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} power cuts",
+                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} claims handed out, {} refunds, {} power cuts",
                 outcome.nights,
                 outcome.mix,
                 outcome.virtual_s / 3_600,
                 outcome.steps,
                 outcome.units_sold,
+                outcome.handed_out,
+                outcome.refunds,
                 outcome.power_cuts
             );
         }

@@ -25,6 +25,8 @@ pub struct Shopper {
     pub pickup_at: Option<DeviceIndex>,
     /// How long until the shopper gives up, milliseconds.
     pub patience_ms: u64,
+    /// Whether the shopper will want the money back.
+    pub wants_refund: bool,
 }
 
 /// Draws all shoppers of a night, in the order in which they come.
@@ -41,6 +43,7 @@ pub fn shoppers(scenario: &Scenario, random: &Random) -> Vec<Shopper> {
 }
 
 fn block(demand: &Demand, duration_ms: u64, random: &mut Random) -> Vec<Shopper> {
+    let mut refunds = random.fork("refunds");
     let times = times(demand.arrivals, duration_ms, random);
     let weights: u64 = demand.at.iter().map(|(_, weight)| weight).sum();
     times
@@ -57,6 +60,7 @@ fn block(demand: &Demand, duration_ms: u64, random: &mut Random) -> Vec<Shopper>
                 quantity: random.within(demand.quantity.0..=demand.quantity.1),
                 pickup_at,
                 patience_ms: random.within(demand.patience_ms.0..=demand.patience_ms.1),
+                wants_refund: refunds.chance(demand.refund_per_mille),
             })
         })
         .collect()

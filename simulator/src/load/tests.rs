@@ -138,7 +138,16 @@ fn another_block_of_demand_moves_nobody() {
 
 /// Somebody who comes at `at_s` to the device and waits two seconds.
 fn shopper(at_s: u64, device: usize, quantity: u64, pickup_at: Option<usize>) -> Shopper {
-    Shopper { at_us: at_s * 1_000_000, device, drop: 0, product: 0, quantity, pickup_at, patience_ms: 2_000 }
+    Shopper {
+        at_us: at_s * 1_000_000,
+        device,
+        drop: 0,
+        product: 0,
+        quantity,
+        pickup_at,
+        patience_ms: 2_000,
+        wants_refund: false,
+    }
 }
 
 #[test]

@@ -186,6 +186,7 @@ fn demand(scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
     };
     let selling: Vec<usize> =
         (0..scenario.devices.len()).filter(|index| sells(&scenario.devices[*index])).collect();
+    let mut refunds = random.fork("refunds");
     let mut blocks = Vec::new();
     for (drop, spec) in scenario.drops.iter().enumerate() {
         for product in 0..scenario.products.len() {
@@ -221,6 +222,7 @@ fn demand(scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
                     quantity: (1, if random.chance(300) { random.within(2..=4) } else { 1 }),
                     pickup_at,
                     pickup_per_mille,
+                    refund_per_mille: if refunds.chance(600) { refunds.within(20..=400) } else { 0 },
                     patience_ms: (patience_ms, patience_ms + random.within(0..=20_000)),
                 });
             }

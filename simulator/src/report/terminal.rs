@@ -125,6 +125,19 @@ fn numbers(night: &Night) -> Table {
         ),
     ]);
     table.row(["power cuts", &count(numbers.power_cuts)]);
+    let claims = &numbers.claims;
+    if claims.are_any() {
+        table.row([
+            "claims",
+            &format!(
+                "{} handed out, {}, {} brought back; {} shown again and refused",
+                count(claims.handed_out),
+                words::counted(claims.refunds, "refund", "refunds"),
+                count(claims.returns),
+                count(claims.refused_again)
+            ),
+        ]);
+    }
     table
 }
 

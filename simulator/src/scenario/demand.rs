@@ -75,10 +75,21 @@ fn block(
         None if pickup_at.is_empty() => 0,
         None => ALL,
     };
+    let refund_per_mille = table.take("refunds").map_or(Ok(0), |field| field.share(ALL))?;
     let at = places(&table.need("where", "where = [\"till-1\", \"till-2\"]")?, site)?;
     let arrivals = arrivals(&mut table, hours, shoppers)?;
     table.end()?;
-    Ok(Demand { drop, product, arrivals, at, quantity, pickup_at, pickup_per_mille, patience_ms })
+    Ok(Demand {
+        drop,
+        product,
+        arrivals,
+        at,
+        quantity,
+        pickup_at,
+        pickup_per_mille,
+        refund_per_mille,
+        patience_ms,
+    })
 }
 
 /// The named one, or the only one that there is.

@@ -203,6 +203,8 @@ pub struct Demand {
     pub pickup_at: Vec<DeviceIndex>,
     /// So many of a thousand pick up later.
     pub pickup_per_mille: u64,
+    /// So many of a thousand of those who bought want their money back later.
+    pub refund_per_mille: u64,
     /// How long one waits before giving up: at least, at most, milliseconds.
     pub patience_ms: (u64, u64),
 }

@@ -231,6 +231,9 @@ impl Page<'_> {
         self.line("where", &places);
         let (least, most) = demand.quantity;
         self.line("quantity", &quoted(&both(&least, &most, u64::to_string)));
+        if demand.refund_per_mille > 0 {
+            self.line("refunds", &quoted(&show_share(demand.refund_per_mille)));
+        }
         if !demand.pickup_at.is_empty() {
             let devices = self.device_names(&demand.pickup_at);
             self.line("pickup_at", &devices);

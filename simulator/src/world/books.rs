@@ -6,10 +6,12 @@ use super::{SECOND, World};
 
 /// Where not every step is checked, so many devices are, each second.
 const CHECKED_A_SECOND: usize = 12;
+/// What incidents say that are about a claim.
+const OF_CLAIM: &str = " of claim ";
 
 impl World<'_> {
-    /// On one device: conservation (I4), and no incident where nobody made one: no unit spent twice (I1), nothing spent
-    /// that was not held (I6).
+    /// On one device: conservation (I4), and no incident where nobody made one: no unit spent twice (I1), no claim
+    /// dealt with by whoever may not (I2), nothing spent that was not held (I6).
     pub(super) fn check_books(&mut self, node: NodeIndex) {
         if self.breach.is_some() {
             return;
@@ -27,8 +29,15 @@ impl World<'_> {
         for (lot, state) in holdings.lots() {
             let Some(balance) = balances.get(lot) else { continue };
             if honest && state.contested {
-                let text = format!("{name} sees a unit of lot {lot} of {} that was spent twice", state.sku);
-                result = Err(Breach::new("I1", text));
+                let incident = holdings.incidents().last().unwrap_or("no incident says how");
+                // A claim that was dealt with by somebody who may not puts its units in doubt, too.
+                let (invariant, what) = if incident.contains(OF_CLAIM) {
+                    ("I2", "whose claims contradict each other")
+                } else {
+                    ("I1", "that was spent twice")
+                };
+                let text = format!("{name} sees a unit of lot {lot} of {} {what}: {incident}", state.sku);
+                result = Err(Breach::new(invariant, text));
             } else if !balance.holds() {
                 let text = format!("on {name}, lot {lot} of {} does not add up: {balance:?}", state.sku);
                 result = Err(Breach::new("I4", text));

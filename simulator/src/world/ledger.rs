@@ -15,7 +15,9 @@ use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_l
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::record::{Body, Record};
+use popmesh_proto::units::UnitSet;
 
+use super::claims::Claims;
 use super::queue::{Life, NodeIndex};
 
 /// A life that nobody leads any more.
@@ -53,6 +55,7 @@ struct Chain {
 pub(super) struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
     pub(super) holdings: Holdings,
+    pub(super) claims: Claims,
     spends: Vec<Spend>,
     /// What each device has sold, by tender: claims and minor units.
     pub(super) takings: BTreeMap<(DeviceId, Tender), (u64, i64)>,
@@ -135,6 +138,16 @@ impl Ledger {
     }
 
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
+        let claims = self.claims.fold(event);
+        let stock = self.fold_stock(event, suspect);
+        match claims {
+            // Whoever heard of a claim from a suspect may be wrong about it in good faith.
+            Err(problem) if self.suspects.is_empty() => Err(Breach::new("I2", problem)),
+            _ => stock,
+        }
+    }
+
+    fn fold_stock(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let effect = self.holdings.apply(event);
         if self.holdings.is_valid(event) {
             self.spends.extend(spend_of(event));
@@ -164,6 +177,13 @@ impl Ledger {
                 if suspect || !self.suspects.is_empty() { Ok(()) } else { Err(Breach::new("I6", text)) }
             }
         }
+    }
+
+    /// Units that came back and may be sold again, by lot, since this was asked last.
+    pub(super) fn take_what_came_back(&mut self) -> Vec<(Ref, UnitSet)> {
+        let came_back = self.claims.take_what_came_back().into_iter();
+        let lot_of = |parcel: &Ref| self.holdings.parcel(parcel).map(|parcel| parcel.lot);
+        came_back.filter_map(|(parcel, units)| Some((lot_of(&parcel)?, units))).collect()
     }
 
     /// Whether an entry that somebody is told of is durable.

@@ -7,6 +7,7 @@ mod books;
 mod boot;
 mod carry;
 mod cheat;
+mod claims;
 mod faults;
 mod ledger;
 mod links;
@@ -14,6 +15,7 @@ mod mistakes;
 mod node;
 mod options;
 mod organiser;
+mod pickup;
 mod power;
 mod queue;
 mod settle;
@@ -48,6 +50,7 @@ use crate::scenario::{Scenario, StockPolicy};
 use ledger::Ledger;
 use links::Links;
 use node::{EPOCH_MS, Node, State};
+use pickup::Pickups;
 use queue::{Event, NodeIndex, Queue};
 use shop::Shop;
 use signatures::Remembered;
@@ -146,6 +149,7 @@ struct World<'s> {
     calls: CallId,
     shoppers: Vec<Shopper>,
     shop: Shop,
+    pickups: Pickups,
     organiser: organiser::Organiser,
     active: Vec<bool>,
     ledger: Ledger,
@@ -249,6 +253,7 @@ impl<'s> World<'s> {
             judging: None,
             calls: 0,
             shop: Shop::new(shoppers.len()),
+            pickups: Pickups::new(Random::new(seed).fork("pickups")),
             shoppers,
             organiser: organiser::Organiser::new(scenario),
             active: vec![false; scenario.faults.len()],
@@ -341,6 +346,7 @@ impl<'s> World<'s> {
             Event::Power { node, change, on } => self.power(node, change, on),
             Event::Shopper { shopper } => self.tries(shopper),
             Event::Again { shopper } => self.asks_again(shopper),
+            Event::Visit { visit } => self.visits(visit),
             Event::Fault { fault, begins } => self.fault(fault, begins),
             Event::Networks => self.networks_change(),
             Event::Organise => self.organise(),
@@ -388,6 +394,7 @@ impl<'s> World<'s> {
                 format!("{} -> {}: gossip {id}", self.nodes[*from].name, self.nodes[*to].name)
             }
             Event::Wake { .. } | Event::Look => return,
+            Event::Visit { visit } => self.visit_in_words(*visit),
             other => format!("{other:?}"),
         };
         let line = format!("{} {line}", self.stamp());

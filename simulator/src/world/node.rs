@@ -34,6 +34,8 @@ pub(super) struct Write {
 pub(super) enum Who {
     /// A shopper, by number.
     Shopper(usize),
+    /// Somebody who comes about a claim, by visit.
+    Visitor(usize),
     /// The organiser, for a task.
     Organiser(usize),
     /// The world itself, that wants to see whether units can still be sold.

@@ -33,6 +33,8 @@ pub(super) enum Event {
     Shopper { shopper: usize },
     /// A till asks again for what it got no answer to.
     Again { shopper: usize },
+    /// Somebody comes about a claim, or asks again.
+    Visit { visit: usize },
     /// A fault begins or ends.
     Fault { fault: usize, begins: bool },
     /// What the script says of the networks changes.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
-use popmesh_proto::command::{Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
 use popmesh_proto::text::{DropId, Place, Sku};
@@ -12,6 +12,7 @@ use popmesh_proto::text::{DropId, Place, Sku};
 use super::ledger::Breach;
 use super::node::{State, Who};
 use super::queue::NodeIndex;
+use super::shop::is_of_sale;
 use super::{MS, SECOND, World};
 
 /// How often is looked whether all agree, milliseconds.
@@ -57,6 +58,7 @@ impl World<'_> {
         self.look_whether_all_agree();
         self.check_agreement();
         self.check_all_books();
+        self.check_claims();
         self.check_money();
         self.check_unsold_is_for_sale();
     }
@@ -166,6 +168,72 @@ impl World<'_> {
         }
     }
 
+    /// What a shopper was given is handed out for everybody (I2); and where nothing was lost for good, each device shows
+    /// each claim as it was written (I5), and what was paid back for it (I7).
+    fn check_claims(&mut self) {
+        if !self.ledger.suspects.is_empty() {
+            return;
+        }
+        let companies = self.companies();
+        let whole = companies.first().is_some_and(|company| company.len() == self.nodes.len());
+        for company in companies {
+            let handed_out: BTreeSet<Ref> = self
+                .pickups
+                .handed_out
+                .iter()
+                .filter(|(_, node)| company.contains(node))
+                .map(|(claim, _)| *claim)
+                .collect();
+            for node in company {
+                let filter = ClaimFilter { limit: Some(u32::MAX), ..ClaimFilter::default() };
+                let Some(Answer::Claims(claims)) = self.ask(node, Query::Claims(filter)) else { continue };
+                let result = self.shows_claims(node, &claims.claims, &handed_out, whole);
+                self.check(result);
+            }
+        }
+    }
+
+    fn shows_claims(
+        &self,
+        node: NodeIndex,
+        claims: &[Claim],
+        handed_out: &BTreeSet<Ref>,
+        whole: bool,
+    ) -> Result<(), Breach> {
+        let name = &self.nodes[node].name;
+        let is_out = |claim: &&Claim| matches!(claim.state, ClaimState::Redeemed | ClaimState::Returned);
+        let out: BTreeSet<Ref> = claims.iter().filter(is_out).map(|claim| claim.claim).collect();
+        if let Some(claim) = handed_out.iter().find(|claim| !out.contains(claim)) {
+            return Err(Breach::new("I2", format!("{claim} was handed out, and {name} does not show it")));
+        }
+        if !whole {
+            return Ok(());
+        }
+        if claims.len() != self.ledger.claims.len() {
+            let text = format!("{name} shows {} claims of {}", claims.len(), self.ledger.claims.len());
+            return Err(Breach::new("I5", text));
+        }
+        for claim in claims {
+            let Some(truth) = self.ledger.claims.get(&claim.claim) else { continue };
+            let (is, was) = ((claim.state, claim.custodian), (truth.state(), truth.custodian));
+            if is != was {
+                let text = format!("{name} shows claim {} as {is:?}, and it is {was:?}", claim.claim);
+                return Err(Breach::new("I5", text));
+            }
+            let sum = |item: &ClaimItem| item.unit_price * item.units.len() as i64;
+            let units: u64 = claim.refunded.iter().map(|item| item.units.len()).sum();
+            let money: i64 = claim.refunded.iter().map(sum).sum();
+            if (units, money) != (truth.units_back, truth.paid_back) {
+                let text = format!(
+                    "{name} shows {money} paid back for {units} units of claim {}, and {} were for {}",
+                    claim.claim, truth.paid_back, truth.units_back
+                );
+                return Err(Breach::new("I7", text));
+            }
+        }
+        Ok(())
+    }
+
     /// What each device says that it has sold is what it has written, and each sale has one outcome that a retry gets
     /// (I7).
     fn check_money(&mut self) {
@@ -198,7 +266,7 @@ impl World<'_> {
                 ));
             }
             let sales: u64 = written.values().map(|(claims, _)| claims).sum();
-            let outcomes = self.nodes[node].answers.len() as u64;
+            let outcomes = self.nodes[node].answers.keys().filter(|key| is_of_sale(key)).count() as u64;
             if sales != outcomes {
                 let text = format!("{name} has made {sales} sales and kept {outcomes} outcomes of sales");
                 result = Err(Breach::new("I7", text));
@@ -220,8 +288,8 @@ impl World<'_> {
         }
     }
 
-    fn is_unsold(&self, node: NodeIndex, sku: &Sku) -> bool {
-        self.unsold(node).iter().any(|(_, unsold)| unsold == sku)
+    fn is_unsold(&self, node: NodeIndex, drop: &DropId, sku: &Sku) -> bool {
+        self.unsold(node).iter().any(|(of, unsold)| of == drop && unsold == sku)
     }
 
     fn something_unsold(&self, node: NodeIndex) -> Option<(DropId, Sku)> {
@@ -256,7 +324,7 @@ impl World<'_> {
         let sell = Sell {
             cart: None,
             items: vec![SellItem { sku: sku.clone(), quantity: 1, unit_price: None }],
-            drop: Some(drop),
+            drop: Some(drop.clone()),
             tender: Tender::Cash,
             pickup_at: None,
             wait_ms: SALE_WAIT_MS,
@@ -271,7 +339,7 @@ impl World<'_> {
             // A drop that nobody is left to open, or whose opening was lost with who opened it.
             Some(Err(Refusal::DropNotOpen { .. })) => Ok(()),
             // A shopper who had no answer in the night has come back meanwhile.
-            Some(Err(_)) if !self.is_unsold(node, &sku) => Ok(()),
+            Some(Err(_)) if !self.is_unsold(node, &drop, &sku) => Ok(()),
             Some(Err(refusal)) => Err(Breach::new(
                 "I8",
                 format!("{sku} is unsold and in reach, and {name} refused to sell it: {refusal}"),

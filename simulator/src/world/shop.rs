@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use popmesh_proto::command::{Command, MAX_WAIT_MS, Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::command::{Claim, Command, MAX_WAIT_MS, Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{CallId, Idempotency, Input};
 use popmesh_proto::units::UnitSet;
@@ -14,7 +14,7 @@ use super::queue::{Event, NodeIndex};
 use super::{MS, World};
 use crate::night::{Answered, Outcome};
 use crate::planted::Planted;
-use crate::scenario::StockPolicy;
+use crate::scenario::{DeviceIndex, StockPolicy};
 
 /// A till that gave no answer is asked again after so long, milliseconds.
 const AGAIN_MS: u64 = 1_000;
@@ -26,7 +26,7 @@ pub(super) struct Shop {
     outcomes: Vec<Option<Outcome>>,
     /// Units in acknowledged sales, by lot.
     acknowledged: BTreeMap<Ref, UnitSet>,
-    /// The keys of the sales that each node acknowledged.
+    /// The keys of the commands that each node acknowledged.
     keys: BTreeMap<NodeIndex, Vec<KeyPrefix>>,
     pub(super) oversold: u64,
     pub(super) sold: u64,
@@ -53,7 +53,12 @@ impl Shop {
         }
     }
 
-    /// Compares the outcomes that a node has read back with the sales that it had acknowledged.
+    /// Somebody was told what came of the command with this key.
+    pub(super) fn told(&mut self, node: NodeIndex, key: KeyPrefix) {
+        self.keys.entry(node).or_default().push(key);
+    }
+
+    /// Compares the outcomes that a node has read back with the commands that it had acknowledged.
     pub(super) fn answers_kept(
         &self,
         node: NodeIndex,
@@ -64,16 +69,25 @@ impl Shop {
         if lost == 0 {
             return Ok(());
         }
-        Err(Breach::new("I3", format!("the outcomes of {lost} acknowledged sales are gone")))
+        Err(Breach::new("I3", format!("the outcomes of {lost} acknowledged commands are gone")))
     }
 }
+
+/// What a key is for, and where in it that stands.
+const KEY_KIND: usize = 8;
+const KEY_OF_SALE: u8 = 1;
 
 /// A sale's idempotency key: the shopper's number.
 fn key_of(shopper: usize) -> Idempotency {
     let mut key = [0; 32];
-    key[..8].copy_from_slice(&(shopper as u64).to_be_bytes());
-    key[8] = 1;
+    key[..KEY_KIND].copy_from_slice(&(shopper as u64).to_be_bytes());
+    key[KEY_KIND] = KEY_OF_SALE;
     Idempotency { key, request: key }
+}
+
+/// Whether an outcome that is stored under this key is a sale's.
+pub(super) fn is_of_sale(key: &KeyPrefix) -> bool {
+    key[KEY_KIND] == KEY_OF_SALE
 }
 
 /// The name of a refusal, as the node's API has it.
@@ -101,7 +115,7 @@ impl World<'_> {
 
     pub(super) fn tries(&mut self, shopper: usize) {
         let wish = self.shoppers[shopper].clone();
-        let node = self.box_for(shopper);
+        let node = self.box_for(wish.device, shopper);
         let gone_us = wish.at_us + wish.patience_ms * MS;
         if !self.nodes[node].is_running() {
             self.waits_for_answer(shopper);
@@ -131,12 +145,11 @@ impl World<'_> {
         self.sell(node, Who::Shopper(shopper), sell, Some(key_of(shopper)));
     }
 
-    /// Where a shopper goes: the device, or one of the boxes that pass for it.
-    fn box_for(&self, shopper: usize) -> NodeIndex {
-        let device = self.shoppers[shopper].device;
+    /// Where somebody with this number goes: the device, or one of the boxes that pass for it.
+    pub(super) fn box_for(&self, device: DeviceIndex, number: usize) -> NodeIndex {
         let on = self.boxes_of(&self.nodes[device].id).iter().filter(|node| self.nodes[**node].has_power());
         let on: Vec<NodeIndex> = on.copied().collect();
-        if on.is_empty() { device } else { on[shopper % on.len()] }
+        if on.is_empty() { device } else { on[number % on.len()] }
     }
 
     /// Gives a device a sale to make.
@@ -181,6 +194,7 @@ impl World<'_> {
         for (_, caller) in std::mem::take(&mut self.nodes[node].calls) {
             match caller.who {
                 Who::Shopper(shopper) => self.waits_for_answer(shopper),
+                Who::Visitor(visit) => self.visit_got_no_answer(visit),
                 Who::Organiser(task) => self.organiser_lost(task),
                 Who::Probe => {}
             }
@@ -211,8 +225,9 @@ impl World<'_> {
         match (caller.who, result) {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
+            (Who::Visitor(visit), result) => self.visit_answered(node, visit, result),
             (Who::Shopper(shopper), Ok(Reply::Sale(claim))) => {
-                self.shop.keys.entry(node).or_default().push(key_prefix(&key_of(shopper).key));
+                self.shop.told(node, key_prefix(&key_of(shopper).key));
                 self.sold(node, caller, shopper, &claim);
             }
             (Who::Shopper(_), Ok(_)) => {
@@ -222,13 +237,12 @@ impl World<'_> {
         }
     }
 
-    fn sold(
-        &mut self,
-        node: NodeIndex,
-        caller: Caller,
-        shopper: usize,
-        claim: &popmesh_proto::command::Claim,
-    ) {
+    fn sold(&mut self, node: NodeIndex, caller: Caller, shopper: usize, claim: &Claim) {
+        for (lot, units) in self.ledger.take_what_came_back() {
+            if let Some(sold) = self.shop.acknowledged.get_mut(&lot) {
+                sold.remove_all(&units);
+            }
+        }
         let units: u64 = claim.items.iter().map(|item| item.units.len()).sum();
         for item in &claim.items {
             let of_lot = self.shop.acknowledged.entry(item.lot).or_default();
@@ -245,6 +259,7 @@ impl World<'_> {
         self.shop.served += 1;
         self.shop.last_sale_us = Some(self.now_us);
         self.sale_drains(node);
+        self.plan_visits(shopper, claim);
         let outcome = if caller.at_once { Outcome::Sold } else { Outcome::SoldAfterWait };
         self.answered(shopper, self.now_us, outcome);
     }

@@ -12,8 +12,9 @@ use crate::random::Random;
 use crate::words;
 
 /// The promises that are watched, in plain words.
-const PROMISES: [(&str, &str); 7] = [
+const PROMISES: [(&str, &str); 8] = [
     ("I1", "no unit is sold twice (I1)"),
+    ("I2", "each claim is handed out once, or refunded (I2)"),
     ("I3", "what was acknowledged survives (I3)"),
     ("I4", "stock adds up on every device (I4)"),
     ("I5", "all devices agree in the end (I5)"),
@@ -88,6 +89,7 @@ impl World<'_> {
             writes: self.watch.writes,
             entries: entries.unwrap_or(0),
             power_cuts: self.watch.power_cuts,
+            claims: self.pickups.numbers,
         }
     }
 
@@ -231,6 +233,10 @@ impl World<'_> {
     fn kept(&self, invariant: &str, numbers: &Numbers) -> String {
         match invariant {
             "I1" => format!("{} of {} units sold twice", numbers.oversold, numbers.sold),
+            "I2" => {
+                let claims = numbers.claims;
+                format!("{} handed out, {} refunds", claims.handed_out, claims.refunded())
+            }
             "I3" => format!("{} acknowledged sales, {} power cuts", numbers.served, numbers.power_cuts),
             "I4" => format!("{} units minted", numbers.minted),
             "I5" => match self.watch.agreed_us {

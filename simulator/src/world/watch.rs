@@ -335,6 +335,9 @@ impl World<'_> {
                     if holdings.live().any(|(_, parcel)| !parcel.received) {
                         states.insert("units in transit");
                     }
+                    if self.ledger.claims.are_kept_by(&of.id) {
+                        states.insert("keeps claims");
+                    }
                 }
                 _ => {
                     states.insert("without power");

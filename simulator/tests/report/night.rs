@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use popmesh_simulator::night::{
-    Answered, Check, DeviceNight, DropNight, FaultSpan, Finding, LaneState, Night, Numbers, Outcome, Series,
-    Severity, Span, Verdict,
+    Answered, Check, ClaimNumbers, DeviceNight, DropNight, FaultSpan, Finding, LaneState, Night, Numbers,
+    Outcome, Series, Severity, Span, Verdict,
 };
 use popmesh_simulator::scenario::{StockPolicy, Thresholds};
 
@@ -173,6 +173,13 @@ fn numbers(night: &Night, shoppers: u64) -> Numbers {
         writes: 9_120,
         entries: 14_320,
         power_cuts: 14,
+        claims: ClaimNumbers {
+            handed_out: 312,
+            refused_again: 29,
+            refunds: 11,
+            returns: 8,
+            ..ClaimNumbers::default()
+        },
         ..Numbers::default()
     }
 }

@@ -102,6 +102,19 @@ fn tiles(night: &Night) -> Vec<Tile> {
     if let Some(repeat) = numbers.repeat_per_mille {
         tiles.push(Tile::new("Repeat attendance", words::per_mille(repeat), "of a drop's buyers came back"));
     }
+    let claims = &numbers.claims;
+    if claims.are_any() {
+        tiles.push(Tile::new(
+            "Handed out later",
+            count(claims.handed_out),
+            format!(
+                "{}, {} brought back; {} shown again and refused",
+                words::counted(claims.refunds, "refund", "refunds"),
+                count(claims.returns),
+                count(claims.refused_again)
+            ),
+        ));
+    }
     tiles.extend([
         Tile::new("Power cuts", count(numbers.power_cuts), "one for each device struck"),
         Tile::new(

@@ -86,6 +86,7 @@ fn negative_and_absurd_numbers() {
         ("lasts = \"40 min\"", "lasts = \"0 s\"", "lasts"),
         ("shoppers = 10", "shoppers = -10", "demand[0].shoppers"),
         ("shoppers = 10", "shoppers = 10\nquantity = 0", "demand[0].quantity"),
+        ("shoppers = 10", "shoppers = 10\nrefunds = \"101 %\"", "demand[0].refunds"),
         ("shoppers = 10", "shoppers = 10\nquantity = \"0-3\"", "demand[0].quantity"),
         ("shoppers = 10", "shoppers = 10\npatience = \"2 min\"", "demand[0].patience"),
         ("count = 2", "count = 0", "device[1].count"),
