@@ -8,6 +8,7 @@ use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::units::UnitSet;
 
 use crate::event::{claim_of, sell, shirt};
+use crate::wire::{entries, range};
 use crate::world::World;
 
 const HQ: usize = 0;
@@ -251,6 +252,35 @@ fn a_token_that_is_not_good_hands_out_nothing() {
     let Err(Refusal::Token { problem }) = shown(&mut other, LOCKER, &text) else { panic!("another event's") };
     println!("{problem}");
     assert!(shown(&mut world, LOCKER, &text).is_ok());
+}
+
+#[test]
+fn a_return_from_a_later_life_waits_for_the_hand_over() {
+    let mut world = evening(9);
+    let claim = sold(&mut world, 2);
+    world.converge(5_000);
+    redeemed(&mut world, LOCKER, claim.claim).unwrap();
+    world.power_cut(LOCKER);
+    world.power_on(LOCKER);
+    let serials = claim.items[0].units.lowest(1);
+    refund(&mut world, LOCKER, claim.claim, vec![RefundItem { sku: shirt(), serials }]).unwrap();
+    world.link_all();
+    world.converge(5_000);
+    let expected = world.stock(HQ).unwrap().mesh;
+    let chains: Vec<_> = world.frontier(HQ).iter().map(|head| head.chain).collect();
+    for first in 0..chains.len() {
+        let new = world.add(&format!("new-{first}"), "pos", "hall");
+        let mut order = chains.clone();
+        order.rotate_left(first);
+        for chain in order.iter().chain(order.iter().rev()) {
+            let all = range(&world.chain(HQ, *chain));
+            world.hand(HQ, new, entries(vec![all]));
+        }
+        let check = world.check(new);
+        assert_eq!((check.problems, check.incidents), (Vec::new(), Vec::new()), "beginning with {first}");
+        assert_eq!(world.claims(new)[&claim.claim].state, ClaimState::Redeemed);
+        assert_eq!(world.stock(new).unwrap().mesh.sold, expected.sold);
+    }
 }
 
 /// Two boxes with the locker's key: what one hands out, the other one does too, or pays back.
