@@ -96,11 +96,18 @@ pub struct Standing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claim {
     sold: Option<Sold>,
+    /// Most claims have none: they take no room for it.
+    deeds: Option<Box<Deeds>>,
+}
+
+/// What was done about a claim.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Deeds {
     acts: BTreeMap<(Precedence, Ref), Act>,
     /// Who asked for a refund, and when.
     requests: BTreeMap<Ref, (DeviceId, Hlc)>,
-    /// How it stands, where there have been deeds.
-    standing: Option<Box<Standing>>,
+    /// How it stands, if the sale is known and something was done.
+    standing: Option<Standing>,
 }
 
 impl Claim {
@@ -111,20 +118,28 @@ impl Claim {
 
     /// How it stands, if the sale is known.
     pub fn standing(&self, claim: Ref) -> Option<Standing> {
-        match &self.standing {
-            Some(standing) => Some(Standing::clone(standing)),
+        match self.stood() {
+            Some(standing) => Some(standing.clone()),
             None => self.sold.as_ref().map(|sold| Standing::of(claim, sold)),
         }
     }
 
+    fn stood(&self) -> Option<&Standing> {
+        self.deeds.as_ref()?.standing.as_ref()
+    }
+
+    fn acts(&self) -> impl Iterator<Item = (&(Precedence, Ref), &Act)> {
+        self.deeds.iter().flat_map(|deeds| &deeds.acts)
+    }
+
     /// The acts that count, in order.
     pub(super) fn valid(&self) -> &[Act] {
-        self.standing.as_ref().map_or(&[], |standing| &standing.valid)
+        self.stood().map_or(&[], |standing| &standing.valid)
     }
 
     /// Whether it was handed out.
     pub(super) fn is_handed_out(&self) -> bool {
-        match &self.standing {
+        match self.stood() {
             Some(standing) => standing.redeemed.is_some(),
             None => self.sold.as_ref().is_some_and(|sold| sold.handed_over),
         }
@@ -132,48 +147,52 @@ impl Claim {
 
     /// The redemption by `device` of a claim whose sale is not known yet.
     pub fn redeemed_unseen(&self, device: &DeviceId) -> Option<HandedOut> {
-        let acts = self.acts.iter().filter(|(_, act)| act.author == *device && act.deed == Deed::Redeem);
+        let acts = self.acts().filter(|(_, act)| act.author == *device && act.deed == Deed::Redeem);
         acts.map(|(((at, _), entry), act)| HandedOut { entry: *entry, by: act.author, at: *at }).next()
     }
 
     /// Who asked for a refund and when, the first first.
     pub fn requests(&self) -> impl Iterator<Item = (DeviceId, Hlc)> {
-        let mut requests: Vec<(Hlc, DeviceId)> =
-            self.requests.values().map(|(who, at)| (*at, *who)).collect();
+        let known = self.deeds.iter().flat_map(|deeds| deeds.requests.values());
+        let mut requests: Vec<(Hlc, DeviceId)> = known.map(|(who, at)| (*at, *who)).collect();
         requests.sort_unstable();
         requests.into_iter().map(|(at, who)| (who, at))
     }
 
     /// Acts that count for nothing, and why.
     pub(super) fn void(&self) -> impl Iterator<Item = (&Ref, &str)> {
-        let void = self.standing.iter().flat_map(|standing| &standing.void);
+        let void = self.stood().into_iter().flat_map(|standing| &standing.void);
         void.map(|(entry, text)| (entry, text.as_str()))
     }
 
     /// Every refund, whether or not it counts.
     pub(super) fn refunds(&self) -> impl Iterator<Item = Ref> {
-        let acts = self.acts.values().filter(|act| matches!(act.deed, Deed::Refund { .. }));
-        acts.map(|act| act.entry)
+        self.acts().filter(|(_, act)| matches!(act.deed, Deed::Refund { .. })).map(|(_, act)| act.entry)
     }
 
     pub(super) fn request(&mut self, entry: Ref, by: DeviceId, at: Hlc) {
-        self.requests.insert(entry, (by, at));
+        self.deeds.get_or_insert_default().requests.insert(entry, (by, at));
     }
 
-    pub(super) fn sell(&mut self, claim: Ref, sold: Sold) {
+    /// Takes in the sale. Whether something has been done about it already.
+    pub(super) fn sell(&mut self, claim: Ref, sold: Sold) -> bool {
         self.sold = Some(sold);
         self.stand(claim);
+        self.stood().is_some()
     }
 
     pub(super) fn act(&mut self, claim: Ref, precedence: Precedence, act: Act) {
-        self.acts.insert((precedence, act.entry), act);
+        self.deeds.get_or_insert_default().acts.insert((precedence, act.entry), act);
         self.stand(claim);
     }
 
     fn stand(&mut self, claim: Ref) {
-        let Some(sold) = self.sold.as_ref().filter(|_| !self.acts.is_empty()) else { return };
+        let (Some(sold), Some(deeds)) = (&self.sold, &mut self.deeds) else { return };
+        if deeds.acts.is_empty() {
+            return;
+        }
         let mut standing = Standing::of(claim, sold);
-        let mut rest: Vec<(Precedence, &Act)> = self.acts.iter().map(|((at, _), act)| (*at, act)).collect();
+        let mut rest: Vec<(Precedence, &Act)> = deeds.acts.iter().map(|((at, _), act)| (*at, act)).collect();
         loop {
             let under = standing.under;
             let (now, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, act)| act.under == under);
@@ -191,7 +210,7 @@ impl Claim {
         for (_, act) in rest {
             standing.refuse(claim, act, "its author was never its custodian");
         }
-        self.standing = Some(Box::new(standing));
+        deeds.standing = Some(standing);
     }
 }
 

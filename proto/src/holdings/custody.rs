@@ -32,8 +32,10 @@ impl Holdings {
             handed_over: sale.pickup_at.is_none(),
             units: by_parcel(sale.lines.iter().map(|line| (line.parcel, &line.units))).into_iter().collect(),
         };
-        let before = self.tally(&event.entry, &Standing::of(event.entry, &sold), &sold);
-        self.claims.entry(event.entry).or_default().sell(event.entry, sold);
+        if !self.claims.entry(event.entry).or_default().sell(event.entry, sold.clone()) {
+            return BTreeSet::new();
+        }
+        let before = self.tally_at_first(&event.entry, &sold);
         let refunds = self.valid_refunds(&event.entry);
         if self.note_breaches(&event.entry) {
             return self.lots_of_claim(&event.entry);
@@ -153,15 +155,20 @@ impl Holdings {
         acts.iter().filter(|act| matches!(act.deed, Deed::Refund { .. })).map(|act| act.entry).collect()
     }
 
+    /// What became of the units of a claim before anything was done about it.
+    fn tally_at_first(&self, claim: &Ref, sold: &Sold) -> Tally {
+        self.tally(&Standing::of(*claim, sold), sold)
+    }
+
     fn tally_of(&self, claim: &Ref) -> Tally {
         let known = self.claims.get(claim);
         let sold = known.and_then(Claim::sold);
         let standing = known.and_then(|known| known.standing(*claim));
-        sold.zip(standing).map_or_else(Tally::new, |(sold, standing)| self.tally(claim, &standing, sold))
+        sold.zip(standing).map_or_else(Tally::new, |(sold, standing)| self.tally(&standing, sold))
     }
 
     /// What became of the units of a claim.
-    fn tally(&self, claim: &Ref, standing: &Standing, sold: &Sold) -> Tally {
+    fn tally(&self, standing: &Standing, sold: &Sold) -> Tally {
         let mut tally = Tally::new();
         let mut add = |parcel: &Ref, device: DeviceId, outcome: Outcome| {
             let Some(parcel) = self.parcels.get(parcel) else { return };
@@ -178,7 +185,7 @@ impl Holdings {
             };
             add(parcel, sold.seller, outcome);
         }
-        for act in self.claims.get(claim).map(Claim::valid).unwrap_or_default() {
+        for act in &standing.valid {
             if let Deed::Refund { units, damaged: true, .. } = &act.deed {
                 for (parcel, units) in units {
                     add(parcel, act.author, Outcome { damaged: units.len(), ..Outcome::default() });
