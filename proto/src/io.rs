@@ -193,6 +193,41 @@ pub enum Notice {
         /// Units sold.
         units: u64,
     },
+    /// A claim was handed out, here or elsewhere.
+    Redeemed {
+        /// The entry.
+        entry: Ref,
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Who handed it out.
+        by: DeviceId,
+    },
+    /// Units of a claim were taken back and paid for, here or elsewhere.
+    Refunded {
+        /// The entry.
+        entry: Ref,
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Who paid.
+        by: DeviceId,
+        /// How many units.
+        units: u64,
+    },
+    /// The custodian of a claim was asked to refund it.
+    RefundRequested {
+        /// The entry.
+        entry: Ref,
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Who asked.
+        by: DeviceId,
+    },
     /// Units of this device's were given away, or it got some.
     Transferred {
         /// The entry.

@@ -204,13 +204,11 @@ impl Device {
         };
         let Some(drop) = document.drop() else { return };
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
-        let incidents = self.holdings.incident_count();
         let effect = self.holdings.apply(&event);
-        if self.holdings.incident_count() > incidents
-            && !matches!(effect, Effect::Void(_))
-            && let Some(text) = self.holdings.breach_by(&linked.entry)
-        {
-            self.outbox.emit(Output::Notice(Notice::Incident { text: text.to_owned() }));
+        let breach = self.holdings.breach_by(&linked.entry).map(str::to_owned);
+        let counts = breach.is_none();
+        if let Some(text) = breach {
+            self.outbox.emit(Output::Notice(Notice::Incident { text }));
         }
         match effect {
             Effect::None | Effect::Applied => {}
@@ -236,7 +234,9 @@ impl Device {
             }
             _ => {}
         }
-        self.notice(&event);
+        if counts {
+            self.notice(&event);
+        }
     }
 
     fn notice(&mut self, event: &Event<'_>) {
@@ -254,6 +254,19 @@ impl Device {
                 to: transfer.to,
                 units,
             },
+            (Body::Redeem(redeem), _) => {
+                Notice::Redeemed { entry: event.entry, claim: redeem.claim, drop, by: event.author }
+            }
+            (Body::Refund(refund), _) => Notice::Refunded {
+                entry: event.entry,
+                claim: refund.claim,
+                drop,
+                by: event.author,
+                units: refund.lines.iter().map(|line| line.units.len()).sum(),
+            },
+            (Body::RefundRequest(request), _) => {
+                Notice::RefundRequested { entry: event.entry, claim: request.claim, drop, by: event.author }
+            }
             (Body::Mint(mint), _) => {
                 let units = u64::from(mint.last) - u64::from(mint.first) + 1;
                 Notice::Minted { lot: event.entry, drop, sku: mint.sku.clone(), units }

@@ -28,6 +28,9 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         },
         Output::Reply { result: Ok(reply), .. } => of_reply(reply).map(at).into_iter().collect(),
         Output::Notice(Notice::Sold { claim: entry, .. })
+        | Output::Notice(Notice::Redeemed { entry, .. })
+        | Output::Notice(Notice::Refunded { entry, .. })
+        | Output::Notice(Notice::RefundRequested { entry, .. })
         | Output::Notice(Notice::Transferred { entry, .. })
         | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
         _ => Vec::new(),

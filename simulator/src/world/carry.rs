@@ -111,6 +111,9 @@ impl World<'_> {
             }
             Notice::HeldElsewhere { .. }
             | Notice::Sold { .. }
+            | Notice::Redeemed { .. }
+            | Notice::Refunded { .. }
+            | Notice::RefundRequested { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }
