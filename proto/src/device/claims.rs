@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::commands::invalid;
+use super::sales::total_of;
 use crate::clock::Hlc;
 use crate::command::{
-    Claim, ClaimItem, ClaimState, GiveCustody, HandOut, MAX_ITEMS, Redeem, Redeemed, Refund, RefundItem,
-    Refunded, Refusal, Reply,
+    Claim, ClaimState, GiveCustody, HandOut, MAX_ITEMS, Redeem, Redeemed, Refund, RefundItem, Refunded,
+    Refusal, Reply,
 };
 use crate::document::Document;
 use crate::holdings::claims::{HandedOut, Standing};
 use crate::id::{DeviceId, Ref};
 use crate::log::Chain;
 use crate::query::ClaimToken;
-use crate::record::{self, Body, Line, Record, Sale};
+use crate::record::{self, Body, Line, Record, Sale, SaleLine};
 use crate::text::{DropId, Place};
 use crate::token::{self, SignedToken, Token, TokenError, TokenItem};
 use crate::units::UnitSet;
@@ -47,12 +48,12 @@ impl Device {
         let bytes = token::from_text(text).map_err(wrong)?;
         let signed = SignedToken::read(&bytes, &mut self.gate).map_err(wrong)?;
         let claim = signed.claim;
-        if self.standing(claim).is_ok() {
+        if let Ok((_, standing)) = self.standing(claim) {
             // Second showings are told so even after the token has expired.
-            return match signed.check_at(self.now.wall_ms) {
-                Err(error) if self.standing(claim)?.1.redeemed.is_none() => Err(wrong(error)),
-                _ => self.redeem_known(claim),
-            };
+            if standing.redeemed.is_none() {
+                signed.check_at(self.now.wall_ms).map_err(wrong)?;
+            }
+            return self.redeem_known(claim);
         }
         if let Some(redeemed) = self.holdings.claim(&claim).and_then(|known| known.redeemed_unseen(&self.me))
         {
@@ -181,7 +182,7 @@ impl Device {
                 format!("only {name} can take single units back; ask for all of it here"),
             ));
         }
-        if known.requests().next().is_none() {
+        if !known.is_asked_back() {
             let request = record::RefundRequest { claim };
             self.write(&Document::Claims(drop), Body::RefundRequest(request))?;
         }
@@ -194,7 +195,7 @@ impl Device {
     pub(super) fn answer_refund_requests(&mut self) {
         for claim in std::mem::take(&mut self.intake.refunds_asked) {
             let Ok((_, standing)) = self.claim_in_custody(claim) else { continue };
-            let asked = self.holdings.claim(&claim).is_some_and(|known| known.requests().next().is_some());
+            let asked = self.holdings.claim(&claim).is_some_and(|known| known.is_asked_back());
             if asked && standing.redeemed.is_none() {
                 // What cannot be written now is tried again at the next start.
                 let _ = self.take_back(claim, &standing.left, false);
@@ -204,7 +205,7 @@ impl Device {
 
     /// After a start: requests that came before it.
     pub(super) fn find_refund_requests(&mut self) {
-        let asked = self.holdings.claims().filter(|(_, claim)| claim.requests().next().is_some());
+        let asked = self.holdings.claims().filter(|(_, claim)| claim.is_asked_back());
         self.intake.refunds_asked = asked.map(|(claim, _)| *claim).collect();
     }
 
@@ -279,7 +280,7 @@ impl Device {
 
     fn price_of(&self, claim: &Ref, units: &ByParcel) -> i64 {
         let Some((_, _, sale)) = self.sale(claim) else { return 0 };
-        let price = |line: &record::SaleLine| {
+        let price = |line: &SaleLine| {
             let taken = units.get(&line.parcel).map_or(0, |units| units.intersection(&line.units).len());
             line.unit_price.saturating_mul(taken as i64)
         };
@@ -303,7 +304,7 @@ impl Device {
             (Some(_), false) => ClaimState::Redeemed,
             (Some(_), true) => ClaimState::Returned,
             (None, true) => ClaimState::Refunded,
-            (None, false) if known.requests().next().is_some() => ClaimState::RefundRequested,
+            (None, false) if known.is_asked_back() => ClaimState::RefundRequested,
             (None, false) => ClaimState::Issued,
         })
     }
@@ -314,30 +315,28 @@ impl Device {
     }
 
     pub(super) fn claim(&self, claim: Ref, drop: &DropId, chain: &Chain, sale: &Sale, at_ms: u64) -> Claim {
-        let item = |parcel: &Ref, units: &UnitSet, unit_price: i64| -> Option<ClaimItem> {
-            let lot = self.holdings.parcel(parcel)?.lot;
-            let sku = self.holdings.lot(&lot)?.sku.clone();
-            Some(ClaimItem { sku, lot, units: units.clone(), unit_price })
-        };
-        let items: Vec<ClaimItem> =
-            sale.lines.iter().filter_map(|line| item(&line.parcel, &line.units, line.unit_price)).collect();
-        let lost = self.holdings.lost_of(&claim).into_iter().flatten();
+        let items = self.items_of(&sale.lines);
+        let lost = self.holdings.lost_of(&claim).into_iter().flatten().map(|(parcel, units)| SaleLine {
+            parcel: *parcel,
+            units: units.clone(),
+            unit_price: 0,
+        });
         let known = self.holdings.claim(&claim);
         let standing = known.and_then(|known| known.standing(claim));
         let redeemed = standing.as_ref().and_then(|standing| standing.redeemed);
         let refunded = self.refunded_of(&claim);
         let taken = sale.lines.iter().filter_map(|line| {
             let units = refunded.get(&line.parcel)?.intersection(&line.units);
-            if units.is_empty() { None } else { item(&line.parcel, &units, line.unit_price) }
+            (!units.is_empty()).then(|| SaleLine { units, ..line.clone() })
         });
-        let asked = known.is_some_and(|known| known.requests().next().is_some());
+        let asked = known.is_some_and(|known| known.is_asked_back());
         let declined = redeemed.filter(|redeemed| asked && redeemed.entry != claim);
         Claim {
             claim,
             drop: drop.clone(),
             at_ms,
             seller: chain.device,
-            total: items.iter().map(|item| item.unit_price.saturating_mul(item.units.len() as i64)).sum(),
+            total: total_of(&items),
             items,
             currency: self.config.charter.charter().currency,
             tender: sale.tender,
@@ -347,9 +346,9 @@ impl Device {
             state: self.state_of(&claim).unwrap_or(ClaimState::Issued),
             redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
-            refunded: taken.collect(),
+            refunded: self.items_of(&taken.collect::<Vec<_>>()),
             refund_declined: declined.map(|redeemed| self.already(claim, redeemed).to_string()),
-            contested: lost.filter_map(|(parcel, units)| item(parcel, units, 0)).collect(),
+            contested: self.items_of(&lost.collect::<Vec<_>>()),
         }
     }
 }

@@ -127,7 +127,7 @@ impl Device {
         }
         let mut places: BTreeMap<Place, u64> = BTreeMap::new();
         for (_, parcel) in self.holdings.live() {
-            if !self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == drop && lot.sku == sku) {
+            if !self.lies_there(parcel, &drop, &sku, None) {
                 continue;
             }
             let units = parcel.available_count();

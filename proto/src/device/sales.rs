@@ -346,10 +346,8 @@ impl Device {
 
     /// Units that are put aside for carts, here and elsewhere.
     fn on_hold(&self, drop: &DropId, sku: &Sku) -> u64 {
-        let is_of = |parcel: &crate::holdings::Parcel| {
-            self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku)
-        };
-        self.holdings.live().filter(|(_, parcel)| is_of(parcel)).map(|(_, parcel)| parcel.held_count()).sum()
+        let live = self.holdings.live().filter(|(_, parcel)| self.lies_there(parcel, drop, sku, None));
+        live.map(|(_, parcel)| parcel.held_count()).sum()
     }
 
     /// The refusal of a sale whose units are on other devices, or lie elsewhere; observers hear of it too.
@@ -379,7 +377,7 @@ impl Device {
     pub(super) fn holders(&self, drop: &DropId, sku: &Sku) -> Vec<Holder> {
         let mut holders: BTreeMap<DeviceId, Holder> = BTreeMap::new();
         for (_, parcel) in self.holdings.live() {
-            if !self.holdings.lot(&parcel.lot).is_some_and(|lot| lot.drop == *drop && lot.sku == *sku) {
+            if !self.lies_there(parcel, drop, sku, None) {
                 continue;
             }
             let own = parcel.owner == self.me;

@@ -16,7 +16,13 @@ use crate::units::UnitSet;
 pub(super) type Found = Vec<(Ref, UnitSet)>;
 
 impl Device {
-    fn lies_there(&self, parcel: &Parcel, drop: &DropId, sku: &Sku, place: Option<&Place>) -> bool {
+    pub(super) fn lies_there(
+        &self,
+        parcel: &Parcel,
+        drop: &DropId,
+        sku: &Sku,
+        place: Option<&Place>,
+    ) -> bool {
         let is_of = |lot: &LotState| lot.drop == *drop && lot.sku == *sku;
         place.is_none_or(|place| parcel.place == *place) && self.holdings.lot(&parcel.lot).is_some_and(is_of)
     }

@@ -6,7 +6,7 @@
 //! follow. Whatever does not fit in (a second redemption, a refund of what has been handed out, a deed of somebody who
 //! is not the custodian) counts for nothing and is a breach.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Precedence;
 use crate::clock::Hlc;
@@ -104,8 +104,8 @@ pub struct Claim {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Deeds {
     acts: BTreeMap<(Precedence, Ref), Act>,
-    /// Who asked for a refund, and when.
-    requests: BTreeMap<Ref, (DeviceId, Hlc)>,
+    /// Requests for a refund.
+    requests: BTreeSet<Ref>,
     /// How it stands, if the sale is known and something was done.
     standing: Option<Standing>,
 }
@@ -151,12 +151,9 @@ impl Claim {
         acts.map(|(((at, _), entry), act)| HandedOut { entry: *entry, by: act.author, at: *at }).next()
     }
 
-    /// Who asked for a refund and when, the first first.
-    pub fn requests(&self) -> impl Iterator<Item = (DeviceId, Hlc)> {
-        let known = self.deeds.iter().flat_map(|deeds| deeds.requests.values());
-        let mut requests: Vec<(Hlc, DeviceId)> = known.map(|(who, at)| (*at, *who)).collect();
-        requests.sort_unstable();
-        requests.into_iter().map(|(at, who)| (who, at))
+    /// Whether somebody asked for a refund.
+    pub fn is_asked_back(&self) -> bool {
+        self.deeds.as_ref().is_some_and(|deeds| !deeds.requests.is_empty())
     }
 
     /// Acts that count for nothing, and why.
@@ -170,8 +167,8 @@ impl Claim {
         self.acts().filter(|(_, act)| matches!(act.deed, Deed::Refund { .. })).map(|(_, act)| act.entry)
     }
 
-    pub(super) fn request(&mut self, entry: Ref, by: DeviceId, at: Hlc) {
-        self.deeds.get_or_insert_default().requests.insert(entry, (by, at));
+    pub(super) fn request(&mut self, entry: Ref) {
+        self.deeds.get_or_insert_default().requests.insert(entry);
     }
 
     /// Takes in the sale. Whether something has been done about it already.

@@ -281,7 +281,7 @@ impl Holdings {
             Body::Release(release) => self.release(event, &release.hold),
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
-                claim.request(event.entry, event.author, event.record.at);
+                claim.request(event.entry);
                 Effect::Applied
             }
         }
