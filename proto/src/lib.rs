@@ -6,6 +6,7 @@
 pub mod broker;
 pub mod bundle;
 pub mod change;
+pub mod claim_code;
 pub mod clock;
 pub mod command;
 mod device;

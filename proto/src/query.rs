@@ -3,12 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::claim_code::ClaimCode;
 use crate::command::{Cart, Claim, ClaimState, DropInfo, Holder, Lot, Product, Refusal};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
 use crate::money::Currency;
-use crate::text::{DropId, Place, Sku};
+use crate::text::{DropId, Place, ShopperRef, Sku};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub enum Query {
     Stock(StockFilter),
     /// Claims, newest first.
     Claims(ClaimFilter),
+    /// One claim.
+    Claim(Ref),
     /// Carts, here and elsewhere.
     Carts,
     /// The token of a claim that this device has sold.
@@ -59,6 +62,12 @@ pub struct ClaimFilter {
     pub custodian: Option<DeviceId>,
     /// In this state only.
     pub state: Option<ClaimState>,
+    /// For this shopper only.
+    pub shopper: Option<ShopperRef>,
+    /// With this short code only; dashes, blanks and case do not matter, nor O for 0, nor I and L for 1.
+    pub code: Option<ClaimCode>,
+    /// Only those that wait longer than they may, by this device's clock.
+    pub late: Option<bool>,
     /// At most so many; 100 if absent.
     pub limit: Option<u32>,
 }
@@ -89,6 +98,8 @@ pub enum Answer {
     Claims(Claims),
     /// To [`Query::Carts`].
     Carts(Vec<Cart>),
+    /// To [`Query::Claim`].
+    Claim(Result<Box<Claim>, Refusal>),
     /// To [`Query::Token`].
     Token(Result<ClaimToken, Refusal>),
     /// To [`Query::Log`].

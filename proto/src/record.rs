@@ -9,7 +9,7 @@ use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
 use crate::money::MAX_PRICE;
-use crate::text::{Place, Sku};
+use crate::text::{Place, ShopperRef, Sku};
 use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
 
@@ -191,6 +191,12 @@ pub struct Sale {
     /// before.
     #[n(3)]
     pub programme: Option<Vec<Hash>>,
+    /// Who it is for, as far as anybody needs to know.
+    #[n(8)]
+    pub shopper: Option<ShopperRef>,
+    /// Until when it can be picked up, Unix milliseconds; for ever if absent.
+    #[n(9)]
+    pub expires_ms: Option<u64>,
 }
 
 /// Units sold at one price.
@@ -258,6 +264,9 @@ pub struct Refund {
     /// hand-over, from another life of the author's, would be taken for a breach.
     #[n(5)]
     pub handed_out: Option<Ref>,
+    /// Nobody came for them in time. Absent if false.
+    #[n(8)]
+    pub unclaimed: Option<bool>,
 }
 
 /// Puts units aside for a cart, which is named by this entry.
@@ -269,6 +278,9 @@ pub struct Hold {
     /// For how long by the holder's clock, milliseconds.
     #[n(1)]
     pub ttl_ms: u64,
+    /// Who they are for, as far as anybody needs to know.
+    #[n(2)]
+    pub shopper: Option<ShopperRef>,
 }
 
 /// Ends a hold.
@@ -462,6 +474,9 @@ impl Body {
                 if length <= MAX_TOKEN { Ok(()) } else { Err("a token that is too long") }
             }
             Body::Refund(refund) => {
+                if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
+                    return Err("units that were handed out and that nobody came for");
+                }
                 lines_fit(refund.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
             }
             Body::Mint(mint) => {
@@ -481,10 +496,12 @@ impl Body {
                 lines_fit(sale.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
                 let prices = sale.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
                 let heads = sale.programme.as_ref().is_none_or(|heads| heads.len() <= MAX_ITEMS);
-                match (prices, heads) {
-                    (false, _) => Err("an impossible price"),
-                    (_, false) => Err("too many programme heads"),
-                    (true, true) => Ok(()),
+                let expiry = sale.expires_ms.is_none_or(|ms| ms <= Hlc::MAX_MS && sale.pickup_at.is_some());
+                match (prices, heads, expiry) {
+                    (false, _, _) => Err("an impossible price"),
+                    (_, false, _) => Err("too many programme heads"),
+                    (_, _, false) => Err("an impossible end of its time to be picked up"),
+                    (true, true, true) => Ok(()),
                 }
             }
         }

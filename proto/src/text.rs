@@ -89,6 +89,10 @@ name!(
     DropId, 40, "drop name"
 );
 name!(
+    /// Who a shopper is, as far as the till needs to know: an order's number, a pseudonym of the stream's. No personal data.
+    ShopperRef, 40, "shopper reference"
+);
+name!(
     /// Where a unit lies: a venue, a stall, a locker compartment.
     Place, 40, "place"
 );

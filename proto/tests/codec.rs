@@ -103,8 +103,18 @@ fn sale() -> impl Strategy<Value = Sale> {
     });
     let tender =
         prop_oneof![Just(Tender::Cash), Just(Tender::Card), Just(Tender::Voucher), Just(Tender::Other)];
-    (vec(line, 0..4), tender, option::of(device()), option::of(vec(hash(), 0..3)))
-        .prop_map(|(lines, tender, pickup_at, programme)| Sale { lines, tender, pickup_at, programme })
+    let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
+    let end = option::of(any::<u64>());
+    (vec(line, 0..4), tender, option::of(device()), option::of(vec(hash(), 0..3)), shopper, end).prop_map(
+        |(lines, tender, pickup_at, programme, shopper, expires_ms)| Sale {
+            lines,
+            tender,
+            pickup_at,
+            programme,
+            shopper,
+            expires_ms,
+        },
+    )
 }
 
 fn record() -> impl Strategy<Value = Record> {

@@ -90,7 +90,7 @@ pub(crate) fn opening(drops: usize) -> Vec<Command> {
         }));
     }
     for drop in (0..drops).map(drop_named) {
-        commands.push(Command::DropNew(DropNew { drop: drop.clone(), title: format!("Drop {drop}") }));
+        commands.push(Command::DropNew(DropNew::of(drop.clone(), format!("Drop {drop}"))));
         commands.push(Command::DropOpen(drop.clone()));
         for sku in SKUS {
             commands.push(Command::LotMint(LotMint {
@@ -115,12 +115,9 @@ pub(crate) fn sale(random: &mut Random, drop: &DropId) -> Command {
         items.push(item(SKUS[(first + 1) % SKUS.len()], 1));
     }
     Command::Sell(Sell {
-        cart: None,
-        items,
         drop: Some(drop.clone()),
         tender: if random.below(3) == 0 { Tender::Card } else { Tender::Cash },
-        pickup_at: None,
-        wait_ms: 0,
+        ..Sell::of(items)
     })
 }
 

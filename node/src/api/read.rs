@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use popmesh_proto::command::Cart;
+use popmesh_proto::command::{Cart, Claim};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{
     Answer, Check, ClaimFilter, ClaimToken, Claims, DeviceInfo, Head, LogFilter, LogLine, Programme, Query,
@@ -175,6 +175,9 @@ pub(super) async fn stock(
         ("seller" = Option<String>, Query, description = "Sold by this device only"),
         ("custodian" = Option<String>, Query, description = "In the custody of this device only"),
         ("state" = Option<popmesh_proto::command::ClaimState>, Query, description = "In this state only"),
+        ("shopper" = Option<String>, Query, description = "For this shopper only"),
+        ("code" = Option<String>, Query, description = "With this short code only"),
+        ("late" = Option<bool>, Query, description = "Only those that wait longer than they may, or only the others"),
         ("limit" = Option<u32>, Query, description = "At most so many; 100 if absent", maximum = 10_000),
     ),
     responses((status = 200, description = "Claims", body = Claims), QueryProblems)
@@ -194,6 +197,16 @@ pub(super) async fn claims(
 )]
 pub(super) async fn carts(State(api): State<Api>) -> Result<Json<Vec<Cart>>, Problem> {
     api.ask(Query::Carts, only!(Answer::Carts)).await.map(Json)
+}
+
+/// One claim
+#[utoipa::path(
+    get, path = "/v1/claims/{claim}", tag = "look up",
+    params(("claim" = String, Path, description = "The claim")),
+    responses((status = 200, description = "As it stands here", body = Claim), QueryProblems)
+)]
+pub(super) async fn claim(State(api): State<Api>, Name(claim): Name<Ref>) -> Result<Json<Claim>, Problem> {
+    Ok(Json(*api.ask(Query::Claim(claim), only!(Answer::Claim)).await??))
 }
 
 /// The token of a claim that this device has sold, for its QR code

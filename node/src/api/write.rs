@@ -6,7 +6,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
     Cart, CartNew, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move, Product,
-    ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Transfer, UnitsDone,
+    ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept, Transfer, UnitsDone,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
@@ -246,6 +246,22 @@ pub(super) async fn refund(
     Body(body): Body<Refund>,
 ) -> Result<Done<Refunded>, Problem> {
     done(&api, &key, body, Command::Refund, StatusCode::CREATED, only!(Reply::Refund)).await
+}
+
+/// Takes back to stock what nobody came for in time
+///
+/// Of the claims in this device's custody, the most overdue first, at most 100 at a time. The drop says for how long claims
+/// wait, and whether they are paid for.
+#[utoipa::path(
+    post, path = "/v1/sweeps", tag = "act", request_body = Sweep, params(IdempotencyHeader),
+    responses((status = 201, description = "These are back in stock", body = Swept), CommandProblems)
+)]
+pub(super) async fn sweep(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Sweep>,
+) -> Result<Done<Swept>, Problem> {
+    done(&api, &key, body, Command::Sweep, StatusCode::CREATED, only!(Reply::Swept)).await
 }
 
 /// Switches the links to other devices off or on

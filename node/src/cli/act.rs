@@ -53,9 +53,10 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
 
 pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
     let done: DropInfo = match drop {
-        args::Drop::New { name, title, retry, target } => {
+        args::Drop::New { name, title, pickup_within, unclaimed, retry, target } => {
             let title = title.unwrap_or_else(|| name.to_string());
-            let body = DropNew { drop: name, title };
+            let pickup_within_ms = pickup_within.map(values::ms);
+            let body = DropNew { drop: name, title, pickup_within_ms, unclaimed: unclaimed.into() };
             Client::find(&target, folder)?.post("/v1/drops", Some(&body), retry.idempotency_key.as_deref())?
         }
         args::Drop::Open(change) => change_drop(&change, "open", folder)?,
@@ -177,12 +178,13 @@ pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
         return Err(Failure::with_help("a sale waits at most 60s", "give a shorter --wait"));
     }
     let body = Sell {
-        items: vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }],
-        cart: None,
         drop: sell.drop.clone(),
         tender: sell.tender.into(),
         pickup_at,
+        pickup_within_ms: sell.pickup_within.map(values::ms),
+        shopper: sell.shopper.clone(),
         wait_ms,
+        ..Sell::of(vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }])
     };
     let claim: Claim = client.post("/v1/sales", Some(&body), sell.retry.idempotency_key.as_deref())?;
     tell_sale(json, &claim, sell.pickup_at.as_deref())

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use libp2p::Multiaddr;
-use popmesh_proto::command::{ClaimState, Tender};
+use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::command::{ClaimState, Tender, Unclaimed};
 use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Roles;
 use popmesh_proto::money::Currency;
-use popmesh_proto::text::{DropId, Place, Sku};
+use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
 use super::values;
@@ -270,6 +271,12 @@ pub(super) enum Drop {
         /// Its title, for people [default: the short name]
         #[arg(long)]
         title: Option<String>,
+        /// For how long claims can be picked up after their sale, such as 2h or 3d [default: for ever]
+        #[arg(long, value_name = "TIME", value_parser = values::duration)]
+        pickup_within: Option<Duration>,
+        /// What becomes of claims that nobody came for in that time
+        #[arg(long, default_value = "keep")]
+        unclaimed: UnclaimedArg,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -281,6 +288,27 @@ pub(super) enum Drop {
     Close(DropChange),
     /// List drops
     List(Target),
+}
+
+/// What becomes of claims that nobody came for in time.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum UnclaimedArg {
+    /// They wait on
+    Keep,
+    /// Their custodian may take them back to stock, and pays for them
+    Refund,
+    /// Their custodian may take them back to stock, and pays nothing
+    Forfeit,
+}
+
+impl From<UnclaimedArg> for Unclaimed {
+    fn from(unclaimed: UnclaimedArg) -> Self {
+        match unclaimed {
+            UnclaimedArg::Keep => Unclaimed::Keep,
+            UnclaimedArg::Refund => Unclaimed::Refund,
+            UnclaimedArg::Forfeit => Unclaimed::Forfeit,
+        }
+    }
 }
 
 /// Which drop to open or close.
@@ -411,6 +439,12 @@ pub(super) struct Sell {
     /// The device that is to hand it out later [default: handed over now]
     #[arg(long, value_name = "DEVICE")]
     pub(super) pickup_at: Option<String>,
+    /// For how long it can be picked up, such as 2h or 3d [default: as the drop says]
+    #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "pickup_at")]
+    pub(super) pickup_within: Option<Duration>,
+    /// Who it is for: an order's number, a pseudonym; no personal data
+    #[arg(long, value_name = "REFERENCE")]
+    pub(super) shopper: Option<ShopperRef>,
     /// How long to wait for units from other devices, at most 60s
     #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
     pub(super) wait: Duration,
@@ -459,6 +493,15 @@ pub(super) struct Claims {
     /// In this state only
     #[arg(long)]
     pub(super) state: Option<StateArg>,
+    /// For this shopper only
+    #[arg(long, value_name = "REFERENCE")]
+    pub(super) shopper: Option<ShopperRef>,
+    /// With this short code only, which stands under its QR code
+    #[arg(long, value_name = "CODE")]
+    pub(super) code: Option<ClaimCode>,
+    /// Only those that wait longer than they may
+    #[arg(long)]
+    pub(super) late: bool,
     /// At most so many
     #[arg(long, default_value_t = 20)]
     pub(super) limit: u32,
@@ -479,6 +522,8 @@ pub(super) enum StateArg {
     Refunded,
     /// Handed over, brought back and paid back
     Returned,
+    /// Nobody came for it in time, and it is back in stock
+    Expired,
 }
 
 impl From<StateArg> for ClaimState {
@@ -489,6 +534,7 @@ impl From<StateArg> for ClaimState {
             StateArg::Redeemed => ClaimState::Redeemed,
             StateArg::Refunded => ClaimState::Refunded,
             StateArg::Returned => ClaimState::Returned,
+            StateArg::Expired => ClaimState::Expired,
         }
     }
 }
@@ -519,6 +565,9 @@ pub(super) enum Cart {
         /// For how long, at most a day
         #[arg(long = "for", default_value = "15m", value_parser = values::duration, allow_hyphen_values = true)]
         ttl: Duration,
+        /// Who it is for: an order's number, a pseudonym; no personal data
+        #[arg(long, value_name = "REFERENCE")]
+        shopper: Option<ShopperRef>,
         /// How long to wait for units from other devices, at most 60s
         #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
         wait: Duration,
@@ -580,6 +629,23 @@ pub(super) enum Claim {
         /// They are out of sale from now on
         #[arg(long)]
         damaged: bool,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show all that is known of it
+    Show {
+        /// The claim, or its short code
+        claim: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take back to stock what nobody came for in time, of the claims in this device's custody
+    Sweep {
+        /// The drop, whose rule says whether they are paid for
+        #[arg(long)]
+        drop: DropId,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

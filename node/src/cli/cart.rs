@@ -12,12 +12,11 @@ use crate::folder::Folder;
 
 pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
     match cart {
-        args::Cart::New { sku, quantity, drop, price, ttl, wait, retry, target } => {
+        args::Cart::New { sku, quantity, drop, price, ttl, shopper, wait, retry, target } => {
             let client = Client::find(&target, folder)?;
             let unit_price = price.as_deref().map(|price| price_in_event(&client, price)).transpose()?;
-            let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             let items = vec![SellItem { sku, quantity, unit_price }];
-            let body = CartNew { items, drop, ttl_ms: ms(ttl), wait_ms: ms(wait) };
+            let body = CartNew { items, drop, ttl_ms: values::ms(ttl), shopper, wait_ms: values::ms(wait) };
             let done: Cart = client.post("/v1/carts", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &done, || {
                 let (items, total) = (in_words(&done.items), done.currency.format(done.total));
@@ -33,7 +32,7 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
             let devices = client.devices()?;
             let carts: Vec<Cart> = client.get("/v1/carts", &[])?;
             print(json, &carts, || {
-                let mut table = Table::new(&["until", "drop", "items", ">total", "held by", "cart"]);
+                let mut table = Table::new(&["until", "drop", "items", ">total", "for", "held by", "cart"]);
                 for cart in &carts {
                     let holder = devices.iter().find(|info| info.device == cart.holder);
                     table.row([
@@ -41,6 +40,7 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
                         cart.drop.to_string(),
                         in_words(&cart.items),
                         cart.currency.format(cart.total),
+                        cart.shopper.as_ref().map_or_else(|| "-".to_owned(), |who| who.to_string()),
                         holder.map_or_else(|| cart.holder.short(), |info| info.name.clone()),
                         cart.cart.to_string(),
                     ]);
@@ -51,12 +51,10 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
         args::Cart::Pay { cart, tender, pickup_at, retry, target } => {
             let client = Client::find(&target, folder)?;
             let body = Sell {
-                items: Vec::new(),
                 cart: Some(cart),
-                drop: None,
                 tender: tender.into(),
                 pickup_at: pickup_at.as_deref().map(|text| client.device(text)).transpose()?,
-                wait_ms: 0,
+                ..Sell::of(Vec::new())
             };
             let claim: Claim = client.post("/v1/sales", Some(&body), retry.idempotency_key.as_deref())?;
             tell_sale(json, &claim, pickup_at.as_deref())

@@ -1,12 +1,16 @@
 //! What is done about a claim after the sale.
 
-use popmesh_proto::command::{Claim, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded};
+use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::command::{
+    Claim, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Sweep, Swept,
+};
+use popmesh_proto::id::{DeviceId, Ref};
+use popmesh_proto::query::{ClaimToken, Claims};
 
-use popmesh_proto::query::ClaimToken;
-
+use super::act::in_words;
 use super::args;
 use super::client::{Client, print, segment};
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::table::printable;
 use super::{token, values};
 use crate::folder::Folder;
@@ -51,6 +55,13 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
                 }
             })
         }
+        args::Claim::Show { claim, target } => show(&claim, &Client::find(&target, folder)?, json),
+        args::Claim::Sweep { drop, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let key = retry.idempotency_key.as_deref();
+            let done: Swept = client.post("/v1/sweeps", Some(&Sweep { drop }), key)?;
+            print(json, &done, || tell_sweep(&done))
+        }
         args::Claim::Token { claim, picture, target } => {
             let path = format!("/v1/claims/{}/token", segment(&claim.to_string()));
             let token: ClaimToken = Client::find(&target, folder)?.get(&path, &[])?;
@@ -63,4 +74,70 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
             print(json, &done, || format!("claim {} is in the custody of {}", done.claim, printable(&to)))
         }
     }
+}
+
+fn tell_sweep(swept: &Swept) -> String {
+    let Some(first) = swept.claims.first() else { return "nothing here is late".to_owned() };
+    let mut lines: Vec<String> =
+        swept.claims.iter().map(|claim| format!("{} {}", claim.code, in_words(&claim.items))).collect();
+    lines.push(match swept.amount {
+        0 => format!("{} claims are back in stock; nothing is paid back", swept.claims.len()),
+        amount => {
+            let amount = first.currency.format(amount);
+            format!("{} claims are back in stock; pay {amount} back", swept.claims.len())
+        }
+    });
+    if swept.left > 0 {
+        lines.push(format!("{} more are late: sweep again", swept.left));
+    }
+    lines.join("\n")
+}
+
+/// One claim, by its reference or its short code.
+fn show(text: &str, client: &Client, json: bool) -> Outcome {
+    let claim: Claim = match (text.parse::<Ref>(), text.parse::<ClaimCode>()) {
+        (Ok(claim), _) => client.get(&format!("/v1/claims/{}", segment(&claim.to_string())), &[])?,
+        (_, Ok(code)) => {
+            let mut found: Claims = client.get("/v1/claims", &[("code", Some(code.to_string()))])?;
+            match found.claims.len() {
+                1 => found.claims.remove(0),
+                0 => return Err(Failure::here(format!("no claim with the code {code} is known here"))),
+                _ => {
+                    let all: Vec<String> = found.claims.iter().map(|claim| claim.claim.to_string()).collect();
+                    let help = format!("show one of {}", all.join(", "));
+                    return Err(Failure::with_help(format!("several claims have the code {code}"), help));
+                }
+            }
+        }
+        (Err(_), Err(error)) => {
+            let help = "give a claim, or its short code; see `popmesh claims`";
+            return Err(Failure::with_help(error.to_string(), help));
+        }
+    };
+    let devices = client.devices()?;
+    let name = |device| devices.iter().find(|info| info.device == device).map(|info| printable(&info.name));
+    let name = |device: DeviceId| name(device).unwrap_or_else(|| device.short());
+    print(json, &claim, || {
+        let mut lines = vec![
+            format!("claim      {}", claim.claim),
+            format!("code       {}", claim.code),
+            format!("state      {}", claim.state),
+            format!("sold       {}, by {}, in {}", values::time(claim.at_ms), name(claim.seller), claim.drop),
+            format!("items      {}", in_words(&claim.items)),
+            format!("paid       {} ({})", claim.currency.format(claim.total), claim.tender),
+            format!("custodian  {}", name(claim.custodian)),
+        ];
+        lines.extend(claim.shopper.iter().map(|who| format!("for        {who}")));
+        lines.extend(claim.expires_ms.map(|ms| format!("until      {}", values::time(ms))));
+        let by = claim.redeemed_by.map(|by| format!(" at {}", name(by))).unwrap_or_default();
+        lines.extend(claim.redeemed_at_ms.map(|ms| format!("redeemed   {}{by}", values::time(ms))));
+        if !claim.refunded.is_empty() {
+            lines.push(format!("taken back {}", in_words(&claim.refunded)));
+        }
+        lines.extend(claim.refund_declined.iter().map(|why| format!("no refund  {why}")));
+        if !claim.contested.is_empty() {
+            lines.push(format!("CONTESTED  {}: an earlier sale has them", in_words(&claim.contested)));
+        }
+        lines.join("\n")
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use popmesh_proto::command::ClaimState;
+use popmesh_proto::command::{Claim, ClaimState};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::query::{Claims, DeviceInfo, LogLine, Status, Stock};
 
@@ -167,12 +167,27 @@ pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outc
         ("seller", text(&seller)),
         ("custodian", text(&custodian)),
         ("state", state),
+        ("shopper", text(&filter.shopper)),
+        ("code", text(&filter.code)),
+        ("late", filter.late.then(|| "true".to_owned())),
         ("limit", Some(filter.limit.to_string())),
     ];
     let claims: Claims = client.get("/v1/claims", &query)?;
     print(json, &claims, || {
-        let mut table =
-            Table::new(&["at", "drop", "sold", ">total", "paid", "seller", "custodian", "state", "claim"]);
+        let mut table = Table::new(&[
+            "at",
+            "drop",
+            "sold",
+            ">total",
+            "paid",
+            "for",
+            "seller",
+            "custodian",
+            "state",
+            "until",
+            "code",
+            "claim",
+        ]);
         for claim in &claims.claims {
             let items: Vec<String> =
                 claim.items.iter().map(|item| format!("{} {}", item.sku, item.units)).collect();
@@ -183,9 +198,12 @@ pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outc
                 items.join("; "),
                 claim.currency.format(claim.total),
                 word(&claim.tender),
+                claim.shopper.as_ref().map_or_else(|| "-".to_owned(), |who| who.to_string()),
                 name_of(claim.seller, &devices),
                 name_of(claim.custodian, &devices),
                 format!("{}{contested}", word(&claim.state)),
+                until_of(claim),
+                claim.code.to_string(),
                 claim.claim.to_string(),
             ]);
         }
@@ -198,6 +216,12 @@ pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outc
             table.to_string()
         }
     })
+}
+
+/// Until when a claim that waits can be picked up.
+fn until_of(claim: &Claim) -> String {
+    let waits = matches!(claim.state, ClaimState::Issued | ClaimState::RefundRequested);
+    claim.expires_ms.filter(|_| waits).map_or_else(|| "-".to_owned(), values::clock)
 }
 
 pub(super) fn log(client: &Client, filter: &args::Log, json: bool) -> Outcome {

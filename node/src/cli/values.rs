@@ -46,19 +46,26 @@ pub(super) fn price(text: &str, currency: Currency) -> Result<i64, PriceError> {
     if minor > MAX_PRICE { Err(too_high()) } else { Ok(minor) }
 }
 
-/// Reads a duration such as `500ms`, `5s` or `1m`; a bare number is seconds.
+/// Reads a duration such as `500ms`, `5s`, `1m`, `2h` or `3d`; a bare number is seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
-    let bad = || format!("{text:?} is no duration; write 500ms, 5s or 1m");
+    let bad = || format!("{text:?} is no duration; write 500ms, 5s, 1m, 2h or 3d");
     let number: u64 = number.parse().map_err(|_| bad())?;
     let factor_ms = match unit {
         "ms" => 1,
         "" | "s" => 1_000,
         "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 24 * 3_600_000,
         _ => return Err(bad()),
     };
     number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(bad)
+}
+
+/// The milliseconds of a duration, as the API has them.
+pub(super) fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads an address of another device.

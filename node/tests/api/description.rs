@@ -33,6 +33,8 @@ const ROUTES: [(&str, &str); 32] = [
     ("post", "/v1/redemptions"),
     ("post", "/v1/custody"),
     ("post", "/v1/refunds"),
+    ("post", "/v1/sweeps"),
+    ("get", "/v1/claims/{claim}"),
     ("post", "/v1/sales"),
     ("put", "/v1/links"),
     ("get", "/v1/notices"),

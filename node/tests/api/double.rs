@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex};
 use futures::future::BoxFuture;
 use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
+use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
     Cart, Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Redeemed, Refunded,
-    Reply, Tender, UnitsDone,
+    Refusal, Reply, Swept, Tender, UnitsDone,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
@@ -171,6 +172,9 @@ pub(crate) fn claim() -> Claim {
         tender: Tender::Cash,
         custodian: DEVICE,
         state: ClaimState::Redeemed,
+        code: ClaimCode::of(&entry(9)),
+        shopper: None,
+        expires_ms: None,
         redeemed_at_ms: Some(1_800_000_000_000),
         redeemed_by: Some(DEVICE),
         refunded: vec![],
@@ -189,11 +193,12 @@ fn cart() -> Cart {
         total: claim.total,
         currency: claim.currency,
         until_ms: 1_800_000_900_000,
+        shopper: None,
     }
 }
 
 fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
-    DropInfo { title: drop.to_string(), drop, state }
+    DropInfo { title: drop.to_string(), drop, state, pickup_within_ms: None, unclaimed: Default::default() }
 }
 
 fn reply_to(command: &Command) -> Reply {
@@ -236,6 +241,7 @@ fn reply_to(command: &Command) -> Reply {
             items: vec![],
         }),
         Command::GiveCustody(_) => Reply::Custody(claim()),
+        Command::Sweep(_) => Reply::Swept(Swept { amount: 2500, claims: vec![claim()], left: 0 }),
         Command::Refund(_) => Reply::Refund(Refunded { amount: 2500, claim: claim() }),
     }
 }
@@ -274,6 +280,7 @@ fn answer_to(query: &Query) -> Answer {
             }],
         }),
         Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Claim(claim) => Answer::Claim(Err(Refusal::UnknownClaim { claim: *claim })),
         Query::Carts => Answer::Carts(vec![cart()]),
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))

@@ -9,13 +9,13 @@ mod reply;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Ref};
-use crate::text::{DropId, Place, Sku};
+use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 pub use refusal::{Holder, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
-    Reply, UnitsDone,
+    Reply, Swept, Unclaimed, UnitsDone,
 };
 
 /// The most units one command may name.
@@ -24,6 +24,8 @@ pub const MAX_QUANTITY: u64 = 10_000;
 pub const MAX_LOT: u64 = 1_000_000;
 /// The longest that units are put aside, in milliseconds: a day.
 pub const MAX_HOLD_MS: u64 = 24 * 3_600_000;
+/// The longest that a claim can wait to be picked up, in milliseconds: a year.
+pub const MAX_PICKUP_MS: u64 = 366 * 24 * 3_600_000;
 /// The most items of one sale.
 pub const MAX_ITEMS: usize = 32;
 /// The longest a sale waits for stock from elsewhere, in milliseconds.
@@ -103,6 +105,8 @@ pub enum Command {
     GiveCustody(GiveCustody),
     /// Takes a claim, or units of it, back and pays for them; or asks its custodian to.
     Refund(Refund),
+    /// Takes back what nobody came for in time, of a drop that says so.
+    Sweep(Sweep),
 }
 
 /// See [`Command::ProductAdd`].
@@ -127,6 +131,19 @@ pub struct DropNew {
     pub drop: DropId,
     /// Its title, for people; 1 to 80 characters.
     pub title: String,
+    /// For how long a claim for pickup can be picked up after its sale, milliseconds; for ever if absent.
+    #[serde(default)]
+    pub pickup_within_ms: Option<u64>,
+    /// What becomes of claims that nobody came for in that time.
+    #[serde(default)]
+    pub unclaimed: Unclaimed,
+}
+
+impl DropNew {
+    /// A drop whose claims wait for ever.
+    pub fn of(drop: DropId, title: String) -> Self {
+        Self { drop, title, pickup_within_ms: None, unclaimed: Unclaimed::Keep }
+    }
 }
 
 /// See [`Command::LotMint`].
@@ -210,6 +227,9 @@ pub struct CartNew {
     /// For how long, in milliseconds; 15 minutes if absent, a day at most.
     #[serde(default = "default_hold")]
     pub ttl_ms: u64,
+    /// Who it is for, by a reference that is no personal data: an order's number, a pseudonym of the stream's.
+    #[serde(default)]
+    pub shopper: Option<ShopperRef>,
     /// How long to wait for units from other devices, in milliseconds; at most 60,000.
     #[serde(default = "default_wait")]
     pub wait_ms: u64,
@@ -258,6 +278,15 @@ pub struct Refund {
     pub damaged: bool,
 }
 
+/// See [`Command::Sweep`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Sweep {
+    /// The drop.
+    pub drop: DropId,
+}
+
 /// Units of a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -300,9 +329,32 @@ pub struct Sell {
     /// Where it will be picked up: the device that is to hand it out. Absent for a walk-in, handed over at once.
     #[serde(default)]
     pub pickup_at: Option<DeviceId>,
+    /// For how long it can be picked up, in milliseconds from now; as the drop says if absent.
+    #[serde(default)]
+    pub pickup_within_ms: Option<u64>,
+    /// Who it is for, by a reference that is no personal data: an order's number, a pseudonym of the stream's. That of the
+    /// cart, if one is paid and this is absent.
+    #[serde(default)]
+    pub shopper: Option<ShopperRef>,
     /// How long to wait for units from other devices, in milliseconds; at most 60,000.
     #[serde(default = "default_wait")]
     pub wait_ms: u64,
+}
+
+impl Sell {
+    /// A walk-in sale for cash of what this device holds.
+    pub fn of(items: Vec<SellItem>) -> Self {
+        Self {
+            items,
+            cart: None,
+            drop: None,
+            tender: Tender::Cash,
+            pickup_at: None,
+            pickup_within_ms: None,
+            shopper: None,
+            wait_ms: 0,
+        }
+    }
 }
 
 fn cash() -> Tender {

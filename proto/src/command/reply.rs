@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Tender;
+use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
-use crate::text::{DropId, Place, Sku};
+use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 /// What a command did.
@@ -31,6 +32,20 @@ pub enum Reply {
     Custody(Claim),
     /// Taken back and paid for, or asked of its custodian.
     Refund(Refunded),
+    /// Back in stock, since nobody came for it.
+    Swept(Swept),
+}
+
+/// What nobody came for and was taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Swept {
+    /// To be paid back altogether, in minor units.
+    pub amount: i64,
+    /// The claims, as they stand now; the most overdue first. At most 100 at a time.
+    pub claims: Vec<Claim>,
+    /// Claims that are late and still to be swept, for another time.
+    pub left: u64,
 }
 
 /// Units put aside for a shopper.
@@ -51,6 +66,9 @@ pub struct Cart {
     pub currency: Currency,
     /// Until when, milliseconds since the Unix epoch by its holder's clock.
     pub until_ms: u64,
+    /// Who it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shopper: Option<ShopperRef>,
 }
 
 /// What was handed out.
@@ -139,6 +157,36 @@ pub struct DropInfo {
     pub title: String,
     /// State.
     pub state: DropState,
+    /// For how long a claim for pickup can be picked up after its sale, milliseconds; for ever if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pickup_within_ms: Option<u64>,
+    /// What becomes of claims that nobody came for in that time.
+    #[serde(default)]
+    pub unclaimed: Unclaimed,
+}
+
+/// What becomes of claims that nobody came for in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum Unclaimed {
+    /// They wait on.
+    #[default]
+    Keep,
+    /// Their custodian may take them back to stock, and pays for them.
+    Refund,
+    /// Their custodian may take them back to stock, and pays nothing.
+    Forfeit,
+}
+
+impl std::fmt::Display for Unclaimed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Unclaimed::Keep => "keep",
+            Unclaimed::Refund => "refund",
+            Unclaimed::Forfeit => "forfeit",
+        })
+    }
 }
 
 /// A lot.
@@ -188,6 +236,8 @@ pub enum ClaimState {
     Refunded,
     /// Handed over, brought back and paid back.
     Returned,
+    /// Nobody came for it in time, and it is back in stock.
+    Expired,
 }
 
 impl std::fmt::Display for ClaimState {
@@ -198,6 +248,7 @@ impl std::fmt::Display for ClaimState {
             ClaimState::Redeemed => "redeemed",
             ClaimState::Refunded => "refunded",
             ClaimState::Returned => "returned",
+            ClaimState::Expired => "expired",
         })
     }
 }
@@ -226,6 +277,14 @@ pub struct Claim {
     pub custodian: DeviceId,
     /// State.
     pub state: ClaimState,
+    /// Six letters and digits to find it by, which stand under its code and on its receipt. Two claims can have the same.
+    pub code: ClaimCode,
+    /// Who it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shopper: Option<ShopperRef>,
+    /// Until when it can be picked up, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
     /// When it was handed over, milliseconds since the Unix epoch by the clock of who did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeemed_at_ms: Option<u64>,

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::commands::invalid;
+use super::expiry::check_pickup_of;
 use super::sales::total_of;
-use crate::command::{Cart, CartNew, MAX_HOLD_MS, Refusal, Reply, Sell, Tender};
+use crate::command::{Cart, CartNew, MAX_HOLD_MS, Refusal, Reply, Sell};
 use crate::document::Document;
 use crate::holdings::Held;
 use crate::id::Ref;
 use crate::io::{CallId, Idempotency, Output};
 use crate::record::{Body, Hold, Release, SaleLine};
-use crate::text::DropId;
+use crate::text::{DropId, ShopperRef};
 
 /// When the time of each of this device's carts is over, by its monotonic clock.
 #[derive(Debug, Default)]
@@ -35,14 +36,8 @@ impl Device {
         if !(1..=MAX_HOLD_MS).contains(&cart.ttl_ms) {
             return Err(invalid("ttl_ms", format!("{} ms; give 1 to {MAX_HOLD_MS}", cart.ttl_ms)));
         }
-        let sell = Sell {
-            items: cart.items,
-            cart: None,
-            drop: cart.drop,
-            tender: Tender::Cash,
-            pickup_at: None,
-            wait_ms: cart.wait_ms,
-        };
+        let sell =
+            Sell { drop: cart.drop, shopper: cart.shopper, wait_ms: cart.wait_ms, ..Sell::of(cart.items) };
         self.sell(call, sell, Some(cart.ttl_ms), idempotency)
     }
 
@@ -51,8 +46,10 @@ impl Device {
         drop: &DropId,
         lines: Vec<SaleLine>,
         ttl_ms: u64,
+        shopper: Option<ShopperRef>,
     ) -> Result<Cart, Refusal> {
-        let hold = self.write(&Document::Stock(drop.clone()), Body::Hold(Hold { lines, ttl_ms }))?;
+        let hold = Body::Hold(Hold { lines, ttl_ms, shopper });
+        let hold = self.write(&Document::Stock(drop.clone()), hold)?;
         self.carts.until_ms.insert(hold, self.now.mono_ms + ttl_ms);
         let cart = self.holdings.hold(&hold).and_then(|held| self.cart(hold, held));
         cart.ok_or(Refusal::UnknownCart { cart: hold })
@@ -85,10 +82,12 @@ impl Device {
         if let Some(device) = sell.pickup_at.filter(|device| !self.peers.known().contains(device)) {
             return Err(Refusal::UnknownDevice { device });
         }
+        check_pickup_of(sell)?;
         let (drop, held) = self.own_cart(cart)?;
         self.is_open(&drop)?;
         self.end_hold(cart, &drop)?;
-        let reply = Reply::Sale(self.write_sale(&drop, held.lines, sell)?);
+        let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
+        let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell)?);
         self.keep_reply(idempotency, &reply);
         self.outbox.emit(Output::Reply { call, result: Ok(reply) });
         Ok(())
@@ -147,6 +146,7 @@ impl Device {
             holder: held.by,
             total: total_of(&items),
             items,
+            shopper: held.shopper.clone(),
             currency: self.config.charter.charter().currency,
             until_ms: left_ms.map_or(held.at.ms() + held.ttl_ms, |left| self.now.wall_ms + left),
         })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::commands::invalid;
 use super::sales::total_of;
+use crate::claim_code::ClaimCode;
 use crate::clock::Hlc;
 use crate::command::{
     Claim, ClaimState, GiveCustody, HandOut, MAX_ITEMS, Redeem, Redeemed, Refund, RefundItem, Refunded,
@@ -21,6 +22,21 @@ use crate::token::{self, SignedToken, Token, TokenError, TokenItem};
 use crate::units::UnitSet;
 
 type ByParcel = BTreeMap<Ref, UnitSet>;
+
+/// Why units of a claim are taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Back {
+    /// The shopper wants the money.
+    Refund {
+        /// The units are out of sale.
+        damaged: bool,
+    },
+    /// Nobody came for them in time.
+    Unclaimed {
+        /// They are paid for all the same.
+        pays: bool,
+    },
+}
 
 impl Device {
     /// Hands a claim out. The reply, at which a door may open, comes when that is durable.
@@ -75,7 +91,7 @@ impl Device {
     /// Issues the token of a claim that waits to be picked up.
     pub(super) fn token_of(&self, claim: Ref) -> Result<ClaimToken, Refusal> {
         let (drop, standing) = self.standing(claim)?;
-        let (chain, at, _) = self.sale(&claim).ok_or(Refusal::UnknownClaim { claim })?;
+        let (chain, at, sale) = self.sale(&claim).ok_or(Refusal::UnknownClaim { claim })?;
         if chain.device != self.me {
             let seller = self.name_of(&chain.device);
             return Err(invalid("claim", format!("{seller} sold it, and issues its token")));
@@ -95,7 +111,7 @@ impl Device {
             custodian: standing.custodian,
             issued_ms: at.ms(),
             not_before_ms: None,
-            expires_ms: None,
+            expires_ms: sale.expires_ms,
         };
         let signed = token
             .sign(self.gate.signatures(), &self.config.secret, &self.config.certificate)
@@ -143,17 +159,22 @@ impl Device {
             Err(Refusal::NotCustodian { .. }) => return self.request_refund(refund),
             Err(refusal) => return Err(refusal),
         };
-        let amount = self.take_back(claim, &units, refund.damaged)?;
+        let amount = self.take_back(claim, &units, Back::Refund { damaged: refund.damaged })?;
         let claim = self.known_claim(&claim).ok_or(Refusal::UnknownClaim { claim })?;
         Ok(Reply::Refund(Refunded { amount, claim }))
     }
 
     /// Writes the refund of these units, one record for each lot and place. Returns what is to be paid back.
-    fn take_back(&mut self, claim: Ref, units: &ByParcel, damaged: bool) -> Result<i64, Refusal> {
+    pub(super) fn take_back(&mut self, claim: Ref, units: &ByParcel, why: Back) -> Result<i64, Refusal> {
         let (drop, standing) = self.claim_in_custody(claim)?;
         let handed_out = standing.redeemed.map(|redeemed| redeemed.entry);
         let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
-        let amount = self.price_of(&claim, units);
+        let amount = match why {
+            Back::Unclaimed { pays: false } => 0,
+            _ => self.price_of(&claim, units),
+        };
+        let damaged = why == Back::Refund { damaged: true };
+        let unclaimed = matches!(why, Back::Unclaimed { .. }).then_some(true);
         for lines in self.parcels_of(found) {
             let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
             // What was never handed out lies where it lay; what is brought back is brought here.
@@ -161,7 +182,8 @@ impl Device {
                 Some(parcel) if handed_out.is_none() => parcel.place.clone(),
                 _ => self.venue.clone(),
             };
-            let refund = record::Refund { claim, under: standing.under, lines, place, damaged, handed_out };
+            let refund =
+                record::Refund { claim, under: standing.under, lines, place, damaged, handed_out, unclaimed };
             self.write(&Document::Claims(drop.clone()), Body::Refund(refund))?;
         }
         Ok(amount)
@@ -198,7 +220,7 @@ impl Device {
             let asked = self.holdings.claim(&claim).is_some_and(|known| known.is_asked_back());
             if asked && standing.redeemed.is_none() {
                 // What cannot be written now is tried again at the next start.
-                let _ = self.take_back(claim, &standing.left, false);
+                let _ = self.take_back(claim, &standing.left, Back::Refund { damaged: false });
             }
         }
     }
@@ -210,7 +232,7 @@ impl Device {
     }
 
     /// The drop and the standing of a claim that this device may redeem or refund, with something left.
-    fn claim_in_custody(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
+    pub(super) fn claim_in_custody(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
         let (drop, standing) = self.standing(claim)?;
         if standing.custodian != self.me && !self.plant.has(crate::planted::Planted::RedeemWithoutCustody) {
             return Err(self.not_custodian(claim, standing.custodian));
@@ -269,7 +291,7 @@ impl Device {
         by_sku.into_iter().map(|(sku, units)| HandOut { sku, units }).collect()
     }
 
-    fn sale(&self, claim: &Ref) -> Option<(&Chain, Hlc, Sale)> {
+    pub(super) fn sale(&self, claim: &Ref) -> Option<(&Chain, Hlc, Sale)> {
         let chain = self.log.chain(&claim.chain)?;
         let record = Record::decode(chain.body(claim.seq)?).ok()?;
         match record.body {
@@ -303,13 +325,14 @@ impl Device {
         Some(match (standing.redeemed, standing.left.is_empty()) {
             (Some(_), false) => ClaimState::Redeemed,
             (Some(_), true) => ClaimState::Returned,
+            (None, true) if standing.expired => ClaimState::Expired,
             (None, true) => ClaimState::Refunded,
             (None, false) if known.is_asked_back() => ClaimState::RefundRequested,
             (None, false) => ClaimState::Issued,
         })
     }
 
-    fn known_claim(&self, claim: &Ref) -> Option<Claim> {
+    pub(super) fn known_claim(&self, claim: &Ref) -> Option<Claim> {
         let (chain, at, sale) = self.sale(claim)?;
         Some(self.claim(*claim, chain.document.drop()?, chain, &sale, at.ms()))
     }
@@ -344,6 +367,9 @@ impl Device {
                 .as_ref()
                 .map_or(sale.pickup_at.unwrap_or(chain.device), |standing| standing.custodian),
             state: self.state_of(&claim).unwrap_or(ClaimState::Issued),
+            code: ClaimCode::of(&claim),
+            shopper: sale.shopper.clone(),
+            expires_ms: sale.expires_ms,
             redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
             refunded: self.items_of(&taken.collect::<Vec<_>>()),

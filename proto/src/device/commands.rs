@@ -1,9 +1,10 @@
 //! Commands other than sales: the programme, lots, and units given, moved or taken out.
 
 use super::Device;
+use super::expiry::check_pickup;
 use crate::command::{
     Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
-    ProductAdd, Refusal, Reply, Transfer, Units, UnitsDone,
+    ProductAdd, Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
 };
 use crate::document::Document;
 use crate::id::Ref;
@@ -44,6 +45,7 @@ impl Device {
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
             (Ok(()), Command::Refund(refund)) => self.refund(&refund),
+            (Ok(()), Command::Sweep(sweep)) => self.sweep(&sweep),
         };
         if let Ok(reply) = &result {
             self.keep_reply(idempotency, reply);
@@ -87,7 +89,19 @@ impl Device {
         if self.programme.drops().contains_key(&new.drop) {
             return Err(Refusal::DropExists { drop: new.drop });
         }
-        let info = DropInfo { drop: new.drop, title: new.title, state: DropState::Planned };
+        if let Some(within_ms) = new.pickup_within_ms {
+            check_pickup(within_ms)?;
+        } else if new.unclaimed != Unclaimed::Keep {
+            let problem = "nobody is ever late where pickup has no end; give pickup_within_ms, too";
+            return Err(invalid("unclaimed", problem));
+        }
+        let info = DropInfo {
+            drop: new.drop,
+            title: new.title,
+            state: DropState::Planned,
+            pickup_within_ms: new.pickup_within_ms,
+            unclaimed: new.unclaimed,
+        };
         self.write_programme(|programme, author| programme.put_drop(author, &info))?;
         Ok(Reply::Drop(info))
     }

@@ -4,6 +4,7 @@ mod asks;
 mod carts;
 mod claims;
 mod commands;
+mod expiry;
 mod frontiers;
 mod intake;
 mod outbox;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::words::describe;
+use crate::claim_code::ClaimCode;
 use crate::clock::Hlc;
-use crate::command::Lot;
+use crate::command::{Lot, Refusal};
 use crate::document::Document;
 use crate::export;
 use crate::holdings::Holdings;
@@ -31,6 +32,9 @@ impl Device {
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
             Query::Carts => Answer::Carts(self.carts()),
+            Query::Claim(claim) => {
+                Answer::Claim(self.known_claim(&claim).map(Box::new).ok_or(Refusal::UnknownClaim { claim }))
+            }
             Query::Token(claim) => Answer::Token(self.token_of(claim)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
@@ -174,7 +178,10 @@ impl Device {
                 let Some(Ok(record)) = chain.body(seq).map(Record::decode) else { continue };
                 let Body::Sale(sale) = record.body else { continue };
                 let claim = Ref { chain: chain.id, seq };
-                if filter.state.is_some_and(|state| Some(state) != self.state_of(&claim))
+                if filter.shopper.as_ref().is_some_and(|shopper| Some(shopper) != sale.shopper.as_ref())
+                    || filter.code.is_some_and(|code| code != ClaimCode::of(&claim))
+                    || filter.late.is_some_and(|late| late != self.is_late(&claim))
+                    || filter.state.is_some_and(|state| Some(state) != self.state_of(&claim))
                     || filter.custodian.is_some_and(|custodian| Some(custodian) != self.custodian_of(&claim))
                 {
                     continue;

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::asks::Shelf;
 use super::commands::{check_price, check_quantity, invalid};
+use super::expiry::check_pickup_of;
 use super::outbox::Outbox;
 use super::stock::Found;
+use crate::claim_code::ClaimCode;
 use crate::command::{
     Claim, ClaimItem, ClaimState, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal, Reply, Sell,
 };
@@ -131,6 +133,7 @@ impl Device {
         if let Some(device) = sell.pickup_at.filter(|device| !self.peers.known().contains(device)) {
             return Err(Refusal::UnknownDevice { device });
         }
+        check_pickup_of(sell)?;
         let has_all = |drop: &DropId| {
             sell.items.iter().all(|item| self.holdings.lots_of(drop, &item.sku).next().is_some())
         };
@@ -210,7 +213,7 @@ impl Device {
             lines.extend(found.into_iter().map(|(parcel, units)| SaleLine { parcel, units, unit_price }));
         }
         let reply = match hold_ms {
-            Some(ttl_ms) => Reply::Cart(self.put_aside(drop, lines, ttl_ms)?),
+            Some(ttl_ms) => Reply::Cart(self.put_aside(drop, lines, ttl_ms, sell.shopper.clone())?),
             None => Reply::Sale(self.write_sale(drop, lines, sell)?),
         };
         self.keep_reply(idempotency, &reply);
@@ -239,7 +242,15 @@ impl Device {
         let heads = self.programme.heads();
         let last = self.own.get(&document).and_then(|chain| self.priced_under.get(chain));
         let changed = (last.map(Vec::as_slice) != Some(heads)).then(|| heads.to_vec());
-        let sale = Sale { lines, tender: sell.tender, pickup_at: sell.pickup_at, programme: changed.clone() };
+        let expires_ms = self.pickup_ends(drop, sell)?;
+        let sale = Sale {
+            lines,
+            tender: sell.tender,
+            pickup_at: sell.pickup_at,
+            programme: changed.clone(),
+            shopper: sell.shopper.clone(),
+            expires_ms,
+        };
         let claim = self.write(&document, Body::Sale(sale))?;
         if let Some(heads) = changed {
             self.priced_under.insert(claim.chain, heads);
@@ -257,6 +268,9 @@ impl Device {
             tender: sell.tender,
             custodian: sell.pickup_at.unwrap_or(self.me),
             state: if walk_in { ClaimState::Redeemed } else { ClaimState::Issued },
+            code: ClaimCode::of(&claim),
+            shopper: sell.shopper.clone(),
+            expires_ms,
             redeemed_at_ms: walk_in.then_some(at_ms),
             redeemed_by: walk_in.then_some(self.me),
             refunded: Vec::new(),

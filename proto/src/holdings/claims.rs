@@ -31,6 +31,8 @@ pub enum Deed {
         damaged: bool,
         /// They had been handed out.
         returned: bool,
+        /// Nobody came for them in time.
+        unclaimed: bool,
     },
 }
 
@@ -86,6 +88,8 @@ pub struct Standing {
     pub left: BTreeMap<Ref, UnitSet>,
     /// What was taken back, by parcel.
     pub refunded: BTreeMap<Ref, UnitSet>,
+    /// Nobody came for what was left of it in time.
+    pub expired: bool,
     /// The acts that count, in order.
     pub(super) valid: Vec<Act>,
     /// Those that do not, and why.
@@ -212,6 +216,11 @@ impl Claim {
 }
 
 impl Standing {
+    /// Whether somebody may still come for it.
+    pub fn waits(&self) -> bool {
+        self.redeemed.is_none() && !self.left.is_empty()
+    }
+
     /// How a claim stands before anything is done about it.
     pub(super) fn of(claim: Ref, sold: &Sold) -> Self {
         let first = HandedOut { entry: claim, by: sold.seller, at: sold.at };
@@ -221,6 +230,7 @@ impl Standing {
             redeemed: sold.handed_over.then_some(first),
             left: sold.units.iter().cloned().collect(),
             refunded: BTreeMap::new(),
+            expired: false,
             valid: Vec::new(),
             void: BTreeMap::new(),
         }
@@ -249,7 +259,7 @@ impl Standing {
             Deed::Refund { returned, .. } if *returned != self.redeemed.is_some() => {
                 Err(if *returned { "it had not been handed out" } else { "it had been redeemed before" })
             }
-            Deed::Refund { units, .. } => {
+            Deed::Refund { units, unclaimed, .. } => {
                 let has = |(parcel, units): (&Ref, &UnitSet)| {
                     self.left.get(parcel).is_some_and(|left| left.contains_all(units))
                 };
@@ -263,6 +273,7 @@ impl Standing {
                     self.refunded.entry(*parcel).or_default().insert_all(units);
                 }
                 self.left.retain(|_, left| !left.is_empty());
+                self.expired = *unclaimed;
                 Ok(())
             }
         }

@@ -72,6 +72,7 @@ impl Holdings {
                     place: refund.place.clone(),
                     damaged: refund.damaged,
                     returned: refund.handed_out.is_some(),
+                    unclaimed: refund.unclaimed.unwrap_or(false),
                 };
                 (refund.claim, refund.under, deed)
             }

@@ -7,6 +7,7 @@ use super::{Effect, Event, Holdings};
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Ref};
 use crate::record::{Hold, SaleLine};
+use crate::text::ShopperRef;
 use crate::units::UnitSet;
 
 /// What is put aside, by whom, and for how long.
@@ -18,6 +19,8 @@ pub struct Held {
     pub at: Hlc,
     /// For how long, by the holder's clock.
     pub ttl_ms: u64,
+    /// Who they are for.
+    pub shopper: Option<ShopperRef>,
     /// Which, at which price.
     pub lines: Vec<SaleLine>,
 }
@@ -45,8 +48,13 @@ impl Holdings {
             self.void.insert(event.entry, text.clone());
             return Effect::Void(text);
         }
-        let held =
-            Held { by: event.author, at: event.record.at, ttl_ms: hold.ttl_ms, lines: hold.lines.clone() };
+        let held = Held {
+            by: event.author,
+            at: event.record.at,
+            ttl_ms: hold.ttl_ms,
+            shopper: hold.shopper.clone(),
+            lines: hold.lines.clone(),
+        };
         self.holds.insert(event.entry, held);
         self.see_holds(hold.lines.iter().map(|line| line.parcel).collect());
         Effect::Applied

@@ -12,7 +12,7 @@ use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc};
 
 use crate::clock::Hlc;
-use crate::command::{DropInfo, DropState, Product};
+use crate::command::{DropInfo, DropState, MAX_PICKUP_MS, Product, Unclaimed};
 use crate::id::{ChainId, Hash};
 use crate::identity::{armor, unarmor};
 use crate::money::{Currency, MAX_PRICE};
@@ -224,6 +224,10 @@ impl Programme {
                 _ => transaction.put_object(&drops, info.drop.as_str(), ObjType::Map)?,
             };
             transaction.put(&entry, "title", info.title.as_str())?;
+            if let Some(within_ms) = info.pickup_within_ms {
+                transaction.put(&entry, "pickup_within_ms", within_ms as i64)?;
+                transaction.put(&entry, "unclaimed", info.unclaimed.to_string())?;
+            }
             transaction.put(&entry, "state", info.state.to_string())
         })
     }
@@ -281,7 +285,14 @@ impl Programme {
                     "closed" => DropState::Closed,
                     _ => return None,
                 };
-                Some((drop.clone(), DropInfo { drop, title, state }))
+                let within = self.number(&entry, "pickup_within_ms").and_then(|ms| u64::try_from(ms).ok());
+                let unclaimed = match self.text(&entry, "unclaimed").as_deref() {
+                    Some("refund") => Unclaimed::Refund,
+                    Some("forfeit") => Unclaimed::Forfeit,
+                    _ => Unclaimed::Keep,
+                };
+                let pickup_within_ms = within.filter(|ms| (1..=MAX_PICKUP_MS).contains(ms));
+                Some((drop.clone(), DropInfo { drop, title, state, pickup_within_ms, unclaimed }))
             })
             .collect();
     }

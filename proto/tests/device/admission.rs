@@ -180,7 +180,14 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     let sale = |units, unit_price| {
         let line =
             SaleLine { parcel: popmesh_proto::id::Ref { chain: good.chain, seq: 2 }, units, unit_price };
-        Body::Sale(Sale { lines: vec![line], tender: Tender::Cash, pickup_at: None, programme: None })
+        Body::Sale(Sale {
+            lines: vec![line],
+            tender: Tender::Cash,
+            pickup_at: None,
+            programme: None,
+            shopper: None,
+            expires_ms: None,
+        })
     };
     refused(
         &mut world,

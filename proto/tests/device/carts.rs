@@ -26,7 +26,9 @@ fn evening(seed: u64) -> World {
 
 fn put_aside(world: &mut World, at: usize, quantity: u64, ttl_ms: u64) -> Cart {
     let items = vec![SellItem { sku: shirt(), quantity, unit_price: None }];
-    match world.done(at, Command::CartNew(CartNew { items, drop: None, ttl_ms, wait_ms: 5_000 })) {
+    match world
+        .done(at, Command::CartNew(CartNew { items, drop: None, ttl_ms, shopper: None, wait_ms: 5_000 }))
+    {
         Ok(Reply::Cart(cart)) => cart,
         other => panic!("{other:?}"),
     }

@@ -108,7 +108,7 @@ fn the_outcome_that_is_stored_is_the_one_that_was_replied() {
         Command::ProductAdd(product.clone()),
         // Nothing to do: no entry, and yet an outcome to keep.
         Command::ProductAdd(product),
-        Command::DropNew(DropNew { drop: "dawn".parse().unwrap(), title: "Dawn".to_owned() }),
+        Command::DropNew(DropNew::of("dawn".parse().unwrap(), "Dawn".to_owned())),
         Command::LotMint(mint(50, 60)),
         Command::Sell(sell(2, 0)),
         // Waits for units from elsewhere, which do not come; a refusal is not kept.

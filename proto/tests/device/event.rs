@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{
-    Claim, Command, DropNew, Lot, LotMint, ProductAdd, Refusal, Reply, Sell, SellItem, Tender,
+    Claim, ClaimItem, Command, DropNew, Lot, LotMint, ProductAdd, Refusal, Reply, Sell, SellItem,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Check, ClaimFilter, Head, Levels, Query, Status, StockFilter, StockLine};
@@ -21,14 +21,7 @@ pub(crate) fn shirt() -> Sku {
 
 /// A walk-in sale of so many shirts.
 pub(crate) fn sell(quantity: u64, wait_ms: u64) -> Sell {
-    Sell {
-        cart: None,
-        items: vec![SellItem { sku: shirt(), quantity, unit_price: None }],
-        drop: None,
-        tender: Tender::Cash,
-        pickup_at: None,
-        wait_ms,
-    }
+    Sell { wait_ms, ..Sell::of(vec![SellItem { sku: shirt(), quantity, unit_price: None }]) }
 }
 
 pub(crate) fn mint(first: u32, last: u32) -> LotMint {
@@ -42,15 +35,20 @@ pub(crate) fn claim_of(outcome: Result<Reply, Refusal>) -> Claim {
     }
 }
 
-/// The units of claims, each named by its lot and serial; fails if one is there twice.
+/// The units of claims that were not taken back, each named by its lot and serial; fails if one is there twice.
 pub(crate) fn units_of<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> BTreeSet<(Ref, u32)> {
     let mut sold = BTreeSet::new();
-    for item in claims.into_iter().flat_map(|claim| &claim.items) {
-        for serial in item.units.iter() {
-            assert!(sold.insert((item.lot, serial)), "unit {serial} of {} is sold twice", item.lot);
+    for claim in claims {
+        let back: BTreeSet<(Ref, u32)> = serials(&claim.refunded).collect();
+        for unit in serials(&claim.items).filter(|unit| !back.contains(unit)) {
+            assert!(sold.insert(unit), "unit {} of {} is sold twice", unit.1, unit.0);
         }
     }
     sold
+}
+
+fn serials(items: &[ClaimItem]) -> impl Iterator<Item = (Ref, u32)> {
+    items.iter().flat_map(|item| item.units.iter().map(|serial| (item.lot, serial)))
 }
 
 impl World {
@@ -58,7 +56,7 @@ impl World {
     pub(crate) fn open_drop(&mut self, hq: usize, units: u32) -> Option<Lot> {
         let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price: 2500 };
         self.done(hq, Command::ProductAdd(product)).unwrap();
-        self.done(hq, Command::DropNew(DropNew { drop: night(), title: "Night".to_owned() })).unwrap();
+        self.done(hq, Command::DropNew(DropNew::of(night(), "Night".to_owned()))).unwrap();
         let lot = (units > 0).then(|| match self.done(hq, Command::LotMint(mint(1, units))) {
             Ok(Reply::Lot(lot)) => lot,
             other => panic!("not minted: {other:?}"),

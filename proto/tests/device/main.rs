@@ -9,6 +9,7 @@ mod chaos;
 mod claims;
 mod durable;
 mod event;
+mod expiry;
 mod malformed;
 mod node;
 mod rng;

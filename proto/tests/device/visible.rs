@@ -56,6 +56,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Redeemed(redeemed) => Some(redeemed.entry),
         Reply::Custody(claim) => Some(claim.claim),
         Reply::Refund(refunded) => Some(refunded.claim.claim),
+        Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Product(_) | Reply::Drop(_) => None,
     }
 }

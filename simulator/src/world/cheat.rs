@@ -36,7 +36,14 @@ impl World<'_> {
         let at = Hlc::from_ms(self.clock(node).wall_ms);
         let start = Start { document: document.clone(), certificate, nonce, previous: None };
         let lines = vec![SaleLine { parcel, units, unit_price: PRICE }];
-        let sale = Sale { lines, tender: Tender::Cash, pickup_at: None, programme: None };
+        let sale = Sale {
+            lines,
+            tender: Tender::Cash,
+            pickup_at: None,
+            programme: None,
+            shopper: None,
+            expires_ms: None,
+        };
         let mut entries = Vec::new();
         let mut last: Option<Hash> = None;
         for (at, body) in [(at, Body::Start(start)), (Hlc(at.0 + 1), Body::Sale(sale))] {

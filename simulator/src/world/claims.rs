@@ -197,7 +197,14 @@ mod tests {
     /// What the records make of three units that the till sold: each record's author, and whether it may be.
     fn follow(pickup_at: Option<DeviceId>, deeds: &[(DeviceId, Body)]) -> (Claims, Vec<Result<(), String>>) {
         let line = SaleLine { parcel: entry(1), units: UnitSet::range(1, 3), unit_price: 500 };
-        let sale = Sale { lines: vec![line], tender: Tender::Cash, pickup_at, programme: None };
+        let sale = Sale {
+            lines: vec![line],
+            tender: Tender::Cash,
+            pickup_at,
+            programme: None,
+            shopper: None,
+            expires_ms: None,
+        };
         let mut claims = Claims::default();
         let drop: DropId = "friday".parse().unwrap();
         let mut results = Vec::new();

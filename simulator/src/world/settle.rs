@@ -321,14 +321,8 @@ impl World<'_> {
     }
 
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
-        let sell = Sell {
-            cart: None,
-            items: vec![SellItem { sku: sku.clone(), quantity: 1, unit_price: None }],
-            drop: Some(drop.clone()),
-            tender: Tender::Cash,
-            pickup_at: None,
-            wait_ms: SALE_WAIT_MS,
-        };
+        let item = SellItem { sku: sku.clone(), quantity: 1, unit_price: None };
+        let sell = Sell { drop: Some(drop.clone()), wait_ms: SALE_WAIT_MS, ..Sell::of(vec![item]) };
         self.watch.probe = None;
         let until_us = self.now_us + (SALE_WAIT_MS + 5_000) * MS;
         self.sell(node, Who::Probe, sell, None);

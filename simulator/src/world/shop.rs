@@ -130,17 +130,17 @@ impl World<'_> {
         let left_ms = (gone_us.saturating_sub(self.now_us) / MS).min(MAX_WAIT_MS);
         let wait_ms = if self.scenario.policy == StockPolicy::StaticShares { 0 } else { left_ms };
         let drop = &self.scenario.drops[wish.drop];
+        let item = SellItem {
+            sku: self.scenario.products[wish.product].sku.clone(),
+            quantity: wish.quantity,
+            unit_price: None,
+        };
         let sell = Sell {
-            cart: None,
-            items: vec![SellItem {
-                sku: self.scenario.products[wish.product].sku.clone(),
-                quantity: wish.quantity,
-                unit_price: None,
-            }],
             drop: Some(drop.drop.clone()),
             tender: if shopper.is_multiple_of(3) { Tender::Card } else { Tender::Cash },
             pickup_at: wish.pickup_at.map(|device| self.nodes[device].id),
             wait_ms,
+            ..Sell::of(vec![item])
         };
         self.sell(node, Who::Shopper(shopper), sell, Some(key_of(shopper)));
     }
@@ -215,7 +215,7 @@ impl World<'_> {
                 Reply::Redeemed(redeemed) => Some(redeemed.entry),
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),
-                Reply::Product(_) | Reply::Drop(_) => None,
+                Reply::Product(_) | Reply::Drop(_) | Reply::Swept(_) => None,
             };
             if let Some(entry) = entry {
                 let known = self.ledger.acknowledged(&entry);

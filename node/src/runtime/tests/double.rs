@@ -100,7 +100,13 @@ impl Double {
 }
 
 fn planned(drop: &popmesh_proto::text::DropId, title: &str) -> Reply {
-    Reply::Drop(DropInfo { drop: drop.clone(), title: title.to_owned(), state: DropState::Planned })
+    Reply::Drop(DropInfo {
+        drop: drop.clone(),
+        title: title.to_owned(),
+        state: DropState::Planned,
+        pickup_within_ms: None,
+        unclaimed: Default::default(),
+    })
 }
 
 impl Machine for Double {

@@ -53,7 +53,7 @@ impl Setup {
 }
 
 fn plan(drop: &str, title: &str) -> Command {
-    Command::DropNew(DropNew { drop: drop.parse().unwrap(), title: title.to_owned() })
+    Command::DropNew(DropNew::of(drop.parse().unwrap(), title.to_owned()))
 }
 
 fn key(key: u8, request: u8) -> Option<Idempotency> {

@@ -31,7 +31,13 @@ fn entry(chain: u8, seq: u64, body: &[u8]) -> Entry {
 
 fn stored_reply(key: u8, title: &str) -> StoredReply {
     let drop = "d1".parse().unwrap();
-    let reply = Reply::Drop(DropInfo { drop, title: title.to_owned(), state: DropState::Planned });
+    let reply = Reply::Drop(DropInfo {
+        drop,
+        title: title.to_owned(),
+        state: DropState::Planned,
+        pickup_within_ms: None,
+        unclaimed: Default::default(),
+    });
     StoredReply { idempotency: Idempotency { key: [key; 32], request: [key ^ 0xff; 32] }, reply }
 }
 

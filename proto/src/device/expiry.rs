@@ -1,0 +1,95 @@
+//! Claims that nobody came for in time: which ones are late, and taking them back to stock.
+
+use super::Device;
+use super::claims::Back;
+use super::commands::invalid;
+use crate::command::{MAX_PICKUP_MS, Refusal, Reply, Sell, Sweep, Swept, Unclaimed};
+use crate::document::Document;
+use crate::id::Ref;
+use crate::text::DropId;
+
+/// The most claims that one command sweeps, so that one write stays short.
+const MAX_SWEPT: usize = 100;
+
+impl Device {
+    /// Until when a sale can be picked up, if that ends.
+    pub(super) fn pickup_ends(&self, drop: &DropId, sell: &Sell) -> Result<Option<u64>, Refusal> {
+        if sell.pickup_at.is_none() {
+            return Ok(None);
+        }
+        let within = sell.pickup_within_ms.or(self.drop_info(drop)?.pickup_within_ms);
+        Ok(within.map(|within| self.now.wall_ms.saturating_add(within)))
+    }
+
+    /// Whether a claim waits longer than it may.
+    pub(super) fn is_late(&self, claim: &Ref) -> bool {
+        let waits = self.holdings.claim(claim).and_then(|known| known.standing(*claim));
+        waits.is_some_and(|standing| standing.waits())
+            && self.expires_ms(claim).is_some_and(|expires_ms| expires_ms <= self.now.wall_ms)
+    }
+
+    fn expires_ms(&self, claim: &Ref) -> Option<u64> {
+        self.sale(claim)?.2.expires_ms
+    }
+
+    /// Takes back what nobody came for, of the claims in this device's custody.
+    pub(super) fn sweep(&mut self, sweep: &Sweep) -> Result<Reply, Refusal> {
+        let drop = &sweep.drop;
+        let pays = match self.drop_info(drop)?.unclaimed {
+            Unclaimed::Keep => {
+                let problem = format!(
+                    "drop {drop} keeps what nobody came for; refund a claim instead, or plan drops with another rule"
+                );
+                return Err(invalid("drop", problem));
+            }
+            Unclaimed::Refund => true,
+            Unclaimed::Forfeit => false,
+        };
+        let mut late = self.late_here(drop);
+        late.sort();
+        let left = late.len().saturating_sub(MAX_SWEPT) as u64;
+        let mut swept = Swept { amount: 0, claims: Vec::new(), left };
+        for (_, claim) in late.into_iter().take(MAX_SWEPT) {
+            let (_, standing) = self.claim_in_custody(claim)?;
+            let amount = self.take_back(claim, &standing.left, Back::Unclaimed { pays })?;
+            swept.amount = swept.amount.saturating_add(amount);
+            swept.claims.extend(self.known_claim(&claim));
+        }
+        Ok(Reply::Swept(swept))
+    }
+
+    /// The late claims of a drop in this device's custody, with the end of their time.
+    fn late_here(&self, drop: &DropId) -> Vec<(u64, Ref)> {
+        let of_drop = |claim: &Ref| {
+            let chain = self.log.chain(&claim.chain);
+            chain.is_some_and(|chain| chain.document == Document::Claims(drop.clone()))
+        };
+        let here = self.holdings.claims().filter(|(claim, known)| {
+            let standing = known.standing(**claim);
+            standing.is_some_and(|standing| standing.waits() && standing.custodian == self.me)
+                && of_drop(claim)
+        });
+        here.filter_map(|(claim, _)| Some((self.expires_ms(claim)?, *claim)))
+            .filter(|(expires_ms, _)| *expires_ms <= self.now.wall_ms)
+            .collect()
+    }
+}
+
+/// Checks the time that a sale gives for its pickup.
+pub(super) fn check_pickup_of(sell: &Sell) -> Result<(), Refusal> {
+    match sell.pickup_within_ms {
+        Some(_) if sell.pickup_at.is_none() => {
+            let problem = "only what is picked up later has a time for it; give pickup_at, too";
+            Err(invalid("pickup_within_ms", problem))
+        }
+        Some(within_ms) => check_pickup(within_ms),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn check_pickup(within_ms: u64) -> Result<(), Refusal> {
+    if (1..=MAX_PICKUP_MS).contains(&within_ms) {
+        return Ok(());
+    }
+    Err(invalid("pickup_within_ms", format!("{within_ms} ms; give 1 to {MAX_PICKUP_MS}, a year")))
+}
