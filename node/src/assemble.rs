@@ -38,8 +38,7 @@ impl Starter for Node {
         let mesh = Arc::new(mesh);
         let (inbound, inbound_events) = runtime::inbound();
         let links = Box::new(MeshLinks(Arc::clone(&mesh)));
-        let config =
-            Config::new(identity.key.clone(), identity.charter.clone(), identity.certificate, fresh_nonce()?);
+        let config = config_of(identity)?;
         let started =
             spawn_blocking(move || Runtime::start::<Device>(config, store, loaded, links, inbound_events))
                 .await?;
@@ -59,6 +58,12 @@ impl Starter for Node {
             running: Box::pin(until_stopped(runtime.join, mesh, stop)),
         })
     }
+}
+
+/// The device of a folder, in a new life.
+fn config_of(identity: Identity) -> anyhow::Result<Config> {
+    let Identity { key, charter, certificate, secret } = identity;
+    Ok(Config { event_secret: secret, ..Config::new(key, charter, certificate, fresh_nonce()?) })
 }
 
 async fn until_stopped(
@@ -151,7 +156,7 @@ fn check(path: &Path) -> anyhow::Result<String> {
     );
     let mut read_error = None;
     let entries = store.entries().map_while(|entry| entry.map_err(|error| read_error = Some(error)).ok());
-    let config = Config::new(identity.key, identity.charter, identity.certificate, fresh_nonce()?);
+    let config = config_of(identity)?;
     let now = popmesh_proto::clock::Now { wall_ms: now_ms(), mono_ms: 0 };
     let opened = Device::open(config, entries, now);
     if let Some(error) = read_error {

@@ -9,9 +9,12 @@ use std::path::{Path, PathBuf};
 use popmesh_proto::identity::{
     CertificateError, CharterError, SecretKey, SignedCertificate, SignedCharter, armor, unarmor,
 };
+use popmesh_proto::pin::EventSecret;
 
 /// The label of a secret key's text form.
 const SECRET_KEY: &str = "popmesh-secret-key-1";
+/// The label of an event secret's text form.
+const EVENT_SECRET: &str = "popmesh-event-secret-1";
 /// More than any file here has.
 const MAX_FILE: u64 = 16 * 1024;
 
@@ -78,6 +81,8 @@ pub struct Identity {
     pub charter: SignedCharter,
     /// The device's certificate. Whether it holds now is for the caller to check.
     pub certificate: SignedCertificate,
+    /// What only the event's devices know, if it was installed.
+    pub secret: Option<EventSecret>,
 }
 
 /// A data folder.
@@ -108,6 +113,28 @@ impl Folder {
     /// The device's certificate.
     pub fn certificate_path(&self) -> PathBuf {
         self.0.join("device.certificate")
+    }
+
+    /// What only the event's devices know.
+    pub fn secret_path(&self) -> PathBuf {
+        self.0.join("event.secret")
+    }
+
+    /// The event's secret, if it is installed.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it cannot be read, or others can read it.
+    pub fn secret(&self) -> Result<Option<EventSecret>, FolderError> {
+        let read = read_private(&self.secret_path(), EVENT_SECRET);
+        found(read).map(|bytes| bytes.map(EventSecret::from_bytes))
+    }
+
+    /// Installs the event's secret.
+    ///
+    /// # Errors
+    /// [`FolderError::Io`].
+    pub fn install_secret(&self, secret: &EventSecret) -> Result<(), FolderError> {
+        replace_private(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, secret.bytes())))
     }
 
     /// The address at which the running node's API listens.
@@ -164,7 +191,7 @@ impl Folder {
         certificate
             .belongs_to(&key.id())
             .map_err(|problem| FolderError::Certificate { path: self.certificate_path(), problem })?;
-        Ok(Identity { key, charter, certificate })
+        Ok(Identity { key, charter, certificate, secret: self.secret()? })
     }
 
     /// Writes down where the API listens.
@@ -238,7 +265,9 @@ pub fn read_charter(path: &Path) -> Result<SignedCharter, FolderError> {
 /// # Errors
 /// [`FolderError`].
 pub fn read_certificate(path: &Path, charter: &SignedCharter) -> Result<SignedCertificate, FolderError> {
-    SignedCertificate::from_text(&read_text(path)?, charter)
+    // The event's secret can follow it.
+    let text = read_text(path)?;
+    SignedCertificate::from_text(text.trim_start().lines().next().unwrap_or_default(), charter)
         .map_err(|problem| FolderError::Certificate { path: path.to_owned(), problem })
 }
 
@@ -247,14 +276,18 @@ pub fn read_certificate(path: &Path, charter: &SignedCharter) -> Result<SignedCe
 /// # Errors
 /// [`FolderError`].
 pub fn read_key(path: &Path) -> Result<SecretKey, FolderError> {
+    Ok(SecretKey::from_seed(&read_private(path, SECRET_KEY)?))
+}
+
+/// The 32 bytes of a file that nobody else can read.
+fn read_private(path: &Path, label: &str) -> Result<[u8; 32], FolderError> {
     let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(FolderError::Exposed { path: path.to_owned(), mode });
     }
-    unarmor(SECRET_KEY, &read_text(path)?)
+    unarmor(label, &read_text(path)?)
         .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-        .map(|seed| SecretKey::from_seed(&seed))
         .ok_or_else(|| FolderError::Key(path.to_owned()))
 }
 
@@ -290,10 +323,20 @@ pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> 
 /// # Errors
 /// [`FolderError::Io`].
 pub fn replace(path: &Path, text: &str) -> Result<(), FolderError> {
+    replace_with(path, text, 0o644)
+}
+
+/// Like [`replace`], for its owner only.
+fn replace_private(path: &Path, text: &str) -> Result<(), FolderError> {
+    replace_with(path, text, 0o600)
+}
+
+fn replace_with(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
-    let written = File::create(&beside).and_then(|mut file| {
+    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside);
+    let written = open.and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)

@@ -10,3 +10,4 @@ pub mod mesh;
 pub mod qr;
 pub mod run;
 pub mod runtime;
+pub mod secret;

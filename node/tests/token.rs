@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use popmesh::folder::Folder;
 use popmesh_proto::id::{ChainId, Ref};
 use popmesh_proto::identity::{Ed25519, SecretKey};
-use popmesh_proto::token::{Token, TokenItem};
+use popmesh_proto::token::{Kind, Token, TokenItem};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -60,6 +60,7 @@ fn now_ms() -> u64 {
 fn issued(dir: &Path, from_ms: Option<u64>, until_ms: u64) -> String {
     let identity = Folder::new(dir.join("till")).identity().unwrap();
     let token = Token {
+        kind: Kind::Claim,
         event: identity.charter.event(),
         claim: Ref { chain: ChainId([0xc5; 16]), seq: 12 },
         drop: "midnight".parse().unwrap(),
@@ -68,6 +69,7 @@ fn issued(dir: &Path, from_ms: Option<u64>, until_ms: u64) -> String {
         issued_ms: now_ms() - HOUR_MS / 2,
         not_before_ms: from_ms,
         expires_ms: Some(until_ms),
+        pin: None,
     };
     token.sign(&Ed25519, &identity.key, &identity.certificate).unwrap().to_text()
 }

@@ -228,6 +228,13 @@ pub enum Notice {
         /// Who asked.
         by: DeviceId,
     },
+    /// Too many wrong PINs were given for a claim here.
+    PinLocked {
+        /// The claim.
+        claim: Ref,
+        /// In words.
+        text: String,
+    },
     /// Units of this device's were given away, or it got some.
     Transferred {
         /// The entry.

@@ -20,6 +20,7 @@ pub mod links;
 pub mod log;
 pub mod message;
 pub mod money;
+pub mod pin;
 pub mod planted;
 pub mod programme;
 pub mod query;

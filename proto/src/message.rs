@@ -3,7 +3,7 @@
 use minicbor::bytes::ByteVec;
 
 use crate::clock::Hlc;
-use crate::id::{ChainId, DeviceId, EventId, Hash};
+use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::{SecretKey, Signature, Signatures};
 use crate::log::Range;
 use crate::text::{DropId, Place, Sku};
@@ -43,6 +43,9 @@ pub enum Message {
     /// The answer to a request that nothing is given for.
     #[n(5)]
     Decline(#[n(0)] Decline),
+    /// A request for a cart.
+    #[n(6)]
+    AskCart(#[n(0)] AskCart),
 }
 
 /// What a device has.
@@ -112,6 +115,17 @@ pub struct Ask {
     /// Where they must lie, for a walk-in.
     #[n(4)]
     pub place: Option<Place>,
+}
+
+/// A request for a cart, whose units come as transfers.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskCart {
+    /// Names the request.
+    #[n(0)]
+    pub id: u64,
+    /// The cart.
+    #[n(1)]
+    pub cart: Ref,
 }
 
 /// Nothing is given.

@@ -27,7 +27,9 @@ pub enum Query {
     /// One claim.
     Claim(Ref),
     /// Carts, here and elsewhere.
-    Carts,
+    Carts(CartFilter),
+    /// The token of a cart that this device holds.
+    CartToken(Ref),
     /// The token of a claim that this device has sold.
     Token(Ref),
     /// Entries, newest first.
@@ -72,6 +74,14 @@ pub struct ClaimFilter {
     pub limit: Option<u32>,
 }
 
+/// Which carts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CartFilter {
+    /// For this shopper only.
+    pub shopper: Option<ShopperRef>,
+}
+
 /// Which entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +110,8 @@ pub enum Answer {
     Carts(Vec<Cart>),
     /// To [`Query::Claim`].
     Claim(Result<Box<Claim>, Refusal>),
+    /// To [`Query::CartToken`].
+    CartToken(Result<CartToken, Refusal>),
     /// To [`Query::Token`].
     Token(Result<ClaimToken, Refusal>),
     /// To [`Query::Log`].
@@ -112,6 +124,16 @@ pub enum Answer {
     Export(Vec<(String, Vec<u8>)>),
     /// The query could not be answered, and why.
     Failed(String),
+}
+
+/// A cart's token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartToken {
+    /// The cart.
+    pub cart: Ref,
+    /// The text of its QR code, for as long as the cart is put aside.
+    pub token: String,
 }
 
 /// What a shopper shows to pick up a claim.

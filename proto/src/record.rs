@@ -9,6 +9,7 @@ use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
 use crate::money::MAX_PRICE;
+use crate::pin::PinTag;
 use crate::text::{Place, ShopperRef, Sku};
 use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
@@ -69,6 +70,12 @@ pub enum Body {
     /// Ends a hold, sold or not. In `stock`, by who put the units aside.
     #[n(12)]
     Release(#[n(0)] Release),
+    /// A wrong PIN was given for a claim. In `claims`, by anybody: each counts those given to it.
+    #[n(14)]
+    WrongPin(#[n(0)] WrongPin),
+    /// Lets the PIN of a claim be tried again on the author. In `claims`.
+    #[n(15)]
+    Unlock(#[n(0)] Unlock),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -146,6 +153,29 @@ pub struct Transfer {
     /// Which ones.
     #[n(1)]
     pub lines: Vec<Line>,
+    /// The cart that they are in, and stay in.
+    #[n(2)]
+    pub aside: Option<Aside>,
+}
+
+/// The cart that given units are put aside for.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Aside {
+    /// The cart: the hold that first made it.
+    #[n(0)]
+    pub cart: Ref,
+    /// How many transfers give all of it.
+    #[n(1)]
+    pub pieces: u32,
+    /// For how long it is still put aside, milliseconds.
+    #[n(2)]
+    pub left_ms: u64,
+    /// Price of one unit, minor units.
+    #[n(3)]
+    pub unit_price: i64,
+    /// Who it is for, as far as anybody needs to know.
+    #[n(4)]
+    pub shopper: Option<ShopperRef>,
 }
 
 /// Acknowledges transfers.
@@ -191,6 +221,9 @@ pub struct Sale {
     /// before.
     #[n(3)]
     pub programme: Option<Vec<Hash>>,
+    /// The tag of the PIN that whoever picks it up must know.
+    #[n(7)]
+    pub pin: Option<PinTag>,
     /// Who it is for, as far as anybody needs to know.
     #[n(8)]
     pub shopper: Option<ShopperRef>,
@@ -289,6 +322,22 @@ pub struct Release {
     /// The hold.
     #[n(0)]
     pub hold: Ref,
+}
+
+/// A wrong PIN was given for a claim.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct WrongPin {
+    /// The claim, whose sale need not be known.
+    #[n(0)]
+    pub claim: Ref,
+}
+
+/// Lets the PIN of a claim be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Unlock {
+    /// The claim.
+    #[n(0)]
+    pub claim: Ref,
 }
 
 /// Asks for the refund of a whole claim, which only its custodian can make.
@@ -394,7 +443,7 @@ impl Record {
     pub fn needs(&self) -> impl Iterator<Item = Ref> + '_ {
         use std::slice::from_ref;
         let (lines, sale, named): (&[Line], &[SaleLine], &[Ref]) = match &self.body {
-            Body::Start(_) | Body::Mint(_) => (&[], &[], &[]),
+            Body::Start(_) | Body::Mint(_) | Body::WrongPin(_) | Body::Unlock(_) => (&[], &[], &[]),
             Body::Transfer(transfer) => (&transfer.lines, &[], &[]),
             Body::Move(moved) => (&moved.lines, &[], &[]),
             Body::Damage(damage) => (&damage.lines, &[], &[]),
@@ -436,6 +485,8 @@ impl Body {
             Body::Redeem(_) => "redemption",
             Body::Refund(_) => "refund",
             Body::RefundRequest(_) => "request for a refund",
+            Body::WrongPin(_) => "wrong PIN",
+            Body::Unlock(_) => "unlocking of a PIN",
             Body::Hold(_) => "hold",
             Body::Release(_) => "release",
         }
@@ -443,9 +494,13 @@ impl Body {
 
     fn is_of_claims(&self) -> bool {
         match self {
-            Body::Sale(_) | Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {
-                true
-            }
+            Body::Sale(_)
+            | Body::Custody(_)
+            | Body::Redeem(_)
+            | Body::Refund(_)
+            | Body::RefundRequest(_)
+            | Body::WrongPin(_)
+            | Body::Unlock(_) => true,
             Body::Start(_)
             | Body::Mint(_)
             | Body::Transfer(_)
@@ -459,7 +514,12 @@ impl Body {
 
     fn bounds(&self) -> Result<(), &'static str> {
         match self {
-            Body::Start(_) | Body::Custody(_) | Body::RefundRequest(_) | Body::Release(_) => Ok(()),
+            Body::Start(_)
+            | Body::Custody(_)
+            | Body::RefundRequest(_)
+            | Body::Release(_)
+            | Body::WrongPin(_)
+            | Body::Unlock(_) => Ok(()),
             Body::Hold(hold) => {
                 lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
                 let prices = hold.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
@@ -483,6 +543,13 @@ impl Body {
                 let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
                 if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }
             }
+            Body::Transfer(Transfer { aside: Some(aside), .. })
+                if !(1..=MAX_PRICE).contains(&aside.unit_price)
+                    || !(1..=MAX_HOLD_MS).contains(&aside.left_ms)
+                    || !(1..=MAX_LINES as u32).contains(&aside.pieces) =>
+            {
+                Err("an impossible cart")
+            }
             Body::Transfer(Transfer { lines, .. })
             | Body::Move(Move { lines, .. })
             | Body::Damage(Damage { lines }) => {
@@ -496,6 +563,9 @@ impl Body {
                 lines_fit(sale.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
                 let prices = sale.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
                 let heads = sale.programme.as_ref().is_none_or(|heads| heads.len() <= MAX_ITEMS);
+                if sale.pin.is_some() && sale.pickup_at.is_none() {
+                    return Err("a PIN for what is handed over at once");
+                }
                 let expiry = sale.expires_ms.is_none_or(|ms| ms <= Hlc::MAX_MS && sale.pickup_at.is_some());
                 match (prices, heads, expiry) {
                     (false, _, _) => Err("an impossible price"),

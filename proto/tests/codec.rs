@@ -10,10 +10,12 @@ use popmesh_proto::identity::{
 };
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode, encode,
+    Ask, AskCart, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode, encode,
 };
+use popmesh_proto::pin::PinTag;
 use popmesh_proto::record::{
-    Body, Damage, Line, Mint, Move, Previous, Received, Record, Sale, SaleLine, Start, Transfer,
+    Aside, Body, Custody, Damage, Hold, Line, Mint, Move, Previous, Received, Record, Redeem, Refund,
+    RefundRequest, Release, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::text::{DropId, Place, Sku};
 use popmesh_proto::units::UnitSet;
@@ -104,31 +106,85 @@ fn sale() -> impl Strategy<Value = Sale> {
     let tender =
         prop_oneof![Just(Tender::Cash), Just(Tender::Card), Just(Tender::Voucher), Just(Tender::Other)];
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
-    let end = option::of(any::<u64>());
-    (vec(line, 0..4), tender, option::of(device()), option::of(vec(hash(), 0..3)), shopper, end).prop_map(
-        |(lines, tender, pickup_at, programme, shopper, expires_ms)| Sale {
+    let rest = (option::of(any::<[u8; 8]>()), shopper, option::of(any::<u64>()));
+    (vec(line, 0..4), tender, option::of(device()), option::of(vec(hash(), 0..3)), rest).prop_map(
+        |(lines, tender, pickup_at, programme, (pin, shopper, expires_ms))| Sale {
             lines,
             tender,
             pickup_at,
             programme,
+            pin: pin.map(PinTag),
             shopper,
             expires_ms,
         },
     )
 }
 
+fn aside() -> impl Strategy<Value = Aside> {
+    let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
+    (entry(), any::<u32>(), any::<u64>(), any::<i64>(), shopper).prop_map(
+        |(cart, pieces, left_ms, unit_price, shopper)| Aside { cart, pieces, left_ms, unit_price, shopper },
+    )
+}
+
+fn claim_body() -> impl Strategy<Value = Body> {
+    let token = option::of(vec(any::<u8>(), 0..300));
+    let sale_line = (entry(), units(), any::<i64>()).prop_map(|(parcel, units, unit_price)| SaleLine {
+        parcel,
+        units,
+        unit_price,
+    });
+    let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
+    let flags = (any::<bool>(), option::of(any::<bool>()));
+    prop_oneof![
+        (entry(), entry(), device()).prop_map(|(claim, under, to)| Body::Custody(Custody {
+            claim,
+            under,
+            to
+        })),
+        (entry(), entry(), token).prop_map(|(claim, under, token)| Body::Redeem(Redeem {
+            claim,
+            under,
+            token
+        })),
+        (entry(), entry(), lines(), place(), flags, option::of(entry())).prop_map(
+            |(claim, under, lines, place, (damaged, unclaimed), handed_out)| Body::Refund(Refund {
+                claim,
+                under,
+                lines,
+                place,
+                damaged,
+                handed_out,
+                unclaimed,
+            })
+        ),
+        (vec(sale_line, 0..4), any::<u64>(), shopper).prop_map(|(lines, ttl_ms, shopper)| Body::Hold(Hold {
+            lines,
+            ttl_ms,
+            shopper
+        })),
+        entry().prop_map(|hold| Body::Release(Release { hold })),
+        entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
+        entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
+        entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
+    ]
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place())
         .prop_map(|(sku, first, last, numbered, place)| Mint { sku, first, last, numbered, place });
-    let body = prop_oneof![
-        start().prop_map(Body::Start),
-        mint.prop_map(Body::Mint),
-        (device(), lines()).prop_map(|(to, lines)| Body::Transfer(Transfer { to, lines })),
-        vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
-        (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
-        lines().prop_map(|lines| Body::Damage(Damage { lines })),
-        sale().prop_map(Body::Sale),
-    ];
+    let body =
+        prop_oneof![
+            start().prop_map(Body::Start),
+            mint.prop_map(Body::Mint),
+            (device(), lines(), option::of(aside()))
+                .prop_map(|(to, lines, aside)| Body::Transfer(Transfer { to, lines, aside })),
+            vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
+            (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
+            lines().prop_map(|lines| Body::Damage(Damage { lines })),
+            sale().prop_map(Body::Sale),
+            claim_body(),
+        ];
     (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
 }
 
@@ -164,6 +220,7 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u64>(), drop_id(), sku(), any::<u64>(), option::of(place()))
             .prop_map(|(id, drop, sku, units, place)| Message::Ask(Ask { id, drop, sku, units, place })),
         any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
+        (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
     ]
 }
 

@@ -13,7 +13,8 @@ use popmesh_proto::identity::{
     Certificate, Charter, Ed25519, Role, Roles, SecretKey, SignedCertificate, SignedCharter,
 };
 use popmesh_proto::log::Gate;
-use popmesh_proto::token::{SignedToken, Token, TokenError, TokenItem, from_text};
+use popmesh_proto::pin::{EventSecret, PinTag};
+use popmesh_proto::token::{Kind, SignedToken, Token, TokenError, TokenItem, from_text};
 use serde_json::{Value, json};
 
 const ORGANISER: [u8; 32] = [0x11; 32];
@@ -64,6 +65,7 @@ fn token(items: &[(&str, &str)]) -> Token {
         .map(|(sku, units)| TokenItem { sku: sku.parse().unwrap(), units: units.parse().unwrap() })
         .collect();
     Token {
+        kind: Kind::Claim,
         event: charter().event(),
         claim: Ref { chain: ChainId([0x55; 16]), seq: 7 },
         drop: "midnight".parse().unwrap(),
@@ -72,7 +74,13 @@ fn token(items: &[(&str, &str)]) -> Token {
         issued_ms: ISSUED_MS,
         not_before_ms: None,
         expires_ms: None,
+        pin: None,
     }
+}
+
+/// The secret of the vectors' event.
+fn secret() -> EventSecret {
+    EventSecret::derive(&key(&ORGANISER), &charter().event())
 }
 
 fn ranges(item: &TokenItem) -> Vec<[u32; 2]> {
@@ -108,6 +116,7 @@ fn vector(about: &str, token: Token, certificate: Certificate) -> Value {
             "issued_s": seconds(signed.issued_ms),
             "not_before_s": signed.not_before_ms.map(seconds),
             "expires_s": signed.expires_ms.map(seconds),
+            "pin_tag": signed.pin.map(|tag| hex::encode(tag.0)),
         },
         "cose": hex::encode(signed.bytes()),
         "text": text,
@@ -221,6 +230,19 @@ fn a_token_with_names_beyond_ascii() {
     token.drop = "mitternacht-零時".parse().unwrap();
     token.claim.seq = 70_000;
     compare("unicode.json", &vector(about, token, certificate("Käse & Söhne 🎪", &[Role::Encoder])));
+}
+
+#[test]
+fn a_token_with_a_pin() {
+    let about =
+        "The shopper must know 0417: the tag is HMAC-SHA-256 under the event's secret, cut to 8 bytes.";
+    let mut token = token(&[("CAP", "7")]);
+    token.pin = Some(PinTag::of(&secret(), &token.claim, &"0417".parse().unwrap()));
+    let mut made = vector(about, token, certificate_of_a_till());
+    made["pin"] = json!("0417");
+    made["organiser_seed"] = json!(hex::encode(ORGANISER));
+    made["event_secret"] = json!(hex::encode(secret().bytes()));
+    compare("pin.json", &made);
 }
 
 #[test]

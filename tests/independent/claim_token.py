@@ -7,6 +7,7 @@ CBOR is by cbor2 and Ed25519 by cryptography; base45 (RFC 9285) and COSE_Sign1 (
 
 import base64
 import hashlib
+import hmac
 import json
 import pathlib
 import sys
@@ -111,7 +112,7 @@ def decode(cose, event, organiser):
     protected, unprotected, payload, signature = envelope.value
     assert cbor2.loads(protected) == {1: EDDSA} and unprotected == {}
     claims = cbor2.loads(payload)
-    certificate, chain, seq, drop, items, *elsewhere = claims[CLAIM]
+    certificate, chain, seq, drop, items, *more = claims[CLAIM]
     issuer = read_certificate(certificate, event, organiser)
     if not verify(bytes.fromhex(issuer["device"]), signature, to_be_signed(protected, event, payload)):
         raise Refused("signature")
@@ -127,10 +128,11 @@ def decode(cose, event, organiser):
         "items": [
             {"sku": sku, "units": units_to_ranges(units)} for sku, units in zip(items[::2], items[1::2])
         ],
-        "custodian": elsewhere[0].hex() if elsewhere else issuer["device"],
+        "custodian": more[0].hex() if more else issuer["device"],
         "issued_s": claims[ISSUED],
         "not_before_s": claims.get(NOT_BEFORE),
         "expires_s": claims.get(EXPIRES),
+        "pin_tag": more[1].hex() if len(more) > 1 else None,
     }
     return issuer, token
 
@@ -140,8 +142,10 @@ def encode(token, certificate, issuer, seed):
     claim = [certificate, bytes.fromhex(token["claim"]["chain"]), token["claim"]["seq"], token["drop"], []]
     for item in token["items"]:
         claim[4] += [item["sku"], ranges_to_units(item["units"])]
-    if token["custodian"] != issuer["device"]:
+    if token["custodian"] != issuer["device"] or token["pin_tag"]:
         claim.append(bytes.fromhex(token["custodian"]))
+    if token["pin_tag"]:
+        claim.append(bytes.fromhex(token["pin_tag"]))
     claims = {
         EXPIRES: token["expires_s"],
         NOT_BEFORE: token["not_before_s"],
@@ -169,6 +173,18 @@ def check_good(vector):
     assert made == cose, f"encoded otherwise: {made.hex()}"
 
 
+def check_pin(vector):
+    """The event's secret is the organiser's to derive; the tag follows from it, the claim and the PIN."""
+    event, _ = read_charter(vector["charter"])
+    organiser = bytes.fromhex(vector["organiser_seed"])
+    secret = hmac.digest(organiser, b"popmesh event secret v1" + event, "sha256")
+    assert secret.hex() == vector["event_secret"], f"another secret: {secret.hex()}"
+    claim = vector["token"]["claim"]
+    named = bytes.fromhex(claim["chain"]) + claim["seq"].to_bytes(8, "big")
+    tag = hmac.digest(secret, b"popmesh pin v1" + named + vector["pin"].encode(), "sha256")[:8]
+    assert tag.hex() == vector["token"]["pin_tag"], f"another tag: {tag.hex()}"
+
+
 def check_refused(vector):
     event, organiser = read_charter(vector["charter"])
     for case in vector["cases"]:
@@ -190,6 +206,8 @@ def main(folder):
                 refused += check_refused(vector)
             else:
                 check_good(vector)
+                if "pin" in vector:
+                    check_pin(vector)
                 good += 1
         except (AssertionError, Refused) as error:
             sys.exit(f"{path.name}: {error!r}")

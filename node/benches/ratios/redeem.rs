@@ -5,7 +5,7 @@ use std::path::Path;
 use popmesh_proto::command::{Command, Redeem};
 use popmesh_proto::id::{ChainId, Ref};
 use popmesh_proto::identity::Ed25519;
-use popmesh_proto::token::{Token, TokenItem};
+use popmesh_proto::token::{Kind, Token, TokenItem};
 use popmesh_proto::units::UnitSet;
 
 use crate::Scale;
@@ -24,6 +24,7 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
     let custodian = locker.secret.id();
     let token = |number: u64| {
         let token = Token {
+            kind: Kind::Claim,
             event: event.charter.event(),
             claim: Ref { chain: ChainId([7; 16]), seq: number },
             drop: drop_named(0),
@@ -32,6 +33,7 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
             issued_ms: EVENING_MS,
             not_before_ms: None,
             expires_ms: None,
+            pin: None,
         };
         token.sign(&Ed25519, &till.secret, &till.certificate).unwrap().to_text()
     };
@@ -41,7 +43,7 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
     let signature = till.secret.sign(&row);
     let (mut ours, mut theirs) = (Samples::new(), Samples::new());
     for number in 1..=scale.of(1_000, 50) as u64 {
-        let redeem = Command::Redeem(Redeem { claim: None, token: Some(token(number)) });
+        let redeem = Command::Redeem(Redeem::by_token(token(number)));
         ours.time(timed(|| running.done(redeem)));
         theirs.time(timed(|| {
             assert!(signature.verifies(&till.secret.id(), &row));

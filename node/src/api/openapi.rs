@@ -68,6 +68,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(write::give_custody))
         .routes(routes!(write::refund))
         .routes(routes!(write::sweep))
+        .routes(routes!(write::unlock))
         .routes(routes!(write::switch_links))
         .routes(routes!(notices::notices))
         .routes(routes!(metrics::metrics))

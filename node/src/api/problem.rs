@@ -92,7 +92,11 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownClaim { .. }
         | Refusal::UnknownCart { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. } | Refusal::Token { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Refusal::RoleForbids { .. } | Refusal::Certificate { .. } => StatusCode::FORBIDDEN,
+        Refusal::RoleForbids { .. }
+        | Refusal::Certificate { .. }
+        | Refusal::PinNeeded { .. }
+        | Refusal::WrongPin { .. }
+        | Refusal::PinLocked { .. } => StatusCode::FORBIDDEN,
         Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }

@@ -6,7 +6,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
     Cart, CartNew, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move, Product,
-    ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept, Transfer, UnitsDone,
+    ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept, Transfer, UnitsDone, Unlock,
+    Unlocked,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
@@ -246,6 +247,23 @@ pub(super) async fn refund(
     Body(body): Body<Refund>,
 ) -> Result<Done<Refunded>, Problem> {
     done(&api, &key, body, Command::Refund, StatusCode::CREATED, only!(Reply::Refund)).await
+}
+
+/// Lets the PIN of a claim be tried again on this device
+///
+/// After too many wrong ones, when somebody has looked who is there.
+#[utoipa::path(
+    post, path = "/v1/claims/{claim}/unlock", tag = "act",
+    params(("claim" = String, Path, description = "The claim"), IdempotencyHeader),
+    responses((status = 200, description = "It can be tried again", body = Unlocked), CommandProblems)
+)]
+pub(super) async fn unlock(
+    State(api): State<Api>,
+    Name(claim): Name<Ref>,
+    key: Key,
+    NoBody: NoBody,
+) -> Result<Done<Unlocked>, Problem> {
+    done(&api, &key, (), |()| Command::Unlock(Unlock { claim }), StatusCode::OK, only!(Reply::Unlocked)).await
 }
 
 /// Takes back to stock what nobody came for in time

@@ -182,6 +182,7 @@ pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
         tender: sell.tender.into(),
         pickup_at,
         pickup_within_ms: sell.pickup_within.map(values::ms),
+        pin: sell.pin.clone(),
         shopper: sell.shopper.clone(),
         wait_ms,
         ..Sell::of(vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }])

@@ -11,6 +11,7 @@ use popmesh_proto::command::{ClaimState, Tender, Unclaimed};
 use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Roles;
 use popmesh_proto::money::Currency;
+use popmesh_proto::pin::Pin;
 use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
@@ -442,6 +443,9 @@ pub(super) struct Sell {
     /// For how long it can be picked up, such as 2h or 3d [default: as the drop says]
     #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "pickup_at")]
     pub(super) pickup_within: Option<Duration>,
+    /// What whoever picks it up must know, 4 to 8 digits [default: the code alone is enough]
+    #[arg(long, value_name = "DIGITS", requires = "pickup_at")]
+    pub(super) pin: Option<Pin>,
     /// Who it is for: an order's number, a pseudonym; no personal data
     #[arg(long, value_name = "REFERENCE")]
     pub(super) shopper: Option<ShopperRef>,
@@ -611,6 +615,9 @@ pub(super) enum Claim {
     Redeem {
         /// The claim, or its token as the scanner gave it
         claim: String,
+        /// Its PIN, if it has one
+        #[arg(long, value_name = "DIGITS")]
+        pin: Option<Pin>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -638,6 +645,15 @@ pub(super) enum Claim {
     Show {
         /// The claim, or its short code
         claim: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Let its PIN be tried again on this device, after too many wrong ones
+    Unlock {
+        /// The claim
+        claim: Ref,
+        #[command(flatten)]
+        retry: Retry,
         #[command(flatten)]
         target: Target,
     },

@@ -2,7 +2,7 @@
 
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Claim, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Sweep, Swept,
+    Claim, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Sweep, Swept, Unlocked,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{ClaimToken, Claims};
@@ -17,12 +17,13 @@ use crate::folder::Folder;
 
 pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome {
     match claim {
-        args::Claim::Redeem { claim, retry, target } => {
+        args::Claim::Redeem { claim, pin, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = match claim.parse() {
-                Ok(claim) => Redeem { claim: Some(claim), token: None },
-                Err(_) => Redeem { claim: None, token: Some(claim) },
+            let by = match claim.parse() {
+                Ok(claim) => Redeem::of(claim),
+                Err(_) => Redeem::by_token(claim),
             };
+            let body = Redeem { pin, ..by };
             let key = retry.idempotency_key.as_deref();
             let done: Redeemed = client.post("/v1/redemptions", Some(&body), key)?;
             print(json, &done, || {
@@ -56,6 +57,12 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
             })
         }
         args::Claim::Show { claim, target } => show(&claim, &Client::find(&target, folder)?, json),
+        args::Claim::Unlock { claim, retry, target } => {
+            let path = format!("/v1/claims/{}/unlock", segment(&claim.to_string()));
+            let key = retry.idempotency_key.as_deref();
+            let done: Unlocked = Client::find(&target, folder)?.post(&path, None::<&()>, key)?;
+            print(json, &done, || format!("{} PINs can be tried for claim {} here", done.tries, done.claim))
+        }
         args::Claim::Sweep { drop, retry, target } => {
             let client = Client::find(&target, folder)?;
             let key = retry.idempotency_key.as_deref();
@@ -127,6 +134,7 @@ fn show(text: &str, client: &Client, json: bool) -> Outcome {
             format!("paid       {} ({})", claim.currency.format(claim.total), claim.tender),
             format!("custodian  {}", name(claim.custodian)),
         ];
+        lines.extend(claim.pin.then(|| "PIN        asked for".to_owned()));
         lines.extend(claim.shopper.iter().map(|who| format!("for        {who}")));
         lines.extend(claim.expires_ms.map(|ms| format!("until      {}", values::time(ms))));
         let by = claim.redeemed_by.map(|by| format!(" at {}", name(by))).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use popmesh_proto::identity::{Certificate, Enrolment, SecretKey, SignedCertificate, SignedCharter};
+use popmesh_proto::pin::EventSecret;
 use serde_json::{Value, json};
 
 use super::args::{Device, Sign};
@@ -13,6 +14,7 @@ use super::table::printable;
 use super::values;
 use crate::clock::now_ms;
 use crate::folder::{self, Folder, FolderError};
+use crate::secret;
 
 const HOUR_MS: u64 = 60 * 60 * 1000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -87,7 +89,10 @@ fn sign(request: &Sign, json: bool) -> Outcome {
         .output
         .clone()
         .unwrap_or_else(|| request.enrolment.with_file_name(file_name(&signed.name, "certificate")));
-    folder::write_new(&path, &format!("{}\n", signed.to_text()), 0o644)?;
+    let secret =
+        secret::seal(&EventSecret::derive(&root, &charter.event()), &charter.event(), &signed.device)
+            .map_err(|error| Failure::here(error.to_string()))?;
+    folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()), 0o644)?;
     print(json, &facts(&signed, &charter, &path), || {
         format!(
             "{}\ncertificate  {}\n\nNext, on the device: popmesh device install {} --charter {}",
@@ -121,6 +126,7 @@ fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bo
         ));
     }
     let certificate = folder::read_certificate(certificate_path, &charter)?;
+    let secret = read_secret(certificate_path, &charter, &key)?;
     let refused = |problem| FolderError::Certificate { path: certificate_path.to_owned(), problem };
     certificate.belongs_to(&key.id()).map_err(refused)?;
     let now_ms = now_ms();
@@ -137,11 +143,27 @@ fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bo
             values::time(now_ms)
         );
     }
+    if let Some(secret) = secret {
+        data.install_secret(&secret)?;
+    }
     folder::replace(&data.charter_path(), &format!("{}\n", charter.to_text()))?;
     folder::replace(&data.certificate_path(), &format!("{}\n", certificate.to_text()))?;
     print(json, &facts(&certificate, &charter, &data.certificate_path()), || {
         format!("{}\n\nNext: popmesh run --data {}", describe(&certificate, &charter), data.path().display())
     })
+}
+
+/// The event's secret, which follows the certificate in its file.
+fn read_secret(
+    path: &Path,
+    charter: &SignedCharter,
+    key: &SecretKey,
+) -> Result<Option<EventSecret>, Failure> {
+    let text = folder::read_text(path)?;
+    let opened = text.lines().map(|line| secret::open(line, &charter.event(), key));
+    let found: Result<Vec<_>, _> = opened.collect();
+    let found = found.map_err(|error| Failure::here(format!("{}: {error}", path.display())))?;
+    Ok(found.into_iter().flatten().next())
 }
 
 fn show(data: &Folder, json: bool) -> Outcome {

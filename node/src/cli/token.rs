@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
+use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::identity::{Certificate, Ed25519};
 use popmesh_proto::log::Gate;
 use popmesh_proto::token::{MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
@@ -88,6 +89,8 @@ fn facts(findings: &Findings) -> Value {
             "issued_ms": token.issued_ms,
             "not_before_ms": token.not_before_ms,
             "expires_ms": token.expires_ms,
+            "code": ClaimCode::of(&token.claim),
+            "pin": token.pin.is_some(),
         })),
         "issuer": said.map(|(_, issuer)| json!({
             "device": issuer.device,
@@ -105,6 +108,7 @@ fn describe(findings: &Findings, event_name: &str) -> String {
             lines.push("Nothing of this is proven:".to_owned());
         }
         lines.push(format!("claim       {}", token.claim));
+        lines.push(format!("code        {}", ClaimCode::of(&token.claim)));
         lines.push(format!("drop        {}", token.drop));
         for item in &token.items {
             let count = item.units.len();
@@ -124,6 +128,9 @@ fn describe(findings: &Findings, event_name: &str) -> String {
             issuer.roles,
             issuer.venue
         ));
+        if token.pin.is_some() {
+            lines.push("PIN         to be asked for".to_owned());
+        }
         lines.push(format!("issued      {}", values::time(token.issued_ms)));
         if let Some(from_ms) = token.not_before_ms {
             lines.push(format!("valid from  {}", values::time(from_ms)));

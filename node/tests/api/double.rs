@@ -11,7 +11,7 @@ use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
     Cart, Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Redeemed, Refunded,
-    Refusal, Reply, Swept, Tender, UnitsDone,
+    Refusal, Reply, Swept, Tender, UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
@@ -173,6 +173,7 @@ pub(crate) fn claim() -> Claim {
         custodian: DEVICE,
         state: ClaimState::Redeemed,
         code: ClaimCode::of(&entry(9)),
+        pin: false,
         shopper: None,
         expires_ms: None,
         redeemed_at_ms: Some(1_800_000_000_000),
@@ -241,6 +242,9 @@ fn reply_to(command: &Command) -> Reply {
             items: vec![],
         }),
         Command::GiveCustody(_) => Reply::Custody(claim()),
+        Command::Unlock(unlock) => {
+            Reply::Unlocked(Unlocked { claim: unlock.claim, entry: entry(11), tries: 5 })
+        }
         Command::Sweep(_) => Reply::Swept(Swept { amount: 2500, claims: vec![claim()], left: 0 }),
         Command::Refund(_) => Reply::Refund(Refunded { amount: 2500, claim: claim() }),
     }

@@ -9,13 +9,14 @@ mod reply;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Ref};
+use crate::pin::Pin;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
-pub use refusal::{Holder, Refusal};
+pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
-    Reply, Swept, Unclaimed, UnitsDone,
+    Reply, Swept, Unclaimed, UnitsDone, Unlocked,
 };
 
 /// The most units one command may name.
@@ -99,12 +100,16 @@ pub enum Command {
     CartNew(CartNew),
     /// Puts the units of a cart back on sale.
     CartRelease(Ref),
+    /// Takes a cart over from another device.
+    CartTake(CartTake),
     /// Hands out what a claim is for.
     Redeem(Redeem),
     /// Gives a claim into another device's custody.
     GiveCustody(GiveCustody),
     /// Takes a claim, or units of it, back and pays for them; or asks its custodian to.
     Refund(Refund),
+    /// Lets the PIN of a claim be tried again on this device.
+    Unlock(Unlock),
     /// Takes back what nobody came for in time, of a drop that says so.
     Sweep(Sweep),
 }
@@ -235,6 +240,22 @@ pub struct CartNew {
     pub wait_ms: u64,
 }
 
+/// See [`Command::CartTake`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartTake {
+    /// The cart. May be absent where a token is given.
+    #[serde(default)]
+    pub cart: Option<Ref>,
+    /// Its token, as the scanner sent it. With it the device need not have heard of the cart.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// How long to wait for its holder, in milliseconds; at most 60,000.
+    #[serde(default = "default_wait")]
+    pub wait_ms: u64,
+}
+
 fn default_hold() -> u64 {
     15 * 60_000
 }
@@ -250,6 +271,30 @@ pub struct Redeem {
     /// Its token, as the scanner sent it. With it the device need not know of the sale.
     #[serde(default)]
     pub token: Option<String>,
+    /// Its PIN, if it has one.
+    #[serde(default)]
+    pub pin: Option<Pin>,
+}
+
+impl Redeem {
+    /// By the claim alone.
+    pub fn of(claim: Ref) -> Self {
+        Self { claim: Some(claim), token: None, pin: None }
+    }
+
+    /// By the token alone.
+    pub fn by_token(token: String) -> Self {
+        Self { claim: None, token: Some(token), pin: None }
+    }
+}
+
+/// See [`Command::Unlock`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Unlock {
+    /// The claim.
+    pub claim: Ref,
 }
 
 /// See [`Command::GiveCustody`].
@@ -332,6 +377,9 @@ pub struct Sell {
     /// For how long it can be picked up, in milliseconds from now; as the drop says if absent.
     #[serde(default)]
     pub pickup_within_ms: Option<u64>,
+    /// What whoever picks it up must know, 4 to 8 digits; nothing but the claim or its token if absent.
+    #[serde(default)]
+    pub pin: Option<Pin>,
     /// Who it is for, by a reference that is no personal data: an order's number, a pseudonym of the stream's. That of the
     /// cart, if one is paid and this is absent.
     #[serde(default)]
@@ -351,6 +399,7 @@ impl Sell {
             tender: Tender::Cash,
             pickup_at: None,
             pickup_within_ms: None,
+            pin: None,
             shopper: None,
             wait_ms: 0,
         }

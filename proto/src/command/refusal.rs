@@ -25,6 +25,18 @@ pub struct Holder {
     pub reachable: bool,
 }
 
+/// How much of what a cart has this device could put aside itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Offer {
+    /// The SKU.
+    pub sku: Sku,
+    /// How many the cart has.
+    pub wanted: u64,
+    /// How many this device holds free, here.
+    pub free: u64,
+}
+
 /// Why a command was not done. It changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
@@ -148,7 +160,7 @@ pub enum Refusal {
         cart: Ref,
     },
     /// Another device holds the cart.
-    #[error("cart {cart} is on {name}; pay it there")]
+    #[error("cart {cart} is on {name}; pay it there, or take it over with `popmesh cart take`")]
     CartElsewhere {
         /// The cart.
         cart: Ref,
@@ -156,6 +168,24 @@ pub enum Refusal {
         holder: DeviceId,
         /// Its name.
         name: String,
+    },
+    /// Another device holds the cart, and did not give it in time.
+    #[error(
+        "cart {cart} is on {name}, which {}; {}",
+        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {} UTC)", time_of_day(ms))),
+        offers_text(offers)
+    )]
+    CartOutOfReach {
+        /// The cart.
+        cart: Ref,
+        /// Who holds it.
+        holder: DeviceId,
+        /// Its name.
+        name: String,
+        /// When it was last heard, milliseconds since the Unix epoch.
+        last_heard_ms: Option<u64>,
+        /// What this device could put aside instead.
+        offers: Vec<Offer>,
     },
     /// No such claim, as far as this device knows.
     #[error("no claim {claim} is known here; show its token, or see `popmesh claims`")]
@@ -193,6 +223,31 @@ pub enum Refusal {
         /// The claim.
         claim: Ref,
     },
+    /// The claim has a PIN, and none was given.
+    #[error("claim {claim} takes a PIN; ask for it, and give it too")]
+    PinNeeded {
+        /// The claim.
+        claim: Ref,
+    },
+    /// A wrong PIN was given, which is written down: the one refusal that changes something.
+    #[error(
+        "this is not the PIN of claim {claim}; {}",
+        if *left == 0 { "it is locked here now: look who is there, then `popmesh claim unlock`".to_owned() } else { format!("{left} more can be tried here") }
+    )]
+    WrongPin {
+        /// The claim.
+        claim: Ref,
+        /// Wrong ones that are still taken on this device.
+        left: u32,
+    },
+    /// Too many wrong PINs were given.
+    #[error(
+        "too many wrong PINs were given for claim {claim} here; look who is there, then `popmesh claim unlock {claim}`"
+    )]
+    PinLocked {
+        /// The claim.
+        claim: Ref,
+    },
     /// The token is not good.
     #[error("{problem}")]
     Token {
@@ -218,6 +273,15 @@ fn listed(names: &[String]) -> String {
 fn time_of_day(unix_ms: u64) -> String {
     let seconds = unix_ms / 1_000 % 86_400;
     format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+fn offers_text(offers: &[Offer]) -> String {
+    let here = |offer: &Offer| format!("{} of {} {}", offer.free.min(offer.wanted), offer.wanted, offer.sku);
+    let all: Vec<String> = offers.iter().map(here).collect();
+    if offers.iter().all(|offer| offer.free == 0) {
+        return "nothing like it is free here".to_owned();
+    }
+    format!("free here: {}, in a new cart", all.join(", "))
 }
 
 fn on_hold_text(on_hold: u64) -> String {

@@ -34,6 +34,20 @@ pub enum Reply {
     Refund(Refunded),
     /// Back in stock, since nobody came for it.
     Swept(Swept),
+    /// The PIN of a claim can be tried again here.
+    Unlocked(Unlocked),
+}
+
+/// A claim whose PIN can be tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Unlocked {
+    /// The claim.
+    pub claim: Ref,
+    /// The entry that says so.
+    pub entry: Ref,
+    /// Wrong PINs that are taken before it is locked again.
+    pub tries: u32,
 }
 
 /// What nobody came for and was taken back.
@@ -282,6 +296,9 @@ pub struct Claim {
     /// Who it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shopper: Option<ShopperRef>,
+    /// Whether whoever picks it up must know a PIN.
+    #[serde(default)]
+    pub pin: bool,
     /// Until when it can be picked up, milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ms: Option<u64>,

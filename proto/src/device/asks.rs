@@ -38,6 +38,12 @@ pub(super) struct Asks {
 }
 
 impl Asks {
+    /// A number for a request, of this or another kind: a peer that declines names it.
+    pub(super) fn number(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let of = |request: &Request| match &request.outstanding {
             Some(outstanding) => Some(outstanding.until_ms),
@@ -71,6 +77,12 @@ impl Asks {
 }
 
 impl Device {
+    /// A peer gives nothing for a request.
+    pub(super) fn declined(&mut self, from: DeviceId, id: u64) {
+        self.asks.declined(id, self.now.mono_ms);
+        self.takes.declined(from, id);
+    }
+
     /// Asks for what is lacking, for each shelf the device that has most of it and can be reached.
     pub(super) fn ask_for(&mut self, lacking: &BTreeMap<Shelf, u64>) {
         let now = self.now.mono_ms;
@@ -93,8 +105,7 @@ impl Device {
                 .filter(|(device, _)| self.peers.is_reachable(device))
                 .max_by_key(|(device, units)| (*units, *device));
             let Some((peer, _)) = best else { continue };
-            self.asks.next_id += 1;
-            let id = self.asks.next_id;
+            let id = self.asks.number();
             let outstanding = Outstanding { id, peer, until_ms: now + ANSWER_WITHIN_MS };
             if let Some(request) = self.asks.requests.get_mut(shelf) {
                 request.outstanding = Some(outstanding);

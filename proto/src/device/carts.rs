@@ -1,4 +1,6 @@
 //! Carts: units put aside for a shopper, until they are paid, released, or their time is over by this device's clock.
+//!
+//! A cart is a hold, or several after it was taken over from another device: one for each transfer that brought it.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +13,12 @@ use crate::document::Document;
 use crate::holdings::Held;
 use crate::id::Ref;
 use crate::io::{CallId, Idempotency, Output};
+use crate::query::{CartFilter, CartToken};
 use crate::record::{Body, Hold, Release, SaleLine};
 use crate::text::{DropId, ShopperRef};
+use crate::token::{Kind, Token, TokenItem};
 
-/// When the time of each of this device's carts is over, by its monotonic clock.
+/// When the time of each of this device's holds is over, by its monotonic clock.
 #[derive(Debug, Default)]
 pub(super) struct Carts {
     until_ms: BTreeMap<Ref, u64>,
@@ -23,6 +27,11 @@ pub(super) struct Carts {
 impl Carts {
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.until_ms.values().min().copied()
+    }
+
+    /// A hold came from another device.
+    pub(super) fn came(&mut self, hold: Ref, until_ms: u64) {
+        self.until_ms.insert(hold, until_ms);
     }
 }
 
@@ -51,21 +60,49 @@ impl Device {
         let hold = Body::Hold(Hold { lines, ttl_ms, shopper });
         let hold = self.write(&Document::Stock(drop.clone()), hold)?;
         self.carts.until_ms.insert(hold, self.now.mono_ms + ttl_ms);
-        let cart = self.holdings.hold(&hold).and_then(|held| self.cart(hold, held));
-        cart.ok_or(Refusal::UnknownCart { cart: hold })
+        self.cart(hold).ok_or(Refusal::UnknownCart { cart: hold })
     }
 
-    /// The lines of a cart that this device holds.
-    fn own_cart(&self, cart: Ref) -> Result<(DropId, Held), Refusal> {
-        let held = self.holdings.hold(&cart).ok_or(Refusal::UnknownCart { cart })?;
+    /// What is in a cart that this device holds and whose time is not over.
+    pub(super) fn own_cart(&self, cart: Ref) -> Result<(DropId, Held), Refusal> {
+        let unknown = Refusal::UnknownCart { cart };
+        let held = self.held(cart).ok_or_else(|| unknown.clone())?;
         if held.by != self.me {
             return Err(Refusal::CartElsewhere { cart, holder: held.by, name: self.name_of(&held.by) });
         }
-        if self.carts.until_ms.get(&cart).is_some_and(|until| *until <= self.now.mono_ms) {
-            return Err(Refusal::UnknownCart { cart });
+        if self.time_left_ms(cart) == 0 {
+            return Err(unknown);
         }
-        let drop = self.log.chain(&cart.chain).and_then(|chain| chain.document.drop()).cloned();
-        Ok((drop.ok_or(Refusal::UnknownCart { cart })?, held.clone()))
+        Ok((self.drop_of_cart(cart).ok_or(unknown)?, held))
+    }
+
+    /// What is in a cart, its holds taken together.
+    fn held(&self, cart: Ref) -> Option<Held> {
+        let mut whole: Option<Held> = None;
+        for (_, held) in self.holdings.holds_of(&cart) {
+            match &mut whole {
+                None => whole = Some(held.clone()),
+                Some(whole) => whole.lines.extend(held.lines.iter().cloned()),
+            }
+        }
+        whole
+    }
+
+    /// Whether all of a cart that was taken over has come.
+    pub(super) fn is_whole(&self, cart: Ref) -> bool {
+        let holds: Vec<&Held> = self.holdings.holds_of(&cart).map(|(_, held)| held).collect();
+        holds.iter().all(|held| held.by == self.me && held.pieces as usize == holds.len())
+    }
+
+    fn drop_of_cart(&self, cart: Ref) -> Option<DropId> {
+        let (hold, _) = self.holdings.holds_of(&cart).next()?;
+        self.log.chain(&hold.chain)?.document.drop().cloned()
+    }
+
+    /// How long a cart of this device's own is still put aside.
+    pub(super) fn time_left_ms(&self, cart: Ref) -> u64 {
+        let until = self.holdings.holds_of(&cart).filter_map(|(hold, _)| self.carts.until_ms.get(hold));
+        until.min().map_or(0, |until| until.saturating_sub(self.now.mono_ms))
     }
 
     /// Sells what is in a cart. Its hold ends in the same write.
@@ -85,7 +122,7 @@ impl Device {
         check_pickup_of(sell)?;
         let (drop, held) = self.own_cart(cart)?;
         self.is_open(&drop)?;
-        self.end_hold(cart, &drop)?;
+        self.end_holds(cart, &drop)?;
         let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
         let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell)?);
         self.keep_reply(idempotency, &reply);
@@ -94,10 +131,16 @@ impl Device {
     }
 
     pub(super) fn release_cart(&mut self, cart: Ref) -> Result<Reply, Refusal> {
-        let (drop, held) = self.own_cart(cart)?;
-        let released = self.cart(cart, &held).ok_or(Refusal::UnknownCart { cart })?;
-        self.end_hold(cart, &drop)?;
+        let (drop, _) = self.own_cart(cart)?;
+        let released = self.cart(cart).ok_or(Refusal::UnknownCart { cart })?;
+        self.end_holds(cart, &drop)?;
         Ok(Reply::Cart(released))
+    }
+
+    /// Ends every hold of a cart.
+    pub(super) fn end_holds(&mut self, cart: Ref, drop: &DropId) -> Result<(), Refusal> {
+        let holds: Vec<Ref> = self.holdings.holds_of(&cart).map(|(hold, _)| *hold).collect();
+        holds.into_iter().try_for_each(|hold| self.end_hold(hold, drop))
     }
 
     fn end_hold(&mut self, hold: Ref, drop: &DropId) -> Result<(), Refusal> {
@@ -110,45 +153,73 @@ impl Device {
     pub(super) fn pump_carts(&mut self) {
         let now = self.now.mono_ms;
         let over: Vec<Ref> =
-            self.carts.until_ms.iter().filter(|(_, until)| **until <= now).map(|(cart, _)| *cart).collect();
-        for cart in over {
-            self.carts.until_ms.remove(&cart);
-            if let Ok((drop, _)) = self.own_cart(cart) {
+            self.carts.until_ms.iter().filter(|(_, until)| **until <= now).map(|(hold, _)| *hold).collect();
+        for hold in over {
+            self.carts.until_ms.remove(&hold);
+            let own = self.holdings.hold(&hold).is_some_and(|held| held.by == self.me);
+            let drop = self.log.chain(&hold.chain).and_then(|chain| chain.document.drop()).cloned();
+            if let Some(drop) = drop.filter(|_| own) {
                 // What cannot be written now is over all the same at the next start.
-                let _ = self.end_hold(cart, &drop);
+                let _ = self.end_hold(hold, &drop);
             }
         }
     }
 
-    /// After a start: this device's carts, each with the time that is left of it. While it was off only the wall clock ran.
+    /// After a start: this device's holds, each with the time that is left of it. While it was off only the wall clock ran.
     pub(super) fn find_carts(&mut self) {
         let (mono_ms, wall_ms) = (self.now.mono_ms, self.now.wall_ms);
         let own = self.holdings.holds().filter(|(_, held)| held.by == self.me);
         self.carts.until_ms = own
-            .map(|(cart, held)| {
+            .map(|(hold, held)| {
                 let left_ms =
                     held.at.ms().saturating_add(held.ttl_ms).saturating_sub(wall_ms).min(held.ttl_ms);
-                (*cart, mono_ms + left_ms)
+                (*hold, mono_ms + left_ms)
             })
             .collect();
     }
 
-    pub(super) fn carts(&self) -> Vec<Cart> {
-        self.holdings.holds().filter_map(|(cart, held)| self.cart(*cart, held)).collect()
+    pub(super) fn carts(&self, filter: &CartFilter) -> Vec<Cart> {
+        let all: std::collections::BTreeSet<Ref> = self.holdings.holds().map(|(_, held)| held.cart).collect();
+        let is_for = |cart: &Cart| filter.shopper.is_none() || cart.shopper == filter.shopper;
+        all.into_iter().filter_map(|cart| self.cart(cart)).filter(is_for).collect()
     }
 
-    fn cart(&self, cart: Ref, held: &Held) -> Option<Cart> {
+    pub(super) fn cart(&self, cart: Ref) -> Option<Cart> {
+        let held = self.held(cart)?;
         let items = self.items_of(&held.lines);
-        let left_ms = self.carts.until_ms.get(&cart).map(|until| until.saturating_sub(self.now.mono_ms));
+        let until_ms = match held.by == self.me {
+            true => self.now.wall_ms + self.time_left_ms(cart),
+            false => held.at.ms().saturating_add(held.ttl_ms),
+        };
         Some(Cart {
             cart,
-            drop: self.log.chain(&cart.chain)?.document.drop()?.clone(),
+            drop: self.drop_of_cart(cart)?,
             holder: held.by,
             total: total_of(&items),
             items,
             shopper: held.shopper.clone(),
             currency: self.config.charter.charter().currency,
-            until_ms: left_ms.map_or(held.at.ms() + held.ttl_ms, |left| self.now.wall_ms + left),
+            until_ms,
         })
+    }
+
+    /// The token of a cart that this device holds: with it another till can ask for it.
+    pub(super) fn token_of_cart(&self, cart: Ref) -> Result<CartToken, Refusal> {
+        let (drop, _) = self.own_cart(cart)?;
+        let shown = self.cart(cart).ok_or(Refusal::UnknownCart { cart })?;
+        let items = shown.items.into_iter().map(|item| TokenItem { sku: item.sku, units: item.units });
+        let token = Token {
+            kind: Kind::Cart,
+            event: self.gate.event(),
+            claim: cart,
+            drop,
+            items: items.collect(),
+            custodian: self.me,
+            issued_ms: self.now.wall_ms,
+            not_before_ms: None,
+            expires_ms: Some(shown.until_ms),
+            pin: None,
+        };
+        Ok(CartToken { cart, token: self.sign_token(token)? })
     }
 }

@@ -15,10 +15,11 @@ use crate::document::Document;
 use crate::holdings::claims::{HandedOut, Standing};
 use crate::id::{DeviceId, Ref};
 use crate::log::Chain;
+use crate::pin::Pin;
 use crate::query::ClaimToken;
 use crate::record::{self, Body, Line, Record, Sale, SaleLine};
 use crate::text::{DropId, Place};
-use crate::token::{self, SignedToken, Token, TokenError, TokenItem};
+use crate::token::{self, Kind, SignedToken, Token, TokenError, TokenItem};
 use crate::units::UnitSet;
 
 type ByParcel = BTreeMap<Ref, UnitSet>;
@@ -42,34 +43,39 @@ impl Device {
     /// Hands a claim out. The reply, at which a door may open, comes when that is durable.
     pub(super) fn redeem(&mut self, redeem: &Redeem) -> Result<Reply, Refusal> {
         match (redeem.claim, &redeem.token) {
-            (Some(claim), None) => self.redeem_known(claim),
-            (None, Some(text)) => self.redeem_token(text),
+            (Some(claim), None) => self.redeem_known(claim, redeem.pin.as_ref()),
+            (None, Some(text)) => self.redeem_token(text, redeem.pin.as_ref()),
             _ => Err(invalid("claim", "give either a claim or its token")),
         }
     }
 
-    fn redeem_known(&mut self, claim: Ref) -> Result<Reply, Refusal> {
+    fn redeem_known(&mut self, claim: Ref, pin: Option<&Pin>) -> Result<Reply, Refusal> {
         if let Some(redeemed) = self.standing(claim)?.1.redeemed {
             return Err(self.already(claim, redeemed));
         }
         let (drop, standing) = self.claim_in_custody(claim)?;
+        let tag = self.sale(&claim).and_then(|(_, _, sale)| sale.pin);
+        self.check_pin(claim, &drop, tag, pin)?;
         let items = self.hand_outs(&standing.left);
         let body = Body::Redeem(record::Redeem { claim, under: standing.under, token: None });
         self.hand_out(claim, drop, body, items)
     }
 
     /// The token is enough: the sale may be on its way for as long as it likes, and its issuer be anybody of the event.
-    fn redeem_token(&mut self, text: &str) -> Result<Reply, Refusal> {
+    fn redeem_token(&mut self, text: &str, pin: Option<&Pin>) -> Result<Reply, Refusal> {
         let wrong = |error: TokenError| Refusal::Token { problem: error.to_string() };
         let bytes = token::from_text(text).map_err(wrong)?;
         let signed = SignedToken::read(&bytes, &mut self.gate).map_err(wrong)?;
+        if signed.kind != Kind::Claim {
+            return Err(wrong(TokenError::NotAClaim));
+        }
         let claim = signed.claim;
         if let Ok((_, standing)) = self.standing(claim) {
             // Second showings are told so even after the token has expired.
             if standing.redeemed.is_none() {
                 signed.check_at(self.now.wall_ms).map_err(wrong)?;
             }
-            return self.redeem_known(claim);
+            return self.redeem_known(claim, pin);
         }
         if let Some(redeemed) = self.holdings.claim(&claim).and_then(|known| known.redeemed_unseen(&self.me))
         {
@@ -79,6 +85,7 @@ impl Device {
         if signed.custodian != self.me {
             return Err(self.not_custodian(claim, signed.custodian));
         }
+        self.check_pin(claim, &signed.drop, signed.pin, pin)?;
         let items = signed
             .items
             .iter()
@@ -104,6 +111,7 @@ impl Device {
         }
         let items = self.hand_outs(&standing.left);
         let token = Token {
+            kind: Kind::Claim,
             event: self.gate.event(),
             claim,
             drop,
@@ -112,11 +120,15 @@ impl Device {
             issued_ms: at.ms(),
             not_before_ms: None,
             expires_ms: sale.expires_ms,
+            pin: sale.pin,
         };
-        let signed = token
-            .sign(self.gate.signatures(), &self.config.secret, &self.config.certificate)
-            .map_err(|error| Refusal::Token { problem: error.to_string() })?;
-        Ok(ClaimToken { claim, token: signed.to_text() })
+        Ok(ClaimToken { claim, token: self.sign_token(token)? })
+    }
+
+    /// The text of a token that this device issues.
+    pub(super) fn sign_token(&self, token: Token) -> Result<String, Refusal> {
+        let signed = token.sign(self.gate.signatures(), &self.config.secret, &self.config.certificate);
+        signed.map(|signed| signed.to_text()).map_err(|error| Refusal::Token { problem: error.to_string() })
     }
 
     fn hand_out(
@@ -368,6 +380,7 @@ impl Device {
                 .map_or(sale.pickup_at.unwrap_or(chain.device), |standing| standing.custodian),
             state: self.state_of(&claim).unwrap_or(ClaimState::Issued),
             code: ClaimCode::of(&claim),
+            pin: sale.pin.is_some(),
             shopper: sale.shopper.clone(),
             expires_ms: sale.expires_ms,
             redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),

@@ -28,6 +28,10 @@ impl Device {
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
             },
+            (Ok(()), Command::CartTake(take)) => match self.take_cart(call, &take, idempotency) {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
             (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, None, idempotency) {
                 // Answered when it is done, or given up.
                 Ok(()) => return,
@@ -45,6 +49,7 @@ impl Device {
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
             (Ok(()), Command::Refund(refund)) => self.refund(&refund),
+            (Ok(()), Command::Unlock(unlock)) => self.unlock(&unlock),
             (Ok(()), Command::Sweep(sweep)) => self.sweep(&sweep),
         };
         if let Ok(reply) = &result {
@@ -54,7 +59,7 @@ impl Device {
     }
 
     /// Whether this device's certificate holds now.
-    fn may_write(&self) -> Result<(), Refusal> {
+    pub(super) fn may_write(&self) -> Result<(), Refusal> {
         let valid = self.config.certificate.valid_at(self.now.wall_ms);
         valid.map_err(|error| Refusal::Certificate { problem: error.to_string() })
     }
@@ -175,7 +180,7 @@ impl Device {
         }
         let to = transfer.to;
         self.draw(transfer.drop, transfer.sku, &transfer.units, |lines| {
-            Body::Transfer(record::Transfer { to, lines })
+            Body::Transfer(record::Transfer { to, lines, aside: None })
         })
     }
 

@@ -75,8 +75,11 @@ impl Device {
     }
 }
 
-/// Checks the time that a sale gives for its pickup.
+/// Checks what a sale says of its pickup.
 pub(super) fn check_pickup_of(sell: &Sell) -> Result<(), Refusal> {
+    if sell.pin.is_some() && sell.pickup_at.is_none() {
+        return Err(invalid("pin", "only what is picked up later takes a PIN; give pickup_at, too"));
+    }
     match sell.pickup_within_ms {
         Some(_) if sell.pickup_at.is_none() => {
             let problem = "only what is picked up later has a time for it; give pickup_at, too";

@@ -203,6 +203,9 @@ impl Device {
             Admitted::Record(record) => record,
         };
         let Some(drop) = document.drop() else { return };
+        if author == self.me {
+            self.pins.note(drop, &record.body);
+        }
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
         let effect = self.holdings.apply(&event);
         let breach = self.holdings.breach_by(&linked.entry).map(str::to_owned);
@@ -223,6 +226,9 @@ impl Device {
             && self.holdings.parcel(&linked.entry).is_some_and(|parcel| !parcel.received)
         {
             self.intake.received.push((document.clone(), linked.entry));
+            if let Some(aside) = &transfer.aside {
+                self.carts.came(linked.entry, self.now.mono_ms + aside.left_ms);
+            }
             self.asks.given(author);
         }
         match &record.body {
@@ -355,6 +361,6 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Sale(_) => Some(SpendKind::Sold),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
-        Body::Hold(_) | Body::Release(_) => None,
+        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => None,
     }
 }

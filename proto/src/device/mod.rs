@@ -9,11 +9,13 @@ mod frontiers;
 mod intake;
 mod outbox;
 mod peers;
+mod pins;
 mod presence;
 mod queries;
 mod sales;
 mod stock;
 mod sync;
+mod take;
 mod words;
 mod write;
 
@@ -29,6 +31,7 @@ use crate::id::{ChainId, DeviceId, Hash, Nonce};
 use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
 use crate::log::{Fault, Gate, Log};
+use crate::pin::EventSecret;
 use crate::planted::{Plant, Planted};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
@@ -49,6 +52,8 @@ pub struct Config {
     pub policy: Arc<dyn Policy + Sync>,
     /// How signatures are made and checked.
     pub signatures: Arc<dyn Signatures>,
+    /// What only the devices of the event know; without it, PINs can be neither given nor checked.
+    pub event_secret: Option<EventSecret>,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -69,6 +74,7 @@ impl Config {
             nonce,
             policy: Arc::new(ByRate),
             signatures: Arc::new(Ed25519),
+            event_secret: None,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -116,6 +122,8 @@ pub struct Device {
     sync: sync::Sync,
     sales: sales::Sales,
     carts: carts::Carts,
+    pins: pins::Pins,
+    takes: take::Takes,
     asks: asks::Asks,
     meter: RateMeter,
     last_presence_ms: Option<u64>,
@@ -158,6 +166,8 @@ impl Device {
             sync: sync::Sync::default(),
             sales: sales::Sales::default(),
             carts: carts::Carts::default(),
+            pins: pins::Pins::default(),
+            takes: take::Takes::default(),
             asks: asks::Asks::default(),
             meter: RateMeter::default(),
             last_presence_ms: None,
@@ -264,6 +274,7 @@ impl Device {
             Input::StoreFailed { problem, .. } => {
                 self.outbox.fail(&problem);
                 self.sales.refuse_all(&problem, &mut self.outbox);
+                self.takes.refuse_all(&problem).into_iter().for_each(|output| self.outbox.emit_now(output));
                 self.failed = Some(problem);
                 return;
             }
@@ -271,6 +282,7 @@ impl Device {
         self.acknowledge();
         self.answer_refund_requests();
         self.pump_carts();
+        self.pump_takes();
         self.pump_sales();
         self.pump_time();
     }
@@ -317,6 +329,7 @@ impl Device {
         [
             self.sales.next_deadline(),
             self.carts.next_deadline(),
+            self.takes.next_deadline(),
             self.asks.next_deadline(),
             self.sync_deadline(),
         ]

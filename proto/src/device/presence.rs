@@ -139,7 +139,8 @@ impl Device {
     fn request(&mut self, from: DeviceId, content: &[u8]) {
         match decode::<Message>(content, MAX_GOSSIP) {
             Ok(Message::Ask(ask)) => self.asked(from, &ask),
-            Ok(Message::Decline(decline)) => self.asks.declined(decline.id, self.now.mono_ms),
+            Ok(Message::Decline(decline)) => self.declined(from, decline.id),
+            Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
             Ok(_) | Err(_) => self.fault(from, "mail that cannot be read".to_owned()),
         }
     }

@@ -31,7 +31,8 @@ impl Device {
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
-            Query::Carts => Answer::Carts(self.carts()),
+            Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
+            Query::CartToken(cart) => Answer::CartToken(self.token_of_cart(cart)),
             Query::Claim(claim) => {
                 Answer::Claim(self.known_claim(&claim).map(Box::new).ok_or(Refusal::UnknownClaim { claim }))
             }

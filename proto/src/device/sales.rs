@@ -248,6 +248,7 @@ impl Device {
             tender: sell.tender,
             pickup_at: sell.pickup_at,
             programme: changed.clone(),
+            pin: self.tag_of(&document, sell.pin.as_ref())?,
             shopper: sell.shopper.clone(),
             expires_ms,
         };
@@ -269,6 +270,7 @@ impl Device {
             custodian: sell.pickup_at.unwrap_or(self.me),
             state: if walk_in { ClaimState::Redeemed } else { ClaimState::Issued },
             code: ClaimCode::of(&claim),
+            pin: sell.pin.is_some(),
             shopper: sell.shopper.clone(),
             expires_ms,
             redeemed_at_ms: walk_in.then_some(at_ms),

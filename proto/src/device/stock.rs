@@ -134,7 +134,7 @@ impl Device {
         let found = self.find(drop, sku, place, units).ok_or_else(|| refusal.clone())?;
         let mut last = None;
         for lines in self.parcels_of(found) {
-            last = Some(self.write(document, Body::Transfer(Transfer { to, lines }))?);
+            last = Some(self.write(document, Body::Transfer(Transfer { to, lines, aside: None }))?);
         }
         last.ok_or(refusal)
     }

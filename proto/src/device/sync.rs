@@ -208,7 +208,8 @@ impl Device {
                 Err(error) => self.fault(from, error.to_string()),
             },
             Ok(Message::Ask(ask)) => self.asked(from, &ask),
-            Ok(Message::Decline(decline)) => self.asks.declined(decline.id, self.now.mono_ms),
+            Ok(Message::Decline(decline)) => self.declined(from, decline.id),
+            Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
             Err(error) => self.fault(from, error.to_string()),
         }
     }

@@ -29,6 +29,19 @@ impl Device {
         self.append_record(chain, body)
     }
 
+    /// The entry that the next record in a document of this device's will be.
+    pub(super) fn next_entry(&self, document: &Document) -> Ref {
+        match self.own.get(document) {
+            Some(chain) => {
+                Ref { chain: *chain, seq: self.log.chain(chain).map_or(0, |chain| chain.len()) + 1 }
+            }
+            // A start comes before it.
+            None => {
+                Ref { chain: ChainId::derive(&self.me, &self.config.nonce, &document.to_string()), seq: 2 }
+            }
+        }
+    }
+
     fn append_record(&mut self, chain: ChainId, body: Body) -> Result<Ref, Refusal> {
         let record = Record { at: self.clock.next(self.now), body };
         self.append_own(chain, record.encode(), None)

@@ -6,13 +6,17 @@ use std::collections::BTreeSet;
 use super::{Effect, Event, Holdings};
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Ref};
-use crate::record::{Hold, SaleLine};
+use crate::record::{Aside, Hold, SaleLine};
 use crate::text::ShopperRef;
 use crate::units::UnitSet;
 
 /// What is put aside, by whom, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
+    /// The cart.
+    pub cart: Ref,
+    /// Of how many holds like this one the cart is made.
+    pub pieces: u32,
     /// The holder.
     pub by: DeviceId,
     /// Since when.
@@ -36,6 +40,32 @@ impl Holdings {
         self.holds.iter()
     }
 
+    /// The holds that a cart is made of, all with one holder: where a part of it has moved already, with the new one.
+    pub fn holds_of(&self, cart: &Ref) -> impl Iterator<Item = (&Ref, &Held)> {
+        let of = |(_, held): &(&Ref, &Held)| held.cart == *cart;
+        let holder =
+            self.holds().filter(of).max_by_key(|(hold, held)| (held.at, **hold)).map(|(_, held)| held.by);
+        self.holds().filter(of).filter(move |(_, held)| Some(held.by) == holder)
+    }
+
+    /// Units that were given stay in the cart that they are in.
+    pub(super) fn keep_aside(&mut self, event: &Event<'_>, to: DeviceId, aside: &Aside) {
+        let Some(parcel) = self.parcels.get(&event.entry) else { return };
+        let line =
+            SaleLine { parcel: event.entry, units: parcel.units.clone(), unit_price: aside.unit_price };
+        let held = Held {
+            cart: aside.cart,
+            pieces: aside.pieces,
+            by: to,
+            at: event.record.at,
+            ttl_ms: aside.left_ms,
+            shopper: aside.shopper.clone(),
+            lines: vec![line],
+        };
+        self.holds.insert(event.entry, held);
+        self.see_holds(BTreeSet::from([event.entry]));
+    }
+
     pub(super) fn put_aside(&mut self, event: &Event<'_>, hold: &Hold) -> Effect {
         let owns = |line: &SaleLine| {
             self.parcels
@@ -49,6 +79,8 @@ impl Holdings {
             return Effect::Void(text);
         }
         let held = Held {
+            cart: event.entry,
+            pieces: 1,
             by: event.author,
             at: event.record.at,
             ttl_ms: hold.ttl_ms,

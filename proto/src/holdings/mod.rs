@@ -237,7 +237,7 @@ impl Holdings {
     /// Takes in one entry. Everything that it needs has been taken in before.
     pub fn apply(&mut self, event: &Event<'_>) -> Effect {
         match &event.record.body {
-            Body::Start(_) => Effect::None,
+            Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
                 self.lots.insert(
@@ -319,6 +319,9 @@ impl Holdings {
             Body::Transfer(transfer) => {
                 let received = transfer.to == event.author;
                 self.make(event, &lines, transfer.to, None, received);
+                if let Some(aside) = &transfer.aside {
+                    self.keep_aside(event, transfer.to, aside);
+                }
             }
             Body::Move(moved) => self.make(event, &lines, event.author, Some(moved.place.clone()), true),
             Body::Damage(_) => self.count(event, &lines, |outcome, units| outcome.damaged += units),
@@ -328,7 +331,7 @@ impl Holdings {
             Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
-            Body::Hold(_) | Body::Release(_) => {}
+            Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
             contested.extend(self.open_claim(event, sale, contested.is_empty()));
@@ -533,7 +536,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
-        Body::Hold(_) | Body::Release(_) => Vec::new(),
+        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => Vec::new(),
     }
 }
 

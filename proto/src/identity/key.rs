@@ -26,6 +26,14 @@ impl SecretKey {
         DeviceId(self.0.verifying_key().to_bytes())
     }
 
+    /// The X25519 key (RFC 7748) that belongs to it, for what is sealed to its owner. Secret.
+    ///
+    /// One key in both uses is what libsodium does; see Thormarker, "On using the same key pair for Ed25519 and an X25519
+    /// based KEM", 2021.
+    pub fn agreement_key(&self) -> [u8; 32] {
+        self.0.to_scalar_bytes()
+    }
+
     /// Signs `message` (RFC 8032).
     pub fn sign(&self, message: &[u8]) -> Signature {
         Signature(self.0.sign(message).to_bytes())
@@ -62,6 +70,11 @@ impl Signatures for Ed25519 {
     fn verifies(&self, signature: &Signature, key: &DeviceId, message: &[u8]) -> bool {
         signature.verifies(key, message)
     }
+}
+
+/// The public X25519 key of a device, to seal something to it; `None` if its key is no point of the curve.
+pub fn agreement_key_of(device: &DeviceId) -> Option<[u8; 32]> {
+    VerifyingKey::from_bytes(&device.0).ok().map(|key| key.to_montgomery().to_bytes())
 }
 
 /// An Ed25519 signature (RFC 8032).

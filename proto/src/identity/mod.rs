@@ -8,4 +8,4 @@ pub use certificate::{
     Certificate, CertificateError, Enrolment, MAX_CERTIFICATE, Role, Roles, SignedCertificate,
 };
 pub use charter::{Charter, CharterError, MAX_NAME, SignedCharter};
-pub use key::{Ed25519, SecretKey, Signature, Signatures, armor, unarmor};
+pub use key::{Ed25519, SecretKey, Signature, Signatures, agreement_key_of, armor, unarmor};

@@ -62,6 +62,14 @@ pub enum TokenError {
         /// The issuer's name.
         name: String,
     },
+    /// A cart's, shown for a claim.
+    #[error(
+        "this is the token of a cart, which is not paid yet; pay it at a till, with `popmesh cart take` there"
+    )]
+    NotAClaim,
+    /// A claim's, shown for a cart.
+    #[error("this is the token of a claim, which is paid; redeem it with `popmesh claim redeem`")]
+    NotACart,
     /// It is over.
     #[error("the token expired {when}; hand nothing out, and look the claim up for a refund")]
     Expired {

@@ -21,6 +21,7 @@ use crate::clock::utc;
 use crate::id::{DeviceId, EventId, Ref};
 use crate::identity::{Certificate, CertificateError, SecretKey, Signature, Signatures, SignedCertificate};
 use crate::log::Gate;
+use crate::pin::PinTag;
 use crate::text::{DropId, Sku};
 use crate::units::UnitSet;
 
@@ -30,6 +31,8 @@ const SECOND_MS: u64 = 1_000;
 /// What a token says. Times are Unix milliseconds; the wire has whole seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
+    /// What it is for.
+    pub kind: Kind,
     /// The event: that of the issuer's certificate.
     pub event: EventId,
     /// The claim, by the entry that made it.
@@ -46,6 +49,17 @@ pub struct Token {
     pub not_before_ms: Option<u64>,
     /// Until when it may be redeemed, exclusive; for ever if absent.
     pub expires_ms: Option<u64>,
+    /// The tag of the PIN that whoever shows it must know; it can be checked by devices of the event alone.
+    pub pin: Option<PinTag>,
+}
+
+/// What a token is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A claim, to be redeemed.
+    Claim,
+    /// A cart, to be paid: `claim` is the cart then, and `custodian` its holder.
+    Cart,
 }
 
 /// Units of one SKU.

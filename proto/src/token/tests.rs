@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::id::{ChainId, Nonce};
 use crate::identity::{Charter, Ed25519, Role, SignedCharter};
+use crate::pin::PinTag;
 
 const ISSUED_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -62,6 +63,7 @@ fn item(sku: &str, units: &str) -> TokenItem {
 
 fn token() -> Token {
     Token {
+        kind: Kind::Claim,
         event: charter("Neon Night").event(),
         claim: Ref { chain: ChainId([0xc5; 16]), seq: 1_234 },
         drop: "midnight".parse().unwrap(),
@@ -70,6 +72,7 @@ fn token() -> Token {
         issued_ms: ISSUED_MS,
         not_before_ms: Some(ISSUED_MS + 60_000),
         expires_ms: Some(ISSUED_MS + DAY_MS),
+        pin: None,
     }
 }
 
@@ -442,6 +445,7 @@ prop_compose! {
         chain in any::<[u8; 16]>(), seq in 1..=u64::MAX, drop in "[a-zäß0-9-]{1,40}", items in items(),
         custodian in 2u8..4, after in proptest::option::of(0u64..DAY_MS),
         lasts in proptest::option::of(DAY_MS..1_000 * DAY_MS), issued in 0..DAY_MS,
+        pin in proptest::option::of(any::<[u8; 8]>()),
     ) -> Token {
         Token {
             claim: Ref { chain: ChainId(chain), seq },
@@ -451,6 +455,7 @@ prop_compose! {
             issued_ms: ISSUED_MS + issued,
             not_before_ms: after.map(|after| ISSUED_MS + after),
             expires_ms: lasts.map(|lasts| ISSUED_MS + DAY_MS + lasts),
+            pin: pin.map(PinTag),
             ..token()
         }
     }
@@ -465,7 +470,7 @@ proptest! {
         let read = SignedToken::read(&from_text(&text.to_lowercase()).unwrap(), &mut gate()).unwrap();
         prop_assert_eq!(&read, &signed);
         prop_assert_eq!((&read.items, read.claim, &read.drop), (&token.items, token.claim, &token.drop));
-        prop_assert_eq!((read.custodian, read.event), (token.custodian, token.event));
+        prop_assert_eq!((read.custodian, read.event, read.pin), (token.custodian, token.event, token.pin));
     }
 
     #[test]

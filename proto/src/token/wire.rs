@@ -12,10 +12,13 @@
 //!            chain, sequence,           the claim
 //!            drop,
 //!            [sku, units, …],           units as gaps and lengths
-//!            ? custodian                only if it is not the issuer
+//!            ? custodian                only if it is not the issuer, or a PIN follows
+//!            ? tag                      of the PIN, 8 bytes
 //!          ]} >>,
 //!      signature ])
 //! ```
+//!
+//! A cart's token has -65538 in the place of -65537.
 //!
 //! The event is that of the certificate. It is signed once more as the external data of the signature, after a text
 //! that keeps signatures on tokens apart from all others of the same key.
@@ -23,7 +26,7 @@
 use coset::{CoseError, CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
 use minicbor::{Decoder, Encoder};
 
-use super::{SECOND_MS, Token, TokenError, TokenItem, signature};
+use super::{Kind, SECOND_MS, Token, TokenError, TokenItem, signature};
 use crate::clock::Hlc;
 use crate::id::{EventId, Ref};
 use crate::identity::{Certificate, Signature, SignedCertificate};
@@ -40,6 +43,7 @@ const EXPIRES: i64 = 4;
 const NOT_BEFORE: i64 = 5;
 const ISSUED: i64 = 6;
 const CLAIM: i64 = -65_537;
+const CART: i64 = -65_538;
 
 /// Whether a time can be written.
 pub(super) fn fits(ms: u64) -> bool {
@@ -133,14 +137,22 @@ pub(super) fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) ->
         }
     }
     let elsewhere = token.custodian != issuer.device;
-    e.i64(CLAIM)?.array(5 + u64::from(elsewhere))?;
+    let (custodian, pin) = (elsewhere || token.pin.is_some(), token.pin.is_some());
+    let key = match token.kind {
+        Kind::Claim => CLAIM,
+        Kind::Cart => CART,
+    };
+    e.i64(key)?.array(5 + u64::from(custodian) + u64::from(pin))?;
     e.bytes(certificate)?.encode(token.claim.chain)?.u64(token.claim.seq)?.encode(&token.drop)?;
     e.array(token.items.len() as u64 * 2)?;
     for item in &token.items {
         e.encode(&item.sku)?.encode(&item.units)?;
     }
-    if elsewhere {
+    if custodian {
         e.encode(token.custodian)?;
+    }
+    if let Some(pin) = token.pin {
+        e.encode(pin)?;
     }
     Ok(e.into_writer())
 }
@@ -155,7 +167,8 @@ pub(super) fn decode(payload: &[u8]) -> Option<(Token, Certificate, Vec<u8>)> {
             EXPIRES => expires_ms = Some(time_ms(&mut d)?),
             NOT_BEFORE => not_before_ms = Some(time_ms(&mut d)?),
             ISSUED => issued_ms = Some(time_ms(&mut d)?),
-            CLAIM => claimed = Some(claim(&mut d)?),
+            CLAIM => claimed = Some(claim(&mut d, Kind::Claim)?),
+            CART => claimed = Some(claim(&mut d, Kind::Cart)?),
             _ => return None,
         }
     }
@@ -169,7 +182,7 @@ fn time_ms(d: &mut Decoder<'_>) -> Option<u64> {
     d.u64().ok()?.checked_mul(SECOND_MS).filter(|ms| fits(*ms))
 }
 
-fn claim(d: &mut Decoder<'_>) -> Option<(Token, Certificate, Vec<u8>)> {
+fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<(Token, Certificate, Vec<u8>)> {
     let parts = d.array().ok()??;
     let certificate = d.bytes().ok()?;
     // The signature comes first; the gate checks it.
@@ -181,8 +194,10 @@ fn claim(d: &mut Decoder<'_>) -> Option<(Token, Certificate, Vec<u8>)> {
     for _ in 0..length / 2 {
         items.push(TokenItem { sku: d.decode().ok()?, units: d.decode::<UnitSet>().ok()? });
     }
-    let custodian = if parts == 6 { d.decode().ok()? } else { issuer.device };
+    let custodian = if parts > 5 { d.decode().ok()? } else { issuer.device };
+    let pin = if parts > 6 { Some(d.decode().ok()?) } else { None };
     let token = Token {
+        kind,
         event: issuer.event,
         claim,
         drop,
@@ -191,6 +206,7 @@ fn claim(d: &mut Decoder<'_>) -> Option<(Token, Certificate, Vec<u8>)> {
         issued_ms: 0,
         not_before_ms: None,
         expires_ms: None,
+        pin,
     };
     Some((token, issuer, certificate.to_vec()))
 }

@@ -185,6 +185,7 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
             tender: Tender::Cash,
             pickup_at: None,
             programme: None,
+            pin: None,
             shopper: None,
             expires_ms: None,
         })
@@ -249,10 +250,13 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
     let mut author = Author::begin(&secret, &thief, "stock/night", at(1));
     let units = UnitSet::range(1, 5);
     let to = secret.id();
-    let own = author
-        .write(at(2), Body::Transfer(Transfer { to, lines: vec![Line { parcel, units: units.clone() }] }));
+    let own = author.write(
+        at(2),
+        Body::Transfer(Transfer { to, lines: vec![Line { parcel, units: units.clone() }], aside: None }),
+    );
     // What is built on it counts no more.
-    author.write(at(3), Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }] }));
+    author
+        .write(at(3), Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }], aside: None }));
     let levels = |world: &mut World, at| {
         let line = world.stock(at).unwrap();
         let holders = line.holders.iter().map(|holder| (holder.device, holder.units));

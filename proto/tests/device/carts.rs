@@ -1,8 +1,8 @@
 //! Carts: what is put aside is nobody else's, survives power cuts, and comes back when its time is over.
 
-use popmesh_proto::command::{Cart, CartNew, Command, Refusal, Reply, Sell, SellItem};
+use popmesh_proto::command::{Cart, CartNew, CartTake, Command, Redeem, Refusal, Reply, Sell, SellItem};
 use popmesh_proto::id::Ref;
-use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::query::{Answer, CartFilter, Query};
 
 use crate::event::{claim_of, sell, shirt};
 use crate::world::World;
@@ -39,7 +39,7 @@ fn pay(cart: Ref) -> Command {
 }
 
 fn carts(world: &mut World, at: usize) -> Vec<Cart> {
-    match world.query(at, Query::Carts) {
+    match world.query(at, Query::Carts(CartFilter::default())) {
         Answer::Carts(carts) => carts,
         other => panic!("{other:?}"),
     }
@@ -69,7 +69,10 @@ fn a_cart_is_paid_where_it_is_held_and_its_units_are_nobody_elses_until_then() {
         assert!(refused.to_string().contains("3 are on hold in carts"), "{refused}");
     }
     let elsewhere = world.done(OTHER, pay(cart.cart)).unwrap_err();
-    assert_eq!(elsewhere.to_string(), format!("cart {} is on till; pay it there", cart.cart));
+    assert_eq!(
+        elsewhere.to_string(),
+        format!("cart {} is on till; pay it there, or take it over with `popmesh cart take`", cart.cart)
+    );
     let claim = claim_of(world.done(TILL, pay(cart.cart)));
     assert_eq!((claim.items, claim.total), (cart.items, cart.total));
     assert!(matches!(world.done(TILL, pay(cart.cart)), Err(Refusal::UnknownCart { .. })));
@@ -125,4 +128,109 @@ fn a_cart_outlives_a_power_cut_with_the_time_that_is_left_of_it() {
     world.link_all();
     world.converge(10_000);
     world.assert_agreed();
+}
+
+fn take(cart: Ref, wait_ms: u64) -> Command {
+    Command::CartTake(CartTake { cart: Some(cart), token: None, wait_ms })
+}
+
+fn taken(outcome: Result<Reply, Refusal>) -> Cart {
+    match outcome {
+        Ok(Reply::Cart(cart)) => cart,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn token_of(world: &mut World, at: usize, cart: Ref) -> String {
+    match world.query(at, Query::CartToken(cart)) {
+        Answer::CartToken(Ok(token)) => token.token,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_cart_goes_to_the_till_that_asks_for_it_and_stays_put_aside_all_the_way() {
+    let mut world = evening(11);
+    let cart = put_aside(&mut world, TILL, 3, 600_000);
+    world.converge(5_000);
+    world.run_ms(60_000);
+    let there = taken(world.done(OTHER, take(cart.cart, 5_000)));
+    assert_eq!((there.holder, there.total), (world.nodes[OTHER].id, cart.total));
+    let left_ms = there.until_ms - world.now(OTHER).wall_ms;
+    assert!((530_000..=540_000).contains(&left_ms), "{left_ms}");
+    // Asked again, it is here.
+    assert_eq!(taken(world.done(OTHER, take(cart.cart, 0))).items, there.items);
+    assert!(matches!(world.done(TILL, pay(cart.cart)), Err(Refusal::CartElsewhere { .. })));
+    for _ in 0..2 {
+        world.power_cut(OTHER);
+        world.power_on(OTHER);
+        world.link_all();
+    }
+    world.converge(5_000);
+    for at in 0..3 {
+        assert_eq!(levels(&mut world, at), (UNITS - 3, 3), "on device {at}");
+    }
+    // Back, and paid there.
+    taken(world.done(TILL, take(cart.cart, 5_000)));
+    let claim = claim_of(world.done(TILL, pay(cart.cart)));
+    assert_eq!(claim.total, cart.total);
+    world.converge(5_000);
+    assert_eq!(levels(&mut world, HQ), (UNITS - 3, 0));
+    assert!(matches!(world.done(OTHER, take(cart.cart, 500)), Err(Refusal::UnknownCart { .. })));
+    world.assert_agreed();
+}
+
+#[test]
+fn a_token_is_enough_to_find_a_cart_that_this_till_has_never_heard_of() {
+    let mut world = evening(12);
+    world.isolate(OTHER);
+    world.run_ms(1_000);
+    let cart = put_aside(&mut world, TILL, 2, 600_000);
+    let token = token_of(&mut world, TILL, cart.cart);
+    let by_token = |wait_ms| Command::CartTake(CartTake { cart: None, token: Some(token.clone()), wait_ms });
+    world.run_ms(20_000);
+    let refused = world.done(OTHER, by_token(2_000)).unwrap_err();
+    let Refusal::CartOutOfReach { name, offers, .. } = &refused else { panic!("{refused:?}") };
+    assert_eq!((name.as_str(), offers[0].wanted), ("till", 2));
+    assert!(refused.to_string().contains("did not answer (last heard"), "{refused}");
+    world.link_all();
+    world.run_ms(3_000);
+    assert_eq!(taken(world.done(OTHER, by_token(5_000))).items, cart.items);
+    // It is no claim, and a claim's token is no cart's.
+    let redeem = Command::Redeem(Redeem::by_token(token.clone()));
+    let refused = world.done(OTHER, redeem).unwrap_err().to_string();
+    assert!(refused.contains("the token of a cart, which is not paid yet"), "{refused}");
+    let claim = claim_of(world.done(OTHER, pay(cart.cart)));
+    world.converge(5_000);
+    assert!(matches!(world.done(TILL, by_token(1_000)), Err(Refusal::UnknownCart { .. })));
+    assert_eq!(claim.total, cart.total);
+    world.assert_agreed();
+}
+
+#[test]
+fn a_cart_that_moves_as_the_power_fails_is_on_one_till_and_never_sold_twice() {
+    for seed in 0..60 {
+        let mut world = evening(100 + seed);
+        let cart = put_aside(&mut world, TILL, 3, 600_000);
+        world.converge(5_000);
+        let call = world.command(OTHER, take(cart.cart, 3_000));
+        world.run_ms(seed % 20);
+        let victim = if seed % 2 == 0 { TILL } else { OTHER };
+        world.power_cut(victim);
+        world.run_ms(500);
+        world.power_on(victim);
+        world.link_all();
+        if victim == TILL {
+            let _ = world.outcome(call);
+        }
+        world.converge(10_000);
+        for at in 0..3 {
+            assert_eq!(levels(&mut world, at), (UNITS - 3, 3), "seed {seed}, device {at}");
+        }
+        let sold: Vec<_> =
+            [TILL, OTHER].into_iter().filter(|at| world.done(*at, pay(cart.cart)).is_ok()).collect();
+        assert_eq!(sold.len(), 1, "seed {seed}");
+        world.converge(5_000);
+        world.assert_agreed();
+    }
 }

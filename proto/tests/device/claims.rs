@@ -35,7 +35,7 @@ fn sold(world: &mut World, quantity: u64) -> Claim {
 }
 
 fn redeem(claim: Ref) -> Command {
-    Command::Redeem(Redeem { claim: Some(claim), token: None })
+    Command::Redeem(Redeem::of(claim))
 }
 
 fn redeemed(world: &mut World, at: usize, claim: Ref) -> Result<Redeemed, Refusal> {
@@ -187,7 +187,7 @@ fn token(world: &mut World, at: usize, claim: Ref) -> Result<String, Refusal> {
 }
 
 fn shown(world: &mut World, at: usize, token: &str) -> Result<Reply, Refusal> {
-    world.done(at, Command::Redeem(Redeem { claim: None, token: Some(token.to_owned()) }))
+    world.done(at, Command::Redeem(Redeem::by_token(token.to_owned())))
 }
 
 #[test]
@@ -244,8 +244,8 @@ fn a_token_that_is_not_good_hands_out_nothing() {
         let Err(Refusal::Token { problem }) = shown(&mut world, LOCKER, bad) else { panic!("{bad:?}") };
         assert!(problem.contains(why), "{problem}");
     }
-    let both = Redeem { claim: Some(claim.claim), token: Some(text.clone()) };
-    for odd in [both, Redeem { claim: None, token: None }] {
+    let both = Redeem { claim: Some(claim.claim), ..Redeem::by_token(text.clone()) };
+    for odd in [both, Redeem { claim: None, ..Redeem::of(claim.claim) }] {
         assert!(matches!(world.done(LOCKER, Command::Redeem(odd)), Err(Refusal::Invalid { .. })));
     }
     let mut other = evening(8);

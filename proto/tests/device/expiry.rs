@@ -69,7 +69,7 @@ fn what_nobody_came_for_goes_back_to_stock_and_is_paid_as_the_drop_says() {
         let fetched = sold(&mut world, &drop, 2, None);
         assert_eq!(claim.expires_ms, Some(claim.at_ms + HOUR_MS));
         world.converge(5_000);
-        let redeem = Redeem { claim: Some(fetched.claim), token: None };
+        let redeem = Redeem::of(fetched.claim);
         world.done(LOCKER, Command::Redeem(redeem)).unwrap();
         assert_eq!(swept(&mut world, LOCKER, &drop).unwrap().claims.len(), 0, "nobody is late yet");
         assert_eq!(late(&mut world, LOCKER), 0);
@@ -92,7 +92,7 @@ fn what_nobody_came_for_goes_back_to_stock_and_is_paid_as_the_drop_says() {
             assert_eq!(states[&patient.claim].state, ClaimState::Issued, "on device {at}");
             assert_eq!(states[&fetched.claim].state, ClaimState::Redeemed, "on device {at}");
         }
-        let redeem = Redeem { claim: Some(claim.claim), token: None };
+        let redeem = Redeem::of(claim.claim);
         assert!(matches!(world.done(LOCKER, Command::Redeem(redeem)), Err(Refusal::AlreadyRefunded { .. })));
         // They are somebody else's to buy now.
         assert!(world.available(LOCKER) >= free, "{free}");

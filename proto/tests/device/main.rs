@@ -12,6 +12,7 @@ mod event;
 mod expiry;
 mod malformed;
 mod node;
+mod pins;
 mod rng;
 mod selling;
 mod views;

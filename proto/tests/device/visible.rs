@@ -12,7 +12,11 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         Output::Send { bytes, .. } => match decode::<Message>(bytes, MAX_MESSAGE).expect("a message") {
             Message::Frontier(frontier) => frontier.heads.iter().map(|head| (head.chain, head.seq)).collect(),
             Message::Entries(entries) => ranges(&entries.ranges),
-            Message::Digest(_) | Message::Hello(_) | Message::Ask(_) | Message::Decline(_) => Vec::new(),
+            Message::Digest(_)
+            | Message::Hello(_)
+            | Message::Ask(_)
+            | Message::AskCart(_)
+            | Message::Decline(_) => Vec::new(),
         },
         Output::Publish { bytes } => match decode::<Gossip>(bytes, MAX_GOSSIP).expect("gossip") {
             Gossip::Live(live) => ranges(&live),
@@ -56,6 +60,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Redeemed(redeemed) => Some(redeemed.entry),
         Reply::Custody(claim) => Some(claim.claim),
         Reply::Refund(refunded) => Some(refunded.claim.claim),
+        Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Product(_) | Reply::Drop(_) => None,
     }

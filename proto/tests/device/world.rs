@@ -7,6 +7,7 @@ use popmesh_proto::command::{Command, Refusal, Reply};
 use popmesh_proto::id::Nonce;
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
+use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::{Config, Device};
 use sha2::{Digest, Sha256};
@@ -217,7 +218,10 @@ impl World {
         node.life += 1;
         node.booted_at = self.time;
         node.seen.clear();
-        let config = Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce);
+        let config = Config {
+            event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
+            ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
+        };
         let now = self.now(at);
         let node = &mut self.nodes[at];
         let device = Device::open(config, node.stored.iter().cloned(), now).expect("what was stored opens");
@@ -439,6 +443,11 @@ impl World {
             assert!(self.step(until), "no outcome within 70 s");
         }
         self.replies.remove(&call).unwrap()
+    }
+
+    /// Whether the outcome of a command is there.
+    pub(crate) fn is_answered(&self, call: CallId) -> bool {
+        self.replies.contains_key(&call)
     }
 
     pub(crate) fn done(&mut self, at: usize, command: Command) -> Result<Reply, Refusal> {

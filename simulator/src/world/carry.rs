@@ -114,6 +114,7 @@ impl World<'_> {
             | Notice::Redeemed { .. }
             | Notice::Refunded { .. }
             | Notice::RefundRequested { .. }
+            | Notice::PinLocked { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }

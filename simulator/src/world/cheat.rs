@@ -41,6 +41,7 @@ impl World<'_> {
             tender: Tender::Cash,
             pickup_at: None,
             programme: None,
+            pin: None,
             shopper: None,
             expires_ms: None,
         };

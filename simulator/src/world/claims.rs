@@ -145,7 +145,9 @@ impl Claims {
             | Body::Move(_)
             | Body::Damage(_)
             | Body::Hold(_)
-            | Body::Release(_) => return Ok(()),
+            | Body::Release(_)
+            | Body::WrongPin(_)
+            | Body::Unlock(_) => return Ok(()),
         };
         let who = event.author.short();
         let Some(claim) = self.all.get_mut(&reference) else {
@@ -202,6 +204,7 @@ mod tests {
             tender: Tender::Cash,
             pickup_at,
             programme: None,
+            pin: None,
             shopper: None,
             expires_ms: None,
         };
@@ -235,6 +238,7 @@ mod tests {
             place: "hall".parse().unwrap(),
             damaged: false,
             handed_out: returned.then(|| entry(11)),
+            unclaimed: None,
         })
     }
 

@@ -219,7 +219,7 @@ impl World<'_> {
             return;
         }
         let command = match errand.clone() {
-            Errand::PickUp => Command::Redeem(Redeem { claim: Some(claim), token: None }),
+            Errand::PickUp => Command::Redeem(Redeem::of(claim)),
             Errand::Refund { items, damaged } => Command::Refund(Refund { claim, items, damaged }),
             Errand::Give { to } => Command::GiveCustody(GiveCustody { claim, to }),
         };

@@ -215,6 +215,7 @@ impl World<'_> {
                 Reply::Redeemed(redeemed) => Some(redeemed.entry),
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),
+                Reply::Unlocked(unlocked) => Some(unlocked.entry),
                 Reply::Product(_) | Reply::Drop(_) | Reply::Swept(_) => None,
             };
             if let Some(entry) = entry {
