@@ -64,6 +64,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(write::sell))
         .routes(routes!(write::new_cart))
         .routes(routes!(write::release_cart))
+        .routes(routes!(write::take_cart))
+        .routes(routes!(read::cart_token))
         .routes(routes!(write::redeem))
         .routes(routes!(write::give_custody))
         .routes(routes!(write::refund))

@@ -105,6 +105,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::SoldOut { .. }
         | Refusal::HeldElsewhere { .. }
         | Refusal::CartElsewhere { .. }
+        | Refusal::CartOutOfReach { .. }
         | Refusal::NotCustodian { .. }
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. } => StatusCode::CONFLICT,

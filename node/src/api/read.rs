@@ -6,8 +6,8 @@ use axum::http::StatusCode;
 use popmesh_proto::command::{Cart, Claim};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{
-    Answer, Check, ClaimFilter, ClaimToken, Claims, DeviceInfo, Head, LogFilter, LogLine, Programme, Query,
-    Status, Stock, StockFilter,
+    Answer, CartFilter, CartToken, Check, ClaimFilter, ClaimToken, Claims, DeviceInfo, Head, LogFilter,
+    LogLine, Programme, Query, Status, Stock, StockFilter,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -193,10 +193,27 @@ pub(super) async fn claims(
 /// Carts, here and elsewhere
 #[utoipa::path(
     get, path = "/v1/carts", tag = "look up",
+    params(("shopper" = Option<String>, Query, description = "For this shopper only")),
     responses((status = 200, description = "Carts", body = Vec<Cart>), QueryProblems)
 )]
-pub(super) async fn carts(State(api): State<Api>) -> Result<Json<Vec<Cart>>, Problem> {
-    api.ask(Query::Carts, only!(Answer::Carts)).await.map(Json)
+pub(super) async fn carts(
+    State(api): State<Api>,
+    Filter(filter): Filter<CartFilter>,
+) -> Result<Json<Vec<Cart>>, Problem> {
+    api.ask(Query::Carts(filter), only!(Answer::Carts)).await.map(Json)
+}
+
+/// The token of a cart that this device holds, for its QR code: another till can take it over by it
+#[utoipa::path(
+    get, path = "/v1/carts/{cart}/token", tag = "look up",
+    params(("cart" = String, Path, description = "The cart")),
+    responses((status = 200, description = "What the shopper shows", body = CartToken), QueryProblems)
+)]
+pub(super) async fn cart_token(
+    State(api): State<Api>,
+    Name(cart): Name<Ref>,
+) -> Result<Json<CartToken>, Problem> {
+    Ok(Json(api.ask(Query::CartToken(cart), only!(Answer::CartToken)).await??))
 }
 
 /// One claim

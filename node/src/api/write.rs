@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
-    Cart, CartNew, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move, Product,
-    ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept, Transfer, UnitsDone, Unlock,
-    Unlocked,
+    Cart, CartNew, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move,
+    Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept, Transfer, UnitsDone,
+    Unlock, Unlocked,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
@@ -188,6 +188,22 @@ pub(super) async fn new_cart(
     Body(body): Body<CartNew>,
 ) -> Result<Done<Cart>, Problem> {
     done(&api, &key, body, Command::CartNew, StatusCode::CREATED, only!(Reply::Cart)).await
+}
+
+/// Takes a cart over from the device that holds it
+///
+/// By the cart, or by its token alone. If its holder cannot be reached, the refusal says so, and what of it this device
+/// could put aside itself.
+#[utoipa::path(
+    post, path = "/v1/carts/take", tag = "act", request_body = CartTake, params(IdempotencyHeader),
+    responses((status = 200, description = "It is here, and its time runs on", body = Cart), CommandProblems)
+)]
+pub(super) async fn take_cart(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<CartTake>,
+) -> Result<Done<Cart>, Problem> {
+    done(&api, &key, body, Command::CartTake, StatusCode::OK, only!(Reply::Cart)).await
 }
 
 /// Puts the units of a cart back on sale

@@ -581,7 +581,34 @@ pub(super) enum Cart {
         target: Target,
     },
     /// Every cart, here and elsewhere
-    List(Target),
+    List {
+        /// For this shopper only
+        #[arg(long, value_name = "REFERENCE")]
+        shopper: Option<ShopperRef>,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Take a cart over from the device that holds it, to pay it here
+    Take {
+        /// The cart, or its token as the scanner gave it
+        cart: String,
+        /// How long to wait for its holder, at most 60s
+        #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
+        wait: Duration,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Draw the QR code of its token, which the shopper shows at another till
+    Token {
+        /// The cart
+        cart: Ref,
+        #[command(flatten)]
+        picture: Picture,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Sell what is in a cart: on the device that holds it
     Pay {
         /// The cart

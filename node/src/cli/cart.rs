@@ -1,13 +1,15 @@
 //! Carts: what is put aside for a shopper.
 
-use popmesh_proto::command::{Cart, CartNew, Claim, Sell, SellItem};
+use popmesh_proto::command::{Cart, CartNew, CartTake, Claim, Sell, SellItem};
+
+use popmesh_proto::query::CartToken;
 
 use super::act::{in_words, price_in_event, tell_sale};
 use super::args;
 use super::client::{Client, print, segment};
 use super::failure::Outcome;
 use super::table::Table;
-use super::values;
+use super::{token, values};
 use crate::folder::Folder;
 
 pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
@@ -27,10 +29,33 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
                 )
             })
         }
-        args::Cart::List(target) => {
+        args::Cart::Take { cart, wait, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let wait_ms = values::ms(wait);
+            let body = match cart.parse() {
+                Ok(cart) => CartTake { cart: Some(cart), token: None, wait_ms },
+                Err(_) => CartTake { cart: None, token: Some(cart), wait_ms },
+            };
+            let done: Cart = client.post("/v1/carts/take", Some(&body), retry.idempotency_key.as_deref())?;
+            print(json, &done, || {
+                let (items, total) = (in_words(&done.items), done.currency.format(done.total));
+                format!(
+                    "here now: {items}: {total}, until {}\ncart {}",
+                    values::clock(done.until_ms),
+                    done.cart
+                )
+            })
+        }
+        args::Cart::Token { cart, picture, target } => {
+            let path = format!("/v1/carts/{}/token", segment(&cart.to_string()));
+            let token: CartToken = Client::find(&target, folder)?.get(&path, &[])?;
+            token::draw(&token.token, &picture, json)
+        }
+        args::Cart::List { shopper, target } => {
             let client = Client::find(&target, folder)?;
             let devices = client.devices()?;
-            let carts: Vec<Cart> = client.get("/v1/carts", &[])?;
+            let shopper = shopper.map(|who| who.to_string());
+            let carts: Vec<Cart> = client.get("/v1/carts", &[("shopper", shopper)])?;
             print(json, &carts, || {
                 let mut table = Table::new(&["until", "drop", "items", ">total", "for", "held by", "cart"]);
                 for cart in &carts {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::identity::{Certificate, Ed25519};
 use popmesh_proto::log::Gate;
-use popmesh_proto::token::{MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
+use popmesh_proto::token::{Kind, MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
 use serde_json::{Value, json};
 
 use super::args::{self, Picture, TokenCode};
@@ -80,6 +80,7 @@ fn facts(findings: &Findings) -> Value {
         "proven": findings.proven,
         "problem": findings.problem.as_ref().map(ToString::to_string),
         "token": said.map(|(token, _)| json!({
+            "kind": match token.kind { Kind::Claim => "claim", Kind::Cart => "cart" },
             "event": token.event,
             "claim": token.claim,
             "drop": token.drop,
@@ -107,8 +108,13 @@ fn describe(findings: &Findings, event_name: &str) -> String {
         if !findings.proven {
             lines.push("Nothing of this is proven:".to_owned());
         }
-        lines.push(format!("claim       {}", token.claim));
-        lines.push(format!("code        {}", ClaimCode::of(&token.claim)));
+        match token.kind {
+            Kind::Claim => {
+                lines.push(format!("claim       {}", token.claim));
+                lines.push(format!("code        {}", ClaimCode::of(&token.claim)));
+            }
+            Kind::Cart => lines.push(format!("cart        {} (not paid)", token.claim)),
+        }
         lines.push(format!("drop        {}", token.drop));
         for item in &token.items {
             let count = item.units.len();
@@ -142,6 +148,12 @@ fn describe(findings: &Findings, event_name: &str) -> String {
         lines.push(String::new());
     }
     lines.push(match &findings.problem {
+        None if findings.said.as_ref().is_some_and(|(token, _)| token.kind == Kind::Cart) => {
+            format!(
+                "Good: put aside in {}. Whether it was paid or released, its holder knows.",
+                printable(event_name)
+            )
+        }
         None => format!(
             "Good: sold in {}. Whether it was redeemed already, its custodian knows.",
             printable(event_name)

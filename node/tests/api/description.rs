@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 35] = [
+const ROUTES: [(&str, &str); 37] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -34,6 +34,8 @@ const ROUTES: [(&str, &str); 35] = [
     ("post", "/v1/custody"),
     ("post", "/v1/refunds"),
     ("post", "/v1/sweeps"),
+    ("post", "/v1/carts/take"),
+    ("get", "/v1/carts/{cart}/token"),
     ("post", "/v1/claims/{claim}/unlock"),
     ("get", "/v1/claims/{claim}"),
     ("post", "/v1/sales"),

@@ -17,7 +17,8 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
-    Answer, Check, ClaimToken, Claims, DeviceInfo, Levels, Programme, Query, Status, Stock, StockLine,
+    Answer, CartToken, Check, ClaimToken, Claims, DeviceInfo, Levels, Programme, Query, Status, Stock,
+    StockLine,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -233,7 +234,7 @@ fn reply_to(command: &Command) -> Reply {
         Command::Move(moved) => units(&moved.drop, &moved.sku),
         Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
         Command::Sell(_) => Reply::Sale(claim()),
-        Command::CartNew(_) | Command::CartRelease(_) => Reply::Cart(cart()),
+        Command::CartNew(_) | Command::CartRelease(_) | Command::CartTake(_) => Reply::Cart(cart()),
         Command::Redeem(redeem) => Reply::Redeemed(Redeemed {
             claim: redeem.claim.unwrap_or(entry(9)),
             drop: "neon".parse().unwrap(),
@@ -285,7 +286,10 @@ fn answer_to(query: &Query) -> Answer {
         }),
         Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
         Query::Claim(claim) => Answer::Claim(Err(Refusal::UnknownClaim { claim: *claim })),
-        Query::Carts => Answer::Carts(vec![cart()]),
+        Query::CartToken(cart) => {
+            Answer::CartToken(Ok(CartToken { cart: *cart, token: "POPMESH1:CART".to_owned() }))
+        }
+        Query::Carts(_) => Answer::Carts(vec![cart()]),
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
         }

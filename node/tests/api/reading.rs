@@ -80,6 +80,7 @@ async fn every_command_reaches_the_device() {
         ("/v1/redemptions", json!({"token": "POPMESH1:TOKEN"}), 201),
         ("/v1/refunds", json!({"claim": claim, "items": [{"sku": "CAP", "serials": "4"}]}), 201),
         ("/v1/sweeps", json!({"drop": "neon"}), 201),
+        ("/v1/carts/take", json!({"token": "POPMESH1:CART"}), 200),
         ("/v1/custody", json!({"claim": claim, "to": to}), 201),
     ] {
         let answer = post(node.address, path, &[], &body).await;
@@ -92,7 +93,7 @@ async fn every_command_reaches_the_device() {
         }
     }
     let done = node.done.lock().unwrap();
-    assert_eq!(done.len(), 17);
+    assert_eq!(done.len(), 18);
     assert!(
         matches!(&done[3], Command::Transfer(given) if given.units == Units::Count(3) && given.to == OTHER)
     );
