@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::scenario::{StockPolicy, Thresholds};
 
@@ -118,10 +118,31 @@ pub struct Numbers {
     pub power_cuts: u64,
     /// What became of what was sold.
     pub claims: ClaimNumbers,
+    /// What became of what was put aside.
+    pub carts: CartNumbers,
+}
+
+/// What became of carts.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct CartNumbers {
+    /// Carts that were put aside.
+    pub put_aside: u64,
+    /// Carts that another till took over.
+    pub taken_over: u64,
+    /// Tills that asked for a cart and did not get it.
+    pub not_given: u64,
+    /// Carts that were paid.
+    pub paid: u64,
+    /// Carts that their shoppers had put back.
+    pub released: u64,
+    /// Carts that their shoppers left behind.
+    pub left: u64,
+    /// Carts that were over when their shoppers came to pay.
+    pub expired: u64,
 }
 
 /// What became of what was sold: fetched later, paid back, given into other custody.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub struct ClaimNumbers {
     /// Claims handed out to whoever came for them.
     pub handed_out: u64,
@@ -139,8 +160,44 @@ pub struct ClaimNumbers {
     pub sent_on: u64,
     /// Other refusals, such as of a refund of what was handed out already.
     pub refused: u64,
+    /// Claims handed out to somebody who showed the token alone.
+    pub by_token: u64,
+    /// Wrong PINs that were given.
+    pub wrong_pins: u64,
+    /// Claims that went back to stock, since nobody came in time.
+    pub swept: u64,
     /// People who came about a claim and went without an answer.
     pub given_up: u64,
+}
+
+impl std::ops::AddAssign for CartNumbers {
+    fn add_assign(&mut self, other: Self) {
+        let Self { put_aside, taken_over, not_given, paid, released, left, expired } = other;
+        self.put_aside += put_aside;
+        self.taken_over += taken_over;
+        self.not_given += not_given;
+        self.paid += paid;
+        self.released += released;
+        self.left += left;
+        self.expired += expired;
+    }
+}
+
+impl std::ops::AddAssign for ClaimNumbers {
+    fn add_assign(&mut self, other: Self) {
+        self.handed_out += other.handed_out;
+        self.refused_again += other.refused_again;
+        self.refunds += other.refunds;
+        self.refunds_asked += other.refunds_asked;
+        self.returns += other.returns;
+        self.given += other.given;
+        self.sent_on += other.sent_on;
+        self.refused += other.refused;
+        self.by_token += other.by_token;
+        self.wrong_pins += other.wrong_pins;
+        self.swept += other.swept;
+        self.given_up += other.given_up;
+    }
 }
 
 impl ClaimNumbers {

@@ -15,6 +15,7 @@ use super::progress::{Stop, bar};
 use crate::coverage::Coverage;
 use crate::minimise::minimise;
 use crate::mix;
+use crate::night::{CartNumbers, ClaimNumbers};
 use crate::report;
 use crate::scenario;
 use crate::words;
@@ -105,8 +106,8 @@ struct Played {
     steps: u64,
     virtual_ms: u64,
     sold: u64,
-    handed_out: u64,
-    refunds: u64,
+    claims: ClaimNumbers,
+    carts: CartNumbers,
     power_cuts: u64,
     history: String,
     breach: Option<Broken>,
@@ -149,8 +150,8 @@ struct Outcome {
     steps: u64,
     virtual_s: u64,
     units_sold: u64,
-    handed_out: u64,
-    refunds: u64,
+    claims: ClaimNumbers,
+    carts: CartNumbers,
     power_cuts: u64,
     broken: Vec<Played>,
     coverage: Coverage,
@@ -181,8 +182,8 @@ fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)>
         steps: ended.steps,
         virtual_ms: ended.night.ended_ms,
         sold: ended.night.numbers.sold,
-        handed_out: ended.night.numbers.claims.handed_out,
-        refunds: ended.night.numbers.claims.refunded(),
+        claims: ended.night.numbers.claims,
+        carts: ended.night.numbers.carts,
         power_cuts: ended.night.numbers.power_cuts,
         history: ended.night.history,
         breach,
@@ -244,8 +245,8 @@ impl Soak {
                     outcome.steps += played.steps;
                     outcome.virtual_s += played.virtual_ms / 1_000;
                     outcome.units_sold += played.sold;
-                    outcome.handed_out += played.handed_out;
-                    outcome.refunds += played.refunds;
+                    outcome.claims += played.claims;
+                    outcome.carts += played.carts;
                     outcome.power_cuts += played.power_cuts;
                     if played.breach.is_some() {
                         outcome.broken.push(played);
@@ -294,15 +295,26 @@ impl Soak {
             println!("{}", serde_json::to_string_pretty(&outcome)?);
         } else {
             println!(
-                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} claims handed out, {} refunds, {} power cuts",
+                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} power cuts",
                 outcome.nights,
                 outcome.mix,
                 outcome.virtual_s / 3_600,
                 outcome.steps,
                 outcome.units_sold,
-                outcome.handed_out,
-                outcome.refunds,
                 outcome.power_cuts
+            );
+            let (claims, carts) = (&outcome.claims, &outcome.carts);
+            println!(
+                "{} claims handed out ({} by the token alone), {} refunds, {} swept, {} wrong PINs; {} carts, {} taken over by another till, {} paid, {} over",
+                claims.handed_out,
+                claims.by_token,
+                claims.refunded(),
+                claims.swept,
+                claims.wrong_pins,
+                carts.put_aside,
+                carts.taken_over,
+                carts.paid,
+                carts.expired
             );
         }
         if self.coverage && !self.json {

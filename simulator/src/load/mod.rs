@@ -27,7 +27,45 @@ pub struct Shopper {
     pub patience_ms: u64,
     /// Whether the shopper will want the money back.
     pub wants_refund: bool,
+    /// What the shopper does with a cart; pays at once if absent.
+    pub cart: Option<CartPlan>,
 }
+
+/// What a shopper means to do with a cart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CartPlan {
+    /// For how long it is put aside, milliseconds.
+    pub ttl_ms: u64,
+    /// How long until the shopper pays, milliseconds: perhaps too long.
+    pub pays_after_ms: u64,
+    /// At which device.
+    pub pays_at: DeviceIndex,
+    /// Whether another till is shown its token.
+    pub by_token: bool,
+    /// Whether the shopper keeps it, rather than to buy anew without it.
+    pub keeps: bool,
+    /// Whether one that is not kept is put back.
+    pub releases: bool,
+}
+
+impl CartPlan {
+    fn draw(demand: &Demand, device: DeviceIndex, random: &mut Random) -> Self {
+        let weights: u64 = demand.at.iter().map(|(_, weight)| weight).sum();
+        let elsewhere = weighted(&demand.at, random.below(weights)).filter(|_| random.chance(400));
+        Self {
+            ttl_ms: random.within(CART_MS.0..=CART_MS.1),
+            pays_after_ms: random.within(PAYS_AFTER_MS.0..=PAYS_AFTER_MS.1),
+            pays_at: elsewhere.unwrap_or(device),
+            by_token: random.chance(500),
+            keeps: !random.chance(150),
+            releases: random.chance(500),
+        }
+    }
+}
+
+/// For how long carts are put aside, and after how long they are paid, milliseconds.
+const CART_MS: (u64, u64) = (5_000, 120_000);
+const PAYS_AFTER_MS: (u64, u64) = (500, 60_000);
 
 /// Draws all shoppers of a night, in the order in which they come.
 #[must_use]
@@ -43,7 +81,7 @@ pub fn shoppers(scenario: &Scenario, random: &Random) -> Vec<Shopper> {
 }
 
 fn block(demand: &Demand, duration_ms: u64, random: &mut Random) -> Vec<Shopper> {
-    let mut refunds = random.fork("refunds");
+    let (mut refunds, mut carts) = (random.fork("refunds"), random.fork("carts"));
     let times = times(demand.arrivals, duration_ms, random);
     let weights: u64 = demand.at.iter().map(|(_, weight)| weight).sum();
     times
@@ -61,6 +99,7 @@ fn block(demand: &Demand, duration_ms: u64, random: &mut Random) -> Vec<Shopper>
                 pickup_at,
                 patience_ms: random.within(demand.patience_ms.0..=demand.patience_ms.1),
                 wants_refund: refunds.chance(demand.refund_per_mille),
+                cart: carts.chance(demand.cart_per_mille).then(|| CartPlan::draw(demand, device, &mut carts)),
             })
         })
         .collect()

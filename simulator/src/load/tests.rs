@@ -147,6 +147,7 @@ fn shopper(at_s: u64, device: usize, quantity: u64, pickup_at: Option<usize>) ->
         pickup_at,
         patience_ms: 2_000,
         wants_refund: false,
+        cart: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Who is there, with what, and who comes to buy.
 
+use popmesh_proto::command::Unclaimed;
 use popmesh_proto::identity::{Role, Roles};
 
 use crate::random::Random;
@@ -159,6 +160,13 @@ fn drop_of(
     let closes = random.chance(200);
     let close_ms = closes.then(|| random.within(open_ms + duration_ms / 2..=duration_ms));
     let hqs: Vec<usize> = (0..devices.len()).filter(|index| devices[*index].roles.has(Role::Hq)).collect();
+    let mut rules = random.fork("unclaimed");
+    let pickup_within_ms = rules.chance(400).then(|| rules.within(5_000..=duration_ms));
+    let unclaimed = match pickup_within_ms {
+        Some(_) if rules.chance(500) => Unclaimed::Refund,
+        Some(_) => Unclaimed::Forfeit,
+        None => Unclaimed::Keep,
+    };
     let mut lots = Vec::new();
     for (product, _) in products.iter().enumerate() {
         // The first product is in every drop, so that no drop is without anything.
@@ -177,7 +185,15 @@ fn drop_of(
             first += units;
         }
     }
-    Some(DropSpec { drop: format!("drop-{number}").parse().ok()?, mint_ms, open_ms, close_ms, lots })
+    Some(DropSpec {
+        drop: format!("drop-{number}").parse().ok()?,
+        mint_ms,
+        open_ms,
+        close_ms,
+        pickup_within_ms,
+        unclaimed,
+        lots,
+    })
 }
 
 fn demand(scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
@@ -186,7 +202,7 @@ fn demand(scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
     };
     let selling: Vec<usize> =
         (0..scenario.devices.len()).filter(|index| sells(&scenario.devices[*index])).collect();
-    let mut refunds = random.fork("refunds");
+    let (mut refunds, mut carts) = (random.fork("refunds"), random.fork("carts"));
     let mut blocks = Vec::new();
     for (drop, spec) in scenario.drops.iter().enumerate() {
         for product in 0..scenario.products.len() {
@@ -222,6 +238,7 @@ fn demand(scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
                     quantity: (1, if random.chance(300) { random.within(2..=4) } else { 1 }),
                     pickup_at,
                     pickup_per_mille,
+                    cart_per_mille: if carts.chance(500) { carts.within(50..=600) } else { 0 },
                     refund_per_mille: if refunds.chance(600) { refunds.within(20..=400) } else { 0 },
                     patience_ms: (patience_ms, patience_ms + random.within(0..=20_000)),
                 });

@@ -130,11 +130,26 @@ fn numbers(night: &Night) -> Table {
         table.row([
             "claims",
             &format!(
-                "{} handed out, {}, {} brought back; {} shown again and refused",
+                "{} handed out, {} by the token alone; {}, {} brought back, {} swept; {} shown again and refused",
                 count(claims.handed_out),
+                count(claims.by_token),
                 words::counted(claims.refunds, "refund", "refunds"),
                 count(claims.returns),
+                count(claims.swept),
                 count(claims.refused_again)
+            ),
+        ]);
+    }
+    let carts = &numbers.carts;
+    if carts.put_aside > 0 {
+        table.row([
+            "carts",
+            &format!(
+                "{} put aside, {} taken over by another till, {} paid, {} over too soon",
+                count(carts.put_aside),
+                count(carts.taken_over),
+                count(carts.paid),
+                count(carts.expired)
             ),
         ]);
     }

@@ -76,6 +76,7 @@ fn block(
         None => ALL,
     };
     let refund_per_mille = table.take("refunds").map_or(Ok(0), |field| field.share(ALL))?;
+    let cart_per_mille = table.take("carts").map_or(Ok(0), |field| field.share(ALL))?;
     let at = places(&table.need("where", "where = [\"till-1\", \"till-2\"]")?, site)?;
     let arrivals = arrivals(&mut table, hours, shoppers)?;
     table.end()?;
@@ -88,6 +89,7 @@ fn block(
         pickup_at,
         pickup_per_mille,
         refund_per_mille,
+        cart_per_mille,
         patience_ms,
     })
 }

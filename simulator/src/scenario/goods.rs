@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use popmesh_proto::command::MAX_LOT;
+use popmesh_proto::command::Unclaimed;
 use popmesh_proto::identity::Role;
 use popmesh_proto::money::MAX_PRICE;
 use popmesh_proto::text::TextError;
 
 use super::error::{Problem, ScenarioError};
 use super::field::{Field, Hours, Spot, Table};
-use super::limits::{MAX_DROPS, MAX_LOTS, MAX_PRODUCTS, MAX_UNITS};
+use super::limits::{MAX_DROPS, MAX_LOTS, MAX_NIGHT_MS, MAX_PRODUCTS, MAX_UNITS};
 use super::names::Names;
 use super::site::{Site, too_many};
 use super::{DropSpec, LotSpec, ProductSpec};
@@ -80,6 +81,9 @@ fn product(mut table: Table<'_>, site: &Site, goods: &mut Goods) -> Result<(), S
     Ok(())
 }
 
+const UNCLAIMED: [(&str, Unclaimed); 3] =
+    [("keep", Unclaimed::Keep), ("refund", Unclaimed::Refund), ("forfeit", Unclaimed::Forfeit)];
+
 /// The serials of each product that lots have so far.
 #[derive(Debug, Default)]
 struct Lots {
@@ -96,6 +100,7 @@ fn drop_of(
 ) -> Result<(), ScenarioError> {
     let minted = table.take("minted");
     let closes = table.take("closes");
+    let (within, unclaimed) = (table.take("pickup_within"), table.take("unclaimed"));
     let lot_tables = table.tables("lot")?;
     let spot = table.spot.clone();
     let field = table.need("name", "name = \"drop-1\"")?;
@@ -116,6 +121,16 @@ fn drop_of(
         let problem = "the lots are minted after the drop has opened; mint them before".to_owned();
         return Err(field.error(Problem::Impossible { problem }));
     }
+    let pickup_within_ms = within.map(|field| field.duration_ms(1..=MAX_NIGHT_MS)).transpose()?;
+    let unclaimed = match unclaimed {
+        Some(field) if pickup_within_ms.is_none() => {
+            let problem =
+                "`unclaimed` needs `pickup_within` with the time after which somebody is late".to_owned();
+            return Err(field.error(Problem::Impossible { problem }));
+        }
+        Some(field) => field.word("rule", &UNCLAIMED)?,
+        None => Unclaimed::Keep,
+    };
     table.end()?;
     if lot_tables.is_empty() {
         return Err(spot.error(Problem::None { what: "lot in this drop", table: "drop.lot" }));
@@ -124,7 +139,7 @@ fn drop_of(
         return Err(too_many(&field, "lots", lot_tables.len(), MAX_LOTS));
     }
     let lots = lot_tables.into_iter().map(|table| lot(table, site, goods, lots)).collect::<Result<_, _>>()?;
-    goods.drops.push(DropSpec { drop, mint_ms, open_ms, close_ms, lots });
+    goods.drops.push(DropSpec { drop, mint_ms, open_ms, close_ms, pickup_within_ms, unclaimed, lots });
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Devices, venues, products and drops are named by their place in their list. All times are milliseconds after the
 //! start of the night, by the world's own time.
 
+use popmesh_proto::command::Unclaimed;
 use popmesh_proto::identity::{Role, Roles};
 use popmesh_proto::text::{DropId, Place, Sku};
 use serde::Serialize;
@@ -165,6 +166,10 @@ pub struct DropSpec {
     pub open_ms: u64,
     /// When it closes; absent if it stays open.
     pub close_ms: Option<u64>,
+    /// For how long claims can be picked up after their sale, milliseconds; for ever if absent.
+    pub pickup_within_ms: Option<u64>,
+    /// What becomes of claims that nobody came for in that time.
+    pub unclaimed: Unclaimed,
     /// Its lots.
     pub lots: Vec<LotSpec>,
 }
@@ -205,6 +210,8 @@ pub struct Demand {
     pub pickup_per_mille: u64,
     /// So many of a thousand of those who bought want their money back later.
     pub refund_per_mille: u64,
+    /// So many of a thousand have things put aside in a cart before they pay.
+    pub cart_per_mille: u64,
     /// How long one waits before giving up: at least, at most, milliseconds.
     pub patience_ms: (u64, u64),
 }

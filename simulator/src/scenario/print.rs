@@ -184,6 +184,10 @@ impl Page<'_> {
         if let Some(close_ms) = drop.close_ms {
             self.time("closes", close_ms);
         }
+        if let Some(within_ms) = drop.pickup_within_ms {
+            self.line("pickup_within", &quoted(&show_ms(within_ms)));
+            self.line("unclaimed", &quoted(&drop.unclaimed.to_string()));
+        }
         for lot in &drop.lots {
             self.table("[[drop.lot]]");
             let (product, at) = (self.product_name(lot.product), self.device_name(lot.at));
@@ -233,6 +237,9 @@ impl Page<'_> {
         self.line("quantity", &quoted(&both(&least, &most, u64::to_string)));
         if demand.refund_per_mille > 0 {
             self.line("refunds", &quoted(&show_share(demand.refund_per_mille)));
+        }
+        if demand.cart_per_mille > 0 {
+            self.line("carts", &quoted(&show_share(demand.cart_per_mille)));
         }
         if !demand.pickup_at.is_empty() {
             let devices = self.device_names(&demand.pickup_at);

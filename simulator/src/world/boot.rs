@@ -67,6 +67,7 @@ impl World<'_> {
         let of = &mut self.nodes[node];
         of.nonce = nonce;
         let mut config = Config::new(of.secret.clone(), self.charter.clone(), of.certificate.clone(), nonce);
+        config.event_secret = Some(self.event_secret.clone());
         config.policy = super::organiser::policy(self.scenario.policy);
         config.signatures = self.signatures.clone();
         #[cfg(feature = "planted")]

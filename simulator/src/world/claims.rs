@@ -26,6 +26,8 @@ pub(super) struct Claim {
     /// What was paid for them.
     pub(super) paid_back: i64,
     is_asked_back: bool,
+    /// Nobody came for what was left of it in time.
+    expired: bool,
 }
 
 impl Claim {
@@ -47,6 +49,7 @@ impl Claim {
             units_back: 0,
             paid_back: 0,
             is_asked_back: false,
+            expired: false,
         }
     }
 
@@ -59,6 +62,7 @@ impl Claim {
         match (self.handed_out.is_some(), self.units_left() == 0) {
             (true, false) => ClaimState::Redeemed,
             (true, true) => ClaimState::Returned,
+            (false, true) if self.expired => ClaimState::Expired,
             (false, true) => ClaimState::Refunded,
             (false, false) if self.is_asked_back => ClaimState::RefundRequested,
             (false, false) => ClaimState::Issued,
@@ -82,6 +86,7 @@ impl Claim {
             (true, false) => return Err("is taken back before it was redeemed".to_owned()),
             _ => {}
         }
+        self.expired = refund.unclaimed == Some(true);
         for Line { parcel, units } in &refund.lines {
             let left = self.left.get_mut(parcel).filter(|left| left.contains_all(units));
             let Some(left) = left else {

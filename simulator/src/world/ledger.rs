@@ -18,6 +18,7 @@ use popmesh_proto::record::{Body, Record};
 use popmesh_proto::units::UnitSet;
 
 use super::claims::Claims;
+use super::holds::Holds;
 use super::queue::{Life, NodeIndex};
 
 /// A life that nobody leads any more.
@@ -56,6 +57,7 @@ pub(super) struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
     pub(super) holdings: Holdings,
     pub(super) claims: Claims,
+    holds: Holds,
     spends: Vec<Spend>,
     /// What each device has sold, by tender: claims and minor units.
     pub(super) takings: BTreeMap<(DeviceId, Tender), (u64, i64)>,
@@ -139,7 +141,13 @@ impl Ledger {
 
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let claims = self.claims.fold(event);
+        let aside = self.holds.fold(event);
         let stock = self.fold_stock(event, suspect);
+        if let Err(problem) = aside
+            && self.suspects.is_empty()
+        {
+            return Err(Breach::new("I1", format!("{} {problem}", event.author.short())));
+        }
         match claims {
             // Whoever heard of a claim from a suspect may be wrong about it in good faith.
             Err(problem) if self.suspects.is_empty() => Err(Breach::new("I2", problem)),

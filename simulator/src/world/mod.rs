@@ -3,12 +3,14 @@
 //! [`run`] plays one night to its end: first everything may fail, then all faults end, and the devices must agree and
 //! sell. After every step the [`ledger`] knows whether a promise was broken.
 
+mod baskets;
 mod books;
 mod boot;
 mod carry;
 mod cheat;
 mod claims;
 mod faults;
+mod holds;
 mod ledger;
 mod links;
 mod mistakes;
@@ -34,6 +36,7 @@ use popmesh_proto::identity::{
 };
 use popmesh_proto::io::{CallId, GossipToken};
 use popmesh_proto::money::CurrencyError;
+use popmesh_proto::pin::EventSecret;
 use sha2::{Digest, Sha256};
 
 pub use ledger::Breach;
@@ -47,6 +50,7 @@ use crate::network::{Carrier, Traffic};
 use crate::night::Night;
 use crate::random::Random;
 use crate::scenario::{Scenario, StockPolicy};
+use baskets::Baskets;
 use ledger::Ledger;
 use links::Links;
 use node::{EPOCH_MS, Node, State};
@@ -150,6 +154,8 @@ struct World<'s> {
     shoppers: Vec<Shopper>,
     shop: Shop,
     pickups: Pickups,
+    baskets: Baskets,
+    event_secret: EventSecret,
     organiser: organiser::Organiser,
     active: Vec<bool>,
     ledger: Ledger,
@@ -254,6 +260,8 @@ impl<'s> World<'s> {
             calls: 0,
             shop: Shop::new(shoppers.len()),
             pickups: Pickups::new(Random::new(seed).fork("pickups")),
+            baskets: Baskets::default(),
+            event_secret: EventSecret::derive(&root, &charter.event()),
             shoppers,
             organiser: organiser::Organiser::new(scenario),
             active: vec![false; scenario.faults.len()],

@@ -36,6 +36,8 @@ pub(super) enum Who {
     Shopper(usize),
     /// Somebody who comes about a claim, by visit.
     Visitor(usize),
+    /// The crew, which needs no answer.
+    Crew,
     /// The organiser, for a task.
     Organiser(usize),
     /// The world itself, that wants to see whether units can still be sold.

@@ -56,7 +56,11 @@ impl Organiser {
             add(0, hq, Command::ProductAdd(add_product));
         }
         for drop in &scenario.drops {
-            let new = DropNew::of(drop.drop.clone(), drop.drop.to_string());
+            let new = DropNew {
+                pickup_within_ms: drop.pickup_within_ms,
+                unclaimed: drop.unclaimed,
+                ..DropNew::of(drop.drop.clone(), drop.drop.to_string())
+            };
             add(0, hq, Command::DropNew(new));
             for lot in &drop.lots {
                 let mint = LotMint {

@@ -2,18 +2,23 @@
 //! gives claims into other custody. Some never come, some come twice, some to the wrong device, and some are answered by
 //! a power cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{
-    Claim, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply,
+    Claim, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply, Sweep,
+    Unclaimed, Unlock,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{Idempotency, Input};
+use popmesh_proto::pin::Pin;
+use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::text::DropId;
 use popmesh_store::key_prefix;
 
 use super::ledger::Breach;
 use super::node::{Caller, State, Who};
 use super::queue::{Event, NodeIndex};
+use super::shop::pin_of;
 use super::{MS, SECOND, World};
 use crate::night::ClaimNumbers;
 use crate::random::Random;
@@ -39,6 +44,9 @@ const ASK_TWICE: u64 = 200;
 const GIVEN: u64 = 60;
 /// So many of those who lost their answer come anew, as somebody else would.
 const COME_ANEW: u64 = 300;
+/// So many show the token alone; so many of those with a PIN do not remember it.
+const BY_TOKEN: u64 = 600;
+const FORGETS_PIN: u64 = 300;
 /// How long somebody tries, from the first time, milliseconds.
 const PATIENCE_MS: (u64, u64) = (20_000, 180_000);
 /// How long until the next try, milliseconds.
@@ -54,6 +62,7 @@ enum Errand {
     PickUp,
     Refund { items: Vec<RefundItem>, damaged: bool },
     Give { to: DeviceId },
+    Sweep { drop: DropId },
 }
 
 /// Somebody comes about a claim.
@@ -67,7 +76,18 @@ struct Visit {
     walks: u64,
     /// Goes up when somebody comes anew: another key.
     showing: u8,
+    /// Shown instead of the claim, if there is one.
+    token: Option<String>,
+    /// The claim's PIN, and whether it comes to mind at once.
+    pin: Option<(Pin, bool)>,
     random: Random,
+}
+
+/// What a shopper was given at the till.
+#[derive(Debug, Clone, Default)]
+struct Paper {
+    token: Option<String>,
+    pin: Option<Pin>,
 }
 
 /// What has become of claims.
@@ -75,15 +95,34 @@ struct Visit {
 pub(super) struct Pickups {
     random: Random,
     visits: Vec<Visit>,
+    papers: BTreeMap<Ref, Paper>,
     /// Claims that somebody was given the goods for, and the node that did.
     pub(super) handed_out: BTreeMap<Ref, NodeIndex>,
+    /// Claims whose PIN was wrong too often, and the node that says so.
+    locked: BTreeSet<(NodeIndex, Ref)>,
     pub(super) numbers: ClaimNumbers,
 }
 
 impl Pickups {
     pub(super) fn new(random: Random) -> Self {
-        Self { random, visits: Vec::new(), handed_out: BTreeMap::new(), numbers: ClaimNumbers::default() }
+        Self {
+            random,
+            visits: Vec::new(),
+            papers: BTreeMap::new(),
+            handed_out: BTreeMap::new(),
+            locked: BTreeSet::new(),
+            numbers: ClaimNumbers::default(),
+        }
     }
+}
+
+/// A PIN that is not this one.
+fn wrong_pin(pin: &Pin) -> Pin {
+    ["0000", "1111"]
+        .into_iter()
+        .filter_map(|other| other.parse().ok())
+        .find(|other| other != pin)
+        .unwrap_or(pin.clone())
 }
 
 /// When somebody comes who may come until the night ends: many soon, some any time.
@@ -99,7 +138,7 @@ fn comes_us(now_us: u64, ends_us: u64, random: &mut Random) -> u64 {
 
 impl World<'_> {
     /// Draws what will become of a claim that a shopper has just got.
-    pub(super) fn plan_visits(&mut self, shopper: usize, claim: &Claim) {
+    pub(super) fn plan_visits(&mut self, seller: NodeIndex, shopper: usize, claim: &Claim) {
         let ends_us = self.scenario.duration_ms * MS;
         if self.now_us >= ends_us {
             return;
@@ -110,6 +149,14 @@ impl World<'_> {
         let (till, wants_refund) = (wish.device, wish.wants_refund);
         match wish.pickup_at {
             Some(keeper) => {
+                let token = match self.ask(seller, Query::Token(claim.claim)) {
+                    Some(Answer::Token(Ok(token))) => Some(token.token),
+                    // It was not printed.
+                    _ => None,
+                };
+                let pin = pin_of(shopper);
+                self.pickups.papers.insert(claim.claim, Paper { token, pin });
+                self.plan_sweep(keeper, claim, &mut random);
                 self.plan_custody(keeper, claim, first_us, &mut random);
                 if wants_refund {
                     self.plan_refund(till, keeper, claim, first_us, &mut random);
@@ -123,6 +170,8 @@ impl World<'_> {
     }
 
     fn plan_visit(&mut self, claim: &Claim, errand: Errand, device: DeviceIndex, at_us: u64) {
+        let errand_is_pickup = errand == Errand::PickUp;
+        let Paper { token, pin } = self.pickups.papers.get(&claim.claim).cloned().unwrap_or_default();
         let visit = self.pickups.visits.len();
         let mut random = self.pickups.random.fork(&format!("visit {visit}"));
         let gone_us = at_us + random.within(PATIENCE_MS.0..=PATIENCE_MS.1) * MS;
@@ -133,9 +182,21 @@ impl World<'_> {
             gone_us: gone_us.min(self.scenario.duration_ms * MS),
             walks: 0,
             showing: 0,
+            token: token.filter(|_| errand_is_pickup && random.chance(BY_TOKEN)),
+            pin: pin.map(|pin| (pin, !random.chance(FORGETS_PIN))),
             random,
         });
         self.queue.plan(at_us, Event::Visit { visit });
+    }
+
+    /// The crew looks for late claims some time after this one is late.
+    fn plan_sweep(&mut self, keeper: DeviceIndex, claim: &Claim, random: &mut Random) {
+        let rule = self.scenario.drops.iter().find(|spec| spec.drop == claim.drop);
+        let Some(within_ms) = rule.and_then(|spec| spec.pickup_within_ms) else { return };
+        if rule.is_some_and(|spec| spec.unclaimed != Unclaimed::Keep) {
+            let at_us = self.now_us + within_ms * MS + random.below(30 * SECOND);
+            self.plan_visit(claim, Errand::Sweep { drop: claim.drop.clone() }, keeper, at_us);
+        }
     }
 
     fn plan_pickup(&mut self, keeper: DeviceIndex, claim: &Claim, at_us: u64, random: &mut Random) {
@@ -218,8 +279,27 @@ impl World<'_> {
             }
             return;
         }
+        if self.pickups.locked.remove(&(node, claim)) {
+            // Somebody of the crew has looked who is there.
+            self.calls += 1;
+            let caller = Caller { who: Who::Crew, at_once: true };
+            self.nodes[node].calls.insert(self.calls, caller);
+            let command = Command::Unlock(Unlock { claim });
+            self.give(node, Input::Command { call: self.calls, command, idempotency: None });
+            self.visit_waits(visit);
+            return;
+        }
         let command = match errand.clone() {
-            Errand::PickUp => Command::Redeem(Redeem::of(claim)),
+            Errand::PickUp => {
+                let Visit { token, pin, .. } = &self.pickups.visits[visit];
+                let by = match token {
+                    Some(token) => Redeem::by_token(token.clone()),
+                    None => Redeem::of(claim),
+                };
+                let pin = pin.as_ref().map(|(pin, knows)| if *knows { pin.clone() } else { wrong_pin(pin) });
+                Command::Redeem(Redeem { pin, ..by })
+            }
+            Errand::Sweep { drop } => Command::Sweep(Sweep { drop }),
             Errand::Refund { items, damaged } => Command::Refund(Refund { claim, items, damaged }),
             Errand::Give { to } => Command::GiveCustody(GiveCustody { claim, to }),
         };
@@ -240,6 +320,7 @@ impl World<'_> {
                 format!("is to be refunded, but {} only", serials.join(", "))
             }
             Errand::Give { to } => format!("is to be given to {}", to.short()),
+            Errand::Sweep { .. } => "and all that are late are to be swept".to_owned(),
         };
         format!("visit {visit} to {device}: claim {claim} {what}")
     }
@@ -285,11 +366,28 @@ impl World<'_> {
         };
         self.note(|| format!("{node} refused visit {visit}: {refusal}"));
         let of = &mut self.pickups.visits[visit];
+        let claim = of.claim;
         match refusal {
             // The device says so, and the person stays; the sale may be on its way.
             Refusal::UnknownClaim { .. } | Refusal::NotStored { .. } | Refusal::Busy => {
                 self.visit_waits(visit);
             }
+            Refusal::WrongPin { .. } => {
+                let number = of.random.below(3);
+                // One try in three brings it back.
+                if let Some((_, knows)) = &mut of.pin {
+                    *knows |= number == 0;
+                }
+                of.showing = of.showing.saturating_add(1);
+                self.pickups.numbers.wrong_pins += 1;
+                self.visit_waits(visit);
+            }
+            Refusal::PinLocked { .. } => {
+                self.pickups.locked.insert((node, claim));
+                self.visit_waits(visit);
+            }
+            // The token says so, and its shopper asks for what it is worth.
+            Refusal::Token { .. } if of.token.take().is_some() => self.visit_waits(visit),
             Refusal::NotCustodian { custodian, .. } if of.walks < WALKS => {
                 of.walks += 1;
                 self.pickups.numbers.sent_on += 1;
@@ -309,9 +407,23 @@ impl World<'_> {
     }
 
     fn visit_done(&mut self, node: NodeIndex, visit: usize, reply: &Reply) -> Result<(), Breach> {
-        let Visit { claim, ref errand, .. } = self.pickups.visits[visit];
+        let Visit { claim, ref errand, ref token, ref pin, .. } = self.pickups.visits[visit];
+        let by_token = token.is_some();
         match (errand, reply) {
+            (Errand::PickUp, Reply::Redeemed(_)) if pin.as_ref().is_some_and(|(_, knows)| !knows) => {
+                Err(Breach::new("I2", format!("claim {claim} was handed out for a wrong PIN")))
+            }
+            (Errand::Sweep { .. }, Reply::Swept(swept)) => {
+                self.pickups.numbers.swept += swept.claims.len() as u64;
+                let lost = swept.claims.iter().find(|claim| {
+                    self.ledger.claims.get(&claim.claim).is_none_or(|known| known.units_back == 0)
+                });
+                lost.map_or(Ok(()), |claim| {
+                    Err(Breach::new("I3", format!("{} was swept before that was durable", claim.claim)))
+                })
+            }
             (Errand::PickUp, Reply::Redeemed(redeemed)) if redeemed.claim == claim => {
+                self.pickups.numbers.by_token += u64::from(by_token);
                 self.was_handed_out(node, redeemed)
             }
             (Errand::Refund { .. }, Reply::Refund(refunded)) if refunded.claim.claim == claim => {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
-use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
 use popmesh_proto::text::{DropId, Place, Sku};
@@ -309,10 +309,13 @@ impl World<'_> {
             spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())
         };
         // What another device has just sold, this one may not know yet.
-        let unsold =
-            |parcel: &Ref| self.ledger.holdings.parcel(parcel).is_some_and(|known| !known.free.is_empty());
+        let unsold = |parcel: &Ref| {
+            self.ledger.holdings.parcel(parcel).is_some_and(|known| known.available_count() > 0)
+        };
         view.live()
-            .filter(|(_, parcel)| parcel.place == *here && near.contains(&parcel.owner))
+            .filter(|(_, parcel)| {
+                parcel.place == *here && near.contains(&parcel.owner) && parcel.available_count() > 0
+            })
             .filter(|(reference, _)| unsold(reference))
             .filter_map(|(_, parcel)| view.lot(&parcel.lot))
             .filter(|lot| !closed(&lot.drop))
@@ -325,7 +328,7 @@ impl World<'_> {
         let sell = Sell { drop: Some(drop.clone()), wait_ms: SALE_WAIT_MS, ..Sell::of(vec![item]) };
         self.watch.probe = None;
         let until_us = self.now_us + (SALE_WAIT_MS + 5_000) * MS;
-        self.sell(node, Who::Probe, sell, None);
+        self.order(node, Who::Probe, Command::Sell(sell), None);
         while self.watch.probe.is_none() && self.breach.is_none() && self.step(until_us) {}
         let name = &self.nodes[node].name;
         let result = match self.watch.probe.take() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use popmesh_proto::command::{Claim, Command, MAX_WAIT_MS, Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{CallId, Idempotency, Input};
+use popmesh_proto::pin::Pin;
 use popmesh_proto::units::UnitSet;
 use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 
@@ -78,11 +79,21 @@ const KEY_KIND: usize = 8;
 const KEY_OF_SALE: u8 = 1;
 
 /// A sale's idempotency key: the shopper's number.
-fn key_of(shopper: usize) -> Idempotency {
+pub(super) fn key_of(shopper: usize) -> Idempotency {
+    key_of_kind(shopper, KEY_OF_SALE)
+}
+
+/// The idempotency key of something else that a shopper wants.
+pub(super) fn key_of_kind(shopper: usize, kind: u8) -> Idempotency {
     let mut key = [0; 32];
     key[..KEY_KIND].copy_from_slice(&(shopper as u64).to_be_bytes());
-    key[KEY_KIND] = KEY_OF_SALE;
+    key[KEY_KIND] = kind;
     Idempotency { key, request: key }
+}
+
+/// The PIN of a shopper's claim, if the shopper wants one.
+pub(super) fn pin_of(shopper: usize) -> Option<Pin> {
+    shopper.is_multiple_of(5).then(|| format!("{:04}", shopper % 10_000).parse().ok()).flatten()
 }
 
 /// Whether an outcome that is stored under this key is a sale's.
@@ -114,20 +125,31 @@ impl World<'_> {
     }
 
     pub(super) fn tries(&mut self, shopper: usize) {
-        let wish = self.shoppers[shopper].clone();
-        let node = self.box_for(wish.device, shopper);
-        let gone_us = wish.at_us + wish.patience_ms * MS;
+        let (device, command, key) = match self.cart_step(shopper) {
+            Some(step) => step,
+            None => {
+                let sell = Command::Sell(self.sale_of(shopper));
+                (self.shoppers[shopper].device, sell, key_of(shopper))
+            }
+        };
+        let node = self.box_for(device, shopper);
         if !self.nodes[node].is_running() {
             self.waits_for_answer(shopper);
             return;
         }
-        if let Some(&id) = self.nodes[node].answers.get(&key_prefix(&key_of(shopper).key))
-            && !self.options.has(Planted::SellAgain)
+        if let Some(&id) = self.nodes[node].answers.get(&key_prefix(&key.key))
+            && !(self.options.has(Planted::SellAgain) && key == key_of(shopper))
         {
             self.repeats(shopper, node, id);
             return;
         }
-        let left_ms = (gone_us.saturating_sub(self.now_us) / MS).min(MAX_WAIT_MS);
+        self.order(node, Who::Shopper(shopper), command, Some(key));
+    }
+
+    /// What a shopper buys.
+    pub(super) fn sale_of(&self, shopper: usize) -> Sell {
+        let wish = &self.shoppers[shopper];
+        let left_ms = (self.gone_us(shopper).saturating_sub(self.now_us) / MS).min(MAX_WAIT_MS);
         let wait_ms = if self.scenario.policy == StockPolicy::StaticShares { 0 } else { left_ms };
         let drop = &self.scenario.drops[wish.drop];
         let item = SellItem {
@@ -135,14 +157,20 @@ impl World<'_> {
             quantity: wish.quantity,
             unit_price: None,
         };
-        let sell = Sell {
+        Sell {
             drop: Some(drop.drop.clone()),
             tender: if shopper.is_multiple_of(3) { Tender::Card } else { Tender::Cash },
             pickup_at: wish.pickup_at.map(|device| self.nodes[device].id),
+            pin: wish.pickup_at.and_then(|_| pin_of(shopper)),
             wait_ms,
             ..Sell::of(vec![item])
-        };
-        self.sell(node, Who::Shopper(shopper), sell, Some(key_of(shopper)));
+        }
+    }
+
+    /// When a shopper gives up.
+    fn gone_us(&self, shopper: usize) -> u64 {
+        let wish = &self.shoppers[shopper];
+        wish.at_us + (wish.patience_ms + self.carries_ms(shopper)) * MS
     }
 
     /// Where somebody with this number goes: the device, or one of the boxes that pass for it.
@@ -152,14 +180,14 @@ impl World<'_> {
         if on.is_empty() { device } else { on[number % on.len()] }
     }
 
-    /// Gives a device a sale to make.
-    pub(super) fn sell(&mut self, node: NodeIndex, who: Who, sell: Sell, key: Option<Idempotency>) {
+    /// Gives a device something to do.
+    pub(super) fn order(&mut self, node: NodeIndex, who: Who, command: Command, key: Option<Idempotency>) {
         self.calls += 1;
         let call = self.calls;
         let waiting = |world: &Self| world.nodes[node].device().map_or(0, |device| device.waiting().1);
         let before = waiting(self);
         self.nodes[node].calls.insert(call, Caller { who, at_once: true });
-        self.give(node, Input::Command { call, command: Command::Sell(sell), idempotency: key });
+        self.give(node, Input::Command { call, command, idempotency: key });
         let waits = waiting(self) > before;
         if let Some(caller) = self.nodes[node].calls.get_mut(&call) {
             caller.at_once = !waits;
@@ -174,13 +202,14 @@ impl World<'_> {
                 let caller = Caller { who: Who::Shopper(shopper), at_once: false };
                 self.sold(node, caller, shopper, &claim);
             }
+            Ok(Reply::Cart(cart)) => self.cart_answered(node, shopper, &cart),
             Ok(_) => self.check(Err(Breach::new("I3", "a sale's key has another command's outcome"))),
             Err(_) => self.waits_for_answer(shopper),
         }
     }
 
-    fn waits_for_answer(&mut self, shopper: usize) {
-        let gone_us = self.shoppers[shopper].at_us + self.shoppers[shopper].patience_ms * MS;
+    pub(super) fn waits_for_answer(&mut self, shopper: usize) {
+        let gone_us = self.gone_us(shopper);
         let again_us = self.now_us + AGAIN_MS * MS;
         if again_us < gone_us {
             self.queue.plan(again_us, Event::Again { shopper });
@@ -196,7 +225,7 @@ impl World<'_> {
                 Who::Shopper(shopper) => self.waits_for_answer(shopper),
                 Who::Visitor(visit) => self.visit_got_no_answer(visit),
                 Who::Organiser(task) => self.organiser_lost(task),
-                Who::Probe => {}
+                Who::Probe | Who::Crew => {}
             }
         }
     }
@@ -226,11 +255,13 @@ impl World<'_> {
         match (caller.who, result) {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
+            (Who::Crew, _) => {}
             (Who::Visitor(visit), result) => self.visit_answered(node, visit, result),
             (Who::Shopper(shopper), Ok(Reply::Sale(claim))) => {
                 self.shop.told(node, key_prefix(&key_of(shopper).key));
                 self.sold(node, caller, shopper, &claim);
             }
+            (Who::Shopper(shopper), Ok(Reply::Cart(cart))) => self.cart_answered(node, shopper, &cart),
             (Who::Shopper(_), Ok(_)) => {
                 self.check(Err(Breach::new("I3", "a sale was answered with something else")));
             }
@@ -260,13 +291,17 @@ impl World<'_> {
         self.shop.served += 1;
         self.shop.last_sale_us = Some(self.now_us);
         self.sale_drains(node);
-        self.plan_visits(shopper, claim);
+        self.cart_paid(shopper);
+        self.plan_visits(node, shopper, claim);
         let outcome = if caller.at_once { Outcome::Sold } else { Outcome::SoldAfterWait };
         self.answered(shopper, self.now_us, outcome);
     }
 
     fn refused(&mut self, node: NodeIndex, shopper: usize, refusal: &Refusal) {
-        let gone_us = self.shoppers[shopper].at_us + self.shoppers[shopper].patience_ms * MS;
+        if self.cart_refused(shopper, refusal) {
+            return;
+        }
+        let gone_us = self.gone_us(shopper);
         // The till says so, and the shopper stays.
         let later = matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy);
         if later && self.now_us + AGAIN_MS * MS < gone_us {
@@ -332,7 +367,7 @@ impl World<'_> {
                 let lot = self.ledger.holdings.lot(&parcel.lot);
                 lot.is_some_and(|lot| lot.drop == *drop && lot.sku == *sku) && heard_of(id)
             })
-            .map(|(_, parcel)| parcel.free.len())
+            .map(|(_, parcel)| parcel.available_count())
             .sum();
         free >= wish.quantity
     }

@@ -90,6 +90,7 @@ impl World<'_> {
             entries: entries.unwrap_or(0),
             power_cuts: self.watch.power_cuts,
             claims: self.pickups.numbers,
+            carts: self.baskets.numbers,
         }
     }
 

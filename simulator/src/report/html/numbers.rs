@@ -115,6 +115,19 @@ fn tiles(night: &Night) -> Vec<Tile> {
             ),
         ));
     }
+    let carts = &numbers.carts;
+    if carts.put_aside > 0 {
+        tiles.push(Tile::new(
+            "Carts",
+            count(carts.put_aside),
+            format!(
+                "{} paid, {} taken over by another till, {} over too soon",
+                count(carts.paid),
+                count(carts.taken_over),
+                count(carts.expired)
+            ),
+        ));
+    }
     tiles.extend([
         Tile::new("Power cuts", count(numbers.power_cuts), "one for each device struck"),
         Tile::new(
