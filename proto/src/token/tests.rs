@@ -383,10 +383,10 @@ fn every_bit_counts() {
     }
 }
 
-/// A hundred thousand tokens with bytes changed, cut out, put in or swapped.
+/// A million tokens with bytes changed, cut out, put in or swapped.
 #[test]
 fn no_altered_token_is_taken_for_good() {
-    const TOKENS: u32 = 100_000;
+    const TOKENS: u32 = 1_000_000;
     let signed = signed();
     let mut gate = gate();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
