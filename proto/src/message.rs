@@ -46,6 +46,9 @@ pub enum Message {
     /// A request for a cart.
     #[n(6)]
     AskCart(#[n(0)] AskCart),
+    /// A request for the custody of a claim.
+    #[n(7)]
+    AskClaim(#[n(0)] AskClaim),
 }
 
 /// What a device has.
@@ -126,6 +129,17 @@ pub struct AskCart {
     /// The cart.
     #[n(1)]
     pub cart: Ref,
+}
+
+/// A request for the custody of a claim, which comes as an entry.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskClaim {
+    /// Names the request.
+    #[n(0)]
+    pub id: u64,
+    /// The claim.
+    #[n(1)]
+    pub claim: Ref,
 }
 
 /// Nothing is given.

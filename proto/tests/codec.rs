@@ -10,7 +10,8 @@ use popmesh_proto::identity::{
 };
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, AskCart, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode, encode,
+    Ask, AskCart, AskClaim, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode,
+    encode,
 };
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::record::{
@@ -221,6 +222,7 @@ fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(id, drop, sku, units, place)| Message::Ask(Ask { id, drop, sku, units, place })),
         any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
         (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
+        (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),
     ]
 }
 

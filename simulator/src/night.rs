@@ -156,6 +156,8 @@ pub struct ClaimNumbers {
     pub returns: u64,
     /// Claims given into the custody of another device.
     pub given: u64,
+    /// Claims that a device fetched from their custodian.
+    pub fetched: u64,
     /// People sent on to a claim's custodian.
     pub sent_on: u64,
     /// Other refusals, such as of a refund of what was handed out already.
@@ -191,6 +193,7 @@ impl std::ops::AddAssign for ClaimNumbers {
         self.refunds_asked += other.refunds_asked;
         self.returns += other.returns;
         self.given += other.given;
+        self.fetched += other.fetched;
         self.sent_on += other.sent_on;
         self.refused += other.refused;
         self.by_token += other.by_token;

@@ -236,7 +236,7 @@ pub(super) async fn redeem(
     done(&api, &key, body, Command::Redeem, StatusCode::CREATED, only!(Reply::Redeemed)).await
 }
 
-/// Gives a claim that is in this device's custody into another's
+/// Gives a claim that is in this device's custody into another's, or fetches one into this device's
 #[utoipa::path(
     post, path = "/v1/custody", tag = "act", request_body = GiveCustody, params(IdempotencyHeader),
     responses((status = 201, description = "The other device is its custodian", body = Claim), CommandProblems)

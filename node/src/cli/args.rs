@@ -703,13 +703,16 @@ pub(super) enum Claim {
         #[command(flatten)]
         target: Target,
     },
-    /// Give it into another device's custody, which hands it out then
+    /// Give it into another device's custody, which hands it out then; or fetch it into this one's
     Give {
         /// The claim
         claim: Ref,
-        /// The device
+        /// The device: this one, to fetch it from its custodian
         #[arg(long, value_name = "DEVICE")]
         to: String,
+        /// How long to wait for its custodian, at most 60s
+        #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
+        wait: Duration,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

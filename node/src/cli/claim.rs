@@ -74,9 +74,9 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
             let token: ClaimToken = Client::find(&target, folder)?.get(&path, &[])?;
             token::draw(&token.token, &picture, json)
         }
-        args::Claim::Give { claim, to, retry, target } => {
+        args::Claim::Give { claim, to, wait, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = GiveCustody { claim, to: client.device(&to)? };
+            let body = GiveCustody { claim, to: client.device(&to)?, wait_ms: values::ms(wait) };
             let done: Claim = client.post("/v1/custody", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &done, || format!("claim {} is in the custody of {}", done.claim, printable(&to)))
         }

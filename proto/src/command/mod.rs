@@ -104,7 +104,7 @@ pub enum Command {
     CartTake(CartTake),
     /// Hands out what a claim is for.
     Redeem(Redeem),
-    /// Gives a claim into another device's custody.
+    /// Gives a claim into another device's custody, or fetches it into this one's.
     GiveCustody(GiveCustody),
     /// Takes a claim, or units of it, back and pays for them; or asks its custodian to.
     Refund(Refund),
@@ -304,8 +304,11 @@ pub struct Unlock {
 pub struct GiveCustody {
     /// The claim.
     pub claim: Ref,
-    /// Who is to hand it out.
+    /// Who is to hand it out: another device, for a claim in this one's custody; this device, to fetch it from its custodian.
     pub to: DeviceId,
+    /// How long to wait for its custodian, in milliseconds; at most 60,000.
+    #[serde(default = "default_wait")]
+    pub wait_ms: u64,
 }
 
 /// See [`Command::Refund`].

@@ -144,7 +144,7 @@ impl Device {
     }
 
     pub(super) fn give_custody(&mut self, give: &GiveCustody) -> Result<Reply, Refusal> {
-        let GiveCustody { claim, to } = *give;
+        let GiveCustody { claim, to, .. } = *give;
         if !self.peers.known().contains(&to) {
             return Err(Refusal::UnknownDevice { device: to });
         }
@@ -262,7 +262,17 @@ impl Device {
         drop.zip(standing).ok_or(Refusal::UnknownClaim { claim })
     }
 
-    fn not_custodian(&self, claim: Ref, custodian: DeviceId) -> Refusal {
+    /// The custodian of a claim that somebody may still come for.
+    pub(super) fn waits_with(&self, claim: Ref) -> Result<DeviceId, Refusal> {
+        let (_, standing) = self.standing(claim)?;
+        match standing.redeemed {
+            Some(redeemed) => Err(self.already(claim, redeemed)),
+            None if standing.left.is_empty() => Err(Refusal::AlreadyRefunded { claim }),
+            None => Ok(standing.custodian),
+        }
+    }
+
+    pub(super) fn not_custodian(&self, claim: Ref, custodian: DeviceId) -> Refusal {
         let name = self.name_of(&custodian);
         Refusal::NotCustodian { claim, custodian, name, reachable: self.peers.is_reachable(&custodian) }
     }

@@ -32,6 +32,14 @@ impl Device {
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
             },
+            (Ok(()), Command::GiveCustody(give))
+                if give.to == self.me && self.custodian_of(&give.claim).is_some_and(|who| who != self.me) =>
+            {
+                match self.fetch_claim(call, &give, idempotency) {
+                    Ok(()) => return,
+                    Err(refusal) => Err(refusal),
+                }
+            }
             (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, None, idempotency) {
                 // Answered when it is done, or given up.
                 Ok(()) => return,

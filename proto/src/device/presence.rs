@@ -141,6 +141,7 @@ impl Device {
             Ok(Message::Ask(ask)) => self.asked(from, &ask),
             Ok(Message::Decline(decline)) => self.declined(from, decline.id),
             Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
+            Ok(Message::AskClaim(ask)) => self.asked_for_claim(from, &ask),
             Ok(_) | Err(_) => self.fault(from, "mail that cannot be read".to_owned()),
         }
     }

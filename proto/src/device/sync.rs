@@ -210,6 +210,7 @@ impl Device {
             Ok(Message::Ask(ask)) => self.asked(from, &ask),
             Ok(Message::Decline(decline)) => self.declined(from, decline.id),
             Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
+            Ok(Message::AskClaim(ask)) => self.asked_for_claim(from, &ask),
             Err(error) => self.fault(from, error.to_string()),
         }
     }

@@ -1,14 +1,16 @@
-//! Carts on the move: this device asks the holder of a cart for it, and gives its own away to who asks.
+//! Carts and claims on the move: this device asks the holder of a cart, or the custodian of a claim, for it, and gives its
+//! own away to who asks.
 //!
-//! The units travel as transfers that keep them put aside, so that no cut in between puts them on sale or loses them.
+//! The units of a cart travel as transfers that keep them put aside, so that no cut in between puts them on sale or loses
+//! them; a claim's custody travels as the record that its custodian makes.
 
 use super::Device;
 use super::commands::invalid;
-use crate::command::{CartTake, MAX_WAIT_MS, Offer, Refusal, Reply};
+use crate::command::{CartTake, GiveCustody, MAX_WAIT_MS, Offer, Refusal, Reply};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
 use crate::io::{CallId, Idempotency, Output};
-use crate::message::{AskCart, Decline, Message};
+use crate::message::{AskCart, AskClaim, Decline, Message};
 use crate::record::{Aside, Body, Line, SaleLine, Transfer};
 use crate::text::DropId;
 use crate::token::{self, Kind, SignedToken, TokenError};
@@ -18,21 +20,28 @@ const MAX_TAKES: usize = 64;
 /// How long until a cart is asked for again.
 const AGAIN_MS: u64 = 1_000;
 
+/// What is asked for.
+#[derive(Debug)]
+enum Wanted {
+    /// A cart, and how much of what is in it could be put aside here instead.
+    Cart(Ref, Vec<Offer>),
+    /// The custody of a claim.
+    Claim(Ref),
+}
+
 #[derive(Debug)]
 struct Taking {
     id: u64,
     call: CallId,
-    cart: Ref,
+    wanted: Wanted,
     holder: DeviceId,
-    /// What is in it, as far as known: to offer the same from here.
-    offers: Vec<Offer>,
     idempotency: Option<Idempotency>,
     until_ms: u64,
     ask_again_ms: u64,
     declined: bool,
 }
 
-/// Carts that this device has asked for.
+/// Carts and claims that this device has asked for.
 #[derive(Debug, Default)]
 pub(super) struct Takes {
     waiting: Vec<Taking>,
@@ -102,19 +111,46 @@ impl Device {
         if !self.peers.is_reachable(&holder) || take.wait_ms == 0 {
             return Err(self.out_of_reach(cart, holder, offers));
         }
+        self.line_up(call, Wanted::Cart(cart, offers), holder, take.wait_ms, idempotency)
+    }
+
+    /// Asks the custodian of a claim to give it into this device's custody.
+    pub(super) fn fetch_claim(
+        &mut self,
+        call: CallId,
+        give: &GiveCustody,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
+        if give.wait_ms > MAX_WAIT_MS {
+            return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", give.wait_ms)));
+        }
+        let custodian = self.waits_with(give.claim)?;
+        if !self.peers.is_reachable(&custodian) || give.wait_ms == 0 {
+            return Err(self.not_custodian(give.claim, custodian));
+        }
+        self.line_up(call, Wanted::Claim(give.claim), custodian, give.wait_ms, idempotency)
+    }
+
+    fn line_up(
+        &mut self,
+        call: CallId,
+        wanted: Wanted,
+        holder: DeviceId,
+        wait_ms: u64,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
         if self.takes.waiting.len() >= MAX_TAKES {
             return Err(Refusal::Busy);
         }
-        let id = self.asks.number();
         let now = self.now.mono_ms;
+        let id = self.asks.number();
         self.takes.waiting.push(Taking {
             id,
             call,
-            cart,
+            wanted,
             holder,
-            offers,
             idempotency,
-            until_ms: now + take.wait_ms,
+            until_ms: now + wait_ms,
             ask_again_ms: now,
             declined: false,
         });
@@ -151,18 +187,18 @@ impl Device {
     pub(super) fn pump_takes(&mut self) {
         let now = self.now.mono_ms;
         for mut taking in std::mem::take(&mut self.takes.waiting) {
-            let here = self.cart(taking.cart).filter(|cart| cart.holder == self.me);
-            let result = match here.filter(|_| self.is_whole(taking.cart)) {
-                Some(cart) => Ok(Reply::Cart(cart)),
-                None if taking.declined => Err(Refusal::UnknownCart { cart: taking.cart }),
-                None if now >= taking.until_ms || !self.peers.is_reachable(&taking.holder) => {
-                    Err(self.out_of_reach(taking.cart, taking.holder, taking.offers))
-                }
+            let over = now >= taking.until_ms || !self.peers.is_reachable(&taking.holder);
+            let result = match self.came_of(&taking, over) {
+                Some(result) => result,
                 None => {
                     if now >= taking.ask_again_ms {
                         taking.ask_again_ms = now + AGAIN_MS;
-                        let ask = AskCart { id: taking.id, cart: taking.cart };
-                        self.tell(taking.holder, &Message::AskCart(ask));
+                        let id = taking.id;
+                        let ask = match taking.wanted {
+                            Wanted::Cart(cart, _) => Message::AskCart(AskCart { id, cart }),
+                            Wanted::Claim(claim) => Message::AskClaim(AskClaim { id, claim }),
+                        };
+                        self.tell(taking.holder, &ask);
                     }
                     self.takes.waiting.push(taking);
                     continue;
@@ -172,6 +208,44 @@ impl Device {
                 self.keep_reply(taking.idempotency, reply);
             }
             self.outbox.emit(Output::Reply { call: taking.call, result });
+        }
+    }
+
+    /// What came of a request, if that is known, or `over`.
+    fn came_of(&self, taking: &Taking, over: bool) -> Option<Result<Reply, Refusal>> {
+        match &taking.wanted {
+            Wanted::Cart(cart, offers) => {
+                let cart = *cart;
+                let here = self.cart(cart).filter(|held| held.holder == self.me && self.is_whole(cart));
+                match here {
+                    Some(held) => Some(Ok(Reply::Cart(held))),
+                    None if taking.declined => Some(Err(Refusal::UnknownCart { cart })),
+                    None if over => Some(Err(self.out_of_reach(cart, taking.holder, offers.clone()))),
+                    None => None,
+                }
+            }
+            Wanted::Claim(claim) => match self.waits_with(*claim) {
+                Ok(custodian) if custodian == self.me => {
+                    let known = self.known_claim(claim).map(Reply::Custody);
+                    Some(known.ok_or(Refusal::UnknownClaim { claim: *claim }))
+                }
+                // It was handed out, refunded or given to somebody else meanwhile.
+                Err(refusal) => Some(Err(refusal)),
+                Ok(custodian) if over || taking.declined => Some(Err(self.not_custodian(*claim, custodian))),
+                Ok(_) => None,
+            },
+        }
+    }
+
+    /// Gives a claim in this device's custody to a device that asks for it.
+    pub(super) fn asked_for_claim(&mut self, from: DeviceId, ask: &AskClaim) {
+        if self.waits_with(ask.claim).is_ok_and(|custodian| custodian == from) {
+            return;
+        }
+        let known = self.peers.certificate(&from).is_some();
+        let give = GiveCustody { claim: ask.claim, to: from, wait_ms: 0 };
+        if !known || self.may_write().is_err() || self.give_custody(&give).is_err() {
+            self.tell(from, &Message::Decline(Decline { id: ask.id }));
         }
     }
 

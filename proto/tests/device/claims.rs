@@ -139,7 +139,7 @@ fn custody_moves_and_with_it_the_right_to_redeem() {
     let claim = sold(&mut world, 1).claim;
     world.converge(5_000);
     let to = world.nodes[TILL].id;
-    let given = world.done(LOCKER, Command::GiveCustody(GiveCustody { claim, to })).unwrap();
+    let given = world.done(LOCKER, Command::GiveCustody(GiveCustody { claim, to, wait_ms: 0 })).unwrap();
     assert!(matches!(given, Reply::Custody(claim) if claim.custodian == to));
     assert!(matches!(redeemed(&mut world, LOCKER, claim), Err(Refusal::NotCustodian { .. })));
     world.converge(5_000);
@@ -297,7 +297,11 @@ fn what_a_copied_locker_does_twice_is_seen_alike_by_everybody() {
                 let command = match world.rng.below(3) {
                     0 => redeem(*claim),
                     1 => Command::Refund(Refund { claim: *claim, items: Vec::new(), damaged: false }),
-                    _ => Command::GiveCustody(GiveCustody { claim: *claim, to: world.nodes[TILL].id }),
+                    _ => Command::GiveCustody(GiveCustody {
+                        claim: *claim,
+                        to: world.nodes[TILL].id,
+                        wait_ms: 0,
+                    }),
                 };
                 world.done(at, command).unwrap();
                 world.run_ms(50);
@@ -323,4 +327,33 @@ fn what_a_copied_locker_does_twice_is_seen_alike_by_everybody() {
             assert_eq!(view, &views[0], "seed {seed}");
         }
     }
+}
+
+#[test]
+fn another_desk_fetches_a_claim_from_its_custodian_and_then_hands_it_out() {
+    let mut world = evening(21);
+    let claim = sold(&mut world, 1).claim;
+    world.converge(5_000);
+    let fetch =
+        |world: &World, wait_ms| Command::GiveCustody(GiveCustody { claim, to: world.nodes[HQ].id, wait_ms });
+    let refused = world.done(HQ, fetch(&world, 0)).unwrap_err();
+    assert!(matches!(&refused, Refusal::NotCustodian { name, .. } if name == "locker"), "{refused:?}");
+    world.isolate(LOCKER);
+    world.run_ms(20_000);
+    let refused = world.done(HQ, fetch(&world, 5_000)).unwrap_err();
+    assert!(matches!(refused, Refusal::NotCustodian { reachable: false, .. }), "{refused:?}");
+    world.link_all();
+    world.run_ms(3_000);
+    match world.done(HQ, fetch(&world, 5_000)) {
+        Ok(Reply::Custody(known)) => assert_eq!(known.custodian, world.nodes[HQ].id),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(redeemed(&mut world, LOCKER, claim), Err(Refusal::NotCustodian { .. })));
+    redeemed(&mut world, HQ, claim).unwrap();
+    // What was handed out is nobody's to fetch.
+    let refused = world
+        .done(TILL, Command::GiveCustody(GiveCustody { claim, to: world.nodes[TILL].id, wait_ms: 5_000 }));
+    assert!(matches!(refused, Err(Refusal::AlreadyRedeemed { .. })), "{refused:?}");
+    world.converge(5_000);
+    world.assert_agreed();
 }

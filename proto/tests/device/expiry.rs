@@ -13,7 +13,7 @@ use crate::world::World;
 const HQ: usize = 0;
 const TILL: usize = 1;
 const LOCKER: usize = 2;
-const HOUR_MS: u64 = 3_600_000;
+const WITHIN_MS: u64 = 60_000;
 
 fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
     let mut world = World::new(seed);
@@ -23,7 +23,7 @@ fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
     world.link_all();
     world.open_drop(HQ, 4);
     let drop: DropId = "short".parse().unwrap();
-    let rule = (unclaimed != Unclaimed::Keep).then_some(HOUR_MS);
+    let rule = (unclaimed != Unclaimed::Keep).then_some(WITHIN_MS);
     let new = DropNew { pickup_within_ms: rule, unclaimed, ..DropNew::of(drop.clone(), "Short".to_owned()) };
     world.done(HQ, Command::DropNew(new)).unwrap();
     let lot = LotMint { drop: drop.clone(), sku: shirt(), first: 1, last: 20, numbered: true, place: None };
@@ -65,15 +65,15 @@ fn what_nobody_came_for_goes_back_to_stock_and_is_paid_as_the_drop_says() {
     for (unclaimed, paid) in [(Unclaimed::Refund, true), (Unclaimed::Forfeit, false)] {
         let (mut world, drop) = evening(1, unclaimed);
         let claim = sold(&mut world, &drop, 3, None);
-        let patient = sold(&mut world, &drop, 1, Some(5 * HOUR_MS));
+        let patient = sold(&mut world, &drop, 1, Some(5 * WITHIN_MS));
         let fetched = sold(&mut world, &drop, 2, None);
-        assert_eq!(claim.expires_ms, Some(claim.at_ms + HOUR_MS));
+        assert_eq!(claim.expires_ms, Some(claim.at_ms + WITHIN_MS));
         world.converge(5_000);
         let redeem = Redeem::of(fetched.claim);
         world.done(LOCKER, Command::Redeem(redeem)).unwrap();
         assert_eq!(swept(&mut world, LOCKER, &drop).unwrap().claims.len(), 0, "nobody is late yet");
         assert_eq!(late(&mut world, LOCKER), 0);
-        world.run_ms(HOUR_MS + 10_000);
+        world.run_ms(WITHIN_MS + 10_000);
         assert_eq!((late(&mut world, HQ), late(&mut world, LOCKER)), (1, 1));
         // Only its custodian sweeps a claim.
         assert_eq!(swept(&mut world, TILL, &drop).unwrap().claims.len(), 0);

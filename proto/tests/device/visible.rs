@@ -16,6 +16,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             | Message::Hello(_)
             | Message::Ask(_)
             | Message::AskCart(_)
+            | Message::AskClaim(_)
             | Message::Decline(_) => Vec::new(),
         },
         Output::Publish { bytes } => match decode::<Gossip>(bytes, MAX_GOSSIP).expect("gossip") {

@@ -305,10 +305,11 @@ impl Soak {
             );
             let (claims, carts) = (&outcome.claims, &outcome.carts);
             println!(
-                "{} claims handed out ({} by the token alone), {} refunds, {} swept, {} wrong PINs; {} carts, {} taken over by another till, {} paid, {} over",
+                "{} claims handed out ({} by the token alone), {} refunds, {} fetched from another device, {} swept, {} wrong PINs; {} carts, {} taken over by another till, {} paid, {} over",
                 claims.handed_out,
                 claims.by_token,
                 claims.refunded(),
+                claims.fetched,
                 claims.swept,
                 claims.wrong_pins,
                 carts.put_aside,

@@ -47,6 +47,9 @@ const COME_ANEW: u64 = 300;
 /// So many show the token alone; so many of those with a PIN do not remember it.
 const BY_TOKEN: u64 = 600;
 const FORGETS_PIN: u64 = 300;
+/// So many who stand before the wrong device have it fetch the claim; how long it waits for that, milliseconds.
+const FETCH: u64 = 400;
+const FETCH_WAIT_MS: u64 = 3_000;
 /// How long somebody tries, from the first time, milliseconds.
 const PATIENCE_MS: (u64, u64) = (20_000, 180_000);
 /// How long until the next try, milliseconds.
@@ -78,6 +81,8 @@ struct Visit {
     showing: u8,
     /// Shown instead of the claim, if there is one.
     token: Option<String>,
+    /// Whether the device is to fetch the claim from its custodian first.
+    fetches: bool,
     /// The claim's PIN, and whether it comes to mind at once.
     pin: Option<(Pin, bool)>,
     random: Random,
@@ -182,6 +187,7 @@ impl World<'_> {
             gone_us: gone_us.min(self.scenario.duration_ms * MS),
             walks: 0,
             showing: 0,
+            fetches: false,
             token: token.filter(|_| errand_is_pickup && random.chance(BY_TOKEN)),
             pin: pin.map(|pin| (pin, !random.chance(FORGETS_PIN))),
             random,
@@ -290,6 +296,10 @@ impl World<'_> {
             return;
         }
         let command = match errand.clone() {
+            Errand::PickUp if self.pickups.visits[visit].fetches => {
+                let to = self.nodes[node].id;
+                Command::GiveCustody(GiveCustody { claim, to, wait_ms: FETCH_WAIT_MS })
+            }
             Errand::PickUp => {
                 let Visit { token, pin, .. } = &self.pickups.visits[visit];
                 let by = match token {
@@ -301,7 +311,7 @@ impl World<'_> {
             }
             Errand::Sweep { drop } => Command::Sweep(Sweep { drop }),
             Errand::Refund { items, damaged } => Command::Refund(Refund { claim, items, damaged }),
-            Errand::Give { to } => Command::GiveCustody(GiveCustody { claim, to }),
+            Errand::Give { to } => Command::GiveCustody(GiveCustody { claim, to, wait_ms: 0 }),
         };
         self.calls += 1;
         let caller = Caller { who: Who::Visitor(visit), at_once: true };
@@ -388,8 +398,17 @@ impl World<'_> {
             }
             // The token says so, and its shopper asks for what it is worth.
             Refusal::Token { .. } if of.token.take().is_some() => self.visit_waits(visit),
+            Refusal::NotCustodian { reachable: true, .. }
+                if of.errand == Errand::PickUp && !of.fetches && of.random.chance(FETCH) =>
+            {
+                of.fetches = true;
+                of.showing = of.showing.saturating_add(1);
+                self.visit_waits(visit);
+            }
             Refusal::NotCustodian { custodian, .. } if of.walks < WALKS => {
                 of.walks += 1;
+                of.fetches = false;
+                of.showing = of.showing.saturating_add(1);
                 self.pickups.numbers.sent_on += 1;
                 let there = self.boxes_of(&custodian).first();
                 if let Some(device) = there.map(|node| self.nodes[*node].device_index) {
@@ -428,6 +447,16 @@ impl World<'_> {
             }
             (Errand::Refund { .. }, Reply::Refund(refunded)) if refunded.claim.claim == claim => {
                 self.was_refunded(node, refunded)
+            }
+            (Errand::PickUp, Reply::Custody(given)) if given.claim == claim => {
+                self.note(|| format!("{node} fetched {claim}"));
+                self.pickups.numbers.fetched += 1;
+                let of = &mut self.pickups.visits[visit];
+                of.fetches = false;
+                of.token = None;
+                of.showing = of.showing.saturating_add(1);
+                self.visit_waits(visit);
+                Ok(())
             }
             (Errand::Give { .. }, Reply::Custody(given)) if given.claim == claim => {
                 self.note(|| format!("{node} gave {claim} away"));
