@@ -178,6 +178,24 @@ pub struct Status {
     pub digest: String,
     /// Sales that wait for units from elsewhere.
     pub sales_waiting: u64,
+    /// How many claims there are, by state: everywhere, and in this device's custody.
+    #[serde(default)]
+    pub claims: Vec<ClaimCount>,
+    /// Carts put aside, here and elsewhere.
+    #[serde(default)]
+    pub carts: u64,
+}
+
+/// Claims in one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClaimCount {
+    /// The state.
+    pub state: ClaimState,
+    /// In this device's custody.
+    pub own: u64,
+    /// Everywhere.
+    pub mesh: u64,
 }
 
 /// A device of the event.

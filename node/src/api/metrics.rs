@@ -57,6 +57,12 @@ struct UnitLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClaimLabels {
+    scope: &'static str,
+    state: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LinkLabels {
     device: String,
     transport: String,
@@ -167,6 +173,15 @@ fn register_status(registry: &mut Registry, status: &Status) {
     gauge(registry, "entries_refused", "Entries and messages refused since the start", status.refused);
     gauge(registry, "incidents", "Proven breaches that a person must look at", status.incidents);
     gauge(registry, "sales_waiting", "Sales that wait for units from elsewhere", status.sales_waiting);
+    gauge(registry, "carts", "Carts put aside, here and elsewhere", status.carts);
+    let claims = Family::<ClaimLabels, Gauge>::default();
+    for count in &status.claims {
+        for (scope, claims_there) in [("own", count.own), ("mesh", count.mesh)] {
+            let state = count.state.to_string().replace(' ', "_");
+            claims.get_or_create(&ClaimLabels { scope, state }).set(signed(claims_there));
+        }
+    }
+    registry.register("claims", "Claims in the custody of this device and mesh-wide, by state", claims);
     gauge(registry, "devices", "Devices known, this one included", status.devices);
     gauge(registry, "devices_reachable", "Devices heard lately, this one included", status.reachable);
 }

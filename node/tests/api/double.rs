@@ -17,8 +17,8 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimToken, Claims, DeviceInfo, Levels, Programme, Query, Status, Stock,
-    StockLine,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, Levels, Programme, Query, Status,
+    Stock, StockLine,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -268,6 +268,8 @@ fn answer_to(query: &Query) -> Answer {
             incidents: 0,
             digest: "d1".to_owned(),
             sales_waiting: 0,
+            carts: 2,
+            claims: vec![ClaimCount { state: ClaimState::Issued, own: 1, mesh: 3 }],
         }),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
         Query::Programme => Answer::Programme(Programme { products: vec![], drops: vec![], lots: vec![] }),

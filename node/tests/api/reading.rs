@@ -114,6 +114,8 @@ async fn metrics_are_text_that_prometheus_reads() {
         "popmesh_http_request_duration_seconds_count{route=\"/v1/status\"} 1",
         "popmesh_entries 12",
         "popmesh_devices_reachable 2",
+        "popmesh_carts 2",
+        "popmesh_claims{scope=\"mesh\",state=\"issued\"} 3",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"own\",state=\"available\"} 40",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"mesh\",state=\"sold\"} 10",
         "popmesh_store_writable 1",

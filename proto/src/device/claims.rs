@@ -338,20 +338,11 @@ impl Device {
     }
 
     pub(super) fn custodian_of(&self, claim: &Ref) -> Option<DeviceId> {
-        Some(self.holdings.claim(claim)?.standing(*claim)?.custodian)
+        self.holdings.claim(claim)?.custodian()
     }
 
     pub(super) fn state_of(&self, claim: &Ref) -> Option<ClaimState> {
-        let known = self.holdings.claim(claim)?;
-        let standing = known.standing(*claim)?;
-        Some(match (standing.redeemed, standing.left.is_empty()) {
-            (Some(_), false) => ClaimState::Redeemed,
-            (Some(_), true) => ClaimState::Returned,
-            (None, true) if standing.expired => ClaimState::Expired,
-            (None, true) => ClaimState::Refunded,
-            (None, false) if known.is_asked_back() => ClaimState::RefundRequested,
-            (None, false) => ClaimState::Issued,
-        })
+        self.holdings.claim(claim)?.state()
     }
 
     pub(super) fn known_claim(&self, claim: &Ref) -> Option<Claim> {

@@ -6,15 +6,15 @@ use super::Device;
 use super::words::describe;
 use crate::claim_code::ClaimCode;
 use crate::clock::Hlc;
-use crate::command::{Lot, Refusal};
+use crate::command::{ClaimState, Lot, Refusal};
 use crate::document::Document;
 use crate::export;
 use crate::holdings::Holdings;
 use crate::id::Ref;
 use crate::log::Chain;
 use crate::query::{
-    Answer, Check, ClaimFilter, Claims, Head, Levels, LogFilter, LogLine, PlaceCount, Programme, Query,
-    Status, Stock, StockFilter, StockLine,
+    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, Head, Levels, LogFilter, LogLine, PlaceCount,
+    Programme, Query, Status, Stock, StockFilter, StockLine,
 };
 use crate::record::{Body, Record, Sale};
 use crate::text::{DropId, Place, Sku};
@@ -76,7 +76,20 @@ impl Device {
             incidents: self.holdings.incident_count() as u64,
             digest: hex::encode(&self.log.digest(false)[..16]),
             sales_waiting: self.sales.len() as u64,
+            claims: self.claim_counts(),
+            carts: self.carts(&CartFilter::default()).len() as u64,
         }
+    }
+
+    fn claim_counts(&self) -> Vec<ClaimCount> {
+        let mut counts: BTreeMap<ClaimState, ClaimCount> = BTreeMap::new();
+        for (_, claim) in self.holdings.claims() {
+            let Some(state) = claim.state() else { continue };
+            let count = counts.entry(state).or_insert(ClaimCount { state, own: 0, mesh: 0 });
+            count.mesh += 1;
+            count.own += u64::from(claim.custodian() == Some(self.me));
+        }
+        counts.into_values().collect()
     }
 
     fn programme_view(&self) -> Programme {

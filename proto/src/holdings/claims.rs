@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Precedence;
 use crate::clock::Hlc;
+use crate::command::ClaimState;
 use crate::id::{DeviceId, Ref};
 use crate::text::Place;
 use crate::units::UnitSet;
@@ -126,6 +127,29 @@ impl Claim {
             Some(standing) => Some(standing.clone()),
             None => self.sold.as_ref().map(|sold| Standing::of(claim, sold)),
         }
+    }
+
+    /// What became of it, if the sale is known.
+    pub fn state(&self) -> Option<ClaimState> {
+        let (handed_out, nothing_left, expired) = match (self.stood(), &self.sold) {
+            (Some(standing), _) => (standing.redeemed.is_some(), standing.left.is_empty(), standing.expired),
+            (None, Some(sold)) => (sold.handed_over, false, false),
+            (None, None) => return None,
+        };
+        Some(match (handed_out, nothing_left) {
+            (true, false) => ClaimState::Redeemed,
+            (true, true) => ClaimState::Returned,
+            (false, true) if expired => ClaimState::Expired,
+            (false, true) => ClaimState::Refunded,
+            (false, false) if self.is_asked_back() => ClaimState::RefundRequested,
+            (false, false) => ClaimState::Issued,
+        })
+    }
+
+    /// The one device that may redeem or refund it, if the sale is known.
+    pub fn custodian(&self) -> Option<DeviceId> {
+        let stood = self.stood().map(|standing| standing.custodian);
+        stood.or_else(|| self.sold.as_ref().map(|sold| sold.custodian))
     }
 
     fn stood(&self) -> Option<&Standing> {
