@@ -53,7 +53,10 @@ pub fn seal(secret: &EventSecret, event: &EventId, to: &DeviceId) -> Result<Stri
 /// # Errors
 /// [`SecretError::NotOurs`] if it cannot be opened with this key.
 pub fn open(text: &str, event: &EventId, key: &SecretKey) -> Result<Option<EventSecret>, SecretError> {
-    let Some(bytes) = unarmor(SEALED, text) else { return Ok(None) };
+    if !text.trim_start().starts_with(SEALED) {
+        return Ok(None);
+    }
+    let bytes = unarmor(SEALED, text).ok_or(SecretError::NotOurs)?;
     let (encapsulated, sealed) = bytes.split_at_checked(ENCAPSULATED).ok_or(SecretError::NotOurs)?;
     let not_ours = |_| SecretError::NotOurs;
     let encapsulated = <Seal as Kem>::EncappedKey::from_bytes(encapsulated).map_err(not_ours)?;

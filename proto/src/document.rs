@@ -14,13 +14,15 @@ pub enum Document {
     Stock(DropId),
     /// Sales of one drop.
     Claims(DropId),
+    /// Retirements, and what became of incidents.
+    Devices,
 }
 
 impl Document {
     /// The drop whose stock or claims it holds.
     pub fn drop(&self) -> Option<&DropId> {
         match self {
-            Document::Programme => None,
+            Document::Programme | Document::Devices => None,
             Document::Stock(drop) | Document::Claims(drop) => Some(drop),
         }
     }
@@ -30,6 +32,7 @@ impl fmt::Display for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Document::Programme => f.write_str("programme"),
+            Document::Devices => f.write_str("devices"),
             Document::Stock(drop) => write!(f, "stock/{drop}"),
             Document::Claims(drop) => write!(f, "claims/{drop}"),
         }
@@ -38,7 +41,7 @@ impl fmt::Display for Document {
 
 /// Not the name of a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no document: programme, stock/DROP or claims/DROP")]
+#[error("{0:?} is no document: programme, devices, stock/DROP or claims/DROP")]
 pub struct DocumentError(String);
 
 impl FromStr for Document {
@@ -47,6 +50,7 @@ impl FromStr for Document {
         let error = || DocumentError(text.chars().take(80).collect());
         match text.split_once('/') {
             None if text == "programme" => Ok(Document::Programme),
+            None if text == "devices" => Ok(Document::Devices),
             Some(("stock", drop)) => drop.parse().map(Document::Stock).map_err(|_| error()),
             Some(("claims", drop)) => drop.parse().map(Document::Claims).map_err(|_| error()),
             _ => Err(error()),

@@ -228,6 +228,15 @@ pub enum Notice {
         /// Who asked.
         by: DeviceId,
     },
+    /// A device was retired.
+    Retired {
+        /// The device.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+        /// By whom.
+        by: String,
+    },
     /// Too many wrong PINs were given for a claim here.
     PinLocked {
         /// The claim.

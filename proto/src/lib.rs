@@ -29,6 +29,7 @@ pub mod record;
 mod schema;
 pub mod text;
 pub mod token;
+pub mod trust;
 pub mod units;
 
 pub use device::{Config, Device, OpenError};

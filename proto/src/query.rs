@@ -24,6 +24,10 @@ pub enum Query {
     Stock(StockFilter),
     /// Claims, newest first.
     Claims(ClaimFilter),
+    /// What is proven to be wrong, or in doubt.
+    Incidents,
+    /// What retiring a device would risk.
+    Retirement(DeviceId),
     /// One claim.
     Claim(Ref),
     /// Carts, here and elsewhere.
@@ -108,6 +112,10 @@ pub enum Answer {
     Claims(Claims),
     /// To [`Query::Carts`].
     Carts(Vec<Cart>),
+    /// To [`Query::Incidents`].
+    Incidents(Vec<Incident>),
+    /// To [`Query::Retirement`].
+    Retirement(Result<RetirementRisk, Refusal>),
     /// To [`Query::Claim`].
     Claim(Result<Box<Claim>, Refusal>),
     /// To [`Query::CartToken`].
@@ -124,6 +132,69 @@ pub enum Answer {
     Export(Vec<(String, Vec<u8>)>),
     /// The query could not be answered, and why.
     Failed(String),
+}
+
+/// Something that is proven to be wrong, or in doubt: a person must look at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Incident {
+    /// The entry that it is named with.
+    pub incident: Ref,
+    /// What it is.
+    pub text: String,
+    /// Who wrote the entry.
+    pub device: DeviceId,
+    /// The device's name.
+    pub device_name: String,
+    /// When the entry was written, milliseconds since the Unix epoch by its author's clock.
+    pub at_ms: u64,
+    /// The claim that it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Ref>,
+    /// What was done about it; absent while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<String>,
+    /// When, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_at_ms: Option<u64>,
+}
+
+/// What retiring a device would risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RetirementRisk {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// When it was last heard, milliseconds since the Unix epoch.
+    pub last_heard_ms: Option<u64>,
+    /// Whether it can be reached now.
+    pub reachable: bool,
+    /// What it held, as far as known here: it may have sold these and not been heard.
+    pub held: Vec<HeldUnits>,
+    /// Claims that waited with it: it may have handed these out.
+    pub claims: u64,
+    /// The most units that could be sold, or handed out, twice.
+    pub at_risk: u64,
+    /// Who has retired it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_by: Option<String>,
+}
+
+/// Units of one SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct HeldUnits {
+    /// The drop.
+    pub drop: DropId,
+    /// The SKU.
+    pub sku: Sku,
+    /// How many.
+    pub units: u64,
 }
 
 /// A cart's token.

@@ -76,6 +76,15 @@ pub enum Body {
     /// Lets the PIN of a claim be tried again on the author. In `claims`.
     #[n(15)]
     Unlock(#[n(0)] Unlock),
+    /// Retires a device that is lost or dead. In `devices`, by a registrar.
+    #[n(17)]
+    Retire(#[n(0)] Retire),
+    /// Takes over units that a retired device held. In `stock`, by who retired it.
+    #[n(18)]
+    Inherit(#[n(0)] Inherit),
+    /// Says what was done about an incident. In `devices`, by an hq.
+    #[n(20)]
+    Resolve(#[n(0)] Resolve),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -258,6 +267,9 @@ pub struct Custody {
     /// Who has it from now on.
     #[n(2)]
     pub to: DeviceId,
+    /// The retirement of its custodian, if the author took it over by that.
+    #[n(3)]
+    pub retirement: Option<Ref>,
 }
 
 /// Hands a claim out: all of it that has not been refunded.
@@ -340,6 +352,42 @@ pub struct Unlock {
     pub claim: Ref,
 }
 
+/// Retires a device: what it wrote up to here counts, and nothing that may still appear.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Retire {
+    /// The device.
+    #[n(0)]
+    pub device: DeviceId,
+    /// The last entry known of each of its chains.
+    #[n(1)]
+    pub cut: Vec<Ref>,
+}
+
+/// Takes over units that a retired device held, of one lot and one place; they become one parcel of the author's.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Inherit {
+    /// The retirement.
+    #[n(0)]
+    pub retirement: Ref,
+    /// Which units, by the parcels in which they were held.
+    #[n(1)]
+    pub lines: Vec<Line>,
+}
+
+/// Says what was done about an incident.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Resolve {
+    /// The incident, by the entry that it is named with.
+    #[n(0)]
+    pub incident: Ref,
+    /// What was done, in words.
+    #[n(1)]
+    pub note: String,
+}
+
+/// The most bytes of what is said about an incident.
+pub const MAX_NOTE: usize = 400;
+
 /// Asks for the refund of a whole claim, which only its custodian can make.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct RefundRequest {
@@ -370,12 +418,14 @@ pub enum RecordError {
     #[error("a chain begins with a start, and has no other")]
     Start,
     /// The certificate does not allow it.
-    #[error("the author is {roles}; a {kind} takes an hq")]
+    #[error("the author is {roles}; a {kind} takes the role {needs}")]
     Role {
         /// What it is.
         kind: &'static str,
         /// What the author may be.
         roles: Roles,
+        /// What it takes.
+        needs: Role,
     },
     /// A number is out of bounds.
     #[error("a {kind} with {problem}")]
@@ -423,6 +473,7 @@ impl Record {
         let kind = self.body.kind();
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
+            (Body::Retire(_) | Body::Resolve(_), document) => *document == Document::Devices,
             (body, Document::Claims(_)) => body.is_of_claims(),
             (body, Document::Stock(_)) => !body.is_of_claims(),
             (_, _) => false,
@@ -433,8 +484,13 @@ impl Record {
         if self.at <= after {
             return Err(RecordError::Time);
         }
-        if matches!(self.body, Body::Mint(_)) && !roles.has(Role::Hq) {
-            return Err(RecordError::Role { kind, roles });
+        let needs = match &self.body {
+            Body::Mint(_) | Body::Resolve(_) => Some(Role::Hq),
+            Body::Retire(_) => Some(Role::Registrar),
+            _ => None,
+        };
+        if let Some(needs) = needs.filter(|needs| !roles.has(*needs)) {
+            return Err(RecordError::Role { kind, roles, needs });
         }
         self.body.bounds().map_err(|problem| RecordError::Bounds { kind, problem })
     }
@@ -450,6 +506,9 @@ impl Record {
             Body::Sale(sale) => (&[], &sale.lines, &[]),
             Body::Hold(hold) => (&[], &hold.lines, &[]),
             Body::Release(release) => (&[], &[], from_ref(&release.hold)),
+            Body::Retire(retire) => (&[], &[], &retire.cut),
+            Body::Inherit(inherit) => (&inherit.lines, &[], from_ref(&inherit.retirement)),
+            Body::Resolve(resolve) => (&[], &[], from_ref(&resolve.incident)),
             Body::Received(received) => (&[], &[], &received.transfers),
             // What made the author the custodian follows from the claim itself, in the end.
             Body::Custody(custody) => (&[], &[], from_ref(&custody.under)),
@@ -465,6 +524,7 @@ impl Record {
             .chain(named.iter().copied())
             .chain(match &self.body {
                 Body::Refund(refund) => refund.handed_out,
+                Body::Custody(custody) => custody.retirement,
                 _ => None,
             })
     }
@@ -487,8 +547,35 @@ impl Body {
             Body::RefundRequest(_) => "request for a refund",
             Body::WrongPin(_) => "wrong PIN",
             Body::Unlock(_) => "unlocking of a PIN",
+            Body::Retire(_) => "retirement",
+            Body::Inherit(_) => "inheritance",
+            Body::Resolve(_) => "resolution of an incident",
             Body::Hold(_) => "hold",
             Body::Release(_) => "release",
+        }
+    }
+
+    /// Whether it disposes of units or claims: what a device must not do whose past is in doubt.
+    pub(crate) fn spends(&self) -> bool {
+        match self {
+            Body::Transfer(_)
+            | Body::Move(_)
+            | Body::Damage(_)
+            | Body::Sale(_)
+            | Body::Custody(_)
+            | Body::Redeem(_)
+            | Body::Refund(_)
+            | Body::Hold(_)
+            | Body::Inherit(_) => true,
+            Body::Start(_)
+            | Body::Mint(_)
+            | Body::Received(_)
+            | Body::Release(_)
+            | Body::RefundRequest(_)
+            | Body::WrongPin(_)
+            | Body::Unlock(_)
+            | Body::Retire(_)
+            | Body::Resolve(_) => false,
         }
     }
 
@@ -508,7 +595,10 @@ impl Body {
             | Body::Move(_)
             | Body::Damage(_)
             | Body::Hold(_)
-            | Body::Release(_) => false,
+            | Body::Release(_)
+            | Body::Retire(_)
+            | Body::Inherit(_)
+            | Body::Resolve(_) => false,
         }
     }
 
@@ -554,6 +644,21 @@ impl Body {
             | Body::Move(Move { lines, .. })
             | Body::Damage(Damage { lines }) => {
                 lines_fit(lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
+            }
+            Body::Inherit(inherit) => {
+                lines_fit(inherit.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
+            }
+            Body::Retire(retire) => {
+                let chains: std::collections::BTreeSet<ChainId> =
+                    retire.cut.iter().map(|last| last.chain).collect();
+                match retire.cut.len() <= MAX_LINES && chains.len() == retire.cut.len() {
+                    true => Ok(()),
+                    false => Err("too many chains, or one twice"),
+                }
+            }
+            Body::Resolve(resolve) => {
+                let fits = (1..=MAX_NOTE).contains(&resolve.note.len());
+                if fits { Ok(()) } else { Err("no note, or one that is too long") }
             }
             Body::Received(received) => {
                 let count = received.transfers.len();

@@ -15,8 +15,8 @@ use popmesh_proto::message::{
 };
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::record::{
-    Aside, Body, Custody, Damage, Hold, Line, Mint, Move, Previous, Received, Record, Redeem, Refund,
-    RefundRequest, Release, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Body, Custody, Damage, Hold, Inherit, Line, Mint, Move, Previous, Received, Record, Redeem,
+    Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::text::{DropId, Place, Sku};
 use popmesh_proto::units::UnitSet;
@@ -138,11 +138,9 @@ fn claim_body() -> impl Strategy<Value = Body> {
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
     let flags = (any::<bool>(), option::of(any::<bool>()));
     prop_oneof![
-        (entry(), entry(), device()).prop_map(|(claim, under, to)| Body::Custody(Custody {
-            claim,
-            under,
-            to
-        })),
+        (entry(), entry(), device(), option::of(entry())).prop_map(|(claim, under, to, retirement)| {
+            Body::Custody(Custody { claim, under, to, retirement })
+        }),
         (entry(), entry(), token).prop_map(|(claim, under, token)| Body::Redeem(Redeem {
             claim,
             under,
@@ -168,6 +166,9 @@ fn claim_body() -> impl Strategy<Value = Body> {
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
         entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
+        (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::Retire(Retire { device, cut })),
+        (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
+        (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
     ]
 }
 

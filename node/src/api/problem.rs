@@ -90,13 +90,16 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownDrop { .. }
         | Refusal::UnknownDevice { .. }
         | Refusal::UnknownClaim { .. }
-        | Refusal::UnknownCart { .. } => StatusCode::NOT_FOUND,
+        | Refusal::UnknownCart { .. }
+        | Refusal::UnknownIncident { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. } | Refusal::Token { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::RoleForbids { .. }
         | Refusal::Certificate { .. }
         | Refusal::PinNeeded { .. }
         | Refusal::WrongPin { .. }
-        | Refusal::PinLocked { .. } => StatusCode::FORBIDDEN,
+        | Refusal::PinLocked { .. }
+        | Refusal::Retired { .. }
+        | Refusal::Suspended { .. } => StatusCode::FORBIDDEN,
         Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }
@@ -106,6 +109,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::HeldElsewhere { .. }
         | Refusal::CartElsewhere { .. }
         | Refusal::CartOutOfReach { .. }
+        | Refusal::RiskChanged { .. }
         | Refusal::NotCustodian { .. }
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. } => StatusCode::CONFLICT,

@@ -16,7 +16,7 @@ use crate::units::UnitSet;
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
-    Reply, Swept, Unclaimed, UnitsDone, Unlocked,
+    Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
 
 /// The most units one command may name.
@@ -108,6 +108,10 @@ pub enum Command {
     GiveCustody(GiveCustody),
     /// Takes a claim, or units of it, back and pays for them; or asks its custodian to.
     Refund(Refund),
+    /// Retires a device that is lost or dead.
+    Retire(Retire),
+    /// Says what was done about an incident.
+    ResolveIncident(ResolveIncident),
     /// Lets the PIN of a claim be tried again on this device.
     Unlock(Unlock),
     /// Takes back what nobody came for in time, of a drop that says so.
@@ -324,6 +328,31 @@ pub struct Refund {
     /// Whether they are out of sale from now on.
     #[serde(default)]
     pub damaged: bool,
+}
+
+/// See [`Command::Retire`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Retire {
+    /// The device.
+    pub device: DeviceId,
+    /// The most units that could be sold twice, as the device's retirement says now: proof that somebody has looked.
+    pub at_risk: u64,
+    /// Whether to retire it even if it can be reached.
+    #[serde(default)]
+    pub reachable: bool,
+}
+
+/// See [`Command::ResolveIncident`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ResolveIncident {
+    /// The incident, by the entry that it is named with.
+    pub incident: Ref,
+    /// What was done: who got the unit, who the money. 1 to 400 bytes.
+    pub note: String,
 }
 
 /// See [`Command::Sweep`].

@@ -223,6 +223,38 @@ pub enum Refusal {
         /// The claim.
         claim: Ref,
     },
+    /// This device was retired.
+    #[error(
+        "this device was retired by {by}: nothing that it writes counts any more; have it enrolled anew, with a new key"
+    )]
+    Retired {
+        /// The device.
+        device: DeviceId,
+        /// By whom.
+        by: String,
+    },
+    /// Another number of units is at risk now.
+    #[error("{at_risk} units could be sold twice now; look at it again, and say that number")]
+    RiskChanged {
+        /// The device to be retired.
+        device: DeviceId,
+        /// The most units that could be sold twice.
+        at_risk: u64,
+    },
+    /// This device has two pasts, and nobody has looked into that.
+    #[error(
+        "this device has two pasts: it was set back to an earlier state, or there are two of it; have an hq look into incident {incident}, see `popmesh incidents`"
+    )]
+    Suspended {
+        /// The proof.
+        incident: Ref,
+    },
+    /// No such incident, as far as this device knows.
+    #[error("no incident {incident} is known here; see `popmesh incidents`")]
+    UnknownIncident {
+        /// What was asked for.
+        incident: Ref,
+    },
     /// The claim has a PIN, and none was given.
     #[error("claim {claim} takes a PIN; ask for it, and give it too")]
     PinNeeded {

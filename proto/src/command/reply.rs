@@ -6,6 +6,7 @@ use super::Tender;
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
+use crate::query::{HeldUnits, Incident};
 use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
@@ -34,8 +35,26 @@ pub enum Reply {
     Refund(Refunded),
     /// Back in stock, since nobody came for it.
     Swept(Swept),
+    /// The device is retired.
+    Retired(Retired),
+    /// The incident is settled.
+    Incident(Incident),
     /// The PIN of a claim can be tried again here.
     Unlocked(Unlocked),
+}
+
+/// A device that was retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Retired {
+    /// The entry that says so.
+    pub entry: Ref,
+    /// The device.
+    pub device: DeviceId,
+    /// The most units that could be sold twice.
+    pub at_risk: u64,
+    /// What this device has taken over.
+    pub held: Vec<HeldUnits>,
 }
 
 /// A claim whose PIN can be tried again.

@@ -122,7 +122,7 @@ impl Device {
         // Of two devices whose sales both wait for more than they have, the lower id goes first, so that they do not
         // hand the same units back and forth.
         let first = self.me < from && self.sales.wait_for(&ask.drop, &ask.sku);
-        let known = self.peers.certificate(&from).is_some();
+        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
         if free == 0 || first || !known || ask.units == 0 {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
             return;

@@ -116,9 +116,7 @@ impl Device {
         if !sell.items.is_empty() || sell.drop.is_some() {
             return Err(invalid("items", "a cart has its own; give none, and no drop, when one is paid"));
         }
-        if let Some(device) = sell.pickup_at.filter(|device| !self.peers.known().contains(device)) {
-            return Err(Refusal::UnknownDevice { device });
-        }
+        self.check_custodian(sell)?;
         check_pickup_of(sell)?;
         let (drop, held) = self.own_cart(cart)?;
         self.is_open(&drop)?;

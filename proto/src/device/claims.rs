@@ -69,6 +69,15 @@ impl Device {
         if signed.kind != Kind::Claim {
             return Err(wrong(TokenError::NotAClaim));
         }
+        let issuer = signed.certificate();
+        if let Some(retired) = self.trust.retired().get(&issuer.device)
+            && retired.is_late(&signed.claim)
+        {
+            return Err(wrong(TokenError::IssuerRetired {
+                name: issuer.name.clone(),
+                by: self.name_of(&retired.by),
+            }));
+        }
         let claim = signed.claim;
         if let Ok((_, standing)) = self.standing(claim) {
             // Second showings are told so even after the token has expired.
@@ -148,12 +157,13 @@ impl Device {
         if !self.peers.known().contains(&to) {
             return Err(Refusal::UnknownDevice { device: to });
         }
+        self.check_may_get(&to)?;
         let (drop, standing) = self.claim_in_custody(claim)?;
         if let Some(redeemed) = standing.redeemed {
             return Err(self.already(claim, redeemed));
         }
         if to != self.me {
-            let custody = record::Custody { claim, under: standing.under, to };
+            let custody = record::Custody { claim, under: standing.under, to, retirement: None };
             self.write(&Document::Claims(drop), Body::Custody(custody))?;
         }
         Ok(Reply::Custody(self.known_claim(&claim).ok_or(Refusal::UnknownClaim { claim })?))
@@ -388,7 +398,10 @@ impl Device {
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
             refunded: self.items_of(&taken.collect::<Vec<_>>()),
             refund_declined: declined.map(|redeemed| self.already(claim, redeemed).to_string()),
-            contested: self.items_of(&lost.collect::<Vec<_>>()),
+            contested: match self.holdings.is_void(&claim) {
+                true => self.items_of(&sale.lines),
+                false => self.items_of(&lost.collect::<Vec<_>>()),
+            },
         }
     }
 }

@@ -57,6 +57,8 @@ impl Device {
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
             (Ok(()), Command::Refund(refund)) => self.refund(&refund),
+            (Ok(()), Command::Retire(retire)) => self.retire(&retire),
+            (Ok(()), Command::ResolveIncident(resolve)) => self.resolve_incident(&resolve),
             (Ok(()), Command::Unlock(unlock)) => self.unlock(&unlock),
             (Ok(()), Command::Sweep(sweep)) => self.sweep(&sweep),
         };
@@ -69,7 +71,8 @@ impl Device {
     /// Whether this device's certificate holds now.
     pub(super) fn may_write(&self) -> Result<(), Refusal> {
         let valid = self.config.certificate.valid_at(self.now.wall_ms);
-        valid.map_err(|error| Refusal::Certificate { problem: error.to_string() })
+        valid.map_err(|error| Refusal::Certificate { problem: error.to_string() })?;
+        self.check_not_retired()
     }
 
     fn needs_hq(&self, action: &str) -> Result<(), Refusal> {
@@ -186,6 +189,7 @@ impl Device {
         if !self.peers.known().contains(&transfer.to) {
             return Err(Refusal::UnknownDevice { device: transfer.to });
         }
+        self.check_may_get(&transfer.to)?;
         let to = transfer.to;
         self.draw(transfer.drop, transfer.sku, &transfer.units, |lines| {
             Body::Transfer(record::Transfer { to, lines, aside: None })

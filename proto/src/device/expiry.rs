@@ -12,6 +12,15 @@ use crate::text::DropId;
 const MAX_SWEPT: usize = 100;
 
 impl Device {
+    /// Whether what is sold can be picked up where it is to be.
+    pub(super) fn check_custodian(&self, sell: &Sell) -> Result<(), Refusal> {
+        let Some(device) = sell.pickup_at else { return Ok(()) };
+        if !self.peers.known().contains(&device) {
+            return Err(Refusal::UnknownDevice { device });
+        }
+        self.check_may_get(&device)
+    }
+
     /// Until when a sale can be picked up, if that ends.
     pub(super) fn pickup_ends(&self, drop: &DropId, sell: &Sell) -> Result<Option<u64>, Refusal> {
         if sell.pickup_at.is_none() {

@@ -32,6 +32,10 @@ pub(super) struct Intake {
     /// Claims about whose refund this device may have to do something.
     pub(super) refunds_asked: BTreeSet<Ref>,
     contested: BTreeSet<Ref>,
+    /// Whether a retired device may have something that nobody has taken over yet.
+    pub(super) heirless: bool,
+    /// Whether a device may have shown that it has two pasts, or somebody looked into it.
+    pub(super) lives_changed: bool,
 }
 
 impl Intake {
@@ -189,6 +193,7 @@ impl Device {
             let certificate = chain.certificate.clone();
             self.peers.meet(&certificate);
         }
+        self.intake.lives_changed |= linked.entry.seq == 1 || self.log.is_followed(&linked.entry.chain);
         if author == self.me {
             self.clock.resume(linked.at);
         } else {
@@ -202,6 +207,10 @@ impl Device {
             }
             Admitted::Record(record) => record,
         };
+        if document == Document::Devices {
+            self.show_trust(linked, author, record);
+            return;
+        }
         let Some(drop) = document.drop() else { return };
         if author == self.me {
             self.pins.note(drop, &record.body);
@@ -231,6 +240,13 @@ impl Device {
             }
             self.asks.given(author);
         }
+        self.intake.heirless |= match &record.body {
+            Body::Transfer(transfer) => self.is_retired(&transfer.to),
+            Body::Sale(sale) => sale.pickup_at.is_some_and(|device| self.is_retired(&device)),
+            Body::Custody(custody) => self.is_retired(&custody.to),
+            Body::Refund(_) => self.is_retired(&author),
+            _ => false,
+        };
         match &record.body {
             Body::RefundRequest(request) => {
                 self.intake.refunds_asked.insert(request.claim);
@@ -355,12 +371,13 @@ impl Device {
 
 fn spend_kind(body: &Body) -> Option<SpendKind> {
     match body {
-        Body::Transfer(_) | Body::Move(_) => Some(SpendKind::Parcel),
+        Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => Some(SpendKind::Parcel),
         Body::Damage(_) => Some(SpendKind::Damaged),
         Body::Sale(sale) if sale.pickup_at.is_some() => Some(SpendKind::Committed),
         Body::Sale(_) => Some(SpendKind::Sold),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => None,
+        Body::Retire(_) | Body::Resolve(_) => None,
     }
 }

@@ -6,12 +6,14 @@ mod claims;
 mod commands;
 mod expiry;
 mod frontiers;
+mod incidents;
 mod intake;
 mod outbox;
 mod peers;
 mod pins;
 mod presence;
 mod queries;
+mod retire;
 mod sales;
 mod stock;
 mod sync;
@@ -27,6 +29,7 @@ use crate::clock::{Clock, Now};
 use crate::command::Refusal;
 use crate::document::Document;
 use crate::holdings::Holdings;
+use crate::id::Ref;
 use crate::id::{ChainId, DeviceId, Hash, Nonce};
 use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
@@ -36,6 +39,7 @@ use crate::planted::{Plant, Planted};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
 use crate::text::Place;
+use crate::trust::Trust;
 
 /// What a device is made of, besides its log.
 #[derive(Debug, Clone)]
@@ -114,6 +118,9 @@ pub struct Device {
     log: Log,
     programme: Programme,
     holdings: Holdings,
+    trust: Trust,
+    /// Devices with two pasts, and the proof.
+    suspended: BTreeMap<DeviceId, Ref>,
     own: BTreeMap<Document, ChainId>,
     priced_under: BTreeMap<ChainId, Vec<Hash>>,
     intake: intake::Intake,
@@ -158,6 +165,8 @@ impl Device {
             log: Log::default(),
             programme: Programme::new(config.charter.charter().currency)?,
             holdings: Holdings::new(plant),
+            trust: Trust::default(),
+            suspended: BTreeMap::new(),
             own: BTreeMap::new(),
             priced_under: BTreeMap::new(),
             intake: intake::Intake::default(),
@@ -194,6 +203,9 @@ impl Device {
             .verify_tips(&device.gate, &device.me)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
+        device.intake.lives_changed = true;
+        device.look_for_doubles();
+        while device.outbox.pop().is_some() {}
         device.find_refund_requests();
         device.find_carts();
         if plant.has(Planted::KeepOldLife) {
@@ -279,8 +291,10 @@ impl Device {
                 return;
             }
         }
+        self.look_for_doubles();
         self.acknowledge();
         self.answer_refund_requests();
+        self.take_over();
         self.pump_carts();
         self.pump_takes();
         self.pump_sales();

@@ -183,7 +183,7 @@ impl Device {
             free: free(&self.me),
         }];
         for (device, peer) in self.peers.reachable() {
-            if peer.sells && peer.is_of(place) {
+            if peer.sells && peer.is_of(place) && self.check_may_get(device).is_ok() {
                 let rate = peer
                     .rates
                     .iter()

@@ -33,6 +33,8 @@ impl Device {
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
             Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
             Query::CartToken(cart) => Answer::CartToken(self.token_of_cart(cart)),
+            Query::Incidents => Answer::Incidents(self.incidents()),
+            Query::Retirement(device) => Answer::Retirement(self.retirement_risk(device)),
             Query::Claim(claim) => {
                 Answer::Claim(self.known_claim(&claim).map(Box::new).ok_or(Refusal::UnknownClaim { claim }))
             }
@@ -73,7 +75,7 @@ impl Device {
             chains: self.log.chains().count() as u64,
             waiting: self.intake.waiting(),
             refused: self.refused,
-            incidents: self.holdings.incident_count() as u64,
+            incidents: self.incidents().iter().filter(|incident| incident.resolved.is_none()).count() as u64,
             digest: hex::encode(&self.log.digest(false)[..16]),
             sales_waiting: self.sales.len() as u64,
             claims: self.claim_counts(),
@@ -280,6 +282,9 @@ impl Device {
                     continue;
                 };
                 let Body::Sale(sale) = record.body else { continue };
+                if self.holdings.is_void(&claim) {
+                    continue;
+                }
                 let lost = self.holdings.lost_of(&claim);
                 let refunded = self.refunded_of(&claim);
                 for line in &sale.lines {
@@ -318,8 +323,8 @@ impl Device {
     }
 
     /// The stock view, folded again from the log in an order of its own.
-    fn holdings_anew(&self) -> Holdings {
-        let mut holdings = Holdings::new(self.plant);
+    pub(super) fn holdings_anew(&self) -> Holdings {
+        let mut holdings = Holdings::new(self.plant).with_retired(self.trust.retired());
         let contested = crate::holdings::refold(&self.log, &mut holdings);
         for lot in contested {
             if let Some(drop) = holdings.lot(&lot).map(|state| state.drop.clone()) {

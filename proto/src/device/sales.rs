@@ -130,9 +130,7 @@ impl Device {
             }
             self.product(&item.sku)?;
         }
-        if let Some(device) = sell.pickup_at.filter(|device| !self.peers.known().contains(device)) {
-            return Err(Refusal::UnknownDevice { device });
-        }
+        self.check_custodian(sell)?;
         check_pickup_of(sell)?;
         let has_all = |drop: &DropId| {
             sell.items.iter().all(|item| self.holdings.lots_of(drop, &item.sku).next().is_some())

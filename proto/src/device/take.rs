@@ -242,7 +242,7 @@ impl Device {
         if self.waits_with(ask.claim).is_ok_and(|custodian| custodian == from) {
             return;
         }
-        let known = self.peers.certificate(&from).is_some();
+        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
         let give = GiveCustody { claim: ask.claim, to: from, wait_ms: 0 };
         if !known || self.may_write().is_err() || self.give_custody(&give).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
@@ -256,7 +256,7 @@ impl Device {
             // It was given already; the entries are on their way.
             return;
         }
-        let known = self.peers.certificate(&from).is_some();
+        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
         if !known || self.may_write().is_err() || self.give_cart(ask.cart, from).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
         }

@@ -86,6 +86,9 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             format!("put {units} aside for {} s", hold.ttl_ms / 1_000)
         }
         Body::Release(release) => format!("ended hold {}", release.hold),
+        Body::Retire(retire) => format!("retired {}", device.name_of(&retire.device)),
+        Body::Inherit(_) => format!("took over {} of a retired device", lines()),
+        Body::Resolve(resolve) => format!("settled incident {}: {}", resolve.incident, resolve.note),
         Body::WrongPin(wrong) => format!("was given a wrong PIN for claim {}", wrong.claim),
         Body::Unlock(unlock) => format!("unlocked the PIN of claim {}", unlock.claim),
         Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),

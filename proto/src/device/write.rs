@@ -14,7 +14,14 @@ use crate::record::{Body, Record};
 
 impl Device {
     /// Writes a record into this device's chain in `document`, which it begins if need be.
+    ///
+    /// # Errors
+    /// [`Refusal::Retired`] or [`Refusal::Suspended`] if this device may not; or what the log says.
     pub(super) fn write(&mut self, document: &Document, body: Body) -> Result<Ref, Refusal> {
+        self.check_not_retired()?;
+        if body.spends() {
+            self.check_not_suspended()?;
+        }
         let chain = match self.own.get(document) {
             Some(chain) => *chain,
             None => {

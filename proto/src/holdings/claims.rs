@@ -20,6 +20,13 @@ use crate::units::UnitSet;
 pub enum Deed {
     /// Another device is the custodian.
     Custody(DeviceId),
+    /// The device that retired the custodian takes its place.
+    Inherit {
+        /// The retired device.
+        from: DeviceId,
+        /// Who takes its place.
+        to: DeviceId,
+    },
     /// Handed out.
     Redeem,
     /// Units are taken back.
@@ -190,6 +197,18 @@ impl Claim {
         void.map(|(entry, text)| (entry, text.as_str()))
     }
 
+    /// Every act, each a breach: the sale counts for nothing.
+    pub(super) fn acts_on_nothing(&self, claim: Ref) -> impl Iterator<Item = (Ref, String)> {
+        self.acts().map(move |(_, act)| {
+            let text = format!(
+                "claim {claim} was acted on in {} by {}, and its sale counts for nothing",
+                act.entry,
+                act.author.short()
+            );
+            (act.entry, text)
+        })
+    }
+
     /// Every refund, whether or not it counts.
     pub(super) fn refunds(&self) -> impl Iterator<Item = Ref> {
         self.acts().filter(|(_, act)| matches!(act.deed, Deed::Refund { .. })).map(|(_, act)| act.entry)
@@ -220,7 +239,10 @@ impl Claim {
         let mut rest: Vec<(Precedence, &Act)> = deeds.acts.iter().map(|((at, _), act)| (*at, act)).collect();
         loop {
             let under = standing.under;
-            let (now, others): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, act)| act.under == under);
+            let (mut now, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|(_, act)| act.under == under);
+            // Whoever retires a device takes over what it left behind, whatever its clock said.
+            now.sort_by_key(|(at, act)| (matches!(act.deed, Deed::Inherit { .. }), *at, act.entry));
             rest = others;
             if now.is_empty() {
                 break;
@@ -264,12 +286,15 @@ impl Standing {
         if self.under != under {
             return Err("its author had given it away before");
         }
-        if act.author != self.custodian {
+        let inherits = matches!(act.deed, Deed::Inherit { from, .. } if from == self.custodian);
+        if act.author != self.custodian && !inherits {
             return Err("its author is not its custodian");
         }
         match &act.deed {
-            Deed::Custody(_) if self.redeemed.is_some() => Err("it had been handed out before"),
-            Deed::Custody(to) => {
+            Deed::Custody(_) | Deed::Inherit { .. } if self.redeemed.is_some() => {
+                Err("it had been handed out before")
+            }
+            Deed::Custody(to) | Deed::Inherit { to, .. } => {
                 self.custodian = *to;
                 self.under = act.entry;
                 Ok(())
@@ -305,7 +330,7 @@ impl Standing {
 
     fn refuse(&mut self, claim: Ref, act: &Act, problem: &str) {
         let what = match act.deed {
-            Deed::Custody(_) => "change of custody",
+            Deed::Custody(_) | Deed::Inherit { .. } => "change of custody",
             Deed::Redeem => "redemption",
             Deed::Refund { .. } => "refund",
         };

@@ -6,6 +6,7 @@ use super::claims::{Act, Claim, Deed, Sold, Standing};
 use super::{Effect, Event, Holdings, Outcome, Parcel};
 use crate::id::{DeviceId, Ref};
 use crate::record::{Body, Line, Sale};
+use crate::trust::Retirement;
 use crate::units::UnitSet;
 
 /// What became of units, by lot and by the device that did it.
@@ -47,9 +48,12 @@ impl Holdings {
     }
 
     /// Takes down what was done about a claim and counts for nothing. Whether there is anything.
-    fn note_breaches(&mut self, claim: &Ref) -> bool {
+    pub(super) fn note_breaches(&mut self, claim: &Ref) -> bool {
         let Some(known) = self.claims.get(claim) else { return false };
-        let void: Vec<(Ref, String)> = known.void().map(|(entry, text)| (*entry, text.to_owned())).collect();
+        let void: Vec<(Ref, String)> = match self.void.contains_key(claim) {
+            true => known.acts_on_nothing(*claim).collect(),
+            false => known.void().map(|(entry, text)| (*entry, text.to_owned())).collect(),
+        };
         let some = !void.is_empty();
         self.breaches.retain(|(of, _), _| of != claim);
         self.breaches.extend(void.into_iter().map(|(entry, text)| ((*claim, entry), text)));
@@ -59,7 +63,16 @@ impl Holdings {
     /// Takes in what a custodian did about a claim.
     pub(super) fn act(&mut self, event: &Event<'_>) -> Effect {
         let (claim, under, deed) = match &event.record.body {
-            Body::Custody(custody) => (custody.claim, custody.under, Deed::Custody(custody.to)),
+            Body::Custody(custody) => {
+                let of = |(_, retired): &(&DeviceId, &Retirement)| {
+                    custody.retirement == Some(retired.entry) && retired.by == event.author
+                };
+                let deed = match self.retired.iter().find(of) {
+                    Some((from, _)) => Deed::Inherit { from: *from, to: custody.to },
+                    None => Deed::Custody(custody.to),
+                };
+                (custody.claim, custody.under, deed)
+            }
             Body::Redeem(redeem) => (redeem.claim, redeem.under, Deed::Redeem),
             Body::Refund(refund) => {
                 if let Some(problem) = self.mixes(&refund.lines) {

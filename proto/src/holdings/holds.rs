@@ -50,7 +50,9 @@ impl Holdings {
 
     /// Units that were given stay in the cart that they are in.
     pub(super) fn keep_aside(&mut self, event: &Event<'_>, to: DeviceId, aside: &Aside) {
-        let Some(parcel) = self.parcels.get(&event.entry) else { return };
+        let Some(parcel) = self.parcels.get(&event.entry).filter(|_| !self.retired.contains_key(&to)) else {
+            return;
+        };
         let line =
             SaleLine { parcel: event.entry, units: parcel.units.clone(), unit_price: aside.unit_price };
         let held = Held {
@@ -72,6 +74,10 @@ impl Holdings {
                 .get(&line.parcel)
                 .is_some_and(|parcel| parcel.owner == event.author && parcel.units.contains_all(&line.units))
         };
+        if self.retired.contains_key(&event.author) {
+            // It is over with its holder.
+            return Effect::None;
+        }
         if !hold.lines.iter().all(owns) {
             let text =
                 format!("hold {} by {}: puts aside what it was not given", event.entry, event.author.short());

@@ -25,6 +25,7 @@ use crate::id::{DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
 use crate::record::{Body, Line, Record, SaleLine};
 use crate::text::{DropId, Place, Sku};
+use crate::trust::{Retirement, Retirements};
 use crate::units::UnitSet;
 
 /// A lot.
@@ -142,6 +143,8 @@ pub struct Holdings {
     void: BTreeMap<Ref, String>,
     /// By lot and spend: the spend came second.
     second: BTreeMap<(Ref, Ref), String>,
+    /// Devices whose later entries count for nothing.
+    retired: Retirements,
     plant: Plant,
 }
 
@@ -149,6 +152,21 @@ impl Holdings {
     /// Nothing yet.
     pub(crate) fn new(plant: Plant) -> Self {
         Self { plant, ..Self::default() }
+    }
+
+    /// Nothing yet, with these devices retired.
+    pub fn with_retired(&self, retired: &Retirements) -> Self {
+        Self { plant: self.plant, retired: retired.clone(), ..Self::default() }
+    }
+
+    /// The retirement of a device.
+    pub fn retirement(&self, device: &DeviceId) -> Option<&Retirement> {
+        self.retired.get(device)
+    }
+
+    /// Whether an entry was written by a device after its retirement.
+    fn is_late(&self, author: &DeviceId, entry: &Ref) -> bool {
+        self.retired.get(author).is_some_and(|retired| retired.is_late(entry))
     }
 
     /// Every lot.
@@ -219,6 +237,19 @@ impl Holdings {
         self.lost.get(claim)
     }
 
+    /// Whether an entry counts for nothing.
+    pub fn is_void(&self, entry: &Ref) -> bool {
+        self.void.contains_key(entry)
+    }
+
+    /// Proven breaches, by the entry that each is named with, in words, and the claim that it is about.
+    pub fn breaches(&self) -> impl Iterator<Item = (Ref, &str, Option<Ref>)> {
+        let void = self.void.iter().map(|(entry, text)| (*entry, text.as_str(), None));
+        let second = self.second.iter().map(|((_, entry), text)| (*entry, text.as_str(), None));
+        let claims = self.breaches.iter().map(|((claim, entry), text)| (*entry, text.as_str(), Some(*claim)));
+        void.chain(second).chain(claims)
+    }
+
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
         self.void.values().chain(self.second.values()).chain(self.breaches.values()).map(String::as_str)
@@ -236,8 +267,13 @@ impl Holdings {
 
     /// Takes in one entry. Everything that it needs has been taken in before.
     pub fn apply(&mut self, event: &Event<'_>) -> Effect {
+        if self.is_late(&event.author, &event.entry) {
+            return self.refuse_late(event);
+        }
         match &event.record.body {
-            Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
+            Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Retire(_) | Body::Resolve(_) => {
+                Effect::None
+            }
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
                 self.lots.insert(
@@ -275,7 +311,9 @@ impl Holdings {
                 }
                 Effect::Applied
             }
-            Body::Transfer(_) | Body::Move(_) | Body::Damage(_) | Body::Sale(_) => self.spend(event),
+            Body::Transfer(_) | Body::Move(_) | Body::Damage(_) | Body::Sale(_) | Body::Inherit(_) => {
+                self.spend(event)
+            }
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) => self.act(event),
             Body::Hold(hold) => self.put_aside(event, hold),
             Body::Release(release) => self.release(event, &release.hold),
@@ -289,7 +327,33 @@ impl Holdings {
 
     /// Whether a spend counts, apart from others of the same units.
     pub fn is_valid(&self, event: &Event<'_>) -> bool {
-        self.judge(event, &spent_lines(&event.record.body)).is_ok()
+        !self.is_late(&event.author, &event.entry)
+            && self.judge(event, &spent_lines(&event.record.body)).is_ok()
+    }
+
+    /// What a retired device wrote later does nothing; where it did something, that is an incident.
+    fn refuse_late(&mut self, event: &Event<'_>) -> Effect {
+        let kind = event.record.body.kind();
+        match &event.record.body {
+            Body::Start(_)
+            | Body::Received(_)
+            | Body::Hold(_)
+            | Body::Release(_)
+            | Body::RefundRequest(_) => {
+                return Effect::None;
+            }
+            _ => {}
+        }
+        let text =
+            format!("{kind} {} by {}: written after it was retired", event.entry, event.author.short());
+        self.make_void(event, text)
+    }
+
+    /// An entry counts for nothing, and nothing that was done about the claim it would have made.
+    fn make_void(&mut self, event: &Event<'_>, text: String) -> Effect {
+        self.void.insert(event.entry, text.clone());
+        self.note_breaches(&event.entry);
+        Effect::Void(text)
     }
 
     fn spend(&mut self, event: &Event<'_>) -> Effect {
@@ -301,8 +365,7 @@ impl Holdings {
                 event.entry,
                 event.author.short()
             );
-            self.void.insert(event.entry, text.clone());
-            return Effect::Void(text);
+            return self.make_void(event, text);
         }
         let mut contested = BTreeSet::new();
         for (parcel, units) in &lines {
@@ -324,6 +387,7 @@ impl Holdings {
                 }
             }
             Body::Move(moved) => self.make(event, &lines, event.author, Some(moved.place.clone()), true),
+            Body::Inherit(_) => self.make(event, &lines, event.author, None, true),
             Body::Damage(_) => self.count(event, &lines, |outcome, units| outcome.damaged += units),
             Body::Sale(sale) if sale.pickup_at.is_some() => {
                 self.count(event, &lines, |outcome, units| outcome.committed += units);
@@ -332,6 +396,7 @@ impl Holdings {
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => {}
+            Body::Retire(_) | Body::Resolve(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
             contested.extend(self.open_claim(event, sale, contested.is_empty()));
@@ -350,7 +415,7 @@ impl Holdings {
     /// Whether a spend is its author's to make. Looks at nothing but the entries that it names.
     fn judge(&self, event: &Event<'_>, lines: &[(Ref, &UnitSet)]) -> Result<(), &'static str> {
         let mut one: Option<(Ref, &Place)> = None;
-        let makes_parcel = matches!(event.record.body, Body::Transfer(_) | Body::Move(_));
+        let makes_parcel = matches!(event.record.body, Body::Transfer(_) | Body::Move(_) | Body::Inherit(_));
         let mut named = UnitSet::default();
         for (reference, units) in lines {
             let parcel = self.parcels.get(reference).ok_or("spends what is no parcel")?;
@@ -358,7 +423,14 @@ impl Holdings {
             if lot.drop != *event.drop {
                 return Err("spends units of another drop");
             }
-            if parcel.owner != event.author {
+            let inherits = match &event.record.body {
+                Body::Inherit(inherit) => self
+                    .retired
+                    .get(&parcel.owner)
+                    .is_some_and(|retired| retired.entry == inherit.retirement && retired.by == event.author),
+                _ => false,
+            };
+            if parcel.owner != event.author && !inherits {
                 return Err("spends what another device holds");
             }
             if !parcel.units.contains_all(units) {
@@ -368,7 +440,7 @@ impl Holdings {
                 if named.intersects(units) || one.is_some_and(|(lot, _)| lot != parcel.lot) {
                     return Err("mixes lots, or names a unit twice");
                 }
-                if matches!(event.record.body, Body::Transfer(_))
+                if matches!(event.record.body, Body::Transfer(_) | Body::Inherit(_))
                     && one.is_some_and(|(_, place)| *place != parcel.place)
                 {
                     return Err("gives units of several places as one parcel");
@@ -531,12 +603,14 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
     match body {
         Body::Transfer(transfer) => plain(&transfer.lines),
         Body::Move(moved) => plain(&moved.lines),
+        Body::Inherit(inherit) => plain(&inherit.lines),
         Body::Damage(damage) => plain(&damage.lines),
         Body::Sale(sale) => sale.lines.iter().map(|line: &SaleLine| (line.parcel, &line.units)).collect(),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => Vec::new(),
+        Body::Retire(_) | Body::Resolve(_) => Vec::new(),
     }
 }
 

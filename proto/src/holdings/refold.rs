@@ -11,7 +11,10 @@ use crate::record::Record;
 /// contested lots, which are still to be resolved.
 pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
     let mut contested = BTreeSet::new();
-    let mut next: BTreeMap<crate::id::ChainId, u64> = log.chains().map(|chain| (chain.id, 1)).collect();
+    // What is of no drop is folded elsewhere, and there.
+    let first = |chain: &Chain| if chain.document.drop().is_some() { 1 } else { chain.len() + 1 };
+    let mut next: BTreeMap<crate::id::ChainId, u64> =
+        log.chains().map(|chain| (chain.id, first(chain))).collect();
     let mut progress = true;
     while progress {
         progress = false;

@@ -76,11 +76,13 @@ pub enum Role {
     Encoder,
     /// The organiser's: edits the programme and mints lots.
     Hq,
+    /// Retires devices that are lost or dead. One device of an event: two could share out the same stock twice.
+    Registrar,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 4] = [Role::Pos, Role::Locker, Role::Encoder, Role::Hq];
+    pub const ALL: [Role; 5] = [Role::Pos, Role::Locker, Role::Encoder, Role::Hq, Role::Registrar];
 
     fn bit(self) -> u8 {
         1 << self as u8
@@ -94,6 +96,7 @@ impl fmt::Display for Role {
             Role::Locker => "locker",
             Role::Encoder => "encoder",
             Role::Hq => "hq",
+            Role::Registrar => "registrar",
         })
     }
 }
@@ -104,7 +107,7 @@ impl FromStr for Role {
         Role::ALL
             .into_iter()
             .find(|role| role.to_string() == text)
-            .ok_or_else(|| format!("{text:?} is no role: pos, locker, encoder or hq"))
+            .ok_or_else(|| format!("{text:?} is no role: pos, locker, encoder, hq or registrar"))
     }
 }
 

@@ -156,7 +156,8 @@ impl Gate {
             return Err(Fault::ChainId);
         }
         if start.document == Document::Programme && !certificate.roles.has(Role::Hq) {
-            return Err(RecordError::Role { kind: "programme change", roles: certificate.roles }.into());
+            let (kind, needs) = ("programme change", Role::Hq);
+            return Err(RecordError::Role { kind, roles: certificate.roles, needs }.into());
         }
         Ok(Opening { document: start.document, certificate, previous: start.previous })
     }

@@ -269,6 +269,11 @@ impl Log {
         self.recent.push_back((self.version, *id));
     }
 
+    /// Whether another chain names this one as the one before it.
+    pub fn is_followed(&self, chain: &ChainId) -> bool {
+        self.successors.contains_key(chain)
+    }
+
     /// The last entry of `device` in `document`, for a new chain to name.
     pub fn last_of(&self, device: &DeviceId, document: &Document) -> Option<Previous> {
         self.chains

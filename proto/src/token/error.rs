@@ -54,6 +54,16 @@ pub enum TokenError {
         /// Its roles.
         roles: Roles,
     },
+    /// The issuer had been retired when it sold.
+    #[error(
+        "{name} was retired by {by}, and sold this after that: the claim counts for nothing; hand nothing out, and see `popmesh incidents`"
+    )]
+    IssuerRetired {
+        /// The issuer's name.
+        name: String,
+        /// Who retired it.
+        by: String,
+    },
     /// The issuer's signature does not fit.
     #[error(
         "the token is not as {name} signed it: altered or forged; scan the code again, or look the claim up"

@@ -13,6 +13,7 @@ mod expiry;
 mod malformed;
 mod node;
 mod pins;
+mod retiring;
 mod rng;
 mod selling;
 mod views;

@@ -61,6 +61,8 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Redeemed(redeemed) => Some(redeemed.entry),
         Reply::Custody(claim) => Some(claim.claim),
         Reply::Refund(refunded) => Some(refunded.claim.claim),
+        Reply::Retired(retired) => Some(retired.entry),
+        Reply::Incident(_) => None,
         Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Product(_) | Reply::Drop(_) => None,

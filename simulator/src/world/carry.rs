@@ -115,6 +115,7 @@ impl World<'_> {
             | Notice::Refunded { .. }
             | Notice::RefundRequested { .. }
             | Notice::PinLocked { .. }
+            | Notice::Retired { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }

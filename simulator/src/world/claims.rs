@@ -152,7 +152,10 @@ impl Claims {
             | Body::Hold(_)
             | Body::Release(_)
             | Body::WrongPin(_)
-            | Body::Unlock(_) => return Ok(()),
+            | Body::Unlock(_)
+            | Body::Retire(_)
+            | Body::Inherit(_)
+            | Body::Resolve(_) => return Ok(()),
         };
         let who = event.author.short();
         let Some(claim) = self.all.get_mut(&reference) else {

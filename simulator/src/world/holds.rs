@@ -35,6 +35,10 @@ impl Holds {
             .into_iter()
             .map(|(parcel, units)| (parcel, units.clone()))
             .collect();
+        if matches!(event.record.body, Body::Inherit(_)) {
+            // What a retired device had put aside is put aside no more.
+            return Ok(());
+        }
         self.free(&lines, event.record.body.kind())?;
         if let Body::Transfer(transfer) = &event.record.body
             && transfer.aside.is_some()

@@ -243,13 +243,14 @@ fn hash_of(chain: &Chain, entry: &Entry, record: &Record) -> Hash {
 
 fn spend_of(event: &Event<'_>) -> Option<Spend> {
     let kind = match &event.record.body {
-        Body::Transfer(_) | Body::Move(_) => SpendKind::Parcel,
+        Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => SpendKind::Parcel,
         Body::Damage(_) => SpendKind::Damaged,
         Body::Sale(sale) if sale.pickup_at.is_some() => SpendKind::Committed,
         Body::Sale(_) => SpendKind::Sold,
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => return None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => return None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => return None,
+        Body::Retire(_) | Body::Resolve(_) => return None,
     };
     let at: Hlc = event.record.at;
     let lines =

@@ -245,7 +245,8 @@ impl World<'_> {
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),
                 Reply::Unlocked(unlocked) => Some(unlocked.entry),
-                Reply::Product(_) | Reply::Drop(_) | Reply::Swept(_) => None,
+                Reply::Retired(retired) => Some(retired.entry),
+                Reply::Product(_) | Reply::Drop(_) | Reply::Swept(_) | Reply::Incident(_) => None,
             };
             if let Some(entry) = entry {
                 let known = self.ledger.acknowledged(&entry);

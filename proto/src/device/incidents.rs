@@ -1,0 +1,97 @@
+//! Incidents: what is proven to be wrong, or in doubt, and what a person has done about it.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use super::commands::invalid;
+use crate::command::{Refusal, Reply, ResolveIncident};
+use crate::document::Document;
+use crate::id::{DeviceId, Ref};
+use crate::identity::Role;
+use crate::io::{Notice, Output};
+use crate::query::Incident;
+use crate::record::{Body, MAX_NOTE, Record, Resolve};
+use crate::trust::{DoubleLife, double_lives};
+
+impl Device {
+    /// Every incident, the latest first.
+    pub(super) fn incidents(&self) -> Vec<Incident> {
+        let breaches = self.holdings.breaches().map(|(entry, text, claim)| (entry, text.to_owned(), claim));
+        let again = self.trust.retired_again().map(|(entry, device)| {
+            let text = format!("{} was retired twice: what both took over is in doubt", self.name_of(device));
+            (*entry, text, None)
+        });
+        let doubles = double_lives(&self.log).into_iter().map(|proof| (proof.entry, proof.text, None));
+        let all: Vec<(Ref, String, Option<Ref>)> = breaches.chain(again).chain(doubles).collect();
+        let mut incidents: Vec<Incident> =
+            all.into_iter().filter_map(|(entry, text, claim)| self.incident(entry, text, claim)).collect();
+        incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.at_ms), incident.incident));
+        incidents
+    }
+
+    fn incident(&self, entry: Ref, text: String, claim: Option<Ref>) -> Option<Incident> {
+        let chain = self.log.chain(&entry.chain)?;
+        let record = Record::decode(chain.body(entry.seq)?).ok();
+        let is_sale = record.as_ref().is_some_and(|record| matches!(record.body, Body::Sale(_)));
+        let resolution = self.trust.resolution(&entry);
+        Some(Incident {
+            incident: entry,
+            text,
+            device: chain.device,
+            device_name: self.name_of(&chain.device),
+            at_ms: record.map_or(chain.last_at.ms(), |record| record.at.ms()),
+            claim: claim.or(is_sale.then_some(entry)),
+            resolved: resolution.map(|resolution| resolution.note.clone()),
+            resolved_by: resolution.map(|resolution| self.name_of(&resolution.by)),
+            resolved_at_ms: resolution.map(|resolution| resolution.at_ms),
+        })
+    }
+
+    /// Writes down what was done about an incident.
+    pub(super) fn resolve_incident(&mut self, resolve: &ResolveIncident) -> Result<Reply, Refusal> {
+        let roles = self.config.certificate.roles;
+        if !roles.has(Role::Hq) {
+            return Err(Refusal::RoleForbids {
+                action: "settling an incident".to_owned(),
+                roles: roles.to_string(),
+                needs: Role::Hq.to_string(),
+            });
+        }
+        let note = resolve.note.trim();
+        if note.is_empty() || note.len() > MAX_NOTE || note.chars().any(char::is_control) {
+            let problem =
+                format!("say in 1 to {MAX_NOTE} bytes what was done: who got the unit, who the money");
+            return Err(invalid("note", problem));
+        }
+        let incident = resolve.incident;
+        let open = self.incidents().into_iter().find(|known| known.incident == incident);
+        match open {
+            None => return Err(Refusal::UnknownIncident { incident }),
+            Some(Incident { resolved: Some(note), resolved_by: Some(by), .. }) => {
+                return Err(invalid("incident", format!("{by} has settled it already: {note}")));
+            }
+            Some(_) => {}
+        }
+        let record = Body::Resolve(Resolve { incident, note: note.to_owned() });
+        self.write(&Document::Devices, record)?;
+        let settled = self.incidents().into_iter().find(|known| known.incident == incident);
+        settled.map(Reply::Incident).ok_or(Refusal::UnknownIncident { incident })
+    }
+
+    /// Finds devices with two pasts that nobody has looked into yet: they are given nothing.
+    pub(super) fn look_for_doubles(&mut self) {
+        if !std::mem::take(&mut self.intake.lives_changed) {
+            return;
+        }
+        let proofs = double_lives(&self.log).into_iter();
+        let open = proofs.filter(|proof| self.trust.resolution(&proof.entry).is_none());
+        let now: BTreeMap<DeviceId, DoubleLife> = open.map(|proof| (proof.device, proof)).collect();
+        for (device, proof) in &now {
+            if !self.suspended.contains_key(device) {
+                let text = format!("{}: {}", self.name_of(device), proof.text);
+                self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            }
+        }
+        self.suspended = now.into_iter().map(|(device, proof)| (device, proof.entry)).collect();
+    }
+}

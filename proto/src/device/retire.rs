@@ -1,0 +1,199 @@
+//! Retiring a device that is lost or dead: what that risks, saying so, and taking over what the device left behind.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use super::commands::invalid;
+use crate::command::{Refusal, Reply, Retire, Retired};
+use crate::document::Document;
+use crate::id::{DeviceId, Ref};
+use crate::identity::Role;
+use crate::io::{Notice, Output};
+use crate::log::Linked;
+use crate::query::{HeldUnits, RetirementRisk};
+use crate::record::{self, Body, Custody, Inherit, Record};
+use crate::text::DropId;
+
+impl Device {
+    /// Takes in an entry of the document `devices`.
+    pub(super) fn show_trust(&mut self, linked: &Linked, author: DeviceId, record: &Record) {
+        match &record.body {
+            Body::Retire(retire) => {
+                let precedence = (record.at, linked.hash);
+                if self.trust.retire(linked.entry, author, precedence, retire) {
+                    self.fold_anew();
+                    let name = self.name_of(&retire.device);
+                    let by = self.name_of(&author);
+                    self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
+                }
+            }
+            Body::Resolve(resolve) => {
+                self.intake.lives_changed = true;
+                self.trust.resolve(linked.entry, author, linked.hash, record, resolve);
+            }
+            _ => {}
+        }
+    }
+
+    /// Works the stock view out anew: somebody's entries count for nothing any more.
+    fn fold_anew(&mut self) {
+        let before = self.holdings.incident_count();
+        self.holdings = self.holdings_anew();
+        self.intake.heirless = true;
+        if self.holdings.incident_count() > before {
+            let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
+            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+        }
+    }
+
+    /// Why this device may not write, if it was retired.
+    pub(super) fn check_not_retired(&self) -> Result<(), Refusal> {
+        match self.trust.retired().get(&self.me) {
+            Some(retired) => Err(Refusal::Retired { device: self.me, by: self.name_of(&retired.by) }),
+            None => Ok(()),
+        }
+    }
+
+    /// Why this device may not spend: it has two pasts.
+    pub(super) fn check_not_suspended(&self) -> Result<(), Refusal> {
+        match self.suspended.get(&self.me) {
+            Some(incident) => Err(Refusal::Suspended { incident: *incident }),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a device was retired: nobody gives it anything.
+    pub(super) fn is_retired(&self, device: &DeviceId) -> bool {
+        self.trust.retired().contains_key(device)
+    }
+
+    /// Whether a device may be given stock or custody.
+    pub(super) fn check_may_get(&self, device: &DeviceId) -> Result<(), Refusal> {
+        match self.trust.retired().get(device) {
+            Some(retired) => {
+                let (name, by) = (self.name_of(device), self.name_of(&retired.by));
+                Err(invalid("to", format!("{name} was retired by {by}; name another device")))
+            }
+            None if self.suspended.contains_key(device) => {
+                let name = self.name_of(device);
+                Err(invalid(
+                    "to",
+                    format!(
+                        "{name} has two pasts, and is given nothing until an hq has looked into that; see `popmesh incidents`"
+                    ),
+                ))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What retiring a device would risk.
+    pub(super) fn retirement_risk(&self, device: DeviceId) -> Result<RetirementRisk, Refusal> {
+        if !self.peers.known().contains(&device) {
+            return Err(Refusal::UnknownDevice { device });
+        }
+        let mut held: BTreeMap<(DropId, crate::text::Sku), u64> = BTreeMap::new();
+        for (_, parcel) in self.holdings.live_of(&device) {
+            let Some(lot) = self.holdings.lot(&parcel.lot) else { continue };
+            *held.entry((lot.drop.clone(), lot.sku.clone())).or_default() += parcel.free.len();
+        }
+        let held: Vec<HeldUnits> =
+            held.into_iter().map(|((drop, sku), units)| HeldUnits { drop, sku, units }).collect();
+        let claims = self.waiting_with(&device);
+        let units_of = |claim: &Ref| {
+            let standing = self.holdings.claim(claim).and_then(|known| known.standing(*claim));
+            standing.map_or(0, |standing| standing.left.values().map(|units| units.len()).sum::<u64>())
+        };
+        let in_claims: u64 = claims.iter().map(units_of).sum();
+        Ok(RetirementRisk {
+            device,
+            name: self.name_of(&device),
+            last_heard_ms: self.peers.last_heard(&device),
+            reachable: self.peers.is_reachable(&device),
+            at_risk: held.iter().map(|held| held.units).sum::<u64>() + in_claims,
+            held,
+            claims: claims.len() as u64,
+            retired_by: self.trust.retired().get(&device).map(|retired| self.name_of(&retired.by)),
+        })
+    }
+
+    /// Claims that wait with a device to be picked up.
+    fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
+        let waits = self.holdings.claims().filter(|(claim, known)| {
+            known.custodian() == Some(*device)
+                && known.standing(**claim).is_some_and(|standing| standing.waits())
+        });
+        waits.map(|(claim, _)| *claim).collect()
+    }
+
+    /// Retires a device; what it left behind is this device's.
+    pub(super) fn retire(&mut self, retire: &Retire) -> Result<Reply, Refusal> {
+        let roles = self.config.certificate.roles;
+        if !roles.has(Role::Registrar) {
+            return Err(Refusal::RoleForbids {
+                action: "retiring a device".to_owned(),
+                roles: roles.to_string(),
+                needs: Role::Registrar.to_string(),
+            });
+        }
+        let risk = self.retirement_risk(retire.device)?;
+        if retire.device == self.me {
+            return Err(invalid("device", "a device does not retire itself; another registrar can"));
+        }
+        if let Some(by) = risk.retired_by {
+            return Err(invalid("device", format!("{} was retired by {by} already", risk.name)));
+        }
+        if risk.reachable && !retire.reachable {
+            let name = risk.name;
+            return Err(invalid(
+                "device",
+                format!("{name} can be reached: have it give its stock away first, or say `reachable`"),
+            ));
+        }
+        if risk.at_risk != retire.at_risk {
+            return Err(Refusal::RiskChanged { device: retire.device, at_risk: risk.at_risk });
+        }
+        let own = self.log.chains().filter(|chain| chain.device == retire.device);
+        let cut: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
+        let record = Body::Retire(record::Retire { device: retire.device, cut });
+        let entry = self.write(&Document::Devices, record)?;
+        self.take_over();
+        Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))
+    }
+
+    /// Takes over what devices that this one retired have left behind, or got since from somebody who did not know.
+    pub(super) fn take_over(&mut self) {
+        if !std::mem::take(&mut self.intake.heirless) || self.may_write().is_err() {
+            return;
+        }
+        let mine: Vec<(DeviceId, Ref)> = self
+            .trust
+            .retired()
+            .iter()
+            .filter(|(_, retired)| retired.by == self.me)
+            .map(|(device, retired)| (*device, retired.entry))
+            .collect();
+        for (device, retirement) in mine {
+            let left = self.holdings.live_of(&device).map(|(parcel, state)| (*parcel, state.free.clone()));
+            for lines in self.parcels_of(left.collect()) {
+                let of = lines.first().and_then(|line| self.holdings.parcel(&line.parcel));
+                let drop = of.and_then(|parcel| self.holdings.lot(&parcel.lot)).map(|lot| lot.drop.clone());
+                let Some(drop) = drop else { continue };
+                let inherit = Body::Inherit(Inherit { retirement, lines });
+                // What cannot be written now is tried again at the next occasion.
+                self.intake.heirless |= self.write(&Document::Stock(drop), inherit).is_err();
+            }
+            for claim in self.waiting_with(&device) {
+                let Some(standing) = self.holdings.claim(&claim).and_then(|known| known.standing(claim))
+                else {
+                    continue;
+                };
+                let drop = self.log.chain(&claim.chain).and_then(|chain| chain.document.drop()).cloned();
+                let Some(drop) = drop else { continue };
+                let custody =
+                    Custody { claim, under: standing.under, to: self.me, retirement: Some(retirement) };
+                self.intake.heirless |= self.write(&Document::Claims(drop), Body::Custody(custody)).is_err();
+            }
+        }
+    }
+}

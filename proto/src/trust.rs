@@ -1,0 +1,166 @@
+//! Whom to trust, and since when not: retired devices, devices with two pasts, and incidents that a person has settled.
+//! A function of the set of entries, in whatever order they came.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::holdings::Precedence;
+use crate::id::{ChainId, DeviceId, Hash, Ref};
+use crate::log::Log;
+use crate::record::{Record, Resolve, Retire};
+
+/// A device that was retired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retirement {
+    /// The entry that says so.
+    pub entry: Ref,
+    /// Who retired it, and holds what it held.
+    pub by: DeviceId,
+    /// Which of two retirements of one device counts: the earlier.
+    pub precedence: Precedence,
+    /// Up to where each of its chains counts; one that is not named does not.
+    cut: BTreeMap<ChainId, u64>,
+}
+
+impl Retirement {
+    /// Whether an entry of the retired device's comes after its retirement.
+    pub fn is_late(&self, entry: &Ref) -> bool {
+        self.cut.get(&entry.chain).is_none_or(|last| entry.seq > *last)
+    }
+}
+
+/// The retired devices.
+pub type Retirements = BTreeMap<DeviceId, Retirement>;
+
+/// How an incident was settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// The entry that says so.
+    pub entry: Ref,
+    /// Who did.
+    pub by: DeviceId,
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
+    /// What was done about it.
+    pub note: String,
+}
+
+/// Whom to trust.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    retired: Retirements,
+    /// Retirements of devices that had been retired before.
+    again: BTreeMap<Ref, DeviceId>,
+    /// By what an incident is named with; of two resolutions the earlier counts.
+    resolved: BTreeMap<Ref, (Precedence, Resolution)>,
+}
+
+impl Trust {
+    /// The retired devices.
+    pub fn retired(&self) -> &Retirements {
+        &self.retired
+    }
+
+    /// How an incident was settled, if it was.
+    pub fn resolution(&self, incident: &Ref) -> Option<&Resolution> {
+        self.resolved.get(incident).map(|(_, resolution)| resolution)
+    }
+
+    /// Retirements that came second: in doubt is what both took over.
+    pub fn retired_again(&self) -> impl Iterator<Item = (&Ref, &DeviceId)> {
+        self.again.iter()
+    }
+
+    /// Takes in a retirement. Whether that changes who is retired, or since when.
+    pub(crate) fn retire(
+        &mut self,
+        entry: Ref,
+        by: DeviceId,
+        precedence: Precedence,
+        retire: &Retire,
+    ) -> bool {
+        let cut = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
+        let new = Retirement { entry, by, precedence, cut };
+        match self.retired.get_mut(&retire.device) {
+            Some(known) if known.precedence <= precedence => {
+                self.again.insert(entry, retire.device);
+                false
+            }
+            Some(known) => {
+                let later = std::mem::replace(known, new);
+                self.again.insert(later.entry, retire.device);
+                true
+            }
+            None => {
+                self.retired.insert(retire.device, new);
+                true
+            }
+        }
+    }
+
+    /// Takes in a resolution.
+    pub(crate) fn resolve(
+        &mut self,
+        entry: Ref,
+        by: DeviceId,
+        hash: Hash,
+        record: &Record,
+        resolve: &Resolve,
+    ) {
+        let precedence = (record.at, hash);
+        let known = self.resolved.get(&resolve.incident);
+        if known.is_none_or(|(before, _)| precedence < *before) {
+            let note = resolve.note.clone();
+            let resolution = Resolution { entry, by, at_ms: record.at.ms(), note };
+            self.resolved.insert(resolve.incident, (precedence, resolution));
+        }
+    }
+}
+
+/// Proof that a device has two pasts: it was set back to an earlier state, or there are two of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoubleLife {
+    /// The device.
+    pub device: DeviceId,
+    /// The first entry of the life that does not follow from the others: the incident's name.
+    pub entry: Ref,
+    /// In words.
+    pub text: String,
+}
+
+/// Every proof of a double life in a log, made of the devices' own signatures: a life that names as the one before it
+/// one that another life names too, or not its last entry; or two lives that name none.
+pub fn double_lives(log: &Log) -> Vec<DoubleLife> {
+    let mut named: BTreeMap<(DeviceId, String, Option<ChainId>), BTreeSet<(u64, ChainId)>> = BTreeMap::new();
+    for chain in log.chains() {
+        let before = chain.previous.map(|previous| previous.chain);
+        let key = (chain.device, chain.document.to_string(), before);
+        let began = chain.hash(1).map_or(0, |_| began_at(log, chain.id));
+        named.entry(key).or_default().insert((began, chain.id));
+    }
+    let mut proofs = Vec::new();
+    for ((device, document, before), lives) in named {
+        let last = before.and_then(|before| log.chain(&before)).map(|before| before.len());
+        for (index, (_, life)) in lives.iter().enumerate() {
+            let entry = Ref { chain: *life, seq: 1 };
+            let known = log.chain(life).and_then(|chain| chain.previous).map(|previous| previous.seq);
+            let who = device.short();
+            let text = match (index, known, last) {
+                (1.., _, _) => format!(
+                    "{who} began twice in {document} from the same past: there are two of it, or it was set back"
+                ),
+                (_, Some(known), Some(last)) if known < last => format!(
+                    "{who} began again in {document} knowing {known} of its {last} entries before: it was set back to an earlier state, or there are two of it"
+                ),
+                _ => continue,
+            };
+            proofs.push(DoubleLife { device, entry, text });
+        }
+    }
+    proofs
+}
+
+/// When a life began, by its own clock.
+fn began_at(log: &Log, chain: ChainId) -> u64 {
+    let body = log.chain(&chain).and_then(|chain| chain.body(1));
+    body.and_then(|body| Record::decode(body).ok()).map_or(0, |record| record.at.0)
+}
