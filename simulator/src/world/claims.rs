@@ -152,7 +152,8 @@ impl Claims {
             | Body::Hold(_)
             | Body::Release(_)
             | Body::WrongPin(_)
-            | Body::Unlock(_) => return Ok(()),
+            | Body::Unlock(_)
+            | Body::Door(_) => return Ok(()),
         };
         let who = event.author.short();
         let Some(claim) = self.all.get_mut(&reference) else {
@@ -232,7 +233,7 @@ mod tests {
     }
 
     fn redeem() -> Body {
-        Body::Redeem(Redeem { claim: entry(10), under: entry(10), token: None })
+        Body::Redeem(Redeem { claim: entry(10), under: entry(10), token: None, compartments: None })
     }
 
     fn refund(units: UnitSet, returned: bool) -> Body {
