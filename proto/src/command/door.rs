@@ -83,6 +83,9 @@ pub struct Door {
     pub compartments: Vec<Compartment>,
     /// How they stand.
     pub state: DoorState,
+    /// One of them is being opened now. Only the device itself can say so.
+    #[serde(default)]
+    pub being_opened: bool,
     /// Nothing is known of a door, and nobody is about to open it: the device lost its power in between. A person must
     /// look. Only the device itself can say so.
     #[serde(default)]

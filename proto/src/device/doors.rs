@@ -140,6 +140,7 @@ impl Device {
         let opening = self.holdings.opening(redemption)?;
         let state = opening.state();
         let mine = opening.by == self.me;
+        let being_opened = self.doors.any_of(redemption);
         Some(Door {
             claim: opening.claim,
             redemption: *redemption,
@@ -148,7 +149,8 @@ impl Device {
             at_ms: opening.at.ms(),
             compartments: opening.doors.keys().cloned().collect(),
             state,
-            in_doubt: mine && state == DoorState::Opening && !self.doors.any_of(redemption),
+            being_opened,
+            in_doubt: mine && state == DoorState::Opening && !being_opened,
             problem: opening.problem().map(str::to_owned),
             handed_over: opening.settled.as_ref().map(|(handed_over, _)| *handed_over),
             looked: opening.settled.as_ref().map(|(_, by)| by.clone()),

@@ -137,7 +137,7 @@ fn the_token_alone_opens_the_door_that_the_locker_stowed_the_units_behind() {
     assert_eq!(handed.items[0].place, Some("locker/07".parse().unwrap()));
     assert_eq!(handed.items[0].compartment, Some(compartment("07")));
     let door = report(&mut world, None).unwrap();
-    assert_eq!((door.state, door.in_doubt), (DoorState::Opened, false));
+    assert_eq!((door.state, door.in_doubt, door.being_opened), (DoorState::Opened, false, false));
     assert_eq!(inside(&mut world, "07"), [("3-4".to_owned(), None)], "the locker has not heard of the sale");
     for _ in 0..3 {
         assert!(matches!(show(&mut world, &text), Err(Refusal::AlreadyRedeemed { .. })));
