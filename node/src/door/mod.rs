@@ -49,7 +49,7 @@ pub enum DoorError {
         problem: String,
     },
     /// The program ran, and failed.
-    #[error("the program ended with {status}{}", said(.said))]
+    #[error("the program ended with {status}{}", words_of(.said))]
     Failed {
         /// How.
         status: String,
@@ -58,7 +58,7 @@ pub enum DoorError {
     },
 }
 
-fn said(text: &str) -> String {
+fn words_of(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
