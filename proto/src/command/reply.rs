@@ -321,7 +321,7 @@ pub struct Claim {
     pub redeemed_by: Option<DeviceId>,
     /// The doors that were opened for it, and how they behaved; absent if there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub door: Option<Door>,
+    pub door: Option<Box<Door>>,
     /// Units that were taken back and paid for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunded: Vec<ClaimItem>,

@@ -397,7 +397,7 @@ impl Device {
             expires_ms: sale.expires_ms,
             redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
-            door: redeemed.and_then(|redeemed| self.door(&redeemed.entry)),
+            door: redeemed.and_then(|redeemed| self.door(&redeemed.entry)).map(Box::new),
             refunded: self.items_of(&taken.collect::<Vec<_>>()),
             refund_declined: declined.map(|redeemed| self.already(claim, redeemed).to_string()),
             contested: self.items_of(&lost.collect::<Vec<_>>()),
