@@ -208,6 +208,8 @@ async fn one_door_opens_at_a_time_and_each_is_reported_on() {
             drop: "neon".parse().unwrap(),
             title: "Neon".to_owned(),
             state: popmesh_proto::command::DropState::Open,
+            pickup_within_ms: None,
+            unclaimed: Default::default(),
         };
         // The keeper does not look at the reply.
         outcome.send(Ok(Outcome { reply: Reply::Drop(drop), repeated: false })).unwrap();

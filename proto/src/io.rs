@@ -114,6 +114,7 @@ pub struct Entry {
 
 /// What a device wants done.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "each is carried out as it comes; none lies in a long queue")]
 pub enum Output {
     /// Append all of this in one durable write, then say [`Input::Stored`]. Only one write is under way at a time.
     Store {

@@ -210,6 +210,24 @@ fn after_a_power_cut_in_between_nobody_opens_by_himself_and_a_person_settles() {
 }
 
 #[test]
+fn a_redemption_that_cannot_be_written_down_opens_nothing() {
+    let mut world = stowed(9);
+    let claim = sold(&mut world, TILL, 1).claim;
+    world.converge(5_000);
+    let text = token(&mut world, claim);
+    world.stall(LOCKER, true);
+    let call = world.command(LOCKER, Command::Redeem(Redeem::by_token(text.clone())));
+    world.fail_write(LOCKER);
+    assert!(matches!(world.outcome(call), Err(Refusal::NotStored { .. })));
+    world.power_cut_with(LOCKER, false);
+    world.power_on(LOCKER);
+    world.run_ms(2_000);
+    assert_eq!(world.opened, []);
+    assert_eq!(show(&mut world, &text).unwrap().doors, [compartment("07")]);
+    assert_eq!(world.opened.len(), 1);
+}
+
+#[test]
 fn a_stuck_door_is_tried_again_and_each_door_by_itself() {
     let mut world = stowed(3);
     give(&mut world, LOCKER, "5-8", TILL);
