@@ -129,6 +129,7 @@ fn show(text: &str, client: &Client, json: bool) -> Outcome {
         lines.extend(claim.expires_ms.map(|ms| format!("until      {}", values::time(ms))));
         let by = claim.redeemed_by.map(|by| format!(" at {}", name(by))).unwrap_or_default();
         lines.extend(claim.redeemed_at_ms.map(|ms| format!("redeemed   {}{by}", values::time(ms))));
+        lines.extend(claim.door.iter().map(|door| format!("door       {}", door::in_short(door))));
         if !claim.refunded.is_empty() {
             lines.push(format!("taken back {}", in_words(&claim.refunded)));
         }

@@ -139,7 +139,13 @@ fn in_words(now: &DoorsNow) -> String {
     };
     let mut table = Table::new(&["compartment", "lies in it", "for claim", "door"]);
     for info in &now.doors.compartments {
-        let door = info.last.as_ref().map_or_else(|| "-".to_owned(), state);
+        let door = info.last.as_ref().map_or_else(
+            || "-".to_owned(),
+            |door| match door.shut.contains(&info.compartment) {
+                false if door.state != DoorState::Settled => DoorState::Opened.to_string(),
+                _ => state(door),
+            },
+        );
         let jammed = now.virtual_doors.iter().any(|one| one.jammed && one.compartment == info.compartment);
         let door = if jammed { format!("{door}; jammed") } else { door };
         if info.items.is_empty() {
@@ -179,6 +185,9 @@ fn state(door: &Door) -> String {
     match (door.state, &door.problem) {
         _ if door.being_opened => "being opened".to_owned(),
         (DoorState::Opening, _) if door.in_doubt => "in doubt".to_owned(),
+        (DoorState::Stuck, Some(problem)) if door.compartments.len() > 1 => {
+            format!("stuck, {}: {}", listed(&door.shut), printable(problem))
+        }
         (DoorState::Stuck, Some(problem)) => format!("stuck: {}", printable(problem)),
         (DoorState::Settled, _) => {
             let not = if door.handed_over == Some(true) { "" } else { "not " };
@@ -225,6 +234,11 @@ pub(super) fn door(command: DoorCommand, folder: &Folder, json: bool) -> Outcome
             })
         }
     }
+}
+
+/// Which doors, and how they stand.
+pub(super) fn in_short(door: &Door) -> String {
+    format!("{} at {}: {}", listed(&door.compartments), printable(&door.name), state(door))
 }
 
 fn which(compartments: &[Compartment]) -> String {

@@ -211,6 +211,7 @@ fn door(claim: Ref) -> Door {
         name: "till-1".to_owned(),
         at_ms: 1_800_000_000_000,
         compartments: vec!["07".parse().unwrap()],
+        shut: vec!["07".parse().unwrap()],
         state: DoorState::Opening,
         being_opened: true,
         in_doubt: false,

@@ -81,6 +81,9 @@ pub struct Door {
     pub at_ms: u64,
     /// The compartments.
     pub compartments: Vec<Compartment>,
+    /// Those of them that are not known to have opened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shut: Vec<Compartment>,
     /// How they stand.
     pub state: DoorState,
     /// One of them is being opened now. Only the device itself can say so.

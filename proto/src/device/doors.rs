@@ -74,12 +74,7 @@ impl Device {
         if matches!(state, DoorState::Opened | DoorState::Settled) {
             return Err(Refusal::DoorDone { claim, state });
         }
-        let mut shut: Vec<Compartment> = opening
-            .doors
-            .iter()
-            .filter(|(_, seen)| **seen != Seen::Opened)
-            .map(|(compartment, _)| compartment.clone())
-            .collect();
+        let mut shut: Vec<Compartment> = opening.shut().cloned().collect();
         if let Ok((_, standing)) = self.standing(claim) {
             // What was paid back meanwhile is no longer the shopper's.
             let still = compartments_of(&self.hand_outs(&standing.left));
@@ -148,6 +143,7 @@ impl Device {
             name: self.name_of(&opening.by),
             at_ms: opening.at.ms(),
             compartments: opening.doors.keys().cloned().collect(),
+            shut: opening.shut().cloned().collect(),
             state,
             being_opened,
             in_doubt: mine && state == DoorState::Opening && !being_opened,

@@ -55,6 +55,11 @@ impl Opening {
         }
     }
 
+    /// The compartments that are not known to have opened.
+    pub fn shut(&self) -> impl Iterator<Item = &Compartment> {
+        self.doors.iter().filter(|(_, seen)| **seen != Seen::Opened).map(|(compartment, _)| compartment)
+    }
+
     /// Why the first stuck door did not open.
     pub fn problem(&self) -> Option<&str> {
         self.doors.values().find_map(|seen| match seen {

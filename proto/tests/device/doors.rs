@@ -252,6 +252,7 @@ fn a_stuck_door_is_tried_again_and_each_door_by_itself() {
     assert!(matches!(world.done(at, Command::DoorReport(odd)), Err(Refusal::Invalid { .. })));
     world.converge(5_000);
     assert_eq!(doors(&mut world, TILL).to_look_at.len(), 1);
+    assert_eq!(doors(&mut world, TILL).to_look_at[0].shut, [compartment("08")]);
     open(&mut world, LOCKER, claim).unwrap();
     assert_eq!(world.opened.len(), 3);
     assert_eq!(world.opened[2].2, compartment("08"), "07 stays shut");
@@ -332,7 +333,7 @@ fn what_lies_in_a_locker_is_not_handed_out_to_a_walk_in() {
     world.link_all();
     world.converge(5_000);
     let to = world.nodes[TILL].id;
-    world.done(LOCKER, Command::GiveCustody(GiveCustody { claim, to })).unwrap();
+    world.done(LOCKER, Command::GiveCustody(GiveCustody { claim, to, wait_ms: 0 })).unwrap();
     world.converge(5_000);
     let redeem = Command::Redeem(Redeem::of(claim));
     let Ok(Reply::Redeemed(handed)) = world.done(TILL, redeem) else { panic!("not handed out") };
