@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
 use crate::clock::now_ms;
+use crate::door::{Doors, Keeper};
 use crate::folder::{Folder, Identity};
 use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
@@ -38,7 +39,9 @@ impl Starter for Node {
         let mesh = Arc::new(mesh);
         let (inbound, inbound_events) = runtime::inbound();
         let links = Box::new(MeshLinks(Arc::clone(&mesh)));
-        let config = config_of(identity)?;
+        let mut config = config_of(identity)?;
+        let doors = options.door.as_ref().map(|spec| Doors::new(spec, options.door_within));
+        config.doors = doors.is_some();
         let started =
             spawn_blocking(move || Runtime::start::<Device>(config, store, loaded, links, inbound_events))
                 .await?;
@@ -50,12 +53,16 @@ impl Starter for Node {
             }
         };
         tokio::spawn(deliver(Arc::clone(&mesh), events, inbound));
+        let keeper = doors.as_ref().map(|doors| {
+            Keeper::start(doors, runtime.doors, runtime.handle.clone(), Arc::clone(&runtime.metrics))
+        });
         tokio::spawn(tell_known(Arc::clone(&mesh), runtime.handle.clone()));
         Ok(Started {
             handle: runtime.handle,
             mesh: Arc::new(MeshWindow(Arc::clone(&mesh))),
             counters: runtime.metrics,
-            running: Box::pin(until_stopped(runtime.join, mesh, stop)),
+            doors,
+            running: Box::pin(until_stopped(runtime.join, mesh, keeper, stop)),
         })
     }
 }
@@ -69,6 +76,7 @@ fn config_of(identity: Identity) -> anyhow::Result<Config> {
 async fn until_stopped(
     mut join: RuntimeJoin,
     mesh: Arc<Mesh>,
+    keeper: Option<Keeper>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let ended = tokio::select! {
@@ -76,6 +84,10 @@ async fn until_stopped(
         _ = stop.wait_for(|stop| *stop) => None,
         ended = join.ended() => Some(ended),
     };
+    // Doors that are being opened are still reported on, while there is a device to write it down.
+    if let Some(keeper) = keeper {
+        keeper.stop().await;
+    }
     let ended = match ended {
         Some(ended) => ended,
         None => join.stop().await,

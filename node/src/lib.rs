@@ -5,6 +5,7 @@ pub mod assemble;
 mod bridge;
 pub mod cli;
 mod clock;
+pub mod door;
 pub mod folder;
 pub mod mesh;
 pub mod qr;

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::BoxFuture;
@@ -12,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::api::{self, Api, MeshView};
 use crate::clock::now_ms;
+use crate::door::{DoorSpec, Doors};
 use crate::folder::{Folder, Identity};
 use crate::runtime::{Handle, RuntimeMetrics};
 
@@ -54,6 +56,10 @@ pub struct RunOptions {
     pub transports: Transports,
     /// How to log.
     pub log_format: LogFormat,
+    /// What opens the doors of its compartments; none has one if absent.
+    pub door: Option<DoorSpec>,
+    /// For how long a door may take.
+    pub door_within: Duration,
 }
 
 /// A device that runs behind the API.
@@ -64,6 +70,8 @@ pub struct Started {
     pub mesh: Arc<dyn MeshView>,
     /// Its runtime's counters.
     pub counters: Arc<RuntimeMetrics>,
+    /// The doors of its compartments, if they have any.
+    pub doors: Option<Doors>,
     /// Runs until the stop signal that the starter was given turns true and everything is flushed, or until the
     /// device fails.
     pub running: BoxFuture<'static, anyhow::Result<()>>,
@@ -108,14 +116,15 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
     let name = identity.certificate.name.clone();
-    let Started { handle, mesh, counters, running } =
+    let Started { handle, mesh, counters, doors, running } =
         starter.start(identity, &options, device_stops).await.context("the device does not start")?;
     let mut running = tokio::spawn(running);
     options.data.announce_api(address)?;
     tracing::info!(device = %device, name, api = %format_args!("http://{address}"), "running");
 
     let (stop_api, api_stops) = oneshot::channel::<()>();
-    let mut api = tokio::spawn(listener.serve(Api::new(device, handle, mesh, counters), async move {
+    let service = Api::new(device, handle, mesh, counters).with_doors(doors);
+    let mut api = tokio::spawn(listener.serve(service, async move {
         // A sender that is gone means the same as one that says stop.
         let _ = api_stops.await;
     }));

@@ -31,7 +31,7 @@ impl Starter for Failing {
     async fn start(self, _: Identity, _: &RunOptions, _: watch::Receiver<bool>) -> anyhow::Result<Started> {
         let handle = Handle::new(mpsc::channel(1).0, broadcast::channel(1).0);
         let running = Box::pin(async { anyhow::bail!("the disk is gone") });
-        Ok(Started { handle, mesh: Arc::new(NoMesh), counters: Arc::default(), running })
+        Ok(Started { handle, mesh: Arc::new(NoMesh), counters: Arc::default(), doors: None, running })
     }
 }
 
@@ -69,6 +69,8 @@ fn installed() -> (TempDir, RunOptions) {
         mdns: false,
         transports: Transports::Both,
         log_format: LogFormat::Human,
+        door: None,
+        door_within: popmesh::door::OPENS_WITHIN,
     };
     (dir, options)
 }

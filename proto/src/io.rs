@@ -5,11 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Command, Refusal, Reply};
+use crate::command::{Command, DoorState, Refusal, Reply};
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::Signature;
 use crate::query::{Answer, Query};
-use crate::text::{DropId, Sku};
+use crate::text::{Compartment, DropId, Sku};
 
 /// The runtime's name for a command or a query that it waits for.
 pub type CallId = u64;
@@ -114,6 +114,7 @@ pub struct Entry {
 
 /// What a device wants done.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "each is carried out as it comes; none lies in a long queue")]
 pub enum Output {
     /// Append all of this in one durable write, then say [`Input::Stored`]. Only one write is under way at a time.
     Store {
@@ -161,6 +162,14 @@ pub enum Output {
     Wake {
         /// When, in milliseconds of [`crate::clock::Now::mono_ms`].
         at_mono_ms: u64,
+    },
+    /// Open a compartment, once, and say with [`Command::DoorReport`] how its door behaved. What it is opened for is
+    /// durable.
+    OpenDoor {
+        /// The redemption that it is opened for.
+        redemption: Ref,
+        /// The compartment.
+        compartment: Compartment,
     },
     /// Something that observers should know.
     Notice(Notice),
@@ -243,6 +252,19 @@ pub enum Notice {
         claim: Ref,
         /// In words.
         text: String,
+    },
+    /// A door opened for a redemption, did not open, or a person looked at it; here or elsewhere.
+    Door {
+        /// The entry.
+        entry: Ref,
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Whose door.
+        by: DeviceId,
+        /// How the doors of the redemption stand now.
+        state: DoorState,
     },
     /// Units of this device's were given away, or it got some.
     Transferred {

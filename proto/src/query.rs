@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::claim_code::ClaimCode;
-use crate::command::{Cart, Claim, ClaimState, DropInfo, Holder, Lot, Product, Refusal};
+use crate::command::{Cart, Claim, ClaimState, Door, Doors, DropInfo, Holder, Lot, Product, Refusal};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
@@ -36,6 +36,10 @@ pub enum Query {
     CartToken(Ref),
     /// The token of a claim that this device has sold.
     Token(Ref),
+    /// This device's compartments, and doors that a person must look at.
+    Doors,
+    /// The doors of what a claim was redeemed by.
+    Door(Ref),
     /// Entries, newest first.
     Log(LogFilter),
     /// The frontier, to compare devices.
@@ -122,6 +126,10 @@ pub enum Answer {
     CartToken(Result<CartToken, Refusal>),
     /// To [`Query::Token`].
     Token(Result<ClaimToken, Refusal>),
+    /// To [`Query::Doors`].
+    Doors(Doors),
+    /// To [`Query::Door`].
+    Door(Result<Door, Refusal>),
     /// To [`Query::Log`].
     Log(Vec<LogLine>),
     /// To [`Query::Frontier`].

@@ -3,6 +3,10 @@
 //! Schema: `[at, body]`; `at` is the author's hybrid time, `body` is `[kind, [fields…]]` with the numbers below. A unit
 //! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
+mod door;
+
+pub use door::{Behaved, Door, MAX_REASON};
+
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, Tender};
 use crate::document::Document;
@@ -10,7 +14,7 @@ use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
 use crate::money::MAX_PRICE;
 use crate::pin::PinTag;
-use crate::text::{Place, ShopperRef, Sku};
+use crate::text::{Compartment, Place, ShopperRef, Sku};
 use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
 
@@ -88,6 +92,9 @@ pub enum Body {
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
+    /// Says how a door behaved at a redemption. In `claims`, by who redeemed.
+    #[n(13)]
+    Door(#[n(0)] Door),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -285,6 +292,9 @@ pub struct Redeem {
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
     pub token: Option<Vec<u8>>,
+    /// The author's compartments that are opened for it, each once; absent where no door is.
+    #[n(3)]
+    pub compartments: Option<Vec<Compartment>>,
 }
 
 /// Pays units of a claim back. Units of one lot, which become one parcel of the author's unless they are damaged.
@@ -516,6 +526,7 @@ impl Record {
             Body::Redeem(redeem) => (&[], &[], from_ref(&redeem.under)),
             Body::Refund(refund) => (&refund.lines, &[], from_ref(&refund.under)),
             Body::RefundRequest(request) => (&[], &[], from_ref(&request.claim)),
+            Body::Door(door) => (&[], &[], from_ref(&door.redemption)),
         };
         lines
             .iter()
@@ -552,6 +563,7 @@ impl Body {
             Body::Resolve(_) => "resolution of an incident",
             Body::Hold(_) => "hold",
             Body::Release(_) => "release",
+            Body::Door(_) => "word on a door",
         }
     }
 
@@ -574,6 +586,7 @@ impl Body {
             | Body::RefundRequest(_)
             | Body::WrongPin(_)
             | Body::Unlock(_)
+            | Body::Door(_)
             | Body::Retire(_)
             | Body::Resolve(_) => false,
         }
@@ -587,7 +600,8 @@ impl Body {
             | Body::Refund(_)
             | Body::RefundRequest(_)
             | Body::WrongPin(_)
-            | Body::Unlock(_) => true,
+            | Body::Unlock(_)
+            | Body::Door(_) => true,
             Body::Start(_)
             | Body::Mint(_)
             | Body::Transfer(_)
@@ -621,8 +635,15 @@ impl Body {
             }
             Body::Redeem(redeem) => {
                 let length = redeem.token.as_ref().map_or(0, Vec::len);
-                if length <= MAX_TOKEN { Ok(()) } else { Err("a token that is too long") }
+                if length > MAX_TOKEN {
+                    return Err("a token that is too long");
+                }
+                let Some(doors) = &redeem.compartments else { return Ok(()) };
+                let each: std::collections::BTreeSet<_> = doors.iter().collect();
+                let fits = (1..=MAX_LINES).contains(&doors.len()) && each.len() == doors.len();
+                if fits { Ok(()) } else { Err("impossible compartments") }
             }
+            Body::Door(door) => door.bounds(),
             Body::Refund(refund) => {
                 if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
                     return Err("units that were handed out and that nobody came for");

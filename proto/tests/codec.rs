@@ -15,10 +15,11 @@ use popmesh_proto::message::{
 };
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::record::{
-    Aside, Body, Custody, Damage, Hold, Inherit, Line, Mint, Move, Previous, Received, Record, Redeem,
-    Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Custody, Damage, Door, Hold, Inherit, Line, Mint, Move, Previous, Received, Record,
+    Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock,
+    WrongPin,
 };
-use popmesh_proto::text::{DropId, Place, Sku};
+use popmesh_proto::text::{Compartment, DropId, Place, Sku};
 use popmesh_proto::units::UnitSet;
 use proptest::collection::vec;
 use proptest::option;
@@ -35,7 +36,31 @@ fn sku() -> impl Strategy<Value = Sku> {
 }
 
 fn place() -> impl Strategy<Value = Place> {
-    name().prop_map(|name| name.parse().unwrap())
+    let in_device = ("[a-zA-Z0-9ä._-]{1,20}", compartment()).prop_map(|(name, of)| format!("{name}/{of}"));
+    prop_oneof![name(), in_device].prop_map(|name| name.parse().unwrap())
+}
+
+fn compartment() -> impl Strategy<Value = Compartment> {
+    "[a-zA-Z0-9ä][a-zA-Z0-9ä._-]{0,11}".prop_map(|name| name.parse().unwrap())
+}
+
+fn redeem() -> impl Strategy<Value = Redeem> {
+    let (token, compartments) = (option::of(vec(any::<u8>(), 0..300)), option::of(vec(compartment(), 0..4)));
+    (entry(), entry(), token, compartments).prop_map(|(claim, under, token, compartments)| Redeem {
+        claim,
+        under,
+        token,
+        compartments,
+    })
+}
+
+fn door() -> impl Strategy<Value = Door> {
+    let stuck =
+        (compartment(), ".{0,20}").prop_map(|(compartment, reason)| Behaved::Stuck { compartment, reason });
+    let settled =
+        (any::<bool>(), ".{1,20}").prop_map(|(handed_over, by)| Behaved::Settled { handed_over, by });
+    let behaved = prop_oneof![compartment().prop_map(Behaved::Opened), stuck, settled];
+    (entry(), behaved).prop_map(|(redemption, behaved)| Door { redemption, behaved })
 }
 
 fn drop_id() -> impl Strategy<Value = DropId> {
@@ -129,7 +154,6 @@ fn aside() -> impl Strategy<Value = Aside> {
 }
 
 fn claim_body() -> impl Strategy<Value = Body> {
-    let token = option::of(vec(any::<u8>(), 0..300));
     let sale_line = (entry(), units(), any::<i64>()).prop_map(|(parcel, units, unit_price)| SaleLine {
         parcel,
         units,
@@ -141,11 +165,6 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (entry(), entry(), device(), option::of(entry())).prop_map(|(claim, under, to, retirement)| {
             Body::Custody(Custody { claim, under, to, retirement })
         }),
-        (entry(), entry(), token).prop_map(|(claim, under, token)| Body::Redeem(Redeem {
-            claim,
-            under,
-            token
-        })),
         (entry(), entry(), lines(), place(), flags, option::of(entry())).prop_map(
             |(claim, under, lines, place, (damaged, unclaimed), handed_out)| Body::Refund(Refund {
                 claim,
@@ -186,6 +205,8 @@ fn record() -> impl Strategy<Value = Record> {
             lines().prop_map(|lines| Body::Damage(Damage { lines })),
             sale().prop_map(Body::Sale),
             claim_body(),
+            redeem().prop_map(Body::Redeem),
+            door().prop_map(Body::Door),
         ];
     (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
 }

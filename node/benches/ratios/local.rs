@@ -82,8 +82,11 @@ impl Local {
                 Output::Reply { result, .. } => drop(result.unwrap()),
                 Output::Answer { answer, .. } => self.answer = Some(*answer),
                 Output::Wake { at_mono_ms } => self.wake_at = at_mono_ms,
-                // Gossip is the fast path; what is measured here is sync.
-                Output::Publish { .. } | Output::Judge { .. } | Output::Notice(_) => {}
+                // Gossip is the fast path; what is measured here is sync. No device here has doors.
+                Output::Publish { .. }
+                | Output::Judge { .. }
+                | Output::Notice(_)
+                | Output::OpenDoor { .. } => {}
             }
         }
     }

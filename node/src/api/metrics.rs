@@ -230,6 +230,11 @@ fn register_runtime(registry: &mut Registry, runtime: &RuntimeMetrics) {
         commands.get_or_create(&OutcomeLabels { outcome }).inc_by(count.get());
     }
     registry.register("commands", "Commands, by what became of them", commands);
+    let doors = Family::<OutcomeLabels, Counter>::default();
+    for (outcome, count) in [("opened", &runtime.doors_opened), ("stuck", &runtime.doors_stuck)] {
+        doors.get_or_create(&OutcomeLabels { outcome }).inc_by(count.get());
+    }
+    registry.register("doors", "Doors of compartments, by how they behaved", doors);
     counter(
         registry,
         "calls_busy",
@@ -307,6 +312,7 @@ mod tests {
         runtime.commands_key_conflict.add(5);
         runtime.calls_waiting.set(6);
         runtime.mesh_dropped.add(7);
+        runtime.doors_stuck.add(8);
         let mut registry = Registry::with_prefix("popmesh");
         register_runtime(&mut registry, &runtime);
         let text = encode(&Registry::default(), &registry).unwrap();
@@ -327,6 +333,8 @@ mod tests {
             "popmesh_commands_total{outcome=\"key_conflict\"} 5",
             "popmesh_calls_waiting 6",
             "popmesh_mesh_messages_unwritable_total 7",
+            "popmesh_doors_total{outcome=\"opened\"} 0",
+            "popmesh_doors_total{outcome=\"stuck\"} 8",
         ] {
             assert!(lines.contains(&line), "{line} is not in:\n{text}");
         }

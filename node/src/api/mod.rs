@@ -3,6 +3,7 @@
 //! Listens on loopback only. It decides nothing: it reads requests, puts them to the runtime's
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
+mod doors;
 mod export;
 mod guard;
 mod idempotency;
@@ -16,8 +17,10 @@ mod read;
 mod request;
 mod server;
 mod service;
+mod trust;
 mod write;
 
+pub use doors::{DoorsNow, Jam};
 pub use export::ExportedDocument;
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};

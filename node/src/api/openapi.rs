@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{PROBLEM_JSON, Problem};
 use super::service::Api;
-use super::{export, metrics, notices, read, write};
+use super::{doors, export, metrics, notices, read, trust, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -70,7 +70,16 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(write::give_custody))
         .routes(routes!(write::refund))
         .routes(routes!(write::sweep))
+        .routes(routes!(trust::incidents))
+        .routes(routes!(trust::resolve))
+        .routes(routes!(trust::risk))
+        .routes(routes!(trust::retire))
         .routes(routes!(write::unlock))
+        .routes(routes!(doors::doors))
+        .routes(routes!(doors::of_claim))
+        .routes(routes!(doors::open))
+        .routes(routes!(doors::settle))
+        .routes(routes!(doors::jam))
         .routes(routes!(write::switch_links))
         .routes(routes!(notices::notices))
         .routes(routes!(metrics::metrics))

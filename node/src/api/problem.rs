@@ -90,6 +90,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownDrop { .. }
         | Refusal::UnknownDevice { .. }
         | Refusal::UnknownClaim { .. }
+        | Refusal::NoDoor { .. }
         | Refusal::UnknownCart { .. }
         | Refusal::UnknownIncident { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. } | Refusal::Token { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -111,6 +112,10 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::CartOutOfReach { .. }
         | Refusal::RiskChanged { .. }
         | Refusal::NotCustodian { .. }
+        | Refusal::DoorElsewhere { .. }
+        | Refusal::DoorOpening { .. }
+        | Refusal::DoorDone { .. }
+        | Refusal::NoDriver
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -129,7 +134,8 @@ impl From<Refusal> for Problem {
         };
         let problem =
             Self { facts: Box::new(facts), ..Self::new(status_of(&refusal), &code, refusal.to_string()) };
-        if refusal == Refusal::Busy { problem.retry() } else { problem }
+        let soon = matches!(refusal, Refusal::Busy | Refusal::DoorOpening { .. });
+        if soon { problem.retry() } else { problem }
     }
 }
 

@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::request::MAX_BODY;
 use super::{guard, openapi};
+use crate::door::Doors;
 use crate::runtime::{CallError, Handle, Outcome, RuntimeMetrics};
 
 /// Picks one variant of an answer or a reply.
@@ -43,6 +44,7 @@ pub struct Api {
     pub(super) device: DeviceId,
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: Arc<RuntimeMetrics>,
+    pub(super) doors: Option<Doors>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: watch::Sender<bool>,
@@ -69,10 +71,18 @@ impl Api {
             device,
             metrics: Arc::new(Metrics::new()),
             counters,
+            doors: None,
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             stopping: watch::Sender::new(false),
         }
+    }
+
+    /// The same, showing the doors of the device's compartments.
+    #[must_use]
+    pub fn with_doors(mut self, doors: Option<Doors>) -> Self {
+        self.doors = doors;
+        self
     }
 
     pub(super) fn router(&self) -> Router {

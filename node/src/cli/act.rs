@@ -126,7 +126,7 @@ fn or_none(table: &Table, none: &str) -> String {
     if table.is_empty() { none.to_owned() } else { table.to_string() }
 }
 
-fn units(args: &args::UnitsArgs) -> Result<Units, Failure> {
+pub(super) fn units(args: &args::UnitsArgs) -> Result<Units, Failure> {
     match (&args.serials, args.count) {
         (Some(serials), _) => serials
             .parse()
@@ -136,7 +136,7 @@ fn units(args: &args::UnitsArgs) -> Result<Units, Failure> {
     }
 }
 
-fn tell_units(json: bool, done: &UnitsDone, what: &str) -> Outcome {
+pub(super) fn tell_units(json: bool, done: &UnitsDone, what: &str) -> Outcome {
     print(json, done, || {
         format!("{what} {} {} ({})\nentry {}", done.units.len(), done.sku, done.units, done.entry)
     })

@@ -15,6 +15,8 @@ use popmesh_proto::pin::Pin;
 use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
+use super::door::{DoorCommand, DoorOptions, Stow};
+use super::trust::{Incidents, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
 
@@ -66,6 +68,18 @@ pub(super) enum Command {
     Transfer(Transfer),
     /// Change where units that this device holds lie
     Move(Move),
+    /// Put units that this device holds into one of its compartments
+    Stow(Stow),
+    /// Retire a device that is lost or dead: what it held is this device's then
+    Retire(RetireArgs),
+    /// What is proven to be wrong, or in doubt, and what was done about it
+    #[command(subcommand)]
+    Incidents(Incidents),
+    /// This device's compartments, and doors that a person must look at, here and elsewhere
+    Doors(Target),
+    /// Open a door again, say what you found there, or jam a virtual one
+    #[command(subcommand)]
+    Door(DoorCommand),
     /// Take units that this device holds out of sale, as damaged or missing
     Damage(Damage),
     /// Sell units
@@ -213,6 +227,8 @@ pub(super) struct Run {
     /// How to log (what is set by POPMESH_LOG, such as `popmesh=debug`)
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) log_format: LogFormat,
+    #[command(flatten)]
+    pub(super) door: DoorOptions,
 }
 
 /// This device, at a glance.
@@ -638,7 +654,7 @@ pub(super) enum Cart {
 /// What is done about a claim.
 #[derive(Debug, Subcommand)]
 pub(super) enum Claim {
-    /// Hand it out, once: on its custodian
+    /// Hand it out, once: on its custodian. Opens its doors, and waits for how they behave
     Redeem {
         /// The claim, or its token as the scanner gave it
         claim: String,

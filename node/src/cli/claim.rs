@@ -2,7 +2,7 @@
 
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Claim, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Sweep, Swept, Unlocked,
+    Claim, GiveCustody, Redeem, Refund, RefundItem, Refunded, Sweep, Swept, Unlocked,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{ClaimToken, Claims};
@@ -12,7 +12,7 @@ use super::args;
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
-use super::{token, values};
+use super::{door, token, values};
 use crate::folder::Folder;
 
 pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome {
@@ -24,17 +24,7 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
                 Err(_) => Redeem::by_token(claim),
             };
             let body = Redeem { pin, ..by };
-            let key = retry.idempotency_key.as_deref();
-            let done: Redeemed = client.post("/v1/redemptions", Some(&body), key)?;
-            print(json, &done, || {
-                let items: Vec<String> = done
-                    .items
-                    .iter()
-                    .map(|item| format!("{} × {} ({})", item.units.len(), item.sku, item.units))
-                    .collect();
-                let at = values::clock(done.at_ms);
-                format!("hand out {}\nclaim {} is redeemed, {at}", items.join(", "), done.claim)
-            })
+            door::redeem(&client, &body, retry.idempotency_key.as_deref(), json)
         }
         args::Claim::Refund { claim, sku, serials, damaged, retry, target } => {
             let client = Client::find(&target, folder)?;
@@ -139,6 +129,7 @@ fn show(text: &str, client: &Client, json: bool) -> Outcome {
         lines.extend(claim.expires_ms.map(|ms| format!("until      {}", values::time(ms))));
         let by = claim.redeemed_by.map(|by| format!(" at {}", name(by))).unwrap_or_default();
         lines.extend(claim.redeemed_at_ms.map(|ms| format!("redeemed   {}{by}", values::time(ms))));
+        lines.extend(claim.door.iter().map(|door| format!("door       {}", door::in_short(door))));
         if !claim.refunded.is_empty() {
             lines.push(format!("taken back {}", in_words(&claim.refunded)));
         }

@@ -62,6 +62,12 @@ fn sign(request: &Sign, json: bool) -> Outcome {
             "name the folder that `popmesh event init` wrote with --event",
         ));
     }
+    if request.venue.is_compartment() {
+        return Err(Failure::with_help(
+            format!("{} is a compartment; a device stands at a venue", request.venue),
+            "give a --venue without a slash",
+        ));
+    }
     let refused = |error: popmesh_proto::identity::CertificateError| Failure::here(error.to_string());
     let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?)
         .map_err(|error| Failure::here(format!("{}: {error}", request.enrolment.display())))?;

@@ -7,12 +7,14 @@ mod claim;
 mod client;
 mod device;
 mod doctor;
+mod door;
 mod event;
 mod export;
 mod failure;
 mod show;
 mod table;
 mod token;
+mod trust;
 mod values;
 mod watch;
 
@@ -82,6 +84,11 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Move(change) => act::change_place(&change, &folder, json),
         Command::Cart(cart) => cart::cart(cart, &folder, json),
         Command::Claim(claim) => claim::claim(claim, &folder, json),
+        Command::Retire(retire) => trust::retire(&retire, &folder, json),
+        Command::Incidents(incidents) => trust::incidents(incidents, &folder, json),
+        Command::Stow(stow) => door::stow(&stow, &folder, json),
+        Command::Doors(target) => door::doors(&Client::find(&target, &folder)?, json),
+        Command::Door(command) => door::door(command, &folder, json),
         Command::Damage(damage) => act::damage(&damage, &folder, json),
         Command::Sell(sell) => act::sell(&sell, &folder, json),
     }
@@ -110,6 +117,8 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         mdns: !run.no_mdns,
         transports,
         log_format: run.log_format,
+        door_within: run.door.within(),
+        door: run.door.door,
     };
     Ok(crate::run::run(options, starter)?)
 }

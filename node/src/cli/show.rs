@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use popmesh_proto::command::{Claim, ClaimState};
+use popmesh_proto::command::{Claim, ClaimState, DoorState};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::query::{Claims, DeviceInfo, LogLine, Status, Stock};
 
@@ -191,6 +191,12 @@ pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outc
         for claim in &claims.claims {
             let items: Vec<String> =
                 claim.items.iter().map(|item| format!("{} {}", item.sku, item.units)).collect();
+            let shut = claim.door.as_ref().filter(|door| door.handed_over != Some(true));
+            let door = match shut.map(|door| door.state) {
+                None | Some(DoorState::Opened) => "",
+                Some(DoorState::Opening | DoorState::Stuck) => ", door not known to have opened",
+                Some(DoorState::Settled) => ", not handed over",
+            };
             let contested = if claim.contested.is_empty() { "" } else { " CONTESTED" };
             table.row([
                 values::clock(claim.at_ms),
@@ -201,7 +207,7 @@ pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outc
                 claim.shopper.as_ref().map_or_else(|| "-".to_owned(), |who| who.to_string()),
                 name_of(claim.seller, &devices),
                 name_of(claim.custodian, &devices),
-                format!("{}{contested}", word(&claim.state)),
+                format!("{}{door}{contested}", word(&claim.state)),
                 until_of(claim),
                 claim.code.to_string(),
                 claim.claim.to_string(),

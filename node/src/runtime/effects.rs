@@ -2,9 +2,11 @@
 
 use std::sync::mpsc::Sender;
 
+use popmesh_proto::id::Ref;
 use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
+use popmesh_proto::text::Compartment;
 use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use super::book::Book;
 use super::mesh::Links;
@@ -16,11 +18,22 @@ pub(super) struct Write {
     keys: Vec<KeyPrefix>,
 }
 
+/// A door that the device wants opened: what it is opened for is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The redemption.
+    pub redemption: Ref,
+    /// The compartment.
+    pub compartment: Compartment,
+}
+
 /// Everything around the device that its outputs act on.
 pub(super) struct Effects {
     pub(super) jobs: Sender<Job>,
     pub(super) links: Box<dyn Links>,
     pub(super) notices: broadcast::Sender<Notice>,
+    /// Not bounded here: the device wants each door of a redemption once until it has heard how that went.
+    pub(super) doors: mpsc::UnboundedSender<Wanted>,
     pub(super) book: Book,
     pub(super) write: Option<Write>,
     pub(super) wake_at_ms: Option<u64>,
@@ -41,6 +54,10 @@ impl Effects {
             Output::Reply { call, result } => self.book.reply(call, result),
             Output::Answer { call, answer } => self.book.answer(call, *answer),
             Output::Wake { at_mono_ms } => self.wake_at_ms = Some(at_mono_ms),
+            // Nobody keeps the doors of a node that stops; what it still wanted opened is in doubt at its next start.
+            Output::OpenDoor { redemption, compartment } => {
+                drop(self.doors.send(Wanted { redemption, compartment }));
+            }
             // Nobody listens: nobody minds.
             Output::Notice(notice) => drop(self.notices.send(notice)),
         }

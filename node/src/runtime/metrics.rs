@@ -61,6 +61,10 @@ pub struct RuntimeMetrics {
     pub mesh_messages: Count,
     /// Messages and gossip dropped while writing failed.
     pub mesh_dropped: Count,
+    /// Doors that opened.
+    pub doors_opened: Count,
+    /// Doors that did not.
+    pub doors_stuck: Count,
     /// Times that writing began to fail.
     pub outages: Count,
 }

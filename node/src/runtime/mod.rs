@@ -26,6 +26,7 @@ use popmesh_store::{Loaded, Store};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use book::MAX_CALLS_WAITING;
+pub use effects::Wanted;
 pub use handle::{Call, CallError, Handle, Outcome, StoreHealth};
 pub use join::{RuntimeError, RuntimeJoin};
 pub use machine::Machine;
@@ -51,6 +52,8 @@ pub struct Runtime {
     pub join: RuntimeJoin,
     /// Its counters.
     pub metrics: Arc<RuntimeMetrics>,
+    /// Doors that it wants opened.
+    pub doors: mpsc::UnboundedReceiver<Wanted>,
 }
 
 impl Runtime {
@@ -71,6 +74,7 @@ impl Runtime {
         let metrics = Arc::new(RuntimeMetrics::default());
         let (call_sender, calls) = mpsc::channel(CALL_QUEUE);
         let (notices, _) = broadcast::channel(NOTICE_QUEUE);
+        let (door_sender, doors) = mpsc::unbounded_channel();
         let (job_sender, jobs) = channel();
         let (written_sender, written) = mpsc::unbounded_channel();
         let (stop, stop_receiver) = oneshot::channel();
@@ -88,6 +92,7 @@ impl Runtime {
             jobs: job_sender,
             links,
             notices: notices.clone(),
+            doors: door_sender,
             book: Book::new(loaded.answers, Arc::clone(&metrics)),
             write: None,
             wake_at_ms: None,
@@ -120,6 +125,6 @@ impl Runtime {
             return Err(ended.failed_start());
         }
         let handle = Handle::new(call_sender, notices);
-        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics })
+        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics, doors })
     }
 }

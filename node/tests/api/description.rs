@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 37] = [
+const ROUTES: [(&str, &str); 46] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -27,6 +27,11 @@ const ROUTES: [(&str, &str); 37] = [
     ("post", "/v1/moves"),
     ("post", "/v1/damage"),
     ("get", "/v1/claims/{claim}/token"),
+    ("get", "/v1/doors"),
+    ("get", "/v1/claims/{claim}/door"),
+    ("post", "/v1/doors/open"),
+    ("post", "/v1/doors/settle"),
+    ("put", "/v1/doors/jam"),
     ("get", "/v1/carts"),
     ("post", "/v1/carts"),
     ("post", "/v1/carts/{cart}/release"),
@@ -34,6 +39,10 @@ const ROUTES: [(&str, &str); 37] = [
     ("post", "/v1/custody"),
     ("post", "/v1/refunds"),
     ("post", "/v1/sweeps"),
+    ("get", "/v1/incidents"),
+    ("post", "/v1/resolutions"),
+    ("get", "/v1/devices/{device}/retirement"),
+    ("post", "/v1/retirements"),
     ("post", "/v1/carts/take"),
     ("get", "/v1/carts/{cart}/token"),
     ("post", "/v1/claims/{claim}/unlock"),

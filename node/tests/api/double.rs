@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
+use popmesh::door::{DoorSpec, OPENS_WITHIN};
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Cart, Claim, ClaimItem, ClaimState, Command, DropInfo, DropState, Lot, Product, Redeemed, Refunded,
-    Refusal, Reply, Swept, Tender, UnitsDone, Unlocked,
+    Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
+    DropState, Lot, Product, Redeemed, Refunded, Refusal, Reply, Retired, Swept, Tender, UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
 use popmesh_proto::identity::Role;
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, Levels, Programme, Query, Status,
-    Stock, StockLine,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
+    Programme, Query, RetirementRisk, Status, Stock, StockLine,
 };
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -75,8 +76,9 @@ pub(crate) async fn start_with(script: Script, health: StoreHealth) -> Double {
                     let _ = outcome.send(result);
                 }
                 Call::Query { query, answer } => {
+                    let again = asked.lock().unwrap().contains(&query);
                     asked.lock().unwrap().push(query.clone());
-                    let _ = answer.send(answer_to(&query));
+                    let _ = answer.send(answer_to(&query, again));
                 }
                 Call::Health { answer } => {
                     let _ = answer.send(health.clone());
@@ -97,7 +99,8 @@ pub(crate) async fn serve(
     let listener = api::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel();
-    let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default());
+    let doors = popmesh::door::Doors::new(&DoorSpec::Virtual, OPENS_WITHIN);
+    let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default()).with_doors(Some(doors));
     let served = tokio::spawn(listener.serve(api, async move {
         let _ = stopped.await;
     }));
@@ -182,6 +185,21 @@ pub(crate) fn claim() -> Claim {
         refunded: vec![],
         refund_declined: None,
         contested: vec![],
+        door: None,
+    }
+}
+
+fn incident(incident: Ref, resolved: Option<String>) -> Incident {
+    Incident {
+        incident,
+        text: "two sales of one unit".to_owned(),
+        device: OTHER,
+        device_name: "till-2".to_owned(),
+        at_ms: 1_800_000_000_000,
+        claim: None,
+        resolved,
+        resolved_by: None,
+        resolved_at_ms: None,
     }
 }
 
@@ -196,6 +214,24 @@ fn cart() -> Cart {
         currency: claim.currency,
         until_ms: 1_800_000_900_000,
         shopper: None,
+    }
+}
+
+fn door(claim: Ref) -> Door {
+    Door {
+        claim,
+        redemption: entry(10),
+        device: DEVICE,
+        name: "till-1".to_owned(),
+        at_ms: 1_800_000_000_000,
+        compartments: vec!["07".parse().unwrap()],
+        shut: vec!["07".parse().unwrap()],
+        state: DoorState::Opening,
+        being_opened: true,
+        in_doubt: false,
+        problem: None,
+        handed_over: None,
+        looked: None,
     }
 }
 
@@ -241,8 +277,20 @@ fn reply_to(command: &Command) -> Reply {
             entry: entry(10),
             at_ms: 1_800_000_000_000,
             items: vec![],
+            doors: vec![],
         }),
+        Command::DoorOpen(DoorOpen { claim }) | Command::DoorSettle(DoorSettle { claim, .. }) => {
+            Reply::Door(door(claim))
+        }
+        Command::DoorReport(_) => panic!("only the keeper of the doors reports"),
         Command::GiveCustody(_) => Reply::Custody(claim()),
+        Command::Retire(retire) => Reply::Retired(Retired {
+            entry: entry(12),
+            device: retire.device,
+            at_risk: retire.at_risk,
+            held: vec![],
+        }),
+        Command::ResolveIncident(resolve) => Reply::Incident(incident(resolve.incident, Some(resolve.note))),
         Command::Unlock(unlock) => {
             Reply::Unlocked(Unlocked { claim: unlock.claim, entry: entry(11), tries: 5 })
         }
@@ -251,7 +299,7 @@ fn reply_to(command: &Command) -> Reply {
     }
 }
 
-fn answer_to(query: &Query) -> Answer {
+fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
         Query::Status => Answer::Status(Status {
             device: info(DEVICE, "till-1"),
@@ -287,6 +335,17 @@ fn answer_to(query: &Query) -> Answer {
             }],
         }),
         Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Incidents => Answer::Incidents(vec![incident(entry(13), None)]),
+        Query::Retirement(device) => Answer::Retirement(Ok(RetirementRisk {
+            device: *device,
+            name: "till-2".to_owned(),
+            last_heard_ms: None,
+            reachable: false,
+            held: vec![HeldUnits { drop: "neon".parse().unwrap(), sku: "CAP".parse().unwrap(), units: 4 }],
+            claims: 1,
+            at_risk: 6,
+            retired_by: None,
+        })),
         Query::Claim(claim) => Answer::Claim(Err(Refusal::UnknownClaim { claim: *claim })),
         Query::CartToken(cart) => {
             Answer::CartToken(Ok(CartToken { cart: *cart, token: "POPMESH1:CART".to_owned() }))
@@ -295,6 +354,12 @@ fn answer_to(query: &Query) -> Answer {
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
         }
+        Query::Doors => Answer::Doors(Doors { compartments: vec![], to_look_at: vec![door(entry(9))] }),
+        // Whoever asks again hears that it opened.
+        Query::Door(claim) if again => {
+            Answer::Door(Ok(Door { state: DoorState::Opened, being_opened: false, ..door(*claim) }))
+        }
+        Query::Door(claim) => Answer::Door(Ok(door(*claim))),
         Query::Log(_) => Answer::Log(vec![]),
         Query::Frontier => Answer::Frontier(vec![]),
         Query::Check => Answer::Check(Check {

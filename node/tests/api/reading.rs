@@ -17,6 +17,7 @@ async fn every_question_is_answered() {
         "/v1/programme",
         "/v1/stock",
         "/v1/claims",
+        "/v1/doors",
         "/v1/log",
         "/v1/frontier",
         "/v1/export",

@@ -3,6 +3,7 @@
 //! A [`Command`] changes something and is made durable before its [`Reply`]; a [`Query`] only looks. A command that
 //! cannot be done is answered with a [`Refusal`] and has changed nothing.
 
+mod door;
 mod refusal;
 mod reply;
 
@@ -13,6 +14,7 @@ use crate::pin::Pin;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
+pub use door::{CompartmentInfo, Door, DoorOpen, DoorReport, DoorSettle, DoorState, Doors, Lying};
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
@@ -116,6 +118,12 @@ pub enum Command {
     Unlock(Unlock),
     /// Takes back what nobody came for in time, of a drop that says so.
     Sweep(Sweep),
+    /// Says how a door behaved that this device wanted opened.
+    DoorReport(DoorReport),
+    /// Opens the doors again of what was redeemed here and did not open, or of which nothing is known.
+    DoorOpen(DoorOpen),
+    /// Says what a person found out about the doors of what was redeemed here.
+    DoorSettle(DoorSettle),
 }
 
 /// See [`Command::ProductAdd`].

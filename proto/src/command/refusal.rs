@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DropState;
+use super::{DoorState, DropState};
 use crate::id::{DeviceId, Ref};
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
@@ -280,6 +280,39 @@ pub enum Refusal {
         /// The claim.
         claim: Ref,
     },
+    /// No door was opened for the claim, as far as this device knows.
+    #[error("no door was opened for claim {claim}, as far as is known here; see `popmesh doors`")]
+    NoDoor {
+        /// What was asked for.
+        claim: Ref,
+    },
+    /// The door is another device's.
+    #[error("claim {claim} was redeemed at {name}; see to its door there")]
+    DoorElsewhere {
+        /// The claim.
+        claim: Ref,
+        /// Whose door it is.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+    },
+    /// The door is being opened.
+    #[error("the door for claim {claim} is being opened now; see `popmesh doors` in a moment")]
+    DoorOpening {
+        /// The claim.
+        claim: Ref,
+    },
+    /// There is nothing more to be done about the door.
+    #[error("the door for claim {claim} is {state} already; that stays so")]
+    DoorDone {
+        /// The claim.
+        claim: Ref,
+        /// How it stands.
+        state: DoorState,
+    },
+    /// This device opens no doors.
+    #[error("this device opens no doors; start it with `popmesh run --door`")]
+    NoDriver,
     /// The token is not good.
     #[error("{problem}")]
     Token {

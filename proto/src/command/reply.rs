@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tender;
+use super::{Door, Tender};
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::query::{HeldUnits, Incident};
-use crate::text::{DropId, Place, ShopperRef, Sku};
+use crate::text::{Compartment, DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 /// What a command did.
@@ -41,6 +41,8 @@ pub enum Reply {
     Incident(Incident),
     /// The PIN of a claim can be tried again here.
     Unlocked(Unlocked),
+    /// How the doors of a redemption stand.
+    Door(Door),
 }
 
 /// A device that was retired.
@@ -116,8 +118,11 @@ pub struct Redeemed {
     pub entry: Ref,
     /// When, milliseconds since the Unix epoch by this device's clock.
     pub at_ms: u64,
-    /// What to hand out: SKU and serials.
+    /// What to hand out: SKU, serials, and where they lie.
     pub items: Vec<HandOut>,
+    /// Compartments of this device whose doors are opened now. How they behave comes later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doors: Vec<Compartment>,
 }
 
 /// Units to hand out.
@@ -128,6 +133,12 @@ pub struct HandOut {
     pub sku: Sku,
     /// The serials.
     pub units: UnitSet,
+    /// Where they lie, if this device knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// Which of this device's compartments that is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compartment: Option<Compartment>,
 }
 
 /// What a refund came to.
@@ -327,6 +338,9 @@ pub struct Claim {
     /// Who handed it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeemed_by: Option<DeviceId>,
+    /// The doors that were opened for it, and how they behaved; absent if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub door: Option<Box<Door>>,
     /// Units that were taken back and paid for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunded: Vec<ClaimItem>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::commands::invalid;
+use super::compartments::compartments_of;
 use super::sales::total_of;
 use crate::claim_code::ClaimCode;
 use crate::clock::Hlc;
@@ -18,7 +19,7 @@ use crate::log::Chain;
 use crate::pin::Pin;
 use crate::query::ClaimToken;
 use crate::record::{self, Body, Line, Record, Sale, SaleLine};
-use crate::text::{DropId, Place};
+use crate::text::{DropId, Place, Sku};
 use crate::token::{self, Kind, SignedToken, Token, TokenError, TokenItem};
 use crate::units::UnitSet;
 
@@ -57,8 +58,7 @@ impl Device {
         let tag = self.sale(&claim).and_then(|(_, _, sale)| sale.pin);
         self.check_pin(claim, &drop, tag, pin)?;
         let items = self.hand_outs(&standing.left);
-        let body = Body::Redeem(record::Redeem { claim, under: standing.under, token: None });
-        self.hand_out(claim, drop, body, items)
+        self.hand_out(claim, drop, standing.under, None, items)
     }
 
     /// The token is enough: the sale may be on its way for as long as it likes, and its issuer be anybody of the event.
@@ -98,10 +98,9 @@ impl Device {
         let items = signed
             .items
             .iter()
-            .map(|item| HandOut { sku: item.sku.clone(), units: item.units.clone() })
+            .flat_map(|item| self.whereabouts(&signed.drop, &item.sku, &item.units))
             .collect();
-        let body = Body::Redeem(record::Redeem { claim, under: claim, token: Some(signed.bytes().to_vec()) });
-        self.hand_out(claim, signed.drop.clone(), body, items)
+        self.hand_out(claim, signed.drop.clone(), claim, Some(signed.bytes().to_vec()), items)
     }
 
     /// Issues the token of a claim that waits to be picked up.
@@ -118,13 +117,16 @@ impl Device {
         if standing.left.is_empty() {
             return Err(Refusal::AlreadyRefunded { claim });
         }
-        let items = self.hand_outs(&standing.left);
+        let mut items: BTreeMap<Sku, UnitSet> = BTreeMap::new();
+        for item in self.hand_outs(&standing.left) {
+            items.entry(item.sku).or_default().insert_all(&item.units);
+        }
         let token = Token {
             kind: Kind::Claim,
             event: self.gate.event(),
             claim,
             drop,
-            items: items.into_iter().map(|item| TokenItem { sku: item.sku, units: item.units }).collect(),
+            items: items.into_iter().map(|(sku, units)| TokenItem { sku, units }).collect(),
             custodian: standing.custodian,
             issued_ms: at.ms(),
             not_before_ms: None,
@@ -144,12 +146,17 @@ impl Device {
         &mut self,
         claim: Ref,
         drop: DropId,
-        body: Body,
+        under: Ref,
+        token: Option<Vec<u8>>,
         items: Vec<HandOut>,
     ) -> Result<Reply, Refusal> {
-        let entry = self.write(&Document::Claims(drop.clone()), body)?;
+        let doors = if self.config.doors { compartments_of(&items) } else { Vec::new() };
+        let compartments = (!doors.is_empty()).then(|| doors.clone());
+        let redeem = record::Redeem { claim, under, token, compartments };
+        let entry = self.write(&Document::Claims(drop.clone()), Body::Redeem(redeem))?;
         let at_ms = self.log.chain(&entry.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms());
-        Ok(Reply::Redeemed(Redeemed { claim, drop, entry, at_ms, items }))
+        self.open_doors(entry, &doors);
+        Ok(Reply::Redeemed(Redeemed { claim, drop, entry, at_ms, items, doors }))
     }
 
     pub(super) fn give_custody(&mut self, give: &GiveCustody) -> Result<Reply, Refusal> {
@@ -190,6 +197,8 @@ impl Device {
     pub(super) fn take_back(&mut self, claim: Ref, units: &ByParcel, why: Back) -> Result<i64, Refusal> {
         let (drop, standing) = self.claim_in_custody(claim)?;
         let handed_out = standing.redeemed.map(|redeemed| redeemed.entry);
+        let kept_back = |entry| self.holdings.opening(&entry).is_some_and(|opening| opening.kept_back());
+        let never_left = handed_out.is_none_or(kept_back);
         let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
         let amount = match why {
             Back::Unclaimed { pays: false } => 0,
@@ -201,7 +210,7 @@ impl Device {
             let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
             // What was never handed out lies where it lay; what is brought back is brought here.
             let place: Place = match lay {
-                Some(parcel) if handed_out.is_none() => parcel.place.clone(),
+                Some(parcel) if never_left => parcel.place.clone(),
                 _ => self.venue.clone(),
             };
             let refund =
@@ -266,7 +275,7 @@ impl Device {
     }
 
     /// The drop and the standing of a claim whose sale is known.
-    fn standing(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
+    pub(super) fn standing(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
         let standing = self.holdings.claim(&claim).and_then(|known| known.standing(claim));
         let drop = self.log.chain(&claim.chain).and_then(|chain| chain.document.drop()).cloned();
         drop.zip(standing).ok_or(Refusal::UnknownClaim { claim })
@@ -313,14 +322,16 @@ impl Device {
         Ok(picked)
     }
 
-    fn hand_outs(&self, units: &ByParcel) -> Vec<HandOut> {
-        let mut by_sku = BTreeMap::new();
-        for (parcel, units) in units {
-            let lot = self.holdings.parcel(parcel).and_then(|parcel| self.holdings.lot(&parcel.lot));
-            let Some(lot) = lot else { continue };
-            by_sku.entry(lot.sku.clone()).or_insert_with(UnitSet::default).insert_all(units);
+    /// What these units are, and where they lie.
+    pub(super) fn hand_outs(&self, units: &ByParcel) -> Vec<HandOut> {
+        let mut all = BTreeMap::new();
+        for (reference, units) in units {
+            let Some(parcel) = self.holdings.parcel(reference) else { continue };
+            let Some(lot) = self.holdings.lot(&parcel.lot) else { continue };
+            let lying = (lot.sku.clone(), Some(parcel.place.clone()));
+            all.entry(lying).or_insert_with(UnitSet::default).insert_all(units);
         }
-        by_sku.into_iter().map(|(sku, units)| HandOut { sku, units }).collect()
+        all.into_iter().map(|((sku, place), units)| self.lying_at(sku, units, place)).collect()
     }
 
     pub(super) fn sale(&self, claim: &Ref) -> Option<(&Chain, Hlc, Sale)> {
@@ -396,6 +407,7 @@ impl Device {
             expires_ms: sale.expires_ms,
             redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
+            door: redeemed.and_then(|redeemed| self.door(&redeemed.entry)).map(Box::new),
             refunded: self.items_of(&taken.collect::<Vec<_>>()),
             refund_declined: declined.map(|redeemed| self.already(claim, redeemed).to_string()),
             contested: match self.holdings.is_void(&claim) {

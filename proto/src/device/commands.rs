@@ -21,6 +21,9 @@ pub(super) fn invalid(field: &str, problem: impl Into<String>) -> Refusal {
 
 impl Device {
     pub(super) fn command(&mut self, call: CallId, command: Command, idempotency: Option<Idempotency>) {
+        if let Command::DoorReport(report) = &command {
+            self.doors.done(report);
+        }
         let checked = self.may_write();
         let result = match (checked, command) {
             (Err(refusal), _) => Err(refusal),
@@ -61,6 +64,9 @@ impl Device {
             (Ok(()), Command::ResolveIncident(resolve)) => self.resolve_incident(&resolve),
             (Ok(()), Command::Unlock(unlock)) => self.unlock(&unlock),
             (Ok(()), Command::Sweep(sweep)) => self.sweep(&sweep),
+            (Ok(()), Command::DoorReport(report)) => self.door_behaved(report),
+            (Ok(()), Command::DoorOpen(open)) => self.open_again(open.claim),
+            (Ok(()), Command::DoorSettle(settle)) => self.settle_door(settle),
         };
         if let Ok(reply) = &result {
             self.keep_reply(idempotency, reply);

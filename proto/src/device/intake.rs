@@ -289,6 +289,11 @@ impl Device {
             (Body::RefundRequest(request), _) => {
                 Notice::RefundRequested { entry: event.entry, claim: request.claim, drop, by: event.author }
             }
+            (Body::Door(door), _) => {
+                let Some(opening) = self.holdings.opening(&door.redemption) else { return };
+                let (claim, state) = (opening.claim, opening.state());
+                Notice::Door { entry: event.entry, claim, drop, by: event.author, state }
+            }
             (Body::Mint(mint), _) => {
                 let units = u64::from(mint.last) - u64::from(mint.first) + 1;
                 Notice::Minted { lot: event.entry, drop, sku: mint.sku.clone(), units }
@@ -377,7 +382,7 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Sale(_) => Some(SpendKind::Sold),
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
-        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => None,
+        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::Retire(_) | Body::Resolve(_) => None,
     }
 }

@@ -4,6 +4,8 @@ mod asks;
 mod carts;
 mod claims;
 mod commands;
+mod compartments;
+mod doors;
 mod expiry;
 mod frontiers;
 mod incidents;
@@ -58,6 +60,9 @@ pub struct Config {
     pub signatures: Arc<dyn Signatures>,
     /// What only the devices of the event know; without it, PINs can be neither given nor checked.
     pub event_secret: Option<EventSecret>,
+    /// Whether the runtime opens the doors of this device's compartments. Without, a person opens them by hand, and nothing
+    /// is written about them.
+    pub doors: bool,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -79,6 +84,7 @@ impl Config {
             policy: Arc::new(ByRate),
             signatures: Arc::new(Ed25519),
             event_secret: None,
+            doors: false,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -132,6 +138,7 @@ pub struct Device {
     pins: pins::Pins,
     takes: take::Takes,
     asks: asks::Asks,
+    doors: doors::Opening,
     meter: RateMeter,
     last_presence_ms: Option<u64>,
     next_presence_ms: u64,
@@ -178,6 +185,7 @@ impl Device {
             pins: pins::Pins::default(),
             takes: take::Takes::default(),
             asks: asks::Asks::default(),
+            doors: doors::Opening::default(),
             meter: RateMeter::default(),
             last_presence_ms: None,
             next_presence_ms: now.mono_ms,

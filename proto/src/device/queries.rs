@@ -39,6 +39,8 @@ impl Device {
                 Answer::Claim(self.known_claim(&claim).map(Box::new).ok_or(Refusal::UnknownClaim { claim }))
             }
             Query::Token(claim) => Answer::Token(self.token_of(claim)),
+            Query::Doors => Answer::Doors(self.doors_view()),
+            Query::Door(claim) => Answer::Door(self.door_of(claim)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),

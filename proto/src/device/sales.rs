@@ -184,7 +184,11 @@ impl Device {
         sell.items
             .iter()
             .map(|item| {
-                self.find(drop, &item.sku, place, item.quantity).ok_or_else(|| Lack {
+                let found = match &sell.pickup_at {
+                    Some(device) => self.find_near(drop, &item.sku, item.quantity, device),
+                    None => self.find(drop, &item.sku, place, item.quantity),
+                };
+                found.ok_or_else(|| Lack {
                     sku: item.sku.clone(),
                     wanted: item.quantity,
                     held: self.free(drop, &item.sku, place),
@@ -273,6 +277,7 @@ impl Device {
             expires_ms,
             redeemed_at_ms: walk_in.then_some(at_ms),
             redeemed_by: walk_in.then_some(self.me),
+            door: None,
             refunded: Vec::new(),
             refund_declined: None,
             contested: Vec::new(),

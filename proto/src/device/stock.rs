@@ -51,9 +51,29 @@ impl Device {
 
     /// Finds `count` of this device's own units; `None` if there are not so many.
     pub(super) fn find(&self, drop: &DropId, sku: &Sku, place: Option<&Place>, count: u64) -> Option<Found> {
+        self.pick(self.shelf(&self.me, drop, sku, place), count)
+    }
+
+    /// Finds `count` of this device's own units for a pickup at `device`: what lies in its compartments first, then what
+    /// lies where it stands.
+    pub(super) fn find_near(&self, drop: &DropId, sku: &Sku, count: u64, device: &DeviceId) -> Option<Found> {
+        let mut shelf = self.shelf(&self.me, drop, sku, None);
+        if let Some(certificate) = self.peers.certificate(device) {
+            // A stable sort: among those as near, the lowest serials stay first.
+            shelf.sort_by_key(|(_, parcel)| match parcel.place.compartment_of(&certificate.name) {
+                Some(_) => 0,
+                None if parcel.place == certificate.venue => 1,
+                None => 2,
+            });
+        }
+        self.pick(shelf, count)
+    }
+
+    /// Takes `count` units from the first parcels that have some.
+    fn pick(&self, shelf: Vec<(&Ref, &Parcel)>, count: u64) -> Option<Found> {
         let mut lacking = count;
         let mut found = Vec::new();
-        for (reference, parcel) in self.shelf(&self.me, drop, sku, place) {
+        for (reference, parcel) in shelf {
             let units = match self.plant.has(Planted::KeepWhatIsGiven) {
                 true => self.free_or_given(parcel).lowest(lacking),
                 false => parcel.available().lowest(lacking),

@@ -5,7 +5,7 @@ use crate::clock::Hlc;
 use crate::id::Ref;
 use crate::log::Chain;
 use crate::programme::Edit;
-use crate::record::{Body, Record};
+use crate::record::{Behaved, Body, Record};
 use crate::units::UnitSet;
 
 /// When an entry was made, and what it says.
@@ -92,5 +92,19 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         Body::WrongPin(wrong) => format!("was given a wrong PIN for claim {}", wrong.claim),
         Body::Unlock(unlock) => format!("unlocked the PIN of claim {}", unlock.claim),
         Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),
+        Body::Door(door) => {
+            let opening = device.holdings.opening(&door.redemption);
+            let claim = opening.map_or_else(|| "?".to_owned(), |opening| opening.claim.to_string());
+            match &door.behaved {
+                Behaved::Opened(compartment) => format!("door {compartment} opened for claim {claim}"),
+                Behaved::Stuck { compartment, reason } => {
+                    format!("door {compartment} did not open for claim {claim}: {reason}")
+                }
+                Behaved::Settled { handed_over, by } => {
+                    let not = if *handed_over { "" } else { "not " };
+                    format!("claim {claim} was {not}handed over, says {by}, who looked")
+                }
+            }
+        }
     }
 }

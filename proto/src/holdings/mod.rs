@@ -8,6 +8,7 @@
 
 pub mod claims;
 mod custody;
+pub mod doors;
 mod holds;
 mod refold;
 mod settle;
@@ -134,6 +135,10 @@ pub struct Holdings {
     /// How many units they have.
     shelves: shelves::Shelves,
     claims: BTreeMap<Ref, claims::Claim>,
+    /// Redemptions that doors are opened for.
+    openings: BTreeMap<Ref, doors::Opening>,
+    /// What was said of doors and counts for nothing.
+    void_words: BTreeMap<Ref, String>,
     /// Units put aside.
     holds: BTreeMap<Ref, Held>,
     /// By claim and entry: what was done about a claim and counts for nothing.
@@ -186,6 +191,11 @@ impl Holdings {
         sku: &'a Sku,
     ) -> impl Iterator<Item = (&'a Ref, &'a LotState)> {
         self.lots.iter().filter(move |(_, lot)| lot.drop == *drop && lot.sku == *sku)
+    }
+
+    /// Every parcel.
+    pub fn parcels(&self) -> impl Iterator<Item = (&Ref, &Parcel)> {
+        self.parcels.iter()
     }
 
     /// A parcel.
@@ -252,17 +262,19 @@ impl Holdings {
 
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
-        self.void.values().chain(self.second.values()).chain(self.breaches.values()).map(String::as_str)
+        let claims = self.breaches.values().chain(self.void_words.values());
+        self.void.values().chain(self.second.values()).chain(claims).map(String::as_str)
     }
 
-    /// What an entry did about a claim that counts for nothing, in words.
+    /// What an entry did about a claim, or said of its door, that counts for nothing, in words.
     pub fn breach_by(&self, entry: &Ref) -> Option<&str> {
-        self.breaches.iter().find(|((_, by), _)| by == entry).map(|(_, text)| text.as_str())
+        let breach = self.breaches.iter().find(|((_, by), _)| by == entry).map(|(_, text)| text);
+        breach.or_else(|| self.void_words.get(entry)).map(String::as_str)
     }
 
     /// How many proven breaches there are.
     pub fn incident_count(&self) -> usize {
-        self.void.len() + self.second.len() + self.breaches.len()
+        self.void.len() + self.second.len() + self.breaches.len() + self.void_words.len()
     }
 
     /// Takes in one entry. Everything that it needs has been taken in before.
@@ -314,7 +326,12 @@ impl Holdings {
             Body::Transfer(_) | Body::Move(_) | Body::Damage(_) | Body::Sale(_) | Body::Inherit(_) => {
                 self.spend(event)
             }
-            Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) => self.act(event),
+            Body::Redeem(redeem) => {
+                self.begin_opening(event, redeem);
+                self.act(event)
+            }
+            Body::Custody(_) | Body::Refund(_) => self.act(event),
+            Body::Door(door) => self.hear_of_door(event, door),
             Body::Hold(hold) => self.put_aside(event, hold),
             Body::Release(release) => self.release(event, &release.hold),
             Body::RefundRequest(request) => {
@@ -395,7 +412,7 @@ impl Holdings {
             Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
-            Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => {}
+            Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
             Body::Retire(_) | Body::Resolve(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
@@ -609,7 +626,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
-        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => Vec::new(),
+        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
         Body::Retire(_) | Body::Resolve(_) => Vec::new(),
     }
 }

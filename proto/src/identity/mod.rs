@@ -7,5 +7,6 @@ mod key;
 pub use certificate::{
     Certificate, CertificateError, Enrolment, MAX_CERTIFICATE, Role, Roles, SignedCertificate,
 };
+pub(crate) use charter::is_display_name;
 pub use charter::{Charter, CharterError, MAX_NAME, SignedCharter};
 pub use key::{Ed25519, SecretKey, Signature, Signatures, agreement_key_of, armor, unarmor};

@@ -7,6 +7,7 @@ mod carts;
 mod catching_up;
 mod chaos;
 mod claims;
+mod doors;
 mod durable;
 mod event;
 mod expiry;

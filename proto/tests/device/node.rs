@@ -33,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) write: Option<Write>,
     /// While set, writes stay under way.
     pub(crate) stalled: bool,
+    /// Whether its compartments have doors, from its next start on.
+    pub(crate) doors: bool,
     /// Gossip it has seen, as the mesh beneath it remembers.
     pub(crate) seen: BTreeSet<[u8; 32]>,
     /// How far its wall clock is ahead of the world's time, in milliseconds.
@@ -54,6 +56,7 @@ impl Node {
             durable: BTreeMap::new(),
             write: None,
             stalled: false,
+            doors: false,
             seen: BTreeSet::new(),
             ahead_ms: 0,
         }

@@ -31,11 +31,14 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             }
             Gossip::Mail(Mail { to: None, .. }) => Vec::new(),
         },
+        // A door that opens shows everybody that its claim is redeemed.
+        Output::OpenDoor { redemption, .. } => vec![at(*redemption)],
         Output::Reply { result: Ok(reply), .. } => of_reply(reply).map(at).into_iter().collect(),
         Output::Notice(Notice::Sold { claim: entry, .. })
         | Output::Notice(Notice::Redeemed { entry, .. })
         | Output::Notice(Notice::Refunded { entry, .. })
         | Output::Notice(Notice::RefundRequested { entry, .. })
+        | Output::Notice(Notice::Door { entry, .. })
         | Output::Notice(Notice::Transferred { entry, .. })
         | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
         _ => Vec::new(),
@@ -65,6 +68,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Incident(_) => None,
         Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
+        Reply::Door(door) => Some(door.redemption),
         Reply::Product(_) | Reply::Drop(_) => None,
     }
 }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
-use popmesh_proto::id::Nonce;
+use popmesh_proto::id::{Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::text::Compartment;
 use popmesh_proto::{Config, Device};
 use sha2::{Digest, Sha256};
 
@@ -59,6 +60,8 @@ pub(crate) struct World {
     pub(crate) replies: BTreeMap<CallId, Result<Reply, Refusal>>,
     answers: BTreeMap<CallId, Answer>,
     pub(crate) notices: Vec<(usize, Notice)>,
+    /// Doors that devices wanted opened: whose, for which redemption, and which.
+    pub(crate) opened: Vec<(usize, Ref, Compartment)>,
     gossip: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
     pub(crate) verdicts: Vec<Verdict>,
     /// Outputs that said something of a log, by device: for tests that stall a disk.
@@ -91,6 +94,7 @@ impl World {
             replies: BTreeMap::new(),
             answers: BTreeMap::new(),
             notices: Vec::new(),
+            opened: Vec::new(),
             gossip: BTreeMap::new(),
             verdicts: Vec::new(),
             spoken: BTreeMap::new(),
@@ -220,6 +224,7 @@ impl World {
         node.seen.clear();
         let config = Config {
             event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
+            doors: node.doors,
             ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
         };
         let now = self.now(at);
@@ -376,6 +381,7 @@ impl World {
                 let after = (node.booted_at + at_mono_ms).saturating_sub(self.time);
                 self.later(at, after, Event::Wake { at, mono_ms: at_mono_ms });
             }
+            Output::OpenDoor { redemption, compartment } => self.opened.push((at, redemption, compartment)),
             Output::Notice(notice) => self.notices.push((at, notice)),
         }
     }

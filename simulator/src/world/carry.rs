@@ -76,6 +76,8 @@ impl World<'_> {
                 let at_us = (self.nodes[node].booted_us + at_mono_ms * MS).max(self.now_us);
                 self.queue.plan(at_us, Event::Wake { node, life, mono_ms: at_mono_ms });
             }
+            // No device of a run has doors.
+            Output::OpenDoor { .. } => {}
             Output::Notice(notice) => self.noticed(node, notice),
         }
     }
@@ -97,6 +99,7 @@ impl World<'_> {
             Output::Judge { .. } | Output::Wake { .. } | Output::Answer { .. } => return,
             Output::Reply { result, .. } => (if result.is_ok() { 3 } else { 4 }, &[]),
             Output::Notice(_) => (5, &[]),
+            Output::OpenDoor { .. } => (6, &[]),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
         self.history.update(self.now_us.to_be_bytes());
@@ -116,6 +119,7 @@ impl World<'_> {
             | Notice::RefundRequested { .. }
             | Notice::PinLocked { .. }
             | Notice::Retired { .. }
+            | Notice::Door { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }

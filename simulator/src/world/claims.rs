@@ -153,6 +153,7 @@ impl Claims {
             | Body::Release(_)
             | Body::WrongPin(_)
             | Body::Unlock(_)
+            | Body::Door(_)
             | Body::Retire(_)
             | Body::Inherit(_)
             | Body::Resolve(_) => return Ok(()),
@@ -235,7 +236,7 @@ mod tests {
     }
 
     fn redeem() -> Body {
-        Body::Redeem(Redeem { claim: entry(10), under: entry(10), token: None })
+        Body::Redeem(Redeem { claim: entry(10), under: entry(10), token: None, compartments: None })
     }
 
     fn refund(units: UnitSet, returned: bool) -> Body {
@@ -276,7 +277,7 @@ mod tests {
     #[test]
     fn only_its_custodian_deals_with_a_claim() {
         let at = Some(LOCKER);
-        let give = |to| Body::Custody(Custody { claim: entry(10), under: entry(10), to });
+        let give = |to| Body::Custody(Custody { claim: entry(10), under: entry(10), to, retirement: None });
         is_refused(at, &[(TILL, redeem())], "not its custodian");
         is_refused(at, &[(TILL, refund(all(), false))], "not its custodian");
         is_refused(at, &[(LOCKER, give(TILL)), (LOCKER, redeem())], "not its custodian");

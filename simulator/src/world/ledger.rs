@@ -249,7 +249,9 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
         Body::Sale(_) => SpendKind::Sold,
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => return None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => return None,
-        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => return None,
+        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {
+            return None;
+        }
         Body::Retire(_) | Body::Resolve(_) => return None,
     };
     let at: Hlc = event.record.at;

@@ -245,6 +245,7 @@ impl World<'_> {
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),
                 Reply::Unlocked(unlocked) => Some(unlocked.entry),
+                Reply::Door(door) => Some(door.redemption),
                 Reply::Retired(retired) => Some(retired.entry),
                 Reply::Product(_) | Reply::Drop(_) | Reply::Swept(_) | Reply::Incident(_) => None,
             };

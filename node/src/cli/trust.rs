@@ -1,0 +1,134 @@
+//! Incidents, and retiring a device.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::{Args, Subcommand};
+use popmesh_proto::command::{ResolveIncident, Retire, Retired};
+use popmesh_proto::id::Ref;
+use popmesh_proto::query::{Incident, RetirementRisk};
+
+use super::args::{Retry, Target};
+use super::client::{Client, print};
+use super::failure::{Failure, Outcome};
+use super::table::{Table, printable};
+use super::values;
+use crate::folder::Folder;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Incidents {
+    /// Those that a person must look at
+    List {
+        /// Those that are settled, too
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Write down what was done about one: on an hq
+    Resolve {
+        /// The incident
+        incident: Ref,
+        /// What was done: who got the unit, who the money
+        #[arg(long)]
+        note: String,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+/// Retire a device that is lost or dead.
+#[derive(Debug, Args)]
+pub(super) struct RetireArgs {
+    /// The device: its name, or the first digits of its key
+    device: String,
+    /// Do not ask: retire it although so many units could be sold twice
+    #[arg(long, value_name = "UNITS")]
+    at_risk: Option<u64>,
+    /// Retire it even if it can be reached
+    #[arg(long)]
+    reachable: bool,
+    #[command(flatten)]
+    retry: Retry,
+    #[command(flatten)]
+    target: Target,
+}
+
+pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Outcome {
+    match incidents {
+        Incidents::List { all, target } => {
+            let mut known: Vec<Incident> = Client::find(&target, folder)?.get("/v1/incidents", &[])?;
+            known.retain(|incident| all || incident.resolved.is_none());
+            print(json, &known, || {
+                let mut table = Table::new(&["at", "device", "what", "settled", "incident"]);
+                for incident in &known {
+                    let settled = incident.resolved.as_deref().unwrap_or("-");
+                    table.row([
+                        values::clock(incident.at_ms),
+                        printable(&incident.device_name),
+                        printable(&incident.text),
+                        printable(settled),
+                        incident.incident.to_string(),
+                    ]);
+                }
+                if table.is_empty() { "No incidents.".to_owned() } else { table.to_string() }
+            })
+        }
+        Incidents::Resolve { incident, note, retry, target } => {
+            let body = ResolveIncident { incident, note };
+            let key = retry.idempotency_key.as_deref();
+            let done: Incident = Client::find(&target, folder)?.post("/v1/resolutions", Some(&body), key)?;
+            print(json, &done, || format!("incident {} is settled", done.incident))
+        }
+    }
+}
+
+pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome {
+    let client = Client::find(&args.target, folder)?;
+    let device = client.device(&args.device)?;
+    let risk: RetirementRisk = client.get(&format!("/v1/devices/{device}/retirement"), &[])?;
+    let at_risk = match args.at_risk {
+        Some(at_risk) => at_risk,
+        None => {
+            confirm(&risk)?;
+            risk.at_risk
+        }
+    };
+    let body = Retire { device, at_risk, reachable: args.reachable };
+    let key = args.retry.idempotency_key.as_deref();
+    let done: Retired = client.post("/v1/retirements", Some(&body), key)?;
+    print(json, &done, || {
+        let units: u64 = done.held.iter().map(|held| held.units).sum();
+        format!(
+            "{} is retired; {units} units that it held are this device's now\nwhat it sold and nobody heard of will show in `popmesh incidents`",
+            printable(&risk.name)
+        )
+    })
+}
+
+/// Says what it risks, and waits for its name: whoever types that has read it.
+fn confirm(risk: &RetirementRisk) -> Outcome {
+    let name = printable(&risk.name);
+    let heard = risk.last_heard_ms.map_or_else(|| "never".to_owned(), values::time);
+    eprintln!("{name} was last heard {heard}. As far as is known here, it held:");
+    for held in &risk.held {
+        eprintln!("  {} × {} of {}", held.units, held.sku, held.drop);
+    }
+    eprintln!("  {} claims that wait to be picked up", risk.claims);
+    eprintln!("It may have sold or handed these out: {} units could go out twice.", risk.at_risk);
+    eprintln!("What it writes from now on counts for nothing, and it needs a new key to come back.");
+    if !std::io::stdin().is_terminal() {
+        let help = format!("say --at-risk {} if that is all right", risk.at_risk);
+        return Err(Failure::with_help("nobody is there to confirm it", help));
+    }
+    eprint!("Type its name to retire it: ");
+    std::io::stderr().flush().ok();
+    let mut typed = String::new();
+    std::io::stdin().lock().read_line(&mut typed).map_err(|error| Failure::here(error.to_string()))?;
+    if typed.trim() == risk.name {
+        Ok(())
+    } else {
+        Err(Failure::here("that is not its name; nothing was done"))
+    }
+}
