@@ -132,9 +132,9 @@ fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bo
         ));
     }
     let certificate = folder::read_certificate(certificate_path, &charter)?;
-    let secret = read_secret(certificate_path, &charter, &key)?;
     let refused = |problem| FolderError::Certificate { path: certificate_path.to_owned(), problem };
     certificate.belongs_to(&key.id()).map_err(refused)?;
+    let secret = read_secret(certificate_path, &charter, &key)?;
     let now_ms = now_ms();
     if now_ms >= certificate.not_after_ms {
         return Err(Failure::with_help(
