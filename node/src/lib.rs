@@ -8,6 +8,7 @@ mod clock;
 pub mod folder;
 pub mod mesh;
 pub mod qr;
+pub mod receipt;
 pub mod run;
 pub mod runtime;
 pub mod secret;

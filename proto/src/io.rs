@@ -114,6 +114,7 @@ pub struct Entry {
 
 /// What a device wants done.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "outputs are few at a time, and each is moved once or twice")]
 pub enum Output {
     /// Append all of this in one durable write, then say [`Input::Stored`]. Only one write is under way at a time.
     Store {
@@ -243,6 +244,21 @@ pub enum Notice {
         claim: Ref,
         /// In words.
         text: String,
+    },
+    /// It became known what became of a payment that was to be authorised later.
+    PaymentSettled {
+        /// The entry.
+        entry: Ref,
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Who took the payment.
+        by: DeviceId,
+        /// Which of the claim's payments, from 1.
+        payment: u32,
+        /// It could not be taken.
+        failed: bool,
     },
     /// Units of this device's were given away, or it got some.
     Transferred {

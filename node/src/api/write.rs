@@ -38,7 +38,7 @@ impl<T: Serialize> IntoResponse for Done<T> {
     }
 }
 
-async fn done<B: Serialize, T>(
+pub(super) async fn done<B: Serialize, T>(
     api: &Api,
     key: &Key,
     body: B,

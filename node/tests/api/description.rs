@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 37] = [
+const ROUTES: [(&str, &str); 44] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -39,6 +39,13 @@ const ROUTES: [(&str, &str); 37] = [
     ("post", "/v1/claims/{claim}/unlock"),
     ("get", "/v1/claims/{claim}"),
     ("post", "/v1/sales"),
+    ("post", "/v1/rules"),
+    ("post", "/v1/limits"),
+    ("post", "/v1/settlements"),
+    ("get", "/v1/payments/waiting"),
+    ("get", "/v1/receipts"),
+    ("get", "/v1/receipts/{device}/{number}"),
+    ("get", "/v1/takings"),
     ("put", "/v1/links"),
     ("get", "/v1/notices"),
     ("get", "/v1/openapi.json"),
@@ -98,6 +105,8 @@ async fn every_described_path_is_served() {
             assert!(known, "{method} {path} is not in this test's list");
             let concrete = path
                 .replace("{drop}", "neon")
+                .replace("{device}", &"07".repeat(32))
+                .replace("{number}", "1")
                 .replace("{document}", "programme")
                 .replace("{cart}", &format!("{}:8", "01".repeat(16)))
                 .replace("{claim}", &format!("{}:9", "01".repeat(16)));

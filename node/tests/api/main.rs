@@ -4,6 +4,7 @@
 mod description;
 mod double;
 mod idempotency;
+mod money;
 mod notices;
 mod problems;
 mod reading;

@@ -3,6 +3,7 @@
 //! A [`Command`] changes something and is made durable before its [`Reply`]; a [`Query`] only looks. A command that
 //! cannot be done is answered with a [`Refusal`] and has changed nothing.
 
+mod payment;
 mod refusal;
 mod reply;
 
@@ -13,6 +14,10 @@ use crate::pin::Pin;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
+pub use payment::{
+    DeferredLimit, EventRules, LimitSet, PaidBack, PaymentInfo, PaymentNew, PaymentState, RulesSet,
+    SettlePayment, Settled,
+};
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
@@ -116,6 +121,12 @@ pub enum Command {
     Unlock(Unlock),
     /// Takes back what nobody came for in time, of a drop that says so.
     Sweep(Sweep),
+    /// Says what became of a payment that was to be authorised later.
+    SettlePayment(SettlePayment),
+    /// Changes the event's rules for tax and cash.
+    RulesSet(RulesSet),
+    /// Sets how much of a device's sales may be waiting to be authorised.
+    LimitSet(LimitSet),
 }
 
 /// See [`Command::ProductAdd`].
@@ -129,6 +140,9 @@ pub struct ProductAdd {
     pub name: String,
     /// Price of one unit in minor units of the event's currency, above zero.
     pub price: i64,
+    /// Its tax rate in basis points, 1900 for 19 %, up to 10,000; what it has if absent, none if it is new.
+    #[serde(default)]
+    pub tax: Option<u16>,
 }
 
 /// See [`Command::DropNew`].
@@ -400,9 +414,21 @@ pub struct Sell {
     /// The drop. May be absent while one open drop alone has these SKUs.
     #[serde(default)]
     pub drop: Option<DropId>,
-    /// How it is paid.
+    /// How all of it is paid, unless `payments` says more.
     #[serde(default = "cash")]
     pub tender: Tender,
+    /// With `tender`: the payment's name elsewhere, such as the terminal's; 1 to 64 printable characters.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// With `tender`, other than cash: a terminal authorises it later.
+    #[serde(default)]
+    pub deferred: bool,
+    /// With `tender` cash: what the shopper hands over, in minor units. The change is in the answer.
+    #[serde(default)]
+    pub given: Option<i64>,
+    /// Instead of all that: the payments, one to four that make up the total.
+    #[serde(default)]
+    pub payments: Vec<PaymentNew>,
     /// Where it will be picked up: the device that is to hand it out. Absent for a walk-in, handed over at once.
     #[serde(default)]
     pub pickup_at: Option<DeviceId>,
@@ -424,16 +450,27 @@ pub struct Sell {
 impl Sell {
     /// A walk-in sale for cash of what this device holds.
     pub fn of(items: Vec<SellItem>) -> Self {
+        Self { items, wait_ms: 0, ..Self::default() }
+    }
+}
+
+impl Default for Sell {
+    /// Nothing, in cash, handed over at once.
+    fn default() -> Self {
         Self {
-            items,
+            items: Vec::new(),
             cart: None,
             drop: None,
-            tender: Tender::Cash,
+            tender: cash(),
+            reference: None,
+            deferred: false,
+            given: None,
+            payments: Vec::new(),
             pickup_at: None,
             pickup_within_ms: None,
             pin: None,
             shopper: None,
-            wait_ms: 0,
+            wait_ms: default_wait(),
         }
     }
 }

@@ -317,6 +317,7 @@ impl Holdings {
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) => self.act(event),
             Body::Hold(hold) => self.put_aside(event, hold),
             Body::Release(release) => self.release(event, &release.hold),
+            Body::PaymentSettled(_) => Effect::None,
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
                 claim.request(event.entry);
@@ -394,7 +395,11 @@ impl Holdings {
             }
             Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
-            Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
+            Body::Custody(_)
+            | Body::Redeem(_)
+            | Body::Refund(_)
+            | Body::RefundRequest(_)
+            | Body::PaymentSettled(_) => {}
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => {}
             Body::Retire(_) | Body::Resolve(_) => {}
         }
@@ -609,6 +614,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => Vec::new(),
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
+        Body::PaymentSettled(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) => Vec::new(),
         Body::Retire(_) | Body::Resolve(_) => Vec::new(),
     }

@@ -116,6 +116,7 @@ impl World<'_> {
             | Notice::RefundRequested { .. }
             | Notice::PinLocked { .. }
             | Notice::Retired { .. }
+            | Notice::PaymentSettled { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }
