@@ -219,6 +219,9 @@ impl Device {
         while device.outbox.pop().is_some() {}
         device.find_refund_requests();
         device.find_carts();
+        if plant.has(Planted::NumberReceiptsAnew) {
+            device.last_receipt = None;
+        }
         if plant.has(Planted::KeepOldLife) {
             device.keep_old_life();
         }
