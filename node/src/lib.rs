@@ -9,6 +9,7 @@ pub mod door;
 pub mod folder;
 pub mod mesh;
 pub mod qr;
+pub mod receipt;
 pub mod run;
 pub mod runtime;
 pub mod secret;

@@ -122,6 +122,10 @@ byte_name!(
     /// Random bytes made once per start of a device; with the device key it names a life.
     Nonce, 16, "nonce"
 );
+byte_name!(
+    /// A receipt's contents: SHA-256, the first half. See [`crate::receipt`].
+    ReceiptHash, 16, "receipt hash"
+);
 
 impl ChainId {
     /// The chain of `device` in `document` during the life that drew `nonce`.

@@ -266,6 +266,21 @@ pub enum Notice {
         /// How the doors of the redemption stand now.
         state: DoorState,
     },
+    /// It became known what became of a payment that was to be authorised later.
+    PaymentSettled {
+        /// The entry.
+        entry: Ref,
+        /// The claim.
+        claim: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Who took the payment.
+        by: DeviceId,
+        /// Which of the claim's payments, from 1.
+        payment: u32,
+        /// It could not be taken.
+        failed: bool,
+    },
     /// Units of this device's were given away, or it got some.
     Transferred {
         /// The entry.

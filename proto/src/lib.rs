@@ -20,13 +20,16 @@ pub mod links;
 pub mod log;
 pub mod message;
 pub mod money;
+pub mod payment;
 pub mod pin;
 pub mod planted;
 pub mod programme;
 pub mod query;
+pub mod receipt;
 pub mod record;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod tax;
 pub mod text;
 pub mod token;
 pub mod trust;

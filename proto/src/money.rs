@@ -33,6 +33,22 @@ impl Currency {
         }
     }
 
+    /// The least that cash can pay, in minor units: the smallest coin that is still in use, where that is not one minor
+    /// unit. Where countries of one currency differ (EUR), the event's rule says it.
+    ///
+    /// Source: <https://en.wikipedia.org/wiki/Cash_rounding>, which names each central bank's rule; the same values are
+    /// `cashRounding` and `cashDigits` in Unicode CLDR's `currencyData`, where it has them.
+    pub fn cash_coin(&self) -> i64 {
+        match self.code() {
+            "AUD" | "CAD" | "CHF" => 5,
+            "NZD" => 10,
+            "DKK" => 50,
+            "CZK" | "NOK" | "SEK" => 100,
+            "HUF" => 500,
+            _ => 1,
+        }
+    }
+
     /// `minor` units as people write them, such as `25.00 EUR`.
     pub fn format(&self, minor: i64) -> String {
         let decimals = self.decimals();
@@ -45,6 +61,17 @@ impl Currency {
             format!("{sign}{whole}.{part:0decimals$} {self}")
         }
     }
+}
+
+/// The highest coin that cash is rounded to, in minor units.
+pub const MAX_COIN: i64 = 10_000;
+
+/// `amount` in whole coins of `coin` minor units; half a coin counts as one. Neither may be negative.
+pub fn in_coins(amount: i64, coin: i64) -> i64 {
+    let coin = coin.max(1);
+    let rest = amount % coin;
+    let down = amount - rest;
+    if rest >= coin - rest { down.saturating_add(if rest == 0 { 0 } else { coin }) } else { down }
 }
 
 impl FromStr for Currency {
@@ -108,6 +135,21 @@ mod tests {
         assert_eq!(eur.format(2500), "25.00 EUR");
         assert_eq!(eur.format(-7), "-0.07 EUR");
         assert_eq!(jpy.format(2500), "2500 JPY");
+    }
+
+    #[test]
+    fn cash_is_paid_in_coins_that_there_are() {
+        let coin = |code: &str| code.parse::<Currency>().unwrap().cash_coin();
+        assert_eq!(["EUR", "CHF", "DKK", "SEK", "JPY"].map(coin), [1, 5, 50, 100, 1]);
+        for (amount, coin, rounded) in
+            [(1234, 5, 1235), (1232, 5, 1230), (1225, 50, 1250), (1224, 50, 1200), (1249, 100, 1200)]
+        {
+            assert_eq!(in_coins(amount, coin), rounded, "{amount} in coins of {coin}");
+        }
+        for exact in [0, 1, 7, 1234] {
+            assert_eq!(in_coins(exact, 1), exact);
+        }
+        assert_eq!((in_coins(2, 5), in_coins(3, 5), in_coins(5, 5)), (0, 5, 5));
     }
 
     #[test]

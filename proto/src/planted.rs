@@ -22,11 +22,13 @@ pub enum Planted {
     DropWaiting,
     /// A claim is handed out, or taken back, by whoever is asked.
     RedeemWithoutCustody,
+    /// After a restart receipts are numbered from 1 again.
+    NumberReceiptsAnew,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 9] = [
+    pub const ALL: [Planted; 10] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -36,6 +38,7 @@ impl Planted {
         Planted::DecideByArrival,
         Planted::DropWaiting,
         Planted::RedeemWithoutCustody,
+        Planted::NumberReceiptsAnew,
     ];
 }
 

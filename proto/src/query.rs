@@ -1,10 +1,19 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod money;
+
 use serde::{Deserialize, Serialize};
 
+pub use money::{
+    Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
+    TenderTakings, WaitingPayment,
+};
+
 use crate::claim_code::ClaimCode;
-use crate::command::{Cart, Claim, ClaimState, Door, Doors, DropInfo, Holder, Lot, Product, Refusal};
+use crate::command::{
+    Cart, Claim, ClaimState, Door, Doors, DropInfo, EventRules, Holder, Lot, Product, Refusal,
+};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
@@ -40,6 +49,19 @@ pub enum Query {
     Doors,
     /// The doors of what a claim was redeemed by.
     Door(Ref),
+    /// Receipts, the highest number first.
+    Receipts(ReceiptFilter),
+    /// One receipt, of this device if none is named.
+    Receipt {
+        /// Whose.
+        device: Option<DeviceId>,
+        /// Its number.
+        number: u64,
+    },
+    /// What devices took and paid back.
+    Takings(TakingsFilter),
+    /// Payments that wait to be authorised.
+    WaitingPayments,
     /// Entries, newest first.
     Log(LogFilter),
     /// The frontier, to compare devices.
@@ -130,6 +152,14 @@ pub enum Answer {
     Doors(Doors),
     /// To [`Query::Door`].
     Door(Result<Door, Refusal>),
+    /// To [`Query::Receipts`].
+    Receipts(Vec<Receipt>),
+    /// To [`Query::Receipt`].
+    Receipt(Box<Result<Receipt, Refusal>>),
+    /// To [`Query::Takings`].
+    Takings(Vec<Takings>),
+    /// To [`Query::WaitingPayments`].
+    WaitingPayments(Vec<WaitingPayment>),
     /// To [`Query::Log`].
     Log(Vec<LogLine>),
     /// To [`Query::Frontier`].
@@ -257,6 +287,12 @@ pub struct Status {
     pub digest: String,
     /// Sales that wait for units from elsewhere.
     pub sales_waiting: u64,
+    /// The number of this device's last receipt, 0 if it has written none.
+    #[serde(default)]
+    pub last_receipt: u64,
+    /// What of its sales waits to be authorised, minor units.
+    #[serde(default)]
+    pub deferred: i64,
     /// How many claims there are, by state: everywhere, and in this device's custody.
     #[serde(default)]
     pub claims: Vec<ClaimCount>,
@@ -309,6 +345,9 @@ pub struct Programme {
     pub drops: Vec<DropInfo>,
     /// Lots, by drop and SKU.
     pub lots: Vec<Lot>,
+    /// The rules for tax, cash and deferred payments.
+    #[serde(default)]
+    pub rules: EventRules,
 }
 
 /// The retail stock states, in units. `on_hand = available + held + committed + damaged`.
@@ -439,6 +478,9 @@ pub struct Check {
     pub sold: u64,
     /// Units in more than one sale.
     pub sold_twice: u64,
+    /// The receipts of each device that has written some.
+    #[serde(default)]
+    pub receipts: Vec<ReceiptRun>,
     /// Everything that is wrong, in words; empty if all holds.
     pub problems: Vec<String>,
     /// Incidents: proven breaches by a device, in words.

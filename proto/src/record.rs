@@ -8,12 +8,15 @@ mod door;
 pub use door::{Behaved, Door, MAX_REASON};
 
 use crate::clock::Hlc;
-use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, Tender};
+use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
 use crate::money::MAX_PRICE;
+use crate::payment::{Back, PaymentSettled, Payments};
 use crate::pin::PinTag;
+use crate::receipt::ReceiptLink;
+use crate::tax::Taxes;
 use crate::text::{Compartment, Place, ShopperRef, Sku};
 use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
@@ -95,6 +98,9 @@ pub enum Body {
     /// Says how a door behaved at a redemption. In `claims`, by who redeemed.
     #[n(13)]
     Door(#[n(0)] Door),
+    /// Says what became of a payment that a terminal was to authorise later. In `claims`, by the seller.
+    #[n(16)]
+    PaymentSettled(#[n(0)] PaymentSettled),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -229,7 +235,7 @@ pub struct Sale {
     pub lines: Vec<SaleLine>,
     /// How it was paid.
     #[n(1)]
-    pub tender: Tender,
+    pub payments: Payments,
     /// Who hands it out later; absent for a walk-in, handed over at once.
     #[n(2)]
     pub pickup_at: Option<DeviceId>,
@@ -237,6 +243,12 @@ pub struct Sale {
     /// before.
     #[n(3)]
     pub programme: Option<Vec<Hash>>,
+    /// The tax that was reckoned; absent if nothing of it is taxed.
+    #[n(4)]
+    pub taxes: Option<Taxes>,
+    /// Its receipt.
+    #[n(5)]
+    pub receipt: ReceiptLink,
     /// The tag of the PIN that whoever picks it up must know.
     #[n(7)]
     pub pin: Option<PinTag>,
@@ -319,6 +331,12 @@ pub struct Refund {
     /// hand-over, from another life of the author's, would be taken for a breach.
     #[n(5)]
     pub handed_out: Option<Ref>,
+    /// Its receipt.
+    #[n(6)]
+    pub receipt: ReceiptLink,
+    /// What is given back for them.
+    #[n(7)]
+    pub back: Back,
     /// Nobody came for them in time. Absent if false.
     #[n(8)]
     pub unclaimed: Option<bool>,
@@ -527,6 +545,7 @@ impl Record {
             Body::Refund(refund) => (&refund.lines, &[], from_ref(&refund.under)),
             Body::RefundRequest(request) => (&[], &[], from_ref(&request.claim)),
             Body::Door(door) => (&[], &[], from_ref(&door.redemption)),
+            Body::PaymentSettled(settled) => (&[], &[], from_ref(&settled.claim)),
         };
         lines
             .iter()
@@ -564,6 +583,7 @@ impl Body {
             Body::Hold(_) => "hold",
             Body::Release(_) => "release",
             Body::Door(_) => "word on a door",
+            Body::PaymentSettled(_) => "settlement of a payment",
         }
     }
 
@@ -587,6 +607,7 @@ impl Body {
             | Body::WrongPin(_)
             | Body::Unlock(_)
             | Body::Door(_)
+            | Body::PaymentSettled(_)
             | Body::Retire(_)
             | Body::Resolve(_) => false,
         }
@@ -599,6 +620,7 @@ impl Body {
             | Body::Redeem(_)
             | Body::Refund(_)
             | Body::RefundRequest(_)
+            | Body::PaymentSettled(_)
             | Body::WrongPin(_)
             | Body::Unlock(_)
             | Body::Door(_) => true,
@@ -648,8 +670,11 @@ impl Body {
                 if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
                     return Err("units that were handed out and that nobody came for");
                 }
-                lines_fit(refund.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
+                lines_fit(refund.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
+                refund.receipt.check()?;
+                refund.back.check()
             }
+            Body::PaymentSettled(settled) => settled.check(),
             Body::Mint(mint) => {
                 let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
                 if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }
@@ -697,7 +722,7 @@ impl Body {
                     (false, _, _) => Err("an impossible price"),
                     (_, false, _) => Err("too many programme heads"),
                     (_, _, false) => Err("an impossible end of its time to be picked up"),
-                    (true, true, true) => Ok(()),
+                    (true, true, true) => sale.check_money(),
                 }
             }
         }

@@ -4,7 +4,7 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::document::Document;
-use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{
     Certificate, Charter, Enrolment, Role, Roles, SecretKey, Signature, SignedCertificate, SignedCharter,
 };
@@ -13,12 +13,15 @@ use popmesh_proto::message::{
     Ask, AskCart, AskClaim, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode,
     encode,
 };
+use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
+use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
     Aside, Behaved, Body, Custody, Damage, Door, Hold, Inherit, Line, Mint, Move, Previous, Received, Record,
     Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock,
     WrongPin,
 };
+use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Place, Sku};
 use popmesh_proto::units::UnitSet;
 use proptest::collection::vec;
@@ -129,19 +132,91 @@ fn sale() -> impl Strategy<Value = Sale> {
         units,
         unit_price,
     });
-    let tender =
-        prop_oneof![Just(Tender::Cash), Just(Tender::Card), Just(Tender::Voucher), Just(Tender::Other)];
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
     let rest = (option::of(any::<[u8; 8]>()), shopper, option::of(any::<u64>()));
-    (vec(line, 0..4), tender, option::of(device()), option::of(vec(hash(), 0..3)), rest).prop_map(
-        |(lines, tender, pickup_at, programme, (pin, shopper, expires_ms))| Sale {
-            lines,
+    (
+        vec(line, 0..4),
+        payments(),
+        option::of(device()),
+        option::of(vec(hash(), 0..3)),
+        option::of(taxes()),
+        receipt(),
+        rest,
+    )
+        .prop_map(
+            |(lines, payments, pickup_at, programme, taxes, receipt, (pin, shopper, expires_ms))| Sale {
+                lines,
+                payments,
+                pickup_at,
+                programme,
+                taxes,
+                receipt,
+                pin: pin.map(PinTag),
+                shopper,
+                expires_ms,
+            },
+        )
+}
+
+fn tender() -> impl Strategy<Value = Tender> {
+    prop_oneof![Just(Tender::Cash), Just(Tender::Card), Just(Tender::Voucher), Just(Tender::Other)]
+}
+
+fn payments() -> impl Strategy<Value = Payments> {
+    let amounts = (any::<i64>(), option::of(any::<i64>()), option::of(any::<i64>()));
+    let part = (tender(), amounts, any::<bool>(), option::of(".{0,70}")).prop_map(
+        |(tender, (amount, rounding, given), deferred, reference)| Payment {
             tender,
-            pickup_at,
-            programme,
-            pin: pin.map(PinTag),
-            shopper,
-            expires_ms,
+            amount,
+            deferred,
+            rounding,
+            given,
+            reference,
+        },
+    );
+    prop_oneof![tender().prop_map(Payments::Whole), vec(part, 0..5).prop_map(Payments::Parts)]
+}
+
+fn rate_tax() -> impl Strategy<Value = RateTax> {
+    (any::<u16>(), any::<i64>()).prop_map(|(rate, tax)| RateTax { rate, tax })
+}
+
+fn taxes() -> impl Strategy<Value = Taxes> {
+    let prices = prop_oneof![Just(Prices::Included), Just(Prices::Excluded)];
+    (prices, vec(rate_tax(), 0..4), option::of(vec(any::<u8>(), 0..4)))
+        .prop_map(|(prices, rates, of)| Taxes { prices, rates, of })
+}
+
+fn receipt() -> impl Strategy<Value = ReceiptLink> {
+    (any::<u64>(), option::of(any::<[u8; 16]>().prop_map(ReceiptHash)))
+        .prop_map(|(number, previous)| ReceiptLink { number, previous })
+}
+
+fn refund() -> impl Strategy<Value = Refund> {
+    let part = (any::<u8>(), tender(), any::<i64>(), any::<bool>(), option::of(any::<i64>())).prop_map(
+        |(payment, tender, amount, cancelled, rounding)| BackPart {
+            payment,
+            tender,
+            amount,
+            cancelled,
+            rounding,
+        },
+    );
+    let back =
+        (vec(part, 0..5), option::of(vec(rate_tax(), 0..3))).prop_map(|(parts, taxes)| Back { parts, taxes });
+    let deed = (entry(), entry(), option::of(entry()));
+    let flags = (any::<bool>(), option::of(any::<bool>()));
+    (deed, lines(), place(), flags, receipt(), back).prop_map(
+        |((claim, under, handed_out), lines, place, (damaged, unclaimed), receipt, back)| Refund {
+            claim,
+            under,
+            lines,
+            place,
+            damaged,
+            handed_out,
+            receipt,
+            back,
+            unclaimed,
         },
     )
 }
@@ -160,22 +235,12 @@ fn claim_body() -> impl Strategy<Value = Body> {
         unit_price,
     });
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
-    let flags = (any::<bool>(), option::of(any::<bool>()));
     prop_oneof![
         (entry(), entry(), device(), option::of(entry())).prop_map(|(claim, under, to, retirement)| {
             Body::Custody(Custody { claim, under, to, retirement })
         }),
-        (entry(), entry(), lines(), place(), flags, option::of(entry())).prop_map(
-            |(claim, under, lines, place, (damaged, unclaimed), handed_out)| Body::Refund(Refund {
-                claim,
-                under,
-                lines,
-                place,
-                damaged,
-                handed_out,
-                unclaimed,
-            })
-        ),
+        refund().prop_map(Body::Refund),
+        settled().prop_map(Body::PaymentSettled),
         (vec(sale_line, 0..4), any::<u64>(), shopper).prop_map(|(lines, ttl_ms, shopper)| Body::Hold(Hold {
             lines,
             ttl_ms,
@@ -189,6 +254,18 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
     ]
+}
+
+fn settled() -> impl Strategy<Value = PaymentSettled> {
+    (entry(), any::<u8>(), any::<i64>(), any::<bool>(), option::of(".{0,70}")).prop_map(
+        |(claim, payment, amount, failed, reference)| PaymentSettled {
+            claim,
+            payment,
+            amount,
+            failed,
+            reference,
+        },
+    )
 }
 
 fn record() -> impl Strategy<Value = Record> {
@@ -420,4 +497,65 @@ fn a_length_that_lies_takes_no_memory() {
         }
     }
     assert!(popmesh_proto::bundle::unpack(&[0x03, 0x00], u32::MAX as usize, LIMIT).is_err());
+}
+
+#[test]
+fn money_in_records_may_be_anything_and_is_checked() {
+    let refund = |parts: Vec<BackPart>, taxes: Option<Vec<RateTax>>| Record {
+        at: Hlc(2),
+        body: Body::Refund(Refund {
+            claim: Ref { chain: ChainId([1; 16]), seq: 2 },
+            under: Ref { chain: ChainId([1; 16]), seq: 2 },
+            lines: vec![Line {
+                parcel: Ref { chain: ChainId([1; 16]), seq: 1 },
+                units: UnitSet::range(1, 1),
+            }],
+            place: "hall".parse().unwrap(),
+            damaged: false,
+            handed_out: None,
+            receipt: ReceiptLink::FIRST,
+            back: Back { parts, taxes },
+            unclaimed: None,
+        }),
+    };
+    let check = |record: Record| {
+        let roles: Roles = [Role::Pos].into_iter().collect();
+        record.check(&Document::Claims("night".parse().unwrap()), roles, Hlc(1))
+    };
+    let part = BackPart { payment: 1, tender: Tender::Cash, amount: 500, cancelled: false, rounding: None };
+    let rate = RateTax { rate: 1_900, tax: 80 };
+    assert_eq!(check(refund(vec![part], Some(vec![rate]))), Ok(()));
+    assert_eq!(
+        check(refund(
+            vec![BackPart { amount: i64::MAX, ..part }],
+            Some(vec![RateTax { tax: i64::MAX, ..rate }])
+        )),
+        Ok(())
+    );
+    for (parts, taxes) in [
+        (vec![BackPart { payment: 0, ..part }], None),
+        (vec![BackPart { payment: 5, ..part }], None),
+        (vec![part, part], None),
+        (vec![BackPart { amount: 0, ..part }], None),
+        (vec![BackPart { amount: -1, ..part }], None),
+        (vec![BackPart { rounding: Some(i64::MIN), ..part }], None),
+        (vec![BackPart { rounding: Some(-501), ..part }], None),
+        (vec![BackPart { rounding: Some(1), tender: Tender::Card, ..part }], None),
+        (vec![BackPart { rounding: Some(1), cancelled: true, ..part }], None),
+        (vec![part], Some(vec![rate, rate])),
+        (vec![part], Some(vec![RateTax { tax: -1, ..rate }])),
+        (vec![part], Some(vec![RateTax { rate: 10_001, ..rate }])),
+    ] {
+        assert!(check(refund(parts.clone(), taxes.clone())).is_err(), "{parts:?} {taxes:?}");
+    }
+    for (payment, amount, reference) in
+        [(0, 1, None), (5, 1, None), (1, 0, None), (1, 1, Some("x".repeat(65)))]
+    {
+        let claim = Ref { chain: ChainId([1; 16]), seq: 2 };
+        let settled = PaymentSettled { claim, payment, amount, failed: false, reference };
+        assert!(
+            check(Record { at: Hlc(2), body: Body::PaymentSettled(settled.clone()) }).is_err(),
+            "{settled:?}"
+        );
+    }
 }

@@ -163,3 +163,8 @@ fn cuts_in_sales(seed: u64) -> Scenario {
 fn to_sell_again_what_is_asked_for_again() {
     is_caught(Planted::SellAgain, cuts_in_sales, 1..=2, &["I7"]);
 }
+
+#[test]
+fn to_number_receipts_anew_after_a_restart() {
+    is_caught(Planted::Device(DeviceBug::NumberReceiptsAnew), cuts_in_sales, 1..=1, &["I7"]);
+}

@@ -87,6 +87,7 @@ pub(crate) fn opening(drops: usize) -> Vec<Command> {
             sku: sku.parse().unwrap(),
             name: format!("Product {sku}"),
             price: 1_500 + 700 * at as i64,
+            tax: None,
         }));
     }
     for drop in (0..drops).map(drop_named) {

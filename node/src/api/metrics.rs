@@ -182,6 +182,9 @@ fn register_status(registry: &mut Registry, status: &Status) {
         }
     }
     registry.register("claims", "Claims in the custody of this device and mesh-wide, by state", claims);
+    gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
+    let deferred = u64::try_from(status.deferred).unwrap_or(0);
+    gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);
     gauge(registry, "devices", "Devices known, this one included", status.devices);
     gauge(registry, "devices_reachable", "Devices heard lately, this one included", status.reachable);
 }

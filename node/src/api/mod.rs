@@ -9,6 +9,7 @@ mod guard;
 mod idempotency;
 mod mesh;
 mod metrics;
+mod money;
 mod notices;
 mod objects;
 mod openapi;

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 
 use super::problem::{PROBLEM_JSON, Problem};
 use super::service::Api;
-use super::{doors, export, metrics, notices, read, trust, write};
+use super::{doors, export, metrics, money, notices, read, trust, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,7 +24,7 @@ use super::{doors, export, metrics, notices, read, trust, write};
             milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
             device but the one named."
     ),
-    components(schemas(Problem, Refusal, notices::Missed)),
+    components(schemas(Problem, Refusal, notices::Missed, money::Format)),
     tags(
         (name = "observe", description = "How this device and the mesh are"),
         (name = "look up", description = "What there is, by this device's own knowledge"),
@@ -80,6 +80,13 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(doors::open))
         .routes(routes!(doors::settle))
         .routes(routes!(doors::jam))
+        .routes(routes!(money::set_rules))
+        .routes(routes!(money::set_limit))
+        .routes(routes!(money::settle))
+        .routes(routes!(money::waiting))
+        .routes(routes!(money::receipts))
+        .routes(routes!(money::receipt))
+        .routes(routes!(money::takings))
         .routes(routes!(write::switch_links))
         .routes(routes!(notices::notices))
         .routes(routes!(metrics::metrics))

@@ -92,8 +92,12 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownClaim { .. }
         | Refusal::NoDoor { .. }
         | Refusal::UnknownCart { .. }
-        | Refusal::UnknownIncident { .. } => StatusCode::NOT_FOUND,
-        Refusal::Invalid { .. } | Refusal::Token { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        | Refusal::UnknownIncident { .. }
+        | Refusal::UnknownReceipt { .. } => StatusCode::NOT_FOUND,
+        Refusal::Invalid { .. }
+        | Refusal::Token { .. }
+        | Refusal::PaymentsDiffer { .. }
+        | Refusal::CashShort { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::RoleForbids { .. }
         | Refusal::Certificate { .. }
         | Refusal::PinNeeded { .. }
@@ -117,7 +121,9 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::DoorDone { .. }
         | Refusal::NoDriver
         | Refusal::AlreadyRedeemed { .. }
-        | Refusal::AlreadyRefunded { .. } => StatusCode::CONFLICT,
+        | Refusal::AlreadyRefunded { .. }
+        | Refusal::DeferredLimit { .. }
+        | Refusal::NotDeferred { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
     }
 }

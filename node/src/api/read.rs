@@ -256,7 +256,7 @@ pub(super) async fn log(
     api.ask(Query::Log(filter), only!(Answer::Log)).await.map(Json)
 }
 
-fn bounded(limit: Option<u32>) -> Result<(), Problem> {
+pub(super) fn bounded(limit: Option<u32>) -> Result<(), Problem> {
     match limit {
         Some(limit) if limit > MAX_LINES => {
             Err(Problem::invalid("limit", format!("{limit} is too many; ask for at most {MAX_LINES}")))

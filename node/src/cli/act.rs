@@ -28,10 +28,10 @@ pub(super) fn links(links: &args::Links, folder: &Folder, json: bool) -> Outcome
 
 pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Outcome {
     match product {
-        args::Product::Add { sku, name, price, retry, target } => {
+        args::Product::Add { sku, name, price, tax, retry, target } => {
             let client = Client::find(&target, folder)?;
             let price = price_in_event(&client, &price)?;
-            let body = ProductAdd { sku, name, price };
+            let body = ProductAdd { sku, name, price, tax };
             let done: Product = client.post("/v1/products", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &done, || {
                 format!("{} {}: {}", done.sku, printable(&done.name), done.currency.format(done.price))
@@ -40,10 +40,11 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
         args::Product::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
             print(json, &programme.products, || {
-                let mut table = Table::new(&["sku", "name", ">price"]);
+                let mut table = Table::new(&["sku", "name", ">price", ">tax"]);
                 for product in &programme.products {
                     let price = product.currency.format(product.price);
-                    table.row([product.sku.to_string(), product.name.clone(), price]);
+                    let tax = crate::receipt::percent(product.tax);
+                    table.row([product.sku.to_string(), product.name.clone(), price, tax]);
                 }
                 or_none(&table, "No products yet; add one with `popmesh product add`.")
             })
@@ -178,14 +179,14 @@ pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
         return Err(Failure::with_help("a sale waits at most 60s", "give a shorter --wait"));
     }
     let body = Sell {
+        items: vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }],
         drop: sell.drop.clone(),
-        tender: sell.tender.into(),
         pickup_at,
         pickup_within_ms: sell.pickup_within.map(values::ms),
         pin: sell.pin.clone(),
         shopper: sell.shopper.clone(),
         wait_ms,
-        ..Sell::of(vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }])
+        ..sell.paying.sell(&client)?
     };
     let claim: Claim = client.post("/v1/sales", Some(&body), sell.retry.idempotency_key.as_deref())?;
     tell_sale(json, &claim, sell.pickup_at.as_deref())
@@ -198,7 +199,19 @@ pub(super) fn tell_sale(json: bool, claim: &Claim, pickup_at: Option<&str>) -> O
             None => "hand it over now".to_owned(),
         };
         let (items, total) = (in_words(&claim.items), claim.currency.format(claim.total));
-        format!("sold {items}: {total}, {next}\nclaim {}", claim.claim)
+        let mut text = format!("sold {items}: {total}, {next}\nclaim {}", claim.claim);
+        for payment in &claim.payments {
+            let due = claim.currency.format(payment.amount.saturating_add(payment.rounding));
+            match payment.change {
+                Some(change) => {
+                    text.push_str(&format!("\nchange {} on {due}", claim.currency.format(change)));
+                }
+                None if payment.rounding != 0 => text.push_str(&format!("\ntake {due} in cash")),
+                None => {}
+            }
+        }
+        text.push_str(&format!("\nreceipt {}", claim.receipt));
+        text
     })
 }
 

@@ -15,6 +15,7 @@ use popmesh_proto::pin::Pin;
 use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
+use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::trust::{Incidents, RetireArgs};
 use super::values;
@@ -39,7 +40,7 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Found an event, or look at one (the organiser)
+    /// Found an event or look at one (the organiser); set its rules for tax, cash and deferred payments (an hq)
     #[command(subcommand)]
     Event(Event),
     /// Give this device a key and a certificate
@@ -95,6 +96,15 @@ pub(super) enum Command {
     /// Claim tokens
     #[command(subcommand)]
     Token(Token),
+    /// Payments that are authorised later
+    #[command(subcommand)]
+    Payment(Payment),
+    /// Receipts of a device, the highest number first
+    Receipts(Receipts),
+    /// Print a receipt
+    Receipt(Receipt),
+    /// What devices took and paid back, by tender
+    Takings(Takings),
     /// Entries of the log, newest first
     Log(Log),
     /// Write every document as an Automerge file into a folder
@@ -145,6 +155,12 @@ pub(super) enum Event {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    /// Set whether prices include tax, and where it is rounded
+    Tax(EventTax),
+    /// Set what cash is rounded to
+    Cash(EventCash),
+    /// Set how much of a device's sales may wait to be authorised
+    Limit(EventLimit),
 }
 
 #[derive(Debug, Subcommand)]
@@ -270,6 +286,9 @@ pub(super) enum Product {
         /// Price of one unit, such as 25.00
         #[arg(long, allow_hyphen_values = true)]
         price: String,
+        /// Its tax rate in per cent, such as 19 or 7.5 [default: what it has, 0 if it is new]
+        #[arg(long, value_name = "PERCENT", value_parser = super::money::rate)]
+        tax: Option<u16>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -450,9 +469,8 @@ pub(super) struct Sell {
     /// Price of one unit, such as 20.00 [default: the programme's]
     #[arg(long, allow_hyphen_values = true)]
     pub(super) price: Option<String>,
-    /// How it is paid
-    #[arg(long, default_value = "cash")]
-    pub(super) tender: TenderArg,
+    #[command(flatten)]
+    pub(super) paying: Paying,
     /// The device that is to hand it out later [default: handed over now]
     #[arg(long, value_name = "DEVICE")]
     pub(super) pickup_at: Option<String>,
@@ -629,9 +647,8 @@ pub(super) enum Cart {
     Pay {
         /// The cart
         cart: Ref,
-        /// How it is paid
-        #[arg(long, default_value = "cash")]
-        tender: TenderArg,
+        #[command(flatten)]
+        paying: Paying,
         /// The device that is to hand it out later [default: handed over now]
         #[arg(long, value_name = "DEVICE")]
         pickup_at: Option<String>,

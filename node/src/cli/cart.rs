@@ -73,13 +73,13 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
                 if table.is_empty() { "No carts.".to_owned() } else { table.to_string() }
             })
         }
-        args::Cart::Pay { cart, tender, pickup_at, retry, target } => {
+        args::Cart::Pay { cart, paying, pickup_at, retry, target } => {
             let client = Client::find(&target, folder)?;
             let body = Sell {
                 cart: Some(cart),
-                tender: tender.into(),
                 pickup_at: pickup_at.as_deref().map(|text| client.device(text)).transpose()?,
-                ..Sell::of(Vec::new())
+                wait_ms: 0,
+                ..paying.sell(&client)?
             };
             let claim: Claim = client.post("/v1/sales", Some(&body), retry.idempotency_key.as_deref())?;
             tell_sale(json, &claim, pickup_at.as_deref())

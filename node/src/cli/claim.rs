@@ -34,16 +34,19 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
             let done: Refunded = client.post("/v1/refunds", Some(&body), key)?;
             print(json, &done, || {
                 let amount = done.claim.currency.format(done.amount);
-                match done.amount {
-                    0 => format!("asked for: claim {} is {}", done.claim.claim, done.claim.state),
-                    _ => {
-                        let how = done.claim.tender;
-                        format!(
-                            "pay {amount} back ({how})\nclaim {} is {}",
-                            done.claim.claim, done.claim.state
-                        )
-                    }
+                let claim = format!("claim {} is {}", done.claim.claim, done.claim.state);
+                if done.receipts.is_empty() {
+                    return format!("asked for: {claim}");
                 }
+                let how = done.payments.iter().map(|part| {
+                    let paid = part.amount.saturating_add(part.rounding);
+                    let paid = done.claim.currency.format(paid);
+                    let not = if part.cancelled { ", not taken yet: cancelled" } else { "" };
+                    format!("{paid} {}{not}", part.tender)
+                });
+                let how = how.collect::<Vec<_>>().join("; ");
+                let receipts = done.receipts.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+                format!("pay {amount} back ({how})\n{claim}\nreceipt {receipts}")
             })
         }
         args::Claim::Show { claim, target } => show(&claim, &Client::find(&target, folder)?, json),

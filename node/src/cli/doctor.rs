@@ -140,14 +140,26 @@ fn asked(client: &Client) -> Vec<Finding> {
         Ok(check) => ok(
             "books",
             format!(
-                "{} entries, {} units minted, {} sold, none twice",
-                check.entries, check.minted, check.sold
+                "{} entries, {} units minted, {} sold, none twice; {}",
+                check.entries,
+                check.minted,
+                check.sold,
+                receipts(&check)
             ),
         ),
         Err(Failure::Problem(problem)) => fail("books", problem.detail),
         Err(other) => fail("books", format!("cannot be checked: {other:?}")),
     };
     vec![node, books]
+}
+
+fn receipts(check: &Check) -> String {
+    let count: u64 = check.receipts.iter().map(|run| run.count).sum();
+    let missing: u64 = check.receipts.iter().fold(0, |sum, run| sum.saturating_add(run.missing));
+    match missing {
+        0 => format!("{count} receipts without gaps"),
+        missing => format!("{count} receipts, {missing} more are not here yet"),
+    }
 }
 
 fn store(folder: &Folder, check_store: StoreCheck) -> Finding {

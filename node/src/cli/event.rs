@@ -10,6 +10,7 @@ use serde_json::json;
 use super::args::Event;
 use super::client::print;
 use super::failure::{Failure, Outcome};
+use super::money;
 use super::table::printable;
 use super::values;
 use crate::clock::now_ms;
@@ -27,6 +28,9 @@ pub(super) fn event(event: Event, data: &Folder, json: bool) -> Outcome {
             let path = dir.map_or_else(|| data.charter_path(), |dir| dir.join(CHARTER));
             show(&path, json)
         }
+        Event::Tax(tax) => money::event_tax(&tax, data, json),
+        Event::Cash(cash) => money::event_cash(&cash, data, json),
+        Event::Limit(limit) => money::event_limit(&limit, data, json),
     }
 }
 

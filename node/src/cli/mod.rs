@@ -2,6 +2,7 @@
 
 mod act;
 mod args;
+mod args_money;
 mod cart;
 mod claim;
 mod client;
@@ -11,6 +12,7 @@ mod door;
 mod event;
 mod export;
 mod failure;
+mod money;
 mod show;
 mod table;
 mod token;
@@ -57,6 +59,10 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         None => default_data()?,
     });
     match cli.command {
+        Command::Payment(payment) => money::payment(payment, &folder, json),
+        Command::Receipts(receipts) => money::receipts(&receipts, &folder, json),
+        Command::Receipt(receipt) => money::receipt(&receipt, &folder, json),
+        Command::Takings(takings) => money::takings(&takings, &folder, json),
         Command::Event(event) => event::event(event, &folder, json),
         Command::Device(device) => device::device(device, &folder, json),
         Command::Run(run) => start(run, folder, hooks.starter),

@@ -41,6 +41,11 @@ pub(super) fn describe(status: &Status) -> String {
         format!("{} entries in {} chains, digest {}", status.entries, status.chains, short(&status.digest)),
     );
     line("waiting", format!("{} entries, {} sales", status.waiting, status.sales_waiting));
+    let deferred = match status.deferred {
+        0 => String::new(),
+        deferred => format!(", {} waits to be authorised", status.currency.format(deferred)),
+    };
+    line("receipts", format!("{}{deferred}", status.last_receipt));
     line("refused", status.refused.to_string());
     line("incidents", status.incidents.to_string());
     text

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 46] = [
+const ROUTES: [(&str, &str); 53] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -48,6 +48,13 @@ const ROUTES: [(&str, &str); 46] = [
     ("post", "/v1/claims/{claim}/unlock"),
     ("get", "/v1/claims/{claim}"),
     ("post", "/v1/sales"),
+    ("post", "/v1/rules"),
+    ("post", "/v1/limits"),
+    ("post", "/v1/settlements"),
+    ("get", "/v1/payments/waiting"),
+    ("get", "/v1/receipts"),
+    ("get", "/v1/receipts/{device}/{number}"),
+    ("get", "/v1/takings"),
     ("put", "/v1/links"),
     ("get", "/v1/notices"),
     ("get", "/v1/openapi.json"),
@@ -107,6 +114,8 @@ async fn every_described_path_is_served() {
             assert!(known, "{method} {path} is not in this test's list");
             let concrete = path
                 .replace("{drop}", "neon")
+                .replace("{device}", &"07".repeat(32))
+                .replace("{number}", "1")
                 .replace("{document}", "programme")
                 .replace("{cart}", &format!("{}:8", "01".repeat(16)))
                 .replace("{claim}", &format!("{}:9", "01".repeat(16)));

@@ -12,15 +12,17 @@ use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
     Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
-    DropState, Lot, Product, Redeemed, Refunded, Refusal, Reply, Retired, Swept, Tender, UnitsDone, Unlocked,
+    DropState, EventRules, Lot, Product, Redeemed, Refunded, Refusal, Reply, Retired, Settled, Swept, Tender,
+    UnitsDone, Unlocked,
 };
-use popmesh_proto::id::{ChainId, DeviceId, EventId, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, EventId, ReceiptHash, Ref};
 use popmesh_proto::identity::Role;
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
-    Programme, Query, RetirementRisk, Status, Stock, StockLine,
+    Programme, Query, Receipt, ReceiptKind, RetirementRisk, Status, Stock, StockLine,
 };
+use popmesh_proto::tax::Prices;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub(crate) const DEVICE: DeviceId = DeviceId([7; 32]);
@@ -174,6 +176,9 @@ pub(crate) fn claim() -> Claim {
         total: 2500,
         currency: "EUR".parse().unwrap(),
         tender: Tender::Cash,
+        payments: vec![],
+        taxes: vec![],
+        receipt: 1,
         custodian: DEVICE,
         state: ClaimState::Redeemed,
         code: ClaimCode::of(&entry(9)),
@@ -200,6 +205,33 @@ fn incident(incident: Ref, resolved: Option<String>) -> Incident {
         resolved,
         resolved_by: None,
         resolved_at_ms: None,
+    }
+}
+
+fn receipt(number: u64) -> Receipt {
+    Receipt {
+        event: EventId([5; 32]),
+        event_name: "Neon <Night>".to_owned(),
+        device: DEVICE,
+        device_name: "till-1".to_owned(),
+        venue: "hall-a".parse().unwrap(),
+        number,
+        entry: entry(9),
+        kind: ReceiptKind::Sale,
+        at_ms: 1_800_000_000_000,
+        claim: entry(9),
+        drop: "neon".parse().unwrap(),
+        currency: "EUR".parse().unwrap(),
+        items: vec![],
+        prices: Prices::Included,
+        taxes: vec![],
+        total: 2500,
+        payments: vec![],
+        paid_back: vec![],
+        pickup: None,
+        previous: None,
+        hash: ReceiptHash([3; 16]),
+        twice: vec![],
     }
 }
 
@@ -253,6 +285,7 @@ fn reply_to(command: &Command) -> Reply {
             sku: add.sku,
             name: add.name,
             price: add.price,
+            tax: add.tax.unwrap_or(0),
             currency: "EUR".parse().unwrap(),
         }),
         Command::DropNew(new) => Reply::Drop(drop_info(new.drop, DropState::Planned)),
@@ -295,7 +328,21 @@ fn reply_to(command: &Command) -> Reply {
             Reply::Unlocked(Unlocked { claim: unlock.claim, entry: entry(11), tries: 5 })
         }
         Command::Sweep(_) => Reply::Swept(Swept { amount: 2500, claims: vec![claim()], left: 0 }),
-        Command::Refund(_) => Reply::Refund(Refunded { amount: 2500, claim: claim() }),
+        Command::Refund(_) => Reply::Refund(Refunded {
+            amount: 2500,
+            payments: vec![],
+            taxes: vec![],
+            receipts: vec![2],
+            claim: claim(),
+        }),
+        Command::SettlePayment(settle) => Reply::Settled(Settled {
+            entry: entry(11),
+            claim: settle.claim,
+            payment: settle.payment.unwrap_or(1),
+            amount: 2500,
+            failed: settle.failed,
+        }),
+        Command::RulesSet(_) | Command::LimitSet(_) => Reply::Rules(EventRules::default()),
     }
 }
 
@@ -318,9 +365,16 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             sales_waiting: 0,
             carts: 2,
             claims: vec![ClaimCount { state: ClaimState::Issued, own: 1, mesh: 3 }],
+            last_receipt: 7,
+            deferred: 2_500,
         }),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
-        Query::Programme => Answer::Programme(Programme { products: vec![], drops: vec![], lots: vec![] }),
+        Query::Programme => Answer::Programme(Programme {
+            products: vec![],
+            drops: vec![],
+            lots: vec![],
+            rules: EventRules::default(),
+        }),
         Query::Stock(_) => Answer::Stock(Stock {
             lines: vec![StockLine {
                 drop: "neon".parse().unwrap(),
@@ -360,6 +414,15 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             Answer::Door(Ok(Door { state: DoorState::Opened, being_opened: false, ..door(*claim) }))
         }
         Query::Door(claim) => Answer::Door(Ok(door(*claim))),
+        Query::Receipts(_) => Answer::Receipts(vec![receipt(1)]),
+        Query::Receipt { number: 1, .. } => Answer::Receipt(Box::new(Ok(receipt(1)))),
+        Query::Receipt { device, number } => Answer::Receipt(Box::new(Err(Refusal::UnknownReceipt {
+            number: *number,
+            device: device.unwrap_or(DEVICE),
+            name: "till-1".to_owned(),
+        }))),
+        Query::Takings(_) => Answer::Takings(vec![]),
+        Query::WaitingPayments => Answer::WaitingPayments(vec![]),
         Query::Log(_) => Answer::Log(vec![]),
         Query::Frontier => Answer::Frontier(vec![]),
         Query::Check => Answer::Check(Check {
@@ -367,6 +430,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             minted: 100,
             sold: 10,
             sold_twice: 0,
+            receipts: vec![],
             problems: vec![],
             incidents: vec![],
         }),

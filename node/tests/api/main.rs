@@ -5,6 +5,7 @@ mod description;
 mod doors;
 mod double;
 mod idempotency;
+mod money;
 mod notices;
 mod problems;
 mod reading;

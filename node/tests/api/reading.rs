@@ -18,6 +18,9 @@ async fn every_question_is_answered() {
         "/v1/stock",
         "/v1/claims",
         "/v1/doors",
+        "/v1/receipts",
+        "/v1/takings",
+        "/v1/payments/waiting",
         "/v1/log",
         "/v1/frontier",
         "/v1/export",
@@ -83,6 +86,9 @@ async fn every_command_reaches_the_device() {
         ("/v1/sweeps", json!({"drop": "neon"}), 201),
         ("/v1/carts/take", json!({"token": "POPMESH1:CART"}), 200),
         ("/v1/custody", json!({"claim": claim, "to": to}), 201),
+        ("/v1/rules", json!({"prices": "excluded", "round": "line", "cash_coin": 5}), 200),
+        ("/v1/limits", json!({"device": to, "amount": 20_000}), 200),
+        ("/v1/settlements", json!({"claim": claim, "payment": 2, "failed": true}), 201),
     ] {
         let answer = post(node.address, path, &[], &body).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.json());
@@ -94,7 +100,7 @@ async fn every_command_reaches_the_device() {
         }
     }
     let done = node.done.lock().unwrap();
-    assert_eq!(done.len(), 18);
+    assert_eq!(done.len(), 21);
     assert!(
         matches!(&done[3], Command::Transfer(given) if given.units == Units::Count(3) && given.to == OTHER)
     );
@@ -117,6 +123,8 @@ async fn metrics_are_text_that_prometheus_reads() {
         "popmesh_devices_reachable 2",
         "popmesh_carts 2",
         "popmesh_claims{scope=\"mesh\",state=\"issued\"} 3",
+        "popmesh_receipts 7",
+        "popmesh_deferred_minor_units 2500",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"own\",state=\"available\"} 40",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"mesh\",state=\"sold\"} 10",
         "popmesh_store_writable 1",

@@ -4,6 +4,7 @@
 //! cannot be done is answered with a [`Refusal`] and has changed nothing.
 
 mod door;
+mod payment;
 mod refusal;
 mod reply;
 
@@ -15,6 +16,10 @@ use crate::text::{DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 pub use door::{CompartmentInfo, Door, DoorOpen, DoorReport, DoorSettle, DoorState, Doors, Lying};
+pub use payment::{
+    DeferredLimit, EventRules, LimitSet, PaidBack, PaymentInfo, PaymentNew, PaymentState, RulesSet,
+    SettlePayment, Settled,
+};
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
@@ -124,6 +129,12 @@ pub enum Command {
     DoorOpen(DoorOpen),
     /// Says what a person found out about the doors of what was redeemed here.
     DoorSettle(DoorSettle),
+    /// Says what became of a payment that was to be authorised later.
+    SettlePayment(SettlePayment),
+    /// Changes the event's rules for tax and cash.
+    RulesSet(RulesSet),
+    /// Sets how much of a device's sales may be waiting to be authorised.
+    LimitSet(LimitSet),
 }
 
 /// See [`Command::ProductAdd`].
@@ -137,6 +148,9 @@ pub struct ProductAdd {
     pub name: String,
     /// Price of one unit in minor units of the event's currency, above zero.
     pub price: i64,
+    /// Its tax rate in basis points, 1900 for 19 %, up to 10,000; what it has if absent, none if it is new.
+    #[serde(default)]
+    pub tax: Option<u16>,
 }
 
 /// See [`Command::DropNew`].
@@ -408,9 +422,21 @@ pub struct Sell {
     /// The drop. May be absent while one open drop alone has these SKUs.
     #[serde(default)]
     pub drop: Option<DropId>,
-    /// How it is paid.
+    /// How all of it is paid, unless `payments` says more.
     #[serde(default = "cash")]
     pub tender: Tender,
+    /// With `tender`: the payment's name elsewhere, such as the terminal's; 1 to 64 printable characters.
+    #[serde(default)]
+    pub reference: Option<String>,
+    /// With `tender`, other than cash: a terminal authorises it later.
+    #[serde(default)]
+    pub deferred: bool,
+    /// With `tender` cash: what the shopper hands over, in minor units. The change is in the answer.
+    #[serde(default)]
+    pub given: Option<i64>,
+    /// Instead of all that: the payments, one to four that make up the total.
+    #[serde(default)]
+    pub payments: Vec<PaymentNew>,
     /// Where it will be picked up: the device that is to hand it out. Absent for a walk-in, handed over at once.
     #[serde(default)]
     pub pickup_at: Option<DeviceId>,
@@ -432,16 +458,27 @@ pub struct Sell {
 impl Sell {
     /// A walk-in sale for cash of what this device holds.
     pub fn of(items: Vec<SellItem>) -> Self {
+        Self { items, wait_ms: 0, ..Self::default() }
+    }
+}
+
+impl Default for Sell {
+    /// Nothing, in cash, handed over at once.
+    fn default() -> Self {
         Self {
-            items,
+            items: Vec::new(),
             cart: None,
             drop: None,
-            tender: Tender::Cash,
+            tender: cash(),
+            reference: None,
+            deferred: false,
+            given: None,
+            payments: Vec::new(),
             pickup_at: None,
             pickup_within_ms: None,
             pin: None,
             shopper: None,
-            wait_ms: 0,
+            wait_ms: default_wait(),
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DoorState, DropState};
 use crate::id::{DeviceId, Ref};
+use crate::money::Currency;
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
 
@@ -313,6 +314,58 @@ pub enum Refusal {
     /// This device opens no doors.
     #[error("this device opens no doors; start it with `popmesh run --door`")]
     NoDriver,
+    /// The payments are not the total.
+    #[error("the payments come to {}, and the total is {}: {}", currency.format(*paid), currency.format(*total), off_by(*currency, *paid, *total))]
+    PaymentsDiffer {
+        /// What is to be paid, minor units.
+        total: i64,
+        /// What the payments come to, minor units.
+        paid: i64,
+        /// The event's currency.
+        currency: Currency,
+    },
+    /// The cash that was handed over is too little.
+    #[error("{} in cash is to be paid, and {} was handed over: {} lacks", currency.format(*due), currency.format(*given), currency.format(*lacks))]
+    CashShort {
+        /// What is to be paid in cash, minor units.
+        due: i64,
+        /// What was handed over, minor units.
+        given: i64,
+        /// What lacks, minor units.
+        lacks: i64,
+        /// The event's currency.
+        currency: Currency,
+    },
+    /// Too much of this device's sales is waiting to be authorised.
+    #[error("{} waits to be authorised on this device, of at most {}: {} more can be deferred; settle payments, or take another tender", currency.format(*waiting), currency.format(*limit), currency.format(*left))]
+    DeferredLimit {
+        /// The most that may wait, minor units.
+        limit: i64,
+        /// What waits, minor units.
+        waiting: i64,
+        /// What is left of the limit, minor units.
+        left: i64,
+        /// The event's currency.
+        currency: Currency,
+    },
+    /// The payment does not wait to be authorised.
+    #[error("payment {payment} of claim {claim} does not wait to be authorised; see `popmesh payment list`")]
+    NotDeferred {
+        /// The claim.
+        claim: Ref,
+        /// Which of its payments, from 1.
+        payment: u32,
+    },
+    /// No such receipt is known here.
+    #[error("no receipt {number} of {name} is known here; see `popmesh receipts`")]
+    UnknownReceipt {
+        /// Its number.
+        number: u64,
+        /// The device.
+        device: DeviceId,
+        /// The device's name.
+        name: String,
+    },
     /// The token is not good.
     #[error("{problem}")]
     Token {
@@ -328,6 +381,11 @@ pub enum Refusal {
     /// Too much is waiting.
     #[error("too many commands are waiting on this device; try again in a moment")]
     Busy,
+}
+
+fn off_by(currency: Currency, paid: i64, total: i64) -> String {
+    let off = currency.format(total.saturating_sub(paid).saturating_abs());
+    if paid < total { format!("{off} lacks") } else { format!("{off} is too much") }
 }
 
 fn listed(names: &[String]) -> String {

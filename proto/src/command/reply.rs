@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Door, Tender};
+use super::{Door, EventRules, PaidBack, PaymentInfo, Settled, Tender};
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::query::{HeldUnits, Incident};
+use crate::tax::TaxLine;
 use crate::text::{Compartment, DropId, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
@@ -33,6 +34,10 @@ pub enum Reply {
     Custody(Claim),
     /// Taken back and paid for, or asked of its custodian.
     Refund(Refunded),
+    /// It is known what became of the payment.
+    Settled(Settled),
+    /// The event's rules are these.
+    Rules(EventRules),
     /// Back in stock, since nobody came for it.
     Swept(Swept),
     /// The device is retired.
@@ -145,8 +150,18 @@ pub struct HandOut {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Refunded {
-    /// To be paid back by this device, in minor units; 0 if the custodian has only been asked to.
+    /// To be paid back by this device, in minor units; 0 if the custodian has only been asked to, or if nothing had been
+    /// taken yet.
     pub amount: i64,
+    /// How, by tender.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<PaidBack>,
+    /// The tax that goes back with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<TaxLine>,
+    /// The receipts for it, one for units of one lot and place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<u64>,
     /// The claim as it stands now.
     pub claim: Claim,
 }
@@ -161,6 +176,9 @@ pub struct Product {
     pub name: String,
     /// Price of one unit, minor units.
     pub price: i64,
+    /// Its tax rate in basis points: 1900 is 19 %.
+    #[serde(default)]
+    pub tax: u16,
     /// The event's currency.
     pub currency: Currency,
 }
@@ -311,12 +329,21 @@ pub struct Claim {
     pub seller: DeviceId,
     /// What was sold.
     pub items: Vec<ClaimItem>,
-    /// Sum in minor units.
+    /// What was to be paid, with tax, in minor units.
     pub total: i64,
     /// The event's currency.
     pub currency: Currency,
-    /// How it was paid.
+    /// How it was paid: the first of its payments.
     pub tender: Tender,
+    /// How it was paid.
+    #[serde(default)]
+    pub payments: Vec<PaymentInfo>,
+    /// The tax in its total, by rate; none if nothing of it is taxed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taxes: Vec<TaxLine>,
+    /// The number of its receipt, by its seller.
+    #[serde(default)]
+    pub receipt: u64,
     /// The one device that may hand it out.
     pub custodian: DeviceId,
     /// State.

@@ -120,9 +120,10 @@ impl Device {
         check_pickup_of(sell)?;
         let (drop, held) = self.own_cart(cart)?;
         self.is_open(&drop)?;
-        self.end_holds(cart, &drop)?;
         let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
-        let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell)?);
+        let priced = self.priced_lines(&held.lines, &sell)?;
+        self.end_holds(cart, &drop)?;
+        let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell, priced)?);
         self.keep_reply(idempotency, &reply);
         self.outbox.emit(Output::Reply { call, result: Ok(reply) });
         Ok(())

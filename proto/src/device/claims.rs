@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::commands::invalid;
 use super::compartments::compartments_of;
-use super::sales::total_of;
+use super::payments::{add_taxes, paid_back, paid_out, taxes_back, taxes_of};
 use crate::claim_code::ClaimCode;
 use crate::clock::Hlc;
 use crate::command::{
-    Claim, ClaimState, GiveCustody, HandOut, MAX_ITEMS, Redeem, Redeemed, Refund, RefundItem, Refunded,
-    Refusal, Reply,
+    Claim, ClaimState, GiveCustody, HandOut, MAX_ITEMS, PaidBack, Redeem, Redeemed, Refund, RefundItem,
+    Refunded, Refusal, Reply,
 };
 use crate::document::Document;
 use crate::holdings::claims::{HandedOut, Standing};
 use crate::id::{DeviceId, Ref};
 use crate::log::Chain;
+use crate::payment::Back;
 use crate::pin::Pin;
 use crate::query::ClaimToken;
 use crate::record::{self, Body, Line, Record, Sale, SaleLine};
@@ -27,7 +28,7 @@ type ByParcel = BTreeMap<Ref, UnitSet>;
 
 /// Why units of a claim are taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Back {
+pub(super) enum Why {
     /// The shopper wants the money.
     Refund {
         /// The units are out of sale.
@@ -188,24 +189,48 @@ impl Device {
             Err(Refusal::NotCustodian { .. }) => return self.request_refund(refund),
             Err(refusal) => return Err(refusal),
         };
-        let amount = self.take_back(claim, &units, Back::Refund { damaged: refund.damaged })?;
-        let claim = self.known_claim(&claim).ok_or(Refusal::UnknownClaim { claim })?;
-        Ok(Reply::Refund(Refunded { amount, claim }))
+        let written = self.take_back(claim, &units, Why::Refund { damaged: refund.damaged })?;
+        let unknown = Refusal::UnknownClaim { claim };
+        let (_, _, sale) = self.sale(&claim).ok_or_else(|| unknown.clone())?;
+        let mut refunded = Refunded {
+            amount: paid_out(&written),
+            payments: Vec::new(),
+            taxes: Vec::new(),
+            receipts: Vec::new(),
+            claim: self.known_claim(&claim).ok_or(unknown)?,
+        };
+        for record::Refund { lines, receipt, back, .. } in &written {
+            refunded.receipts.push(receipt.number);
+            add_taxes(&mut refunded.taxes, taxes_back(&sale, lines, back));
+            for part in paid_back(back) {
+                let same = |of: &&mut PaidBack| (of.payment, of.cancelled) == (part.payment, part.cancelled);
+                match refunded.payments.iter_mut().find(same) {
+                    Some(of) => {
+                        of.amount = of.amount.saturating_add(part.amount);
+                        of.rounding = of.rounding.saturating_add(part.rounding);
+                    }
+                    None => refunded.payments.push(part),
+                }
+            }
+        }
+        Ok(Reply::Refund(refunded))
     }
 
-    /// Writes the refund of these units, one record for each lot and place. Returns what is to be paid back.
-    pub(super) fn take_back(&mut self, claim: Ref, units: &ByParcel, why: Back) -> Result<i64, Refusal> {
+    /// Writes the refund of these units, one record for each lot and place. Returns the records.
+    pub(super) fn take_back(
+        &mut self,
+        claim: Ref,
+        units: &ByParcel,
+        why: Why,
+    ) -> Result<Vec<record::Refund>, Refusal> {
         let (drop, standing) = self.claim_in_custody(claim)?;
         let handed_out = standing.redeemed.map(|redeemed| redeemed.entry);
         let kept_back = |entry| self.holdings.opening(&entry).is_some_and(|opening| opening.kept_back());
         let never_left = handed_out.is_none_or(kept_back);
         let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
-        let amount = match why {
-            Back::Unclaimed { pays: false } => 0,
-            _ => self.price_of(&claim, units),
-        };
-        let damaged = why == Back::Refund { damaged: true };
-        let unclaimed = matches!(why, Back::Unclaimed { .. }).then_some(true);
+        let damaged = why == Why::Refund { damaged: true };
+        let unclaimed = matches!(why, Why::Unclaimed { .. }).then_some(true);
+        let mut written = Vec::new();
         for lines in self.parcels_of(found) {
             let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
             // What was never handed out lies where it lay; what is brought back is brought here.
@@ -213,11 +238,18 @@ impl Device {
                 Some(parcel) if never_left => parcel.place.clone(),
                 _ => self.venue.clone(),
             };
+            let back = match why {
+                Why::Unclaimed { pays: false } => Back::default(),
+                _ => self.back_for(&claim, &lines),
+            };
+            let receipt = self.next_receipt();
+            let under = standing.under;
             let refund =
-                record::Refund { claim, under: standing.under, lines, place, damaged, handed_out, unclaimed };
-            self.write(&Document::Claims(drop.clone()), Body::Refund(refund))?;
+                record::Refund { claim, under, lines, place, damaged, handed_out, receipt, back, unclaimed };
+            self.write(&Document::Claims(drop.clone()), Body::Refund(refund.clone()))?;
+            written.push(refund);
         }
-        Ok(amount)
+        Ok(written)
     }
 
     fn request_refund(&mut self, refund: &Refund) -> Result<Reply, Refusal> {
@@ -240,7 +272,13 @@ impl Device {
             self.write(&Document::Claims(drop), Body::RefundRequest(request))?;
         }
         let claim = self.known_claim(&claim).ok_or(unknown)?;
-        Ok(Reply::Refund(Refunded { amount: 0, claim }))
+        Ok(Reply::Refund(Refunded {
+            amount: 0,
+            payments: Vec::new(),
+            taxes: Vec::new(),
+            receipts: Vec::new(),
+            claim,
+        }))
     }
 
     /// Refunds what this device is the custodian of and was asked to refund elsewhere. What has been handed out
@@ -251,7 +289,7 @@ impl Device {
             let asked = self.holdings.claim(&claim).is_some_and(|known| known.is_asked_back());
             if asked && standing.redeemed.is_none() {
                 // What cannot be written now is tried again at the next start.
-                let _ = self.take_back(claim, &standing.left, Back::Refund { damaged: false });
+                let _ = self.take_back(claim, &standing.left, Why::Refund { damaged: false });
             }
         }
     }
@@ -343,15 +381,6 @@ impl Device {
         }
     }
 
-    fn price_of(&self, claim: &Ref, units: &ByParcel) -> i64 {
-        let Some((_, _, sale)) = self.sale(claim) else { return 0 };
-        let price = |line: &SaleLine| {
-            let taken = units.get(&line.parcel).map_or(0, |units| units.intersection(&line.units).len());
-            line.unit_price.saturating_mul(taken as i64)
-        };
-        sale.lines.iter().map(price).fold(0, i64::saturating_add)
-    }
-
     /// Units of a claim that were taken back, by parcel.
     pub(super) fn refunded_of(&self, claim: &Ref) -> ByParcel {
         let standing = self.holdings.claim(claim).and_then(|known| known.standing(*claim));
@@ -393,10 +422,13 @@ impl Device {
             drop: drop.clone(),
             at_ms,
             seller: chain.device,
-            total: total_of(&items),
+            total: sale.total().unwrap_or(0),
             items,
             currency: self.config.charter.charter().currency,
-            tender: sale.tender,
+            tender: sale.payments.tender(),
+            payments: self.payment_infos(&claim, &chain.device, sale),
+            taxes: taxes_of(sale),
+            receipt: sale.receipt.number,
             custodian: standing
                 .as_ref()
                 .map_or(sale.pickup_at.unwrap_or(chain.device), |standing| standing.custodian),

@@ -12,6 +12,7 @@ use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
 use crate::money::MAX_PRICE;
 use crate::record::{self, Body, Mint};
+use crate::tax::WHOLE;
 use crate::text::{DropId, Sku};
 use crate::units::UnitSet;
 
@@ -67,6 +68,9 @@ impl Device {
             (Ok(()), Command::DoorReport(report)) => self.door_behaved(report),
             (Ok(()), Command::DoorOpen(open)) => self.open_again(open.claim),
             (Ok(()), Command::DoorSettle(settle)) => self.settle_door(settle),
+            (Ok(()), Command::SettlePayment(settle)) => self.settle_payment(settle),
+            (Ok(()), Command::RulesSet(rules)) => self.set_rules(&rules),
+            (Ok(()), Command::LimitSet(limit)) => self.set_limit(&limit),
         };
         if let Ok(reply) = &result {
             self.keep_reply(idempotency, reply);
@@ -81,7 +85,7 @@ impl Device {
         self.check_not_retired()
     }
 
-    fn needs_hq(&self, action: &str) -> Result<(), Refusal> {
+    pub(super) fn needs_hq(&self, action: &str) -> Result<(), Refusal> {
         let roles = self.config.certificate.roles;
         if roles.has(Role::Hq) {
             return Ok(());
@@ -97,8 +101,15 @@ impl Device {
         self.needs_hq("changing the programme")?;
         check_title("name", &add.name)?;
         check_price("price", add.price)?;
+        let tax = add.tax.or_else(|| Some(self.programme.products().get(&add.sku)?.tax)).unwrap_or(0);
+        if tax > WHOLE {
+            return Err(invalid(
+                "tax",
+                format!("{tax} basis points; a rate is from 0 to {WHOLE}, which is 100 %"),
+            ));
+        }
         let currency = self.config.charter.charter().currency;
-        let product = Product { sku: add.sku, name: add.name, price: add.price, currency };
+        let product = Product { sku: add.sku, name: add.name, price: add.price, tax, currency };
         if self.programme.products().get(&product.sku) != Some(&product) {
             self.write_programme(|programme, author| programme.put_product(author, &product))?;
         }

@@ -1,8 +1,9 @@
 //! Claims that nobody came for in time: which ones are late, and taking them back to stock.
 
 use super::Device;
-use super::claims::Back;
+use super::claims::Why;
 use super::commands::invalid;
+use super::payments::paid_out;
 use crate::command::{MAX_PICKUP_MS, Refusal, Reply, Sell, Sweep, Swept, Unclaimed};
 use crate::document::Document;
 use crate::id::Ref;
@@ -60,7 +61,7 @@ impl Device {
         let mut swept = Swept { amount: 0, claims: Vec::new(), left };
         for (_, claim) in late.into_iter().take(MAX_SWEPT) {
             let (_, standing) = self.claim_in_custody(claim)?;
-            let amount = self.take_back(claim, &standing.left, Back::Unclaimed { pays })?;
+            let amount = paid_out(&self.take_back(claim, &standing.left, Why::Unclaimed { pays })?);
             swept.amount = swept.amount.saturating_add(amount);
             swept.claims.extend(self.known_claim(&claim));
         }

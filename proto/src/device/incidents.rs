@@ -22,7 +22,8 @@ impl Device {
             (*entry, text, None)
         });
         let doubles = double_lives(&self.log).into_iter().map(|proof| (proof.entry, proof.text, None));
-        let all: Vec<(Ref, String, Option<Ref>)> = breaches.chain(again).chain(doubles).collect();
+        let all: Vec<(Ref, String, Option<Ref>)> =
+            breaches.chain(again).chain(doubles).chain(self.money_incidents()).collect();
         let mut incidents: Vec<Incident> =
             all.into_iter().filter_map(|(entry, text, claim)| self.incident(entry, text, claim)).collect();
         incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.at_ms), incident.incident));

@@ -217,6 +217,8 @@ impl Device {
         }
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
         let effect = self.holdings.apply(&event);
+        self.note_receipt(author, linked.entry, record);
+        self.note_payments(linked.entry, &record.body);
         let breach = self.holdings.breach_by(&linked.entry).map(str::to_owned);
         let counts = breach.is_none();
         if let Some(text) = breach {
@@ -294,6 +296,14 @@ impl Device {
                 let (claim, state) = (opening.claim, opening.state());
                 Notice::Door { entry: event.entry, claim, drop, by: event.author, state }
             }
+            (Body::PaymentSettled(settled), _) => Notice::PaymentSettled {
+                entry: event.entry,
+                claim: settled.claim,
+                drop,
+                by: event.author,
+                payment: u32::from(settled.payment),
+                failed: settled.failed,
+            },
             (Body::Mint(mint), _) => {
                 let units = u64::from(mint.last) - u64::from(mint.first) + 1;
                 Notice::Minted { lot: event.entry, drop, sku: mint.sku.clone(), units }
@@ -383,6 +393,7 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
+        Body::PaymentSettled(_) => None,
         Body::Retire(_) | Body::Resolve(_) => None,
     }
 }

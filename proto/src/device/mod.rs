@@ -11,15 +11,19 @@ mod frontiers;
 mod incidents;
 mod intake;
 mod outbox;
+mod payments;
 mod peers;
 mod pins;
 mod presence;
 mod queries;
+mod receipts;
 mod retire;
+mod rules;
 mod sales;
 mod stock;
 mod sync;
 mod take;
+mod takings;
 mod words;
 mod write;
 
@@ -31,8 +35,7 @@ use crate::clock::{Clock, Now};
 use crate::command::Refusal;
 use crate::document::Document;
 use crate::holdings::Holdings;
-use crate::id::Ref;
-use crate::id::{ChainId, DeviceId, Hash, Nonce};
+use crate::id::{ChainId, DeviceId, Hash, Nonce, ReceiptHash, Ref};
 use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
 use crate::log::{Fault, Gate, Log};
@@ -40,6 +43,7 @@ use crate::pin::EventSecret;
 use crate::planted::{Plant, Planted};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
+use crate::receipt::Receipts;
 use crate::text::Place;
 use crate::trust::Trust;
 
@@ -129,6 +133,10 @@ pub struct Device {
     suspended: BTreeMap<DeviceId, Ref>,
     own: BTreeMap<Document, ChainId>,
     priced_under: BTreeMap<ChainId, Vec<Hash>>,
+    receipts: Receipts,
+    /// The number and the hash of the last receipt of this device's own.
+    last_receipt: Option<(u64, ReceiptHash)>,
+    deferred: payments::Deferred,
     intake: intake::Intake,
     outbox: outbox::Outbox,
     peers: peers::Peers,
@@ -176,6 +184,9 @@ impl Device {
             suspended: BTreeMap::new(),
             own: BTreeMap::new(),
             priced_under: BTreeMap::new(),
+            receipts: Receipts::default(),
+            last_receipt: None,
+            deferred: payments::Deferred::default(),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
@@ -216,6 +227,9 @@ impl Device {
         while device.outbox.pop().is_some() {}
         device.find_refund_requests();
         device.find_carts();
+        if plant.has(Planted::NumberReceiptsAnew) {
+            device.last_receipt = None;
+        }
         if plant.has(Planted::KeepOldLife) {
             device.keep_old_life();
         }

@@ -41,6 +41,10 @@ impl Device {
             Query::Token(claim) => Answer::Token(self.token_of(claim)),
             Query::Doors => Answer::Doors(self.doors_view()),
             Query::Door(claim) => Answer::Door(self.door_of(claim)),
+            Query::Receipts(filter) => Answer::Receipts(self.list_receipts(&filter)),
+            Query::Receipt { device, number } => Answer::Receipt(Box::new(self.find_receipt(device, number))),
+            Query::Takings(filter) => Answer::Takings(self.takings(&filter)),
+            Query::WaitingPayments => Answer::WaitingPayments(self.waiting_payments()),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),
@@ -82,6 +86,8 @@ impl Device {
             sales_waiting: self.sales.len() as u64,
             claims: self.claim_counts(),
             carts: self.carts(&CartFilter::default()).len() as u64,
+            last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
+            deferred: self.deferred.of_own(),
         }
     }
 
@@ -111,6 +117,7 @@ impl Device {
             products: self.programme.products().values().cloned().collect(),
             drops: self.programme.drops().values().cloned().collect(),
             lots,
+            rules: self.programme.rules().clone(),
         }
     }
 
@@ -273,7 +280,13 @@ impl Device {
             sold: 0,
             sold_twice: 0,
             problems: Vec::new(),
-            incidents: self.holdings.incidents().map(str::to_owned).collect(),
+            receipts: self.receipt_runs(),
+            incidents: self
+                .holdings
+                .incidents()
+                .map(str::to_owned)
+                .chain(self.money_incidents().into_iter().map(|(_, text, _)| text))
+                .collect(),
         };
         let mut sold: BTreeMap<Ref, UnitSet> = BTreeMap::new();
         for chain in self.log.chains().filter(|chain| matches!(chain.document, Document::Claims(_))) {
@@ -283,7 +296,14 @@ impl Device {
                     check.problems.push(format!("entry {claim} cannot be read"));
                     continue;
                 };
-                let Body::Sale(sale) = record.body else { continue };
+                let sale = match record.body {
+                    Body::Sale(sale) => sale,
+                    Body::Refund(refund) => {
+                        check.incidents.extend(self.refund_problem(&claim, &refund));
+                        continue;
+                    }
+                    _ => continue,
+                };
                 if self.holdings.is_void(&claim) {
                     continue;
                 }

@@ -7,6 +7,7 @@ use super::asks::Shelf;
 use super::commands::{check_price, check_quantity, invalid};
 use super::expiry::check_pickup_of;
 use super::outbox::Outbox;
+use super::payments::{Good, Priced, taxes_of};
 use super::stock::Found;
 use crate::claim_code::ClaimCode;
 use crate::command::{
@@ -96,6 +97,9 @@ impl Device {
                 if sell.wait_ms == 0 || sold_out.is_some() {
                     return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack)));
                 }
+                if hold_ms.is_none() {
+                    self.check_payments(&sell)?;
+                }
                 self.sales.waiting.push(Waiting {
                     call,
                     sell,
@@ -108,6 +112,15 @@ impl Device {
                 Ok(())
             }
         }
+    }
+
+    /// Refuses at once what could not be paid so even with all units here.
+    fn check_payments(&self, sell: &Sell) -> Result<(), Refusal> {
+        let goods = sell.items.iter().map(|item| {
+            let unit_price = item.unit_price.map_or_else(|| Ok(self.product(&item.sku)?.price), Ok)?;
+            Ok(Good { sku: &item.sku, unit_price, quantity: item.quantity })
+        });
+        self.priced(&goods.collect::<Result<Vec<_>, Refusal>>()?, sell).map(|_| ())
     }
 
     fn check_sale(&self, sell: &Sell) -> Result<DropId, Refusal> {
@@ -216,7 +229,10 @@ impl Device {
         }
         let reply = match hold_ms {
             Some(ttl_ms) => Reply::Cart(self.put_aside(drop, lines, ttl_ms, sell.shopper.clone())?),
-            None => Reply::Sale(self.write_sale(drop, lines, sell)?),
+            None => {
+                let priced = self.priced_lines(&lines, sell)?;
+                Reply::Sale(self.write_sale(drop, lines, sell, priced)?)
+            }
         };
         self.keep_reply(idempotency, &reply);
         self.outbox.emit(Output::Reply { call, result: Ok(reply) });
@@ -238,6 +254,7 @@ impl Device {
         drop: &DropId,
         lines: Vec<SaleLine>,
         sell: &Sell,
+        priced: Priced,
     ) -> Result<Claim, Refusal> {
         let items = self.items_of(&lines);
         let document = Document::Claims(drop.clone());
@@ -245,16 +262,19 @@ impl Device {
         let last = self.own.get(&document).and_then(|chain| self.priced_under.get(chain));
         let changed = (last.map(Vec::as_slice) != Some(heads)).then(|| heads.to_vec());
         let expires_ms = self.pickup_ends(drop, sell)?;
+        let Priced { taxes, payments, total } = priced;
         let sale = Sale {
             lines,
-            tender: sell.tender,
+            payments,
             pickup_at: sell.pickup_at,
             programme: changed.clone(),
+            taxes,
+            receipt: self.next_receipt(),
             pin: self.tag_of(&document, sell.pin.as_ref())?,
             shopper: sell.shopper.clone(),
             expires_ms,
         };
-        let claim = self.write(&document, Body::Sale(sale))?;
+        let claim = self.write(&document, Body::Sale(sale.clone()))?;
         if let Some(heads) = changed {
             self.priced_under.insert(claim.chain, heads);
         }
@@ -265,10 +285,13 @@ impl Device {
             drop: drop.clone(),
             at_ms,
             seller: self.me,
-            total: total_of(&items),
+            total,
             items,
             currency: self.config.charter.charter().currency,
-            tender: sell.tender,
+            tender: sale.payments.tender(),
+            payments: self.payment_infos(&claim, &self.me, &sale),
+            taxes: taxes_of(&sale),
+            receipt: sale.receipt.number,
             custodian: sell.pickup_at.unwrap_or(self.me),
             state: if walk_in { ClaimState::Redeemed } else { ClaimState::Issued },
             code: ClaimCode::of(&claim),

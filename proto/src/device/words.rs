@@ -58,16 +58,14 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         Body::Damage(_) => format!("took {} out of sale", lines()),
         Body::Sale(sale) => {
             let currency = device.config.charter.charter().currency;
-            let total = sale
-                .lines
-                .iter()
-                .map(|line| line.unit_price.saturating_mul(line.units.len() as i64))
-                .fold(0i64, i64::saturating_add);
+            let total = sale.total().unwrap_or(0);
+            let tenders: Vec<String> = sale.parts().iter().map(|part| part.tender.to_string()).collect();
+            let tenders = tenders.join(" and ");
             let how = match &sale.pickup_at {
                 Some(custodian) => format!("for pickup at {}", device.name_of(custodian)),
                 None => "and handed it over".to_owned(),
             };
-            format!("sold {} for {} ({}) {how}", lines(), currency.format(total), sale.tender)
+            format!("sold {} for {} ({tenders}) {how}", lines(), currency.format(total))
         }
         Body::Custody(custody) => {
             format!("gave claim {} into the custody of {}", custody.claim, device.name_of(&custody.to))
@@ -91,6 +89,11 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         Body::Resolve(resolve) => format!("settled incident {}: {}", resolve.incident, resolve.note),
         Body::WrongPin(wrong) => format!("was given a wrong PIN for claim {}", wrong.claim),
         Body::Unlock(unlock) => format!("unlocked the PIN of claim {}", unlock.claim),
+        Body::PaymentSettled(settled) => {
+            let how = if settled.failed { "could not take" } else { "took" };
+            let amount = device.config.charter.charter().currency.format(settled.amount);
+            format!("{how} {amount}, payment {} of claim {}", settled.payment, settled.claim)
+        }
         Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),
         Body::Door(door) => {
             let opening = device.holdings.opening(&door.redemption);

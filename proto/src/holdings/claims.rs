@@ -214,6 +214,11 @@ impl Claim {
         self.acts().filter(|(_, act)| matches!(act.deed, Deed::Refund { .. })).map(|(_, act)| act.entry)
     }
 
+    /// The refunds that count, in order.
+    pub fn counted_refunds(&self) -> impl Iterator<Item = Ref> {
+        self.valid().iter().filter(|act| matches!(act.deed, Deed::Refund { .. })).map(|act| act.entry)
+    }
+
     pub(super) fn request(&mut self, entry: Ref) {
         self.deeds.get_or_insert_default().requests.insert(entry);
     }

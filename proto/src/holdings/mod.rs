@@ -334,6 +334,7 @@ impl Holdings {
             Body::Door(door) => self.hear_of_door(event, door),
             Body::Hold(hold) => self.put_aside(event, hold),
             Body::Release(release) => self.release(event, &release.hold),
+            Body::PaymentSettled(_) => Effect::None,
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
                 claim.request(event.entry);
@@ -413,6 +414,7 @@ impl Holdings {
             Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
+            Body::PaymentSettled(_) => {}
             Body::Retire(_) | Body::Resolve(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
@@ -627,6 +629,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
+        Body::PaymentSettled(_) => Vec::new(),
         Body::Retire(_) | Body::Resolve(_) => Vec::new(),
     }
 }

@@ -4,6 +4,7 @@
 //! Automerge is ever given as they came, so each is tried on a copy first.
 
 mod raw;
+mod rules;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,11 +13,12 @@ use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc};
 
 use crate::clock::Hlc;
-use crate::command::{DropInfo, DropState, MAX_PICKUP_MS, Product, Unclaimed};
+use crate::command::{DropInfo, DropState, EventRules, MAX_PICKUP_MS, Product, Unclaimed};
 use crate::id::{ChainId, Hash};
 use crate::identity::{armor, unarmor};
 use crate::money::{Currency, MAX_PRICE};
 use crate::record::Start;
+use crate::tax::WHOLE;
 use crate::text::{DropId, Sku};
 
 /// The most bytes of one change.
@@ -102,6 +104,7 @@ pub struct Programme {
     currency: Currency,
     products: BTreeMap<Sku, Product>,
     drops: BTreeMap<DropId, DropInfo>,
+    rules: EventRules,
     heads: Vec<Hash>,
 }
 
@@ -124,8 +127,14 @@ impl Programme {
             },
         );
         made.map_err(|failure| EditError::Refused(failure.error.to_string()))?;
-        let mut programme =
-            Self { document, currency, products: BTreeMap::new(), drops: BTreeMap::new(), heads: Vec::new() };
+        let mut programme = Self {
+            document,
+            currency,
+            products: BTreeMap::new(),
+            drops: BTreeMap::new(),
+            rules: EventRules::default(),
+            heads: Vec::new(),
+        };
         programme.refresh();
         Ok(programme)
     }
@@ -207,7 +216,8 @@ impl Programme {
                 _ => transaction.put_object(&products, product.sku.as_str(), ObjType::Map)?,
             };
             transaction.put(&entry, "name", product.name.as_str())?;
-            transaction.put(&entry, "price", product.price)
+            transaction.put(&entry, "price", product.price)?;
+            transaction.put(&entry, "tax", i64::from(product.tax))
         })
     }
 
@@ -262,6 +272,7 @@ impl Programme {
     fn refresh(&mut self) {
         self.heads = self.document.get_heads().into_iter().map(|head| Hash(head.0)).collect();
         self.heads.sort();
+        self.rules = self.read_rules();
         self.products = self
             .entries(PRODUCTS)
             .into_iter()
@@ -269,7 +280,9 @@ impl Programme {
                 let sku: Sku = key.parse().ok()?;
                 let price = self.number(&entry, "price").filter(|price| (1..=MAX_PRICE).contains(price))?;
                 let name = self.text(&entry, "name")?;
-                Some((sku.clone(), Product { sku, name, price, currency: self.currency }))
+                let tax = self.number(&entry, "tax").and_then(|tax| u16::try_from(tax).ok());
+                let tax = tax.filter(|tax| *tax <= WHOLE).unwrap_or(0);
+                Some((sku.clone(), Product { sku, name, price, tax, currency: self.currency }))
             })
             .collect();
         self.drops = self

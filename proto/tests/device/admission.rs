@@ -2,11 +2,16 @@
 
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Command, Sell, Tender};
+use popmesh_proto::id::ReceiptHash;
 use popmesh_proto::identity::{Ed25519, SecretKey};
 use popmesh_proto::io::{Input, Verdict};
 use popmesh_proto::log::{Bodies, Range};
 use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Presence, encode};
+use popmesh_proto::money::MAX_PRICE;
+use popmesh_proto::payment::{Payment, Payments};
+use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{Body, Line, MAX_RECORD, Mint, Sale, SaleLine, Transfer};
+use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::units::UnitSet;
 
 use crate::author::Author;
@@ -177,19 +182,38 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     headless.write(at(2), lot());
     refused(&mut world, "a chain without a start", vec![headless.range()]);
     refused(&mut world, "a mint among the claims", vec![author("claims/night", vec![(2, lot())]).range()]);
-    let sale = |units, unit_price| {
+    let sale_of = |units, unit_price| {
         let line =
             SaleLine { parcel: popmesh_proto::id::Ref { chain: good.chain, seq: 2 }, units, unit_price };
-        Body::Sale(Sale {
+        Sale {
             lines: vec![line],
-            tender: Tender::Cash,
+            payments: Payments::Whole(Tender::Cash),
             pickup_at: None,
             programme: None,
+            taxes: None,
+            receipt: ReceiptLink::FIRST,
             pin: None,
             shopper: None,
             expires_ms: None,
-        })
+        }
     };
+    let paid = |parts: Vec<Payment>| {
+        Body::Sale(Sale { payments: Payments::Parts(parts), ..sale_of(UnitSet::range(1, 1), 500) })
+    };
+    let plain = |amount| Payment::plain(Tender::Card, amount);
+    let taxed = |rate, tax| {
+        let taxes = Taxes { prices: Prices::Included, rates: vec![RateTax { rate, tax }], of: None };
+        Body::Sale(Sale { taxes: Some(taxes), ..sale_of(UnitSet::range(1, 1), 500) })
+    };
+    let numbered = |number, previous| {
+        let receipt = ReceiptLink { number, previous };
+        Body::Sale(Sale { receipt, ..sale_of(UnitSet::range(1, 1), 500) })
+    };
+    let sale = |units, unit_price| Body::Sale(sale_of(units, unit_price));
+    let mut beyond = sale_of(UnitSet::range(0, u32::MAX), MAX_PRICE);
+    let line = beyond.lines[0].clone();
+    let more = (3..40).map(|seq| popmesh_proto::id::Ref { seq, ..line.parcel });
+    beyond.lines.extend(more.map(|parcel| SaleLine { parcel, ..line.clone() }));
     refused(
         &mut world,
         "a sale in the stock",
@@ -200,6 +224,27 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
         ("a sale for nothing", sale(UnitSet::range(1, 1), 0)),
         ("a sale for less", sale(UnitSet::range(1, 1), i64::MIN)),
         ("a price beyond belief", sale(UnitSet::range(1, 1), i64::MAX)),
+        ("a total beyond belief", Body::Sale(beyond)),
+        ("no payments", paid(vec![])),
+        ("too many payments", paid(vec![plain(100); 5])),
+        ("payments of less than the total", paid(vec![plain(200), plain(299)])),
+        ("payments of more than the total", paid(vec![plain(200), plain(301)])),
+        ("a payment that takes something away", paid(vec![plain(501), plain(-1)])),
+        ("payments that overflow", paid(vec![plain(i64::MAX), plain(i64::MAX)])),
+        ("deferred cash", paid(vec![Payment { deferred: true, ..Payment::plain(Tender::Cash, 500) }])),
+        ("change for a card", paid(vec![Payment { given: Some(600), ..plain(500) }])),
+        ("a card that is rounded", paid(vec![Payment { rounding: Some(2), ..plain(500) }])),
+        ("too little cash", paid(vec![Payment { given: Some(499), ..Payment::plain(Tender::Cash, 500) }])),
+        ("cash twice", paid(vec![Payment::plain(Tender::Cash, 200), Payment::plain(Tender::Cash, 300)])),
+        ("a reference of nothing", paid(vec![Payment { reference: Some(String::new()), ..plain(500) }])),
+        ("a long reference", paid(vec![Payment { reference: Some("x".repeat(65)), ..plain(500) }])),
+        ("a reference that beeps", paid(vec![Payment { reference: Some("\u{7}".to_owned()), ..plain(500) }])),
+        ("a tax that the rate does not make", taxed(1900, 500)),
+        ("a tax below zero", taxed(1900, -80)),
+        ("a rate beyond 100 %", taxed(10_001, 250)),
+        ("receipt 0", numbered(0, None)),
+        ("a first receipt after another", numbered(1, Some(ReceiptHash([1; 16])))),
+        ("a later receipt after none", numbered(2, None)),
     ] {
         refused(&mut world, what, vec![author("claims/night", vec![(2, body)]).range()]);
     }

@@ -113,7 +113,7 @@ fn evening(seed: u64) -> World {
 }
 
 fn still_works(mut world: World) {
-    let cap = ProductAdd { sku: "cap".parse().unwrap(), name: "Cap".to_owned(), price: 900 };
+    let cap = ProductAdd { sku: "cap".parse().unwrap(), name: "Cap".to_owned(), price: 900, tax: None };
     world.done(HQ, Command::ProductAdd(cap)).unwrap();
     world.converge(5_000);
     let Answer::Export(files) = world.query(TILL, Query::Export) else { panic!("no export") };

@@ -39,6 +39,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         | Output::Notice(Notice::Refunded { entry, .. })
         | Output::Notice(Notice::RefundRequested { entry, .. })
         | Output::Notice(Notice::Door { entry, .. })
+        | Output::Notice(Notice::PaymentSettled { entry, .. })
         | Output::Notice(Notice::Transferred { entry, .. })
         | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
         _ => Vec::new(),
@@ -66,10 +67,11 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Refund(refunded) => Some(refunded.claim.claim),
         Reply::Retired(retired) => Some(retired.entry),
         Reply::Incident(_) => None,
+        Reply::Settled(settled) => Some(settled.entry),
         Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Door(door) => Some(door.redemption),
-        Reply::Product(_) | Reply::Drop(_) => None,
+        Reply::Product(_) | Reply::Drop(_) | Reply::Rules(_) => None,
     }
 }
 

@@ -149,7 +149,9 @@ pub(super) fn promise(invariant: &str) -> Option<&'static str> {
         "I4" => "Every unit is accounted for, on every device, all night long.",
         "I5" => "Once the links were back, all devices agreed on everything.",
         "I6" => "Nobody changed anything that was not theirs to change.",
-        "I7" => "What every device says it took is what it sold, to the cent; a retry sells nothing twice.",
+        "I7" => {
+            "What every device says it took and paid back is what it wrote, to the cent; receipts have no gaps; a retry sells nothing twice."
+        }
         "I8" => "While a unit was free within reach, a shopper who waited got it.",
         "I9" => "The same seed gives the same night, byte for byte.",
         _ => return None,

@@ -120,6 +120,7 @@ impl World<'_> {
             | Notice::PinLocked { .. }
             | Notice::Retired { .. }
             | Notice::Door { .. }
+            | Notice::PaymentSettled { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }

@@ -10,6 +10,8 @@ use popmesh_proto::identity::Signature;
 use popmesh_proto::io::Entry;
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{Entries, Message, encode};
+use popmesh_proto::payment::Payments;
+use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{Body, Record, Sale, SaleLine, Start};
 
 use super::World;
@@ -38,9 +40,11 @@ impl World<'_> {
         let lines = vec![SaleLine { parcel, units, unit_price: PRICE }];
         let sale = Sale {
             lines,
-            tender: Tender::Cash,
+            payments: Payments::Whole(Tender::Cash),
             pickup_at: None,
             programme: None,
+            taxes: None,
+            receipt: ReceiptLink::FIRST,
             pin: None,
             shopper: None,
             expires_ms: None,

@@ -151,6 +151,7 @@ impl Claims {
             | Body::Damage(_)
             | Body::Hold(_)
             | Body::Release(_)
+            | Body::PaymentSettled(_)
             | Body::WrongPin(_)
             | Body::Unlock(_)
             | Body::Door(_)
@@ -193,6 +194,8 @@ mod tests {
     use popmesh_proto::clock::Hlc;
     use popmesh_proto::command::Tender;
     use popmesh_proto::id::{ChainId, Hash};
+    use popmesh_proto::payment::{Back, Payments};
+    use popmesh_proto::receipt::ReceiptLink;
     use popmesh_proto::record::{Custody, Record, Redeem, SaleLine};
     use popmesh_proto::text::DropId;
 
@@ -210,9 +213,11 @@ mod tests {
         let line = SaleLine { parcel: entry(1), units: UnitSet::range(1, 3), unit_price: 500 };
         let sale = Sale {
             lines: vec![line],
-            tender: Tender::Cash,
+            payments: Payments::Whole(Tender::Cash),
             pickup_at,
             programme: None,
+            taxes: None,
+            receipt: ReceiptLink::FIRST,
             pin: None,
             shopper: None,
             expires_ms: None,
@@ -247,6 +252,8 @@ mod tests {
             place: "hall".parse().unwrap(),
             damaged: false,
             handed_out: returned.then(|| entry(11)),
+            receipt: ReceiptLink::FIRST,
+            back: Back::default(),
             unclaimed: None,
         })
     }

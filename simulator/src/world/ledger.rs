@@ -51,6 +51,16 @@ struct Chain {
     last_hash: Option<Hash>,
 }
 
+/// What a device has taken and paid back by one tender, minor units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) payments: u64,
+    pub(super) taken: i64,
+    /// What was to be authorised later, whatever became of it.
+    pub(super) deferred: i64,
+    pub(super) paid_back: i64,
+}
+
 /// What is true.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -59,8 +69,10 @@ pub(super) struct Ledger {
     pub(super) claims: Claims,
     holds: Holds,
     spends: Vec<Spend>,
-    /// What each device has sold, by tender: claims and minor units.
-    pub(super) takings: BTreeMap<(DeviceId, Tender), (u64, i64)>,
+    /// What each device has taken and paid back, by tender.
+    pub(super) takings: BTreeMap<(DeviceId, Tender), Taken>,
+    /// How many receipts each device has written.
+    pub(super) receipts: BTreeMap<DeviceId, u64>,
     pub(super) entries: u64,
     pub(super) units_sold: u64,
     /// Devices whose own signatures will show that they were rolled back, copied, or cheat: what they do may contradict
@@ -142,7 +154,11 @@ impl Ledger {
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let claims = self.claims.fold(event);
         let aside = self.holds.fold(event);
+        let money = self.fold_money(event);
         let stock = self.fold_stock(event, suspect);
+        if !suspect {
+            money?;
+        }
         if let Err(problem) = aside
             && self.suspects.is_empty()
         {
@@ -155,18 +171,43 @@ impl Ledger {
         }
     }
 
+    /// Adds up payments, and follows receipts: each device's are numbered without gaps in the order of its writes (I7).
+    fn fold_money(&mut self, event: &Event<'_>) -> Result<(), Breach> {
+        let number = match &event.record.body {
+            Body::Sale(sale) => {
+                let goods = sale.lines.iter().map(|line| line.unit_price * line.units.len() as i64).sum();
+                for part in sale.payments.parts(goods) {
+                    let of = self.takings.entry((event.author, part.tender)).or_default();
+                    of.payments += 1;
+                    *(if part.deferred { &mut of.deferred } else { &mut of.taken }) += part.taken();
+                }
+                sale.receipt.number
+            }
+            Body::Refund(refund) => {
+                for part in refund.back.parts.iter().filter(|part| !part.cancelled) {
+                    let of = self.takings.entry((event.author, part.tender)).or_default();
+                    of.paid_back += part.amount + part.rounding.unwrap_or(0);
+                }
+                refund.receipt.number
+            }
+            _ => return Ok(()),
+        };
+        let before = self.receipts.entry(event.author).or_default();
+        *before += 1;
+        if *before != number {
+            let who = event.author.short();
+            return Err(Breach::new("I7", format!("receipt {before} of {who} has the number {number}")));
+        }
+        Ok(())
+    }
+
     fn fold_stock(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let effect = self.holdings.apply(event);
         if self.holdings.is_valid(event) {
             self.spends.extend(spend_of(event));
         }
         if let Body::Sale(sale) = &event.record.body {
-            let units: u64 = sale.lines.iter().map(|line| line.units.len()).sum();
-            let money: i64 = sale.lines.iter().map(|line| line.unit_price * line.units.len() as i64).sum();
-            let takings = self.takings.entry((event.author, sale.tender)).or_default();
-            takings.0 += 1;
-            takings.1 += money;
-            self.units_sold += units;
+            self.units_sold += sale.lines.iter().map(|line| line.units.len()).sum::<u64>();
         }
         match effect {
             Effect::None | Effect::Applied => Ok(()),
@@ -253,6 +294,7 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
             return None;
         }
         Body::Retire(_) | Body::Resolve(_) => return None,
+        Body::PaymentSettled(_) => return None,
     };
     let at: Hlc = event.record.at;
     let lines =

@@ -491,11 +491,11 @@ impl World<'_> {
     }
 
     fn was_refunded(&mut self, node: NodeIndex, refunded: &Refunded) -> Result<(), Breach> {
-        let Refunded { amount, claim } = refunded;
+        let Refunded { amount, claim, receipts, .. } = refunded;
         self.note(|| format!("{node} refunded {amount} of {}", claim.claim));
         let numbers = &mut self.pickups.numbers;
-        match (*amount, claim.redeemed_at_ms) {
-            (0, _) => numbers.refunds_asked += 1,
+        match (receipts.is_empty(), claim.redeemed_at_ms) {
+            (true, _) => numbers.refunds_asked += 1,
             (_, None) => numbers.refunds += 1,
             (_, Some(_)) => numbers.returns += 1,
         }

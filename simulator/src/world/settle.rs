@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use popmesh_proto::Device;
 use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
-use popmesh_proto::query::{Answer, ClaimFilter, Query};
+use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
 use popmesh_proto::text::{DropId, Place, Sku};
 
-use super::ledger::Breach;
+use super::ledger::{Breach, Taken};
 use super::node::{State, Who};
 use super::queue::NodeIndex;
 use super::shop::is_of_sale;
@@ -159,6 +159,18 @@ impl World<'_> {
                     let text = format!("on {}: {problem}", self.nodes[node].name);
                     self.check(Err(Breach::new("I4", text)));
                 }
+                let whole = self.ledger.suspects.is_empty();
+                for run in check.receipts.iter().filter(|_| whole) {
+                    // What is missing may be on its way between those who cannot hear each other.
+                    let gaps = if run.device == self.nodes[node].id { run.missing } else { 0 };
+                    if gaps > 0 || !run.twice.is_empty() || !run.unlinked.is_empty() {
+                        let text = format!(
+                            "on {}, receipts are not what they should be: {run:?}",
+                            self.nodes[node].name
+                        );
+                        self.check(Err(Breach::new("I7", text)));
+                    }
+                }
                 if check.sold_twice > 0 && self.ledger.suspects.is_empty() {
                     let text =
                         format!("on {}, {} units are in two claims", self.nodes[node].name, check.sold_twice);
@@ -234,8 +246,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What each device says that it has sold is what it has written, and each sale has one outcome that a retry gets
-    /// (I7).
+    /// What each device says that it took and paid back is what it has written, its receipts are all there, and each sale
+    /// has one outcome that a retry gets (I7).
     fn check_money(&mut self) {
         let mut result = Ok(());
         for node in self.alive() {
@@ -243,20 +255,24 @@ impl World<'_> {
             if self.boxes_of(&id).len() > 1 || self.ledger.suspects.contains(&id) {
                 continue;
             }
-            let filter = ClaimFilter { seller: Some(id), limit: Some(u32::MAX), ..ClaimFilter::default() };
-            let Some(Answer::Claims(claims)) = self.ask(node, Query::Claims(filter)) else { continue };
-            let mut takings: BTreeMap<(DeviceId, Tender), (u64, i64)> = BTreeMap::new();
-            for claim in &claims.claims {
-                let sum = takings.entry((id, claim.tender)).or_default();
-                sum.0 += 1;
-                sum.1 += claim.total;
-            }
-            let written: BTreeMap<(DeviceId, Tender), (u64, i64)> = self
+            let filter = TakingsFilter { device: Some(id) };
+            let Some(Answer::Takings(mut says)) = self.ask(node, Query::Takings(filter)) else { continue };
+            let says = says.pop();
+            let takings: BTreeMap<Tender, Taken> = says
+                .iter()
+                .flat_map(|says| &says.tenders)
+                .map(|of| {
+                    let TenderTakings { payments, taken, paid_back, .. } = *of;
+                    let deferred = of.deferred + of.failed + of.cancelled;
+                    (of.tender, Taken { payments, taken, deferred, paid_back })
+                })
+                .collect();
+            let written: BTreeMap<Tender, Taken> = self
                 .ledger
                 .takings
                 .iter()
                 .filter(|((device, _), _)| *device == id)
-                .map(|(key, sum)| (*key, *sum))
+                .map(|((_, tender), sum)| (*tender, *sum))
                 .collect();
             let name = &self.nodes[node].name;
             if takings != written {
@@ -265,7 +281,13 @@ impl World<'_> {
                     format!("{name} says it took {takings:?} and has written {written:?}"),
                 ));
             }
-            let sales: u64 = written.values().map(|(claims, _)| claims).sum();
+            let receipts = self.ledger.receipts.get(&id).copied().unwrap_or(0);
+            let last = says.as_ref().map_or(0, |says| says.last_receipt);
+            if last != receipts {
+                let text = format!("{name} says its last receipt is {last}, and has written {receipts}");
+                result = Err(Breach::new("I7", text));
+            }
+            let sales = says.map_or(0, |says| says.sales);
             let outcomes = self.nodes[node].answers.keys().filter(|key| is_of_sale(key)).count() as u64;
             if sales != outcomes {
                 let text = format!("{name} has made {sales} sales and kept {outcomes} outcomes of sales");

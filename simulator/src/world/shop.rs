@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use popmesh_proto::command::{Claim, Command, MAX_WAIT_MS, Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::command::{
+    Claim, Command, MAX_WAIT_MS, PaymentNew, Refusal, Reply, Sell, SellItem, Tender,
+};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{CallId, Idempotency, Input};
 use popmesh_proto::pin::Pin;
@@ -152,18 +154,16 @@ impl World<'_> {
         let left_ms = (self.gone_us(shopper).saturating_sub(self.now_us) / MS).min(MAX_WAIT_MS);
         let wait_ms = if self.scenario.policy == StockPolicy::StaticShares { 0 } else { left_ms };
         let drop = &self.scenario.drops[wish.drop];
-        let item = SellItem {
-            sku: self.scenario.products[wish.product].sku.clone(),
-            quantity: wish.quantity,
-            unit_price: None,
-        };
+        let product = &self.scenario.products[wish.product];
+        let total = product.price.saturating_mul(i64::try_from(wish.quantity).unwrap_or(i64::MAX));
+        let item = SellItem { sku: product.sku.clone(), quantity: wish.quantity, unit_price: None };
         Sell {
+            items: vec![item],
             drop: Some(drop.drop.clone()),
-            tender: if shopper.is_multiple_of(3) { Tender::Card } else { Tender::Cash },
             pickup_at: wish.pickup_at.map(|device| self.nodes[device].id),
             pin: wish.pickup_at.and_then(|_| pin_of(shopper)),
             wait_ms,
-            ..Sell::of(vec![item])
+            ..paying(shopper, total)
         }
     }
 
@@ -244,10 +244,15 @@ impl World<'_> {
                 Reply::Redeemed(redeemed) => Some(redeemed.entry),
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),
+                Reply::Settled(settled) => Some(settled.entry),
                 Reply::Unlocked(unlocked) => Some(unlocked.entry),
                 Reply::Door(door) => Some(door.redemption),
                 Reply::Retired(retired) => Some(retired.entry),
-                Reply::Product(_) | Reply::Drop(_) | Reply::Swept(_) | Reply::Incident(_) => None,
+                Reply::Product(_)
+                | Reply::Drop(_)
+                | Reply::Swept(_)
+                | Reply::Incident(_)
+                | Reply::Rules(_) => None,
             };
             if let Some(entry) = entry {
                 let known = self.ledger.acknowledged(&entry);
@@ -386,5 +391,27 @@ impl World<'_> {
             }
         }
         found
+    }
+}
+
+/// How a shopper pays: most in cash or by card, some by both, some by a card that is authorised later.
+fn paying(shopper: usize, total: i64) -> Sell {
+    let part = |tender, amount| PaymentNew { tender, amount, reference: None, deferred: false, given: None };
+    match shopper % 12 {
+        0 | 3 | 6 => Sell { tender: Tender::Card, ..Sell::default() },
+        9 => Sell {
+            tender: Tender::Card,
+            reference: Some(format!("terminal-{shopper}")),
+            deferred: true,
+            ..Sell::default()
+        },
+        5 if total > 1 => Sell {
+            payments: vec![part(Tender::Voucher, total / 3 + 1), part(Tender::Cash, total - total / 3 - 1)]
+                .into_iter()
+                .filter(|part| part.amount > 0)
+                .collect(),
+            ..Sell::default()
+        },
+        _ => Sell::default(),
     }
 }

@@ -245,7 +245,7 @@ impl World<'_> {
                 None => "the night was not played to its end".to_owned(),
             },
             "I6" => format!("{} entries", numbers.entries),
-            "I7" => format!("{} sales", self.ledger.takings.values().map(|(claims, _)| claims).sum::<u64>()),
+            "I7" => format!("{} receipts", self.ledger.receipts.values().sum::<u64>()),
             _ => format!("{} units left", self.units_left()),
         }
     }
