@@ -57,7 +57,7 @@ pub(super) async fn set_limit(
     post, path = "/v1/settlements", tag = "act", request_body = SettlePayment, params(IdempotencyHeader),
     responses((status = 201, description = "It is written down", body = Settled), CommandProblems)
 )]
-pub(super) async fn settle(
+pub(super) async fn settle_payment(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<SettlePayment>,

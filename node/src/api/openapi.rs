@@ -82,7 +82,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(doors::jam))
         .routes(routes!(money::set_rules))
         .routes(routes!(money::set_limit))
-        .routes(routes!(money::settle))
+        .routes(routes!(money::settle_payment))
         .routes(routes!(money::waiting))
         .routes(routes!(money::receipts))
         .routes(routes!(money::receipt))
