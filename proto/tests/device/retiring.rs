@@ -137,6 +137,33 @@ fn claims_that_waited_with_it_are_handed_out_by_who_retired_it() {
 }
 
 #[test]
+fn its_tokens_are_good_if_they_were_sold_before_and_refused_if_after() {
+    let mut world = evening(8);
+    let pickup_at = Some(world.nodes[TILL].id);
+    let sold = |world: &mut World| {
+        let claim = claim_of(world.done(LOST, Command::Sell(Sell { pickup_at, ..sell(1, 2_000) })));
+        match world.query(LOST, Query::Token(claim.claim)) {
+            Answer::Token(Ok(token)) => token.token,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = sold(&mut world);
+    world.converge(5_000);
+    world.isolate(LOST);
+    world.run_ms(20_000);
+    let after = sold(&mut world);
+    retire(&mut world);
+    world.run_ms(5_000);
+    let show = |token: &str| Command::Redeem(Redeem::by_token(token.to_owned()));
+    let refused = world.done(TILL, show(&after)).unwrap_err();
+    assert!(
+        matches!(&refused, Refusal::Token { problem } if problem.contains("lost was retired by hq")),
+        "{refused}"
+    );
+    assert!(matches!(world.done(TILL, show(&before)), Ok(Reply::Redeemed(_))));
+}
+
+#[test]
 fn who_hears_of_the_retirement_first_and_who_of_the_late_sales_agree() {
     for order in 0..2 {
         let mut world = evening(3 + order);
