@@ -177,6 +177,10 @@ fn qr(request: TokenCode, json: bool) -> Outcome {
 pub(super) fn draw(text: &str, picture: &Picture, json: bool) -> Outcome {
     let failed = |error: QrError| Failure::here(error.to_string());
     let code = Code::new(text).map_err(failed)?;
+    let code = match caption_of(text) {
+        Some(caption) => code.with_caption(&caption),
+        None => code,
+    };
     let (path, picture) = match (&picture.svg, &picture.png) {
         (Some(path), _) => (path, code.svg().into_bytes()),
         (None, Some(path)) => (path, code.png().map_err(failed)?),
@@ -187,6 +191,13 @@ pub(super) fn draw(text: &str, picture: &Picture, json: bool) -> Outcome {
     print(json, &json!({"text": text, "file": path, "bytes": picture.len()}), || {
         format!("{}  {} bytes", path.display(), picture.len())
     })
+}
+
+/// What people can say of a claim's code when no scanner is at hand.
+fn caption_of(text: &str) -> Option<String> {
+    let unproven = UnprovenToken::parse(&from_text(text).ok()?).ok()?;
+    let token = unproven.token();
+    (token.kind == Kind::Claim).then(|| ClaimCode::of(&token.claim).to_string())
 }
 
 fn write(path: &Path, picture: &[u8]) -> Outcome {

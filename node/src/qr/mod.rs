@@ -4,7 +4,10 @@
 //! that the standard asks for. A text of capitals, digits and a few signs, as a claim token is, takes the denser
 //! alphanumeric mode.
 
-use qrcode::render::{svg, unicode};
+mod caption;
+
+use std::fmt::Write;
+
 use qrcode::{Color, EcLevel, QrCode};
 
 /// The width of the quiet zone, in modules.
@@ -26,9 +29,12 @@ pub enum QrError {
     Png(#[from] png::EncodingError),
 }
 
-/// The QR code of a text.
+/// The QR code of a text, and perhaps a line under it for people.
 #[derive(Clone)]
-pub struct Code(QrCode);
+pub struct Code {
+    code: QrCode,
+    caption: String,
+}
 
 impl Code {
     /// The smallest code that holds `text`.
@@ -37,13 +43,37 @@ impl Code {
     /// [`QrError::TooLong`].
     pub fn new(text: &str) -> Result<Self, QrError> {
         QrCode::with_error_correction_level(text, EcLevel::M)
-            .map(Self)
+            .map(|code| Self { code, caption: String::new() })
             .map_err(|_| QrError::TooLong(text.chars().count()))
+    }
+
+    /// With a line under it: capitals, digits and dashes.
+    #[must_use]
+    pub fn with_caption(self, caption: &str) -> Self {
+        Self { caption: caption.to_owned(), ..self }
     }
 
     /// As a drawing, for pages and print.
     pub fn svg(&self) -> String {
-        self.0.render::<svg::Color<'_>>().module_dimensions(DOTS as u32, DOTS as u32).build()
+        let picture = self.picture();
+        let (width, height) = (picture.first().map_or(0, Vec::len) * DOTS, picture.len() * DOTS);
+        let mut path = String::new();
+        for (y, row) in picture.iter().enumerate() {
+            let mut x = 0;
+            for run in row.chunk_by(|a, b| a == b) {
+                if run.first() == Some(&true) {
+                    let (left, top, length) = (x * DOTS, y * DOTS, run.len() * DOTS);
+                    // Writing to a String cannot fail.
+                    let _ = write!(path, "M{left} {top}h{length}v{DOTS}h-{length}z");
+                }
+                x += run.len();
+            }
+        }
+        format!(
+            "<?xml version=\"1.0\" standalone=\"yes\"?><svg xmlns=\"http://www.w3.org/2000/svg\" version=\"1.1\" \
+             width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" shape-rendering=\"crispEdges\">\
+             <path d=\"M0 0h{width}v{height}h-{width}z\" fill=\"#fff\"/><path d=\"{path}\" fill=\"#000\"/></svg>"
+        )
     }
 
     /// As a picture of black and white dots.
@@ -51,23 +81,17 @@ impl Code {
     /// # Errors
     /// [`QrError::Png`].
     pub fn png(&self) -> Result<Vec<u8>, QrError> {
-        let modules = self.0.width();
-        let width = modules + 2 * QUIET;
-        let light = vec![0xff; width];
-        let mut dots = Vec::with_capacity(width * width * DOTS);
-        dots.extend(light.repeat(QUIET * DOTS));
-        for row in self.0.to_colors().chunks(modules) {
-            let mut line = light.clone();
-            for (byte, module) in line[QUIET..].iter_mut().zip(row) {
-                *byte = module.select(0x00, 0xff);
-            }
+        let picture = self.picture();
+        let width = picture.first().map_or(0, Vec::len);
+        let mut dots = Vec::with_capacity(width * picture.len() * DOTS);
+        for row in &picture {
+            let line: Vec<u8> = row.iter().map(|dark| if *dark { 0x00 } else { 0xff }).collect();
             dots.extend(line.repeat(DOTS));
         }
-        dots.extend(light.repeat(QUIET * DOTS));
         let mut bytes = Vec::new();
         // A code has at most 177 modules a side.
-        let side = (width * DOTS) as u32;
-        let mut encoder = png::Encoder::new(&mut bytes, side, side);
+        let (width, height) = ((width * DOTS) as u32, (picture.len() * DOTS) as u32);
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(png::ColorType::Grayscale);
         encoder.set_depth(png::BitDepth::One);
         let mut writer = encoder.write_header()?;
@@ -78,17 +102,43 @@ impl Code {
 
     /// As lines of half blocks, for a terminal.
     pub fn terminal(&self) -> String {
-        let blocks = self.0.render::<unicode::Dense1x2>().build();
-        let lines: Vec<String> =
-            blocks.lines().map(|line| format!("{BLACK_ON_WHITE}{line}{AS_BEFORE}")).collect();
-        lines.join("\n")
+        let picture = self.picture();
+        let pairs = picture.chunks(2).map(|rows| {
+            let blocks: String = (0..rows[0].len())
+                .map(|x| match (rows[0][x], rows.get(1).is_some_and(|row| row[x])) {
+                    (true, true) => '█',
+                    (true, false) => '▀',
+                    (false, true) => '▄',
+                    (false, false) => ' ',
+                })
+                .collect();
+            format!("{BLACK_ON_WHITE}{blocks}{AS_BEFORE}")
+        });
+        pairs.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether each module is dark, row by row, with the quiet zone around and the line under it.
+    fn picture(&self) -> Vec<Vec<bool>> {
+        let width = self.code.width() + 2 * QUIET;
+        let light = || std::iter::repeat_n(vec![false; width], QUIET);
+        let mut rows: Vec<Vec<bool>> = light().collect();
+        rows.extend(self.modules().into_iter().map(|row| {
+            let quiet = [false; QUIET];
+            [&quiet[..], &row, &quiet].concat()
+        }));
+        rows.extend(light());
+        if !self.caption.is_empty() {
+            rows.extend(caption::rows(&self.caption, width));
+            rows.extend(light().take(QUIET / 2));
+        }
+        rows
     }
 
     /// Whether each module is dark, row by row, without the quiet zone.
     pub fn modules(&self) -> Vec<Vec<bool>> {
-        let colors = self.0.to_colors();
+        let colors = self.code.to_colors();
         colors
-            .chunks(self.0.width())
+            .chunks(self.code.width())
             .map(|row| row.iter().map(|color| *color == Color::Dark).collect())
             .collect()
     }
@@ -96,7 +146,7 @@ impl Code {
 
 impl std::fmt::Debug for Code {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a QR code of {0} by {0} modules", self.0.width())
+        write!(f, "a QR code of {0} by {0} modules", self.code.width())
     }
 }
 
@@ -156,6 +206,16 @@ mod tests {
                 assert_eq!(*byte, if all[y / DOTS][x] { 0x00 } else { 0xff }, "{x}, {y}");
             }
         }
+    }
+
+    #[test]
+    fn a_line_stands_under_the_code_and_changes_nothing_of_it() {
+        let plain = Code::new("POPMESH1:R0").unwrap();
+        let with = plain.clone().with_caption("7K2-M9Q");
+        let (plain, with) = (plain.picture(), with.picture());
+        assert_eq!(with[..plain.len()], plain[..]);
+        assert_eq!(with.len(), plain.len() + caption::HEIGHT + QUIET / 2);
+        assert!(with[plain.len()..].iter().flatten().any(|dark| *dark));
     }
 
     #[test]
