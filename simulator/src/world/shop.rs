@@ -115,6 +115,7 @@ fn name_of(refusal: &Refusal) -> &'static str {
         }
         Refusal::Certificate { .. } => "certificate",
         Refusal::Busy => "busy",
+        Refusal::Suspended { .. } => "suspended",
         _ => "refused",
     }
 }
