@@ -130,11 +130,13 @@ pub struct DoubleLife {
 /// Every proof of a double life in a log, made of the devices' own signatures: a life that names as the one before it
 /// one that another life names too, or not its last entry; or two lives that name none.
 pub fn double_lives(log: &Log) -> Vec<DoubleLife> {
-    let mut named: BTreeMap<(DeviceId, String, Option<ChainId>), BTreeSet<(u64, ChainId)>> = BTreeMap::new();
+    /// Lives of one device in one document that name the same life before them.
+    type Lives = BTreeMap<(DeviceId, String, Option<ChainId>), BTreeSet<(u64, ChainId)>>;
+    let mut named = Lives::new();
     for chain in log.chains() {
         let before = chain.previous.map(|previous| previous.chain);
         let key = (chain.device, chain.document.to_string(), before);
-        let began = chain.hash(1).map_or(0, |_| began_at(log, chain.id));
+        let began = began_at(log, chain.id);
         named.entry(key).or_default().insert((began, chain.id));
     }
     let mut proofs = Vec::new();

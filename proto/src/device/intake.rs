@@ -77,10 +77,17 @@ impl Device {
         Ok(())
     }
 
+    /// Works out what has been spent twice since this was done last.
+    pub(super) fn resolve_contested(&mut self) {
+        if !self.intake.contested.is_empty() {
+            let contested = std::mem::take(&mut self.intake.contested);
+            self.resolve(&contested);
+        }
+    }
+
     /// Finishes the views once everything stored has been taken back.
     pub(super) fn resolve_restored(&mut self) {
-        let contested = std::mem::take(&mut self.intake.contested);
-        self.resolve(&contested);
+        self.resolve_contested();
         // Nobody waits for notices of what happened before the start.
         while self.outbox.pop().is_some() {}
     }
@@ -110,8 +117,7 @@ impl Device {
                 }
             }
         }
-        let contested = std::mem::take(&mut self.intake.contested);
-        self.resolve(&contested);
+        self.resolve_contested();
         if self.intake.bytes > MAX_WAITING_BYTES {
             self.drop_longest_wait();
         }

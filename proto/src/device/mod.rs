@@ -313,6 +313,7 @@ impl Device {
                 return;
             }
         }
+        self.resolve_contested();
         self.look_for_doubles();
         self.acknowledge();
         self.answer_refund_requests();
@@ -321,6 +322,7 @@ impl Device {
         self.pump_takes();
         self.pump_sales();
         self.pump_time();
+        self.resolve_contested();
     }
 
     /// The next output, until there is none. To be called after every [`Device::handle`].

@@ -81,6 +81,7 @@ impl Device {
         hold_ms: Option<u64>,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
+        self.check_not_suspended()?;
         if let Some(cart) = sell.cart {
             return self.pay_cart(call, cart, &sell, idempotency);
         }

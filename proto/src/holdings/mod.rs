@@ -553,6 +553,8 @@ impl Holdings {
             }
             if let Some(state) = self.lots.get_mut(lot) {
                 state.outcome = settled.outcome;
+                // Whether it stays so follows from the spends, not from the order in which they came.
+                state.contested = !settled.lost.is_empty();
             }
             for (spend, (text, lost)) in settled.lost {
                 self.second.insert((*lot, spend), text);
