@@ -418,6 +418,7 @@ fn admit_tickets(admitting: &Admitting, request: &Admit, json: bool) -> Outcome 
 fn serve_ticket(admitting: &Admitting, stream: TcpStream, json: bool) -> Outcome {
     let begun = Instant::now();
     let Ok(peer) = stream.peer_addr() else { return Ok(()) };
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     match admitting.by_ticket(stream) {
         Ok(admitted) => tell_admitted(&admitted, peer, Duration::ZERO, begun.elapsed(), json),
         Err(error) => {

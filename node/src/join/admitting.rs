@@ -214,7 +214,7 @@ impl Admitting {
 /// Answers a hello, and waits for the device's proof.
 fn prove(link: &mut Link, hello: Hello, password: &[u8]) -> Result<(Channel, exchange::Request), AdmitError> {
     let unproven = |link: &mut Link, broken: Broken| {
-        if broken == Broken::Unproven {
+        if matches!(broken, Broken::Unproven | Broken::Replaced) {
             let _ = link.send(&exchange::refusal(Plain::Unproven));
         }
         AdmitError::from(broken)

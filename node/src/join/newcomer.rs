@@ -115,7 +115,10 @@ impl Newcomer {
         })?;
         link.send(&proof).map_err(|error| JoinError::void(&error))?;
         let verdict = link.receive().map_err(|error| JoinError::void(&error))?;
-        let verdict = channel.hear(&verdict).map_err(|broken| JoinError::void(&broken))?;
+        let verdict = channel.hear(&verdict).map_err(|broken| {
+            let _ = link.send(&exchange::refusal(Plain::Unproven));
+            JoinError::void(&broken)
+        })?;
         let package = match verdict {
             Verdict::Admitted(package) => package,
             Verdict::Refused(why) => {
