@@ -1,17 +1,16 @@
 //! The short code of a claim: what people say to each other, and type, when there is no scanner.
 //!
-//! Six digits of Crockford's base 32 (<https://www.crockford.com/base32.html>), which has no letter that is mistaken for
-//! a digit. It is a hash of the claim's reference and proves nothing: among 1,000 claims, the odds that any two share
-//! one are 1 in 2,000.
+//! Six digits of Crockford's base 32. It is a hash of the claim's reference and proves nothing: among 1,000 claims, the
+//! odds that any two share one are 1 in 2,000.
 
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
+use crate::base32::{DIGITS, digits_of};
 use crate::id::Ref;
 
-const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const LENGTH: usize = 6;
 
 /// Not a claim's code.
@@ -59,20 +58,8 @@ impl FromStr for ClaimCode {
     type Err = ClaimCodeError;
     fn from_str(text: &str) -> Result<Self, ClaimCodeError> {
         let error = || ClaimCodeError(text.chars().take(40).collect());
-        let digits: Option<Vec<u8>> =
-            text.chars().filter(|c| !matches!(c, '-' | ' ')).map(digit_of).collect();
-        digits.and_then(|digits| digits.try_into().ok()).map(Self).ok_or_else(error)
+        digits_of(text).and_then(|digits| digits.try_into().ok()).map(Self).ok_or_else(error)
     }
-}
-
-/// The digit that a character stands for, as people read and type it.
-fn digit_of(typed: char) -> Option<u8> {
-    let digit = match typed.to_ascii_uppercase() {
-        'O' => '0',
-        'I' | 'L' => '1',
-        other => other,
-    };
-    DIGITS.iter().copied().find(|known| char::from(*known) == digit)
 }
 
 impl serde::Serialize for ClaimCode {

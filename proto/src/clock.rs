@@ -87,7 +87,7 @@ impl Clock {
 }
 
 /// A time in words, to the second; for people far from the clock that showed it, so in UTC.
-pub(crate) fn utc(unix_ms: u64) -> String {
+pub fn utc(unix_ms: u64) -> String {
     let (days, seconds) = (unix_ms / 86_400_000, unix_ms / 1_000 % 86_400);
     // Civil from days, with years that begin in March: https://howardhinnant.github.io/date_algorithms.html
     let shifted = days + 719_468;

@@ -3,6 +3,7 @@
 //! [`Device`] is the state machine; [`io`] is its boundary. There is no clock, thread, file, socket or source of
 //! randomness in here: the same inputs give the same outputs, byte for byte.
 
+pub mod base32;
 pub mod broker;
 pub mod bundle;
 pub mod change;

@@ -17,6 +17,7 @@ use popmesh_proto::units::UnitSet;
 
 use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
+use super::join::{Admit, Join, Ticket, ValidityArgs};
 use super::trust::{Incidents, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
@@ -46,6 +47,8 @@ pub(super) enum Command {
     /// Give this device a key and a certificate
     #[command(subcommand)]
     Device(Device),
+    /// Join an event over the network: shows a code that the organiser admits, or takes a ticket
+    Join(Join),
     /// Run this device's node
     Run(Run),
     /// This device, at a glance
@@ -183,6 +186,10 @@ pub(super) enum Device {
     },
     /// Show who this device is
     Show,
+    /// Admit the device that shows this code, over the network (the organiser); or serve tickets
+    Admit(Admit),
+    /// Make a ticket with which devices that nobody attends join (the organiser)
+    Ticket(Ticket),
 }
 
 /// Sign a device's enrolment.
@@ -202,15 +209,8 @@ pub(super) struct Sign {
     /// Another name than the one it proposes
     #[arg(long)]
     pub(super) name: Option<String>,
-    /// For how many days
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=366), conflicts_with = "until")]
-    pub(super) days: u32,
-    /// From when (RFC 3339) [default: an hour ago, since clocks differ]
-    #[arg(long, value_name = "TIME")]
-    pub(super) from: Option<jiff::Timestamp>,
-    /// Until when (RFC 3339)
-    #[arg(long, value_name = "TIME")]
-    pub(super) until: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    pub(super) validity: ValidityArgs,
     /// Where to write [default: NAME.certificate beside the enrolment]
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,

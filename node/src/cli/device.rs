@@ -2,22 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use popmesh_proto::identity::{Certificate, Enrolment, SecretKey, SignedCertificate, SignedCharter};
+use popmesh_proto::identity::{Enrolment, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::pin::EventSecret;
 use serde_json::{Value, json};
 
 use super::args::{Device, Sign};
 use super::client::print;
-use super::event::{CHARTER, ORGANISER_KEY};
 use super::failure::{Failure, Outcome};
+use super::join;
 use super::table::printable;
 use super::values;
 use crate::clock::now_ms;
+use crate::enrol::{self, CHARTER, Organiser};
 use crate::folder::{self, Folder, FolderError};
 use crate::secret;
-
-const HOUR_MS: u64 = 60 * 60 * 1000;
-const DAY_MS: u64 = 24 * HOUR_MS;
 
 pub(super) fn device(device: Device, data: &Folder, json: bool) -> Outcome {
     match device {
@@ -25,11 +23,26 @@ pub(super) fn device(device: Device, data: &Folder, json: bool) -> Outcome {
         Device::Sign(request) => sign(&request, json),
         Device::Install { certificate, charter } => install(&certificate, &charter, data, json),
         Device::Show => show(data, json),
+        Device::Admit(request) => join::admit(&request, json),
+        Device::Ticket(request) => join::ticket(&request, json),
+    }
+}
+
+/// This device's key, made if there is none.
+pub(super) fn key_or_new(data: &Folder) -> Result<SecretKey, Failure> {
+    match data.key() {
+        Err(FolderError::NoKey(_)) => {
+            let key = SecretKey::from_seed(&values::random()?);
+            data.create()?;
+            folder::write_key(&data.key_path(), &key)?;
+            Ok(key)
+        }
+        found => Ok(found?),
     }
 }
 
 fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
-    let name = name.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+    let name = name.unwrap_or_else(host_name);
     let key = SecretKey::from_seed(&values::random()?);
     let enrolment = Enrolment::to_text(&name, &key).map_err(|_| {
         Failure::with_help(
@@ -54,55 +67,22 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
 }
 
 fn sign(request: &Sign, json: bool) -> Outcome {
-    let charter = folder::read_charter(&request.event.join(CHARTER))?;
-    let root = folder::read_key(&request.event.join(ORGANISER_KEY))?;
-    if root.id() != charter.charter().root {
-        return Err(Failure::with_help(
-            format!("{} is not the key of this event", request.event.join(ORGANISER_KEY).display()),
-            "name the folder that `popmesh event init` wrote with --event",
-        ));
-    }
-    if request.venue.is_compartment() {
-        return Err(Failure::with_help(
-            format!("{} is a compartment; a device stands at a venue", request.venue),
-            "give a --venue without a slash",
-        ));
-    }
-    let refused = |error: popmesh_proto::identity::CertificateError| Failure::here(error.to_string());
+    let organiser = Organiser::open(&request.event)?;
     let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?)
         .map_err(|error| Failure::here(format!("{}: {error}", request.enrolment.display())))?;
-    let now_ms = now_ms();
-    let not_before_ms = request.from.map_or(Ok(now_ms.saturating_sub(HOUR_MS)), unix_ms)?;
-    let days_ms = u64::from(request.days) * DAY_MS;
-    let not_after_ms = request.until.map_or(Ok(not_before_ms.max(now_ms) + days_ms), unix_ms)?;
-    let certificate = Certificate {
-        event: charter.event(),
-        device: enrolment.device,
-        name: request.name.clone().unwrap_or(enrolment.name),
-        roles: request.role,
-        venue: request.venue.clone(),
-        not_before_ms,
-        not_after_ms,
-    };
-    if not_after_ms <= now_ms {
-        return Err(Failure::with_help(
-            format!("a certificate until {} would be over already", values::time(not_after_ms)),
-            "give a later --until",
-        ));
-    }
-    let signed = SignedCertificate::sign(certificate, &root, &charter).map_err(refused)?;
+    let grant = join::grant(request.role, &request.venue, request.name.clone(), &request.validity)?;
+    let signed = organiser.sign(enrolment, &grant, now_ms())?;
     let path = request
         .output
         .clone()
         .unwrap_or_else(|| request.enrolment.with_file_name(file_name(&signed.name, "certificate")));
-    let secret =
-        secret::seal(&EventSecret::derive(&root, &charter.event()), &charter.event(), &signed.device)
-            .map_err(|error| Failure::here(error.to_string()))?;
+    let secret = organiser.seal_secret(&signed)?;
     folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()), 0o644)?;
-    print(json, &facts(&signed, &charter, &path), || {
+    let charter = organiser.charter();
+    print(json, &facts(&signed, charter, &path), || {
         format!(
             "{}\ncertificate  {}\n\nNext, on the device: popmesh device install {} --charter {}",
-            describe(&signed, &charter),
+            describe(&signed, charter),
             path.display(),
             path.display(),
             request.event.join(CHARTER).display(),
@@ -110,38 +90,16 @@ fn sign(request: &Sign, json: bool) -> Outcome {
     })
 }
 
-fn unix_ms(at: jiff::Timestamp) -> Result<u64, Failure> {
-    u64::try_from(at.as_millisecond()).map_err(|_| Failure::here(format!("{at} is before 1970")))
-}
-
 fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bool) -> Outcome {
     let key = data.key()?;
     let charter = folder::read_charter(charter_path)?;
-    if let Some(installed) = data.charter()?
-        && installed.event() != charter.event()
-    {
-        return Err(Failure::with_help(
-            format!(
-                "this device belongs to event {:?} ({}), not to {:?} ({})",
-                installed.charter().name,
-                installed.event().short(),
-                charter.charter().name,
-                charter.event().short()
-            ),
-            "take another data folder with --data for another event",
-        ));
-    }
+    enrol::check_event(data, &charter)?;
     let certificate = folder::read_certificate(certificate_path, &charter)?;
     let refused = |problem| FolderError::Certificate { path: certificate_path.to_owned(), problem };
     certificate.belongs_to(&key.id()).map_err(refused)?;
     let secret = read_secret(certificate_path, &charter, &key)?;
     let now_ms = now_ms();
-    if now_ms >= certificate.not_after_ms {
-        return Err(Failure::with_help(
-            format!("the certificate ended {}", values::time(certificate.not_after_ms)),
-            format!("have the organiser sign a new one; this device's clock says {}", values::time(now_ms)),
-        ));
-    }
+    enrol::install(data, &charter, &certificate, secret.as_ref(), now_ms)?;
     if now_ms < certificate.not_before_ms {
         eprintln!(
             "warning: the certificate begins only {}; this device's clock says {}",
@@ -149,11 +107,6 @@ fn install(certificate_path: &Path, charter_path: &Path, data: &Folder, json: bo
             values::time(now_ms)
         );
     }
-    if let Some(secret) = secret {
-        data.install_secret(&secret)?;
-    }
-    folder::replace(&data.charter_path(), &format!("{}\n", charter.to_text()))?;
-    folder::replace(&data.certificate_path(), &format!("{}\n", certificate.to_text()))?;
     print(json, &facts(&certificate, &charter, &data.certificate_path()), || {
         format!("{}\n\nNext: popmesh run --data {}", describe(&certificate, &charter), data.path().display())
     })
@@ -198,7 +151,7 @@ fn show(data: &Folder, json: bool) -> Outcome {
     }
 }
 
-fn facts(certificate: &SignedCertificate, charter: &SignedCharter, path: &Path) -> Value {
+pub(super) fn facts(certificate: &SignedCertificate, charter: &SignedCharter, path: &Path) -> Value {
     json!({
         "device": certificate.device,
         "name": certificate.name,
@@ -213,7 +166,7 @@ fn facts(certificate: &SignedCertificate, charter: &SignedCharter, path: &Path) 
     })
 }
 
-fn describe(certificate: &SignedCertificate, charter: &SignedCharter) -> String {
+pub(super) fn describe(certificate: &SignedCertificate, charter: &SignedCharter) -> String {
     let now_ms = now_ms();
     let validity = match certificate.valid_at(now_ms) {
         Ok(()) => "",
@@ -231,6 +184,11 @@ fn describe(certificate: &SignedCertificate, charter: &SignedCharter) -> String 
         values::time(certificate.not_before_ms),
         values::time(certificate.not_after_ms),
     )
+}
+
+/// What a device is called unless somebody says otherwise.
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// A file's name for something that people named: whatever a shell or a file system could take amiss becomes `-`.

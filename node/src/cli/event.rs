@@ -14,12 +14,8 @@ use super::money;
 use super::table::printable;
 use super::values;
 use crate::clock::now_ms;
+use crate::enrol::{CHARTER, ORGANISER_KEY};
 use crate::folder::{self, Folder};
-
-/// The organiser's key, in the organiser's folder.
-pub(super) const ORGANISER_KEY: &str = "organiser.key";
-/// The charter, in the organiser's folder.
-pub(super) const CHARTER: &str = "event.charter";
 
 pub(super) fn event(event: Event, data: &Folder, json: bool) -> Outcome {
     match event {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::api::Problem;
+use crate::enrol::EnrolError;
 use crate::folder::FolderError;
 
 /// Why a command failed.
@@ -121,6 +122,12 @@ impl From<Problem> for Failure {
 
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {
+        Self::here(error.to_string())
+    }
+}
+
+impl From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
         Self::here(error.to_string())
     }
 }

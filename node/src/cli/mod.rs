@@ -12,6 +12,7 @@ mod door;
 mod event;
 mod export;
 mod failure;
+mod join;
 mod money;
 mod show;
 mod table;
@@ -65,6 +66,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Takings(takings) => money::takings(&takings, &folder, json),
         Command::Event(event) => event::event(event, &folder, json),
         Command::Device(device) => device::device(device, &folder, json),
+        Command::Join(request) => join::join(&request, &folder, json),
         Command::Run(run) => start(run, folder, hooks.starter),
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
         Command::Openapi => openapi(),

@@ -28,7 +28,7 @@ pub(super) fn token(token: args::Token, data: &Folder, json: bool) -> Outcome {
 }
 
 /// The text itself, or for `-` what comes on standard input.
-fn given(text: String) -> Result<String, Failure> {
+pub(super) fn given(text: String) -> Result<String, Failure> {
     if text != "-" {
         return Ok(text);
     }

@@ -270,11 +270,7 @@ fn service_info(
     announcement: &Announcement,
     locals: &BTreeSet<Local>,
 ) -> Result<ServiceInfo, mdns_sd::Error> {
-    let mut addresses: Vec<IpAddr> = locals.iter().map(|local| local.address).collect();
-    // Loopback is for machines that have nothing else, and for tests.
-    if addresses.iter().any(|address| !address.is_loopback()) {
-        addresses.retain(|address| !address.is_loopback());
-    }
+    let addresses = interfaces::announced(locals);
     let label = cut(&announcement.label, LABEL_BYTES_MAX);
     let mut text = vec![
         ("v", "1".to_owned()),

@@ -38,6 +38,15 @@ pub(crate) fn current(named: Option<&[String]>) -> BTreeSet<Local> {
         .collect()
 }
 
+/// What to announce of them. Loopback is for machines that have nothing else, and for tests.
+pub(crate) fn announced(locals: &BTreeSet<Local>) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = locals.iter().map(|local| local.address).collect();
+    if addresses.iter().any(|address| !address.is_loopback()) {
+        addresses.retain(|address| !address.is_loopback());
+    }
+    addresses
+}
+
 pub(crate) fn needs_zone(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => false,

@@ -16,7 +16,7 @@ mod discovery;
 mod feed;
 mod gate;
 mod identity;
-mod interfaces;
+pub(crate) mod interfaces;
 mod messages;
 mod named;
 mod names;

@@ -1,0 +1,295 @@
+//! The organiser's tickets, and who used them.
+//!
+//! Each ticket is a folder, each use a file in it that is made before the certificate leaves, and never replaced: two
+//! that admit at once cannot both make it, and a power cut can leave a use that nobody had, but none that is not counted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use popmesh_proto::clock::utc;
+use popmesh_proto::id::DeviceId;
+use popmesh_proto::identity::Role;
+use popmesh_proto::text::Place;
+use serde::{Deserialize, Serialize};
+
+use super::ticket::{Ticket, TicketId};
+use crate::enrol::{Grant, Validity};
+use crate::folder::{self, FolderError};
+
+/// The most devices that one ticket admits.
+pub const MAX_COUNT: u32 = 200;
+const FOLDER: &str = "tickets";
+const RECORD: &str = "ticket";
+
+/// Why a ticket admits nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Not of this organiser's folder.
+    #[error("ticket {0} is not one of this organiser's; make one with `popmesh device ticket`")]
+    Unknown(TicketId),
+    /// Its time is over.
+    #[error("ticket {id} expired {}; make another with `popmesh device ticket`", utc(*.until_ms))]
+    Expired {
+        /// Which.
+        id: TicketId,
+        /// When, Unix milliseconds.
+        until_ms: u64,
+    },
+    /// It was used as often as it may be.
+    #[error("ticket {id} is used up: {count} of {count}, by {by}; make another with `popmesh device ticket`")]
+    UsedUp {
+        /// Which.
+        id: TicketId,
+        /// How often it may be used.
+        count: u32,
+        /// Who used it last, as far as is known.
+        by: String,
+    },
+    /// The file does not say what it should.
+    #[error("{} is damaged; delete its folder and make another ticket", .0.display())]
+    Damaged(PathBuf),
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+/// A ticket as the organiser keeps it.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// What it makes of a device.
+    pub grant: Grant,
+    /// How many devices it admits.
+    pub count: u32,
+    /// Until when, Unix milliseconds, exclusive.
+    pub until_ms: u64,
+}
+
+/// One use of a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// The how manieth.
+    pub number: u32,
+    /// Of how many.
+    pub count: u32,
+    /// Whether the same device had used it before; that is not counted again.
+    pub again: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    ticket: String,
+    roles: Vec<Role>,
+    venue: Place,
+    from_ms: Option<u64>,
+    until_certificate_ms: Option<u64>,
+    days: u32,
+    count: u32,
+    until_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredUse {
+    device: DeviceId,
+    name: String,
+    at_ms: u64,
+}
+
+/// The tickets of an organiser's folder.
+#[derive(Debug, Clone)]
+pub struct Ledger(PathBuf);
+
+impl Ledger {
+    /// Those of the folder that `popmesh event init` wrote.
+    pub fn of(organiser: &Path) -> Self {
+        Self(organiser.join(FOLDER))
+    }
+
+    /// Keeps a new ticket.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be written.
+    pub fn keep(&self, record: &Record) -> Result<(), LedgerError> {
+        let Record { ticket, grant, count, until_ms } = record;
+        let stored = Stored {
+            ticket: ticket.to_text(),
+            roles: grant.roles.iter().collect(),
+            venue: grant.venue.clone(),
+            from_ms: grant.validity.from_ms,
+            until_certificate_ms: grant.validity.until_ms,
+            days: grant.validity.days,
+            count: *count,
+            until_ms: *until_ms,
+        };
+        let folder = self.folder(&ticket.id);
+        folder::create_private(&folder)?;
+        self.write(&folder.join(RECORD), &stored)
+    }
+
+    /// The ticket, if it is known and not expired.
+    ///
+    /// # Errors
+    /// [`LedgerError`] says why not.
+    pub fn find(&self, id: &TicketId, now_ms: u64) -> Result<Record, LedgerError> {
+        let path = self.folder(id).join(RECORD);
+        let stored: Stored = read(&path)?.ok_or(LedgerError::Unknown(*id))?;
+        let ticket: Ticket = stored.ticket.parse().map_err(|_| LedgerError::Damaged(path))?;
+        if now_ms >= stored.until_ms {
+            return Err(LedgerError::Expired { id: *id, until_ms: stored.until_ms });
+        }
+        let validity =
+            Validity { from_ms: stored.from_ms, until_ms: stored.until_certificate_ms, days: stored.days };
+        let grant =
+            Grant { roles: stored.roles.into_iter().collect(), venue: stored.venue, name: None, validity };
+        Ok(Record { ticket, grant, count: stored.count.min(MAX_COUNT), until_ms: stored.until_ms })
+    }
+
+    /// Counts a use by a device, durably.
+    ///
+    /// # Errors
+    /// [`LedgerError::UsedUp`], or the folder's.
+    pub fn take(
+        &self,
+        record: &Record,
+        device: &DeviceId,
+        name: &str,
+        now_ms: u64,
+    ) -> Result<Use, LedgerError> {
+        let count = record.count;
+        let mut last = None;
+        let mut free = None;
+        for number in 1..=count {
+            let path = self.used(record, number);
+            match read::<StoredUse>(&path) {
+                Ok(Some(used)) if used.device == *device => return Ok(Use { number, count, again: true }),
+                Ok(Some(used)) => last = Some(used),
+                Ok(None) => {
+                    free = Some(number);
+                    break;
+                }
+                // A power cut while it was written: counted, by whom is not known.
+                Err(LedgerError::Damaged(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let used = StoredUse { device: *device, name: name.to_owned(), at_ms: now_ms };
+        for number in free.unwrap_or(count + 1)..=count {
+            match self.write(&self.used(record, number), &used) {
+                Ok(()) => return Ok(Use { number, count, again: false }),
+                // Somebody else was faster.
+                Err(LedgerError::Folder(FolderError::Exists(_))) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let by = last.map_or_else(
+            || "devices that were not noted".to_owned(),
+            |last| format!("{} ({}) {}", last.name, last.device.short(), utc(last.at_ms)),
+        );
+        Err(LedgerError::UsedUp { id: record.ticket.id, count, by })
+    }
+
+    fn folder(&self, id: &TicketId) -> PathBuf {
+        self.0.join(id.to_string())
+    }
+
+    fn used(&self, record: &Record, number: u32) -> PathBuf {
+        self.folder(&record.ticket.id).join(format!("use-{number}"))
+    }
+
+    fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), LedgerError> {
+        let text = serde_json::to_string(value).map_err(|_| LedgerError::Damaged(path.to_owned()))?;
+        Ok(folder::write_new(path, &format!("{text}\n"), 0o600)?)
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, LedgerError> {
+    match folder::read_text(path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|_| LedgerError::Damaged(path.to_owned())),
+        Err(FolderError::Io { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use popmesh_proto::id::EventId;
+
+    use super::*;
+
+    fn record(count: u32) -> Record {
+        Record {
+            ticket: Ticket::from_random(EventId([1; 32]), [2; 8], [3; 16]),
+            grant: Grant {
+                roles: [Role::Pos].into_iter().collect(),
+                venue: "hall-a".parse().unwrap(),
+                name: None,
+                validity: Validity { from_ms: None, until_ms: None, days: 7 },
+            },
+            count,
+            until_ms: 1_000,
+        }
+    }
+
+    fn device(number: u8) -> DeviceId {
+        DeviceId([number; 32])
+    }
+
+    #[test]
+    fn uses_are_counted_across_restarts_and_no_device_is_counted_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        Ledger::of(dir.path()).keep(&record(2)).unwrap();
+        let take = |number: u8| {
+            // Opened anew each time, as after a restart.
+            let ledger = Ledger::of(dir.path());
+            let record = ledger.find(&TicketId([2; 8]), 999).unwrap();
+            ledger.take(&record, &device(number), "box", 5)
+        };
+        assert_eq!(take(1).unwrap(), Use { number: 1, count: 2, again: false });
+        assert_eq!(take(1).unwrap(), Use { number: 1, count: 2, again: true });
+        assert_eq!(take(2).unwrap(), Use { number: 2, count: 2, again: false });
+        let refused = take(3).unwrap_err().to_string();
+        assert!(refused.contains("used up: 2 of 2, by box (02020202)"), "{refused}");
+        assert!(take(1).unwrap().again);
+    }
+
+    #[test]
+    fn devices_that_come_at_once_never_get_more_than_there_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(dir.path());
+        ledger.keep(&record(5)).unwrap();
+        let admitted = std::thread::scope(|scope| {
+            let each = (0..20).map(|number| {
+                let ledger = &ledger;
+                scope.spawn(move || ledger.take(&record(5), &device(number), "box", 5).ok())
+            });
+            let each: Vec<_> = each.collect();
+            each.into_iter().filter_map(|one| one.join().unwrap()).map(|used| used.number).collect::<Vec<_>>()
+        });
+        let mut numbers = admitted;
+        numbers.sort_unstable();
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_use_that_a_power_cut_tore_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(dir.path());
+        ledger.keep(&record(1)).unwrap();
+        std::fs::write(ledger.folder(&TicketId([2; 8])).join("use-1"), "{\"dev").unwrap();
+        let refused = ledger.take(&record(1), &device(1), "box", 5).unwrap_err();
+        assert!(matches!(refused, LedgerError::UsedUp { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_ticket_is_unknown_or_expired_to_the_millisecond() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::of(dir.path());
+        ledger.keep(&record(1)).unwrap();
+        let id = TicketId([2; 8]);
+        assert_eq!(ledger.find(&id, 999).unwrap().grant, record(1).grant);
+        assert!(matches!(ledger.find(&id, 1_000), Err(LedgerError::Expired { until_ms: 1_000, .. })));
+        assert!(matches!(ledger.find(&TicketId([9; 8]), 0), Err(LedgerError::Unknown(_))));
+        assert!(matches!(ledger.keep(&record(1)), Err(LedgerError::Folder(FolderError::Exists(_)))));
+    }
+}
