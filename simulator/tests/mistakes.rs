@@ -152,12 +152,12 @@ fn two_histories_of_one_life_sell_units_twice_and_are_told_apart() {
 fn two_histories_of_one_life_keep_devices_from_agreeing() {
     // A night of the mix in which the others hear the second history first.
     let forks = |fault: &Fault| matches!(fault.kind, FaultKind::Cheats { how: Cheat::Forks, .. });
-    let mut scenario = mix::draw("mistakes", 315).unwrap();
+    let mut scenario = mix::draw("mistakes", 944).unwrap();
     assert!(scenario.faults.iter().any(forks));
-    let (_, breach) = run(&scenario, 315, Options::default()).unwrap().breach.unwrap();
+    let (_, breach) = run(&scenario, 944, Options::default()).unwrap().breach.unwrap();
     assert_eq!(breach.invariant, "I5", "{breach:?}");
     scenario.faults.retain(|fault| !forks(fault));
-    assert_eq!(run(&scenario, 315, Options::default()).unwrap().breach, None);
+    assert_eq!(run(&scenario, 944, Options::default()).unwrap().breach, None);
 }
 
 /// Nights in which a device redeemed, or took back, what two of its kind had sold, and then looked at it otherwise than
