@@ -98,7 +98,7 @@ pub(crate) async fn serve(
     done: Arc<Mutex<Vec<Command>>>,
     queries: Arc<Mutex<Vec<Query>>>,
 ) -> Double {
-    let listener = api::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = api::bind("127.0.0.1:0".parse().unwrap(), None).await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel();
     let doors = popmesh::door::Doors::new(&DoorSpec::Virtual, OPENS_WITHIN);
