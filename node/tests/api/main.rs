@@ -9,4 +9,5 @@ mod money;
 mod notices;
 mod problems;
 mod reading;
+mod tls;
 mod wire;
