@@ -131,8 +131,11 @@ fn expose(options: &RunOptions, key: &SecretKey) -> anyhow::Result<Exposed> {
     let names = if named { vec![format!("{name}.local")] } else { vec![] };
     let mut addresses = vec![options.api.ip()];
     if options.api.ip().is_unspecified() {
-        addresses = if_addrs::get_if_addrs().context("the network interfaces cannot be listed")?
-            .iter().map(if_addrs::Interface::ip).collect();
+        addresses = if_addrs::get_if_addrs()
+            .context("the network interfaces cannot be listed")?
+            .iter()
+            .map(if_addrs::Interface::ip)
+            .collect();
     }
     let mut shown = names.clone();
     if addresses.iter().any(IpAddr::is_loopback) {

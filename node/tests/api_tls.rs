@@ -62,12 +62,14 @@ fn the_command_line_calls_an_api_elsewhere_with_a_token_and_what_it_trusts() {
     done(dir, "--data till device new --name till-1", None);
     done(dir, "device sign till/till-1.enrolment --event org --role pos --venue hall-a -o till.cert", None);
     done(dir, "--data till device install till.cert --charter org/event.charter", None);
-    let device = json(&done(dir, "--json --data till device show", None))["device"].as_str().unwrap().to_owned();
+    let device =
+        json(&done(dir, "--json --data till device show", None))["device"].as_str().unwrap().to_owned();
     let shown = json(&done(dir, "--json --data till api certificate", None));
     let fingerprint = shown["fingerprint_sha256"].as_str().unwrap().to_owned();
     assert_eq!((shown["device"].as_str(), fingerprint.len()), (Some(device.as_str()), 64));
     let make = |scope: &str| {
-        let made = json(&done(dir, &format!("--json --data till api token new --for 1h --scope {scope}"), None));
+        let made =
+            json(&done(dir, &format!("--json --data till api token new --for 1h --scope {scope}"), None));
         (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())
     };
     let (id, look) = make("read-only");
@@ -95,7 +97,8 @@ fn the_command_line_calls_an_api_elsewhere_with_a_token_and_what_it_trusts() {
     // By fingerprint, with colons or without, by the device's key, by file.
     let colons: Vec<&str> = (0..32).map(|at| &fingerprint[2 * at..2 * at + 2]).collect();
     for trust in [&fingerprint, &colons.join(":").to_uppercase(), &device, "till/api-ca.pem"] {
-        let status = done(dir, &format!("--json --data none status --api {api} --trust {trust}"), Some(&look));
+        let status =
+            done(dir, &format!("--json --data none status --api {api} --trust {trust}"), Some(&look));
         assert_eq!(json(&status)["device"]["device"], device.as_str(), "{trust}");
     }
     let ask = |rest: &str| format!("--data none {rest} --api {api} --trust {fingerprint}");

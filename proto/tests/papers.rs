@@ -87,7 +87,11 @@ fn no_altered_paper_is_taken_for_good() {
             whole += 1;
         }
         if let Ok(read) = Enrolment::from_text(&chance.alter_text(&enrolment)) {
-            assert_eq!((read.device, &read.name), (enrolled.device, &enrolled.name), "an enrolment that nobody made");
+            assert_eq!(
+                (read.device, &read.name),
+                (enrolled.device, &enrolled.name),
+                "an enrolment that nobody made"
+            );
             whole += 1;
         }
         let bytes = chance.alter(certificate.bytes(), |chance| chance.below(256) as u8);

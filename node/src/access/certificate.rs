@@ -83,8 +83,7 @@ impl Authority {
     /// [`CertificateError`].
     pub fn open(folder: &Folder, device: &SecretKey) -> Result<Self, CertificateError> {
         let (key_path, path) = (folder.api_key_path(), folder.api_certificate_path());
-        let foreign =
-            || CertificateError::Foreign { key: key_path.clone(), certificate: path.clone() };
+        let foreign = || CertificateError::Foreign { key: key_path.clone(), certificate: path.clone() };
         let kept = folder::found(folder::read_private_text(&key_path))?;
         let pem = folder::found(folder::read_text(&path))?;
         let key = match &kept {

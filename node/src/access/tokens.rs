@@ -43,7 +43,9 @@ impl FromStr for TokenId {
         match hex::decode_to_slice(text, &mut id) {
             // One spelling only: it is a file's name.
             Ok(()) if hex::encode(id) == text => Ok(Self(id)),
-            _ => Err("a token's ID has 16 of the digits 0-9 and a-f; see `popmesh api token list`".to_owned()),
+            _ => {
+                Err("a token's ID has 16 of the digits 0-9 and a-f; see `popmesh api token list`".to_owned())
+            }
         }
     }
 }
@@ -315,7 +317,8 @@ mod tests {
             assert_eq!(rights.check(&altered, 1), Err(Denied::Unknown), "{at}");
         }
         let ids = made.id.to_string();
-        for other in ["", "popmesh_", &made.text[1..], &format!("{} ", made.text), &format!("popmesh_{ids}_")] {
+        for other in ["", "popmesh_", &made.text[1..], &format!("{} ", made.text), &format!("popmesh_{ids}_")]
+        {
             assert_eq!(rights.check(other, 1), Err(Denied::Unknown), "{other:?}");
         }
         let climbing = format!("popmesh_../../device.key_{}", "A".repeat(SECRET_TEXT));

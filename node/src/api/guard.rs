@@ -30,8 +30,10 @@ pub(super) async fn around(State(api): State<Api>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let span = tracing::info_span!("http", %method, route, status = tracing::field::Empty);
-    let mut response =
-        admit(&api, &route, request, next).instrument(span.clone()).await.unwrap_or_else(IntoResponse::into_response);
+    let mut response = admit(&api, &route, request, next)
+        .instrument(span.clone())
+        .await
+        .unwrap_or_else(IntoResponse::into_response);
     let status = response.status();
     let took = began.elapsed();
     span.record("status", status.as_u16());
@@ -87,11 +89,8 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    const NOWHERE: Self = Self {
-        peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        local: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        tls: true,
-    };
+    const NOWHERE: Self =
+        Self { peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED), local: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: true };
 }
 
 /// Refuses what a web page could make a browser send: a foreign name that resolves to this host (DNS rebinding), and
@@ -182,7 +181,9 @@ mod tests {
             assert!(check_at("192.0.2.7", true, &[("host", good)]), "{good}");
             assert!(check_at("::ffff:192.0.2.7", true, &[("host", good)]), "{good}");
         }
-        for bad in ["192.0.2.8", "localhost", "127.0.0.1", "till-1", "till-1.local.evil.example", "evil.example"] {
+        for bad in
+            ["192.0.2.8", "localhost", "127.0.0.1", "till-1", "till-1.local.evil.example", "evil.example"]
+        {
             assert!(!check_at("192.0.2.7", true, &[("host", bad)]), "{bad}");
         }
         assert!(check_at("2001:db8::7", true, &[("host", "[2001:db8::7]:7443")]));

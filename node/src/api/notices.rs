@@ -36,7 +36,10 @@ pub struct Missed {
     get, path = "/v1/notices", tag = "observe",
     responses((status = 200, description = "Notices from now on", body = Notice, content_type = "text/event-stream"), QueryProblems)
 )]
-pub(super) async fn notices(State(api): State<Api>, bearer: Option<Extension<Bearer>>) -> Result<Response, Problem> {
+pub(super) async fn notices(
+    State(api): State<Api>,
+    bearer: Option<Extension<Bearer>>,
+) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

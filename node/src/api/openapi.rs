@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::routing::get;
 use popmesh_proto::command::Refusal;
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -154,7 +154,10 @@ const QUERY_PROBLEMS: [(&str, &str); 7] = [
 const COMMAND_PROBLEMS: [(&str, &str); 12] = [
     ("400", "Not JSON, or an unusable Idempotency-Key"),
     ("401", "There is no token where one is needed, or it is not good"),
-    ("403", "The roles, the certificate or the token's scope do not allow it, or the Host or the Origin is foreign"),
+    (
+        "403",
+        "The roles, the certificate or the token's scope do not allow it, or the Host or the Origin is foreign",
+    ),
     ("404", "No such SKU, drop or device"),
     ("409", "The state of things forbids it, or the same key is being worked on"),
     ("413", "The body is too large"),

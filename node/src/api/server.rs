@@ -44,7 +44,8 @@ const MAX_HEADERS: usize = 64;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a caller gets that speaks HTTP where TLS is spoken.
-const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\r\n\
+const NOT_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\r\n\
     {\"type\":\"urn:popmesh:problem:not_tls\",\"title\":\"not tls\",\"status\":400,\"code\":\"not_tls\",\
     \"detail\":\"this API speaks TLS; call it with https://\"}";
 
@@ -131,7 +132,8 @@ impl Listener {
             };
             match accepted {
                 Ok((permit, (stream, peer))) => {
-                    let (router, tls, stopping) = (router.clone(), self.tls.clone(), api.stopping.subscribe());
+                    let (router, tls, stopping) =
+                        (router.clone(), self.tls.clone(), api.stopping.subscribe());
                     connections.spawn(async move {
                         connection(stream, peer.ip(), tls, router, stopping).await;
                         drop(permit);

@@ -92,7 +92,11 @@ fn table(tokens: &[(TokenId, StoredToken)]) -> String {
             token.name.clone(),
         ]);
     }
-    if table.is_empty() { "No tokens; make one with `popmesh api token new`.".to_owned() } else { table.to_string() }
+    if table.is_empty() {
+        "No tokens; make one with `popmesh api token new`.".to_owned()
+    } else {
+        table.to_string()
+    }
 }
 
 impl From<TokensError> for Failure {

@@ -24,7 +24,13 @@ pub(super) struct ApiServing {
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ApiAccess {
     /// The token for an API elsewhere, better given in the environment, where no other user sees it
-    #[arg(long = "token", id = "api_token", value_name = "TOKEN", env = "POPMESH_TOKEN", hide_env_values = true)]
+    #[arg(
+        long = "token",
+        id = "api_token",
+        value_name = "TOKEN",
+        env = "POPMESH_TOKEN",
+        hide_env_values = true
+    )]
     pub(super) token: Option<String>,
     /// What an API elsewhere is known by: its certificate's fingerprint, its device's key, or a PEM file
     #[arg(long, value_name = "FINGERPRINT|DEVICE|FILE", env = "POPMESH_TRUST", value_parser = Trust::given)]

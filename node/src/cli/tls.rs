@@ -105,7 +105,11 @@ pub(super) fn check(base: &str, token: Option<&str>, trust: Option<&Trust>) -> R
 /// An agent that speaks TLS to whom `trust` names, and plain HTTP.
 pub(super) fn agent(config: Config, trust: Option<Trust>) -> Result<Agent, Failure> {
     let connector = Tls(trust.map(client).transpose().map_err(|error| Failure::here(error.to_string()))?);
-    Ok(Agent::with_parts(config, ().chain(TcpConnector::default()).chain(connector), DefaultResolver::default()))
+    Ok(Agent::with_parts(
+        config,
+        ().chain(TcpConnector::default()).chain(connector),
+        DefaultResolver::default(),
+    ))
 }
 
 fn client(trust: Trust) -> Result<Arc<ClientConfig>, rustls::Error> {

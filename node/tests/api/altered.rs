@@ -14,11 +14,17 @@ fn corpus() -> Vec<(&'static str, String)> {
         ("/v1/sales", r#"{"items":[{"sku":"CAP","quantity":2}],"drop":"neon","wait_ms":5000}"#.to_owned()),
         ("/v1/products", r#"{"sku":"CAP","name":"Cap","price":2500,"tax":1900}"#.to_owned()),
         ("/v1/lots", r#"{"drop":"neon","sku":"CAP","first":1,"last":100,"numbered":true}"#.to_owned()),
-        ("/v1/transfers", format!(r#"{{"drop":"neon","sku":"CAP","which":{{"serials":"1-5,9"}},"to":"{DEVICE}"}}"#)),
+        (
+            "/v1/transfers",
+            format!(r#"{{"drop":"neon","sku":"CAP","units":{{"serials":"1-5,9"}},"to":"{DEVICE}"}}"#),
+        ),
         ("/v1/redemptions", format!(r#"{{"claim":"{claim}","pin":"1234"}}"#)),
         ("/v1/refunds", format!(r#"{{"claim":"{claim}"}}"#)),
         ("/v1/settlements", format!(r#"{{"claim":"{claim}","payment":1,"failed":false}}"#)),
-        ("/v1/drops", r#"{"drop":"neon","title":"Neon","pickup_within_ms":3600000,"unclaimed":"refund"}"#.to_owned()),
+        (
+            "/v1/drops",
+            r#"{"drop":"neon","title":"Neon","pickup_within_ms":3600000,"unclaimed":"refund"}"#.to_owned(),
+        ),
     ]
 }
 

@@ -61,7 +61,7 @@ fn no_altered_hello_shows_a_certificate_that_was_not_signed() {
         for _ in 0..=below(3) {
             let at = below(bytes.len());
             match below(6) {
-                0 => drop(bytes.remove(at)),
+                0 if bytes.len() > 1 => drop(bytes.remove(at)),
                 1 => bytes.insert(at, below(256) as u8),
                 2 => bytes.truncate(at.max(1)),
                 _ => bytes[at] = below(256) as u8,
@@ -75,7 +75,9 @@ fn no_altered_hello_shows_a_certificate_that_was_not_signed() {
             assert_eq!(hello.certificate, certificate.bytes(), "a certificate that nobody signed");
         }
     }
-    println!("{HELLOS} altered hellos: {could_be_read} could be read, {passed} with the certificate as it was");
+    println!(
+        "{HELLOS} altered hellos: {could_be_read} could be read, {passed} with the certificate as it was"
+    );
     assert!(could_be_read > HELLOS / 4 && passed > HELLOS / 100);
     assert!(could_be_read > passed, "the changes never reach the certificate");
 }
@@ -85,7 +87,9 @@ fn a_length_that_lies_is_refused_before_it_is_believed() {
     let (charter, certificate) = certified();
     let mut bytes = hello(&charter.event().0, certificate.bytes());
     let at = HELLO_HEAD_BYTES - 2;
-    for (length, too_long) in [(CERTIFICATE_BYTES_MAX as u16, false), (CERTIFICATE_BYTES_MAX as u16 + 1, true), (u16::MAX, true)] {
+    for (length, too_long) in
+        [(CERTIFICATE_BYTES_MAX as u16, false), (CERTIFICATE_BYTES_MAX as u16 + 1, true), (u16::MAX, true)]
+    {
         bytes[at..HELLO_HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
         let error = read(bytes.clone()).err().unwrap();
         assert_eq!(matches!(error, GateError::Protocol), too_long, "{length}: {error}");

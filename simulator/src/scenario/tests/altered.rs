@@ -20,7 +20,18 @@ fn altered_files_are_read_or_refused_in_words() {
         (state % limit as u64) as usize
     };
     const PIECES: [&str; 12] = [
-        "[[", "]]", "\"", "= ", "-1", "9999999999999999999", "1e999", "nan", "{n}", "100000000 h", "\u{0}", "{",
+        "[[",
+        "]]",
+        "\"",
+        "= ",
+        "-1",
+        "9999999999999999999",
+        "1e999",
+        "nan",
+        "{n}",
+        "100000000 h",
+        "\u{0}",
+        "{",
     ];
     let (mut read, mut refused) = (0, 0);
     for round in 0..FILES {
