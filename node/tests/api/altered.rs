@@ -1,6 +1,6 @@
 //! Real bodies with some of their bytes changed: each is answered, and with a problem unless it still says something.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 
 use crate::double::{DEVICE, start};
 use crate::wire::{connect, request};
