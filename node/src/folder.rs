@@ -194,29 +194,94 @@ impl Folder {
         Ok(Identity { key, charter, certificate, secret: self.secret()? })
     }
 
-    /// Writes down where the API listens.
+    /// The key of the API's certificate authority.
+    pub fn api_key_path(&self) -> PathBuf {
+        self.0.join("api-ca.key")
+    }
+
+    /// The certificate by which callers from elsewhere know the API.
+    pub fn api_certificate_path(&self) -> PathBuf {
+        self.0.join("api-ca.pem")
+    }
+
+    /// The tokens of the API, hashed, a file each.
+    pub fn tokens_path(&self) -> PathBuf {
+        self.0.join("api-tokens")
+    }
+
+    /// The token of the running node for whoever owns the folder.
+    fn owner_token_path(&self) -> PathBuf {
+        self.0.join("api.token")
+    }
+
+    /// Writes down where the API listens, and the owner's token if it wants one.
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn announce_api(&self, address: SocketAddr) -> Result<(), FolderError> {
-        replace(&self.api_path(), &format!("{address}\n"))
+    pub fn announce_api(&self, place: ApiPlace, owner_token: Option<&str>) -> Result<(), FolderError> {
+        if let Some(token) = owner_token {
+            replace_private(&self.owner_token_path(), &format!("{token}\n"))?;
+        }
+        replace(&self.api_path(), &format!("{place}\n"))
     }
 
     /// Forgets where the API listens, unless another node wrote it since.
-    pub fn retract_api(&self, address: SocketAddr) {
-        if self.announced_api() == Some(address) {
-            // A stale address is noticed by every caller; not worth failing a stop for.
+    pub fn retract_api(&self, place: ApiPlace) {
+        if self.announced_api() == Some(place) {
+            // A stale address is noticed by every caller, and so is a stale token; not worth failing a stop for.
             let _ = fs::remove_file(self.api_path());
+            let _ = fs::remove_file(self.owner_token_path());
         }
     }
 
     /// Where the API of the node of this folder listens, or did.
-    pub fn announced_api(&self) -> Option<SocketAddr> {
+    pub fn announced_api(&self) -> Option<ApiPlace> {
         fs::read_to_string(self.api_path()).ok()?.trim().parse().ok()
+    }
+
+    /// The owner's token of the running node, if it wants one.
+    ///
+    /// # Errors
+    /// [`FolderError`] if it cannot be read, or others can read it.
+    pub fn owner_token(&self) -> Result<Option<String>, FolderError> {
+        let read = found(read_private_text(&self.owner_token_path()))?;
+        Ok(read.map(|token| token.trim().to_owned()))
     }
 }
 
-fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, FolderError> {
+/// Where an API listens: an address, with `https://` before it if it speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiPlace {
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+impl ApiPlace {
+    /// Its URL for callers on this host.
+    pub fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    }
+}
+
+impl std::fmt::Display for ApiPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.tls { f.write_str(&self.url()) } else { self.address.fmt(f) }
+    }
+}
+
+impl std::str::FromStr for ApiPlace {
+    type Err = std::net::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let secured = text.strip_prefix("https://");
+        Ok(Self { tls: secured.is_some(), address: secured.unwrap_or(text).parse()? })
+    }
+}
+
+/// What was read, or `None` if there is no such file.
+pub(crate) fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, FolderError> {
     match read {
         Ok(value) => Ok(Some(value)),
         Err(FolderError::Io { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -281,14 +346,19 @@ pub fn read_key(path: &Path) -> Result<SecretKey, FolderError> {
 
 /// The 32 bytes of a file that nobody else can read.
 fn read_private(path: &Path, label: &str) -> Result<[u8; 32], FolderError> {
+    unarmor(label, &read_private_text(path)?)
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .ok_or_else(|| FolderError::Key(path.to_owned()))
+}
+
+/// The text of a file that nobody else can read.
+pub(crate) fn read_private_text(path: &Path) -> Result<String, FolderError> {
     let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(FolderError::Exposed { path: path.to_owned(), mode });
     }
-    unarmor(label, &read_text(path)?)
-        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-        .ok_or_else(|| FolderError::Key(path.to_owned()))
+    read_text(path)
 }
 
 /// Writes a secret key, for its owner only. Never replaces one.
@@ -327,7 +397,7 @@ pub fn replace(path: &Path, text: &str) -> Result<(), FolderError> {
 }
 
 /// Like [`replace`], for its owner only.
-fn replace_private(path: &Path, text: &str) -> Result<(), FolderError> {
+pub(crate) fn replace_private(path: &Path, text: &str) -> Result<(), FolderError> {
     replace_with(path, text, 0o600)
 }
 

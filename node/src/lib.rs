@@ -1,5 +1,6 @@
 //! One popmesh device for real: runtime, mesh, HTTP API and command line.
 
+pub mod access;
 pub mod api;
 pub mod assemble;
 mod bridge;

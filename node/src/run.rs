@@ -1,20 +1,23 @@
 //! `popmesh run`: loads who the device is, starts it, serves its API, and stops cleanly.
 
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use futures::future::BoxFuture;
 use libp2p::Multiaddr;
+use popmesh_proto::identity::SecretKey;
+use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
+use crate::access::{Authority, Rights};
 use crate::api::{self, Api, MeshView};
 use crate::clock::now_ms;
 use crate::door::{DoorSpec, Doors};
-use crate::folder::{Folder, Identity};
+use crate::folder::{ApiPlace, Folder, Identity};
 use crate::runtime::{Handle, RuntimeMetrics};
 
 /// Which transports link devices.
@@ -44,6 +47,8 @@ pub struct RunOptions {
     pub data: Folder,
     /// Where the API listens.
     pub api: SocketAddr,
+    /// Whether it speaks TLS and wants tokens on loopback too; elsewhere it always does.
+    pub api_tls: bool,
     /// Network interfaces to use; all if empty.
     pub interfaces: Vec<String>,
     /// Port for other devices; 0 for any.
@@ -94,7 +99,6 @@ pub trait Starter: Send + 'static {
 /// What is wrong, and what to do.
 pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
     log_to_stderr(options.log_format);
-    api::loopback(options.api)?;
     let identity = load(&options.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(options, identity, starter))
@@ -107,23 +111,70 @@ fn load(folder: &Folder) -> anyhow::Result<Identity> {
     Ok(identity)
 }
 
+/// By what callers know the API, and the API callers.
+struct Exposed {
+    tls: Option<ServerConfig>,
+    rights: Rights,
+    owner_token: Option<String>,
+    names: Vec<String>,
+}
+
+fn expose(options: &RunOptions, key: &SecretKey) -> anyhow::Result<Exposed> {
+    let rights = Rights::of(&options.data);
+    if !options.api_tls && options.api.ip().is_loopback() {
+        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![] });
+    }
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    let name = name.split('.').next().unwrap_or_default();
+    let usual = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let named = !name.is_empty() && name.chars().all(usual);
+    let names = if named { vec![format!("{name}.local")] } else { vec![] };
+    let mut addresses = vec![options.api.ip()];
+    if options.api.ip().is_unspecified() {
+        addresses = if_addrs::get_if_addrs()
+            .context("the network interfaces cannot be listed")?
+            .iter()
+            .map(if_addrs::Interface::ip)
+            .collect();
+    }
+    let mut shown = names.clone();
+    if addresses.iter().any(IpAddr::is_loopback) {
+        shown.push("localhost".to_owned());
+    }
+    let tls = Authority::open(&options.data, key)?.server(&addresses, &shown, now_ms())?;
+    let (rights, token) = rights.with_owner()?;
+    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names })
+}
+
+/// Where a caller on this host reaches what listens at `address`.
+fn here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     // Bound before anything else starts, so that a port in use disturbs nobody.
-    let listener = api::bind(options.api).await?;
-    let address = listener.address();
+    let Exposed { tls, rights, owner_token, names } = expose(&options, &identity.key)?;
+    let secured = tls.is_some();
+    let listener = api::bind(options.api, tls).await?;
+    let place = ApiPlace { tls: secured, address: here(listener.address()) };
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
     let name = identity.certificate.name.clone();
     let Started { handle, mesh, counters, doors, running } =
         starter.start(identity, &options, device_stops).await.context("the device does not start")?;
     let mut running = tokio::spawn(running);
-    options.data.announce_api(address)?;
-    tracing::info!(device = %device, name, api = %format_args!("http://{address}"), "running");
+    options.data.announce_api(place, owner_token.as_deref())?;
+    tracing::info!(device = %device, name, api = %place.url(), "running");
 
     let (stop_api, api_stops) = oneshot::channel::<()>();
-    let service = Api::new(device, handle, mesh, counters).with_doors(doors);
+    let service = Api::new(device, handle, mesh, counters).with_doors(doors).with_rights(rights, names);
     let mut api = tokio::spawn(listener.serve(service, async move {
         // A sender that is gone means the same as one that says stop.
         let _ = api_stops.await;
@@ -146,7 +197,7 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
         let _ = stop_api.send(());
         api.await??;
     }
-    options.data.retract_api(address);
+    options.data.retract_api(place);
     stop_device.send_replace(true);
     let ended = if running.is_finished() { Ok(()) } else { running.await? };
     failed.map_or(ended, Err)

@@ -63,6 +63,7 @@ fn installed() -> (TempDir, RunOptions) {
     let options = RunOptions {
         data,
         api: "127.0.0.1:0".parse().unwrap(),
+        api_tls: false,
         interfaces: vec![],
         listen_port: 0,
         peers: vec![],

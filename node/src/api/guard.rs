@@ -1,7 +1,7 @@
 //! What happens to every request before and after its handler: who may call, how many at once, how long, and what is
 //! counted and traced. Bodies are never logged.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -13,6 +13,7 @@ use popmesh_proto::command::MAX_WAIT_MS;
 use popmesh_proto::id::DeviceId;
 use tracing::Instrument;
 
+use super::authority;
 use super::problem::Problem;
 use super::service::Api;
 
@@ -29,8 +30,10 @@ pub(super) async fn around(State(api): State<Api>, request: Request, next: Next)
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
     let span = tracing::info_span!("http", %method, route, status = tracing::field::Empty);
-    let mut response =
-        admit(&api, request, next).instrument(span.clone()).await.unwrap_or_else(IntoResponse::into_response);
+    let mut response = admit(&api, &route, request, next)
+        .instrument(span.clone())
+        .await
+        .unwrap_or_else(IntoResponse::into_response);
     let status = response.status();
     let took = began.elapsed();
     span.record("status", status.as_u16());
@@ -46,9 +49,14 @@ pub(super) async fn around(State(api): State<Api>, request: Request, next: Next)
     response
 }
 
-async fn admit(api: &Api, request: Request, next: Next) -> Result<Response, Problem> {
-    check_caller(request.uri(), request.headers())?;
+async fn admit(api: &Api, route: &str, mut request: Request, next: Next) -> Result<Response, Problem> {
+    // The server notes it of every connection; what came some other way is from nowhere.
+    let arrival = request.extensions().get::<Arrival>().copied().unwrap_or(Arrival::NOWHERE);
+    check_caller(request.uri(), request.headers(), arrival, &api.names)?;
     check_device(api.device, request.headers())?;
+    if let Some(bearer) = authority::check(api, arrival, route, request.method(), request.headers())? {
+        request.extensions_mut().insert(bearer);
+    }
     let _permit = api.requests.try_acquire().map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -69,26 +77,45 @@ async fn admit(api: &Api, request: Request, next: Next) -> Result<Response, Prob
     })
 }
 
+/// How a request came in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival {
+    /// Who sent it.
+    pub(super) peer: IpAddr,
+    /// The address of this host that it was sent to.
+    pub(super) local: IpAddr,
+    /// Whether it came over TLS.
+    pub(super) tls: bool,
+}
+
+impl Arrival {
+    const NOWHERE: Self =
+        Self { peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED), local: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: true };
+}
+
 /// Refuses what a web page could make a browser send: a foreign name that resolves to this host (DNS rebinding), and
 /// calls from pages of another origin.
-fn check_caller(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+fn check_caller(uri: &Uri, headers: &HeaderMap, arrival: Arrival, names: &[String]) -> Result<(), Problem> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
         _ => None,
     };
-    let named = uri.authority().is_none_or(is_local);
-    let Some(host) = host.filter(|host| named && is_local(host)) else {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "foreign_host",
-            "the Host header must be localhost, 127.0.0.1 or [::1]; call this API by such an address",
-        ));
+    let ours = |host: &Authority| is_ours(host, arrival, names);
+    let named = uri.authority().is_none_or(ours);
+    let Some(host) = host.filter(|host| named && ours(host)) else {
+        let detail = if arrival.tls {
+            "the Host header must be an address of this device, or its name with .local; call this API by such an address"
+        } else {
+            "the Host header must be localhost, 127.0.0.1 or [::1]; call this API by such an address"
+        };
+        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail));
     };
     let same_site = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
+    let scheme = if arrival.tls { "https://" } else { "http://" };
     let same_origin = headers.get_all(header::ORIGIN).iter().all(|origin| {
         origin.to_str().is_ok_and(|origin| {
-            origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_str()))
+            origin.strip_prefix(scheme).is_some_and(|origin| origin.eq_ignore_ascii_case(host.as_str()))
         })
     });
     if same_site && same_origin {
@@ -101,13 +128,18 @@ fn check_caller(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     ))
 }
 
-/// [`super::loopback`] keeps the listener on loopback, so a loopback address is the only one that can be meant.
-fn is_local(authority: &Authority) -> bool {
-    let bare = !authority.as_str().contains('@');
+/// Whether a host is this device as the caller reached it. An address cannot be bound to another by a name server, so
+/// the very address that was reached is enough; of names, only those that no stranger's name server answers for.
+fn is_ours(authority: &Authority, arrival: Arrival, names: &[String]) -> bool {
     let host = authority.host();
     let unbracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let loopback = unbracketed.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    bare && (host.eq_ignore_ascii_case("localhost") || loopback)
+    let address = unbracketed.parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+    let local = arrival.local.to_canonical();
+    let here = local.is_loopback()
+        && (host.eq_ignore_ascii_case("localhost") || address.is_some_and(|ip| ip.is_loopback()));
+    let reached = arrival.tls && address == Some(local);
+    let named = arrival.tls && names.iter().any(|name| host.eq_ignore_ascii_case(name));
+    !authority.as_str().contains('@') && (here || reached || named)
 }
 
 fn check_device(device: DeviceId, headers: &HeaderMap) -> Result<(), Problem> {
@@ -131,11 +163,36 @@ mod tests {
     use super::*;
 
     fn check(headers: &[(&'static str, &str)]) -> bool {
+        check_at("127.0.0.1", false, headers)
+    }
+
+    fn check_at(local: &str, tls: bool, headers: &[(&'static str, &str)]) -> bool {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().unwrap());
         }
-        check_caller(&Uri::from_static("/v1/status"), &map).is_ok()
+        let arrival = Arrival { peer: "192.0.2.9".parse().unwrap(), local: local.parse().unwrap(), tls };
+        check_caller(&Uri::from_static("/v1/status"), &map, arrival, &["till-1.local".to_owned()]).is_ok()
+    }
+
+    #[test]
+    fn off_loopback_only_the_address_that_was_reached_and_the_local_name_are_hosts() {
+        for good in ["192.0.2.7", "192.0.2.7:7443", "till-1.local:7443", "TILL-1.LOCAL"] {
+            assert!(check_at("192.0.2.7", true, &[("host", good)]), "{good}");
+            assert!(check_at("::ffff:192.0.2.7", true, &[("host", good)]), "{good}");
+        }
+        for bad in
+            ["192.0.2.8", "localhost", "127.0.0.1", "till-1", "till-1.local.evil.example", "evil.example"]
+        {
+            assert!(!check_at("192.0.2.7", true, &[("host", bad)]), "{bad}");
+        }
+        assert!(check_at("2001:db8::7", true, &[("host", "[2001:db8::7]:7443")]));
+        assert!(!check(&[("host", "till-1.local")]), "without TLS a name is no proof");
+        let host = ("host", "192.0.2.7:7443");
+        assert!(check_at("192.0.2.7", true, &[host, ("origin", "https://192.0.2.7:7443")]));
+        for bad in ["http://192.0.2.7:7443", "https://192.0.2.7", "https://evil.example", "null"] {
+            assert!(!check_at("192.0.2.7", true, &[host, ("origin", bad)]), "{bad}");
+        }
     }
 
     #[test]

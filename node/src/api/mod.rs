@@ -1,8 +1,9 @@
 //! The HTTP API: JSON under `/v1`, notices as server-sent events, metrics for Prometheus.
 //!
-//! Listens on loopback only. It decides nothing: it reads requests, puts them to the runtime's
+//! On loopback anybody may call; elsewhere it speaks TLS alone, to callers with a token. It decides nothing: it reads requests, puts them to the runtime's
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
+mod authority;
 mod doors;
 mod export;
 mod guard;
@@ -16,6 +17,7 @@ mod openapi;
 mod problem;
 mod read;
 mod request;
+mod scopes;
 mod server;
 mod service;
 mod trust;
@@ -31,5 +33,5 @@ pub use openapi::description;
 pub use problem::{PROBLEM_JSON, Problem};
 pub use read::{Health, Peer, Peers};
 pub use request::MAX_BODY;
-pub use server::{BindError, DEFAULT_ADDRESS, Listener, bind, loopback};
+pub use server::{BindError, DEFAULT_ADDRESS, Listener, bind};
 pub use service::Api;

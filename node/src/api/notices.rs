@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive};
@@ -13,6 +14,7 @@ use popmesh_proto::io::Notice;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
+use super::authority::Bearer;
 use super::openapi::QueryProblems;
 use super::problem::Problem;
 use super::service::{Api, MAX_STREAMS};
@@ -34,7 +36,10 @@ pub struct Missed {
     get, path = "/v1/notices", tag = "observe",
     responses((status = 200, description = "Notices from now on", body = Notice, content_type = "text/event-stream"), QueryProblems)
 )]
-pub(super) async fn notices(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn notices(
+    State(api): State<Api>,
+    bearer: Option<Extension<Bearer>>,
+) -> Result<Response, Problem> {
     let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -44,9 +49,16 @@ pub(super) async fn notices(State(api): State<Api>) -> Result<Response, Problem>
         .retry()
     })?;
     let source = (api.handle.notices(), api.stopping.subscribe(), permit);
-    let events = stream::unfold(source, |(mut notices, mut stopping, permit)| async move {
-        let event = next(&mut notices, &mut stopping).await?;
-        Some((Ok::<_, Infallible>(event), (notices, stopping, permit)))
+    let events = stream::unfold(source, move |(mut notices, mut stopping, permit)| {
+        let (api, bearer) = (api.clone(), bearer.clone());
+        async move {
+            let event = next(&mut notices, &mut stopping).await?;
+            // A stream can outlive the token that it was opened with.
+            if bearer.is_some_and(|Extension(bearer)| !bearer.still_good(&api)) {
+                return None;
+            }
+            Some((Ok::<_, Infallible>(event), (notices, stopping, permit)))
+        }
     });
     let opening = stream::once(async { Ok(Event::default().comment("listening")) });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("alive");

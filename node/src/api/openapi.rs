@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::routing::get;
 use popmesh_proto::command::Refusal;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,10 +17,14 @@ use super::{doors, export, metrics, money, notices, read, trust, write};
 
 #[derive(OpenApi)]
 #[openapi(
+    modifiers(&Bearer),
+    security((), ("token" = [])),
     info(
         title = "popmesh",
         description = "One device of a mesh that sells limited, serial-numbered merch: what it holds, what it sells, \
-            and what it knows of the others. Listens on loopback only.\n\nEvery answer that is not what was asked for \
+            and what it knows of the others.\n\nOn loopback anybody may call. Elsewhere it speaks TLS \
+            alone and wants a bearer token, made on the device with `popmesh api token new`; each token has a scope \
+            (till, locker, encoder or read-only), which says what it may ask for.\n\nEvery answer that is not what was asked for \
             is a problem (RFC 9457). Amounts are integers in minor units of the event's currency; times are \
             milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
             device but the one named."
@@ -33,6 +38,16 @@ use super::{doors, export, metrics, money, notices, read, trust, write};
     )
 )]
 struct Description;
+
+/// How a caller shows its token.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        openapi.components.get_or_insert_default().add_security_scheme("token", scheme);
+    }
+}
 
 /// Every route with its description.
 pub(super) fn routes() -> OpenApiRouter<Api> {
@@ -126,23 +141,30 @@ pub(super) struct QueryProblems;
 /// The problems of routes that act.
 pub(super) struct CommandProblems;
 
-const QUERY_PROBLEMS: [(&str, &str); 5] = [
-    ("403", "The Host or the Origin is foreign"),
+const QUERY_PROBLEMS: [(&str, &str); 7] = [
+    ("401", "There is no token where one is needed, or it is not good"),
+    ("403", "The Host or the Origin is foreign, or the token's scope does not allow it"),
     ("404", "There is no such thing"),
     ("421", "Another device was meant"),
     ("422", "A parameter cannot be"),
+    ("429", "Too many requests, or too many bad tokens from this address"),
     ("503", "Too busy, not writable, or stopping"),
 ];
 
-const COMMAND_PROBLEMS: [(&str, &str); 10] = [
+const COMMAND_PROBLEMS: [(&str, &str); 12] = [
     ("400", "Not JSON, or an unusable Idempotency-Key"),
-    ("403", "The roles or the certificate do not allow it, or the Host or the Origin is foreign"),
+    ("401", "There is no token where one is needed, or it is not good"),
+    (
+        "403",
+        "The roles, the certificate or the token's scope do not allow it, or the Host or the Origin is foreign",
+    ),
     ("404", "No such SKU, drop or device"),
     ("409", "The state of things forbids it, or the same key is being worked on"),
     ("413", "The body is too large"),
     ("415", "The body is not declared as JSON"),
     ("421", "Another device was meant"),
     ("422", "A field cannot be, or the key was used for another request"),
+    ("429", "Too many requests, or too many bad tokens from this address"),
     ("503", "Too busy, not writable, or stopping"),
     ("504", "It took too long; ask again with the same Idempotency-Key"),
 ];

@@ -1,11 +1,28 @@
-//! Listening and serving.
+//! Listening and serving: plain HTTP on loopback, TLS elsewhere.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use axum::Router;
+use axum::extract::Request;
+use futures_rustls::TlsAcceptor;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
+use super::guard::Arrival;
 use super::service::Api;
 
 /// Where the API listens unless told otherwise.
@@ -13,6 +30,24 @@ pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOC
 
 /// How long requests under way may take to end once the node stops.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a caller may take to agree on TLS.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a caller may take to send the head of a request, or to send none.
+const HEAD: Duration = Duration::from_secs(30);
+/// The most connections at once. Further ones wait in the system's queue.
+const MAX_CONNECTIONS: usize = 1024;
+/// The most bytes of a request's head.
+const MAX_HEAD: usize = 32 * 1024;
+/// The most header fields of a request.
+const MAX_HEADERS: usize = 64;
+/// How long to wait when the system has no more sockets to give.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a caller gets that speaks HTTP where TLS is spoken.
+const NOT_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/problem+json\r\n\r\n\
+    {\"type\":\"urn:popmesh:problem:not_tls\",\"title\":\"not tls\",\"status\":400,\"code\":\"not_tls\",\
+    \"detail\":\"this API speaks TLS; call it with https://\"}";
 
 /// Why the API cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +58,8 @@ pub enum BindError {
         port = .0.port(), ip = .0.ip()
     )]
     InUse(SocketAddr),
-    /// The address is not this host's own.
-    #[error("{0} is not a loopback address; the API listens on this host only, such as --api 127.0.0.1:7401")]
+    /// Callers from elsewhere could call without TLS.
+    #[error("{0} is not a loopback address; there the API listens with TLS alone")]
     NotLoopback(SocketAddr),
     /// The system says no.
     #[error("cannot listen on {address}: {problem}")]
@@ -36,31 +71,32 @@ pub enum BindError {
     },
 }
 
-/// `address`, if it is a loopback address: without tokens and TLS, nobody off this host may call.
-///
-/// # Errors
-/// [`BindError::NotLoopback`] otherwise.
-pub fn loopback(address: SocketAddr) -> Result<SocketAddr, BindError> {
-    if address.ip().is_loopback() { Ok(address) } else { Err(BindError::NotLoopback(address)) }
-}
-
 /// A bound address, not yet served.
-#[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<TlsAcceptor>,
 }
 
-/// Takes `address`; port 0 takes any free one.
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Listener on {}", self.address)
+    }
+}
+
+/// Takes `address`; port 0 takes any free one. Off loopback only with TLS.
 ///
 /// # Errors
 /// [`BindError`] says what to do.
-pub async fn bind(address: SocketAddr) -> Result<Listener, BindError> {
-    let address = loopback(address)?;
+pub async fn bind(address: SocketAddr, tls: Option<ServerConfig>) -> Result<Listener, BindError> {
+    if tls.is_none() && !address.ip().is_loopback() {
+        return Err(BindError::NotLoopback(address));
+    }
+    let tls = tls.map(|config| TlsAcceptor::from(Arc::new(config)));
     let bound = async {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Listener { listener, address })
+        Ok(Listener { listener, address, tls })
     };
     bound.await.map_err(|problem: io::Error| match problem.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse(address),
@@ -79,23 +115,121 @@ impl Listener {
     /// # Errors
     /// What the listener says when it fails.
     pub async fn serve(self, api: Api, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let stopping = api.stopping.clone();
-        let mut stopped = stopping.subscribe();
-        let serving = axum::serve(self.listener, api.router()).with_graceful_shutdown(async move {
-            stop.await;
-            stopping.send_replace(true);
-        });
-        let grace_over = async move {
-            // The sender lives in `api`, which outlives this; were it gone, stopping would be right too.
-            let _ = stopped.wait_for(|stopping| *stopping).await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            result = serving => result,
-            () = grace_over => {
-                tracing::warn!("requests were still under way when the API stopped");
-                Ok(())
+        let router = TowerToHyperService::new(api.router());
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut connections = JoinSet::new();
+        let mut stop = pin!(stop);
+        loop {
+            let next = async {
+                // It is never closed; were it, no more connections would be right too.
+                let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+                Ok((permit, self.listener.accept().await?))
+            };
+            let accepted: io::Result<_> = tokio::select! {
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => continue,
+                accepted = next => accepted,
+            };
+            match accepted {
+                Ok((permit, (stream, peer))) => {
+                    let (router, tls, stopping) =
+                        (router.clone(), self.tls.clone(), api.stopping.subscribe());
+                    connections.spawn(async move {
+                        connection(stream, peer.ip(), tls, router, stopping).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if of_one_caller(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take a connection");
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
+        drop(self.listener);
+        api.stopping.send_replace(true);
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if timeout(GRACE, ended).await.is_err() {
+            tracing::warn!("requests were still under way when the API stopped");
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error of `accept` is about the caller, who went away, and not about this host.
+fn of_one_caller(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionRefused | ConnectionAborted | ConnectionReset)
+}
+
+/// The handlers, as a connection calls them.
+type Handlers = TowerToHyperService<Router>;
+
+async fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    tls: Option<TlsAcceptor>,
+    router: Handlers,
+    stopping: watch::Receiver<bool>,
+) {
+    let Ok(local) = stream.local_addr() else { return };
+    // A small answer is not to wait for another one. Where that cannot be set, it only is slower.
+    let _ = stream.set_nodelay(true);
+    let arrival = Arrival { peer: peer.to_canonical(), local: local.ip(), tls: tls.is_some() };
+    let Some(acceptor) = tls else { return speak(stream, arrival, router, stopping).await };
+    match timeout(HANDSHAKE, agree(stream, acceptor)).await {
+        Ok(Ok(Some(stream))) => speak(stream, arrival, router, stopping).await,
+        Ok(Ok(None)) => tracing::debug!(%peer, "a caller spoke HTTP where TLS is spoken"),
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a caller could not agree on TLS"),
+        Err(_) => tracing::debug!(%peer, "a caller took too long to agree on TLS"),
+    }
+}
+
+/// Agrees on TLS; `None` if the caller was told to.
+async fn agree(
+    mut stream: TcpStream,
+    acceptor: TlsAcceptor,
+) -> io::Result<Option<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    // A handshake's first byte is 22; a method's a capital letter.
+    if first[0].is_ascii_uppercase() {
+        stream.write_all(NOT_TLS).await?;
+        stream.shutdown().await?;
+        return Ok(None);
+    }
+    Ok(Some(acceptor.accept(stream.compat()).await?.compat()))
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    arrival: Arrival,
+    router: Handlers,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(arrival);
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let stop = async {
+        // A sender that is gone means the same as one that says stop.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(peer = %arrival.peer, %error, "a connection of the API broke");
     }
 }

@@ -17,6 +17,7 @@ use super::metrics::Metrics;
 use super::problem::Problem;
 use super::request::MAX_BODY;
 use super::{guard, openapi};
+use crate::access::{Rights, Throttle};
 use crate::door::Doors;
 use crate::runtime::{CallError, Handle, Outcome, RuntimeMetrics};
 
@@ -45,6 +46,10 @@ pub struct Api {
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: Arc<RuntimeMetrics>,
     pub(super) doors: Option<Doors>,
+    pub(super) rights: Option<Rights>,
+    pub(super) throttle: Arc<Throttle>,
+    /// Names by which callers from elsewhere may call this host.
+    pub(super) names: Arc<[String]>,
     pub(super) requests: Arc<Semaphore>,
     pub(super) streams: Arc<Semaphore>,
     pub(super) stopping: watch::Sender<bool>,
@@ -72,6 +77,9 @@ impl Api {
             metrics: Arc::new(Metrics::new()),
             counters,
             doors: None,
+            rights: None,
+            throttle: Arc::default(),
+            names: Arc::default(),
             requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             stopping: watch::Sender::new(false),
@@ -82,6 +90,14 @@ impl Api {
     #[must_use]
     pub fn with_doors(mut self, doors: Option<Doors>) -> Self {
         self.doors = doors;
+        self
+    }
+
+    /// The same, for callers with these tokens, who may call this host by these names. Without it no token is good.
+    #[must_use]
+    pub fn with_rights(mut self, rights: Rights, names: Vec<String>) -> Self {
+        self.rights = Some(rights);
+        self.names = names.into();
         self
     }
 

@@ -15,6 +15,7 @@ use popmesh_proto::pin::Pin;
 use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
+use super::args_api::{ApiAccess, ApiCommand, ApiServing};
 use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, Join, Ticket, ValidityArgs};
@@ -51,6 +52,9 @@ pub(super) enum Command {
     Join(Join),
     /// Run this device's node
     Run(Run),
+    /// Who may call the API of this device from elsewhere
+    #[command(subcommand)]
+    Api(ApiCommand),
     /// This device, at a glance
     Status(Status),
     /// The other devices and the links to them
@@ -124,11 +128,13 @@ pub(super) enum Command {
 }
 
 /// Which node.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct Target {
-    /// The node's API, such as http://127.0.0.1:7401 [default: the node running on the data folder]
+    /// The node's API, such as http://127.0.0.1:7401 or https://192.0.2.7:7443 [default: the node running on the data folder]
     #[arg(long, value_name = "URL")]
     pub(super) api: Option<String>,
+    #[command(flatten)]
+    pub(super) access: ApiAccess,
 }
 
 /// A key for safe retries.
@@ -219,9 +225,8 @@ pub(super) struct Sign {
 /// Run this device's node.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Where the API listens; loopback only, port 0 takes any free one
-    #[arg(long, value_name = "ADDR", default_value_t = crate::api::DEFAULT_ADDRESS)]
-    pub(super) api: SocketAddr,
+    #[command(flatten)]
+    pub(super) serving: ApiServing,
     /// Use this network interface only (may be given several times)
     #[arg(long, value_name = "IF")]
     pub(super) interface: Vec<String>,

@@ -10,10 +10,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::args::Target;
+use super::args_api::ApiAccess;
 use super::failure::Failure;
+use super::tls::{self, Trust};
 use super::values;
 use crate::api::{DEVICE_HEADER, IDEMPOTENCY_KEY, Problem};
 use crate::folder::Folder;
@@ -28,6 +30,8 @@ const MAX_ANSWER: u64 = 1 << 30;
 pub(super) struct Client {
     agent: Agent,
     base: String,
+    /// What shows that this caller may.
+    token: Option<String>,
     /// The device that is meant, if it was found through its folder.
     device: Option<DeviceId>,
     start_it: String,
@@ -36,24 +40,47 @@ pub(super) struct Client {
 impl Client {
     /// The node at `--api`, or the one that runs on the data folder.
     pub(super) fn find(target: &Target, folder: &Folder) -> Result<Self, Failure> {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .max_redirects(0)
-            .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(ANSWER))
-            .build()
-            .new_agent();
         let start_it = format!("start it with `popmesh run --data {}`", folder.path().display());
-        let (base, device) = match (&target.api, folder.announced_api()) {
-            (Some(url), _) => (base_of(url), None),
-            (None, Some(address)) => (format!("http://{address}"), folder.key().ok().map(|key| key.id())),
+        let ApiAccess { token, trust } = target.access.clone();
+        let (base, device, token, trust) = match (&target.api, folder.announced_api()) {
+            (Some(url), _) => (tls::base_of(url), None, token, trust),
+            (None, Some(place)) => {
+                let trust = match trust {
+                    None if place.tls => Some(Trust::read(&folder.api_certificate_path())?),
+                    trust => trust,
+                };
+                let token = match token {
+                    None if place.tls => folder.owner_token()?,
+                    token => token,
+                };
+                (place.url(), folder.key().ok().map(|key| key.id()), token, trust)
+            }
             (None, None) => {
                 let error = format!("no node runs on {}", folder.path().display());
                 return Err(Failure::Unreachable { error, help: start_it });
             }
         };
-        Ok(Self { agent, base, device, start_it })
+        tls::check(&base, token.as_deref(), trust.as_ref())?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(ANSWER))
+            .build();
+        let agent = tls::agent(config, trust)?;
+        Ok(Self { agent, base, token, device, start_it })
+    }
+
+    /// The same request, saying which device is meant and by what this caller may.
+    fn signed<B>(&self, mut request: RequestBuilder<B>) -> RequestBuilder<B> {
+        if let Some(device) = self.device {
+            request = request.header(DEVICE_HEADER, device.to_string());
+        }
+        match &self.token {
+            Some(token) => request.header("authorization", format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     /// Looks something up.
@@ -87,10 +114,8 @@ impl Client {
             Some(key) => key.to_owned(),
             None => hex::encode(values::random::<16>()?),
         };
-        let mut request = self.agent.post(format!("{}{path}", self.base)).header(IDEMPOTENCY_KEY, key);
-        if let Some(device) = self.device {
-            request = request.header(DEVICE_HEADER, device.to_string());
-        }
+        let request = self.agent.post(format!("{}{path}", self.base)).header(IDEMPOTENCY_KEY, key);
+        let request = self.signed(request);
         let sent = match body {
             Some(body) => request.send_json(body),
             None => request.send_empty(),
@@ -100,10 +125,7 @@ impl Client {
 
     /// Sets something to `body`.
     pub(super) fn put<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
-        let mut request = self.agent.put(format!("{}{path}", self.base));
-        if let Some(device) = self.device {
-            request = request.header(DEVICE_HEADER, device.to_string());
-        }
+        let request = self.signed(self.agent.put(format!("{}{path}", self.base)));
         parse(&mut self.check(request.send_json(body))?)
     }
 
@@ -119,7 +141,7 @@ impl Client {
 
     /// Calls `each` with every notice's kind until the stream ends.
     pub(super) fn notices(&self, mut each: impl FnMut(&str)) -> Result<(), Failure> {
-        let request = self.agent.get(format!("{}/v1/notices", self.base));
+        let request = self.signed(self.agent.get(format!("{}/v1/notices", self.base)));
         let response = self.check(request.call())?;
         for line in BufReader::new(response.into_body().into_reader()).lines() {
             let Ok(line) = line else { break };
@@ -137,10 +159,7 @@ impl Client {
                 request = request.query(*name, value);
             }
         }
-        if let Some(device) = self.device {
-            request = request.header(DEVICE_HEADER, device.to_string());
-        }
-        self.check(request.call())
+        self.check(self.signed(request).call())
     }
 
     fn check(&self, sent: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, Failure> {
@@ -160,11 +179,6 @@ impl Client {
             )),
         }
     }
-}
-
-fn base_of(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    if url.contains("://") { url.to_owned() } else { format!("http://{url}") }
 }
 
 fn parse<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Failure> {

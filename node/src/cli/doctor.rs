@@ -12,7 +12,7 @@ use super::args::{Doctor, Target};
 use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
 use super::values;
-use crate::api::{Health, loopback};
+use crate::api::Health;
 use crate::clock::now_ms;
 use crate::folder::Folder;
 
@@ -80,7 +80,7 @@ pub(super) fn doctor(args: &Doctor, folder: &Folder, json: bool, check_store: St
 }
 
 fn running(folder: &Folder) -> Option<Client> {
-    let client = Client::find(&Target { api: None }, folder).ok()?;
+    let client = Client::find(&Target::default(), folder).ok()?;
     let answers =
         !matches!(client.get::<serde_json::Value>("/v1/health", &[]), Err(Failure::Unreachable { .. }));
     answers.then_some(client)
@@ -200,10 +200,7 @@ fn multicast() -> Finding {
 }
 
 fn ports(args: &Doctor) -> Vec<Finding> {
-    let mut findings = vec![match loopback(args.api) {
-        Err(error) => fail("api port", error.to_string()),
-        Ok(address) => port("api port", address, TcpListener::bind(address).map(|_| ()), "--api"),
-    }];
+    let mut findings = vec![port("api port", args.api, TcpListener::bind(args.api).map(|_| ()), "--api")];
     if let Some(number) = args.listen_port {
         let any = SocketAddr::from(([0, 0, 0, 0], number));
         findings.push(port("tcp port", any, TcpListener::bind(any).map(|_| ()), "--listen-port"));

@@ -1,7 +1,9 @@
 //! The command line. What concerns the running node goes through its API only.
 
 mod act;
+mod api;
 mod args;
+mod args_api;
 mod args_money;
 mod cart;
 mod claim;
@@ -16,6 +18,7 @@ mod join;
 mod money;
 mod show;
 mod table;
+mod tls;
 mod token;
 mod trust;
 mod values;
@@ -67,6 +70,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Event(event) => event::event(event, &folder, json),
         Command::Device(device) => device::device(device, &folder, json),
         Command::Join(request) => join::join(&request, &folder, json),
+        Command::Api(api) => api::api(api, &folder, json),
         Command::Run(run) => start(run, folder, hooks.starter),
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
         Command::Openapi => openapi(),
@@ -118,7 +122,8 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
     };
     let options = RunOptions {
         data: folder,
-        api: run.api,
+        api: run.serving.api,
+        api_tls: run.serving.tls,
         interfaces: run.interface,
         listen_port: run.listen_port.unwrap_or(0),
         peers: run.peer,

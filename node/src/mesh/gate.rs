@@ -364,3 +364,6 @@ async fn farewell(stream: &mut SubstreamBox) {
     })
     .await;
 }
+
+#[cfg(test)]
+mod altered;

@@ -53,6 +53,12 @@ pub(crate) async fn refusing(error: impl Into<CallError>) -> Double {
 }
 
 pub(crate) async fn start_with(script: Script, health: StoreHealth) -> Double {
+    let (handle, inside) = behind(script, health);
+    serve_at("127.0.0.1:0", None, handle, inside, |api| api).await
+}
+
+/// A runtime's double, not yet served.
+pub(crate) fn behind(script: Script, health: StoreHealth) -> (Handle, Inside) {
     let (calls, mut inbox) = mpsc::channel(16);
     let (notices, _) = broadcast::channel(NOTICES);
     let done = Arc::new(Mutex::new(Vec::new()));
@@ -88,7 +94,7 @@ pub(crate) async fn start_with(script: Script, health: StoreHealth) -> Double {
             }
         }
     });
-    serve(Handle::new(calls, notices.clone()), notices, done, queries).await
+    (Handle::new(calls, notices.clone()), Inside { notices, done, queries })
 }
 
 /// An API whose runtime is given; for what only the queue can do wrong.
@@ -98,11 +104,31 @@ pub(crate) async fn serve(
     done: Arc<Mutex<Vec<Command>>>,
     queries: Arc<Mutex<Vec<Query>>>,
 ) -> Double {
-    let listener = api::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let inside = Inside { notices, done, queries };
+    serve_at("127.0.0.1:0", None, handle, inside, |api| api).await
+}
+
+/// What a test sees of the double behind the API.
+pub(crate) struct Inside {
+    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) done: Arc<Mutex<Vec<Command>>>,
+    pub(crate) queries: Arc<Mutex<Vec<Query>>>,
+}
+
+/// An API at an address of its own, with TLS or without.
+pub(crate) async fn serve_at(
+    address: &str,
+    tls: Option<rustls::ServerConfig>,
+    handle: Handle,
+    inside: Inside,
+    shape: impl FnOnce(Api) -> Api,
+) -> Double {
+    let listener = api::bind(address.parse().unwrap(), tls).await.unwrap();
     let address = listener.address();
     let (stop, stopped) = oneshot::channel();
     let doors = popmesh::door::Doors::new(&DoorSpec::Virtual, OPENS_WITHIN);
-    let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default()).with_doors(Some(doors));
+    let api = shape(Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default()).with_doors(Some(doors)));
+    let Inside { notices, done, queries } = inside;
     let served = tokio::spawn(listener.serve(api, async move {
         let _ = stopped.await;
     }));
@@ -271,7 +297,7 @@ fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
     DropInfo { title: drop.to_string(), drop, state, pickup_within_ms: None, unclaimed: Default::default() }
 }
 
-fn reply_to(command: &Command) -> Reply {
+pub(crate) fn reply_to(command: &Command) -> Reply {
     let units = |drop: &popmesh_proto::text::DropId, sku: &popmesh_proto::text::Sku| {
         Reply::Units(UnitsDone {
             entry: entry(3),

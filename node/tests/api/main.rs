@@ -1,6 +1,7 @@
 //! The HTTP API over a real socket, with a double in the runtime's place.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
+mod altered;
 mod description;
 mod doors;
 mod double;
@@ -9,4 +10,5 @@ mod money;
 mod notices;
 mod problems;
 mod reading;
+mod tls;
 mod wire;

@@ -217,14 +217,14 @@ async fn a_disk_that_fails_is_a_problem() {
 }
 
 #[tokio::test]
-async fn only_loopback_is_listened_on_and_a_port_in_use_says_what_to_do() {
+async fn only_loopback_is_listened_on_without_tls_and_a_port_in_use_says_what_to_do() {
     use popmesh::api::{BindError, bind};
     for address in ["0.0.0.0:0", "192.0.2.1:7401", "[::]:0"] {
-        let refused = bind(address.parse().unwrap()).await;
+        let refused = bind(address.parse().unwrap(), None).await;
         assert!(matches!(refused, Err(BindError::NotLoopback(_))), "{address}");
     }
     let node = start().await;
-    let error = bind(node.address).await.unwrap_err();
+    let error = bind(node.address, None).await.unwrap_err();
     assert!(matches!(error, BindError::InUse(_)));
     assert!(error.to_string().contains("--api"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Good files, bad files, and the way back.
 
+mod altered;
 mod bad_files;
 mod bad_words;
 

@@ -1,0 +1,12 @@
+//! Who may call the API from elsewhere: the certificate by which callers know the device, and the tokens by which the
+//! device knows callers. Both live in the data folder.
+
+mod certificate;
+mod scope;
+mod throttle;
+mod tokens;
+
+pub use certificate::{Authority, CertificateError, fingerprint, vouched_device};
+pub use scope::Scope;
+pub use throttle::{FAILURES, Throttle, WINDOW};
+pub use tokens::{Denied, MAX_LIFE, NewToken, Right, Rights, StoredToken, TokenId, TokensError};

@@ -1,0 +1,110 @@
+//! What a caller may do, by the token it shows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::http::{HeaderMap, Method, StatusCode, header};
+
+use super::guard::Arrival;
+use super::problem::Problem;
+use super::scopes;
+use super::service::Api;
+use crate::access::{Denied, Right};
+use crate::clock::now_ms;
+
+/// The good token that a request came with, for what lasts longer than the request.
+#[derive(Clone)]
+pub(super) struct Bearer(Arc<str>);
+
+impl Bearer {
+    /// Whether it still is good.
+    pub(super) fn still_good(&self, api: &Api) -> bool {
+        api.rights.as_ref().is_some_and(|rights| rights.check(&self.0, now_ms()).is_ok())
+    }
+}
+
+/// The token of a request, if it has a good one that allows it. Without TLS, which is on loopback alone, none is needed.
+pub(super) fn check(
+    api: &Api,
+    arrival: Arrival,
+    route: &str,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Option<Bearer>, Problem> {
+    let now = Instant::now();
+    if arrival.tls
+        && let Some(wait) = api.throttle.shut_out(arrival.peer, now)
+    {
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        let detail =
+            format!("too many bad tokens came from this address; try again in {seconds} s, with a good one");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_failures", detail);
+        return Err(Problem { retry_after_s: Some(seconds), ..problem });
+    }
+    let token = match bearer(headers) {
+        Ok(Some(token)) => token,
+        Ok(None) if !arrival.tls => return Ok(None),
+        Ok(None) => {
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "token_needed",
+                "send a token of this device with `Authorization: Bearer …`; make one on it with `popmesh api token new`",
+            ));
+        }
+        Err(()) => return Err(refuse(api, arrival, now, Denied::Unknown)),
+    };
+    let checked = api.rights.as_ref().map_or(Err(Denied::Unknown), |rights| rights.check(token, now_ms()));
+    let (id, right) = checked.map_err(|denied| refuse(api, arrival, now, denied))?;
+    if !api.throttle.may_ask(id, now) {
+        let detail = "too many requests with this token; ask less often";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry());
+    }
+    if !scopes::allow(right, method, route) {
+        tracing::warn!(peer = %arrival.peer, token = %id, %method, route, "a token of the wrong scope was refused");
+        return Err(wrong_scope(right, method, route));
+    }
+    Ok(Some(Bearer(token.into())))
+}
+
+/// The token that is sent; an error if something is sent that is none.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ()> {
+    let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+    let (first, second) = (sent.next(), sent.next());
+    let Some(first) = first else { return Ok(None) };
+    if second.is_some() {
+        return Err(());
+    }
+    let (scheme, token) = first.to_str().map_err(|_| ())?.split_once(' ').ok_or(())?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(()) }
+}
+
+/// Counts and logs a token that is not good. Never logs the token.
+fn refuse(api: &Api, arrival: Arrival, now: Instant, denied: Denied) -> Problem {
+    if arrival.tls {
+        api.throttle.failed(arrival.peer, now);
+    }
+    tracing::warn!(peer = %arrival.peer, reason = ?denied, "a caller's token was refused");
+    let code = match denied {
+        Denied::Unknown => "unknown_token",
+        Denied::Ended => "token_ended",
+        Denied::Revoked => "token_revoked",
+    };
+    Problem::new(StatusCode::UNAUTHORIZED, code, denied.to_string())
+}
+
+fn wrong_scope(right: Right, method: &Method, route: &str) -> Problem {
+    let scopes = scopes::of(method, route);
+    let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
+    let has = match right {
+        Right::Owner => "owner".to_owned(),
+        Right::Scoped(scope) => scope.to_string(),
+    };
+    let needs = match names.split_last() {
+        None => "no token may do this; do it on the device itself".to_owned(),
+        Some((last, [])) => format!("this wants one of scope {last}"),
+        Some((last, others)) => format!("this wants one of scope {} or {last}", others.join(", ")),
+    };
+    Problem::new(StatusCode::FORBIDDEN, "wrong_scope", format!("the token's scope is {has}; {needs}"))
+        .with("scope", has)
+        .with("scopes", names)
+}

@@ -1,0 +1,140 @@
+//! Which tokens may use which route: the one table. A route that is not in it is refused to every token but the
+//! owner's.
+
+use axum::http::Method;
+
+use crate::access::{Right, Scope};
+
+use Scope::{Encoder, Locker, ReadOnly, Till};
+
+type Row = (&'static str, &'static str, &'static [Scope]);
+
+const ANY: &[Scope] = &[Till, Locker, Encoder, ReadOnly];
+/// Where shoppers are served, and those who look on.
+const COUNTER: &[Scope] = &[Till, Locker, ReadOnly];
+/// Money.
+const BOOKS: &[Scope] = &[Till, ReadOnly];
+const LOOK: &[Scope] = &[ReadOnly];
+const SELL: &[Scope] = &[Till];
+const HAND_OUT: &[Scope] = &[Till, Locker];
+const DOORS: &[Scope] = &[Locker];
+const DROPS: &[Scope] = &[Encoder];
+/// What concerns the whole event, or takes this device off the mesh: for whoever owns the device.
+const OWNER: &[Scope] = &[];
+
+const ROUTES: &[Row] = &[
+    ("GET", "/v1/status", ANY),
+    ("GET", "/v1/devices", ANY),
+    ("GET", "/v1/peers", ANY),
+    ("GET", "/v1/programme", ANY),
+    ("GET", "/v1/stock", ANY),
+    ("GET", "/v1/check", ANY),
+    ("GET", "/v1/health", ANY),
+    ("GET", "/v1/notices", ANY),
+    ("GET", "/v1/openapi.json", ANY),
+    ("GET", "/v1/claims", COUNTER),
+    ("GET", "/v1/claims/{claim}", COUNTER),
+    ("GET", "/v1/claims/{claim}/door", COUNTER),
+    ("GET", "/v1/doors", COUNTER),
+    ("GET", "/v1/incidents", COUNTER),
+    ("GET", "/v1/carts", BOOKS),
+    ("GET", "/v1/payments/waiting", BOOKS),
+    ("GET", "/v1/receipts", BOOKS),
+    ("GET", "/v1/receipts/{device}/{number}", BOOKS),
+    ("GET", "/v1/takings", BOOKS),
+    ("GET", "/v1/log", LOOK),
+    ("GET", "/v1/frontier", LOOK),
+    ("GET", "/v1/export", LOOK),
+    ("GET", "/v1/export/{document}", LOOK),
+    ("GET", "/v1/export/{kind}/{drop}", LOOK),
+    ("GET", "/v1/devices/{device}/retirement", LOOK),
+    ("GET", "/metrics", LOOK),
+    // Whoever has the token of a claim or a cart has what it stands for: that is more than looking.
+    ("GET", "/v1/claims/{claim}/token", SELL),
+    ("GET", "/v1/carts/{cart}/token", SELL),
+    ("POST", "/v1/sales", SELL),
+    ("POST", "/v1/carts", SELL),
+    ("POST", "/v1/carts/{cart}/release", SELL),
+    ("POST", "/v1/carts/take", SELL),
+    ("POST", "/v1/refunds", SELL),
+    ("POST", "/v1/sweeps", SELL),
+    ("POST", "/v1/settlements", SELL),
+    ("POST", "/v1/transfers", SELL),
+    ("POST", "/v1/redemptions", HAND_OUT),
+    ("POST", "/v1/custody", HAND_OUT),
+    ("POST", "/v1/claims/{claim}/unlock", HAND_OUT),
+    ("POST", "/v1/moves", HAND_OUT),
+    ("POST", "/v1/damage", HAND_OUT),
+    ("POST", "/v1/doors/open", DOORS),
+    ("POST", "/v1/doors/settle", DOORS),
+    ("PUT", "/v1/doors/jam", DOORS),
+    ("POST", "/v1/drops/{drop}/open", DROPS),
+    ("POST", "/v1/drops/{drop}/close", DROPS),
+    ("POST", "/v1/products", OWNER),
+    ("POST", "/v1/drops", OWNER),
+    ("POST", "/v1/lots", OWNER),
+    ("POST", "/v1/resolutions", OWNER),
+    ("POST", "/v1/retirements", OWNER),
+    ("POST", "/v1/rules", OWNER),
+    ("POST", "/v1/limits", OWNER),
+    ("PUT", "/v1/links", OWNER),
+];
+
+/// The scopes that may use a route; none if it is not known.
+pub(super) fn of(method: &Method, route: &str) -> &'static [Scope] {
+    let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
+    let row = ROUTES.iter().find(|(listed, path, _)| *listed == method && *path == route);
+    row.map_or(OWNER, |(.., scopes)| scopes)
+}
+
+/// Whether `right` allows a route.
+pub(super) fn allow(right: Right, method: &Method, route: &str) -> bool {
+    match right {
+        Right::Owner => true,
+        Right::Scoped(scope) => of(method, route).contains(&scope),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_that_is_described_is_listed_once_and_nothing_else() {
+        let api = serde_json::to_value(super::super::description()).unwrap();
+        let mut described = BTreeSet::new();
+        for (path, item) in api["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                described.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        // The second form of the same route, for documents whose names have a slash.
+        described.insert(("GET".to_owned(), "/v1/export/{kind}/{drop}".to_owned()));
+        let listed: BTreeSet<_> =
+            ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+        assert_eq!(listed.len(), ROUTES.len(), "a route is listed twice");
+        assert_eq!(described, listed);
+    }
+
+    #[test]
+    fn what_is_not_listed_is_refused_and_looking_changes_nothing() {
+        for scope in Scope::ALL {
+            for (method, route) in [
+                (Method::GET, "/v1/new-thing"),
+                (Method::DELETE, "/v1/claims"),
+                (Method::POST, "/v1/status"),
+                (Method::POST, "/v1/retirements"),
+                (Method::GET, "other"),
+            ] {
+                assert!(!allow(Right::Scoped(scope), &method, route), "{scope}: {method} {route}");
+            }
+        }
+        for (method, route, scopes) in ROUTES {
+            assert!(*method == "GET" || !scopes.contains(&ReadOnly), "{route}");
+        }
+        assert!(allow(Right::Owner, &Method::POST, "/v1/retirements"));
+        assert!(allow(Right::Scoped(ReadOnly), &Method::HEAD, "/v1/status"));
+    }
+}
