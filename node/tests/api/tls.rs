@@ -263,7 +263,13 @@ async fn notices_end_with_the_token_that_opened_them() {
             said.extend_from_slice(&buffer[..count]);
         }
         listening.send(()).unwrap();
-        stream.read_to_end(&mut said).unwrap();
+        // Until it ends, or says what it should not.
+        while !String::from_utf8_lossy(&said).contains("event:") {
+            match stream.read(&mut buffer).unwrap() {
+                0 => break,
+                count => said.extend_from_slice(&buffer[..count]),
+            }
+        }
         String::from_utf8(said).unwrap()
     });
     listens.await.unwrap();
