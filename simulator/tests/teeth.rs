@@ -68,7 +68,8 @@ fn to_sell_what_another_holds() {
 
 #[test]
 fn to_hand_out_without_custody() {
-    device_bug_is_caught(DeviceBug::RedeemWithoutCustody, 6, &["I2"]);
+    // The device that hears of it says so at once, and in some nights its word comes before the books are looked at.
+    device_bug_is_caught(DeviceBug::RedeemWithoutCustody, 6, &["I2", "I6"]);
 }
 
 #[test]
