@@ -2,7 +2,7 @@
 //!
 //! A cart is a hold, or several after it was taken over from another device: one for each transfer that brought it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::commands::invalid;
@@ -178,7 +178,7 @@ impl Device {
     }
 
     pub(super) fn carts(&self, filter: &CartFilter) -> Vec<Cart> {
-        let all: std::collections::BTreeSet<Ref> = self.holdings.holds().map(|(_, held)| held.cart).collect();
+        let all: BTreeSet<Ref> = self.holdings.holds().map(|(_, held)| held.cart).collect();
         let is_for = |cart: &Cart| filter.shopper.is_none() || cart.shopper == filter.shopper;
         all.into_iter().filter_map(|cart| self.cart(cart)).filter(is_for).collect()
     }

@@ -12,7 +12,7 @@ use crate::id::{DeviceId, Ref};
 use crate::io::{CallId, Idempotency, Output};
 use crate::message::{AskCart, AskClaim, Decline, Message};
 use crate::record::{Aside, Body, Line, SaleLine, Transfer};
-use crate::text::DropId;
+use crate::text::{DropId, Sku};
 use crate::token::{self, Kind, SignedToken, TokenError};
 
 /// The most carts that are asked for at once.
@@ -170,8 +170,8 @@ impl Device {
     }
 
     /// How much of a cart this device could put aside from what it holds itself.
-    fn offers(&self, drop: &DropId, items: impl Iterator<Item = (crate::text::Sku, u64)>) -> Vec<Offer> {
-        let offer = |(sku, wanted): (crate::text::Sku, u64)| {
+    fn offers(&self, drop: &DropId, items: impl Iterator<Item = (Sku, u64)>) -> Vec<Offer> {
+        let offer = |(sku, wanted): (Sku, u64)| {
             let free = self.free(drop, &sku, Some(&self.venue));
             Offer { sku, wanted, free }
         };

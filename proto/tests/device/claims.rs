@@ -7,7 +7,7 @@ use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::units::UnitSet;
 
-use crate::event::{claim_of, sell, shirt};
+use crate::event::{claim_of, hall_with_locker, sell, shirt};
 use crate::wire::{entries, range};
 use crate::world::World;
 
@@ -16,15 +16,7 @@ const TILL: usize = 1;
 const LOCKER: usize = 2;
 
 fn evening(seed: u64) -> World {
-    let mut world = World::new(seed);
-    world.add("hq", "hq", "hall");
-    world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
-    world.link_all();
-    world.open_drop(HQ, 40);
-    world.run_ms(4_000);
-    world.converge(5_000);
-    world
+    hall_with_locker(seed, 40)
 }
 
 /// Sells for pickup at the locker.

@@ -19,6 +19,19 @@ pub(crate) fn shirt() -> Sku {
     "shirt".parse().unwrap()
 }
 
+/// A hall with an hq, a till and a locker, in this order, and so many shirts on sale.
+pub(crate) fn hall_with_locker(seed: u64, units: u32) -> World {
+    let mut world = World::new(seed);
+    world.add("hq", "hq", "hall");
+    world.add("till", "pos", "hall");
+    world.add("locker", "locker", "hall");
+    world.link_all();
+    world.open_drop(0, units);
+    world.run_ms(4_000);
+    world.converge(5_000);
+    world
+}
+
 /// A walk-in sale of so many shirts.
 pub(crate) fn sell(quantity: u64, wait_ms: u64) -> Sell {
     Sell { wait_ms, ..Sell::of(vec![SellItem { sku: shirt(), quantity, unit_price: None }]) }

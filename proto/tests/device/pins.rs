@@ -5,23 +5,14 @@ use popmesh_proto::io::Notice;
 use popmesh_proto::pin::MAX_TRIES;
 use popmesh_proto::query::{Answer, Query};
 
-use crate::event::{claim_of, sell};
+use crate::event::{claim_of, hall_with_locker, sell};
 use crate::world::World;
 
-const HQ: usize = 0;
 const TILL: usize = 1;
 const LOCKER: usize = 2;
 
 fn evening(seed: u64) -> World {
-    let mut world = World::new(seed);
-    world.add("hq", "hq", "hall");
-    world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
-    world.link_all();
-    world.open_drop(HQ, 10);
-    world.run_ms(4_000);
-    world.converge(5_000);
-    world
+    hall_with_locker(seed, 10)
 }
 
 /// Sells for pickup at the locker, which hears nothing of it: the claim and its token.
