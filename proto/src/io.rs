@@ -171,6 +171,12 @@ pub enum Output {
         /// The compartment.
         compartment: Compartment,
     },
+    /// Drop this device, and open it again from what is stored, with a new nonce: what it wrote in this life counts for
+    /// nothing any more. Calls that wait are to be refused.
+    Reopen {
+        /// Why, in words for a person.
+        problem: String,
+    },
     /// Something that observers should know.
     Notice(Notice),
 }

@@ -49,6 +49,10 @@ pub enum Message {
     /// A request for the custody of a claim.
     #[n(7)]
     AskClaim(#[n(0)] AskClaim),
+    /// The sender's history of a chain is another than the receiver's, which answers with entries of its own from where
+    /// they part: proof that the chain's author has forked it.
+    #[n(10)]
+    Compare(#[n(0)] Compare),
 }
 
 /// What a device has.
@@ -99,6 +103,31 @@ pub struct Entries {
     #[n(1)]
     pub more: bool,
 }
+
+/// A history of one chain, in short.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Compare {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// Its end, and the first bytes of the hash there.
+    #[n(1)]
+    pub head: Head,
+    /// Those of each 256th entry before.
+    #[n(2)]
+    pub runs: Vec<RunEnd>,
+}
+
+/// The first eight bytes of a hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct RunEnd(
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub [u8; 8],
+);
+
+/// The most runs that are compared.
+pub const MAX_RUNS: usize = 1 << 16;
 
 /// A request for units of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]

@@ -24,11 +24,15 @@ pub enum Planted {
     RedeemWithoutCustody,
     /// After a restart receipts are numbered from 1 again.
     NumberReceiptsAnew,
+    /// A life with two histories goes on.
+    KeepForks,
+    /// What a device wrote is not taken in by those who know that it has two pasts.
+    RefuseSuspended,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 10] = [
+    pub const ALL: [Planted; 12] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -39,6 +43,8 @@ impl Planted {
         Planted::DropWaiting,
         Planted::RedeemWithoutCustody,
         Planted::NumberReceiptsAnew,
+        Planted::KeepForks,
+        Planted::RefuseSuspended,
     ];
 }
 

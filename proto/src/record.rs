@@ -4,8 +4,10 @@
 //! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
 mod door;
+mod fork;
 
 pub use door::{Behaved, Door, MAX_REASON};
+pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
 
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
@@ -89,6 +91,9 @@ pub enum Body {
     /// Takes over units that a retired device held. In `stock`, by who retired it.
     #[n(18)]
     Inherit(#[n(0)] Inherit),
+    /// Proves that a device has written two histories of one life. In `devices`, by anybody.
+    #[n(19)]
+    Fork(#[n(0)] Fork),
     /// Says what was done about an incident. In `devices`, by an hq.
     #[n(20)]
     Resolve(#[n(0)] Resolve),
@@ -501,7 +506,7 @@ impl Record {
         let kind = self.body.kind();
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
-            (Body::Retire(_) | Body::Resolve(_), document) => *document == Document::Devices,
+            (Body::Retire(_) | Body::Resolve(_) | Body::Fork(_), document) => *document == Document::Devices,
             (body, Document::Claims(_)) => body.is_of_claims(),
             (body, Document::Stock(_)) => !body.is_of_claims(),
             (_, _) => false,
@@ -527,7 +532,9 @@ impl Record {
     pub fn needs(&self) -> impl Iterator<Item = Ref> + '_ {
         use std::slice::from_ref;
         let (lines, sale, named): (&[Line], &[SaleLine], &[Ref]) = match &self.body {
-            Body::Start(_) | Body::Mint(_) | Body::WrongPin(_) | Body::Unlock(_) => (&[], &[], &[]),
+            Body::Start(_) | Body::Mint(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Fork(_) => {
+                (&[], &[], &[])
+            }
             Body::Transfer(transfer) => (&transfer.lines, &[], &[]),
             Body::Move(moved) => (&moved.lines, &[], &[]),
             Body::Damage(damage) => (&damage.lines, &[], &[]),
@@ -579,6 +586,7 @@ impl Body {
             Body::Unlock(_) => "unlocking of a PIN",
             Body::Retire(_) => "retirement",
             Body::Inherit(_) => "inheritance",
+            Body::Fork(_) => "proof of two histories",
             Body::Resolve(_) => "resolution of an incident",
             Body::Hold(_) => "hold",
             Body::Release(_) => "release",
@@ -609,6 +617,7 @@ impl Body {
             | Body::Door(_)
             | Body::PaymentSettled(_)
             | Body::Retire(_)
+            | Body::Fork(_)
             | Body::Resolve(_) => false,
         }
     }
@@ -634,6 +643,7 @@ impl Body {
             | Body::Release(_)
             | Body::Retire(_)
             | Body::Inherit(_)
+            | Body::Fork(_)
             | Body::Resolve(_) => false,
         }
     }
@@ -666,6 +676,7 @@ impl Body {
                 if fits { Ok(()) } else { Err("impossible compartments") }
             }
             Body::Door(door) => door.bounds(),
+            Body::Fork(fork) => fork.bounds(),
             Body::Refund(refund) => {
                 if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
                     return Err("units that were handed out and that nobody came for");

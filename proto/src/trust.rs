@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::document::Document;
 use crate::holdings::Precedence;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::Log;
-use crate::record::{Record, Resolve, Retire};
+use crate::record::{Body, Fork, Record, Resolve, Retire};
 
 /// A device that was retired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,22 @@ pub struct Resolution {
     pub note: String,
 }
 
+/// A life that was forked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forked {
+    /// Whose it is.
+    pub device: DeviceId,
+    /// In which document.
+    pub document: Document,
+    /// From where on it counts for nothing.
+    pub seq: u64,
+    /// When that was said first, Unix milliseconds.
+    pub at_ms: u64,
+    /// Changes of the programme that somebody had taken in and has dropped.
+    pub dropped: BTreeSet<Hash>,
+    precedence: Precedence,
+}
+
 /// Whom to trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
@@ -52,6 +69,7 @@ pub struct Trust {
     again: BTreeMap<Ref, DeviceId>,
     /// By what an incident is named with; of two resolutions the earlier counts.
     resolved: BTreeMap<Ref, (Precedence, Resolution)>,
+    forked: BTreeMap<ChainId, Forked>,
 }
 
 impl Trust {
@@ -70,8 +88,55 @@ impl Trust {
         self.again.iter()
     }
 
+    /// Lives that were forked.
+    pub fn forks(&self) -> impl Iterator<Item = (&ChainId, &Forked)> {
+        self.forked.iter()
+    }
+
+    /// How a life was forked, if it was.
+    pub fn forked(&self, chain: &ChainId) -> Option<&Forked> {
+        self.forked.get(chain)
+    }
+
+    /// Takes in the proof of a fork, which has been checked, and whose it is.
+    pub(crate) fn fork(
+        &mut self,
+        hash: Hash,
+        record: &Record,
+        fork: &Fork,
+        (device, document): (DeviceId, Document),
+    ) {
+        let precedence = (record.at, hash);
+        let new = || Forked {
+            device,
+            document,
+            seq: fork.seq,
+            at_ms: record.at.ms(),
+            dropped: BTreeSet::new(),
+            precedence,
+        };
+        let known = self.forked.entry(fork.chain).or_insert_with(new);
+        known.dropped.extend(&fork.dropped);
+        // Of two proofs the one of the earlier fork counts, of two of one fork the earlier.
+        if (fork.seq, precedence) < (known.seq, known.precedence) {
+            (known.seq, known.at_ms, known.precedence) = (fork.seq, record.at.ms(), precedence);
+        }
+    }
+
+    /// Takes in a retirement or a resolution. Whether that changes who is retired, or since when.
+    pub(crate) fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
+        match &record.body {
+            Body::Retire(retire) => self.retire(entry, by, (record.at, hash), retire),
+            Body::Resolve(resolve) => {
+                self.resolve(entry, by, hash, record, resolve);
+                false
+            }
+            _ => false,
+        }
+    }
+
     /// Takes in a retirement. Whether that changes who is retired, or since when.
-    pub(crate) fn retire(
+    fn retire(
         &mut self,
         entry: Ref,
         by: DeviceId,
@@ -98,7 +163,7 @@ impl Trust {
     }
 
     /// Takes in a resolution.
-    pub(crate) fn resolve(
+    fn resolve(
         &mut self,
         entry: Ref,
         by: DeviceId,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use popmesh_proto::id::{DeviceId, Nonce};
-use popmesh_proto::io::{BatchId, Entry, Input};
+use popmesh_proto::io::{BatchId, Entry, Input, Output};
 use popmesh_proto::query::Answer;
 use popmesh_store::StoreError;
 use tokio::sync::{mpsc, oneshot};
@@ -49,7 +49,7 @@ pub(super) struct Sources {
 
 enum State<D> {
     Running(D),
-    /// The device was dropped, because a write of its failed.
+    /// The device was dropped, because a write of its failed, or because it has to begin anew.
     Failing(Outage),
 }
 
@@ -296,11 +296,23 @@ impl<D: Machine> Core<D> {
     }
 
     fn carry_out(&mut self) {
-        if let State::Running(device) = &mut self.state {
-            while let Some(output) = device.poll() {
-                self.effects.carry_out(output);
+        let State::Running(device) = &mut self.state else { return };
+        while let Some(output) = device.poll() {
+            if let Output::Reopen { problem } = output {
+                tracing::error!(%problem, "this device begins anew");
+                return self.open_again(problem, 0);
             }
+            self.effects.carry_out(output);
         }
+    }
+
+    /// Drops the device, and opens it again from what is stored after so long, once that can be written to.
+    fn open_again(&mut self, problem: String, wait_ms: u64) {
+        self.effects.book.fail_all(&problem);
+        self.effects.wake_at_ms = None;
+        let now = self.clock.now();
+        let probe_at_ms = Some(now.mono_ms.saturating_add(wait_ms));
+        self.state = State::Failing(Outage { problem, since_ms: now.wall_ms, probe_at_ms });
     }
 
     /// A write failed: what the device believes is no longer what is stored, so it says goodbye to those who wait and
@@ -318,12 +330,8 @@ impl<D: Machine> Core<D> {
                 self.effects.carry_out_last(output);
             }
         }
-        self.effects.book.fail_all(&problem);
-        self.effects.wake_at_ms = None;
-        let now = self.clock.now();
-        let probe_at_ms = Some(now.mono_ms.saturating_add(self.probe_wait_ms));
+        self.open_again(problem, self.probe_wait_ms);
         self.lengthen_wait();
-        self.state = State::Failing(Outage { problem, since_ms: now.wall_ms, probe_at_ms });
     }
 
     fn wait_for_room(&mut self, error: &StoreError) {
@@ -351,7 +359,7 @@ impl<D: Machine> Core<D> {
             }
             Err(other) => return Err(other),
         };
-        tracing::info!("writing works again");
+        tracing::info!("the device runs again");
         self.state = State::Running(device);
         for peer in self.peers.clone() {
             self.give(Input::LinkUp { peer });

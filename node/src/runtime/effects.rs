@@ -58,6 +58,8 @@ impl Effects {
             Output::OpenDoor { redemption, compartment } => {
                 drop(self.doors.send(Wanted { redemption, compartment }));
             }
+            // The core's to do.
+            Output::Reopen { problem } => tracing::error!(%problem, "a device that ends wants to begin anew"),
             // Nobody listens: nobody minds.
             Output::Notice(notice) => drop(self.notices.send(notice)),
         }

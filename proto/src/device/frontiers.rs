@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use crate::change::RUN;
 use crate::id::{ChainId, DeviceId, Hash};
 use crate::io::Output;
 use crate::log::{Chain, MAX_RANGE_BYTES, Range};
-use crate::message::{Entries, Frontier, Head, MAX_HEADS, Message, encode};
+use crate::message::{Compare, Entries, Frontier, Head, MAX_HEADS, MAX_RUNS, Message, RunEnd, encode};
 
 /// Entries that were sent so long ago, and that the peer's frontier still does not show, are sent again.
 const RESEND_AFTER_MS: u64 = 1_000;
@@ -31,6 +32,8 @@ pub(super) struct Exchange {
     under_way: BTreeMap<ChainId, (u64, u64)>,
     /// The chain that the last answer had no more room for: the next begins with it.
     left_out: Option<ChainId>,
+    /// Chains of which the peer has another history, and when it was asked last from where on.
+    parted: BTreeMap<ChainId, u64>,
 }
 
 impl Exchange {
@@ -129,6 +132,7 @@ impl Device {
         if frontier.again {
             self.tell_what_is_here(from, false);
         }
+        self.compare_histories(from, frontier);
         let named: BTreeSet<ChainId> = frontier.heads.iter().map(|head| head.chain).collect();
         let missing = self.missing_of(from, &named, full, alike);
         let Some(exchange) = self.sync.exchange(&from) else { return };
@@ -147,7 +151,6 @@ impl Device {
             let bytes = encode(&Message::Entries(Entries { ranges, more: left_out.is_some() }));
             self.outbox.emit(Output::Send { to: from, bytes });
         }
-        self.report_forks(frontier);
         if frontier.heads.iter().any(|head| self.lacks(head)) {
             self.tell_what_is_here(from, full);
         }
@@ -174,6 +177,9 @@ impl Device {
         for id in candidates {
             let Some((chain, signed, _)) = self.log.chain(&id).and_then(Chain::head) else { continue };
             let summed_up = chain.has_ended() && !full && !named.contains(&id);
+            if exchange.parted.contains_key(&id) {
+                continue;
+            }
             let have = match exchange.has(&id, now) {
                 _ if summed_up => continue,
                 Some(have) => have,
@@ -188,17 +194,48 @@ impl Device {
         missing
     }
 
-    fn report_forks(&mut self, frontier: &Frontier) {
-        let forked: BTreeSet<DeviceId> = frontier
-            .heads
-            .iter()
-            .filter_map(|head| {
-                let chain = self.log.chain(&head.chain)?;
-                (first_bytes(chain.hash(head.seq)?) != head.hash).then_some(chain.device)
-            })
-            .collect();
-        for device in forked {
-            self.fault(device, format!("chains of {} differ: it has written two histories", device.short()));
+    /// Looks for chains of which a peer has another history, and asks it for the entries that prove it.
+    fn compare_histories(&mut self, from: DeviceId, frontier: &Frontier) {
+        let now = self.now.mono_ms;
+        let parts = |head: &Head| match (self.log.chain(&head.chain), self.log.cut_at(&head.chain)) {
+            // It has not heard of the fork yet, or has a third history.
+            (_, Some(cut)) if head.seq >= cut => true,
+            (Some(chain), _) => chain.hash(head.seq).is_some_and(|hash| first_bytes(hash) != head.hash),
+            (None, _) => false,
+        };
+        let (parted, alike): (Vec<&Head>, Vec<&Head>) = frontier.heads.iter().partition(|head| parts(head));
+        let Some(exchange) = self.sync.exchange(&from) else { return };
+        for head in alike {
+            exchange.parted.remove(&head.chain);
+        }
+        let mut due = Vec::new();
+        for head in parted {
+            let asked = exchange.parted.entry(head.chain).or_default();
+            if *asked == 0 || *asked + RESEND_AFTER_MS <= now {
+                *asked = now.max(1);
+                due.push(head.chain);
+            }
+        }
+        for chain in due {
+            let Some((chain, seq, hash)) = self.log.chain(&chain).and_then(Chain::head) else { continue };
+            let runs = (1..=seq / RUN).filter_map(|run| chain.hash(run * RUN)).map(first_bytes).map(RunEnd);
+            let head = Head { chain: chain.id, seq, hash: first_bytes(hash) };
+            let compare = Compare { chain: chain.id, head, runs: runs.take(MAX_RUNS).collect() };
+            let bytes = encode(&Message::Compare(compare));
+            self.outbox.emit(Output::Send { to: from, bytes });
+        }
+    }
+
+    /// Sends a peer that has another history of a chain the first stretch of this one that differs.
+    pub(super) fn show_where_they_part(&mut self, from: DeviceId, theirs: &Compare) {
+        let Some(chain) = self.log.chain(&theirs.chain) else { return };
+        let same = theirs.runs.iter().zip(1u64..).take_while(|(end, run)| {
+            chain.hash(run * RUN).is_some_and(|hash| first_bytes(hash) == end.0)
+        });
+        let before = same.count() as u64 * RUN;
+        if let Some(range) = chain.range_after(before, MAX_RANGE_BYTES) {
+            let entries = Entries { ranges: vec![range], more: false };
+            self.outbox.emit(Output::Send { to: from, bytes: encode(&Message::Entries(entries)) });
         }
     }
 
@@ -250,7 +287,8 @@ impl Device {
     /// Whether a head is of more than is here, counting what waits.
     fn lacks(&self, head: &Head) -> bool {
         let here = self.log.chain(&head.chain).map_or(0, Chain::len);
-        here.max(self.intake.waiting_up_to(&head.chain).unwrap_or(0)) < head.seq
+        let counts = self.log.cut_at(&head.chain).map_or(head.seq, |cut| head.seq.min(cut.saturating_sub(1)));
+        here.max(self.intake.waiting_up_to(&head.chain).unwrap_or(0)) < counts
     }
 }
 

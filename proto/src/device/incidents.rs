@@ -6,12 +6,12 @@ use super::Device;
 use super::commands::invalid;
 use crate::command::{Refusal, Reply, ResolveIncident};
 use crate::document::Document;
-use crate::id::{DeviceId, Ref};
+use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::Role;
 use crate::io::{Notice, Output};
 use crate::query::Incident;
 use crate::record::{Body, MAX_NOTE, Record, Resolve};
-use crate::trust::{DoubleLife, double_lives};
+use crate::trust::{Forked, double_lives};
 
 impl Device {
     /// Every incident, the latest first.
@@ -26,8 +26,32 @@ impl Device {
             breaches.chain(again).chain(doubles).chain(self.money_incidents()).collect();
         let mut incidents: Vec<Incident> =
             all.into_iter().filter_map(|(entry, text, claim)| self.incident(entry, text, claim)).collect();
+        incidents.extend(self.trust.forks().map(|(chain, forked)| self.fork_incident(*chain, forked)));
         incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.at_ms), incident.incident));
         incidents
+    }
+
+    /// A fork is named with the first entry that there are two of; neither is in the log.
+    fn fork_incident(&self, chain: ChainId, forked: &Forked) -> Incident {
+        let Forked { device, document, seq, at_ms, .. } = forked;
+        let incident = Ref { chain, seq: *seq };
+        let who = device.short();
+        let text = format!(
+            "{who} wrote two histories of one life in {document}, from entry {seq} on: it cheats, or there are two of it; \
+             that life counts up to there"
+        );
+        let resolution = self.trust.resolution(&incident);
+        Incident {
+            incident,
+            text,
+            device: *device,
+            device_name: self.name_of(device),
+            at_ms: *at_ms,
+            claim: None,
+            resolved: resolution.map(|resolution| resolution.note.clone()),
+            resolved_by: resolution.map(|resolution| self.name_of(&resolution.by)),
+            resolved_at_ms: resolution.map(|resolution| resolution.at_ms),
+        }
     }
 
     fn incident(&self, entry: Ref, text: String, claim: Option<Ref>) -> Option<Incident> {
@@ -84,15 +108,21 @@ impl Device {
         if !std::mem::take(&mut self.intake.lives_changed) {
             return;
         }
-        let proofs = double_lives(&self.log).into_iter();
-        let open = proofs.filter(|proof| self.trust.resolution(&proof.entry).is_none());
-        let now: BTreeMap<DeviceId, DoubleLife> = open.map(|proof| (proof.device, proof)).collect();
-        for (device, proof) in &now {
+        let doubles = double_lives(&self.log).into_iter();
+        let forks = self.trust.forks().map(|(chain, forked)| {
+            let entry = Ref { chain: *chain, seq: forked.seq };
+            (forked.device, entry, self.fork_incident(*chain, forked).text)
+        });
+        let proofs = doubles.map(|proof| (proof.device, proof.entry, proof.text)).chain(forks);
+        let open = proofs.filter(|(_, entry, _)| self.trust.resolution(entry).is_none());
+        let now: BTreeMap<DeviceId, (Ref, String)> =
+            open.map(|(device, entry, text)| (device, (entry, text))).collect();
+        for (device, (_, text)) in &now {
             if !self.suspended.contains_key(device) {
-                let text = format!("{}: {}", self.name_of(device), proof.text);
+                let text = format!("{}: {text}", self.name_of(device));
                 self.outbox.emit(Output::Notice(Notice::Incident { text }));
             }
         }
-        self.suspended = now.into_iter().map(|(device, proof)| (device, proof.entry)).collect();
+        self.suspended = now.into_iter().map(|(device, (entry, _))| (device, entry)).collect();
     }
 }

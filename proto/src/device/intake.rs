@@ -28,10 +28,12 @@ pub(super) struct Intake {
     waiting: BTreeMap<ChainId, VecDeque<Linked>>,
     blocked: BTreeMap<Need, BTreeSet<ChainId>>,
     bytes: usize,
+    /// Chains whose waiting entries may be ready.
+    freed: Vec<ChainId>,
     pub(super) received: Vec<(Document, Ref)>,
     /// Claims about whose refund this device may have to do something.
     pub(super) refunds_asked: BTreeSet<Ref>,
-    contested: BTreeSet<Ref>,
+    pub(super) contested: BTreeSet<Ref>,
     /// Whether a retired device may have something that nobody has taken over yet.
     pub(super) heirless: bool,
     /// Whether a device may have shown that it has two pasts, or somebody looked into it.
@@ -46,6 +48,29 @@ impl Intake {
     /// Up to where a chain is here, counting what waits.
     pub(super) fn waiting_up_to(&self, chain: &ChainId) -> Option<u64> {
         self.tip(chain).map(|tip| tip.seq)
+    }
+
+    /// A chain counts for nothing from `first` on: that no longer waits, nor does what waits for it.
+    pub(super) fn cut(&mut self, first: &Ref) {
+        if let Some(entries) = self.waiting.get_mut(&first.chain) {
+            while let Some(last) = entries.pop_back_if(|last| last.entry.seq >= first.seq) {
+                self.bytes -= last.body.len();
+            }
+            if entries.is_empty() {
+                self.waiting.remove(&first.chain);
+            }
+        }
+        let last = Ref { chain: first.chain, seq: u64::MAX };
+        let needs: Vec<Need> =
+            self.blocked.range(Need::Entry(*first)..=Need::Entry(last)).map(|(need, _)| *need).collect();
+        for need in needs {
+            self.freed.extend(self.blocked.remove(&need).unwrap_or_default());
+        }
+    }
+
+    /// A change of the programme will not come.
+    pub(super) fn free_change(&mut self, hash: &Hash) {
+        self.freed.extend(self.blocked.remove(&Need::Change(*hash)).unwrap_or_default());
     }
 
     fn tip(&self, chain: &ChainId) -> Option<Tip> {
@@ -68,7 +93,7 @@ impl Device {
         let tip = self.log.tip(&entry.chain);
         let linked = self.log.link_stored(&mut self.gate, entry, tip)?;
         if let Admitted::Edit(edit) = &linked.content {
-            self.programme.apply_own(edit)?;
+            self.apply_edit(edit, true)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
         self.show(&linked);
@@ -87,6 +112,7 @@ impl Device {
 
     /// Finishes the views once everything stored has been taken back.
     pub(super) fn resolve_restored(&mut self) {
+        self.refresh_restored();
         self.resolve_contested();
         // Nobody waits for notices of what happened before the start.
         while self.outbox.pop().is_some() {}
@@ -111,12 +137,16 @@ impl Device {
                     }
                 }
                 Err(Fault::Gap { .. }) => taken.gap = true,
+                // Whoever has only one of the histories does nothing wrong in telling it.
+                Err(Fault::Fork { seq, .. }) if self.found_fork(range, seq) => taken.gap = true,
                 Err(fault) => {
                     self.refused += 1;
                     taken.fault = Some(fault);
                 }
             }
         }
+        self.drain_freed();
+        self.refresh_views();
         self.resolve_contested();
         if self.intake.bytes > MAX_WAITING_BYTES {
             self.drop_longest_wait();
@@ -136,7 +166,11 @@ impl Device {
     fn need_of(&self, linked: &Linked) -> Option<Need> {
         match &linked.content {
             Admitted::Record(_) if self.plant.has(Planted::DecideByArrival) => None,
-            Admitted::Record(record) => record.needs().find(|need| !self.log.has(need)).map(Need::Entry),
+            Admitted::Record(record) => {
+                let missing = |need: &Ref| !self.log.has(need) && !self.log.is_cut(need);
+                record.needs().find(missing).map(Need::Entry)
+            }
+            Admitted::Edit(edit) if self.forks.is_orphan(edit) => None,
             Admitted::Edit(edit) => self.programme.missing(edit).map(Need::Change),
         }
     }
@@ -146,7 +180,7 @@ impl Device {
         let mut admitted = 0;
         let mut fault = None;
         let mut work = vec![chain];
-        while let Some(chain) = work.pop() {
+        while let Some(chain) = work.pop().or_else(|| self.intake.freed.pop()) {
             while let Some(next) = self.intake.waiting.get(&chain).and_then(VecDeque::front) {
                 let need = self.need_of(next);
                 let unseen = need.is_some() && self.plant.has(Planted::DropWaiting);
@@ -179,9 +213,17 @@ impl Device {
         fault.map_or(Ok(admitted), Err)
     }
 
+    /// Admits what waited for entries that count for nothing now.
+    pub(super) fn drain_freed(&mut self) {
+        while let Some(chain) = self.intake.freed.pop() {
+            // What is wrong with it is counted, and nobody's fault who is there to hear it.
+            let _ = self.drain(chain);
+        }
+    }
+
     fn admit(&mut self, mut linked: Linked, show: bool) -> Result<(), Fault> {
         if let Admitted::Edit(edit) = &linked.content {
-            self.programme.apply(edit)?;
+            self.apply_edit(edit, false)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
         self.outbox.store(&mut linked);
@@ -400,6 +442,6 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Resolve(_) => None,
+        Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => None,
     }
 }

@@ -7,6 +7,7 @@ mod commands;
 mod compartments;
 mod doors;
 mod expiry;
+mod forks;
 mod frontiers;
 mod incidents;
 mod intake;
@@ -137,6 +138,7 @@ pub struct Device {
     /// The number and the hash of the last receipt of this device's own.
     last_receipt: Option<(u64, ReceiptHash)>,
     deferred: payments::Deferred,
+    forks: forks::Forks,
     intake: intake::Intake,
     outbox: outbox::Outbox,
     peers: peers::Peers,
@@ -187,6 +189,7 @@ impl Device {
             receipts: Receipts::default(),
             last_receipt: None,
             deferred: payments::Deferred::default(),
+            forks: forks::Forks::default(),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
@@ -223,6 +226,7 @@ impl Device {
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
         device.intake.lives_changed = true;
+        device.forks.reopen = None;
         device.look_for_doubles();
         while device.outbox.pop().is_some() {}
         device.find_refund_requests();
@@ -273,21 +277,10 @@ impl Device {
     /// Takes one input. What follows from it comes out of [`Device::poll`].
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
-        if let Some(problem) = &self.failed {
-            match input {
-                Input::Command { call, .. } => {
-                    let result = Err(Refusal::NotStored { problem: problem.clone() });
-                    self.outbox.emit_now(Output::Reply { call, result });
-                }
-                Input::Query { call, .. } => {
-                    let answer = Box::new(Answer::Failed(problem.clone()));
-                    self.outbox.emit_now(Output::Answer { call, answer });
-                }
-                Input::Gossip { token, .. } => {
-                    self.outbox.emit_now(Output::Judge { token, verdict: Verdict::Ignore });
-                }
-                _ => {}
-            }
+        let is_of_store = matches!(input, Input::Stored { .. } | Input::StoreFailed { .. });
+        let problem = self.failed.as_ref().or(self.forks.reopen.as_ref().filter(|_| !is_of_store));
+        if let Some(problem) = problem.cloned() {
+            self.refuse_input(input, problem);
             return;
         }
         match input {
@@ -306,13 +299,11 @@ impl Device {
             Input::Tick => {}
             Input::Stored { batch } => self.outbox.stored(batch),
             Input::StoreFailed { problem, .. } => {
-                self.outbox.fail(&problem);
-                self.sales.refuse_all(&problem, &mut self.outbox);
-                self.takes.refuse_all(&problem).into_iter().for_each(|output| self.outbox.emit_now(output));
-                self.failed = Some(problem);
+                self.give_up(problem);
                 return;
             }
         }
+        self.refresh_views();
         self.resolve_contested();
         self.look_for_doubles();
         self.acknowledge();
@@ -323,6 +314,32 @@ impl Device {
         self.pump_sales();
         self.pump_time();
         self.resolve_contested();
+    }
+
+    /// Refuses everything that waits, and from now on everything.
+    fn give_up(&mut self, problem: String) {
+        self.outbox.fail(&problem);
+        self.sales.refuse_all(&problem, &mut self.outbox);
+        self.takes.refuse_all(&problem).into_iter().for_each(|output| self.outbox.emit_now(output));
+        self.failed = Some(problem);
+    }
+
+    /// Takes in nothing, and says so to who waits for an answer.
+    fn refuse_input(&mut self, input: Input, problem: String) {
+        match input {
+            Input::Command { call, .. } => {
+                let result = Err(Refusal::NotStored { problem });
+                self.outbox.emit_now(Output::Reply { call, result });
+            }
+            Input::Query { call, .. } => {
+                let answer = Box::new(Answer::Failed(problem));
+                self.outbox.emit_now(Output::Answer { call, answer });
+            }
+            Input::Gossip { token, .. } => {
+                self.outbox.emit_now(Output::Judge { token, verdict: Verdict::Ignore });
+            }
+            _ => {}
+        }
     }
 
     /// The next output, until there is none. To be called after every [`Device::handle`].
@@ -337,6 +354,12 @@ impl Device {
         }
         if self.failed.is_some() {
             return None;
+        }
+        // What proves it is stored first.
+        if let Some(problem) = self.forks.reopen.take_if(|_| self.outbox.is_idle()) {
+            self.give_up(problem.clone());
+            self.outbox.emit_now(Output::Reopen { problem });
+            return self.outbox.pop();
         }
         let at = self.next_wake();
         if self.wake_at != Some(at) {

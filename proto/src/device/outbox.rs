@@ -131,6 +131,11 @@ impl Outbox {
         self.fresh = None;
     }
 
+    /// Whether nothing waits to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_none() && self.open.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Output> {
         self.ready.pop_front()
     }

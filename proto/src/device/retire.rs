@@ -17,26 +17,22 @@ use crate::text::DropId;
 impl Device {
     /// Takes in an entry of the document `devices`.
     pub(super) fn show_trust(&mut self, linked: &Linked, author: DeviceId, record: &Record) {
-        match &record.body {
-            Body::Retire(retire) => {
-                let precedence = (record.at, linked.hash);
-                if self.trust.retire(linked.entry, author, precedence, retire) {
-                    self.fold_anew();
-                    let name = self.name_of(&retire.device);
-                    let by = self.name_of(&author);
-                    self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
-                }
-            }
-            Body::Resolve(resolve) => {
-                self.intake.lives_changed = true;
-                self.trust.resolve(linked.entry, author, linked.hash, record, resolve);
-            }
-            _ => {}
+        if let Body::Fork(fork) = &record.body {
+            self.show_fork(linked.hash, record, fork);
+            return;
+        }
+        self.intake.lives_changed |= matches!(record.body, Body::Resolve(_));
+        let changed = self.trust.take(linked.entry, author, linked.hash, record);
+        if let (true, Body::Retire(retire)) = (changed, &record.body) {
+            self.fold_anew();
+            let name = self.name_of(&retire.device);
+            let by = self.name_of(&author);
+            self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
         }
     }
 
     /// Works the stock view out anew: somebody's entries count for nothing any more.
-    fn fold_anew(&mut self) {
+    pub(super) fn fold_anew(&mut self) {
         let before = self.holdings.incident_count();
         self.holdings = self.holdings_anew();
         self.intake.heirless = true;

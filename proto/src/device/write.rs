@@ -25,7 +25,7 @@ impl Device {
         let chain = match self.own.get(document) {
             Some(chain) => *chain,
             None => {
-                let chain = ChainId::derive(&self.me, &self.config.nonce, &document.to_string());
+                let chain = self.new_chain(document)?;
                 let previous = self.log.last_of(&self.me, document);
                 let start = own_start(document, &self.config.certificate, self.config.nonce, previous);
                 self.append_record(chain, Body::Start(start))?;
@@ -34,6 +34,20 @@ impl Device {
             }
         };
         self.append_record(chain, body)
+    }
+
+    /// The id of this life's chain in a document that it has not written to.
+    ///
+    /// # Errors
+    /// [`Refusal::NotStored`] if somebody else leads this life: then this device begins another.
+    fn new_chain(&mut self, document: &Document) -> Result<ChainId, Refusal> {
+        let chain = ChainId::derive(&self.me, &self.config.nonce, &document.to_string());
+        if self.log.chain(&chain).is_none() && self.log.cut_at(&chain).is_none() {
+            return Ok(chain);
+        }
+        let problem = "another device runs with the key of this one, and goes on where it began; this one begins anew";
+        self.begin_anew(problem);
+        Err(Refusal::NotStored { problem: problem.to_owned() })
     }
 
     /// The entry that the next record in a document of this device's will be.
@@ -60,7 +74,10 @@ impl Device {
         edit: impl FnOnce(&mut Programme, &Authorship<'_>) -> Result<Vec<u8>, EditError>,
     ) -> Result<Ref, Refusal> {
         let document = Document::Programme;
-        let chain = ChainId::derive(&self.me, &self.config.nonce, &document.to_string());
+        let chain = match self.own.get(&document) {
+            Some(chain) => *chain,
+            None => self.new_chain(&document)?,
+        };
         let start = match self.own.get(&document) {
             Some(_) => None,
             None => {

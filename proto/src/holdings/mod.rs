@@ -283,9 +283,8 @@ impl Holdings {
             return self.refuse_late(event);
         }
         match &event.record.body {
-            Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Retire(_) | Body::Resolve(_) => {
-                Effect::None
-            }
+            Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
+            Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
                 self.lots.insert(
@@ -415,7 +414,7 @@ impl Holdings {
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
             Body::PaymentSettled(_) => {}
-            Body::Retire(_) | Body::Resolve(_) => {}
+            Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
             contested.extend(self.open_claim(event, sale, contested.is_empty()));
@@ -632,7 +631,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
         Body::PaymentSettled(_) => Vec::new(),
-        Body::Retire(_) | Body::Resolve(_) => Vec::new(),
+        Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => Vec::new(),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
             let Some(drop) = chain.document.drop() else { continue };
             let from = next.get(&chain.id).copied().unwrap_or(1);
             let mut seq = from;
-            while let Some(record) = ready(chain, seq, &next) {
+            while let Some(record) = ready(log, chain, seq, &next) {
                 let (Some(hash), entry) = (chain.hash(seq), Ref { chain: chain.id, seq }) else { break };
                 let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
                 if let Effect::Contested(lots) = holdings.apply(&event) {
@@ -37,9 +37,10 @@ pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
     contested
 }
 
-fn ready(chain: &Chain, seq: u64, next: &BTreeMap<crate::id::ChainId, u64>) -> Option<Record> {
+fn ready(log: &Log, chain: &Chain, seq: u64, next: &BTreeMap<crate::id::ChainId, u64>) -> Option<Record> {
     let record = Record::decode(chain.body(seq)?).ok()?;
-    let there = |need: Ref| next.get(&need.chain).is_some_and(|next| need.seq < *next);
+    let there =
+        |need: Ref| log.is_cut(&need) || next.get(&need.chain).is_some_and(|next| need.seq < *next);
     let complete = record.needs().all(there);
     complete.then_some(record)
 }

@@ -41,6 +41,9 @@ pub enum Fault {
         /// The number.
         seq: u64,
     },
+    /// What is said to prove a fork does not.
+    #[error("a proof of two histories that proves nothing")]
+    Proof,
     /// The bytes are not what they say.
     #[error("a range of entries that cannot be read")]
     Range,
@@ -106,7 +109,7 @@ pub struct Gate {
     charter: SignedCharter,
     signatures: Arc<dyn Signatures>,
     checked: BTreeMap<Vec<u8>, SignedCertificate>,
-    plant: Plant,
+    pub(super) plant: Plant,
 }
 
 impl Gate {
@@ -150,7 +153,7 @@ impl Gate {
         Ok(certificate)
     }
 
-    fn open(&mut self, id: &ChainId, start: Start) -> Result<Opening, Fault> {
+    pub(super) fn open(&mut self, id: &ChainId, start: Start) -> Result<Opening, Fault> {
         let certificate = self.certificate(&start.certificate)?;
         if ChainId::derive(&certificate.device, &start.nonce, &start.document.to_string()) != *id {
             return Err(Fault::ChainId);
@@ -187,12 +190,15 @@ impl Log {
         tip: Option<Tip>,
         first: Option<&Linked>,
     ) -> Result<Vec<Linked>, Fault> {
-        let bodies = range.bodies.unpack().ok_or(Fault::Range)?;
+        let mut bodies = range.bodies.unpack().ok_or(Fault::Range)?;
         let count = bodies.len() as u64;
         let fits = range.first >= 1 && count >= 1 && range.first.checked_add(count).is_some();
         let ends_signed = range.signatures.last().is_some_and(|last| u64::from(last.offset) + 1 == count);
         if !fits || !ends_signed || range.signatures.len() as u64 > count {
             return Err(Fault::Range);
+        }
+        if self.cut_at(&range.chain).is_some_and(|seq| range.first >= seq) {
+            return Ok(Vec::new());
         }
         let chain = self.chain(&range.chain);
         let have = tip.map_or(0, |tip| tip.seq);
@@ -207,6 +213,7 @@ impl Log {
                 }
             }
         }
+        let trimmed = self.trim(&range.chain, range.first, &mut bodies);
         let known = (have + 1).saturating_sub(range.first) as usize;
         let signatures: BTreeMap<u64, Signature> = range
             .signatures
@@ -223,7 +230,15 @@ impl Log {
             Some(first) => Some(Chain::new(range.chain, gate.open(&range.chain, start_of(&first.body)?)?)),
             None => None,
         };
-        self.link_entries(gate, range.chain, opened, fresh, tip, !any_order)
+        let linked = self.link_entries(gate, range.chain, opened, fresh, tip, !any_order)?;
+        match linked.last() {
+            // Of a history that parts earlier: it comes again, in the proof of that.
+            Some(last) if trimmed && last.signature.is_none() => {
+                let end = Tip { seq: last.entry.seq, hash: last.hash, at: last.at };
+                Ok(if self.is_end_before_fork(&range.chain, &end) { linked } else { Vec::new() })
+            }
+            _ => Ok(linked),
+        }
     }
 
     /// Links entries read back from this device's own store: checked like any others but for their signatures, of
@@ -273,6 +288,9 @@ impl Log {
                 if entry.seq > 1 {
                     let after = tip.map_or(Hlc::default(), |tip| tip.at);
                     record.check(&chain.document, chain.certificate.roles, after)?;
+                }
+                if let Body::Fork(fork) = &record.body {
+                    gate.check_fork(fork, verify)?;
                 }
                 let previous = tip.as_ref().map(|tip| &tip.hash);
                 let hash = change_hash(chain, entry.seq, previous, record.at, &entry.body, &mut scratch);
@@ -334,8 +352,8 @@ impl Log {
     /// [`Fault::Signature`] with the first chain whose last signature does not fit.
     pub(crate) fn verify_tips(&self, gate: &Gate, own: &DeviceId) -> Result<(), (DeviceId, Fault)> {
         for chain in self.chains() {
-            let seq = chain.signed();
-            if seq == 0 && chain.device != *own {
+            let seq = chain.last_signature();
+            if seq == 0 && (chain.device != *own || chain.vouched_by_fork().is_some()) {
                 continue;
             }
             let message = chain.hash(seq).map(|hash| signed_message(&gate.event(), &chain.document, hash));
@@ -350,7 +368,7 @@ impl Log {
     }
 }
 
-fn start_of(body: &[u8]) -> Result<Start, Fault> {
+pub(super) fn start_of(body: &[u8]) -> Result<Start, Fault> {
     if Edit::looks_like(body) {
         let start = Edit::start_of(body)?;
         return if start.document == Document::Programme {

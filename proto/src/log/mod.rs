@@ -1,6 +1,7 @@
 //! The log: every admitted entry, in chains, kept in memory so that a peer is served without reading from disk.
 
 mod admission;
+mod forks;
 mod range;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -14,7 +15,7 @@ use crate::clock::Hlc;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::{Signature, SignedCertificate};
-use crate::record::Previous;
+use crate::record::{Fork, Previous};
 
 /// One device's changes to one document during one life.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ pub struct Chain {
     ends: Vec<u32>,
     hashes: Vec<Hash>,
     signatures: BTreeMap<u64, Signature>,
+    cut: Option<forks::Cut>,
 }
 
 impl Chain {
@@ -55,6 +57,7 @@ impl Chain {
             ends: Vec::new(),
             hashes: Vec::new(),
             signatures: BTreeMap::new(),
+            cut: None,
         }
     }
 
@@ -75,6 +78,11 @@ impl Chain {
 
     /// Up to where a signature vouches for it. Nothing beyond is shown to anyone.
     pub fn signed(&self) -> u64 {
+        self.vouched_by_fork().unwrap_or_else(|| self.last_signature())
+    }
+
+    /// The last entry of which a signature is kept.
+    pub(crate) fn last_signature(&self) -> u64 {
         self.signatures.last_key_value().map_or(0, |(seq, _)| *seq)
     }
 
@@ -193,6 +201,8 @@ pub struct Log {
     recent: VecDeque<(u64, ChainId)>,
     /// The digests of all chains and of those that have ended.
     digests: [[u8; 32]; 2],
+    /// Chains that end before a fork, and its proof.
+    cuts: BTreeMap<ChainId, Fork>,
 }
 
 impl Log {
@@ -285,7 +295,8 @@ impl Log {
             })
     }
 
-    fn insert(&mut self, chain: Chain) {
+    fn insert(&mut self, mut chain: Chain) {
+        chain.cut = self.cut_of(&chain.id);
         if let Some(previous) = &chain.previous {
             self.successors.entry(previous.chain).or_default().push(chain.id);
         }

@@ -115,8 +115,10 @@ impl Chain {
             size += more;
             last = next;
         }
-        let count = last - have;
-        let bodies = (first..=last).filter_map(|seq| self.body(seq));
+        let tail = self.tail_of_fork(last);
+        let more = tail.map_or(&[][..], |(bodies, _)| bodies).iter().map(Vec::as_slice);
+        let count = last - have + more.len() as u64;
+        let bodies = (first..=last).filter_map(|seq| self.body(seq)).chain(more);
         let bodies = if count >= PACK_FROM && self.document != Document::Programme {
             let mut bytes = Vec::new();
             let mut bodies = bodies;
@@ -125,10 +127,10 @@ impl Chain {
         } else {
             Bodies::Plain(bodies.map(|body| body.to_vec().into()).collect())
         };
-        let signatures = self
-            .signatures
-            .range(first..=last)
-            .map(|(seq, signature)| Vouch { offset: (seq - first) as u32, signature: *signature })
+        let kept = self.signatures.range(first..=last).map(|(seq, signature)| (seq - first, *signature));
+        let signatures = kept
+            .chain(tail.map(|(_, signature)| (count - 1, signature)))
+            .map(|(offset, signature)| Vouch { offset: offset as u32, signature })
             .collect();
         Some(Range { chain: self.id, first, bodies, signatures })
     }

@@ -265,7 +265,7 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
 }
 
 #[test]
-fn a_gap_is_nobodys_fault_and_a_fork_is() {
+fn a_gap_is_nobodys_fault_and_a_fork_is_its_authors() {
     let mut world = evening(5);
     let secret = SecretKey::from_seed(&[1; 32]);
     let hq = world.certify(&secret, "mallory", "hq", "hall", (0, VALID_MS));
@@ -282,7 +282,14 @@ fn a_gap_is_nobodys_fault_and_a_fork_is() {
     let mut forked = Author::begin(&secret, &hq, "stock/night", at(1));
     forked.write(at(2), lot());
     forked.write(at(4), lot());
-    refused(&mut world, "another third entry", vec![forked.range()]);
+    let (faults, entries_before) = (world.faults(TILL).len(), world.status(TILL).entries);
+    world.hand(PEER, TILL, entries(vec![forked.range()]));
+    assert_eq!(world.faults(TILL).len(), faults, "whoever has the one history is not to blame");
+    world.run_ms(100);
+    let head = world.frontier(TILL).into_iter().find(|head| head.chain == author.chain).unwrap();
+    assert_eq!(head.seq, 2, "neither of the two third entries counts");
+    assert!(world.status(TILL).entries >= entries_before, "the proof is an entry");
+    world.converge(5_000);
 }
 
 #[test]

@@ -85,6 +85,20 @@ impl World {
         }
     }
 
+    /// Gives the shirt another price.
+    pub(crate) fn product(&mut self, hq: usize, price: i64) {
+        let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price, tax: None };
+        self.done(hq, Command::ProductAdd(product)).unwrap();
+    }
+
+    /// The programme in words.
+    pub(crate) fn programme(&mut self, at: usize) -> String {
+        match self.query(at, Query::Programme) {
+            Answer::Programme(programme) => format!("{programme:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn frontier(&mut self, at: usize) -> Vec<Head> {
         match self.query(at, Query::Frontier) {
             Answer::Frontier(heads) => heads,

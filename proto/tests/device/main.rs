@@ -12,6 +12,7 @@ mod doors;
 mod durable;
 mod event;
 mod expiry;
+mod forking;
 mod malformed;
 mod node;
 mod payments;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
-use popmesh_proto::id::{ChainId, DeviceId};
+use popmesh_proto::id::{ChainId, DeviceId, Nonce};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
 use popmesh_proto::io::{BatchId, Entry, Idempotency, StoredReply};
 
@@ -25,6 +25,8 @@ pub(crate) struct Node {
     /// Counts the starts: what was meant for an earlier one is lost.
     pub(crate) life: u64,
     pub(crate) booted_at: u64,
+    /// The nonce of its life, and how much was stored when that began.
+    pub(crate) began_with: (Nonce, usize),
     pub(crate) wake_at: Option<u64>,
     pub(crate) stored: Vec<Entry>,
     pub(crate) replies: Vec<StoredReply>,
@@ -50,6 +52,7 @@ impl Node {
             device: None,
             life: 0,
             booted_at: 0,
+            began_with: (Nonce([0; 16]), 0),
             wake_at: None,
             stored: Vec::new(),
             replies: Vec::new(),

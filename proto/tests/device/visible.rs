@@ -12,6 +12,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         Output::Send { bytes, .. } => match decode::<Message>(bytes, MAX_MESSAGE).expect("a message") {
             Message::Frontier(frontier) => frontier.heads.iter().map(|head| (head.chain, head.seq)).collect(),
             Message::Entries(entries) => ranges(&entries.ranges),
+            Message::Compare(compare) => vec![(compare.chain, compare.head.seq)],
             Message::Digest(_)
             | Message::Hello(_)
             | Message::Ask(_)

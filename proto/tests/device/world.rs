@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
-use popmesh_proto::id::{Nonce, Ref};
+use popmesh_proto::id::{ChainId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
 use popmesh_proto::pin::EventSecret;
@@ -149,6 +149,20 @@ impl World {
         self.nodes.len() - 1
     }
 
+    /// A second box that leads the life which `at` leads, from where that began.
+    pub(crate) fn fork_life(&mut self, at: usize) -> usize {
+        let of = &self.nodes[at];
+        let (nonce, stored) = of.began_with;
+        let mut twin = Node::new(of.secret.clone(), of.certificate.clone());
+        twin.stored = of.stored[..stored].to_vec();
+        for entry in &twin.stored {
+            twin.durable.insert(entry.chain, entry.seq);
+        }
+        self.nodes.push(twin);
+        self.power_on_with(self.nodes.len() - 1, nonce);
+        self.nodes.len() - 1
+    }
+
     // --- Links and power.
 
     fn reaches(&self, a: usize, b: usize) -> bool {
@@ -216,11 +230,16 @@ impl World {
     }
 
     pub(crate) fn power_on(&mut self, at: usize) {
-        assert!(self.nodes[at].device.is_none());
         let nonce = Nonce(self.rng.bytes());
+        self.power_on_with(at, nonce);
+    }
+
+    fn power_on_with(&mut self, at: usize, nonce: Nonce) {
+        assert!(self.nodes[at].device.is_none());
         let node = &mut self.nodes[at];
         node.life += 1;
         node.booted_at = self.time;
+        node.began_with = (nonce, node.stored.len());
         node.seen.clear();
         let config = Config {
             event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
@@ -331,7 +350,10 @@ impl World {
 
     fn carry_out(&mut self, at: usize, output: Output) {
         self.record(at, &output);
+        let cut_at = |chain: &ChainId| self.nodes[at].device.as_ref()?.log().cut_at(chain);
         for (chain, seq) in shown(&output) {
+            // What follows is in the proof of the fork, which is stored.
+            let seq = cut_at(&chain).map_or(seq, |cut| seq.min(cut - 1));
             let durable = self.nodes[at].durable.get(&chain).copied().unwrap_or(0);
             assert!(seq <= durable, "{chain:?}:{seq} was shown before it was stored: {output:?}");
         }
@@ -382,6 +404,13 @@ impl World {
                 self.later(at, after, Event::Wake { at, mono_ms: at_mono_ms });
             }
             Output::OpenDoor { redemption, compartment } => self.opened.push((at, redemption, compartment)),
+            Output::Reopen { .. } => {
+                let node = &mut self.nodes[at];
+                assert!(node.write.is_none(), "what proves it is stored first");
+                node.device = None;
+                node.wake_at = None;
+                self.power_on(at);
+            }
             Output::Notice(notice) => self.notices.push((at, notice)),
         }
     }

@@ -150,6 +150,16 @@ impl World<'_> {
         self.note(|| format!("{node} cannot write: {problem}"));
         self.watch.writes_failed += 1;
         self.give(node, Input::StoreFailed { batch, problem });
+        self.drop_device(node);
+    }
+
+    /// A device wants to be opened again from what is stored.
+    pub(super) fn begins_anew(&mut self, node: NodeIndex, problem: &str) {
+        self.note(|| format!("{node} begins anew: {problem}"));
+        self.drop_device(node);
+    }
+
+    fn drop_device(&mut self, node: NodeIndex) {
         let of = &mut self.nodes[node];
         of.life += 1;
         of.wake_at_ms = None;

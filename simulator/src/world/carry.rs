@@ -78,6 +78,7 @@ impl World<'_> {
             }
             // No device of a run has doors.
             Output::OpenDoor { .. } => {}
+            Output::Reopen { problem } => self.begins_anew(node, &problem),
             Output::Notice(notice) => self.noticed(node, notice),
         }
     }
@@ -100,6 +101,7 @@ impl World<'_> {
             Output::Reply { result, .. } => (if result.is_ok() { 3 } else { 4 }, &[]),
             Output::Notice(_) => (5, &[]),
             Output::OpenDoor { .. } => (6, &[]),
+            Output::Reopen { .. } => (7, &[]),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
         self.history.update(self.now_us.to_be_bytes());

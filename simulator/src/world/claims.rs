@@ -157,6 +157,7 @@ impl Claims {
             | Body::Door(_)
             | Body::Retire(_)
             | Body::Inherit(_)
+            | Body::Fork(_)
             | Body::Resolve(_) => return Ok(()),
         };
         let who = event.author.short();
