@@ -42,6 +42,12 @@ impl Starter for Node {
         let mut config = config_of(identity)?;
         let doors = options.door.as_ref().map(|spec| Doors::new(spec, options.door_within));
         config.doors = doors.is_some();
+        config.restored = loaded.restored;
+        if loaded.restored {
+            tracing::error!(
+                "the database was set back to an earlier state: nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`"
+            );
+        }
         let started =
             spawn_blocking(move || Runtime::start::<Device>(config, store, loaded, links, inbound_events))
                 .await?;

@@ -252,6 +252,11 @@ pub enum Notice {
         /// By whom.
         by: String,
     },
+    /// What this device had forgotten is here again, or a person answers for it.
+    PastKnown {
+        /// A person does.
+        accepted: bool,
+    },
     /// Too many wrong PINs were given for a claim here.
     PinLocked {
         /// The claim.

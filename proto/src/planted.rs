@@ -28,11 +28,13 @@ pub enum Planted {
     KeepForks,
     /// What a device wrote is not taken in by those who know that it has two pasts.
     RefuseSuspended,
+    /// A device that was set back spends before it has heard what it did since.
+    ForgetPast,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 12] = [
+    pub const ALL: [Planted; 13] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -45,6 +47,7 @@ impl Planted {
         Planted::NumberReceiptsAnew,
         Planted::KeepForks,
         Planted::RefuseSuspended,
+        Planted::ForgetPast,
     ];
 }
 

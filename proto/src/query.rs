@@ -287,6 +287,9 @@ pub struct Status {
     pub digest: String,
     /// Sales that wait for units from elsewhere.
     pub sales_waiting: u64,
+    /// What is stored is older than what this device did, and nobody has told it the rest: it spends nothing.
+    #[serde(default)]
+    pub past_unknown: bool,
     /// The number of this device's last receipt, 0 if it has written none.
     #[serde(default)]
     pub last_receipt: u64,

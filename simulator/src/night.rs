@@ -120,6 +120,38 @@ pub struct Numbers {
     pub claims: ClaimNumbers,
     /// What became of what was put aside.
     pub carts: CartNumbers,
+    /// What became of people's mistakes and of cheats.
+    #[serde(default)]
+    pub trust: TrustNumbers,
+}
+
+/// What became of people's mistakes and of cheats.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct TrustNumbers {
+    /// Devices whose database was set back, and that heard from others what they did since.
+    pub pasts_told: u64,
+    /// Such devices that went on because a person said so.
+    pub pasts_accepted: u64,
+    /// Devices that began a new life, since the one they led had two histories.
+    pub begun_anew: u64,
+    /// Lives that were cut off before a fork.
+    pub forks: u64,
+    /// Proofs of two pasts.
+    pub double_lives: u64,
+    /// Incidents after the night.
+    pub incidents: u64,
+}
+
+impl std::ops::AddAssign for TrustNumbers {
+    fn add_assign(&mut self, other: Self) {
+        let Self { pasts_told, pasts_accepted, begun_anew, forks, double_lives, incidents } = other;
+        self.pasts_told += pasts_told;
+        self.pasts_accepted += pasts_accepted;
+        self.begun_anew += begun_anew;
+        self.forks += forks;
+        self.double_lives += double_lives;
+        self.incidents += incidents;
+    }
 }
 
 /// What became of carts.

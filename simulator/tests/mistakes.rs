@@ -1,4 +1,4 @@
-//! People's mistakes and cheats, which have no cure yet: each is seen to do its harm, and the harm is seen on every
+//! People's mistakes and cheats: each is seen to do what harm it can, and the harm is seen on every
 //! device. What a test says here is what happens today.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
@@ -141,23 +141,22 @@ fn two_histories_of_one_life_sell_units_twice_and_are_told_apart() {
     // The copy is gone when the night ends, and with it what only it had: the others agree again.
     assert_eq!(ended.breach, None);
     assert!(ended.night.numbers.oversold > 0);
-    let mut refused =
-        ended.night.findings.iter().filter(|finding| finding.text.contains("has written two histories"));
-    assert!(refused.any(|finding| {
+    let mut told =
+        ended.night.findings.iter().filter(|finding| finding.text.contains("two histories of one life"));
+    assert!(told.any(|finding| {
         ["laptop", "till-2", "till-3"].iter().all(|name| finding.devices.contains(&(*name).to_owned()))
     }));
 }
 
 #[test]
-fn two_histories_of_one_life_keep_devices_from_agreeing() {
+fn two_histories_of_one_life_are_cut_off_and_all_agree() {
     // A night of the mix in which the others hear the second history first.
     let forks = |fault: &Fault| matches!(fault.kind, FaultKind::Cheats { how: Cheat::Forks, .. });
-    let mut scenario = mix::draw("mistakes", 944).unwrap();
+    let scenario = mix::draw("default", 944).unwrap();
     assert!(scenario.faults.iter().any(forks));
-    let (_, breach) = run(&scenario, 944, Options::default()).unwrap().breach.unwrap();
-    assert_eq!(breach.invariant, "I5", "{breach:?}");
-    scenario.faults.retain(|fault| !forks(fault));
-    assert_eq!(run(&scenario, 944, Options::default()).unwrap().breach, None);
+    let ended = run(&scenario, 944, Options::default()).unwrap();
+    assert_eq!(ended.breach, None);
+    assert!(ended.night.numbers.trust.forks > 0);
 }
 
 /// Nights in which a device redeemed, or took back, what two of its kind had sold, and then looked at it otherwise than
@@ -165,7 +164,7 @@ fn two_histories_of_one_life_keep_devices_from_agreeing() {
 #[test]
 fn what_is_contested_is_seen_alike_whoever_acts_on_it() {
     for seed in [61, 124, 194, 306, 320, 387] {
-        let scenario = mix::draw("mistakes", seed).unwrap();
+        let scenario = mix::draw("default", seed).unwrap();
         assert_eq!(run(&scenario, seed, Options::default()).unwrap().breach, None, "seed {seed}");
     }
 }

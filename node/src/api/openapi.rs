@@ -90,6 +90,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(trust::risk))
         .routes(routes!(trust::retire))
         .routes(routes!(write::unlock))
+        .routes(routes!(write::accept_past))
         .routes(routes!(doors::doors))
         .routes(routes!(doors::of_claim))
         .routes(routes!(doors::open))

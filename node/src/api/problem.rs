@@ -105,6 +105,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::PinLocked { .. }
         | Refusal::Retired { .. }
         | Refusal::Suspended { .. } => StatusCode::FORBIDDEN,
+        Refusal::PastUnknown { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }

@@ -282,6 +282,33 @@ pub(super) async fn unlock(
     done(&api, &key, (), |()| Command::Unlock(Unlock { claim }), StatusCode::OK, only!(Reply::Unlocked)).await
 }
 
+/// Takes what is stored on this device for all that it did
+///
+/// When its database was set back to an earlier state, it neither sells nor hands out until another device has told it what is
+/// missing. Where there is none, a person can answer for it: what it sold or gave away meanwhile, it may sell again.
+#[utoipa::path(
+    post, path = "/v1/past/acceptance", tag = "act", params(IdempotencyHeader),
+    responses((status = 200, description = "It sells again", body = PastAccepted), CommandProblems)
+)]
+pub(super) async fn accept_past(
+    State(api): State<Api>,
+    key: Key,
+    NoBody: NoBody,
+) -> Result<Done<PastAccepted>, Problem> {
+    let accepted = |reply| match reply {
+        Reply::PastAccepted => Some(PastAccepted { past_unknown: false }),
+        _ => None,
+    };
+    done(&api, &key, (), |()| Command::AcceptPast, StatusCode::OK, accepted).await
+}
+
+/// This device takes what it has stored for all that it did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub(super) struct PastAccepted {
+    /// Whether what it did is still in doubt.
+    past_unknown: bool,
+}
+
 /// Takes back to stock what nobody came for in time
 ///
 /// Of the claims in this device's custody, the most overdue first, at most 100 at a time. The drop says for how long claims

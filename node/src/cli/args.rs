@@ -19,7 +19,7 @@ use super::args_api::{ApiAccess, ApiCommand, ApiServing};
 use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, Join, Ticket, ValidityArgs};
-use super::trust::{Incidents, RetireArgs};
+use super::trust::{Incidents, Past, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
 
@@ -80,6 +80,9 @@ pub(super) enum Command {
     Stow(Stow),
     /// Retire a device that is lost or dead: what it held is this device's then
     Retire(RetireArgs),
+    /// What this device did before, if its database was set back
+    #[command(subcommand)]
+    Past(Past),
     /// What is proven to be wrong, or in doubt, and what was done about it
     #[command(subcommand)]
     Incidents(Incidents),

@@ -46,6 +46,9 @@ pub(super) fn describe(status: &Status) -> String {
         deferred => format!(", {} waits to be authorised", status.currency.format(deferred)),
     };
     line("receipts", format!("{}{deferred}", status.last_receipt));
+    if status.past_unknown {
+        line("past", "unknown: the database was set back, so nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`".to_owned());
+    }
     line("refused", status.refused.to_string());
     line("incidents", status.incidents.to_string());
     text

@@ -38,6 +38,17 @@ pub(super) enum Incidents {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum Past {
+    /// Take what is stored here for all that this device did: what it sold or gave away since, it may sell again
+    Accept {
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
 /// Retire a device that is lost or dead.
 #[derive(Debug, Args)]
 pub(super) struct RetireArgs {
@@ -82,6 +93,14 @@ pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Ou
             print(json, &done, || format!("incident {} is settled", done.incident))
         }
     }
+}
+
+pub(super) fn past(past: Past, folder: &Folder, json: bool) -> Outcome {
+    let Past::Accept { retry, target } = past;
+    let key = retry.idempotency_key.as_deref();
+    let done: serde_json::Value =
+        Client::find(&target, folder)?.post("/v1/past/acceptance", None::<&()>, key)?;
+    print(json, &done, || "this device sells on from what is stored".to_owned())
 }
 
 pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use popmesh_proto::id::{DeviceId, Nonce};
-use popmesh_proto::io::{BatchId, Entry, Input, Output};
+use popmesh_proto::io::{BatchId, Entry, Input, Notice, Output};
 use popmesh_proto::query::Answer;
 use popmesh_store::StoreError;
 use tokio::sync::{mpsc, oneshot};
@@ -301,6 +301,10 @@ impl<D: Machine> Core<D> {
             if let Output::Reopen { problem } = output {
                 tracing::error!(%problem, "this device begins anew");
                 return self.open_again(problem, 0);
+            }
+            if let Output::Notice(Notice::PastKnown { .. }) = output {
+                D::trust_past(&mut self.config);
+                self.effects.job(Job::PastKnown);
             }
             self.effects.carry_out(output);
         }

@@ -25,6 +25,9 @@ pub trait Machine: Sized + 'static {
     /// Gives the next start a nonce of its own, so that it never continues a chain of an earlier one.
     fn set_nonce(config: &mut Self::Config, nonce: Nonce);
 
+    /// The next start need not doubt what is stored.
+    fn trust_past(config: &mut Self::Config);
+
     /// Takes an input in.
     fn handle(&mut self, now: Now, input: Input);
 
@@ -46,6 +49,10 @@ impl Machine for Device {
 
     fn set_nonce(config: &mut Self::Config, nonce: Nonce) {
         config.nonce = nonce;
+    }
+
+    fn trust_past(config: &mut Self::Config) {
+        config.restored = false;
     }
 
     fn handle(&mut self, now: Now, input: Input) {

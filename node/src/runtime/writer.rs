@@ -28,6 +28,8 @@ pub(super) enum Job {
     Answer { call: CallId, id: AnswerId },
     /// Try whether writing works again.
     Probe,
+    /// What the database had lost is there again.
+    PastKnown,
     /// Read everything.
     Load { pages: SyncSender<Page> },
 }
@@ -74,6 +76,10 @@ pub(super) fn run(
             }
             Job::Answer { call, id } => Written::Answer { call, stored: Box::new(store.answer(id)) },
             Job::Probe => Written::Probed(store.probe()),
+            Job::PastKnown => {
+                store.past_is_known();
+                continue;
+            }
             Job::Load { pages } => {
                 load(&store, &pages);
                 continue;

@@ -3,6 +3,7 @@
 //! What [`Store::append`] has returned `Ok` for survives a power cut. What is in here is not interpreted: whether
 //! entries fit together is for proto to judge when they are read back.
 
+mod boots;
 mod error;
 mod header;
 mod lock;
@@ -22,6 +23,7 @@ use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, StoredReply};
 use rusqlite::{Connection, Transaction};
 
+pub use boots::BOOTS_FILE;
 pub use error::StoreError;
 pub use lock::{FolderLock, LOCK_FILE};
 
@@ -54,6 +56,8 @@ pub struct Loaded {
     pub entries: u64,
     /// Where the outcome of each command with an idempotency key is.
     pub answers: Vec<(KeyPrefix, AnswerId)>,
+    /// Whether the database was set back to an earlier state, as far as what lies beside it tells.
+    pub restored: bool,
 }
 
 /// The prefix under which a key is indexed.
@@ -87,9 +91,10 @@ impl Store {
         let lock = FolderLock::take(folder)?;
         let connection = open::in_folder(folder, event, device)?;
         let path = folder.join(DATABASE_FILE);
-        let opened = Self::load(connection, path.clone(), Some(lock))?;
+        let (store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
         renew::write_ahead_log(&path)?;
-        Ok(opened)
+        loaded.restored = boots::count(&store.connection, folder).map_err(|error| store.failed(error))?;
+        Ok((store, loaded))
     }
 
     /// Opens the log at `path` in the file system of a registered SQLite VFS, which has no folders to lock.
@@ -129,7 +134,7 @@ impl Store {
         store.load_chains()?;
         store.entries = store.count("SELECT coalesce(max(id), 0) FROM entries")?;
         let answers = store.load_answers()?;
-        let loaded = Loaded { entries: store.entries.cast_unsigned(), answers };
+        let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, restored: false };
         Ok((store, loaded))
     }
 
@@ -155,6 +160,29 @@ impl Store {
         }
         self.answers = rows.last().map_or(0, |(_, id)| id.0);
         Ok(rows)
+    }
+
+    /// How many starts the database has counted: what [`Store::open`] compares with the file beside it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub fn boots(&self) -> Result<u64, StoreError> {
+        boots::in_database(&self.connection).map_err(|error| self.failed(error))
+    }
+
+    /// Has the database count so many starts.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub fn set_boots(&mut self, boots: u64) -> Result<(), StoreError> {
+        boots::put_in_database(&self.connection, boots).map_err(|error| self.failed(error))
+    }
+
+    /// What a database that was set back had lost is there again, or a person answers for it: the next start does not doubt it.
+    pub fn past_is_known(&mut self) {
+        if let Some(folder) = self.path.parent() {
+            boots::catch_up(&self.connection, folder);
+        }
     }
 
     /// Entries stored.

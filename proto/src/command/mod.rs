@@ -121,6 +121,8 @@ pub enum Command {
     ResolveIncident(ResolveIncident),
     /// Lets the PIN of a claim be tried again on this device.
     Unlock(Unlock),
+    /// Has this device spend although it may have forgotten what it did: a person answers for that.
+    AcceptPast,
     /// Takes back what nobody came for in time, of a drop that says so.
     Sweep(Sweep),
     /// Says how a door behaved that this device wanted opened.

@@ -250,6 +250,12 @@ pub enum Refusal {
         /// The proof.
         incident: Ref,
     },
+    /// This device may have forgotten what it did.
+    #[error("{}", past_unknown(*suspected))]
+    PastUnknown {
+        /// What is stored is older than what it did; not only just started.
+        suspected: bool,
+    },
     /// No such incident, as far as this device knows.
     #[error("no incident {incident} is known here; see `popmesh incidents`")]
     UnknownIncident {
@@ -428,4 +434,13 @@ fn holders_text(holders: &[Holder]) -> String {
         })
         .collect();
     each.join("; ")
+}
+
+fn past_unknown(suspected: bool) -> &'static str {
+    if suspected {
+        "what is stored on this device is older than what it did: its database was set back. Bring it into reach of another \
+         device, which tells it the rest; if there is none, and nothing was sold or given away since, `popmesh past accept`"
+    } else {
+        "this device has just started, and hears from another what it did before; try again in a moment"
+    }
 }

@@ -48,6 +48,8 @@ pub enum Reply {
     Unlocked(Unlocked),
     /// How the doors of a redemption stand.
     Door(Door),
+    /// This device takes what it has stored for all that it did.
+    PastAccepted,
 }
 
 /// A device that was retired.

@@ -63,6 +63,7 @@ impl Device {
             (Ok(()), Command::Refund(refund)) => self.refund(&refund),
             (Ok(()), Command::Retire(retire)) => self.retire(&retire),
             (Ok(()), Command::ResolveIncident(resolve)) => self.resolve_incident(&resolve),
+            (Ok(()), Command::AcceptPast) => Ok(self.accept_past()),
             (Ok(()), Command::Unlock(unlock)) => self.unlock(&unlock),
             (Ok(()), Command::Sweep(sweep)) => self.sweep(&sweep),
             (Ok(()), Command::DoorReport(report)) => self.door_behaved(report),

@@ -37,6 +37,11 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// The peer's heads, as far as it has told them.
+    pub(super) fn theirs(&self) -> Option<&BTreeMap<ChainId, u64>> {
+        self.theirs.as_ref()
+    }
+
     /// The logs are alike, as of a version.
     pub(super) fn agrees(&mut self, version: u64) {
         self.served = version;
@@ -133,6 +138,7 @@ impl Device {
             self.tell_what_is_here(from, false);
         }
         self.compare_histories(from, frontier);
+        self.compare_past(from, alike);
         let named: BTreeSet<ChainId> = frontier.heads.iter().map(|head| head.chain).collect();
         let missing = self.missing_of(from, &named, full, alike);
         let Some(exchange) = self.sync.exchange(&from) else { return };

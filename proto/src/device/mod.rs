@@ -12,6 +12,7 @@ mod frontiers;
 mod incidents;
 mod intake;
 mod outbox;
+mod past;
 mod payments;
 mod peers;
 mod pins;
@@ -68,6 +69,9 @@ pub struct Config {
     /// Whether the runtime opens the doors of this device's compartments. Without, a person opens them by hand, and nothing
     /// is written about them.
     pub doors: bool,
+    /// Whether the runtime has found that what is stored is older than what this device has written: nothing is spent
+    /// until a peer has told what is missing, or a person has answered for it.
+    pub restored: bool,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -90,6 +94,7 @@ impl Config {
             signatures: Arc::new(Ed25519),
             event_secret: None,
             doors: false,
+            restored: false,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -139,6 +144,7 @@ pub struct Device {
     last_receipt: Option<(u64, ReceiptHash)>,
     deferred: payments::Deferred,
     forks: forks::Forks,
+    past: past::Past,
     intake: intake::Intake,
     outbox: outbox::Outbox,
     peers: peers::Peers,
@@ -190,6 +196,7 @@ impl Device {
             last_receipt: None,
             deferred: payments::Deferred::default(),
             forks: forks::Forks::default(),
+            past: past::Past::new(config.restored),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
@@ -304,6 +311,7 @@ impl Device {
             }
         }
         self.refresh_views();
+        self.look_at_past();
         self.resolve_contested();
         self.look_for_doubles();
         self.acknowledge();
@@ -393,6 +401,7 @@ impl Device {
             self.takes.next_deadline(),
             self.asks.next_deadline(),
             self.sync_deadline(),
+            self.past.deadline().filter(|at| *at > self.now.mono_ms),
         ]
         .into_iter()
         .flatten()

@@ -154,6 +154,7 @@ impl Device {
         self.publish_presence_soon();
         self.next_look_ms = self.now.mono_ms;
         self.next_share_ms = self.now.mono_ms;
+        self.past.meet(self.now.mono_ms);
         self.sync.link_up(peer);
         self.send_frontier(peer, false);
     }
@@ -161,6 +162,8 @@ impl Device {
     pub(super) fn link_down(&mut self, peer: DeviceId) {
         self.peers.get_mut(&peer).linked = false;
         self.sync.link_down(&peer);
+        let alone = !self.peers.0.values().any(|peer| peer.linked);
+        self.past.lose(&peer, alone);
         self.asks.lost(&peer);
         self.notice_silence();
     }

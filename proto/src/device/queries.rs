@@ -86,6 +86,7 @@ impl Device {
             sales_waiting: self.sales.len() as u64,
             claims: self.claim_counts(),
             carts: self.carts(&CartFilter::default()).len() as u64,
+            past_unknown: self.past.is_suspected(),
             last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
             deferred: self.deferred.of_own(),
         }

@@ -89,14 +89,20 @@ impl Device {
         for item in &sell.items {
             self.meter.note(&drop, &item.sku, item.quantity, self.now.mono_ms);
         }
+        let past = self.check_past();
+        if let (Err(refusal), true) = (&past, sell.wait_ms == 0 || !self.is_past_on_its_way()) {
+            return Err(refusal.clone());
+        }
         match self.find_all(&drop, &sell) {
-            Ok(found) => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
-            Err(_) if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
-            Err(lack) => {
+            Ok(found) if past.is_ok() => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
+            _ if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
+            found => {
                 let until_ms = self.now.mono_ms + sell.wait_ms;
-                let sold_out = self.sold_out(&drop, &lack);
-                if sell.wait_ms == 0 || sold_out.is_some() {
-                    return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack)));
+                if let (Err(lack), Ok(())) = (&found, &past) {
+                    let sold_out = self.sold_out(&drop, lack);
+                    if sell.wait_ms == 0 || sold_out.is_some() {
+                        return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, lack)));
+                    }
                 }
                 if hold_ms.is_none() {
                     self.check_payments(&sell)?;
@@ -315,8 +321,18 @@ impl Device {
             return;
         }
         let now = self.now.mono_ms;
+        let past = self.check_past();
         let mut lacking: BTreeMap<Shelf, u64> = BTreeMap::new();
         for sale in std::mem::take(&mut self.sales.waiting) {
+            if let Err(refusal) = &past {
+                if now < sale.until_ms {
+                    self.sales.waiting.push(sale);
+                } else {
+                    let result = Err(refusal.clone());
+                    self.outbox.emit(Output::Reply { call: sale.call, result });
+                }
+                continue;
+            }
             if let Err(refusal) = self.is_open(&sale.drop) {
                 self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                 continue;

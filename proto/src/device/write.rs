@@ -21,6 +21,7 @@ impl Device {
         self.check_not_retired()?;
         if body.spends() {
             self.check_not_suspended()?;
+            self.check_past()?;
         }
         let chain = match self.own.get(document) {
             Some(chain) => *chain,

@@ -142,6 +142,11 @@ impl Log {
         self.cuts.get(chain).map(|fork| fork.seq)
     }
 
+    /// Every chain that was cut, and the first number of it that counts for nothing.
+    pub fn cuts(&self) -> impl Iterator<Item = (ChainId, u64)> {
+        self.cuts.iter().map(|(chain, fork)| (*chain, fork.seq))
+    }
+
     /// Whether an entry is of a history that counts for nothing.
     pub fn is_cut(&self, entry: &Ref) -> bool {
         self.cut_at(&entry.chain).is_some_and(|seq| entry.seq >= seq)

@@ -15,7 +15,7 @@ use super::progress::{Stop, bar};
 use crate::coverage::Coverage;
 use crate::minimise::minimise;
 use crate::mix;
-use crate::night::{CartNumbers, ClaimNumbers};
+use crate::night::{CartNumbers, ClaimNumbers, TrustNumbers};
 use crate::report;
 use crate::scenario;
 use crate::words;
@@ -108,6 +108,7 @@ struct Played {
     sold: u64,
     claims: ClaimNumbers,
     carts: CartNumbers,
+    trust: TrustNumbers,
     power_cuts: u64,
     history: String,
     breach: Option<Broken>,
@@ -152,6 +153,7 @@ struct Outcome {
     units_sold: u64,
     claims: ClaimNumbers,
     carts: CartNumbers,
+    trust: TrustNumbers,
     power_cuts: u64,
     broken: Vec<Played>,
     coverage: Coverage,
@@ -160,8 +162,9 @@ struct Outcome {
 /// What a soak of this mix should meet: the names are given beforehand, because what never happens cannot name itself.
 fn tried(mix: &str) -> Coverage {
     let kinds: Vec<&str> = match mix {
-        "default" => words::KINDS.to_vec(),
-        "mistakes" => words::KINDS.into_iter().chain(words::MISTAKES).collect(),
+        "honest" => words::KINDS.to_vec(),
+        "default" => words::KINDS.into_iter().chain(words::MISTAKES).collect(),
+        "mistakes" => words::MISTAKES.to_vec(),
         _ => Vec::new(),
     };
     Coverage::new(kinds, words::STATES)
@@ -184,6 +187,7 @@ fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)>
         sold: ended.night.numbers.sold,
         claims: ended.night.numbers.claims,
         carts: ended.night.numbers.carts,
+        trust: ended.night.numbers.trust,
         power_cuts: ended.night.numbers.power_cuts,
         history: ended.night.history,
         breach,
@@ -247,6 +251,7 @@ impl Soak {
                     outcome.units_sold += played.sold;
                     outcome.claims += played.claims;
                     outcome.carts += played.carts;
+                    outcome.trust += played.trust;
                     outcome.power_cuts += played.power_cuts;
                     if played.breach.is_some() {
                         outcome.broken.push(played);
@@ -316,6 +321,15 @@ impl Soak {
                 carts.taken_over,
                 carts.paid,
                 carts.expired
+            );
+            let trust = &outcome.trust;
+            println!(
+                "{} databases set back and told the rest, {} gone on with by a person; {} forks cut off, {} proofs of two pasts, {} incidents",
+                trust.pasts_told,
+                trust.pasts_accepted,
+                trust.forks,
+                trust.double_lives,
+                trust.incidents
             );
         }
         if self.coverage && !self.json {

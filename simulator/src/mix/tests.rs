@@ -23,11 +23,12 @@ fn drawn_nights_do_not_change_unnoticed() {
     };
     let sums: Vec<u64> = mixes().into_iter().map(|(name, _)| sum(text(name, 1))).collect();
     let known = [
-        15_671_103_057_951_275_210,
+        589_965_166_733_774_755,
+        13_505_994_243_073_418_612,
         3_490_732_683_094_909_947,
         9_760_757_783_350_443_471,
         15_279_602_379_482_616_205,
-        9_776_658_009_504_429_241,
+        15_847_774_748_972_104_691,
     ];
     assert_eq!(sums, known);
 }
@@ -35,7 +36,7 @@ fn drawn_nights_do_not_change_unnoticed() {
 #[test]
 fn nights_are_as_large_as_they_should_be() {
     for seed in 0..300 {
-        let night = draw("mistakes", seed).unwrap();
+        let night = draw("default", seed).unwrap();
         assert!((2..=8).contains(&night.devices.len()) && (1..=3).contains(&night.venues.len()));
         assert!((60_000..=240_000).contains(&night.duration_ms));
         assert!((1..=3).contains(&night.products.len()) && (1..=2).contains(&night.drops.len()));
@@ -61,9 +62,9 @@ fn every_kind_comes_and_none_that_should_not() {
         (0..400).flat_map(|seed| draw(mix, seed).unwrap().faults).map(|fault| name(&fault.kind)).collect()
     };
     assert_eq!(kinds("calm").len(), 0);
-    assert_eq!(kinds("mistakes").len(), 20);
-    assert_eq!(kinds("default").len(), 17);
-    assert!(["Restored", "Cloned", "Cheats"].iter().all(|kind| !kinds("default").contains(*kind)));
+    assert_eq!(kinds("default").len(), 20);
+    assert_eq!(kinds("honest").len(), 17);
+    assert!(["Restored", "Cloned", "Cheats"].iter().all(|kind| !kinds("honest").contains(*kind)));
     assert!(kinds("network").is_disjoint(&kinds("power")));
     let cuts: BTreeSet<(bool, bool)> = (0..100)
         .flat_map(|seed| draw("power", seed).unwrap().faults)

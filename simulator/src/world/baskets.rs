@@ -149,7 +149,7 @@ impl World<'_> {
         let Some(basket) = self.baskets.of.get_mut(&shopper).filter(carries) else { return false };
         let takes = basket.plan.keeps && basket.at != basket.plan.pays_at;
         match refusal {
-            Refusal::NotStored { .. } | Refusal::Busy => {}
+            Refusal::NotStored { .. } | Refusal::PastUnknown { .. } | Refusal::Busy => {}
             // Nobody gives it: back to where it is.
             _ if takes => {
                 basket.takes = basket.takes.saturating_add(1);

@@ -33,7 +33,13 @@ impl World<'_> {
             self.nodes[node].disk.arm_fuse(operation, Kept::Any);
         }
         self.nodes[node].booted_us = self.now_us;
-        let opened = open_store(&self.nodes[node], self.charter.event());
+        let mut opened = open_store(&self.nodes[node], self.charter.event());
+        if let Ok((store, _)) = &mut opened
+            && !self.nodes[node].disk.fuse_blown()
+        {
+            // A disk that cannot be read now is found out when the log is read.
+            self.nodes[node].count_boot(store);
+        }
         if self.nodes[node].disk.fuse_blown() {
             drop(opened);
             self.power_fails_again(node);
@@ -69,6 +75,7 @@ impl World<'_> {
         let mut config = Config::new(of.secret.clone(), self.charter.clone(), of.certificate.clone(), nonce);
         config.event_secret = Some(self.event_secret.clone());
         config.policy = super::organiser::policy(self.scenario.policy);
+        config.restored = of.past_doubted;
         config.signatures = self.signatures.clone();
         #[cfg(feature = "planted")]
         {
@@ -156,7 +163,27 @@ impl World<'_> {
     /// A device wants to be opened again from what is stored.
     pub(super) fn begins_anew(&mut self, node: NodeIndex, problem: &str) {
         self.note(|| format!("{node} begins anew: {problem}"));
+        self.mistakes.numbers.begun_anew += 1;
         self.drop_device(node);
+    }
+
+    /// What a device had forgotten is there again: as the node's runtime does, its store is told.
+    pub(super) fn past_known(&mut self, node: NodeIndex, accepted: bool) {
+        self.note(|| format!("{node} knows its past{}", if accepted { ", a person says" } else { "" }));
+        let numbers = &mut self.mistakes.numbers;
+        *(if accepted { &mut numbers.pasts_accepted } else { &mut numbers.pasts_told }) += 1;
+        let of = &mut self.nodes[node];
+        of.past_doubted = false;
+        let State::Running { store, .. } = &mut of.state else { return };
+        if let Ok(in_database) = store.boots() {
+            let next = in_database.max(of.boots_beside) + 1;
+            if store.set_boots(next).is_ok() {
+                of.boots_beside = next;
+            }
+        }
+        if of.disk.fuse_blown() {
+            self.power_failed_meanwhile(node);
+        }
     }
 
     fn drop_device(&mut self, node: NodeIndex) {

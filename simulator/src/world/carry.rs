@@ -110,6 +110,7 @@ impl World<'_> {
 
     fn noticed(&mut self, node: NodeIndex, notice: Notice) {
         match notice {
+            Notice::PastKnown { accepted } => self.past_known(node, accepted),
             Notice::Incident { text } => self.watch.incident(self.now_us, &self.nodes[node].name, &text),
             Notice::PeerFault { text, .. } => {
                 self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text)

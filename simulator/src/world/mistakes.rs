@@ -9,6 +9,7 @@ use super::node::{Node, State};
 use super::queue::{Event, NodeIndex};
 use super::{MS, SECOND, World};
 use crate::disk::{Image, Kept};
+use crate::night::TrustNumbers;
 use crate::scenario::{Cheat, DeviceIndex};
 
 /// So many messages of a device that will replay are kept.
@@ -17,13 +18,15 @@ const OVERHEARD: usize = 64;
 /// What people do wrong.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
-    images: BTreeMap<usize, Image>,
+    /// Each with the starts that the file beside the database had counted.
+    images: BTreeMap<usize, (Image, u64)>,
     /// For each fault that made one: the second box.
     seconds: BTreeMap<usize, NodeIndex>,
     forks: BTreeSet<DeviceIndex>,
     nonces: BTreeMap<NodeIndex, Nonce>,
     replays: BTreeSet<NodeIndex>,
     overheard: Vec<(NodeIndex, NodeIndex, Rc<[u8]>)>,
+    pub(super) numbers: TrustNumbers,
 }
 
 impl Mistakes {
@@ -63,12 +66,12 @@ impl World<'_> {
     pub(super) fn take_image(&mut self, fault: usize) {
         if let crate::scenario::FaultKind::Restored { device, .. } = self.scenario.faults[fault].kind {
             let image = self.nodes[device].disk.image();
-            self.mistakes.images.insert(fault, image);
+            self.mistakes.images.insert(fault, (image, self.nodes[device].boots_beside));
         }
     }
 
     pub(super) fn restores(&mut self, fault: usize, node: NodeIndex) {
-        let Some(image) = self.mistakes.images.remove(&fault) else { return };
+        let Some((image, boots)) = self.mistakes.images.remove(&fault) else { return };
         if matches!(self.nodes[node].state, State::Dead) {
             return;
         }
@@ -78,6 +81,10 @@ impl World<'_> {
         // No store is open on a disk without power.
         if self.nodes[node].disk.restore(&image).is_ok() {
             self.nodes[node].restored = true;
+            // The whole disk, or the database alone.
+            if self.random.chance(500) {
+                self.nodes[node].boots_beside = boots;
+            }
         }
         self.boot_if_it_can(node);
     }
@@ -108,6 +115,7 @@ impl World<'_> {
             clock: original.clock,
             supply: original.supply,
             nonce: original.nonce,
+            boots_beside: original.boots_beside,
             ..Node::new(
                 original.device_index,
                 spec,

@@ -23,6 +23,7 @@ mod queue;
 mod settle;
 mod shop;
 mod signatures;
+mod trust;
 mod verdict;
 mod watch;
 

@@ -122,6 +122,10 @@ pub(super) struct Node {
     pub(super) boot_image: Option<Image>,
     /// Runs on an older image of its disk.
     pub(super) restored: bool,
+    /// Its starts, as counted in the file beside its database.
+    pub(super) boots_beside: u64,
+    /// Its database has counted fewer, and nobody has told it the rest yet.
+    pub(super) past_doubted: bool,
     /// The life in which its books were checked last, and the version of its log then.
     pub(super) checked: Option<(Life, u64)>,
 }
@@ -169,6 +173,8 @@ impl Node {
             nonce: Nonce([0; 16]),
             boot_image: None,
             restored: false,
+            boots_beside: 0,
+            past_doubted: false,
             checked: None,
         }
     }
@@ -209,6 +215,24 @@ impl Node {
         let wait = self.probe_wait_ms;
         self.probe_wait_ms = (wait * 2).min(PROBE_LAST_MS);
         wait
+    }
+
+    /// Counts a start, as the store does in a folder; false if the disk fails at it.
+    pub(super) fn count_boot(&mut self, store: &mut Store) -> bool {
+        let Ok(in_database) = store.boots() else { return false };
+        self.past_doubted = in_database < self.boots_beside;
+        if !self.past_doubted {
+            self.settle_boots(store, in_database);
+        }
+        true
+    }
+
+    /// Counts one more than so many, in the database first.
+    pub(super) fn settle_boots(&mut self, store: &mut Store, boots: u64) {
+        let next = boots.max(self.boots_beside) + 1;
+        if store.set_boots(next).is_ok() {
+            self.boots_beside = next;
+        }
     }
 
     pub(super) fn stored_something(&mut self) {

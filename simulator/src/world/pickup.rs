@@ -379,7 +379,10 @@ impl World<'_> {
         let claim = of.claim;
         match refusal {
             // The device says so, and the person stays; the sale may be on its way.
-            Refusal::UnknownClaim { .. } | Refusal::NotStored { .. } | Refusal::Busy => {
+            Refusal::UnknownClaim { .. }
+            | Refusal::NotStored { .. }
+            | Refusal::PastUnknown { .. }
+            | Refusal::Busy => {
                 self.visit_waits(visit);
             }
             Refusal::WrongPin { .. } => {

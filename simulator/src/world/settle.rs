@@ -57,6 +57,7 @@ impl World<'_> {
         }
         self.look_whether_all_agree();
         self.check_agreement();
+        self.check_trust();
         self.check_all_books();
         self.check_claims();
         self.check_money();
@@ -77,7 +78,7 @@ impl World<'_> {
     }
 
     /// Those that live, by who can hear whom, over others too: some venues have no way to each other all night.
-    fn companies(&self) -> Vec<Vec<NodeIndex>> {
+    pub(super) fn companies(&self) -> Vec<Vec<NodeIndex>> {
         let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().collect();
         let mut companies = Vec::new();
         while let Some(first) = left.pop_first() {
@@ -171,7 +172,8 @@ impl World<'_> {
                         self.check(Err(Breach::new("I7", text)));
                     }
                 }
-                if check.sold_twice > 0 && self.ledger.suspects.is_empty() {
+                // Where a device was set back, copied or cheats, the second sale counts for nothing, and is an incident.
+                if check.sold_twice > 0 {
                     let text =
                         format!("on {}, {} units are in two claims", self.nodes[node].name, check.sold_twice);
                     self.check(Err(Breach::new("I1", text)));

@@ -76,6 +76,9 @@ impl Shop {
     }
 }
 
+/// In so many of a thousand times that a device says it may have forgotten what it did, its crew has it go on.
+const ACCEPT_PAST: u64 = 100;
+
 /// What a key is for, and where in it that stands.
 const KEY_KIND: usize = 8;
 const KEY_OF_SALE: u8 = 1;
@@ -116,6 +119,7 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::Certificate { .. } => "certificate",
         Refusal::Busy => "busy",
         Refusal::Suspended { .. } => "suspended",
+        Refusal::PastUnknown { .. } => "past_unknown",
         _ => "refused",
     }
 }
@@ -253,6 +257,7 @@ impl World<'_> {
                 | Reply::Drop(_)
                 | Reply::Swept(_)
                 | Reply::Incident(_)
+                | Reply::PastAccepted
                 | Reply::Rules(_) => None,
             };
             if let Some(entry) = entry {
@@ -311,7 +316,13 @@ impl World<'_> {
         }
         let gone_us = self.gone_us(shopper);
         // The till says so, and the shopper stays.
-        let later = matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy);
+        let later = matches!(
+            refusal,
+            Refusal::NotStored { .. } | Refusal::Busy | Refusal::PastUnknown { .. }
+        );
+        if matches!(refusal, Refusal::PastUnknown { suspected: true }) && self.random.chance(ACCEPT_PAST) {
+            self.order(node, Who::Crew, Command::AcceptPast, None);
+        }
         if later && self.now_us + AGAIN_MS * MS < gone_us {
             self.queue.plan(self.now_us + AGAIN_MS * MS, Event::Again { shopper });
             return;

@@ -91,6 +91,7 @@ impl World<'_> {
             power_cuts: self.watch.power_cuts,
             claims: self.pickups.numbers,
             carts: self.baskets.numbers,
+            trust: self.mistakes.numbers,
         }
     }
 
