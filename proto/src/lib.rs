@@ -36,4 +36,4 @@ pub mod token;
 pub mod trust;
 pub mod units;
 
-pub use device::{Config, Device, OpenError};
+pub use device::{Config, Device, Need, OpenError};

@@ -596,7 +596,7 @@ impl Body {
     }
 
     /// Whether it disposes of units or claims: what a device must not do whose past is in doubt.
-    pub(crate) fn spends(&self) -> bool {
+    pub fn spends(&self) -> bool {
         match self {
             Body::Transfer(_)
             | Body::Move(_)

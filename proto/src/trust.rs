@@ -136,13 +136,7 @@ impl Trust {
     }
 
     /// Takes in a retirement. Whether that changes who is retired, or since when.
-    fn retire(
-        &mut self,
-        entry: Ref,
-        by: DeviceId,
-        precedence: Precedence,
-        retire: &Retire,
-    ) -> bool {
+    fn retire(&mut self, entry: Ref, by: DeviceId, precedence: Precedence, retire: &Retire) -> bool {
         let cut = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
         let new = Retirement { entry, by, precedence, cut };
         match self.retired.get_mut(&retire.device) {
@@ -163,14 +157,7 @@ impl Trust {
     }
 
     /// Takes in a resolution.
-    fn resolve(
-        &mut self,
-        entry: Ref,
-        by: DeviceId,
-        hash: Hash,
-        record: &Record,
-        resolve: &Resolve,
-    ) {
+    fn resolve(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record, resolve: &Resolve) {
         let precedence = (record.at, hash);
         let known = self.resolved.get(&resolve.incident);
         if known.is_none_or(|(before, _)| precedence < *before) {

@@ -18,7 +18,7 @@ fn broken(scenario: &Scenario, seed: u64, planted: Option<Planted>) -> Option<(&
     ended.breach.map(|(_, breach)| (breach.invariant, breach.text))
 }
 
-/// The nights of the default mix that are played here.
+/// The nights of the mix of honest devices that are played here.
 const NIGHTS: RangeInclusive<u64> = 1..=12;
 
 /// Plays the nights of `seeds` with a bug. It must break something in some of them, and only promises of `by`.
@@ -34,19 +34,23 @@ fn is_caught(bug: Planted, nights: impl Fn(u64) -> Scenario, seeds: RangeInclusi
     assert!(!caught.is_empty(), "{bug} is not caught in {seeds:?}");
 }
 
-fn default_mix(seed: u64) -> Scenario {
-    mix::draw("default", seed).unwrap()
+fn honest_mix(seed: u64) -> Scenario {
+    mix::draw("honest", seed).unwrap()
+}
+
+fn mistakes_mix(seed: u64) -> Scenario {
+    mix::draw("mistakes", seed).unwrap()
 }
 
 /// Within the first `nights`: two or three times as many as it takes.
 fn device_bug_is_caught(bug: DeviceBug, nights: u64, by: &[&str]) {
-    is_caught(Planted::Device(bug), default_mix, *NIGHTS.start()..=nights.min(*NIGHTS.end()), by);
+    is_caught(Planted::Device(bug), honest_mix, *NIGHTS.start()..=nights.min(*NIGHTS.end()), by);
 }
 
 #[test]
 fn without_a_bug_the_same_nights_are_clean() {
     for seed in NIGHTS {
-        assert_eq!(broken(&default_mix(seed), seed, None), None, "seed {seed}");
+        assert_eq!(broken(&honest_mix(seed), seed, None), None, "seed {seed}");
     }
     assert_eq!(broken(&cuts_in_sales(1), 1, None), None);
 }
@@ -77,7 +81,7 @@ fn to_hand_out_without_custody_shows_in_what_is_written() {
     // Devices notice it too, and when their books are looked at at every step, they are first.
     let planted = Some(Planted::Device(DeviceBug::RedeemWithoutCustody));
     let options = Options { planted, ..Options::default() };
-    let seen = (1..=6).filter_map(|seed| run(&default_mix(seed), seed, options.clone()).unwrap().breach);
+    let seen = (1..=6).filter_map(|seed| run(&honest_mix(seed), seed, options.clone()).unwrap().breach);
     let seen: Vec<String> =
         seen.map(|(_, breach)| format!("{}: {}", breach.invariant, breach.text)).collect();
     assert!(
@@ -113,7 +117,7 @@ fn to_drop_what_waits() {
 
 #[test]
 fn a_disk_that_lies() {
-    is_caught(Planted::LyingDisk, default_mix, NIGHTS, &["I3"]);
+    is_caught(Planted::LyingDisk, honest_mix, NIGHTS, &["I3"]);
 }
 
 /// A till whose power fails again and again in the middle of a sale, with shoppers who come back for an answer.
@@ -168,4 +172,29 @@ fn to_sell_again_what_is_asked_for_again() {
 #[test]
 fn to_number_receipts_anew_after_a_restart() {
     is_caught(Planted::Device(DeviceBug::NumberReceiptsAnew), cuts_in_sales, 1..=1, &["I7"]);
+}
+
+#[test]
+fn to_let_a_forked_life_go_on() {
+    // A night in which the others hear the second history first.
+    let night = |seed| mix::draw("default", seed).unwrap();
+    is_caught(Planted::Device(DeviceBug::KeepForks), night, 944..=944, &["I5"]);
+}
+
+/// Admission then asks what this replica happens to know.
+#[test]
+fn to_refuse_what_a_suspended_device_wrote() {
+    is_caught(Planted::Device(DeviceBug::RefuseSuspended), mistakes_mix, 8..=14, &["I2", "I5"]);
+}
+
+#[test]
+fn to_spend_before_the_past_is_known() {
+    is_caught(Planted::Device(DeviceBug::ForgetPast), mistakes_mix, 14..=18, &["I1"]);
+}
+
+#[test]
+fn without_a_bug_nights_of_mistakes_are_clean() {
+    for seed in 8..=18 {
+        assert_eq!(broken(&mistakes_mix(seed), seed, None), None, "seed {seed}");
+    }
 }

@@ -183,7 +183,12 @@ fn register_status(registry: &mut Registry, status: &Status) {
     }
     registry.register("claims", "Claims in the custody of this device and mesh-wide, by state", claims);
     let past_unknown = u64::from(status.past_unknown);
-    gauge(registry, "past_unknown", "1 while this device may have forgotten what it did, and spends nothing", past_unknown);
+    gauge(
+        registry,
+        "past_unknown",
+        "1 while this device may have forgotten what it did, and spends nothing",
+        past_unknown,
+    );
     gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
     let deferred = u64::try_from(status.deferred).unwrap_or(0);
     gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);

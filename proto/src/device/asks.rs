@@ -102,7 +102,8 @@ impl Device {
             let best = holders
                 .into_iter()
                 .filter(|(device, _)| *device != self.me && !avoid.contains_key(device))
-                .filter(|(device, _)| self.peers.is_reachable(device))
+                // Whoever has two pasts may give nothing.
+                .filter(|(device, _)| self.peers.is_reachable(device) && !self.suspended.contains_key(device))
                 .max_by_key(|(device, units)| (*units, *device));
             let Some((peer, _)) = best else { continue };
             let id = self.asks.number();

@@ -73,7 +73,9 @@ impl Device {
             self.work_out_programme();
         }
         if self.own.get(&document) == Some(&fork.chain) {
-            self.begin_anew("what this device wrote since its last start has two histories: two devices run with its key");
+            self.begin_anew(
+                "what this device wrote since its last start has two histories: two devices run with its key",
+            );
         }
     }
 
@@ -120,7 +122,11 @@ impl Device {
             self.forks.orphans.insert(edit.hash);
             return Ok(());
         }
-        if stored { self.programme.apply_own(edit)? } else { self.programme.apply(edit)? }
+        if stored {
+            self.programme.apply_own(edit)?
+        } else {
+            self.programme.apply(edit)?
+        }
         Ok(())
     }
 
@@ -147,9 +153,8 @@ impl Device {
         self.last_receipt = None;
         self.deferred = payments::Deferred::default();
         let chains: Vec<(ChainId, u64)> = self.log.chains().map(|chain| (chain.id, chain.len())).collect();
-        let entries = || {
-            chains.iter().flat_map(|(chain, len)| (1..=*len).map(|seq| Ref { chain: *chain, seq }))
-        };
+        let entries =
+            || chains.iter().flat_map(|(chain, len)| (1..=*len).map(|seq| Ref { chain: *chain, seq }));
         for entry in entries() {
             self.trust_anew(entry);
         }

@@ -235,9 +235,10 @@ impl Device {
     /// Sends a peer that has another history of a chain the first stretch of this one that differs.
     pub(super) fn show_where_they_part(&mut self, from: DeviceId, theirs: &Compare) {
         let Some(chain) = self.log.chain(&theirs.chain) else { return };
-        let same = theirs.runs.iter().zip(1u64..).take_while(|(end, run)| {
-            chain.hash(run * RUN).is_some_and(|hash| first_bytes(hash) == end.0)
-        });
+        let same =
+            theirs.runs.iter().zip(1u64..).take_while(|(end, run)| {
+                chain.hash(run * RUN).is_some_and(|hash| first_bytes(hash) == end.0)
+            });
         let before = same.count() as u64 * RUN;
         if let Some(range) = chain.range_after(before, MAX_RANGE_BYTES) {
             let entries = Entries { ranges: vec![range], more: false };

@@ -17,8 +17,10 @@ const MAX_WAITING_BYTES: usize = 16 << 20;
 
 /// What an entry may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
+pub enum Need {
+    /// An entry that it names.
     Entry(Ref),
+    /// A change of the programme that it depends on.
     Change(Hash),
 }
 
@@ -43,6 +45,11 @@ pub(super) struct Intake {
 impl Intake {
     pub(super) fn waiting(&self) -> u64 {
         self.waiting.values().map(|entries| entries.len() as u64).sum()
+    }
+
+    fn needs(&self) -> impl Iterator<Item = Need> {
+        let waits = |chains: &BTreeSet<ChainId>| chains.iter().any(|chain| self.waiting.contains_key(chain));
+        self.blocked.iter().filter(move |(_, chains)| waits(chains)).map(|(need, _)| *need)
     }
 
     /// Up to where a chain is here, counting what waits.
@@ -88,6 +95,11 @@ pub(super) struct Taken {
 }
 
 impl Device {
+    /// What entries that wait here wait for, for whoever checks a device from outside.
+    pub fn waits_for(&self) -> impl Iterator<Item = Need> {
+        self.intake.needs()
+    }
+
     /// Takes back an entry from this device's own store.
     pub(super) fn restore(&mut self, entry: Entry) -> Result<(), Fault> {
         let tip = self.log.tip(&entry.chain);
@@ -122,6 +134,9 @@ impl Device {
     pub(super) fn take_ranges(&mut self, ranges: &[Range]) -> Taken {
         let mut taken = Taken::default();
         for range in ranges {
+            if self.plant.has(Planted::RefuseSuspended) && self.is_of_suspended(&range.chain) {
+                continue;
+            }
             let tip = self.intake.tip(&range.chain).or_else(|| self.log.tip(&range.chain));
             let first = self.intake.waiting.get(&range.chain).and_then(VecDeque::front);
             match self.log.link(&mut self.gate, range, tip, first) {
@@ -153,6 +168,10 @@ impl Device {
         }
         taken.gap |= ranges.iter().any(|range| self.intake.waiting.contains_key(&range.chain));
         taken
+    }
+
+    fn is_of_suspended(&self, chain: &ChainId) -> bool {
+        self.log.chain(chain).is_some_and(|chain| self.suspended.contains_key(&chain.device))
     }
 
     fn drop_longest_wait(&mut self) {

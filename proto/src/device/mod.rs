@@ -32,6 +32,8 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use intake::Need;
+
 use crate::broker::{ByRate, Policy, RateMeter};
 use crate::clock::{Clock, Now};
 use crate::command::Refusal;
@@ -229,7 +231,7 @@ impl Device {
         }
         device
             .log
-            .verify_tips(&device.gate, &device.me)
+            .verify_tips(&device.gate)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
         device.intake.lives_changed = true;

@@ -67,11 +67,9 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             };
             format!("sold {} for {} ({tenders}) {how}", lines(), currency.format(total))
         }
-        Body::Fork(fork) => format!(
-            "proved that chain {} has two histories from entry {} on",
-            fork.chain.short(),
-            fork.seq
-        ),
+        Body::Fork(fork) => {
+            format!("proved that chain {} has two histories from entry {} on", fork.chain.short(), fork.seq)
+        }
         Body::Custody(custody) => {
             format!("gave claim {} into the custody of {}", custody.claim, device.name_of(&custody.to))
         }

@@ -46,7 +46,8 @@ impl Device {
         if self.log.chain(&chain).is_none() && self.log.cut_at(&chain).is_none() {
             return Ok(chain);
         }
-        let problem = "another device runs with the key of this one, and goes on where it began; this one begins anew";
+        let problem =
+            "another device runs with the key of this one, and goes on where it began; this one begins anew";
         self.begin_anew(problem);
         Err(Refusal::NotStored { problem: problem.to_owned() })
     }

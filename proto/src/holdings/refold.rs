@@ -39,8 +39,7 @@ pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
 
 fn ready(log: &Log, chain: &Chain, seq: u64, next: &BTreeMap<crate::id::ChainId, u64>) -> Option<Record> {
     let record = Record::decode(chain.body(seq)?).ok()?;
-    let there =
-        |need: Ref| log.is_cut(&need) || next.get(&need.chain).is_some_and(|next| need.seq < *next);
+    let there = |need: Ref| log.is_cut(&need) || next.get(&need.chain).is_some_and(|next| need.seq < *next);
     let complete = record.needs().all(there);
     complete.then_some(record)
 }

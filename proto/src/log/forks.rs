@@ -169,7 +169,8 @@ impl Log {
         let vouch = range.signatures.iter().find(|vouch| u64::from(vouch.offset) >= from)?;
         let bodies = bodies.get(usize::try_from(from).ok()?..=usize::try_from(vouch.offset).ok()?)?;
         let theirs = Branch::of(bodies, vouch.signature)?;
-        let previous = if programme { None } else { seq.checked_sub(1).and_then(|before| chain.hash(before)) };
+        let previous =
+            if programme { None } else { seq.checked_sub(1).and_then(|before| chain.hash(before)) };
         let fork = Fork {
             chain: range.chain,
             seq,

@@ -236,6 +236,12 @@ impl Log {
         self.chains.get(&entry.chain).is_some_and(|chain| (1..=chain.len()).contains(&entry.seq))
     }
 
+    /// Whether a change of the programme is there.
+    pub fn has_change(&self, hash: &Hash) -> bool {
+        let mut chains = self.chains.values().filter(|chain| chain.document == Document::Programme);
+        chains.any(|chain| chain.hashes.contains(hash))
+    }
+
     /// The vouched-for length and hash of every chain, by id.
     pub fn heads(&self) -> impl Iterator<Item = (&Chain, u64, &Hash)> {
         self.chains.values().filter_map(Chain::head)

@@ -325,11 +325,7 @@ impl Soak {
             let trust = &outcome.trust;
             println!(
                 "{} databases set back and told the rest, {} gone on with by a person; {} forks cut off, {} proofs of two pasts, {} incidents",
-                trust.pasts_told,
-                trust.pasts_accepted,
-                trust.forks,
-                trust.double_lives,
-                trust.incidents
+                trust.pasts_told, trust.pasts_accepted, trust.forks, trust.double_lives, trust.incidents
             );
         }
         if self.coverage && !self.json {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use popmesh_proto::Config;
 use popmesh_proto::id::{ChainId, Nonce};
-use popmesh_proto::io::{BatchId, Input};
+use popmesh_proto::io::{BatchId, Entry, Input};
+use popmesh_proto::record::Record;
 use popmesh_store::{Store, StoreError};
 
 use super::ledger::Breach;
@@ -183,6 +184,25 @@ impl World<'_> {
         }
         if of.disk.fuse_blown() {
             self.power_failed_meanwhile(node);
+        }
+    }
+
+    /// A device whose database was set back spends nothing before it has heard what it did since.
+    pub(super) fn check_past(&mut self, node: NodeIndex, entries: &[Entry]) {
+        let of = &self.nodes[node];
+        if !of.past_doubted {
+            return;
+        }
+        let own = |entry: &&Entry| {
+            let chain = of.device().and_then(|device| device.log().chain(&entry.chain));
+            // In the life that it leads now: what it wrote before comes back to it from others.
+            chain.is_some_and(|chain| chain.device == of.id) && self.ledger.is_new(&entry.chain, entry.seq)
+        };
+        let spends = |entry: &Entry| Record::decode(&entry.body).is_ok_and(|record| record.body.spends());
+        if entries.iter().filter(own).any(spends) {
+            let text =
+                format!("{} spends, and what it did before it was set back nobody has told it", of.name);
+            self.check(Err(Breach::new("I1", text)));
         }
     }
 

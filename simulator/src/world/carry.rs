@@ -51,6 +51,7 @@ impl World<'_> {
         self.remember(node, &output);
         match output {
             Output::Store { batch, entries, replies } => {
+                self.check_past(node, &entries);
                 let life = self.nodes[node].life;
                 let speed = self.nodes[node].disk_speed;
                 let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };

@@ -235,6 +235,11 @@ impl Ledger {
         came_back.filter_map(|(parcel, units)| Some((lot_of(&parcel)?, units))).collect()
     }
 
+    /// Whether nobody has this entry yet.
+    pub(super) fn is_new(&self, chain: &ChainId, seq: u64) -> bool {
+        self.chains.get(chain).is_none_or(|chain| (chain.bodies.len() as u64) < seq)
+    }
+
     /// Whether an entry that somebody is told of is durable.
     pub(super) fn acknowledged(&self, entry: &Ref) -> Result<(), Breach> {
         match self.chains.get(&entry.chain) {

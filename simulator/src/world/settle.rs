@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use popmesh_proto::Device;
 use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
 use popmesh_proto::text::{DropId, Place, Sku};
+use popmesh_proto::{Device, Need};
 
 use super::ledger::{Breach, Taken};
 use super::node::{State, Who};
@@ -102,15 +102,32 @@ impl World<'_> {
     pub(super) fn all_agree(&self) -> bool {
         let quiet = self.alive().into_iter().all(|node| {
             let of = &self.nodes[node];
-            of.write.is_none() && of.device().is_some_and(|device| device.waiting() == (0, 0))
+            of.write.is_none() && of.device().is_some_and(|device| device.waiting().1 == 0)
         });
         quiet
             && self.companies().iter().all(|company| {
+                if !self.waits_for_what_is_lost(company) {
+                    return false;
+                }
                 let digests = company.iter().filter_map(|node| self.nodes[*node].device());
                 let mut digests = digests.map(|device| device.log().digest(false));
                 let first = digests.next();
                 digests.all(|digest| Some(digest) == first)
             })
+    }
+
+    /// Whether nothing waits, or only for what nobody has any more who could be heard: a device was set back or died.
+    fn waits_for_what_is_lost(&self, company: &[NodeIndex]) -> bool {
+        let devices = || company.iter().filter_map(|node| self.nodes[*node].device());
+        if self.ledger.suspects.is_empty() {
+            return devices().all(|device| device.waiting().0 == 0);
+        }
+        let has = |device: &Device, need: &Need| match need {
+            Need::Entry(entry) => device.log().has(entry),
+            Need::Change(hash) => device.log().has_change(hash),
+        };
+        let lost = |need: Need| !devices().any(|device| has(device, &need));
+        devices().all(|device| device.waits_for().all(lost))
     }
 
     fn differences(&self) -> String {
@@ -364,6 +381,10 @@ impl World<'_> {
     }
 
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
+        // Nobody is left who could tell it what it has forgotten: a person decides.
+        if self.nodes[node].past_doubted {
+            self.order(node, Who::Crew, Command::AcceptPast, None);
+        }
         let item = SellItem { sku: sku.clone(), quantity: 1, unit_price: None };
         let sell = Sell { drop: Some(drop.clone()), wait_ms: SALE_WAIT_MS, ..Sell::of(vec![item]) };
         self.watch.probe = None;

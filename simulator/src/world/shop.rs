@@ -316,10 +316,8 @@ impl World<'_> {
         }
         let gone_us = self.gone_us(shopper);
         // The till says so, and the shopper stays.
-        let later = matches!(
-            refusal,
-            Refusal::NotStored { .. } | Refusal::Busy | Refusal::PastUnknown { .. }
-        );
+        let later =
+            matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy | Refusal::PastUnknown { .. });
         if matches!(refusal, Refusal::PastUnknown { suspected: true }) && self.random.chance(ACCEPT_PAST) {
             self.order(node, Who::Crew, Command::AcceptPast, None);
         }

@@ -36,7 +36,10 @@ impl World<'_> {
             }
             let Some(device) = self.nodes[node].device() else { continue };
             if let Some(proof) = unnamed(device.log(), &incidents) {
-                return Err(Breach::new("I1", format!("{name} has proof of {proof}, and no incident says so")));
+                return Err(Breach::new(
+                    "I1",
+                    format!("{name} has proof of {proof}, and no incident says so"),
+                ));
             }
             first.get_or_insert((node, incidents));
         }
@@ -64,7 +67,8 @@ fn unnamed(log: &Log, incidents: &[Incident]) -> Option<String> {
         return Some(format!("two histories of {} from {seq} on", chain.short()));
     }
     let mut doubles = doubles(log);
-    let double = doubles.find(|(_, begun)| !begun.iter().any(|chain| named.contains(&Ref { chain: *chain, seq: 1 })));
+    let double =
+        doubles.find(|(_, begun)| !begun.iter().any(|chain| named.contains(&Ref { chain: *chain, seq: 1 })));
     double.map(|(device, _)| format!("two pasts of {}", device.short()))
 }
 
