@@ -198,7 +198,14 @@ pub fn double_lives(log: &Log) -> Vec<DoubleLife> {
             let entry = Ref { chain: *life, seq: 1 };
             let known = log.chain(life).and_then(|chain| chain.previous).map(|previous| previous.seq);
             let who = device.short();
+            let other = log.chain(life).and_then(|chain| chain.previous).is_some_and(|previous| {
+                let hash = log.chain(&previous.chain).and_then(|chain| chain.hash(previous.seq));
+                hash.is_some_and(|hash| *hash != previous.hash)
+            });
             let text = match (index, known, last) {
+                _ if other => format!(
+                    "{who} began again in {document} after entries that are not those it had written: there are two of it"
+                ),
                 (1.., _, _) => format!(
                     "{who} began twice in {document} from the same past: there are two of it, or it was set back"
                 ),

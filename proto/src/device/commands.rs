@@ -25,6 +25,9 @@ impl Device {
         if let Command::DoorReport(report) = &command {
             self.doors.done(report);
         }
+        let Some((call, command, idempotency)) = self.once_past_is_known(call, command, idempotency) else {
+            return;
+        };
         let checked = self.may_write();
         let result = match (checked, command) {
             (Err(refusal), _) => Err(refusal),

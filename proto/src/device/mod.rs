@@ -316,11 +316,14 @@ impl Device {
         self.look_at_past();
         self.resolve_contested();
         self.look_for_doubles();
-        self.acknowledge();
-        self.answer_refund_requests();
-        self.take_over();
-        self.pump_carts();
-        self.pump_takes();
+        self.pump_past();
+        if self.check_past().is_ok() {
+            self.acknowledge();
+            self.answer_refund_requests();
+            self.take_over();
+            self.pump_carts();
+            self.pump_takes();
+        }
         self.pump_sales();
         self.pump_time();
         self.resolve_contested();
@@ -331,6 +334,7 @@ impl Device {
         self.outbox.fail(&problem);
         self.sales.refuse_all(&problem, &mut self.outbox);
         self.takes.refuse_all(&problem).into_iter().for_each(|output| self.outbox.emit_now(output));
+        self.past.refuse_all(&problem).into_iter().for_each(|output| self.outbox.emit_now(output));
         self.failed = Some(problem);
     }
 

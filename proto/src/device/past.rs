@@ -1,12 +1,12 @@
 //! This device's own past. What is stored may be an older state of its disk; others know what it did since. So it hears
 //! from the first peer that it meets what that has of its own before it spends anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Device;
-use crate::command::{Refusal, Reply};
+use crate::command::{Command, Refusal, Reply};
 use crate::id::{ChainId, DeviceId};
-use crate::io::{Notice, Output};
+use crate::io::{CallId, Idempotency, Notice, Output};
 use crate::planted::Planted;
 
 /// For so long a device that nobody suspects waits for the first peer to tell it of its past.
@@ -23,7 +23,14 @@ pub(super) struct Past {
     met_ms: Option<u64>,
     /// Of each linked peer that has told what it has: what of it may be this device's, and is not here.
     missing: BTreeMap<DeviceId, BTreeMap<ChainId, u64>>,
+    /// Commands that wait until then.
+    waiting: VecDeque<Waiting>,
 }
+
+type Waiting = (CallId, Command, Option<Idempotency>);
+
+/// The most commands that wait.
+const MAX_WAITING: usize = 1024;
 
 impl Past {
     pub(super) fn new(suspected: bool) -> Self {
@@ -46,6 +53,14 @@ impl Past {
         }
     }
 
+    pub(super) fn refuse_all(&mut self, problem: &str) -> Vec<Output> {
+        let refused = |(call, ..): Waiting| Output::Reply {
+            call,
+            result: Err(Refusal::NotStored { problem: problem.to_owned() }),
+        };
+        self.waiting.drain(..).map(refused).collect()
+    }
+
     /// When sales need wait no longer for the first peer.
     pub(super) fn deadline(&self) -> Option<u64> {
         self.met_ms.map(|met| met + FIRST_PEER_MS).filter(|_| !self.known)
@@ -58,17 +73,45 @@ impl Device {
     /// # Errors
     /// [`Refusal::PastUnknown`] if it had better hear from another first.
     pub(super) fn check_past(&self) -> Result<(), Refusal> {
-        let Past { known, suspected, met_ms, .. } = self.past;
-        let waits = met_ms.is_some_and(|met| self.now.mono_ms < met + FIRST_PEER_MS);
-        if known || !(suspected || waits) || self.plant.has(Planted::ForgetPast) {
+        let Past { known, suspected, .. } = self.past;
+        if known || !(suspected || self.is_past_on_its_way()) || self.plant.has(Planted::ForgetPast) {
             return Ok(());
         }
         Err(Refusal::PastUnknown { suspected })
     }
 
-    /// Whether there is somebody to hear from.
-    pub(super) fn is_past_on_its_way(&self) -> bool {
-        self.past.met_ms.is_some()
+    /// Whether somebody may tell of it any moment.
+    fn is_past_on_its_way(&self) -> bool {
+        let Past { known, met_ms, .. } = self.past;
+        !known && met_ms.is_some_and(|met| self.now.mono_ms < met + FIRST_PEER_MS)
+    }
+
+    /// A command that can be done now; one that had better wait for a moment does.
+    pub(super) fn once_past_is_known(
+        &mut self,
+        call: CallId,
+        command: Command,
+        idempotency: Option<Idempotency>,
+    ) -> Option<Waiting> {
+        let at_once = matches!(command, Command::AcceptPast);
+        if at_once || !self.is_past_on_its_way() || self.check_past().is_ok() {
+            return Some((call, command, idempotency));
+        }
+        if self.past.waiting.len() >= MAX_WAITING {
+            self.outbox.emit(Output::Reply { call, result: Err(Refusal::Busy) });
+        } else {
+            self.past.waiting.push_back((call, command, idempotency));
+        }
+        None
+    }
+
+    /// Does what had to wait.
+    pub(super) fn pump_past(&mut self) {
+        while !self.is_past_on_its_way()
+            && let Some((call, command, idempotency)) = self.past.waiting.pop_front()
+        {
+            self.command(call, command, idempotency);
+        }
     }
 
     /// A peer has told what it has; `whole` if that is everything that it has.

@@ -82,6 +82,7 @@ impl Device {
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
         self.check_not_suspended()?;
+        self.check_past()?;
         if let Some(cart) = sell.cart {
             return self.pay_cart(call, cart, &sell, idempotency);
         }
@@ -89,20 +90,14 @@ impl Device {
         for item in &sell.items {
             self.meter.note(&drop, &item.sku, item.quantity, self.now.mono_ms);
         }
-        let past = self.check_past();
-        if let (Err(refusal), true) = (&past, sell.wait_ms == 0 || !self.is_past_on_its_way()) {
-            return Err(refusal.clone());
-        }
         match self.find_all(&drop, &sell) {
-            Ok(found) if past.is_ok() => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
-            _ if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
-            found => {
+            Ok(found) => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
+            Err(_) if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
+            Err(lack) => {
                 let until_ms = self.now.mono_ms + sell.wait_ms;
-                if let (Err(lack), Ok(())) = (&found, &past) {
-                    let sold_out = self.sold_out(&drop, lack);
-                    if sell.wait_ms == 0 || sold_out.is_some() {
-                        return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, lack)));
-                    }
+                let sold_out = self.sold_out(&drop, &lack);
+                if sell.wait_ms == 0 || sold_out.is_some() {
+                    return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack)));
                 }
                 if hold_ms.is_none() {
                     self.check_payments(&sell)?;

@@ -19,9 +19,10 @@ impl Device {
     /// [`Refusal::Retired`] or [`Refusal::Suspended`] if this device may not; or what the log says.
     pub(super) fn write(&mut self, document: &Document, body: Body) -> Result<Ref, Refusal> {
         self.check_not_retired()?;
+        // Whatever it writes says after what: a life that follows an old entry would look like a copy's.
+        self.check_past()?;
         if body.spends() {
             self.check_not_suspended()?;
-            self.check_past()?;
         }
         let chain = match self.own.get(document) {
             Some(chain) => *chain,
@@ -75,6 +76,7 @@ impl Device {
         &mut self,
         edit: impl FnOnce(&mut Programme, &Authorship<'_>) -> Result<Vec<u8>, EditError>,
     ) -> Result<Ref, Refusal> {
+        self.check_past()?;
         let document = Document::Programme;
         let chain = match self.own.get(&document) {
             Some(chain) => *chain,

@@ -70,6 +70,8 @@ fn all_agree(world: &mut World) -> Vec<Incident> {
         assert_eq!(before, after, "after a start of {at}");
     }
     world.converge(20_000);
+    // Each hears from another what it did before.
+    world.run_ms(500);
     shown.unwrap_or_default()
 }
 
@@ -258,6 +260,7 @@ fn a_forked_programme_is_worked_out_anew() {
         world.power_cut_with(HQ, true);
         world.power_on(HQ);
         let twin = world.fork_life(HQ);
+        world.isolate(2);
         for (at, near, price) in [(HQ, 2, 111), (twin, 3, 222)] {
             world.link(at, near);
             for round in 0..1 + world.rng.below(3) {

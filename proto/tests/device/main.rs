@@ -15,6 +15,7 @@ mod expiry;
 mod forking;
 mod malformed;
 mod node;
+mod past;
 mod payments;
 mod pins;
 mod receipts;

@@ -35,6 +35,8 @@ pub(crate) struct Node {
     pub(crate) write: Option<Write>,
     /// While set, writes stay under way.
     pub(crate) stalled: bool,
+    /// Whether its runtime finds that what is stored is older than what it wrote, from its next start on.
+    pub(crate) restored: bool,
     /// Whether its compartments have doors, from its next start on.
     pub(crate) doors: bool,
     /// Gossip it has seen, as the mesh beneath it remembers.
@@ -59,6 +61,7 @@ impl Node {
             durable: BTreeMap::new(),
             write: None,
             stalled: false,
+            restored: false,
             doors: false,
             seen: BTreeSet::new(),
             ahead_ms: 0,

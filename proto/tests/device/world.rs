@@ -244,6 +244,7 @@ impl World {
         let config = Config {
             event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
             doors: node.doors,
+            restored: node.restored,
             ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
         };
         let now = self.now(at);

@@ -1,0 +1,128 @@
+//! A till whose database is set back to an earlier state: it says so, sells nothing alone, hears from another what it did,
+//! and goes on without selling anything twice.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use popmesh_tests::books::{agree, claim_id, give, put_on_sale, serials};
+use popmesh_tests::refusal::problem;
+use popmesh_tests::{Api, Event, Network, Node, Options};
+
+const NAMES: [&str; 2] = ["hq", "till"];
+const TILL: usize = 1;
+const UNITS: u32 = 20;
+const DEADLINE: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_secs(3);
+
+/// The database, without what lies beside it.
+fn copy_database(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for suffix in ["", "-wal"] {
+        let name = format!("popmesh.db{suffix}");
+        match fs::copy(from.join(&name), to.join(&name)) {
+            // Closed in good order, there is no log beside it.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !suffix.is_empty() => {
+                let left = to.join(&name);
+                if left.exists() {
+                    fs::remove_file(left)?;
+                }
+            }
+            other => drop(other.context("copy the database")?),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn it_sells_nothing_until_another_has_told_it_what_it_did() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    let network = Network::new(73, NAMES.len())?;
+    for (name, roles) in NAMES.into_iter().zip(["hq", "pos"]) {
+        event.enrol(name, roles, "hall-a")?;
+    }
+    let start = |index: usize| {
+        let host = Some(&network.hosts()[index]);
+        Node::start(&event, NAMES[index], Options { host, ..Options::default() })
+    };
+    let (hq, mut till) = (start(0)?, start(TILL)?);
+    put_on_sale(&hq, "CAP", UNITS)?;
+    agree(&[&hq, &till])?;
+    give(&hq, "CAP", 8, &till)?;
+    agree(&[&hq, &till])?;
+    let folder = event.path().join(NAMES[TILL]);
+    let image = event.path().join("image");
+    till.kill()?;
+    copy_database(&folder, &image)?;
+    till.restart()?;
+
+    // What is sold from here on, the image does not know.
+    let mut sold: BTreeSet<String> = BTreeSet::new();
+    let mut units: BTreeSet<u32> = BTreeSet::new();
+    let mut take = |claim: &serde_json::Value| -> Result<()> {
+        ensure!(sold.insert(claim_id(claim)?), "a claim twice: {claim}");
+        for unit in serials(claim)? {
+            ensure!(units.insert(unit), "unit {unit} is sold twice");
+        }
+        Ok(())
+    };
+    for _ in 0..3 {
+        take(&till.sell("CAP", WAIT, None)?.ok()?)?;
+    }
+    agree(&[&hq, &till])?;
+    network.cut_off(TILL);
+    till.kill()?;
+    copy_database(&image, &folder)?;
+    till.restart()?;
+
+    let refused = till.sell("CAP", Duration::ZERO, None)?;
+    let text = problem(&refused, 503, "past_unknown");
+    assert!(text.contains("its database was set back") && text.contains("popmesh past accept"), "{text}");
+    assert_eq!(till.get("/v1/status")?["past_unknown"], true);
+    // A restart does not make it forget that.
+    till.kill()?;
+    till.restart()?;
+    problem(&till.sell("CAP", Duration::ZERO, None)?, 503, "past_unknown");
+
+    network.rejoin(TILL);
+    till.wait_until("it to have heard", DEADLINE, |till| {
+        Ok((till.get("/v1/status")?["past_unknown"] == false).then_some(()))
+    })?;
+    for _ in 0..5 {
+        take(&till.sell("CAP", WAIT, None)?.ok()?)?;
+    }
+    agree(&[&hq, &till])?;
+    let incidents = hq.get("/v1/incidents")?;
+    assert_eq!(incidents.as_array().map(Vec::len), Some(0), "{incidents}");
+    // Nor does the next start doubt it.
+    till.kill()?;
+    till.restart()?;
+    assert_eq!(till.get("/v1/status")?["past_unknown"], false);
+    Ok(())
+}
+
+#[test]
+fn a_person_can_answer_for_it_where_nobody_else_is_left() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    event.enrol("hq", "hq,pos", "hall-a")?;
+    let mut hq = Node::start(&event, "hq", Options::loopback(&[]))?;
+    put_on_sale(&hq, "CAP", UNITS)?;
+    let (folder, image) = (event.path().join("hq"), event.path().join("image"));
+    hq.kill()?;
+    copy_database(&folder, &image)?;
+    hq.restart()?;
+    hq.kill()?;
+    copy_database(&image, &folder)?;
+    hq.restart()?;
+    problem(&hq.sell("CAP", Duration::ZERO, None)?, 503, "past_unknown");
+    let said = event.run(&["past", "accept", "--api", hq.api()])?;
+    ensure!(said.status.success(), "{said:?}");
+    hq.sell("CAP", Duration::ZERO, None)?.ok()?;
+    hq.kill()?;
+    hq.restart()?;
+    let api: &Api<'_> = &hq;
+    assert_eq!(api.get("/v1/status")?["past_unknown"], false);
+    Ok(())
+}
