@@ -91,6 +91,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(trust::retire))
         .routes(routes!(write::unlock))
         .routes(routes!(write::accept_past))
+        .routes(routes!(write::leave))
         .routes(routes!(doors::doors))
         .routes(routes!(doors::of_claim))
         .routes(routes!(doors::open))

@@ -104,7 +104,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::WrongPin { .. }
         | Refusal::PinLocked { .. }
         | Refusal::Retired { .. }
-        | Refusal::Suspended { .. } => StatusCode::FORBIDDEN,
+        | Refusal::Suspended { .. }
+        | Refusal::Left { .. } => StatusCode::FORBIDDEN,
         Refusal::PastUnknown { .. } => StatusCode::SERVICE_UNAVAILABLE,
         Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }

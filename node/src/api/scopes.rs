@@ -64,6 +64,7 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/custody", HAND_OUT),
     ("POST", "/v1/claims/{claim}/unlock", HAND_OUT),
     ("POST", "/v1/past/acceptance", HAND_OUT),
+    ("POST", "/v1/leave", HAND_OUT),
     ("POST", "/v1/moves", HAND_OUT),
     ("POST", "/v1/damage", HAND_OUT),
     ("POST", "/v1/doors/open", DOORS),

@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
-    Cart, CartNew, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Lot, LotMint, Move,
-    Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept, Transfer, UnitsDone,
-    Unlock, Unlocked,
+    Cart, CartNew, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Leave, Left, Lot,
+    LotMint, Move, Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept,
+    Transfer, UnitsDone, Unlock, Unlocked,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
@@ -280,6 +280,22 @@ pub(super) async fn unlock(
     NoBody: NoBody,
 ) -> Result<Done<Unlocked>, Problem> {
     done(&api, &key, (), |()| Command::Unlock(Unlock { claim }), StatusCode::OK, only!(Reply::Unlocked)).await
+}
+
+/// Gives everything away before this device goes
+///
+/// All its stock and all claims in its custody, to a device in reach; what still comes is passed on. From then on it sells nothing
+/// until its next start, and nothing is at risk when it is gone.
+#[utoipa::path(
+    post, path = "/v1/leave", tag = "act", request_body = Leave, params(IdempotencyHeader),
+    responses((status = 200, description = "It has nothing left", body = Left), CommandProblems)
+)]
+pub(super) async fn leave(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Leave>,
+) -> Result<Done<Left>, Problem> {
+    done(&api, &key, body, Command::Leave, StatusCode::OK, only!(Reply::Left)).await
 }
 
 /// Takes what is stored on this device for all that it did

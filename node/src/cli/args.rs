@@ -19,7 +19,7 @@ use super::args_api::{ApiAccess, ApiCommand, ApiServing};
 use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, Join, Ticket, ValidityArgs};
-use super::trust::{Incidents, Past, RetireArgs};
+use super::trust::{Incidents, LeaveArgs, Past, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
 
@@ -78,6 +78,8 @@ pub(super) enum Command {
     Move(Move),
     /// Put units that this device holds into one of its compartments
     Stow(Stow),
+    /// Give everything away before this device goes: its stock, and the claims in its custody
+    Leave(LeaveArgs),
     /// Retire a device that is lost or dead: what it held is this device's then
     Retire(RetireArgs),
     /// What this device did before, if its database was set back

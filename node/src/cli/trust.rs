@@ -3,7 +3,7 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
-use popmesh_proto::command::{ResolveIncident, Retire, Retired};
+use popmesh_proto::command::{Leave, Left, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Incident, RetirementRisk};
 
@@ -47,6 +47,18 @@ pub(super) enum Past {
         #[command(flatten)]
         target: Target,
     },
+}
+
+/// Give everything away before this device goes.
+#[derive(Debug, Args)]
+pub(super) struct LeaveArgs {
+    /// Who gets it: its name, or the first digits of its key; an hq in reach if absent, or else who sells
+    #[arg(long, value_name = "DEVICE")]
+    to: Option<String>,
+    #[command(flatten)]
+    retry: Retry,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// Retire a device that is lost or dead.
@@ -101,6 +113,20 @@ pub(super) fn past(past: Past, folder: &Folder, json: bool) -> Outcome {
     let done: serde_json::Value =
         Client::find(&target, folder)?.post("/v1/past/acceptance", None::<&()>, key)?;
     print(json, &done, || "this device sells on from what is stored".to_owned())
+}
+
+pub(super) fn leave(args: &LeaveArgs, folder: &Folder, json: bool) -> Outcome {
+    let client = Client::find(&args.target, folder)?;
+    let to = args.to.as_deref().map(|name| client.device(name)).transpose()?;
+    let key = args.retry.idempotency_key.as_deref();
+    let done: Left = client.post("/v1/leave", Some(&Leave { to }), key)?;
+    print(json, &done, || {
+        let Left { name, units, claims, .. } = &done;
+        format!(
+            "{units} units and {claims} claims are with {} now; carry over the goods that lie here\nthis device sells nothing until its next start; stop it, and retire it if it does not come back",
+            printable(name)
+        )
+    })
 }
 
 pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome {

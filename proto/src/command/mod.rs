@@ -22,7 +22,7 @@ pub use payment::{
 };
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
-    Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Lot, Product, Redeemed, Refunded,
+    Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, Product, Redeemed, Refunded,
     Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
 
@@ -121,6 +121,8 @@ pub enum Command {
     ResolveIncident(ResolveIncident),
     /// Lets the PIN of a claim be tried again on this device.
     Unlock(Unlock),
+    /// Gives everything away before this device goes.
+    Leave(Leave),
     /// Has this device spend although it may have forgotten what it did: a person answers for that.
     AcceptPast,
     /// Takes back what nobody came for in time, of a drop that says so.
@@ -314,6 +316,16 @@ impl Redeem {
     pub fn by_token(token: String) -> Self {
         Self { claim: None, token: Some(token), pin: None }
     }
+}
+
+/// See [`Command::Leave`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Leave {
+    /// Who gets it; an hq in reach if absent, or else who sells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DeviceId>,
 }
 
 /// See [`Command::Unlock`].

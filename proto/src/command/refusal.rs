@@ -250,6 +250,12 @@ pub enum Refusal {
         /// The proof.
         incident: Ref,
     },
+    /// This device has given everything away, since it goes.
+    #[error("this device has left, and given everything to {to}; sell there, or start this one again")]
+    Left {
+        /// Who got it.
+        to: String,
+    },
     /// This device may have forgotten what it did.
     #[error("{}", past_unknown(*suspected))]
     PastUnknown {

@@ -50,6 +50,22 @@ pub enum Reply {
     Door(Door),
     /// This device takes what it has stored for all that it did.
     PastAccepted,
+    /// This device has nothing left.
+    Left(Left),
+}
+
+/// What a device gave away before it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Left {
+    /// Who got it.
+    pub to: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Units, all of its stock.
+    pub units: u64,
+    /// Claims that waited in its custody.
+    pub claims: u64,
 }
 
 /// A device that was retired.

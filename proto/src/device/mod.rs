@@ -11,6 +11,7 @@ mod forks;
 mod frontiers;
 mod incidents;
 mod intake;
+mod leave;
 mod outbox;
 mod past;
 mod payments;
@@ -147,6 +148,8 @@ pub struct Device {
     deferred: payments::Deferred,
     forks: forks::Forks,
     past: past::Past,
+    /// To whom it has given everything, since it goes.
+    left_to: Option<DeviceId>,
     intake: intake::Intake,
     outbox: outbox::Outbox,
     peers: peers::Peers,
@@ -199,6 +202,7 @@ impl Device {
             deferred: payments::Deferred::default(),
             forks: forks::Forks::default(),
             past: past::Past::new(config.restored),
+            left_to: None,
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
@@ -321,6 +325,7 @@ impl Device {
             self.acknowledge();
             self.answer_refund_requests();
             self.take_over();
+            self.pump_leave();
             self.pump_carts();
             self.pump_takes();
         }

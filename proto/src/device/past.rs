@@ -68,6 +68,12 @@ impl Past {
 }
 
 impl Device {
+    /// Whether what is stored is older than what this device did, and nobody has told it the rest; for whoever checks a device
+    /// from outside.
+    pub fn doubts_its_past(&self) -> bool {
+        self.past.is_suspected()
+    }
+
     /// Whether this device knows what it has done before, as far as it can.
     ///
     /// # Errors

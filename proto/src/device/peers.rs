@@ -187,6 +187,6 @@ impl Device {
 
     /// Whether this device sells at all, or only keeps stock for those that do.
     pub(super) fn sells(&self) -> bool {
-        self.config.certificate.roles.sells()
+        self.left_to.is_none() && self.config.certificate.roles.sells()
     }
 }

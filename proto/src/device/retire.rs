@@ -114,7 +114,7 @@ impl Device {
     }
 
     /// Claims that wait with a device to be picked up.
-    fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
+    pub(super) fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
         let waits = self.holdings.claims().filter(|(claim, known)| {
             known.custodian() == Some(*device)
                 && known.standing(**claim).is_some_and(|standing| standing.waits())

@@ -82,6 +82,7 @@ impl Device {
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
         self.check_not_suspended()?;
+        self.check_not_left()?;
         self.check_past()?;
         if let Some(cart) = sell.cart {
             return self.pay_cart(call, cart, &sell, idempotency);

@@ -13,6 +13,7 @@ mod durable;
 mod event;
 mod expiry;
 mod forking;
+mod leaving;
 mod malformed;
 mod node;
 mod past;

@@ -72,7 +72,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Door(door) => Some(door.redemption),
-        Reply::Product(_) | Reply::Drop(_) | Reply::Rules(_) | Reply::PastAccepted => None,
+        Reply::Product(_) | Reply::Drop(_) | Reply::Rules(_) | Reply::PastAccepted | Reply::Left(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use popmesh_proto::Config;
+use popmesh_proto::{Config, Device};
 use popmesh_proto::id::{ChainId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input};
 use popmesh_proto::record::Record;
@@ -190,7 +190,8 @@ impl World<'_> {
     /// A device whose database was set back spends nothing before it has heard what it did since.
     pub(super) fn check_past(&mut self, node: NodeIndex, entries: &[Entry]) {
         let of = &self.nodes[node];
-        if !of.past_doubted {
+        // What it heard may be on its way to the disk in the same write.
+        if !of.past_doubted || !of.device().is_some_and(Device::doubts_its_past) {
             return;
         }
         let own = |entry: &&Entry| {

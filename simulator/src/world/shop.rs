@@ -258,6 +258,7 @@ impl World<'_> {
                 | Reply::Swept(_)
                 | Reply::Incident(_)
                 | Reply::PastAccepted
+                | Reply::Left(_)
                 | Reply::Rules(_) => None,
             };
             if let Some(entry) = entry {
