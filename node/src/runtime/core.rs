@@ -93,6 +93,11 @@ impl<D: Machine> Core<D> {
         })
     }
 
+    /// Counts this start: what is stored is whole, and nobody doubts it.
+    pub(super) fn count_start(&self) {
+        self.effects.job(Job::CountStart);
+    }
+
     /// Runs until told to stop, or until it cannot go on.
     pub(super) fn run(mut self) -> Result<(), RuntimeError> {
         let waker = park::waker();
@@ -304,7 +309,7 @@ impl<D: Machine> Core<D> {
             }
             if let Output::Notice(Notice::PastKnown { .. }) = output {
                 D::trust_past(&mut self.config);
-                self.effects.job(Job::PastKnown);
+                self.effects.job(Job::CountStart);
             }
             self.effects.carry_out(output);
         }

@@ -97,11 +97,15 @@ impl Runtime {
             write: None,
             wake_at_ms: None,
         };
+        let counts = !loaded.restored;
         let core_metrics = Arc::clone(&metrics);
         let core = thread::Builder::new()
             .name("core".to_owned())
             .spawn(move || {
                 let ran = Core::<D>::open(config, sources, effects, core_metrics).and_then(|core| {
+                    if counts {
+                        core.count_start();
+                    }
                     // Who started us may be gone; then the stop channel is closed and we end at once.
                     let _ = opened_sender.send(());
                     core.run()

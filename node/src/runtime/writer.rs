@@ -28,8 +28,8 @@ pub(super) enum Job {
     Answer { call: CallId, id: AnswerId },
     /// Try whether writing works again.
     Probe,
-    /// What the database had lost is there again.
-    PastKnown,
+    /// Count this start: the log is whole, as far as anybody knows.
+    CountStart,
     /// Read everything.
     Load { pages: SyncSender<Page> },
 }
@@ -76,8 +76,8 @@ pub(super) fn run(
             }
             Job::Answer { call, id } => Written::Answer { call, stored: Box::new(store.answer(id)) },
             Job::Probe => Written::Probed(store.probe()),
-            Job::PastKnown => {
-                store.past_is_known();
+            Job::CountStart => {
+                store.count_start();
                 continue;
             }
             Job::Load { pages } => {

@@ -40,33 +40,29 @@ fn put_in_file(folder: &Path, boots: u64) -> std::io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Whether the database was set back. If not, counts this start in both: in the database first, so that no cut in
-/// between looks like one.
-pub(crate) fn count(connection: &Connection, folder: &Path) -> rusqlite::Result<bool> {
+/// Whether the database was set back. Reads only: a start counts once the log has been read, and not if that is damaged.
+pub(crate) fn is_behind(connection: &Connection, folder: &Path) -> rusqlite::Result<bool> {
     let in_database = in_database(connection)?;
     let in_file = in_file(folder);
-    let is_behind = match in_file {
+    Ok(match in_file {
         Some(in_file) => in_database < in_file,
         // A copy of the database alone, or of a folder without what is beside it.
         None => in_database > 0,
-    };
-    if !is_behind {
-        settle(connection, folder, in_database.max(in_file.unwrap_or(0)));
-    }
-    Ok(is_behind)
+    })
 }
 
-/// Counts one more start than `boots` in both. A disk that is full or fails is for others to complain of: then both stay
-/// alike, or the file is behind, which says nothing.
-pub(crate) fn settle(connection: &Connection, folder: &Path, boots: u64) {
+/// Counts one more start than `boots` in both: in the database first, so that no cut in between looks as if it had been set
+/// back. A disk that is full or fails is for others to complain of: then both stay alike, or the file is behind, which says
+/// nothing.
+fn settle(connection: &Connection, folder: &Path, boots: u64) {
     let next = boots.saturating_add(1);
     if put_in_database(connection, next).is_ok() {
         let _ = put_in_file(folder, next);
     }
 }
 
-/// Has the database catch up with the file: what it had lost is back.
-pub(crate) fn catch_up(connection: &Connection, folder: &Path) {
+/// Counts a start in both, and has the database catch up with the file if it was set back: what it had lost is back.
+pub(crate) fn count(connection: &Connection, folder: &Path) {
     if let Ok(in_database) = in_database(connection) {
         settle(connection, folder, in_database.max(in_file(folder).unwrap_or(0)));
     }

@@ -93,7 +93,7 @@ impl Store {
         let path = folder.join(DATABASE_FILE);
         let (store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
         renew::write_ahead_log(&path)?;
-        loaded.restored = boots::count(&store.connection, folder).map_err(|error| store.failed(error))?;
+        loaded.restored = boots::is_behind(&store.connection, folder).map_err(|error| store.failed(error))?;
         Ok((store, loaded))
     }
 
@@ -178,10 +178,11 @@ impl Store {
         boots::put_in_database(&self.connection, boots).map_err(|error| self.failed(error))
     }
 
-    /// What a database that was set back had lost is there again, or a person answers for it: the next start does not doubt it.
-    pub fn past_is_known(&mut self) {
+    /// Counts a start. Not of a database that was set back, before what it had lost is there again or a person answers for
+    /// it: then the next start does not doubt it.
+    pub fn count_start(&mut self) {
         if let Some(folder) = self.path.parent() {
-            boots::catch_up(&self.connection, folder);
+            boots::count(&self.connection, folder);
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 53] = [
+const ROUTES: [(&str, &str); 55] = [
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),
@@ -46,6 +46,8 @@ const ROUTES: [(&str, &str); 53] = [
     ("post", "/v1/carts/take"),
     ("get", "/v1/carts/{cart}/token"),
     ("post", "/v1/claims/{claim}/unlock"),
+    ("post", "/v1/leave"),
+    ("post", "/v1/past/acceptance"),
     ("get", "/v1/claims/{claim}"),
     ("post", "/v1/sales"),
     ("post", "/v1/rules"),

@@ -368,6 +368,13 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             amount: 2500,
             failed: settle.failed,
         }),
+        Command::AcceptPast => Reply::PastAccepted,
+        Command::Leave(_) => Reply::Left(popmesh_proto::command::Left {
+            to: DEVICE,
+            name: "hq".to_owned(),
+            units: 7,
+            claims: 1,
+        }),
         Command::RulesSet(_) | Command::LimitSet(_) => Reply::Rules(EventRules::default()),
     }
 }
@@ -375,6 +382,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
 fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
         Query::Status => Answer::Status(Status {
+            past_unknown: false,
             device: info(DEVICE, "till-1"),
             event: EventId([5; 32]),
             event_name: "Neon Night".to_owned(),

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use popmesh_proto::{Config, Device};
 use popmesh_proto::id::{ChainId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input};
 use popmesh_proto::record::Record;
+use popmesh_proto::{Config, Device};
 use popmesh_store::{Store, StoreError};
 
 use super::ledger::Breach;

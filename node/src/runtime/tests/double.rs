@@ -139,6 +139,8 @@ impl Machine for Double {
         config.nonce = nonce;
     }
 
+    fn trust_past(_: &mut Self::Config) {}
+
     fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::Command { call, command, idempotency } => self.command(now, call, command, idempotency),
