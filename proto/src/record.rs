@@ -93,7 +93,7 @@ pub enum Body {
     Inherit(#[n(0)] Inherit),
     /// Proves that a device has written two histories of one life. In `devices`, by anybody.
     #[n(19)]
-    Fork(#[n(0)] Fork),
+    Fork(#[n(0)] Box<Fork>),
     /// Says what was done about an incident. In `devices`, by an hq.
     #[n(20)]
     Resolve(#[n(0)] Resolve),

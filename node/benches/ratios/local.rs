@@ -87,6 +87,7 @@ impl Local {
                 | Output::Judge { .. }
                 | Output::Notice(_)
                 | Output::OpenDoor { .. } => {}
+                Output::Reopen { problem } => panic!("{problem}"),
             }
         }
     }

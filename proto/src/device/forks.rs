@@ -43,7 +43,7 @@ impl Device {
 
     fn tell_fork(&mut self, fork: Fork) -> bool {
         let known = self.log.cut_at(&fork.chain).is_some_and(|known| known < fork.seq);
-        known || self.write(&Document::Devices, Body::Fork(fork)).is_ok()
+        known || self.write(&Document::Devices, Body::Fork(Box::new(fork))).is_ok()
     }
 
     /// Takes in a proof that has been checked.
@@ -219,7 +219,7 @@ impl Device {
             .collect();
         for fork in untold {
             // What cannot be told now is told by another, or after the next start.
-            if self.write(&Document::Devices, Body::Fork(fork)).is_err() {
+            if self.write(&Document::Devices, Body::Fork(Box::new(fork))).is_err() {
                 break;
             }
         }

@@ -125,7 +125,7 @@ struct Broken {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Played(Played),
+    Played(Box<Played>),
     Coverage(Coverage),
 }
 
@@ -203,7 +203,7 @@ impl Worker {
         while seed < self.until {
             let (played, met) = play(&self.mix, seed, &self.planting)?;
             coverage.merge(&met);
-            serde_json::to_writer(&mut out, &Line::Played(played))?;
+            serde_json::to_writer(&mut out, &Line::Played(Box::new(played)))?;
             out.write_all(b"\n")?;
             out.flush()?;
             seed += self.step;
@@ -254,7 +254,7 @@ impl Soak {
                     outcome.trust += played.trust;
                     outcome.power_cuts += played.power_cuts;
                     if played.breach.is_some() {
-                        outcome.broken.push(played);
+                        outcome.broken.push(*played);
                     }
                 }
             }
