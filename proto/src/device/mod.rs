@@ -1,6 +1,7 @@
 //! The state machine of one device: inputs in, outputs out.
 
 mod asks;
+mod budgets;
 mod carts;
 mod claims;
 mod commands;
@@ -24,6 +25,7 @@ mod stock;
 mod sync;
 mod take;
 mod takings;
+mod waiting;
 mod words;
 mod write;
 
@@ -137,6 +139,7 @@ pub struct Device {
     /// The number and the hash of the last receipt of this device's own.
     last_receipt: Option<(u64, ReceiptHash)>,
     deferred: payments::Deferred,
+    budgets: budgets::Budgets,
     intake: intake::Intake,
     outbox: outbox::Outbox,
     peers: peers::Peers,
@@ -155,6 +158,8 @@ pub struct Device {
     presences: u64,
     wake_at: Option<u64>,
     refused: u64,
+    /// Entries that came and were not looked at, their authors having written too much for now.
+    postponed: u64,
     failed: Option<String>,
     plant: Plant,
 }
@@ -187,6 +192,7 @@ impl Device {
             receipts: Receipts::default(),
             last_receipt: None,
             deferred: payments::Deferred::default(),
+            budgets: budgets::Budgets::default(),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
@@ -205,6 +211,7 @@ impl Device {
             presences: 0,
             wake_at: None,
             refused: 0,
+            postponed: 0,
             failed: None,
             plant,
             config,

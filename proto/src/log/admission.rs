@@ -77,6 +77,7 @@ pub enum Admitted {
 #[derive(Debug, Clone)]
 pub struct Linked {
     pub(crate) entry: Ref,
+    pub(crate) author: DeviceId,
     pub(crate) body: Vec<u8>,
     pub(crate) hash: Hash,
     pub(crate) at: Hlc,
@@ -187,8 +188,7 @@ impl Log {
         tip: Option<Tip>,
         first: Option<&Linked>,
     ) -> Result<Vec<Linked>, Fault> {
-        let bodies = range.bodies.unpack().ok_or(Fault::Range)?;
-        let count = bodies.len() as u64;
+        let count = range.bodies.len();
         let fits = range.first >= 1 && count >= 1 && range.first.checked_add(count).is_some();
         let ends_signed = range.signatures.last().is_some_and(|last| u64::from(last.offset) + 1 == count);
         if !fits || !ends_signed || range.signatures.len() as u64 > count {
@@ -197,9 +197,12 @@ impl Log {
         let chain = self.chain(&range.chain);
         let have = tip.map_or(0, |tip| tip.seq);
         let any_order = gate.plant.has(Planted::AcceptOutOfChain);
+        // Before anything is unpacked: what does not fit may come often, and should cost nothing.
         if range.first > have + 1 && !any_order {
             return Err(Fault::Gap { chain: range.chain, have, first: range.first });
         }
+        // As many as there are said to be, or none.
+        let bodies = range.bodies.unpack().ok_or(Fault::Range)?;
         if let Some(chain) = chain {
             for (seq, body) in (range.first..).zip(&bodies) {
                 if chain.body(seq).is_some_and(|known| known != body) {
@@ -292,6 +295,7 @@ impl Log {
             tip = Some(Tip { seq: entry.seq, hash, at });
             linked.push(Linked {
                 entry: Ref { chain: id, seq: entry.seq },
+                author: chain.device,
                 body: entry.body,
                 hash,
                 at,

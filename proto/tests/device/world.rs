@@ -7,6 +7,7 @@ use popmesh_proto::command::{Command, Refusal, Reply};
 use popmesh_proto::id::{Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
+use popmesh_proto::message::{MAX_MESSAGE, Message, decode};
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::text::Compartment;
@@ -66,6 +67,9 @@ pub(crate) struct World {
     pub(crate) verdicts: Vec<Verdict>,
     /// Outputs that said something of a log, by device: for tests that stall a disk.
     pub(crate) spoken: BTreeMap<usize, u64>,
+    /// Entries and frontiers that devices sent to linked peers.
+    pub(crate) served: usize,
+    pub(crate) frontiers: usize,
     history: Sha256,
 }
 
@@ -98,6 +102,8 @@ impl World {
             gossip: BTreeMap::new(),
             verdicts: Vec::new(),
             spoken: BTreeMap::new(),
+            served: 0,
+            frontiers: 0,
             history: Sha256::new(),
         }
     }
@@ -349,6 +355,14 @@ impl World {
                 }
             }
             Output::Send { to, bytes } => {
+                match decode::<Message>(&bytes, MAX_MESSAGE) {
+                    Ok(Message::Entries(entries)) => {
+                        self.served +=
+                            entries.ranges.iter().map(|range| range.bodies.len() as usize).sum::<usize>();
+                    }
+                    Ok(Message::Frontier(_)) => self.frontiers += 1,
+                    _ => {}
+                }
                 // Two boxes with one key both hear what is meant for the one.
                 for peer in
                     (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
@@ -382,6 +396,8 @@ impl World {
                 self.later(at, after, Event::Wake { at, mono_ms: at_mono_ms });
             }
             Output::OpenDoor { redemption, compartment } => self.opened.push((at, redemption, compartment)),
+            // The device itself takes nothing from it meanwhile; links of this world stay.
+            Output::CutOff { .. } => {}
             Output::Notice(notice) => self.notices.push((at, notice)),
         }
     }
