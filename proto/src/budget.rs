@@ -73,6 +73,36 @@ impl Bucket {
     }
 }
 
+/// How long somebody is left out who deserves it: twice as long each time, up to a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Penalty {
+    times: u32,
+    until_ms: Option<u64>,
+}
+
+impl Penalty {
+    /// For how long the first time.
+    pub const FIRST_MS: u64 = 10_000;
+    /// The longest.
+    pub const MOST_MS: u64 = 600_000;
+    /// After so long without one, the next counts as the first.
+    pub const FORGOTTEN_AFTER_MS: u64 = 3_600_000;
+
+    /// Begins another one, and says how long it is.
+    pub fn begin(&mut self, now_ms: u64) -> u64 {
+        let forgotten = self.until_ms.is_none_or(|until| now_ms >= until + Self::FORGOTTEN_AFTER_MS);
+        self.times = if forgotten { 0 } else { self.times.saturating_add(1) };
+        let for_ms = (Self::FIRST_MS << self.times.min(16)).min(Self::MOST_MS);
+        self.until_ms = Some(now_ms + for_ms);
+        for_ms
+    }
+
+    /// How much of it is left; `None` if there is none.
+    pub fn left_ms(&self, now_ms: u64) -> Option<u64> {
+        self.until_ms.and_then(|until| until.checked_sub(now_ms)).filter(|left| *left > 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

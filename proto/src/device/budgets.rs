@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::Device;
-use crate::budget::{Bucket, Terms};
+use crate::budget::{Bucket, Penalty, Terms};
 use crate::id::DeviceId;
 use crate::io::{Notice, Output};
 use crate::log::{Admitted, Bodies, Fault, Linked, Range};
@@ -27,12 +27,6 @@ const WRITTEN: Terms = Terms { burst: 64 << 20, per_second: 256 << 10 };
 const WRONGS: Terms = Terms { burst: 8_000, per_second: 100 };
 const A_WRONG: u64 = 1_000;
 
-/// For how long a peer is cut off the first time.
-const CUT_OFF_FIRST_MS: u64 = 10_000;
-/// And at the most: each time is twice as long as the one before.
-const CUT_OFF_MOST_MS: u64 = 600_000;
-/// After so long without, the next time counts as the first.
-const CUT_OFF_FORGOTTEN_MS: u64 = 3_600_000;
 /// An overrun is told of once in so long.
 const TELL_EVERY_MS: u64 = 60_000;
 
@@ -65,9 +59,7 @@ struct Peer {
     work: Bucket,
     served: Bucket,
     wrongs: Bucket,
-    /// How often in a row it was cut off, and until when the last time.
-    cuts: u32,
-    cut_until_ms: Option<u64>,
+    cut_off: Penalty,
     told_at_ms: Option<u64>,
     /// Messages dropped unread since the start.
     unread: u64,
@@ -81,16 +73,11 @@ impl Peer {
             work: Bucket::full(WORK, now_ms),
             served: Bucket::full(SERVED, now_ms),
             wrongs: Bucket::full(WRONGS, now_ms),
-            cuts: 0,
-            cut_until_ms: None,
+            cut_off: Penalty::default(),
             told_at_ms: None,
             unread: 0,
             faults: 0,
         }
-    }
-
-    fn cut_off_for_ms(&self, now_ms: u64) -> Option<u64> {
-        self.cut_until_ms.and_then(|until| until.checked_sub(now_ms)).filter(|left| *left > 0)
     }
 }
 
@@ -149,7 +136,7 @@ impl Budgets {
         self.peers.get(peer).map_or_else(Conduct::default, |peer| Conduct {
             unread: peer.unread,
             faults: peer.faults,
-            cut_off_for_ms: peer.cut_off_for_ms(now_ms),
+            cut_off_for_ms: peer.cut_off.left_ms(now_ms),
         })
     }
 
@@ -160,7 +147,7 @@ impl Budgets {
 
     /// Peers that are cut off.
     pub(super) fn cut_off(&self, now_ms: u64) -> u64 {
-        self.peers.values().filter(|peer| peer.cut_off_for_ms(now_ms).is_some()).count() as u64
+        self.peers.values().filter(|peer| peer.cut_off.left_ms(now_ms).is_some()).count() as u64
     }
 }
 
@@ -201,7 +188,7 @@ impl Device {
     pub(super) fn listens_to(&mut self, peer: DeviceId, bytes: usize) -> bool {
         let now = self.now.mono_ms;
         let budget = self.budgets.peer(&peer, now);
-        if budget.cut_off_for_ms(now).is_some() {
+        if budget.cut_off.left_ms(now).is_some() {
             budget.unread += 1;
             return false;
         }
@@ -230,13 +217,10 @@ impl Device {
         budget.faults += 1;
         budget.work.draw(REFUSED_US, now);
         budget.wrongs.draw(A_WRONG, now);
-        if budget.wrongs.has_any(now) || budget.cut_off_for_ms(now).is_some() {
+        if budget.wrongs.has_any(now) || budget.cut_off.left_ms(now).is_some() {
             return;
         }
-        let forgotten = budget.cut_until_ms.is_none_or(|until| now >= until + CUT_OFF_FORGOTTEN_MS);
-        budget.cuts = if forgotten { 0 } else { budget.cuts.saturating_add(1) };
-        let for_ms = CUT_OFF_FIRST_MS.saturating_mul(1 << budget.cuts.min(16)).min(CUT_OFF_MOST_MS);
-        budget.cut_until_ms = Some(now + for_ms);
+        let for_ms = budget.cut_off.begin(now);
         budget.wrongs = Bucket::full(WRONGS, now);
         self.sync.owe(&peer, now + for_ms);
         self.outbox.emit_now(Output::Notice(Notice::CutOff { device: peer, for_ms }));
