@@ -132,7 +132,7 @@ impl<'a> Evening<'a> {
     }
 
     /// Sells with the flood and without it, in turns.
-    fn go_on(self, manner: &str) -> Result<()> {
+    fn go_on(&self, manner: &str) -> Result<()> {
         let devices = self.devices();
         let (hq, till) = (devices[HQ], devices[TILL]);
         let sales = (2 * ROUNDS * SHOPPERS * SALES_EACH) as u32;
@@ -150,7 +150,10 @@ impl<'a> Evening<'a> {
             drop(flooder);
         }
         let peak_kb = self.memory_kb()?;
-        let took = agree(&devices)?;
+        let took = agree(&devices).with_context(|| {
+            let told = |device: &&Api<'_>| device.get("/v1/status").unwrap_or_default().to_string();
+            devices.iter().map(told).collect::<Vec<_>>().join("\n")
+        })?;
         for device in &devices {
             ensure!(check(device, "CAP")? == u64::from(sales), "{} knows of other sales", device.name);
         }

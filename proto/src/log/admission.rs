@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Chain, Log, Range, change_hash, signed_message};
+use super::{Chain, Log, MAX_RANGE_BYTES, Range, Vouch, change_hash, signed_message};
 use crate::clock::Hlc;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
@@ -203,6 +203,10 @@ impl Log {
         }
         // As many as there are said to be, or none.
         let bodies = range.bodies.unpack().ok_or(Fault::Range)?;
+        // What is far apart signed could not be passed on in messages that others take.
+        if !stretches_fit(&bodies, &range.signatures) {
+            return Err(Fault::Range);
+        }
         if let Some(chain) = chain {
             for (seq, body) in (range.first..).zip(&bodies) {
                 if chain.body(seq).is_some_and(|known| known != body) {
@@ -352,6 +356,17 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Whether the entries up to each signature are few enough bytes to be passed on.
+fn stretches_fit(bodies: &[Vec<u8>], signatures: &[Vouch]) -> bool {
+    let mut begin = 0;
+    signatures.iter().all(|vouch| {
+        let end = vouch.offset as usize + 1;
+        let stretch = bodies.get(begin..end);
+        begin = end;
+        stretch.is_some_and(|bodies| bodies.iter().map(Vec::len).sum::<usize>() <= MAX_RANGE_BYTES)
+    })
 }
 
 fn start_of(body: &[u8]) -> Result<Start, Fault> {
