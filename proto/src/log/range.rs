@@ -15,6 +15,10 @@ const MAX_UNPACKED: usize = 4 << 20;
 /// From how many entries on packing pays.
 const PACK_FROM: u64 = 4;
 
+/// And up to how many bytes an entry has on average: it takes time for each byte, and records are that long only where
+/// somebody means to have others spend theirs.
+const PACK_BYTES_EACH: usize = 2 << 10;
+
 /// Consecutive entries of one chain. The last has a signature, which vouches for all before it.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Range {
@@ -117,7 +121,8 @@ impl Chain {
         }
         let count = last - have;
         let bodies = (first..=last).filter_map(|seq| self.body(seq));
-        let bodies = if count >= PACK_FROM && self.document != Document::Programme {
+        let small = size <= PACK_BYTES_EACH.saturating_mul(count as usize);
+        let bodies = if count >= PACK_FROM && small && self.document != Document::Programme {
             let mut bytes = Vec::new();
             let mut bodies = bodies;
             bundle::pack(&mut bodies, &mut bytes);
