@@ -1,6 +1,7 @@
 //! Between the mesh and the rest of the node: neither knows the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use popmesh_proto::id::DeviceId;
@@ -11,7 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::api::{self, Direction, Discovered, MeshLink, MeshView};
 use crate::clock::unix_ms;
 use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
-use crate::runtime::{self, CallError, Handle, Inbound, Links};
+use crate::runtime::{self, CallError, Guard, Handle, Inbound, Links};
 
 /// The runtime's way out: a mesh.
 pub(crate) struct MeshLinks(pub(crate) Arc<Mesh>);
@@ -34,33 +35,37 @@ impl Links for MeshLinks {
         };
         self.0.judge(token, verdict);
     }
+
+    fn cut_off(&self, peer: DeviceId, for_ms: u64) {
+        self.0.cut_off(peer.0, Duration::from_millis(for_ms));
+    }
 }
 
-/// Hands the mesh's events to the runtime until either ends.
+/// Hands the mesh's events to the runtime until either ends. It never waits for the runtime: what each peer may have waiting
+/// there is bounded, and no peer waits behind another.
 pub(crate) async fn deliver(mesh: Arc<Mesh>, mut events: mpsc::Receiver<MeshEvent>, inbound: Inbound) {
     while let Some(event) = events.recv().await {
-        let delivered = match event {
+        let put = match event {
             MeshEvent::LinkUp { device } => {
-                inbound.deliver(runtime::MeshEvent::LinkUp { peer: DeviceId(device) }).await
+                inbound.put(runtime::MeshEvent::LinkUp { peer: DeviceId(device) }, Guard::none())
             }
             MeshEvent::LinkDown { device } => {
-                inbound.deliver(runtime::MeshEvent::LinkDown { peer: DeviceId(device) }).await
+                inbound.put(runtime::MeshEvent::LinkDown { peer: DeviceId(device) }, Guard::none())
             }
-            MeshEvent::Message { from, bytes } => {
+            MeshEvent::Message { from, bytes, taken } => {
                 let event = runtime::MeshEvent::Message { from: DeviceId(from), bytes: bytes.into() };
-                inbound.deliver(event).await
+                inbound.put(event, Guard::of(taken))
             }
             MeshEvent::Gossip { from, bytes, token } => {
                 let event = runtime::MeshEvent::Gossip { from: DeviceId(from), bytes: bytes.into(), token };
-                let offered = inbound.offer(event);
-                if offered == Err(CallError::Busy) {
+                let put = inbound.put(event, Guard::none());
+                if put == Err(CallError::Busy) {
                     mesh.judge(token, mesh::Verdict::Ignore);
-                    continue;
                 }
-                offered
+                put
             }
         };
-        if delivered.is_err() {
+        if put == Err(CallError::Stopping) {
             return;
         }
     }
@@ -127,6 +132,9 @@ fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
         PeerStatus::Dialling => "being dialled".to_owned(),
         PeerStatus::BackingOff { remaining } => {
             format!("does not answer; dialled again in {:.1} s", remaining.as_secs_f64())
+        }
+        PeerStatus::CutOff { remaining } => {
+            format!("cut off for what it sent, for {:.0} s more", remaining.as_secs_f64().ceil())
         }
         PeerStatus::Refused { reason } => format!("refused: {reason}"),
     };

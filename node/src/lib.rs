@@ -4,6 +4,7 @@ pub mod access;
 pub mod api;
 pub mod assemble;
 mod bridge;
+mod caller;
 pub mod cli;
 mod clock;
 pub mod door;

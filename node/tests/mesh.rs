@@ -155,7 +155,7 @@ impl Node {
 
     async fn message(&mut self, from: DeviceKey) -> Bytes {
         self.event("message", |event| match event {
-            MeshEvent::Message { from: sender, bytes } if *sender == from => Some(bytes.clone()),
+            MeshEvent::Message { from: sender, bytes, .. } if *sender == from => Some(bytes.clone()),
             _ => None,
         })
         .await

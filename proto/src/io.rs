@@ -177,6 +177,13 @@ pub enum Output {
         /// Why, in words for a person.
         problem: String,
     },
+    /// Close the link to a peer, and let none be for so long. Until then whatever comes from it is dropped unread.
+    CutOff {
+        /// The peer.
+        peer: DeviceId,
+        /// For how long, milliseconds.
+        for_ms: u64,
+    },
     /// Something that observers should know.
     Notice(Notice),
 }
@@ -344,7 +351,14 @@ pub enum Notice {
         /// In words.
         text: String,
     },
-    /// A peer sent something that is wrong.
+    /// A peer went on sending what is wrong and can only be its own doing: it is cut off for a while.
+    CutOff {
+        /// Which peer.
+        device: DeviceId,
+        /// For how long, milliseconds.
+        for_ms: u64,
+    },
+    /// A peer sent something that is wrong, or too much.
     PeerFault {
         /// Which peer.
         device: DeviceId,

@@ -5,6 +5,7 @@
 
 pub mod base32;
 pub mod broker;
+pub mod budget;
 pub mod bundle;
 pub mod change;
 pub mod claim_code;

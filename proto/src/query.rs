@@ -281,6 +281,15 @@ pub struct Status {
     pub waiting: u64,
     /// Entries and messages refused since the start.
     pub refused: u64,
+    /// Messages dropped unread since the start: their senders sent too much, or are cut off.
+    #[serde(default)]
+    pub unread: u64,
+    /// Entries put off since the start, since their authors wrote too much; they come again.
+    #[serde(default)]
+    pub postponed: u64,
+    /// Devices that are cut off for what they sent.
+    #[serde(default)]
+    pub cut_off: u64,
     /// Proven breaches that a person must look at.
     pub incidents: u64,
     /// Sums up every chain's head: equal on two devices that have the same log.
@@ -336,6 +345,15 @@ pub struct DeviceInfo {
     pub reachable: bool,
     /// When it was last heard, Unix milliseconds by this device's clock.
     pub last_heard_ms: Option<u64>,
+    /// Messages of its that were wrong, by its own doing, since the start.
+    #[serde(default)]
+    pub faults: u64,
+    /// Messages of its that were dropped unread, since it sent too much or is cut off.
+    #[serde(default)]
+    pub unread: u64,
+    /// Until when it is cut off for its faults, Unix milliseconds by this device's clock; absent if it is not.
+    #[serde(default)]
+    pub cut_off_until_ms: Option<u64>,
 }
 
 /// Products and drops.

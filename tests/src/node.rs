@@ -92,6 +92,11 @@ impl<'a> Node<'a> {
         &mut self.child
     }
 
+    /// Its pid.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data

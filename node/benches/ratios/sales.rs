@@ -38,6 +38,7 @@ impl Links for Nobody {
     fn send(&self, _: DeviceId, _: Vec<u8>) {}
     fn publish(&self, _: Vec<u8>) {}
     fn judge(&self, _: GossipToken, _: Verdict) {}
+    fn cut_off(&self, _: DeviceId, _: u64) {}
 }
 
 pub(crate) fn nobody() -> (Box<dyn Links>, InboundEvents) {

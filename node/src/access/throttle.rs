@@ -1,11 +1,12 @@
 //! How often an address may fail to show a good token, and how fast one token may ask. Both tables are bounded.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::TokenId;
+use crate::caller::network;
 
 /// So many failures of one address are answered; further ones, and everything else from there, wait.
 pub const FAILURES: u32 = 10;
@@ -91,14 +92,6 @@ impl Throttle {
             pace.left -= 1.0;
         }
         may
-    }
-}
-
-/// What one caller has at will counts as one address: all of an IPv6 network of 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
     }
 }
 

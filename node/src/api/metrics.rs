@@ -171,6 +171,19 @@ fn register_status(registry: &mut Registry, status: &Status) {
     gauge(registry, "chains", "Chains in the log", status.chains);
     gauge(registry, "entries_waiting", "Entries held back until what they need arrives", status.waiting);
     gauge(registry, "entries_refused", "Entries and messages refused since the start", status.refused);
+    counter(
+        registry,
+        "messages_unread",
+        "Messages dropped unread: their senders sent too much, or are cut off",
+        status.unread,
+    );
+    counter(
+        registry,
+        "entries_postponed",
+        "Entries put off, since their authors wrote too much",
+        status.postponed,
+    );
+    gauge(registry, "devices_cut_off", "Devices cut off for what they sent", status.cut_off);
     gauge(registry, "incidents", "Proven breaches that a person must look at", status.incidents);
     gauge(registry, "sales_waiting", "Sales that wait for units from elsewhere", status.sales_waiting);
     gauge(registry, "carts", "Carts put aside, here and elsewhere", status.carts);
@@ -255,6 +268,9 @@ fn register_runtime(registry: &mut Registry, runtime: &RuntimeMetrics) {
     gauge(registry, "calls_waiting", "Commands that wait for their outcome", runtime.calls_waiting.get());
     counter(registry, "queries", "Queries answered", runtime.queries.get());
     counter(registry, "mesh_messages", "Messages and gossip taken in", runtime.mesh_messages.get());
+    let seconds = Duration::from_micros(runtime.mesh_us.get()).as_secs_f64();
+    let took = ConstCounter::new(seconds);
+    registry.register("mesh_seconds", "Time that messages and gossip took of the device", took);
     let unwritable = runtime.mesh_dropped.get();
     counter(
         registry,

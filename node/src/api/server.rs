@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +24,7 @@ use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
 use super::guard::Arrival;
 use super::service::Api;
+use crate::caller::Counted;
 
 /// Where the API listens unless told otherwise.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
@@ -36,6 +37,8 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const HEAD: Duration = Duration::from_secs(30);
 /// The most connections at once. Further ones wait in the system's queue.
 const MAX_CONNECTIONS: usize = 1024;
+/// The most of them from one address, this host's own aside. Further ones are closed at once.
+const MAX_CONNECTIONS_EACH: usize = 128;
 /// The most bytes of a request's head.
 const MAX_HEAD: usize = 32 * 1024;
 /// The most header fields of a request.
@@ -117,6 +120,7 @@ impl Listener {
     pub async fn serve(self, api: Api, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let router = TowerToHyperService::new(api.router());
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let each = Arc::new(Mutex::new(Counted::new(MAX_CONNECTIONS_EACH)));
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         loop {
@@ -132,11 +136,15 @@ impl Listener {
             };
             match accepted {
                 Ok((permit, (stream, peer))) => {
+                    let Some(place) = Place::take(&each, peer.ip()) else {
+                        tracing::debug!(%peer, "a caller has too many connections");
+                        continue;
+                    };
                     let (router, tls, stopping) =
                         (router.clone(), self.tls.clone(), api.stopping.subscribe());
                     connections.spawn(async move {
                         connection(stream, peer.ip(), tls, router, stopping).await;
-                        drop(permit);
+                        drop((permit, place));
                     });
                 }
                 Err(error) if of_one_caller(&error) => {}
@@ -153,6 +161,26 @@ impl Listener {
             tracing::warn!("requests were still under way when the API stopped");
         }
         Ok(())
+    }
+}
+
+/// A connection's place among those of its address, until it is dropped.
+struct Place {
+    each: Arc<Mutex<Counted>>,
+    address: IpAddr,
+}
+
+impl Place {
+    /// None if the address has as many as it may.
+    fn take(each: &Arc<Mutex<Counted>>, address: IpAddr) -> Option<Self> {
+        let taken = each.lock().unwrap_or_else(PoisonError::into_inner).take(address);
+        taken.then(|| Self { each: Arc::clone(each), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.each.lock().unwrap_or_else(PoisonError::into_inner).give_back(self.address);
     }
 }
 

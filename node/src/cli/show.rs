@@ -98,7 +98,10 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
                 peer.rtt_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms")),
                 info.last_heard_ms.map_or_else(|| "never".to_owned(), values::clock),
                 peer.addresses.first().cloned().unwrap_or_else(|| "-".to_owned()),
-                peer.state.clone().unwrap_or_else(|| "-".to_owned()),
+                match info.cut_off_until_ms {
+                    Some(until) => format!("cut off for what it sent, until {}", values::clock(until)),
+                    None => peer.state.clone().unwrap_or_else(|| "-".to_owned()),
+                },
             ]);
         }
         let mut text =

@@ -227,6 +227,9 @@ mod tests {
             linked: false,
             reachable: false,
             last_heard_ms: None,
+            faults: 0,
+            unread: 0,
+            cut_off_until_ms: None,
         }
     }
 

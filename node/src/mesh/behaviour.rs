@@ -10,7 +10,7 @@ use libp2p::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{MeshError, messages};
+use super::{MeshError, addresses, messages};
 
 /// Connections established at most, whatever the peers do.
 pub(crate) const ESTABLISHED_MAX: u32 = 64;
@@ -36,6 +36,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
+    pub(crate) addresses: addresses::Behaviour,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) gossip: gossipsub::Behaviour,
     pub(crate) ping: ping::Behaviour,
@@ -49,6 +50,7 @@ pub(crate) fn build(topic: &IdentTopic) -> Result<Behaviour, MeshError> {
         .with_max_established_per_peer(Some(ESTABLISHED_PER_PEER_MAX))
         .with_max_established(Some(ESTABLISHED_MAX));
     Ok(Behaviour {
+        addresses: addresses::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
         gossip: gossip(topic)?,
         ping: ping::Behaviour::new(

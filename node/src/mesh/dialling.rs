@@ -91,7 +91,11 @@ impl Task {
         self.choose();
         let now = Instant::now();
         let mut due = self.book.due(now);
-        due.retain(|device| self.wanted.contains(device) || self.is_named(device));
+        let now_ms = self.now_ms();
+        due.retain(|device| {
+            (self.wanted.contains(device) || self.is_named(device))
+                && self.budgets.out_for_ms(device, now_ms).is_none()
+        });
         for device in due.into_iter().take(DIALS_AT_ONCE_MAX) {
             let Some(peer) = peer_of(&device) else { continue };
             let addresses = self.book.addresses(&device);
@@ -104,7 +108,9 @@ impl Task {
         for index in 0..self.named.len() {
             let entry = &mut self.named[index];
             let is_linked = entry.device.is_some_and(|device| self.links.contains_key(&device));
-            if is_linked || !entry.is_due(now) {
+            let is_out =
+                entry.device.is_some_and(|device| self.budgets.out_for_ms(&device, now_ms).is_some());
+            if is_linked || is_out || !entry.is_due(now) {
                 continue;
             }
             entry.dialling();
@@ -178,6 +184,7 @@ impl Task {
     pub(crate) fn keep_house(&mut self) {
         let now = Instant::now();
         self.admissions.tidy(now, |device| self.links.contains_key(device));
+        self.budgets.tidy(self.now_ms(), |device| self.links.contains_key(device));
         self.judge_links_again();
         self.book.forget_old(now);
         self.let_surplus_go(now);
@@ -299,8 +306,13 @@ impl Task {
     }
 
     fn peer_snapshots(&self, now: Instant) -> Vec<PeerSnapshot> {
-        let status = |state: &PeerState| match state {
+        let now_ms = self.now_ms();
+        let status = |device: &DeviceKey, state: &PeerState| match state {
             PeerState::Linked { .. } => PeerStatus::Linked,
+            _ if self.budgets.out_for_ms(device, now_ms).is_some() => {
+                let left = self.budgets.out_for_ms(device, now_ms).unwrap_or_default();
+                PeerStatus::CutOff { remaining: Duration::from_millis(left) }
+            }
             PeerState::Dialling => PeerStatus::Dialling,
             PeerState::Waiting { until } => {
                 PeerStatus::BackingOff { remaining: until.saturating_duration_since(now) }
@@ -316,7 +328,7 @@ impl Task {
                 addresses: peer.named_at.union(&peer.seen_at).cloned().collect(),
                 seen_ago: now.saturating_duration_since(peer.seen),
                 wanted: self.wanted.contains(device) || !peer.named_at.is_empty(),
-                status: status(&peer.state),
+                status: status(device, &peer.state),
             })
             .collect()
     }

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use libp2p::{PeerId, swarm::ConnectionId};
 
-use super::{DeviceKey, MeshEvent};
+use super::{DeviceKey, MeshEvent, Taken};
 
 /// Gossip messages that wait at most. Direct messages are bounded by how much each link reads ahead.
 const GOSSIP_WAITING_MAX: usize = 2_048;
@@ -13,17 +12,10 @@ const GOSSIP_WAITING_MAX: usize = 2_048;
 /// Bytes of gossip that wait at most.
 const GOSSIP_WAITING_BYTES_MAX: usize = 16 << 20;
 
-/// An event, and for a direct message the link that may read on once it is taken.
-#[derive(Debug)]
-pub(crate) struct Pending {
-    pub(crate) event: MeshEvent,
-    pub(crate) read_from: Option<(PeerId, ConnectionId)>,
-}
-
 /// Events that wait, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Feed {
-    waiting: VecDeque<Pending>,
+    waiting: VecDeque<MeshEvent>,
     gossip_waiting: usize,
     gossip_waiting_bytes: usize,
 }
@@ -34,28 +26,28 @@ impl Feed {
     }
 
     pub(crate) fn link_up(&mut self, device: DeviceKey) {
-        self.push(MeshEvent::LinkUp { device }, None);
+        self.waiting.push_back(MeshEvent::LinkUp { device });
     }
 
     /// A link whose coming the owner has not heard of yet never was, for it: so at most one going and one coming of a
     /// device wait, however often its link comes and goes.
     pub(crate) fn link_down(&mut self, device: DeviceKey) {
         let up = MeshEvent::LinkUp { device };
-        let Some(start) = self.waiting.iter().position(|pending| pending.event == up) else {
-            self.push(MeshEvent::LinkDown { device }, None);
+        let Some(start) = self.waiting.iter().position(|pending| *pending == up) else {
+            self.waiting.push_back(MeshEvent::LinkDown { device });
             return;
         };
         let mut index = 0;
         self.waiting.retain(|pending| {
-            let of_the_link = matches!(&pending.event, MeshEvent::Message { from, .. } if *from == device);
+            let of_the_link = matches!(pending, MeshEvent::Message { from, .. } if *from == device);
             let keep = index < start || (index != start && !of_the_link);
             index += 1;
             keep
         });
     }
 
-    pub(crate) fn message(&mut self, from: DeviceKey, bytes: Bytes, peer: PeerId, connection: ConnectionId) {
-        self.push(MeshEvent::Message { from, bytes }, Some((peer, connection)));
+    pub(crate) fn message(&mut self, from: DeviceKey, bytes: Bytes, taken: Taken) {
+        self.waiting.push_back(MeshEvent::Message { from, bytes, taken });
     }
 
     /// Takes a gossip message, unless too many wait.
@@ -66,48 +58,54 @@ impl Feed {
         }
         self.gossip_waiting += 1;
         self.gossip_waiting_bytes += bytes.len();
-        self.push(MeshEvent::Gossip { from, bytes, token }, None);
+        self.waiting.push_back(MeshEvent::Gossip { from, bytes, token });
         true
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Pending> {
-        let pending = self.waiting.pop_front()?;
-        if let MeshEvent::Gossip { bytes, .. } = &pending.event {
+    pub(crate) fn pop(&mut self) -> Option<MeshEvent> {
+        let event = self.waiting.pop_front()?;
+        if let MeshEvent::Gossip { bytes, .. } = &event {
             self.gossip_waiting -= 1;
             self.gossip_waiting_bytes -= bytes.len();
         }
-        Some(pending)
-    }
-
-    fn push(&mut self, event: MeshEvent, read_from: Option<(PeerId, ConnectionId)>) {
-        self.waiting.push_back(Pending { event, read_from });
+        Some(event)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use libp2p::{PeerId, swarm::ConnectionId};
+    use tokio::sync::mpsc;
+
+    use super::{super::taken::Done, *};
 
     const A: DeviceKey = [1; 32];
     const B: DeviceKey = [2; 32];
 
     fn drain(feed: &mut Feed) -> Vec<MeshEvent> {
-        std::iter::from_fn(|| feed.pop()).map(|pending| pending.event).collect()
+        std::iter::from_fn(|| feed.pop()).collect()
     }
 
     #[test]
     fn a_flapping_link_takes_bounded_room_and_ends_in_the_right_state() {
         let mut feed = Feed::default();
-        let message = || (PeerId::random(), ConnectionId::new_unchecked(1));
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let taken = || {
+            let connection = ConnectionId::new_unchecked(1);
+            Taken::new(Done { peer: PeerId::random(), connection, bytes: 1 }, tell.clone())
+        };
         for _ in 0..1_000 {
             feed.link_down(A);
             feed.link_up(A);
-            let (peer, connection) = message();
-            feed.message(A, Bytes::from_static(b"a"), peer, connection);
-            let (peer, connection) = message();
-            feed.message(B, Bytes::from_static(b"b"), peer, connection);
+            feed.message(A, Bytes::from_static(b"a"), taken());
+            feed.message(B, Bytes::from_static(b"b"), taken());
         }
         feed.link_down(A);
+        assert_eq!(
+            std::iter::from_fn(|| told.try_recv().ok()).count(),
+            1_000,
+            "what is dropped was dealt with"
+        );
         let events = drain(&mut feed);
         assert_eq!(events[0], MeshEvent::LinkDown { device: A });
         assert_eq!(events.len(), 1_001);

@@ -8,8 +8,10 @@
 //! One task owns the libp2p swarm; [`Mesh`] is a handle to it. Every queue is bounded: what does not fit is dropped and
 //! counted, except the news of links coming and going.
 
+mod addresses;
 mod admission;
 mod behaviour;
+mod budget;
 mod closing;
 mod dialling;
 mod discovery;
@@ -24,6 +26,7 @@ mod outbox;
 mod peers;
 mod snapshot;
 mod start;
+mod taken;
 mod task;
 mod transport;
 
@@ -33,6 +36,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -43,6 +47,7 @@ use zeroize::Zeroizing;
 pub use self::snapshot::{
     Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
+pub use self::taken::Taken;
 use self::{gate::Gate, outbox::Outboxes};
 
 /// A device's Ed25519 public key, which is its libp2p identity too.
@@ -156,6 +161,8 @@ pub enum MeshEvent {
         from: DeviceKey,
         /// The message.
         bytes: Bytes,
+        /// To be dropped when it has been dealt with.
+        taken: Taken,
     },
     /// A message for all. It goes no further until it is [judged](Mesh::judge).
     Gossip {
@@ -198,6 +205,7 @@ enum Control {
     Publish(Bytes),
     Judge(u64, Verdict),
     Known(Vec<DeviceKey>),
+    CutOff(DeviceKey, Duration),
     Links(bool, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<MeshSnapshot>),
     Stop(oneshot::Sender<()>),
@@ -238,6 +246,11 @@ impl Mesh {
     /// Says what to do with a gossip message.
     pub fn judge(&self, token: u64, verdict: Verdict) {
         self.request(Control::Judge(token, verdict));
+    }
+
+    /// Closes the link to a device, and lets none be for so long, whoever dials.
+    pub fn cut_off(&self, device: DeviceKey, time: Duration) {
+        self.request(Control::CutOff(device, time));
     }
 
     /// Tells the mesh of all devices that belong to the event, reachable or not. It helps every device to choose the same

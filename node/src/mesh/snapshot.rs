@@ -90,6 +90,11 @@ pub enum PeerStatus {
         /// The time left.
         remaining: Duration,
     },
+    /// It is cut off for what it sent, for this time.
+    CutOff {
+        /// The time left.
+        remaining: Duration,
+    },
     /// One end refused the other.
     Refused {
         /// Why.
@@ -141,6 +146,10 @@ pub struct Counters {
     pub gossip_unpublished: u64,
     /// Gossip messages dropped because the owner does not take its events.
     pub gossip_dropped: u64,
+    /// Gossip messages dropped because the neighbour sent too many.
+    pub gossip_over_budget: u64,
+    /// Links cut off for what their peers sent.
+    pub cut_off: u64,
     /// Requests dropped because too many waited, or too large.
     pub requests_dropped: u64,
 }

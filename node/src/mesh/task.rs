@@ -23,8 +23,9 @@ use tokio::{
 
 use super::{
     Admit, Control, Counters, DeviceKey, GOSSIP_BYTES_MAX, Listen, MeshEvent, Refusal, Verdict,
-    admission::{Admissions, Decision, EntryRequest, Existing, GateNote},
+    admission::{Admissions, Decision, EntryRequest, Existing, GateNote, Turned},
     behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
+    budget::{Budgets, Gossiped},
     dialling::Dial,
     discovery::Found,
     feed::Feed,
@@ -36,6 +37,7 @@ use super::{
     outbox::Outboxes,
     peers::PeerBook,
     start::Listeners,
+    taken::{Done, Taken},
 };
 
 /// How often to look at what is due.
@@ -117,13 +119,21 @@ pub(crate) struct Task {
     pub(crate) inbound_failed: u64,
     pub(crate) inbound_explained: u64,
     pub(crate) links_on: bool,
+    pub(crate) budgets: Budgets,
     feed: Feed,
+    /// Told of messages that their receiver has dealt with.
+    tell_dealt_with: mpsc::UnboundedSender<Done>,
+    dealt_with: mpsc::UnboundedReceiver<Done>,
+    /// Links that read on at a later time, since they brought much.
+    paced: Vec<(u64, Done)>,
+    started: Instant,
     unjudged: BTreeMap<u64, (MessageId, PeerId)>,
     next_token: u64,
 }
 
 impl Task {
     pub(crate) fn new(parts: Parts) -> Self {
+        let (tell_dealt_with, dealt_with) = mpsc::unbounded_channel();
         let mut task = Self {
             links: BTreeMap::new(),
             book: PeerBook::new(parts.me),
@@ -139,7 +149,12 @@ impl Task {
             inbound_failed: 0,
             inbound_explained: 0,
             links_on: true,
+            budgets: Budgets::default(),
             feed: Feed::default(),
+            tell_dealt_with,
+            dealt_with,
+            paced: Vec::new(),
+            started: Instant::now(),
             unjudged: BTreeMap::new(),
             next_token: 0,
             parts,
@@ -164,22 +179,16 @@ impl Task {
                 Some(note) = self.parts.desk_notes.recv() => self.on_gate_note(note),
                 Some(found) = self.parts.findings.recv() => self.on_found(found),
                 () = self.parts.outboxes.filled.notified() => self.pump_all(),
+                Some(done) = self.dealt_with.recv() => self.on_dealt_with(done),
                 permit = events.reserve(), if !self.feed.is_empty() => match (permit, self.feed.pop()) {
-                    (Ok(permit), Some(pending)) => {
-                        if let (MeshEvent::Message { bytes, .. }, Some((peer, connection))) =
-                            (&pending.event, pending.read_from)
-                        {
-                            let size = bytes.len();
-                            self.parts.swarm.behaviour_mut().messages.taken(peer, connection, size);
-                        }
-                        permit.send(pending.event);
-                    }
+                    (Ok(permit), Some(event)) => permit.send(event),
                     // Nobody listens any more: the mesh is of no use.
                     _ => break None,
                 },
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     self.dial_due();
+                    self.read_on_where_due();
                     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
                         self.keep_house();
                     }
@@ -223,6 +232,7 @@ impl Task {
                 self.known = devices.into_iter().collect();
                 self.choice_is_stale = true;
             }
+            Control::CutOff(device, time) => self.cut_off(device, time),
             Control::Links(on, done) => self.switch_links(on, done),
             Control::Snapshot(reply) => {
                 let _ = reply.send(self.snapshot());
@@ -256,6 +266,48 @@ impl Task {
             self.parts.swarm.close_connection(connection);
             self.on_closed(device, connection, reason);
         }
+    }
+
+    /// Milliseconds since the start, for budgets.
+    pub(crate) fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Closes the link to a device, and lets none be for so long.
+    fn cut_off(&mut self, device: DeviceKey, time: Duration) {
+        let (now_ms, for_ms) = (self.now_ms(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.budgets.cut_off(device, for_ms, now_ms);
+        if self.links.contains_key(&device) {
+            self.counters.cut_off += 1;
+            tracing::warn!(device = %short(&device), seconds = time.as_secs(), "cut off for what it sends");
+            self.close_link(device, "it is cut off for what it sends");
+        }
+        self.book.refused(&device, "it is cut off for what it sends".to_owned(), Instant::now());
+    }
+
+    /// A message was dealt with: its link may read on, now or later.
+    fn on_dealt_with(&mut self, done: Done) {
+        let Some(device) = device_of(&done.peer) else { return };
+        let now_ms = self.now_ms();
+        let ready_ms = self.budgets.message(device, done.bytes, now_ms);
+        if ready_ms > now_ms {
+            self.paced.push((ready_ms, done));
+        } else {
+            self.read_on(done);
+        }
+    }
+
+    fn read_on_where_due(&mut self) {
+        let now_ms = self.now_ms();
+        let due: Vec<Done> =
+            self.paced.extract_if(.., |(at, _)| *at <= now_ms).map(|(_, done)| done).collect();
+        for done in due {
+            self.read_on(done);
+        }
+    }
+
+    fn read_on(&mut self, done: Done) {
+        self.parts.swarm.behaviour_mut().messages.taken(done.peer, done.connection, done.bytes);
     }
 
     fn publish(&mut self, bytes: &Bytes) {
@@ -412,7 +464,8 @@ impl Task {
                 };
                 link.messages_received += 1;
                 link.bytes_received += message.len() as u64;
-                self.feed.message(device, message, peer, connection);
+                let done = Done { peer, connection, bytes: message.len() };
+                self.feed.message(device, message, Taken::new(done, self.tell_dealt_with.clone()));
             }
             messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
                 let Some(device) = device_of(&peer) else { return };
@@ -457,6 +510,18 @@ impl Task {
     fn on_gossip(&mut self, from: PeerId, message: MessageId, bytes: Bytes) {
         let token = self.next_token;
         let device = device_of(&from);
+        let now_ms = self.now_ms();
+        match device.map_or(Gossiped::Drop, |device| self.budgets.gossip(device, bytes.len(), now_ms)) {
+            Gossiped::Take => {}
+            over => {
+                self.counters.gossip_over_budget += 1;
+                self.report(&message, &from, Verdict::Ignore);
+                if let (Gossiped::CutOff(for_ms), Some(device)) = (over, device) {
+                    self.cut_off(device, Duration::from_millis(for_ms));
+                }
+                return;
+            }
+        }
         if let Some(link) = device.as_ref().and_then(|device| self.links.get_mut(device)) {
             link.gossip_received += 1;
         }
@@ -496,6 +561,10 @@ impl Task {
     }
 
     fn on_enter(&mut self, request: EntryRequest, now: Instant) {
+        if self.budgets.out_for_ms(&request.device, self.now_ms()).is_some() {
+            Admissions::turn(request, Turned::Busy);
+            return;
+        }
         let link = self.links.get(&request.device);
         let existing = link.map(|link| Existing { boot: link.boot, since: link.up_at });
         let room = self.links.len() < ESTABLISHED_MAX as usize;

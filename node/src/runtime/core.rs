@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input, Notice, Output};
@@ -20,9 +20,10 @@ use super::clock::RuntimeClock;
 use super::effects::Effects;
 use super::handle::{Call, StoreHealth};
 use super::machine::Machine;
-use super::mesh::MeshEvent;
+use super::mesh::{InboundEvents, MeshEvent};
 use super::metrics::RuntimeMetrics;
 use super::park;
+use super::share::{SLICE, Share};
 use super::writer::{Job, Page, Written};
 
 /// Calls, and events of the mesh, that are taken in between two looks at everything else.
@@ -42,7 +43,7 @@ const LOOK_FOR: Duration = Duration::from_micros(200);
 /// Where the core's inputs come from.
 pub(super) struct Sources {
     pub(super) calls: mpsc::Receiver<Call>,
-    pub(super) mesh: mpsc::Receiver<MeshEvent>,
+    pub(super) mesh: InboundEvents,
     pub(super) written: mpsc::UnboundedReceiver<Written>,
     pub(super) stop: oneshot::Receiver<()>,
 }
@@ -68,6 +69,7 @@ pub(super) struct Core<D: Machine> {
     peers: BTreeSet<DeviceId>,
     clock: RuntimeClock,
     probe_wait_ms: u64,
+    share: Share,
     metrics: Arc<RuntimeMetrics>,
 }
 
@@ -89,6 +91,7 @@ impl<D: Machine> Core<D> {
             peers: BTreeSet::new(),
             clock,
             probe_wait_ms: PROBE_FIRST_MS,
+            share: Share::default(),
             metrics,
         })
     }
@@ -105,8 +108,8 @@ impl<D: Machine> Core<D> {
         loop {
             // Stored first: it sets free the replies that people wait for.
             let mut took = self.take_written(&mut context)?;
-            took |= self.take_mesh(&mut context);
             took |= self.take_calls(&mut context);
+            took |= self.take_mesh(&waker);
             self.take_time();
             self.carry_out();
             self.metrics.calls_waiting.set(self.effects.book.waiting() as u64);
@@ -127,7 +130,10 @@ impl<D: Machine> Core<D> {
         if self.effects.write.is_some() && park::look(LOOK_FOR, is_there) {
             return;
         }
-        park::park(self.deadline_ms().map(|at_ms| self.clock.instant(at_ms)));
+        let due = self.deadline_ms().map(|at_ms| self.clock.instant(at_ms));
+        // The mesh wakes nobody while peers wait.
+        let turn = self.share.peers_wait_until(Instant::now());
+        park::park(due.into_iter().chain(turn).min());
     }
 
     /// Waits for the write under way, so that whoever was about to get a reply gets it.
@@ -178,36 +184,57 @@ impl<D: Machine> Core<D> {
         }
     }
 
-    fn take_mesh(&mut self, context: &mut Context<'_>) -> bool {
-        let mut events = Vec::new();
-        // Closed with nothing left is as good as quiet: a node without a mesh still sells.
-        let Poll::Ready(count) = self.sources.mesh.poll_recv_many(context, &mut events, TAKEN_AT_ONCE) else {
+    /// Takes in what peers sent, one message after the other, whoever's turn it is. While somebody on this device wants
+    /// something, for a short time only, and then not again until as much time has passed.
+    fn take_mesh(&mut self, waker: &Waker) -> bool {
+        let begun = Instant::now();
+        if self.share.peers_wait_until(begun).is_some() {
             return false;
-        };
-        for event in events {
-            match event {
-                MeshEvent::LinkUp { peer } => {
-                    self.peers.insert(peer);
-                    self.give(Input::LinkUp { peer });
-                }
-                MeshEvent::LinkDown { peer } => {
-                    self.peers.remove(&peer);
-                    self.give(Input::LinkDown { peer });
-                }
-                MeshEvent::Message { from, bytes } => {
-                    self.count_message();
-                    self.give(Input::Message { from, bytes });
-                }
-                MeshEvent::Gossip { from, bytes, token } => {
-                    self.count_message();
-                    if matches!(self.state, State::Failing(_)) {
-                        self.effects.ignore(token);
-                    }
-                    self.give(Input::Gossip { from, bytes, token });
-                }
+        }
+        let mut taken = 0;
+        let mut before = begun;
+        while taken < TAKEN_AT_ONCE {
+            let Some((peer, event, guard)) = self.sources.mesh.take(waker) else { break };
+            taken += 1;
+            self.take_event(event);
+            drop(guard);
+            let now = Instant::now();
+            self.sources.mesh.used(peer, now - before);
+            before = now;
+            if now - begun >= SLICE && self.share.is_active(now) {
+                break;
             }
         }
-        count > 0
+        if taken > 0 {
+            let took = before - begun;
+            self.share.peers_took(took, before);
+            self.metrics.mesh_us.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+        taken > 0
+    }
+
+    fn take_event(&mut self, event: MeshEvent) {
+        match event {
+            MeshEvent::LinkUp { peer } => {
+                self.peers.insert(peer);
+                self.give(Input::LinkUp { peer });
+            }
+            MeshEvent::LinkDown { peer } => {
+                self.peers.remove(&peer);
+                self.give(Input::LinkDown { peer });
+            }
+            MeshEvent::Message { from, bytes } => {
+                self.count_message();
+                self.give(Input::Message { from, bytes });
+            }
+            MeshEvent::Gossip { from, bytes, token } => {
+                self.count_message();
+                if matches!(self.state, State::Failing(_)) {
+                    self.effects.ignore(token);
+                }
+                self.give(Input::Gossip { from, bytes, token });
+            }
+        }
     }
 
     fn count_message(&self) {
@@ -248,6 +275,7 @@ impl<D: Machine> Core<D> {
         };
         match call {
             Call::Command { command, idempotency, outcome } => {
+                self.share.called(Instant::now());
                 match self.effects.book.admit(idempotency, outcome, problem) {
                     Admission::Device(call) => self.give(Input::Command { call, command, idempotency }),
                     Admission::Stored(call, id) => self.effects.job(Job::Answer { call, id }),

@@ -51,6 +51,7 @@ impl Effects {
             Output::Send { to, bytes } => self.links.send(to, bytes),
             Output::Publish { bytes } => self.links.publish(bytes),
             Output::Judge { token, verdict } => self.links.judge(token, verdict),
+            Output::CutOff { peer, for_ms } => self.links.cut_off(peer, for_ms),
             Output::Reply { call, result } => self.book.reply(call, result),
             Output::Answer { call, answer } => self.book.answer(call, *answer),
             Output::Wake { at_mono_ms } => self.wake_at_ms = Some(at_mono_ms),

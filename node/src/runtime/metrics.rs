@@ -59,6 +59,8 @@ pub struct RuntimeMetrics {
     pub queries: Count,
     /// Messages and gossip taken in.
     pub mesh_messages: Count,
+    /// Time that messages and gossip took, in microseconds.
+    pub mesh_us: Count,
     /// Messages and gossip dropped while writing failed.
     pub mesh_dropped: Count,
     /// Doors that opened.

@@ -8,12 +8,14 @@ mod book;
 mod clock;
 mod core;
 mod effects;
+mod fair;
 mod handle;
 mod join;
 mod machine;
 mod mesh;
 mod metrics;
 mod park;
+mod share;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -30,7 +32,7 @@ pub use effects::Wanted;
 pub use handle::{Call, CallError, Handle, Outcome, StoreHealth};
 pub use join::{RuntimeError, RuntimeJoin};
 pub use machine::Machine;
-pub use mesh::{INBOUND_QUEUE, Inbound, InboundEvents, Links, MeshEvent, inbound};
+pub use mesh::{Guard, Inbound, InboundEvents, Links, MeshEvent, inbound};
 pub use metrics::{Count, RuntimeMetrics, WRITE_BOUNDS_US};
 
 use self::book::Book;
@@ -87,7 +89,7 @@ impl Runtime {
             .spawn(move || writer::run(store, &jobs, &written_sender, &writer_metrics))
             .map_err(RuntimeError::Thread)?;
 
-        let sources = Sources { calls, mesh: inbound.events, written, stop: stop_receiver };
+        let sources = Sources { calls, mesh: inbound, written, stop: stop_receiver };
         let effects = Effects {
             jobs: job_sender,
             links,

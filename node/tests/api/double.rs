@@ -184,6 +184,9 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         linked: true,
         reachable: true,
         last_heard_ms: Some(1_800_000_000_000),
+        faults: 0,
+        unread: 0,
+        cut_off_until_ms: None,
     }
 }
 
@@ -394,6 +397,9 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             chains: 3,
             waiting: 0,
             refused: 0,
+            unread: 0,
+            postponed: 0,
+            cut_off: 0,
             incidents: 0,
             digest: "d1".to_owned(),
             sales_waiting: 0,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::budgets::cost_of_frontier;
 use crate::change::RUN;
 use crate::id::{ChainId, DeviceId, Hash};
 use crate::io::Output;
@@ -54,6 +55,8 @@ impl Exchange {
         self.heard = frontier.number;
         let heads = frontier.heads.iter().map(|head| (head.chain, head.seq));
         match &mut self.theirs {
+            // Of a peer that names ever more chains, all have to be told again in one frontier, which is bounded.
+            Some(theirs) if theirs.len() > MAX_HEADS => self.theirs = None,
             Some(theirs) if frontier.changes && follows => theirs.extend(heads),
             _ if frontier.changes => self.theirs = None,
             _ => {
@@ -118,6 +121,7 @@ impl Device {
     }
 
     pub(super) fn answer_frontier(&mut self, from: DeviceId, frontier: &Frontier) {
+        self.budgets.work(&from, cost_of_frontier(frontier.heads.len()), self.now.mono_ms);
         if frontier.heads.len() > MAX_HEADS {
             self.fault(from, "a frontier of too many chains".to_owned());
             return;
@@ -143,7 +147,9 @@ impl Device {
         let missing = self.missing_of(from, &named, full, alike);
         let Some(exchange) = self.sync.exchange(&from) else { return };
         let begin = exchange.left_out;
-        let (ranges, left_out) = self.some_of(missing, begin);
+        // What it may not get now it gets when it asks again; until then nothing of it is under way.
+        let may_get = self.budgets.may_get(&from, now).min(MAX_RANGE_BYTES);
+        let (ranges, left_out) = self.some_of(missing, begin, may_get);
         let version = self.log.version();
         if let Some(exchange) = self.sync.exchange(&from) {
             exchange.left_out = left_out;
@@ -154,6 +160,8 @@ impl Device {
             exchange.under_way.extend(sent);
         }
         if !ranges.is_empty() {
+            let sent = ranges.iter().map(|range| self.bytes_of(range)).sum();
+            self.budgets.served(&from, sent, now);
             let bytes = encode(&Message::Entries(Entries { ranges, more: left_out.is_some() }));
             self.outbox.emit(Output::Send { to: from, bytes });
         }
@@ -246,6 +254,11 @@ impl Device {
         }
     }
 
+    fn bytes_of(&self, range: &Range) -> usize {
+        let chain = self.log.chain(&range.chain);
+        chain.map_or(0, |chain| chain.bytes_between(range.first.saturating_sub(1), range.last()))
+    }
+
     fn bytes_missing(&self, missing: &Missing) -> usize {
         let chain = self.log.chain(&missing.chain);
         chain.map_or(0, |chain| chain.bytes_between(missing.have, missing.signed))
@@ -257,7 +270,12 @@ impl Device {
     /// Entries of one chain may need those of any other, and what the peer holds back until then it asks for again. The
     /// first entry missing of some chain needs nothing that is missing; so that it is never kept away by others, every
     /// chain gets its turn.
-    fn some_of(&self, mut missing: Vec<Missing>, begin: Option<ChainId>) -> (Vec<Range>, Option<ChainId>) {
+    fn some_of(
+        &self,
+        mut missing: Vec<Missing>,
+        begin: Option<ChainId>,
+        may_get: usize,
+    ) -> (Vec<Range>, Option<ChainId>) {
         if let Some(begin) = begin {
             let at = missing.iter().position(|missing| missing.chain >= begin).unwrap_or(0);
             missing.rotate_left(at);
@@ -266,7 +284,7 @@ impl Device {
         // Where there is room for everything, nothing need be cut up, which would pack worse.
         let share =
             if all <= MAX_RANGE_BYTES { MAX_RANGE_BYTES } else { MAX_RANGE_BYTES / missing.len().max(1) };
-        let mut budget = MAX_RANGE_BYTES;
+        let mut budget = may_get;
         let mut ranges = Vec::new();
         while !missing.is_empty() {
             for missing in &mut missing {

@@ -1,35 +1,23 @@
 //! Takes entries in: from the store at the start, and from peers. What needs something that is not here yet waits,
 //! outside log and views.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::budgets::{cost_of, is_enough};
+use super::waiting::{Need, Waiting};
 use crate::document::Document;
 use crate::holdings::{Effect, Event, Spend, SpendKind, spent_lines};
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Notice, Output};
-use crate::log::{Admitted, Fault, Linked, Range, Tip};
+use crate::log::{Admitted, Fault, Linked, Range};
 use crate::planted::Planted;
 use crate::record::{Body, Record};
 
-/// The most bytes of bodies that wait. Beyond it a chain's waiting entries are dropped; its frontier brings them back.
-const MAX_WAITING_BYTES: usize = 16 << 20;
-
-/// What an entry may wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Need {
-    /// An entry that it names.
-    Entry(Ref),
-    /// A change of the programme that it depends on.
-    Change(Hash),
-}
-
-/// Entries that are vouched for, but need others first.
+/// What waits, and what follows from what came in.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
-    waiting: BTreeMap<ChainId, VecDeque<Linked>>,
-    blocked: BTreeMap<Need, BTreeSet<ChainId>>,
-    bytes: usize,
+    waiting: Waiting,
     /// Chains whose waiting entries may be ready.
     freed: Vec<ChainId>,
     pub(super) received: Vec<(Document, Ref)>,
@@ -44,45 +32,22 @@ pub(super) struct Intake {
 
 impl Intake {
     pub(super) fn waiting(&self) -> u64 {
-        self.waiting.values().map(|entries| entries.len() as u64).sum()
-    }
-
-    fn needs(&self) -> impl Iterator<Item = Need> {
-        let waits = |chains: &BTreeSet<ChainId>| chains.iter().any(|chain| self.waiting.contains_key(chain));
-        self.blocked.iter().filter(move |(_, chains)| waits(chains)).map(|(need, _)| *need)
+        self.waiting.len()
     }
 
     /// Up to where a chain is here, counting what waits.
     pub(super) fn waiting_up_to(&self, chain: &ChainId) -> Option<u64> {
-        self.tip(chain).map(|tip| tip.seq)
+        self.waiting.tip(chain).map(|tip| tip.seq)
     }
 
     /// A chain counts for nothing from `first` on: that no longer waits, nor does what waits for it.
     pub(super) fn cut(&mut self, first: &Ref) {
-        if let Some(entries) = self.waiting.get_mut(&first.chain) {
-            while let Some(last) = entries.pop_back_if(|last| last.entry.seq >= first.seq) {
-                self.bytes -= last.body.len();
-            }
-            if entries.is_empty() {
-                self.waiting.remove(&first.chain);
-            }
-        }
-        let last = Ref { chain: first.chain, seq: u64::MAX };
-        let needs: Vec<Need> =
-            self.blocked.range(Need::Entry(*first)..=Need::Entry(last)).map(|(need, _)| *need).collect();
-        for need in needs {
-            self.freed.extend(self.blocked.remove(&need).unwrap_or_default());
-        }
+        self.freed.extend(self.waiting.cut(first));
     }
 
     /// A change of the programme will not come.
     pub(super) fn free_change(&mut self, hash: &Hash) {
-        self.freed.extend(self.blocked.remove(&Need::Change(*hash)).unwrap_or_default());
-    }
-
-    fn tip(&self, chain: &ChainId) -> Option<Tip> {
-        let last = self.waiting.get(chain)?.back()?;
-        Some(Tip { seq: last.entry.seq, hash: last.hash, at: last.at })
+        self.freed.extend(self.waiting.unblock(&Need::Change(*hash)));
     }
 }
 
@@ -91,13 +56,19 @@ impl Intake {
 pub(super) struct Taken {
     pub(super) admitted: u64,
     pub(super) gap: bool,
+    /// Entries whose author has written more than this device keeps for now.
+    pub(super) postponed: u64,
+    /// A fault was the sender's own doing.
+    pub(super) wrong: bool,
+    /// Something was left unread, since it was enough for now.
+    pub(super) cut_short: bool,
     pub(super) fault: Option<Fault>,
 }
 
 impl Device {
     /// What entries that wait here wait for, for whoever checks a device from outside.
     pub fn waits_for(&self) -> impl Iterator<Item = Need> {
-        self.intake.needs()
+        self.intake.waiting.needs()
     }
 
     /// Takes back an entry from this device's own store.
@@ -130,22 +101,41 @@ impl Device {
         while self.outbox.pop().is_some() {}
     }
 
-    /// Takes in what a peer sent.
-    pub(super) fn take_ranges(&mut self, ranges: &[Range]) -> Taken {
+    /// Takes in what a peer sent, as far as its budget goes.
+    pub(super) fn take_ranges(&mut self, from: DeviceId, ranges: &[Range]) -> Taken {
         let mut taken = Taken::default();
+        let now = self.now.mono_ms;
+        let mut work_us = 0;
         for range in ranges {
             if self.plant.has(Planted::RefuseSuspended) && self.is_of_suspended(&range.chain) {
                 continue;
             }
-            let tip = self.intake.tip(&range.chain).or_else(|| self.log.tip(&range.chain));
-            let first = self.intake.waiting.get(&range.chain).and_then(VecDeque::front);
-            match self.log.link(&mut self.gate, range, tip, first) {
+            if is_enough(work_us) || !self.budgets.may_work(&from, now) {
+                taken.cut_short = true;
+                break;
+            }
+            // Whose chain an unknown one is shows only when it has been read.
+            if self.author_of(&range.chain).is_some_and(|author| !self.may_write_more(&author)) {
+                taken.postponed += range.bodies.len();
+                continue;
+            }
+            let tip = self.intake.waiting.tip(&range.chain).or_else(|| self.log.tip(&range.chain));
+            let first = self.intake.waiting.first(&range.chain);
+            let linked = self.log.link(&mut self.gate, range, tip, first);
+            let known = self.log.chain(&range.chain).map_or(0, |chain| {
+                chain.bytes_between(range.first.saturating_sub(1), range.last().min(chain.len()))
+            });
+            let cost_us = cost_of(range, known, linked.as_deref());
+            self.budgets.work(&from, cost_us, now);
+            work_us += cost_us;
+            match linked {
                 Ok(linked) => {
-                    if linked.is_empty() {
+                    let Some(author) = linked.first().map(|first| first.author) else { continue };
+                    if !self.may_write_more(&author) {
+                        taken.postponed += linked.len() as u64;
                         continue;
                     }
-                    self.intake.bytes += linked.iter().map(|entry| entry.body.len()).sum::<usize>();
-                    self.intake.waiting.entry(range.chain).or_default().extend(linked);
+                    self.intake.waiting.push(range.chain, author, linked);
                     match self.drain(range.chain) {
                         Ok(admitted) => taken.admitted += admitted,
                         Err(fault) => taken.fault = Some(fault),
@@ -156,6 +146,7 @@ impl Device {
                 Err(Fault::Fork { seq, .. }) if self.found_fork(range, seq) => taken.gap = true,
                 Err(fault) => {
                     self.refused += 1;
+                    taken.wrong |= self.is_own_doing(from, range, &fault);
                     taken.fault = Some(fault);
                 }
             }
@@ -163,10 +154,9 @@ impl Device {
         self.drain_freed();
         self.refresh_views();
         self.resolve_contested();
-        if self.intake.bytes > MAX_WAITING_BYTES {
-            self.drop_longest_wait();
-        }
-        taken.gap |= ranges.iter().any(|range| self.intake.waiting.contains_key(&range.chain));
+        self.intake.waiting.keep_in_bounds();
+        self.postponed += taken.postponed;
+        taken.gap |= ranges.iter().any(|range| self.intake.waiting.has(&range.chain));
         taken
     }
 
@@ -174,11 +164,32 @@ impl Device {
         self.log.chain(chain).is_some_and(|chain| self.suspended.contains_key(&chain.device))
     }
 
-    fn drop_longest_wait(&mut self) {
-        let longest =
-            self.intake.waiting.iter().max_by_key(|(_, entries)| entries.len()).map(|(chain, _)| *chain);
-        if let Some(entries) = longest.and_then(|chain| self.intake.waiting.remove(&chain)) {
-            self.intake.bytes -= entries.iter().map(|entry| entry.body.len()).sum::<usize>();
+    /// Who writes a chain, if anything of it is here.
+    fn author_of(&self, chain: &ChainId) -> Option<DeviceId> {
+        let known = self.log.chain(chain).map(|chain| chain.device);
+        known.or_else(|| self.intake.waiting.author(chain))
+    }
+
+    fn may_write_more(&mut self, author: &DeviceId) -> bool {
+        // Its own past is what a device wants back.
+        *author == self.me || self.budgets.may_write(author, self.now.mono_ms)
+    }
+
+    /// Whether a fault can only be the doing of who sent the range. Honest devices pass on what another build of popmesh has
+    /// admitted, and, of an author with two histories, the branch that they know; what follows a branch does not fit the
+    /// other one, and its signature looks wrong here.
+    fn is_own_doing(&self, from: DeviceId, range: &Range, fault: &Fault) -> bool {
+        match fault {
+            Fault::Range | Fault::ChainId => true,
+            Fault::Signature => {
+                let compared = match self.log.chain(&range.chain) {
+                    Some(chain) => range.first <= chain.len(),
+                    None => range.first == 1,
+                };
+                let waits = self.intake.waiting.has(&range.chain);
+                (compared && !waits) || self.author_of(&range.chain) == Some(from)
+            }
+            _ => false,
         }
     }
 
@@ -200,33 +211,26 @@ impl Device {
         let mut fault = None;
         let mut work = vec![chain];
         while let Some(chain) = work.pop().or_else(|| self.intake.freed.pop()) {
-            while let Some(next) = self.intake.waiting.get(&chain).and_then(VecDeque::front) {
+            while let Some(next) = self.intake.waiting.first(&chain) {
                 let need = self.need_of(next);
                 let unseen = need.is_some() && self.plant.has(Planted::DropWaiting);
                 if let Some(need) = need.filter(|_| !unseen) {
-                    self.intake.blocked.entry(need).or_default().insert(chain);
+                    self.intake.waiting.block(chain, need);
                     break;
                 }
-                let Some(linked) = self.intake.waiting.get_mut(&chain).and_then(VecDeque::pop_front) else {
-                    break;
-                };
-                self.intake.bytes -= linked.body.len();
+                let Some(linked) = self.intake.waiting.pop(&chain) else { break };
                 let (entry, hash) = (linked.entry, linked.hash);
                 if let Err(wrong) = self.admit(linked, !unseen) {
                     // What follows in this chain builds on what cannot be admitted.
-                    let rest = self.intake.waiting.remove(&chain).unwrap_or_default();
-                    self.intake.bytes -= rest.iter().map(|entry| entry.body.len()).sum::<usize>();
+                    self.intake.waiting.drop_chain(&chain);
                     self.refused += 1;
                     fault = Some(wrong);
                     break;
                 }
                 admitted += 1;
                 for need in [Need::Entry(entry), Need::Change(hash)] {
-                    work.extend(self.intake.blocked.remove(&need).unwrap_or_default());
+                    work.extend(self.intake.waiting.unblock(&need));
                 }
-            }
-            if self.intake.waiting.get(&chain).is_some_and(VecDeque::is_empty) {
-                self.intake.waiting.remove(&chain);
             }
         }
         fault.map_or(Ok(admitted), Err)
@@ -245,6 +249,10 @@ impl Device {
             self.apply_edit(edit, false)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
+        if linked.author != self.me {
+            let (bytes, begins) = (linked.body.len(), linked.entry.seq == 1);
+            self.budgets.written(&linked.author, bytes, begins, self.now.mono_ms);
+        }
         self.outbox.store(&mut linked);
         if show {
             self.show(&linked);

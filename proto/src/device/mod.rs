@@ -1,6 +1,7 @@
 //! The state machine of one device: inputs in, outputs out.
 
 mod asks;
+mod budgets;
 mod carts;
 mod claims;
 mod commands;
@@ -27,13 +28,14 @@ mod stock;
 mod sync;
 mod take;
 mod takings;
+mod waiting;
 mod words;
 mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use intake::Need;
+pub use waiting::Need;
 
 use crate::broker::{ByRate, Policy, RateMeter};
 use crate::clock::{Clock, Now};
@@ -150,6 +152,7 @@ pub struct Device {
     past: past::Past,
     /// To whom it has given everything, since it goes.
     left_to: Option<DeviceId>,
+    budgets: budgets::Budgets,
     intake: intake::Intake,
     outbox: outbox::Outbox,
     peers: peers::Peers,
@@ -168,6 +171,8 @@ pub struct Device {
     presences: u64,
     wake_at: Option<u64>,
     refused: u64,
+    /// Entries that came and were not looked at, their authors having written too much for now.
+    postponed: u64,
     failed: Option<String>,
     plant: Plant,
 }
@@ -203,6 +208,7 @@ impl Device {
             forks: forks::Forks::default(),
             past: past::Past::new(config.restored),
             left_to: None,
+            budgets: budgets::Budgets::default(),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
@@ -221,6 +227,7 @@ impl Device {
             presences: 0,
             wake_at: None,
             refused: 0,
+            postponed: 0,
             failed: None,
             plant,
             config,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::budgets::Budgets;
 use super::presence::presence_every_ms;
 use crate::clock::{Hlc, Now};
 use crate::id::DeviceId;
@@ -98,12 +99,13 @@ impl Peers {
             && peer.heard_wall_ms.is_none_or(|heard| now.wall_ms.saturating_sub(heard) > STRANDED_AFTER_MS)
     }
 
-    pub(super) fn infos(&self, me: &DeviceId, now: Now) -> Vec<DeviceInfo> {
+    pub(super) fn infos(&self, me: &DeviceId, now: Now, budgets: &Budgets) -> Vec<DeviceInfo> {
         self.0
             .iter()
             .filter_map(|(device, peer)| {
                 let certificate = peer.certificate.as_ref()?;
                 let own = device == me;
+                let conduct = budgets.conduct(device, now.mono_ms);
                 Some(DeviceInfo {
                     device: *device,
                     name: certificate.name.clone(),
@@ -113,6 +115,9 @@ impl Peers {
                     linked: peer.linked,
                     reachable: own || peer.reachable,
                     last_heard_ms: if own { Some(now.wall_ms) } else { peer.heard_wall_ms },
+                    faults: conduct.faults,
+                    unread: conduct.unread,
+                    cut_off_until_ms: conduct.cut_off_for_ms.map(|left| now.wall_ms.saturating_add(left)),
                 })
             })
             .collect()
@@ -145,6 +150,7 @@ impl Device {
     }
 
     pub(super) fn link_up(&mut self, peer: DeviceId) {
+        self.cut_off_again(peer);
         self.peers.get_mut(&peer).linked = true;
         self.heard(peer);
         let hello = encode(&Message::Hello(self.config.certificate.bytes().to_vec().into()));

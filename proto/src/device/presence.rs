@@ -1,6 +1,7 @@
 //! Presence: how this device is doing, told to everybody; and what follows from others' presence for the stock.
 
 use super::Device;
+use super::budgets::{REQUEST_US, SIGNATURE_US};
 use crate::broker::Seller;
 use crate::command::DropState;
 use crate::document::Document;
@@ -70,15 +71,20 @@ impl Device {
     }
 
     pub(super) fn gossip(&mut self, from: DeviceId, bytes: &[u8]) -> Verdict {
+        if !self.listens_to(from, bytes.len()) {
+            return Verdict::Ignore;
+        }
         self.heard(from);
         match decode::<Gossip>(bytes, MAX_GOSSIP) {
             Ok(Gossip::Live(ranges)) => {
-                let taken = self.take_ranges(&ranges);
+                let taken = self.take_ranges(from, &ranges);
                 if let Some(fault) = &taken.fault {
-                    self.fault(from, fault.to_string());
+                    self.faulted(from, &taken, fault);
                     Verdict::Reject
+                } else if taken.cut_short || taken.postponed > 0 {
+                    Verdict::Ignore
                 } else if taken.gap {
-                    self.sync_with(from);
+                    self.ask_for_gap(from);
                     Verdict::Ignore
                 } else {
                     Verdict::Accept
@@ -86,7 +92,7 @@ impl Device {
             }
             Ok(Gossip::Mail(mail)) => self.receive_mail(from, mail),
             Err(error) => {
-                self.fault(from, error.to_string());
+                self.wrong(from, error.to_string());
                 Verdict::Reject
             }
         }
@@ -96,8 +102,9 @@ impl Device {
         if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
             return Verdict::Ignore;
         }
+        self.budgets.work(&neighbour, SIGNATURE_US, self.now.mono_ms);
         if !mail.verifies(self.gate.signatures(), &self.gate.event()) {
-            self.fault(neighbour, "mail with a wrong signature".to_owned());
+            self.wrong(neighbour, "mail with a wrong signature".to_owned());
             return Verdict::Reject;
         }
         let presence = match mail.to {
@@ -131,18 +138,33 @@ impl Device {
             peer.sells = presence.sells;
             peer.rates = presence.rates;
         } else if mail.to == Some(self.me) {
-            self.request(mail.from, &mail.content);
+            match decode::<Message>(&mail.content, MAX_GOSSIP) {
+                // Who asks pays, not who passed it on; if it cannot, it asks again.
+                Ok(_) if !self.budgets.may_work(&mail.from, self.now.mono_ms) => {}
+                Ok(request) => {
+                    self.budgets.work(&mail.from, REQUEST_US, self.now.mono_ms);
+                    self.request(mail.from, &request);
+                }
+                Err(_) => self.fault(mail.from, "mail that cannot be read".to_owned()),
+            }
         }
         Verdict::Accept
     }
 
-    fn request(&mut self, from: DeviceId, content: &[u8]) {
-        match decode::<Message>(content, MAX_GOSSIP) {
-            Ok(Message::Ask(ask)) => self.asked(from, &ask),
-            Ok(Message::Decline(decline)) => self.declined(from, decline.id),
-            Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
-            Ok(Message::AskClaim(ask)) => self.asked_for_claim(from, &ask),
-            Ok(_) | Err(_) => self.fault(from, "mail that cannot be read".to_owned()),
+    /// What one device asks of another, over a link or by mail.
+    pub(super) fn request(&mut self, from: DeviceId, message: &Message) {
+        match message {
+            Message::Ask(ask) => self.asked(from, ask),
+            Message::Decline(decline) => self.declined(from, decline.id),
+            Message::AskCart(ask) => self.asked_for_cart(from, ask),
+            Message::AskClaim(ask) => self.asked_for_claim(from, ask),
+            Message::Frontier(_)
+            | Message::Entries(_)
+            | Message::Digest(_)
+            | Message::Hello(_)
+            | Message::Compare(_) => {
+                self.fault(from, "mail that cannot be read".to_owned());
+            }
         }
     }
 

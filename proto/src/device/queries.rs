@@ -27,7 +27,7 @@ impl Device {
     pub(super) fn answer(&self, query: Query) -> Answer {
         match query {
             Query::Status => Answer::Status(self.status()),
-            Query::Devices => Answer::Devices(self.peers.infos(&self.me, self.now)),
+            Query::Devices => Answer::Devices(self.peers.infos(&self.me, self.now, &self.budgets)),
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
@@ -56,7 +56,7 @@ impl Device {
     }
 
     fn status(&self) -> Status {
-        let devices = self.peers.infos(&self.me, self.now);
+        let devices = self.peers.infos(&self.me, self.now, &self.budgets);
         let reachable = devices.iter().filter(|device| device.reachable).count() as u64;
         let own = devices.iter().find(|device| device.device == self.me).cloned();
         let certificate = &self.config.certificate;
@@ -72,6 +72,9 @@ impl Device {
                 linked: false,
                 reachable: true,
                 last_heard_ms: Some(self.now.wall_ms),
+                faults: 0,
+                unread: 0,
+                cut_off_until_ms: None,
             }),
             event: self.gate.event(),
             event_name: self.config.charter.charter().name.clone(),
@@ -81,6 +84,9 @@ impl Device {
             chains: self.log.chains().count() as u64,
             waiting: self.intake.waiting(),
             refused: self.refused,
+            unread: self.budgets.unread(),
+            postponed: self.postponed,
+            cut_off: self.budgets.cut_off(self.now.mono_ms),
             incidents: self.incidents().iter().filter(|incident| incident.resolved.is_none()).count() as u64,
             digest: hex::encode(&self.log.digest(false)[..16]),
             sales_waiting: self.sales.len() as u64,

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Device;
+use super::budgets::REQUEST_US;
 use super::frontiers::Exchange;
+use super::intake::Taken;
 use crate::id::{DeviceId, Hash};
 use crate::io::{Notice, Output};
+use crate::log::Fault;
 use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
 
 /// How often linked devices compare the digests of their logs.
@@ -14,6 +17,8 @@ const DIGEST_EVERY_MS: u64 = 2_000;
 const NUDGE_AFTER_MS: u64 = 50;
 /// The least time between two frontiers to one peer.
 const FRONTIER_EVERY_MS: u64 = 200;
+/// A peer that sends what does not fit, again and again, is asked for the rest so seldom at the most. Digests find it, too.
+const GAP_WAIT_MOST_MS: u64 = 6_400;
 /// While many devices write, two digests hardly ever agree, and a frontier is the longer the more chains there are. So the
 /// more there are, the longer a device waits for what is under way before it tells or asks the next neighbour.
 const PATIENCE_MS_EACH: u64 = 5;
@@ -24,6 +29,12 @@ struct Progress {
     asked: Option<(u64, bool)>,
     /// A frontier is owed to this peer.
     owed: bool,
+    /// None goes before this time, if the peer has sent too much.
+    not_before_ms: u64,
+    /// Frontiers that gaps gave rise to, one after the other, and that brought nothing; and until when the next gap gives rise
+    /// to none.
+    in_vain: u32,
+    gaps_wait_until_ms: u64,
     digest_at: u64,
     exchange: Exchange,
 }
@@ -31,7 +42,8 @@ struct Progress {
 impl Progress {
     /// Whether a frontier has just gone, one of all chains if `full`.
     fn has_just_told(&self, now_ms: u64, full: bool) -> bool {
-        self.asked.is_some_and(|(at, was_full)| now_ms < at + FRONTIER_EVERY_MS && (was_full || !full))
+        let just = |(at, was_full)| now_ms < at + FRONTIER_EVERY_MS && (was_full || !full);
+        now_ms < self.not_before_ms || self.asked.is_some_and(just)
     }
 }
 
@@ -75,6 +87,33 @@ impl Sync {
         }
     }
 
+    /// A frontier is owed to a peer, at some time: what it sends until then may be lost.
+    pub(super) fn owe(&mut self, peer: &DeviceId, at_ms: u64) {
+        if let Some(progress) = self.peers.get_mut(peer) {
+            progress.owed = true;
+            progress.not_before_ms = progress.not_before_ms.max(at_ms);
+        }
+    }
+
+    /// What a peer sent was of use.
+    fn was_of_use(&mut self, peer: &DeviceId) {
+        if let Some(progress) = self.peers.get_mut(peer) {
+            progress.in_vain = 0;
+        }
+    }
+
+    /// What a peer sent does not fit. Says whether to ask it for what is missing: seldom, if that brings nothing.
+    fn asks_for_gap(&mut self, peer: &DeviceId, now_ms: u64) -> bool {
+        let Some(progress) = self.peers.get_mut(peer) else { return false };
+        if now_ms < progress.gaps_wait_until_ms {
+            return false;
+        }
+        let wait_ms = (FRONTIER_EVERY_MS << progress.in_vain.min(16)).min(GAP_WAIT_MOST_MS);
+        progress.in_vain = progress.in_vain.saturating_add(1);
+        progress.gaps_wait_until_ms = now_ms + wait_ms;
+        true
+    }
+
     /// Have the neighbours compare digests soon, but for the one that the news came from.
     pub(super) fn nudge_all(&mut self, but: Option<DeviceId>) {
         self.nudge_not = if self.nudge_at.is_some() && self.nudge_not != but { None } else { but };
@@ -84,6 +123,7 @@ impl Sync {
     fn next_deadline(&self) -> Option<u64> {
         let owed = |progress: &Progress| {
             let frontier = progress.asked.map_or(0, |(at, _)| at + FRONTIER_EVERY_MS);
+            let frontier = frontier.max(progress.not_before_ms);
             if progress.owed { frontier.min(progress.digest_at) } else { progress.digest_at }
         };
         self.peers.values().map(owed).chain(self.nudge_at.filter(|at| *at > 0)).min()
@@ -191,6 +231,9 @@ impl Device {
 
     /// A message over a link.
     pub(super) fn message(&mut self, from: DeviceId, bytes: &[u8]) {
+        if !self.listens_to(from, bytes.len()) {
+            return;
+        }
         self.heard(from);
         match decode::<Message>(bytes, MAX_MESSAGE) {
             Ok(Message::Frontier(frontier)) => self.answer_frontier(from, &frontier),
@@ -204,15 +247,21 @@ impl Device {
             }
             Ok(Message::Hello(certificate)) => match self.gate.certificate(&certificate) {
                 Ok(certificate) if certificate.device == from => self.peers.meet(&certificate),
-                Ok(_) => self.fault(from, "it showed another device's certificate".to_owned()),
+                Ok(_) => self.wrong(from, "it showed another device's certificate".to_owned()),
                 Err(error) => self.fault(from, error.to_string()),
             },
-            Ok(Message::Ask(ask)) => self.asked(from, &ask),
-            Ok(Message::Decline(decline)) => self.declined(from, decline.id),
-            Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
-            Ok(Message::AskClaim(ask)) => self.asked_for_claim(from, &ask),
-            Ok(Message::Compare(theirs)) => self.show_where_they_part(from, &theirs),
-            Err(error) => self.fault(from, error.to_string()),
+            Ok(
+                request
+                @ (Message::Ask(_) | Message::Decline(_) | Message::AskCart(_) | Message::AskClaim(_)),
+            ) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.request(from, &request);
+            }
+            Ok(Message::Compare(theirs)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.show_where_they_part(from, &theirs);
+            }
+            Err(error) => self.wrong(from, error.to_string()),
         }
     }
 
@@ -223,16 +272,43 @@ impl Device {
     }
 
     fn take_entries(&mut self, from: DeviceId, entries: &Entries) {
-        let taken = self.take_ranges(&entries.ranges);
+        let taken = self.take_ranges(from, &entries.ranges);
         if taken.admitted > 0 {
             self.sync.nudge_all(Some(from));
+            self.sync.was_of_use(&from);
         }
-        if let Some(fault) = taken.fault {
-            self.fault(from, fault.to_string());
-        } else if entries.more && taken.admitted > 0 {
-            self.send_frontier(from, false);
+        if let Some(fault) = &taken.fault {
+            self.faulted(from, &taken, fault);
+        } else if (entries.more || taken.cut_short) && taken.admitted > 0 {
+            self.go_on_with(from);
         } else if taken.gap {
-            self.sync_with(from);
+            self.ask_for_gap(from);
+        }
+    }
+
+    /// A peer has more. It is asked at once, unless it has to wait.
+    fn go_on_with(&mut self, peer: DeviceId) {
+        let now = self.now.mono_ms;
+        if self.sync.peers.get(&peer).is_some_and(|progress| now >= progress.not_before_ms) {
+            self.send_frontier(peer, false);
+        } else {
+            self.sync_with(peer);
+        }
+    }
+
+    /// What a peer sent does not fit here.
+    pub(super) fn ask_for_gap(&mut self, peer: DeviceId) {
+        if self.sync.asks_for_gap(&peer, self.now.mono_ms) {
+            self.sync_with(peer);
+        }
+    }
+
+    /// Notes what was wrong with ranges that a peer sent.
+    pub(super) fn faulted(&mut self, peer: DeviceId, taken: &Taken, fault: &Fault) {
+        if taken.wrong {
+            self.wrong(peer, fault.to_string());
+        } else {
+            self.fault(peer, fault.to_string());
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::command::Refusal;
 use crate::document::Document;
 use crate::id::{ChainId, Hash, Ref};
 use crate::io::{Entry, Output, StoredReply};
-use crate::log::{Admitted, Fault, MAX_RANGE_BYTES, Range, own_start, signed_message};
+use crate::log::{Admitted, Fault, MAX_RANGE_BYTES, Range, STRETCH_BYTES, own_start, signed_message};
 use crate::message::{Entries, Gossip, MAX_GOSSIP, Message, encode};
 use crate::programme::{Authorship, EditError, Programme};
 use crate::record::{Body, Record};
@@ -156,7 +156,13 @@ impl Device {
             if document == Document::Programme {
                 continue;
             }
-            let ends = (*first..=last).filter(|seq| seq % RUN == 0 || *seq == last);
+            let mut begun = first - 1;
+            let ends = (*first..=last).filter(|seq| {
+                let far = chain.bytes_between(begun, *seq) > STRETCH_BYTES;
+                let is_end = seq % RUN == 0 || *seq == last || far;
+                begun = if is_end { *seq } else { begun };
+                is_end
+            });
             let signed: Vec<(u64, Hash)> = ends.filter_map(|seq| Some((seq, *chain.hash(seq)?))).collect();
             for (seq, hash) in signed {
                 let signature = self.sign(&document, &hash);

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Chain, Log, Range, change_hash, signed_message};
+use super::{Chain, Log, MAX_RANGE_BYTES, Range, Vouch, change_hash, signed_message};
 use crate::clock::Hlc;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
@@ -80,6 +80,7 @@ pub enum Admitted {
 #[derive(Debug, Clone)]
 pub struct Linked {
     pub(crate) entry: Ref,
+    pub(crate) author: DeviceId,
     pub(crate) body: Vec<u8>,
     pub(crate) hash: Hash,
     pub(crate) at: Hlc,
@@ -190,8 +191,7 @@ impl Log {
         tip: Option<Tip>,
         first: Option<&Linked>,
     ) -> Result<Vec<Linked>, Fault> {
-        let mut bodies = range.bodies.unpack().ok_or(Fault::Range)?;
-        let count = bodies.len() as u64;
+        let count = range.bodies.len();
         let fits = range.first >= 1 && count >= 1 && range.first.checked_add(count).is_some();
         let ends_signed = range.signatures.last().is_some_and(|last| u64::from(last.offset) + 1 == count);
         if !fits || !ends_signed || range.signatures.len() as u64 > count {
@@ -203,8 +203,15 @@ impl Log {
         let chain = self.chain(&range.chain);
         let have = tip.map_or(0, |tip| tip.seq);
         let any_order = gate.plant.has(Planted::AcceptOutOfChain);
+        // Before anything is unpacked: what does not fit may come often, and should cost nothing.
         if range.first > have + 1 && !any_order {
             return Err(Fault::Gap { chain: range.chain, have, first: range.first });
+        }
+        // As many as there are said to be, or none.
+        let mut bodies = range.bodies.unpack().ok_or(Fault::Range)?;
+        // What is far apart signed could not be passed on in messages that others take.
+        if !stretches_fit(&bodies, &range.signatures) {
+            return Err(Fault::Range);
         }
         if let Some(chain) = chain {
             for (seq, body) in (range.first..).zip(&bodies) {
@@ -310,6 +317,7 @@ impl Log {
             tip = Some(Tip { seq: entry.seq, hash, at });
             linked.push(Linked {
                 entry: Ref { chain: id, seq: entry.seq },
+                author: chain.device,
                 body: entry.body,
                 hash,
                 at,
@@ -366,6 +374,17 @@ impl Log {
         }
         Ok(())
     }
+}
+
+/// Whether the entries up to each signature are few enough bytes to be passed on.
+fn stretches_fit(bodies: &[Vec<u8>], signatures: &[Vouch]) -> bool {
+    let mut begin = 0;
+    signatures.iter().all(|vouch| {
+        let end = vouch.offset as usize + 1;
+        let stretch = bodies.get(begin..end);
+        begin = end;
+        stretch.is_some_and(|bodies| bodies.iter().map(Vec::len).sum::<usize>() <= MAX_RANGE_BYTES)
+    })
 }
 
 pub(super) fn start_of(body: &[u8]) -> Result<Start, Fault> {

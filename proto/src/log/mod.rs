@@ -17,6 +17,10 @@ use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::{Signature, SignedCertificate};
 use crate::record::{Fork, Previous};
 
+/// Of entries that take more than this together, not all signatures but the last are forgotten; and a device signs its own
+/// no further apart.
+pub(crate) const STRETCH_BYTES: usize = 256 << 10;
+
 /// One device's changes to one document during one life.
 #[derive(Debug)]
 pub struct Chain {
@@ -123,13 +127,16 @@ impl Chain {
     }
 
     fn vouch(&mut self, seq: u64, signature: Signature) {
+        let mut latest = self.signatures.keys().rev().copied();
+        let (last, before) = (latest.next(), latest.next().unwrap_or(0));
         // Programme changes depend on other authors' too, so each needs its own signature.
         if self.document != Document::Programme
-            && let Some((last, _)) = self.signatures.last_key_value()
-            && *last < seq
+            && let Some(last) = last
+            && last < seq
             && last % RUN != 0
+            // Entries can be sent apart only where a signature is kept.
+            && self.bytes_between(before, seq) <= STRETCH_BYTES
         {
-            let last = *last;
             self.signatures.remove(&last);
         }
         self.signatures.insert(seq, signature);

@@ -15,6 +15,10 @@ const MAX_UNPACKED: usize = 4 << 20;
 /// From how many entries on packing pays.
 const PACK_FROM: u64 = 4;
 
+/// And up to how many bytes an entry has on average: it takes time for each byte, and records are that long only where
+/// somebody means to have others spend theirs.
+const PACK_BYTES_EACH: usize = 2 << 10;
+
 /// Consecutive entries of one chain. The last has a signature, which vouches for all before it.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Range {
@@ -118,8 +122,10 @@ impl Chain {
         let tail = self.tail_of_fork(last);
         let more = tail.map_or(&[][..], |(bodies, _)| bodies).iter().map(Vec::as_slice);
         let count = last - have + more.len() as u64;
+        let size = size + more.clone().map(<[u8]>::len).sum::<usize>();
         let bodies = (first..=last).filter_map(|seq| self.body(seq)).chain(more);
-        let bodies = if count >= PACK_FROM && self.document != Document::Programme {
+        let small = size <= PACK_BYTES_EACH.saturating_mul(count as usize);
+        let bodies = if count >= PACK_FROM && small && self.document != Document::Programme {
             let mut bytes = Vec::new();
             let mut bodies = bodies;
             bundle::pack(&mut bodies, &mut bytes);

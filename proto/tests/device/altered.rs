@@ -97,10 +97,10 @@ fn no_altered_message_gets_anything_in() {
         tried += 1;
         if by_gossip {
             could_be_read += u32::from(decode::<Gossip>(&bytes, MAX_GOSSIP).is_ok());
-            world.hand_gossip(SELLER, VICTIM, bytes);
+            world.hand_gossip_from_anybody(SELLER, VICTIM, bytes);
         } else {
             could_be_read += u32::from(decode::<Message>(&bytes, MAX_MESSAGE).is_ok());
-            world.hand(SELLER, VICTIM, bytes);
+            world.hand_from_anybody(VICTIM, bytes);
         }
         let stored = &world.nodes[VICTIM].stored;
         for entry in stored {

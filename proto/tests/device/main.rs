@@ -4,6 +4,7 @@
 mod admission;
 mod altered;
 mod author;
+mod budgets;
 mod carts;
 mod catching_up;
 mod chaos;

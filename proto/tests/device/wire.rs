@@ -1,7 +1,7 @@
 //! Messages put together by hand, from what a device has stored.
 
 use popmesh_proto::document::Document;
-use popmesh_proto::id::ChainId;
+use popmesh_proto::id::{ChainId, DeviceId};
 use popmesh_proto::io::{Entry, Input, Notice, Verdict};
 use popmesh_proto::log::{Bodies, Range};
 use popmesh_proto::message::{Entries, Gossip, Message, encode};
@@ -57,6 +57,23 @@ impl World {
     pub(crate) fn hand_gossip(&mut self, from: usize, to: usize, bytes: Vec<u8>) -> Verdict {
         let token = self.expect_verdict(from, to, bytes.clone());
         self.give(to, Input::Gossip { from: self.nodes[from].id, bytes, token });
+        let verdict = *self.verdicts.last().expect("it is judged at once");
+        self.run_ms(20);
+        verdict
+    }
+
+    /// The same as [`World::hand`], each time from another peer: one that goes on sending what is wrong is cut off.
+    pub(crate) fn hand_from_anybody(&mut self, to: usize, bytes: Vec<u8>) {
+        let from = DeviceId(self.rng.bytes());
+        self.give(to, Input::Message { from, bytes });
+        self.run_ms(20);
+    }
+
+    /// The same as [`World::hand_gossip`], each time from another neighbour.
+    pub(crate) fn hand_gossip_from_anybody(&mut self, from: usize, to: usize, bytes: Vec<u8>) -> Verdict {
+        let token = self.expect_verdict(from, to, bytes.clone());
+        let from = DeviceId(self.rng.bytes());
+        self.give(to, Input::Gossip { from, bytes, token });
         let verdict = *self.verdicts.last().expect("it is judged at once");
         self.run_ms(20);
         verdict

@@ -7,6 +7,7 @@ use popmesh_proto::command::{Command, Refusal, Reply};
 use popmesh_proto::id::{ChainId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
+use popmesh_proto::message::{MAX_MESSAGE, Message, decode};
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::text::Compartment;
@@ -66,6 +67,8 @@ pub(crate) struct World {
     pub(crate) verdicts: Vec<Verdict>,
     /// Outputs that said something of a log, by device: for tests that stall a disk.
     pub(crate) spoken: BTreeMap<usize, u64>,
+    /// Frontiers that devices sent to linked peers.
+    pub(crate) frontiers: usize,
     history: Sha256,
 }
 
@@ -98,6 +101,7 @@ impl World {
             gossip: BTreeMap::new(),
             verdicts: Vec::new(),
             spoken: BTreeMap::new(),
+            frontiers: 0,
             history: Sha256::new(),
         }
     }
@@ -372,6 +376,9 @@ impl World {
                 }
             }
             Output::Send { to, bytes } => {
+                if let Ok(Message::Frontier(_)) = decode::<Message>(&bytes, MAX_MESSAGE) {
+                    self.frontiers += 1;
+                }
                 // Two boxes with one key both hear what is meant for the one.
                 for peer in
                     (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
@@ -412,6 +419,8 @@ impl World {
                 node.wake_at = None;
                 self.power_on(at);
             }
+            // The device itself takes nothing from it meanwhile; links of this world stay.
+            Output::CutOff { .. } => {}
             Output::Notice(notice) => self.notices.push((at, notice)),
         }
     }

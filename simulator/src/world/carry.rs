@@ -77,8 +77,8 @@ impl World<'_> {
                 let at_us = (self.nodes[node].booted_us + at_mono_ms * MS).max(self.now_us);
                 self.queue.plan(at_us, Event::Wake { node, life, mono_ms: at_mono_ms });
             }
-            // No device of a run has doors.
-            Output::OpenDoor { .. } => {}
+            // No device of a run has doors. Who is cut off is not listened to, whether or not its link is closed.
+            Output::OpenDoor { .. } | Output::CutOff { .. } => {}
             Output::Reopen { problem } => self.begins_anew(node, &problem),
             Output::Notice(notice) => self.noticed(node, notice),
         }
@@ -103,6 +103,7 @@ impl World<'_> {
             Output::Notice(_) => (5, &[]),
             Output::OpenDoor { .. } => (6, &[]),
             Output::Reopen { .. } => (7, &[]),
+            Output::CutOff { .. } => (8, &[]),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
         self.history.update(self.now_us.to_be_bytes());
@@ -115,6 +116,10 @@ impl World<'_> {
             Notice::Incident { text } => self.watch.incident(self.now_us, &self.nodes[node].name, &text),
             Notice::PeerFault { text, .. } => {
                 self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text)
+            }
+            Notice::CutOff { for_ms, .. } => {
+                let text = format!("a peer is cut off for {} s", for_ms / 1_000);
+                self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text);
             }
             Notice::HeldElsewhere { .. }
             | Notice::Sold { .. }

@@ -224,4 +224,8 @@ impl Links for Tell {
     fn judge(&self, token: GossipToken, verdict: Verdict) {
         let _ = self.0.send(format!("judge {token} {verdict:?}"));
     }
+
+    fn cut_off(&self, peer: DeviceId, for_ms: u64) {
+        let _ = self.0.send(format!("cut off {peer} for {for_ms}"));
+    }
 }

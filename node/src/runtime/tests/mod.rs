@@ -16,8 +16,8 @@ use popmesh_store::{DATABASE_FILE, Store, StoreError};
 
 use self::double::{Double, Script, Tell, Watch};
 use super::{
-    CALL_QUEUE, CallError, Handle, Inbound, MAX_CALLS_WAITING, MeshEvent, Outcome, Runtime, RuntimeError,
-    StoreHealth, inbound,
+    CALL_QUEUE, CallError, Guard, Handle, Inbound, MAX_CALLS_WAITING, MeshEvent, Outcome, Runtime,
+    RuntimeError, StoreHealth, inbound,
 };
 
 const EVENT: EventId = EventId([1; 32]);
@@ -178,14 +178,14 @@ async fn the_device_is_woken_when_it_asked_to_be() {
 async fn the_mesh_is_heard_and_answered() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    setup.mesh.deliver(MeshEvent::LinkUp { peer: PEER }).await.unwrap();
+    setup.mesh.put(MeshEvent::LinkUp { peer: PEER }, Guard::none()).unwrap();
     setup.watch.until(&format!("link up {PEER}")).await;
-    setup.mesh.offer(MeshEvent::Message { from: PEER, bytes: vec![0; 5] }).unwrap();
+    setup.mesh.put(MeshEvent::Message { from: PEER, bytes: vec![0; 5] }, Guard::none()).unwrap();
     setup.watch.until("send 5").await;
-    setup.mesh.offer(MeshEvent::Gossip { from: PEER, bytes: vec![0; 6], token: 7 }).unwrap();
+    setup.mesh.put(MeshEvent::Gossip { from: PEER, bytes: vec![0; 6], token: 7 }, Guard::none()).unwrap();
     setup.watch.until("judge 7 Accept").await;
     setup.watch.until("publish 6").await;
-    setup.mesh.deliver(MeshEvent::LinkDown { peer: PEER }).await.unwrap();
+    setup.mesh.put(MeshEvent::LinkDown { peer: PEER }, Guard::none()).unwrap();
     setup.watch.until("link down").await;
 }
 
@@ -231,7 +231,7 @@ async fn a_stopped_node_has_one_file_and_lets_go_of_its_folder() {
     let handle = setup.handle().clone();
     setup.runtime.join.stop().await.unwrap();
     assert_eq!(handle.command(plan("d1", "two"), None).await, Err(CallError::Stopping));
-    assert_eq!(setup.mesh.offer(MeshEvent::LinkUp { peer: PEER }), Err(CallError::Stopping));
+    assert_eq!(setup.mesh.put(MeshEvent::LinkUp { peer: PEER }, Guard::none()), Err(CallError::Stopping));
     assert!(!folder.path().join("popmesh.db-wal").exists());
     assert_eq!(bodies(&stored(folder.path())), ["one"]);
 }

@@ -7,7 +7,7 @@ use popmesh_proto::command::Refusal;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_store::testing::{mount, with_own_mounts};
 
-use super::{CallError, MeshEvent, PEER, Setup, StoreHealth, key, plan, stored};
+use super::{CallError, Guard, MeshEvent, PEER, Setup, StoreHealth, key, plan, stored};
 
 #[test]
 fn a_full_disk_refuses_and_goes_on_by_itself() {
@@ -21,7 +21,7 @@ async fn outage(folder: &Path) {
     let mut setup = Setup::start(folder);
     let handle = setup.handle().clone();
     let kept = handle.command(plan("d1", "kept"), key(1, 1)).await.unwrap();
-    setup.mesh.deliver(MeshEvent::LinkUp { peer: PEER }).await.unwrap();
+    setup.mesh.put(MeshEvent::LinkUp { peer: PEER }, Guard::none()).unwrap();
     let filler = folder.join("filler");
     fs::write(&filler, vec![0; 1 << 20]).unwrap();
 
@@ -48,10 +48,10 @@ async fn outage(folder: &Path) {
     assert!(since_ms > 1_600_000_000_000);
     let again = handle.command(plan("d1", "kept"), key(1, 1)).await.unwrap();
     assert_eq!((again.reply, again.repeated), (kept.reply, true));
-    setup.mesh.deliver(MeshEvent::Gossip { from: PEER, bytes: vec![1], token: 9 }).await.unwrap();
+    setup.mesh.put(MeshEvent::Gossip { from: PEER, bytes: vec![1], token: 9 }, Guard::none()).unwrap();
     setup.watch.until("judge 9 Ignore").await;
     let late = popmesh_proto::id::DeviceId([4; 32]);
-    setup.mesh.deliver(MeshEvent::LinkUp { peer: late }).await.unwrap();
+    setup.mesh.put(MeshEvent::LinkUp { peer: late }, Guard::none()).unwrap();
 
     fs::remove_file(&filler).unwrap();
     assert_eq!(setup.watch.until("opened").await, format!("opened {done} fresh"));

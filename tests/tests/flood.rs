@@ -1,0 +1,230 @@
+//! A hostile device that was admitted floods a till, in every manner, while the till sells.
+//!
+//! Every honest sale succeeds, the till's memory stays below a stated bound, its links to honest devices stay, and they
+//! agree at the end. How fast it sells, flooded and not, in turns, is printed: that is the machine's as much as ours.
+//! For figures of the node as it is shipped: `cargo nextest run --release -p popmesh-tests --test flood --no-capture`.
+
+use std::fs;
+use std::panic::resume_unwind;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use popmesh_tests::books::{agree, check, give, put_on_sale};
+use popmesh_tests::{Api, Child, Event, Network, Node, Options};
+use serde_json::Value;
+
+const HQ: usize = 0;
+const TILL: usize = 1;
+const OTHER: usize = 2;
+const MALLORY: usize = 3;
+const NAMES: [&str; 3] = ["hq", "till", "other"];
+const PORT: u16 = 7_400;
+/// Generous: it only bounds how long a broken build takes to fail.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// What the till may ever have in memory, whoever floods it. Idle it has some 40 MB; SECURITY.md says what adds up.
+const MEMORY_BOUND_KB: u64 = 512 * 1_024;
+/// Shoppers at the till at once.
+const SHOPPERS: usize = 4;
+/// What each of them buys in one go.
+const SALES_EACH: usize = 40;
+/// Goes with and without the flood, of each manner.
+const ROUNDS: usize = 3;
+
+#[test]
+fn valid_entries() -> Result<()> {
+    flooded("valid", 1)
+}
+
+#[test]
+fn large_entries() -> Result<()> {
+    flooded("large", 2)
+}
+
+#[test]
+fn endless_gaps() -> Result<()> {
+    flooded("gaps", 3)
+}
+
+#[test]
+fn useless_gossip() -> Result<()> {
+    flooded("gossip", 4)
+}
+
+#[test]
+fn forged_signatures() -> Result<()> {
+    let (event, network) = set_up(5)?;
+    let evening = Evening::open(&event, &network)?;
+    evening.go_on("forged")?;
+    // It never told its name as devices do, so it is none of those that the till knows.
+    let told = evening.devices()[TILL].get("/v1/peers")?;
+    let strangers = told["strangers"].as_array().into_iter().flatten();
+    let cut_off =
+        strangers.filter_map(|peer| peer["state"].as_str()).any(|state| state.starts_with("cut off"));
+    ensure!(cut_off, "it was not cut off: {told}");
+    Ok(())
+}
+
+#[test]
+fn wanting_everything() -> Result<()> {
+    flooded("wants", 6)
+}
+
+#[test]
+fn reading_nothing() -> Result<()> {
+    flooded("slow", 7)
+}
+
+#[test]
+fn ten_thousand_connections() -> Result<()> {
+    flooded("connections", 8)
+}
+
+fn flooded(manner: &str, seed: u64) -> Result<()> {
+    let (event, network) = set_up(seed)?;
+    Evening::open(&event, &network)?.go_on(manner)
+}
+
+fn set_up(seed: u64) -> Result<(Event, Network)> {
+    let event = Event::found("Neon Drop")?;
+    for (name, roles) in NAMES.into_iter().zip(["hq,pos", "pos", "pos"]) {
+        event.enrol(name, roles, "hall-a")?;
+    }
+    event.enrol("mallory", "pos", "hall-a")?;
+    Ok((event, Network::new(seed, 4)?))
+}
+
+struct Evening<'a> {
+    event: &'a Event,
+    network: &'a Network,
+    nodes: Vec<Node<'a>>,
+}
+
+impl<'a> Evening<'a> {
+    fn open(event: &'a Event, network: &'a Network) -> Result<Self> {
+        let peer = |host: usize| format!("/ip4/{}/tcp/{PORT}", network.host(host).address());
+        let nodes = NAMES.iter().enumerate().map(|(number, name)| {
+            let arguments = ["--no-mdns", "--tcp-only", "--listen-port", &PORT.to_string()];
+            let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+            arguments.extend((0..number).flat_map(|other| ["--peer".to_owned(), peer(other)]));
+            let host = Some(network.host(number));
+            Node::start(event, name, Options { host, arguments, quiet: true, ..Options::default() })
+        });
+        let evening = Self { event, network, nodes: nodes.collect::<Result<_>>()? };
+        for device in evening.devices() {
+            device.wait_until("links to both others", DEADLINE, |device| {
+                Ok((links(device)?.len() == NAMES.len() - 1).then_some(()))
+            })?;
+        }
+        Ok(evening)
+    }
+
+    fn devices(&self) -> Vec<&Api<'a>> {
+        self.nodes.iter().map(|node| &**node).collect()
+    }
+
+    fn flooder(&self, manner: &str) -> Result<Child> {
+        let at = format!("{}:{PORT}", self.network.host(TILL).address());
+        let program = self.event.program().with_file_name("popmesh-flooder");
+        let mut command = self.network.host(MALLORY).command(program);
+        command.arg("--data").arg(self.event.path().join("mallory")).args(["--at", &at, "--manner", manner]);
+        let mut child = Child::start(manner, &mut command)?;
+        child.wait_for_output("flooding", DEADLINE)?;
+        Ok(child)
+    }
+
+    /// Sells with the flood and without it, in turns.
+    fn go_on(&self, manner: &str) -> Result<()> {
+        let devices = self.devices();
+        let (hq, till) = (devices[HQ], devices[TILL]);
+        let sales = (2 * ROUNDS * SHOPPERS * SALES_EACH) as u32;
+        // More than are sold, so that no sale has to ask for units, and few enough that none move by themselves.
+        put_on_sale(hq, "CAP", 2 * sales)?;
+        give(hq, "CAP", sales, till)?;
+        agree(&devices)?;
+        let before = [HQ, OTHER].map(|peer| link_since(till, devices[peer]));
+        let idle_kb = self.memory_kb()?;
+        let (mut quiet, mut flooded) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            quiet.push(sell(till)?);
+            let flooder = self.flooder(manner)?;
+            flooded.push(sell(till)?);
+            drop(flooder);
+        }
+        let peak_kb = self.memory_kb()?;
+        let took = agree(&devices).with_context(|| {
+            let told = |device: &&Api<'_>| device.get("/v1/status").unwrap_or_default().to_string();
+            devices.iter().map(told).collect::<Vec<_>>().join("\n")
+        })?;
+        for device in &devices {
+            ensure!(check(device, "CAP")? == u64::from(sales), "{} knows of other sales", device.name);
+        }
+        let after = [HQ, OTHER].map(|peer| link_since(till, devices[peer]));
+        for (before, after) in before.into_iter().zip(after) {
+            assert_eq!(before?, after?, "a link to an honest device was lost");
+        }
+        let status = till.get("/v1/status")?;
+        let ratios: Vec<String> =
+            quiet.iter().zip(&flooded).map(|(quiet, flooded)| format!("{:.2}", flooded / quiet)).collect();
+        println!(
+            "{manner}: {:.0} sales/s without and {:.0} with it, ratio {:.2} (by round {}); {} MB at the most ({} MB \
+             before), bound {} MB; {} entries, {} waiting, {} messages unread, {} entries put off; agreed within {took:?}",
+            median(&quiet),
+            median(&flooded),
+            median(&flooded) / median(&quiet),
+            ratios.join(", "),
+            peak_kb / 1_024,
+            idle_kb / 1_024,
+            MEMORY_BOUND_KB / 1_024,
+            status["entries"],
+            status["waiting"],
+            status["unread"],
+            status["postponed"],
+        );
+        ensure!(peak_kb < MEMORY_BOUND_KB, "the till took {peak_kb} kB");
+        Ok(())
+    }
+
+    /// The most memory that the till has ever had.
+    fn memory_kb(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.nodes[TILL].id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// Has shoppers buy at once; each sale must succeed. Answers sales a second.
+fn sell(till: &Api<'_>) -> Result<f64> {
+    let before = Instant::now();
+    thread::scope(|scope| {
+        let buy = || {
+            (0..SALES_EACH).try_for_each(|_| till.sell("CAP", Duration::from_secs(20), None)?.ok().map(drop))
+        };
+        let shoppers: Vec<_> = (0..SHOPPERS).map(|_| scope.spawn(buy)).collect();
+        shoppers
+            .into_iter()
+            .try_for_each(|shopper| shopper.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
+    Ok((SHOPPERS * SALES_EACH) as f64 / before.elapsed().as_secs_f64())
+}
+
+fn links(device: &Api<'_>) -> Result<Vec<Value>> {
+    let peers = device.get("/v1/peers")?;
+    let links =
+        peers["peers"].as_array().into_iter().flatten().flat_map(|peer| peer["links"].as_array().cloned());
+    Ok(links.flatten().collect())
+}
+
+/// Since when there is a link to an honest device.
+fn link_since(device: &Api<'_>, peer: &Api<'_>) -> Result<u64> {
+    let peer = peer.device()?;
+    let links = links(device)?;
+    let link = links.iter().find(|link| link["device"] == peer.as_str());
+    link.and_then(|link| link["since_ms"].as_u64()).with_context(|| format!("no link to {peer}: {links:?}"))
+}
