@@ -211,6 +211,8 @@ impl Device {
             Ok(Message::Decline(decline)) => self.declined(from, decline.id),
             Ok(Message::AskCart(ask)) => self.asked_for_cart(from, &ask),
             Ok(Message::AskClaim(ask)) => self.asked_for_claim(from, &ask),
+            Ok(Message::AskSealed(ask)) => self.asked_for_sealed(from, &ask),
+            Ok(Message::Sealed(sent)) => self.take_sealed(from, sent),
             Ok(Message::Compare(theirs)) => self.show_where_they_part(from, &theirs),
             Err(error) => self.fault(from, error.to_string()),
         }

@@ -18,6 +18,7 @@ mod malformed;
 mod node;
 mod past;
 mod payments;
+mod people;
 mod pins;
 mod receipts;
 mod retiring;
