@@ -70,7 +70,7 @@ impl Local {
     fn carry_out(&mut self) {
         while let Some(output) = self.device.poll() {
             match output {
-                Output::Store { batch, entries, replies } => {
+                Output::Store { batch, entries, replies, .. } => {
                     self.stored += entries.len() as u64;
                     match &mut self.disk {
                         Disk::Memory(all) => all.extend(entries),

@@ -218,6 +218,7 @@ fn what_is_erased_is_on_no_disk_in_whatever_order_things_come() {
                 world.run_ms(1);
             }
             world.isolate(OTHER);
+            assert_eq!(on_disk(&world, OTHER), BTreeSet::new(), "it has more than the entries");
         }
         let by_shopper = seed % 2 == 0;
         let done =
