@@ -11,7 +11,9 @@ use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::people::{People, Taken};
 use crate::query::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
-use crate::record::{Body, Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, Personal, Record, SEALED_SIZES};
+use crate::record::{
+    Body, Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_LINES, Personal, Record, SEALED_SIZES,
+};
 use sha2::{Digest, Sha256};
 
 const PEOPLE_SHOWN: u32 = 1_000;
@@ -89,28 +91,40 @@ impl Device {
             roles: roles.to_string(),
             needs: Role::Hq.to_string(),
         };
-        let (record, covered) = match (&erase.shopper, &erase.entry) {
+        let (records, covered) = match (&erase.shopper, &erase.entry) {
             (Some(shopper), None) => {
                 if !hq {
                     return Err(forbidden("erasing all that was taken of a shopper"));
                 }
                 let covered: Vec<Ref> = self.people.of(shopper).map(|(entry, _)| *entry).collect();
-                (Some(Erase { entries: Vec::new(), shopper: Some(shopper.clone()) }), covered)
+                // By name, too: a device whose clock is ahead dates what it takes after this.
+                let fresh = |entry: &Ref| self.people.get(entry).is_some_and(|taken| taken.erased.is_none());
+                let named: Vec<Ref> = covered.iter().copied().filter(fresh).collect();
+                let shopper = Some(shopper.clone());
+                let mut records: Vec<Erase> = named
+                    .chunks(MAX_LINES)
+                    .map(|some| Erase { entries: some.to_vec(), shopper: shopper.clone() })
+                    .collect();
+                if records.is_empty() {
+                    records.push(Erase { entries: Vec::new(), shopper });
+                }
+                (records, covered)
             }
             (None, Some(entry)) => {
                 let taken = self.people.get(entry).ok_or(Refusal::UnknownPersonal { entry: *entry })?;
                 if !hq && taken.by != self.me {
                     return Err(forbidden("erasing what another device took"));
                 }
-                let record = taken.erased.is_none().then(|| Erase { entries: vec![*entry], shopper: None });
-                (record, vec![*entry])
+                let record = Erase { entries: vec![*entry], shopper: None };
+                let records = if taken.erased.is_none() { vec![record] } else { Vec::new() };
+                (records, vec![*entry])
             }
             _ => return Err(invalid("shopper", "give either a shopper's reference or an entry")),
         };
-        let entry = match record {
-            Some(record) => Some(self.write(&Document::People, Body::Erase(record))?),
-            None => None,
-        };
+        let mut entry = None;
+        for record in records {
+            entry = Some(self.write(&Document::People, Body::Erase(record))?);
+        }
         let erased = covered.iter().filter_map(|entry| self.personal_info(entry)).collect();
         Ok(Reply::Erased(Erased { entry, erased }))
     }

@@ -274,6 +274,21 @@ fn an_erasure_of_a_shopper_covers_what_was_taken_before_it_and_comes_later() {
 }
 
 #[test]
+fn an_erasure_of_a_shopper_covers_what_a_device_with_a_fast_clock_took() {
+    let mut world = hall(11);
+    world.nodes[TILL].ahead_ms = 3_600_000;
+    world.link_all();
+    let entry = take(&mut world, TILL, Some("order-7"));
+    settle_all(&mut world);
+    assert_eq!(erase_shopper(&mut world, HQ, "order-7").unwrap().erased[0].payload, Payload::Erased);
+    settle_all(&mut world);
+    for at in [HQ, TILL, OTHER] {
+        assert_eq!(states(&mut world, at), BTreeMap::from([(entry, Payload::Erased)]), "device {at}");
+        assert_eq!(on_disk(&world, at), BTreeSet::new());
+    }
+}
+
+#[test]
 fn a_device_erases_what_it_took_itself_and_nothing_else() {
     let mut world = hall(6);
     world.link_all();
