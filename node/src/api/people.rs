@@ -67,7 +67,7 @@ impl From<SealedPersonal> for SealedData {
     post, path = "/v1/people", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
     responses((status = 201, description = "It is kept, sealed", body = PersonalInfo), CommandProblems)
 )]
-pub(super) async fn add(
+pub(super) async fn add_personal(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<PersonalNew>,
@@ -100,7 +100,7 @@ pub(super) async fn add(
     ),
     responses((status = 200, description = "What was taken", body = Vec<PersonalInfo>), QueryProblems)
 )]
-pub(super) async fn list(
+pub(super) async fn list_people(
     State(api): State<Api>,
     Filter(filter): Filter<PeopleFilter>,
 ) -> Result<Json<Vec<PersonalInfo>>, Problem> {
@@ -118,7 +118,7 @@ pub(super) async fn list(
     ),
     responses((status = 200, description = "What is kept", body = Vec<SealedData>), QueryProblems)
 )]
-pub(super) async fn sealed(
+pub(super) async fn sealed_people(
     State(api): State<Api>,
     Filter(filter): Filter<SealedFilter>,
 ) -> Result<Json<Vec<SealedData>>, Problem> {
@@ -133,7 +133,7 @@ pub(super) async fn sealed(
     post, path = "/v1/people/erase", tag = "act", request_body = PersonalErase, params(IdempotencyHeader),
     responses((status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased), CommandProblems)
 )]
-pub(super) async fn erase(
+pub(super) async fn erase_personal(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<PersonalErase>,

@@ -136,8 +136,6 @@ impl Machine for Double {
         Ok(double)
     }
 
-    fn trust_past(_: &mut Script) {}
-
     fn take_back_sealed(&mut self, payloads: Vec<Sealed>) {
         assert!(payloads.is_empty(), "it has none");
     }
