@@ -140,7 +140,11 @@ impl Payloads {
             .copied()
             .collect();
         let mut questions: BTreeMap<DeviceId, Vec<Ref>> = BTreeMap::new();
+        let mut room = MAX_SEALED_ASKED * self.with.values().filter(|with| with.asked.is_none()).count();
         for entry in self.missing.difference(&under_way) {
+            if room == 0 {
+                break;
+            }
             let can = |peer: &DeviceId, with: &With| {
                 with.asked.is_none()
                     && with.lacks.get(entry).is_none_or(|lacks| lacks.until_ms <= now_ms)
@@ -153,6 +157,7 @@ impl Payloads {
                 .or_else(|| self.with.iter().find(|(peer, with)| can(peer, with)).map(|(peer, _)| *peer));
             if let Some(peer) = peer {
                 questions.entry(peer).or_default().push(*entry);
+                room -= 1;
             }
         }
         for (peer, entries) in &questions {
