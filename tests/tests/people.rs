@@ -19,6 +19,7 @@ const TILL: usize = 1;
 const DEADLINE: Duration = Duration::from_secs(60);
 const GONE: &str = "order-4711";
 const MIA: &str = "mia-7f3a9c21@example.org";
+const NO_FILES: [PathBuf; 0] = [];
 const KEPT: &str = "jo-55e0b1d4@example.org";
 
 /// What every caller of the command line would do: inside the device's host, with something on standard input.
@@ -143,7 +144,7 @@ fn an_address_is_read_by_the_organiser_alone_and_erased_from_every_file() -> Res
     for node in &nodes {
         assert!(!files_with(node.data(), &sealed)?.is_empty(), "{}: this search finds nothing", node.name);
         for text in [MIA, KEPT] {
-            assert_eq!(files_with(node.data(), text.as_bytes())?, [PathBuf::new(); 0], "{text} in clear");
+            assert_eq!(files_with(node.data(), text.as_bytes())?, NO_FILES, "{text} in clear");
         }
     }
 
@@ -183,11 +184,11 @@ fn an_address_is_read_by_the_organiser_alone_and_erased_from_every_file() -> Res
     assert_eq!(refused.status.code(), Some(1), "another till erases what it did not take");
     let erased = done(&popmesh(&event, hq, &erase, "")?)?;
     assert_eq!(erased["erased"].as_array().map(Vec::len), Some(1), "{erased}");
-    assert_eq!(files_with(nodes[0].data(), &sealed)?, [PathBuf::new(); 0], "on the hq, once it has answered");
+    assert_eq!(files_with(nodes[0].data(), &sealed)?, NO_FILES, "on the hq, once it has answered");
     network.heal();
     for node in &nodes {
         wait_for(node, &[(gone, "erased"), (kept, "here")])?;
-        assert_eq!(files_with(node.data(), &sealed)?, [PathBuf::new(); 0], "{}", node.name);
+        assert_eq!(files_with(node.data(), &sealed)?, NO_FILES, "{}", node.name);
         assert!(!files_with(node.data(), &sealed_kept)?.is_empty(), "{}", node.name);
         let known = people(node)?;
         let still = known.iter().find(|person| person["entry"] == gone).context("its entry is gone")?;
@@ -210,8 +211,8 @@ fn an_address_is_read_by_the_organiser_alone_and_erased_from_every_file() -> Res
         node.stop()?;
     }
     for folder in folders {
-        assert_eq!(files_with(&folder, &sealed)?, [PathBuf::new(); 0]);
-        assert_eq!(files_with(&folder, MIA.as_bytes())?, [PathBuf::new(); 0]);
+        assert_eq!(files_with(&folder, &sealed)?, NO_FILES);
+        assert_eq!(files_with(&folder, MIA.as_bytes())?, NO_FILES);
     }
     Ok(())
 }

@@ -216,7 +216,7 @@ fn open(key: Option<&Path>, out: Option<&Path>, client: &Client, json: bool) -> 
             "give the organiser's key, which `popmesh event init` wrote: --organiser-key DIR/organiser.key",
         ));
     };
-    let is_csv = out.map(|out| form(out)).transpose()?;
+    let is_csv = out.map(form).transpose()?;
     let key = folder::read_key(key)?;
     let status: Status = client.get("/v1/status", &[])?;
     let (mut opened, mut sealed, mut after) = (Vec::new(), 0u64, None);
