@@ -18,6 +18,7 @@ use crate::api::{self, Api, MeshView};
 use crate::clock::now_ms;
 use crate::door::{DoorSpec, Doors};
 use crate::folder::{ApiPlace, Folder, Identity};
+use crate::personal::Sealer;
 use crate::runtime::{Handle, RuntimeMetrics};
 
 /// Which transports link devices.
@@ -167,6 +168,7 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
     let name = identity.certificate.name.clone();
+    let sealer = Sealer::new(&identity.charter, device);
     let Started { handle, mesh, counters, doors, running } =
         starter.start(identity, &options, device_stops).await.context("the device does not start")?;
     let mut running = tokio::spawn(running);
@@ -174,7 +176,10 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
     tracing::info!(device = %device, name, api = %place.url(), "running");
 
     let (stop_api, api_stops) = oneshot::channel::<()>();
-    let service = Api::new(device, handle, mesh, counters).with_doors(doors).with_rights(rights, names);
+    let service = Api::new(device, handle, mesh, counters)
+        .with_doors(doors)
+        .with_sealer(sealer)
+        .with_rights(rights, names);
     let mut api = tokio::spawn(listener.serve(service, async move {
         // A sender that is gone means the same as one that says stop.
         let _ = api_stops.await;

@@ -1,21 +1,15 @@
-//! The event's secret on its way to a device, and in its folder: sealed to the device's key with HPKE (RFC 9180, base
-//! mode, X25519, HKDF-SHA-256, ChaCha20-Poly1305), so that it can travel in the file that holds the certificate.
+//! The event's secret on its way to a device, and in its folder: sealed to the device's key (see [`seal`]), so that it can
+//! travel in the file that holds the certificate.
 
-use hpke::aead::ChaCha20Poly1305;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal};
 use popmesh_proto::id::{DeviceId, EventId};
-use popmesh_proto::identity::{SecretKey, agreement_key_of, armor, unarmor};
+use popmesh_proto::identity::{SecretKey, armor, unarmor};
 use popmesh_proto::pin::EventSecret;
 
-type Seal = X25519HkdfSha256;
+use crate::seal;
 
 /// The label of a sealed secret's text form.
 const SEALED: &str = "popmesh-sealed-secret-1";
 const CONTEXT: &[u8] = b"popmesh event secret for a device v1";
-/// Bytes of the key that HPKE sends along.
-const ENCAPSULATED: usize = 32;
 
 /// Why a secret cannot be sealed to a device, or opened by it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,17 +29,8 @@ pub enum SecretError {
 /// # Errors
 /// [`SecretError::Key`] if nothing can be sealed to the device.
 pub fn seal(secret: &EventSecret, event: &EventId, to: &DeviceId) -> Result<String, SecretError> {
-    let key = agreement_key_of(to).ok_or(SecretError::Key)?;
-    let key = <Seal as Kem>::PublicKey::from_bytes(&key).map_err(|_| SecretError::Key)?;
-    let (encapsulated, sealed) = single_shot_seal::<ChaCha20Poly1305, HkdfSha256, Seal>(
-        &OpModeS::Base,
-        &key,
-        &info(event, to),
-        secret.bytes(),
-        &[],
-    )
-    .map_err(|_| SecretError::Key)?;
-    Ok(armor(SEALED, &[&encapsulated.to_bytes()[..], &sealed].concat()))
+    let sealed = seal::seal(to, &info(event, to), &[], secret.bytes()).ok_or(SecretError::Key)?;
+    Ok(armor(SEALED, &sealed))
 }
 
 /// Opens what [`seal`] wrote; `None` if `text` is something else.
@@ -57,19 +42,7 @@ pub fn open(text: &str, event: &EventId, key: &SecretKey) -> Result<Option<Event
         return Ok(None);
     }
     let bytes = unarmor(SEALED, text).ok_or(SecretError::NotOurs)?;
-    let (encapsulated, sealed) = bytes.split_at_checked(ENCAPSULATED).ok_or(SecretError::NotOurs)?;
-    let not_ours = |_| SecretError::NotOurs;
-    let encapsulated = <Seal as Kem>::EncappedKey::from_bytes(encapsulated).map_err(not_ours)?;
-    let private = <Seal as Kem>::PrivateKey::from_bytes(&key.agreement_key()).map_err(not_ours)?;
-    let opened = single_shot_open::<ChaCha20Poly1305, HkdfSha256, Seal>(
-        &OpModeR::Base,
-        &private,
-        &encapsulated,
-        &info(event, &key.id()),
-        sealed,
-        &[],
-    )
-    .map_err(not_ours)?;
+    let opened = seal::open(key, &info(event, &key.id()), &[], &bytes).ok_or(SecretError::NotOurs)?;
     let opened = <[u8; 32]>::try_from(opened).map_err(|_| SecretError::NotOurs)?;
     Ok(Some(EventSecret::from_bytes(opened)))
 }

@@ -16,13 +16,15 @@ pub enum Document {
     Claims(DropId),
     /// Retirements, and what became of incidents.
     Devices,
+    /// Personal data that was taken, sealed to the organiser, and what is to be erased of it.
+    People,
 }
 
 impl Document {
     /// The drop whose stock or claims it holds.
     pub fn drop(&self) -> Option<&DropId> {
         match self {
-            Document::Programme | Document::Devices => None,
+            Document::Programme | Document::Devices | Document::People => None,
             Document::Stock(drop) | Document::Claims(drop) => Some(drop),
         }
     }
@@ -33,6 +35,7 @@ impl fmt::Display for Document {
         match self {
             Document::Programme => f.write_str("programme"),
             Document::Devices => f.write_str("devices"),
+            Document::People => f.write_str("people"),
             Document::Stock(drop) => write!(f, "stock/{drop}"),
             Document::Claims(drop) => write!(f, "claims/{drop}"),
         }
@@ -41,7 +44,7 @@ impl fmt::Display for Document {
 
 /// Not the name of a document.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no document: programme, devices, stock/DROP or claims/DROP")]
+#[error("{0:?} is no document: programme, devices, people, stock/DROP or claims/DROP")]
 pub struct DocumentError(String);
 
 impl FromStr for Document {
@@ -51,6 +54,7 @@ impl FromStr for Document {
         match text.split_once('/') {
             None if text == "programme" => Ok(Document::Programme),
             None if text == "devices" => Ok(Document::Devices),
+            None if text == "people" => Ok(Document::People),
             Some(("stock", drop)) => drop.parse().map(Document::Stock).map_err(|_| error()),
             Some(("claims", drop)) => drop.parse().map(Document::Claims).map_err(|_| error()),
             _ => Err(error()),

@@ -9,6 +9,7 @@ use crate::command::{Command, DoorState, Refusal, Reply};
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::Signature;
 use crate::query::{Answer, Query};
+use crate::record::PersonalKind;
 use crate::text::{Compartment, DropId, Sku};
 
 /// The runtime's name for a command or a query that it waits for.
@@ -112,6 +113,31 @@ pub struct Entry {
     pub signature: Option<Signature>,
 }
 
+/// The sealed payload of personal data, which lies beside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The entry that it belongs to, which has its hash.
+    pub entry: Ref,
+    /// Its bytes; at most [`crate::record::MAX_SEALED`].
+    pub payload: Vec<u8>,
+}
+
+/// What a write does to sealed payloads: first it deletes, then it keeps.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SealedWrites {
+    /// Payloads to keep, whose entries are stored, or are in the same write. One that is there already is replaced.
+    pub kept: Vec<Sealed>,
+    /// Payloads to delete so that their bytes are gone; some may not be there.
+    pub erased: Vec<Ref>,
+}
+
+impl SealedWrites {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.erased.is_empty()
+    }
+}
+
 /// What a device wants done.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "each is carried out as it comes; none lies in a long queue")]
@@ -124,6 +150,8 @@ pub enum Output {
         entries: Vec<Entry>,
         /// Outcomes of commands.
         replies: Vec<StoredReply>,
+        /// Sealed payloads.
+        sealed: SealedWrites,
     },
     /// Send to a linked peer; may be lost.
     Send {
@@ -298,6 +326,24 @@ pub enum Notice {
         payment: u32,
         /// It could not be taken.
         failed: bool,
+    },
+    /// Personal data was taken, here or elsewhere. What it says is in no notice.
+    PersonalTaken {
+        /// The entry.
+        entry: Ref,
+        /// What it is for.
+        kind: PersonalKind,
+        /// Who took it.
+        by: DeviceId,
+    },
+    /// Personal data was erased, here or elsewhere.
+    PersonalErased {
+        /// The entry.
+        entry: Ref,
+        /// Who erased it.
+        by: DeviceId,
+        /// How much of what is known here.
+        count: u64,
     },
     /// Units of this device's were given away, or it got some.
     Transferred {

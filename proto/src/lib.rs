@@ -23,6 +23,7 @@ pub mod log;
 pub mod message;
 pub mod money;
 pub mod payment;
+pub mod people;
 pub mod pin;
 pub mod planted;
 pub mod programme;

@@ -49,6 +49,12 @@ pub enum Message {
     /// A request for the custody of a claim.
     #[n(7)]
     AskClaim(#[n(0)] AskClaim),
+    /// A request for sealed payloads.
+    #[n(11)]
+    AskSealed(#[n(0)] AskSealed),
+    /// Sealed payloads, asked for now or earlier.
+    #[n(12)]
+    Sealed(#[n(0)] SealedParts),
     /// The sender's history of a chain is another than the receiver's, which answers with entries of its own from where
     /// they part: proof that the chain's author has forked it.
     #[n(10)]
@@ -169,6 +175,39 @@ pub struct AskClaim {
     /// The claim.
     #[n(1)]
     pub claim: Ref,
+}
+
+/// The most sealed payloads that one message asks for, or brings.
+pub const MAX_SEALED_ASKED: usize = 32;
+
+/// A request for sealed payloads of personal data, at most [`MAX_SEALED_ASKED`].
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskSealed {
+    /// By the entries that they belong to.
+    #[n(0)]
+    pub entries: Vec<Ref>,
+}
+
+/// Sealed payloads of personal data.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct SealedParts {
+    /// Those that the sender has.
+    #[n(0)]
+    pub parts: Vec<SealedPart>,
+    /// Those that it was asked for and does not have.
+    #[n(1)]
+    pub lacking: Vec<Ref>,
+}
+
+/// A sealed payload.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct SealedPart {
+    /// The entry that it belongs to, which has its hash.
+    #[n(0)]
+    pub entry: Ref,
+    /// It.
+    #[n(1)]
+    pub payload: ByteVec,
 }
 
 /// Nothing is given.

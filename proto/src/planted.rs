@@ -30,11 +30,13 @@ pub enum Planted {
     RefuseSuspended,
     /// A device that was set back spends before it has heard what it did since.
     ForgetPast,
+    /// Payloads of personal data that was erased stay where they are.
+    KeepErased,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 13] = [
+    pub const ALL: [Planted; 14] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -48,6 +50,7 @@ impl Planted {
         Planted::KeepForks,
         Planted::RefuseSuspended,
         Planted::ForgetPast,
+        Planted::KeepErased,
     ];
 }
 

@@ -2,6 +2,7 @@
 //! durable.
 
 mod money;
+mod people;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +11,11 @@ pub use money::{
     TenderTakings, WaitingPayment,
 };
 
+pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
+
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Cart, Claim, ClaimState, Door, Doors, DropInfo, EventRules, Holder, Lot, Product, Refusal,
+    Cart, Claim, ClaimState, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo, Product, Refusal,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -62,6 +65,10 @@ pub enum Query {
     Takings(TakingsFilter),
     /// Payments that wait to be authorised.
     WaitingPayments,
+    /// Personal data that was taken, the latest first; not what it says.
+    People(PeopleFilter),
+    /// Sealed payloads of personal data, for who can open them.
+    Sealed(SealedFilter),
     /// Entries, newest first.
     Log(LogFilter),
     /// The frontier, to compare devices.
@@ -160,6 +167,10 @@ pub enum Answer {
     Takings(Vec<Takings>),
     /// To [`Query::WaitingPayments`].
     WaitingPayments(Vec<WaitingPayment>),
+    /// To [`Query::People`].
+    People(Vec<PersonalInfo>),
+    /// To [`Query::Sealed`].
+    Sealed(Vec<SealedPersonal>),
     /// To [`Query::Log`].
     Log(Vec<LogLine>),
     /// To [`Query::Frontier`].
@@ -311,6 +322,9 @@ pub struct Status {
     /// Carts put aside, here and elsewhere.
     #[serde(default)]
     pub carts: u64,
+    /// Personal data that was taken, everywhere, by where its payload is.
+    #[serde(default)]
+    pub people: PeopleCounts,
 }
 
 /// Claims in one state.

@@ -5,9 +5,13 @@
 
 mod door;
 mod fork;
+mod personal;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
+pub use personal::{
+    Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_SEALED, Personal, PersonalKind, SEALED_SIZES,
+};
 
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
@@ -106,6 +110,12 @@ pub enum Body {
     /// Says what became of a payment that a terminal was to authorise later. In `claims`, by the seller.
     #[n(16)]
     PaymentSettled(#[n(0)] PaymentSettled),
+    /// Says that personal data was taken. In `people`, by anybody.
+    #[n(30)]
+    Personal(#[n(0)] Personal),
+    /// Has personal data deleted everywhere. In `people`; what another device took, by an hq.
+    #[n(31)]
+    Erase(#[n(0)] Erase),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -507,6 +517,7 @@ impl Record {
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
             (Body::Retire(_) | Body::Resolve(_) | Body::Fork(_), document) => *document == Document::Devices,
+            (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
             (body, Document::Claims(_)) => body.is_of_claims(),
             (body, Document::Stock(_)) => !body.is_of_claims(),
             (_, _) => false,
@@ -532,9 +543,14 @@ impl Record {
     pub fn needs(&self) -> impl Iterator<Item = Ref> + '_ {
         use std::slice::from_ref;
         let (lines, sale, named): (&[Line], &[SaleLine], &[Ref]) = match &self.body {
-            Body::Start(_) | Body::Mint(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Fork(_) => {
-                (&[], &[], &[])
-            }
+            Body::Start(_)
+            | Body::Mint(_)
+            | Body::WrongPin(_)
+            | Body::Unlock(_)
+            | Body::Fork(_)
+            | Body::Personal(_) => (&[], &[], &[]),
+            // So whoever hears of an erasure knows what it is of, and who took that.
+            Body::Erase(erase) => (&[], &[], &erase.entries),
             Body::Transfer(transfer) => (&transfer.lines, &[], &[]),
             Body::Move(moved) => (&moved.lines, &[], &[]),
             Body::Damage(damage) => (&damage.lines, &[], &[]),
@@ -592,6 +608,8 @@ impl Body {
             Body::Release(_) => "release",
             Body::Door(_) => "word on a door",
             Body::PaymentSettled(_) => "settlement of a payment",
+            Body::Personal(_) => "taking of personal data",
+            Body::Erase(_) => "erasure of personal data",
         }
     }
 
@@ -618,7 +636,9 @@ impl Body {
             | Body::PaymentSettled(_)
             | Body::Retire(_)
             | Body::Fork(_)
-            | Body::Resolve(_) => false,
+            | Body::Resolve(_)
+            | Body::Personal(_)
+            | Body::Erase(_) => false,
         }
     }
 
@@ -644,7 +664,9 @@ impl Body {
             | Body::Retire(_)
             | Body::Inherit(_)
             | Body::Fork(_)
-            | Body::Resolve(_) => false,
+            | Body::Resolve(_)
+            | Body::Personal(_)
+            | Body::Erase(_) => false,
         }
     }
 
@@ -686,6 +708,8 @@ impl Body {
                 refund.back.check()
             }
             Body::PaymentSettled(settled) => settled.check(),
+            Body::Personal(personal) => personal.bounds(),
+            Body::Erase(erase) => erase.bounds(),
             Body::Mint(mint) => {
                 let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
                 if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }

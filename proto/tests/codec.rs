@@ -10,19 +10,19 @@ use popmesh_proto::identity::{
 };
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence, Rate, decode,
-    encode,
+    Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
+    Rate, SealedPart, SealedParts, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Custody, Damage, Door, Hold, Inherit, Line, Mint, Move, Previous, Received, Record,
-    Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock,
-    WrongPin,
+    Aside, Behaved, Body, Consent, Custody, Damage, Door, Erase, Hold, Inherit, Line, Mint, Move, Personal,
+    PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale,
+    SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
-use popmesh_proto::text::{Compartment, DropId, Place, Sku};
+use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 use proptest::collection::vec;
 use proptest::option;
@@ -73,6 +73,8 @@ fn drop_id() -> impl Strategy<Value = DropId> {
 fn document() -> impl Strategy<Value = Document> {
     prop_oneof![
         Just(Document::Programme),
+        Just(Document::Devices),
+        Just(Document::People),
         drop_id().prop_map(Document::Stock),
         drop_id().prop_map(Document::Claims)
     ]
@@ -234,18 +236,14 @@ fn claim_body() -> impl Strategy<Value = Body> {
         units,
         unit_price,
     });
-    let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
     prop_oneof![
         (entry(), entry(), device(), option::of(entry())).prop_map(|(claim, under, to, retirement)| {
             Body::Custody(Custody { claim, under, to, retirement })
         }),
         refund().prop_map(Body::Refund),
         settled().prop_map(Body::PaymentSettled),
-        (vec(sale_line, 0..4), any::<u64>(), shopper).prop_map(|(lines, ttl_ms, shopper)| Body::Hold(Hold {
-            lines,
-            ttl_ms,
-            shopper
-        })),
+        (vec(sale_line, 0..4), any::<u64>(), shopper())
+            .prop_map(|(lines, ttl_ms, shopper)| Body::Hold(Hold { lines, ttl_ms, shopper })),
         entry().prop_map(|hold| Body::Release(Release { hold })),
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
@@ -253,6 +251,32 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::Retire(Retire { device, cut })),
         (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
+    ]
+}
+
+fn shopper() -> impl Strategy<Value = Option<ShopperRef>> {
+    option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()))
+}
+
+fn people_body() -> impl Strategy<Value = Body> {
+    use PersonalKind::{Contact, Note, OptIn, Waitlist};
+    let kind = prop_oneof![Just(OptIn), Just(Contact), Just(Note), Just(Waitlist)];
+    let consent = ("\\PC{0,40}", "\\PC{0,8}").prop_map(|(text, version)| Consent { text, version });
+    prop_oneof![
+        (
+            kind,
+            shopper(),
+            option::of(sku()),
+            option::of(drop_id()),
+            option::of(consent),
+            hash(),
+            any::<u32>()
+        )
+            .prop_map(|(kind, shopper, sku, drop, consent, hash, size)| {
+                Body::Personal(Personal { kind, shopper, sku, drop, consent, hash, size })
+            }),
+        (vec(entry(), 0..4), shopper())
+            .prop_map(|(entries, shopper)| Body::Erase(Erase { entries, shopper })),
     ]
 }
 
@@ -284,6 +308,7 @@ fn record() -> impl Strategy<Value = Record> {
             claim_body(),
             redeem().prop_map(Body::Redeem),
             door().prop_map(Body::Door),
+            people_body(),
         ];
     (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
 }
@@ -322,6 +347,11 @@ fn message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
         (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
         (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),
+        vec(entry(), 0..4).prop_map(|entries| Message::AskSealed(AskSealed { entries })),
+        (vec((entry(), vec(any::<u8>(), 0..100)), 0..4), vec(entry(), 0..4)).prop_map(|(parts, lacking)| {
+            let part = |(entry, payload): (Ref, Vec<u8>)| SealedPart { entry, payload: payload.into() };
+            Message::Sealed(SealedParts { parts: parts.into_iter().map(part).collect(), lacking })
+        }),
     ]
 }
 
@@ -558,4 +588,50 @@ fn money_in_records_may_be_anything_and_is_checked() {
             "{settled:?}"
         );
     }
+}
+
+#[test]
+fn records_about_people_are_checked() {
+    let check = |body: Body, document: Document| {
+        Record { at: Hlc(2), body }.check(&document, "pos".parse().unwrap(), Hlc(1))
+    };
+    let good = Personal {
+        kind: PersonalKind::OptIn,
+        shopper: None,
+        sku: None,
+        drop: None,
+        consent: Some(Consent { text: "news".to_owned(), version: "1".to_owned() }),
+        hash: Hash([1; 32]),
+        size: 256,
+    };
+    let personal = |change: &dyn Fn(&mut Personal)| {
+        let mut personal = good.clone();
+        change(&mut personal);
+        check(Body::Personal(personal), Document::People)
+    };
+    assert_eq!(personal(&|_| {}), Ok(()));
+    for document in
+        [Document::Devices, Document::Claims("d".parse().unwrap()), Document::Stock("d".parse().unwrap())]
+    {
+        assert!(check(Body::Personal(good.clone()), document.clone()).is_err(), "{document}");
+        let erase = Erase { entries: Vec::new(), shopper: Some("a".parse().unwrap()) };
+        assert!(check(Body::Erase(erase), document).is_err());
+    }
+    assert!(personal(&|personal| personal.size = 300).is_err());
+    assert!(personal(&|personal| personal.size = 8192).is_err());
+    assert!(personal(&|personal| personal.consent = None).is_err());
+    assert!(personal(&|personal| personal.sku = Some("A".parse().unwrap())).is_err());
+    assert!(personal(&|personal| personal.kind = PersonalKind::Waitlist).is_err());
+    assert!(
+        personal(&|personal| personal.consent = Some(Consent { text: "x".repeat(401), version: "1".into() }))
+            .is_err()
+    );
+    let one = Ref { chain: ChainId([1; 16]), seq: 2 };
+    let erase = |entries: Vec<Ref>| check(Body::Erase(Erase { entries, shopper: None }), Document::People);
+    assert_eq!(erase(vec![one]), Ok(()));
+    assert!(erase(Vec::new()).is_err());
+    assert!(erase(vec![one, one]).is_err());
+    let many = (0..1_025).map(|seq| Ref { seq, ..one }).collect();
+    assert!(erase(many).is_err());
+    assert!(check(Body::Resolve(Resolve { incident: one, note: "x".into() }), Document::People).is_err());
 }

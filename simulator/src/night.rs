@@ -123,6 +123,22 @@ pub struct Numbers {
     /// What became of people's mistakes and of cheats.
     #[serde(default)]
     pub trust: TrustNumbers,
+    /// What became of personal data.
+    #[serde(default)]
+    pub people: PeopleNumbers,
+}
+
+/// What became of personal data.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct PeopleNumbers {
+    /// Taken.
+    pub taken: u64,
+    /// Not taken, or not erased, as the device refused.
+    pub refused: u64,
+    /// Erasures.
+    pub erased: u64,
+    /// Sealed payloads after the night, on the device that has most.
+    pub kept: u64,
 }
 
 /// What became of people's mistakes and of cheats.

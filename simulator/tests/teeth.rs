@@ -116,6 +116,11 @@ fn to_drop_what_waits() {
 }
 
 #[test]
+fn to_keep_what_is_erased() {
+    device_bug_is_caught(DeviceBug::KeepErased, 9, &["I5"]);
+}
+
+#[test]
 fn a_disk_that_lies() {
     is_caught(Planted::LyingDisk, honest_mix, NIGHTS, &["I3"]);
 }

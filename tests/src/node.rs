@@ -29,6 +29,8 @@ pub struct Options<'a> {
     pub api_port: u16,
     /// What else to tell `popmesh run`.
     pub arguments: Vec<String>,
+    /// What it logs, as `POPMESH_LOG` says it; the usual if absent.
+    pub log: Option<&'static str>,
     /// Whether to keep its log to itself when it goes.
     pub quiet: bool,
 }
@@ -167,6 +169,9 @@ fn spawn(program: &Path, name: &str, data: &Path, options: &Options<'_>) -> Resu
     let api = format!("127.0.0.1:{}", options.api_port);
     command.args(words).arg("--data").arg(data).args(["run", "--api", &api]).args(&options.arguments);
     command.env("NO_COLOR", "1").env_remove("POPMESH_DATA");
+    if let Some(log) = options.log {
+        command.env("POPMESH_LOG", log);
+    }
     let child = Child::start(name, &mut command)?;
     Ok(if options.quiet { child.quiet() } else { child })
 }

@@ -70,7 +70,7 @@ impl Local {
     fn carry_out(&mut self) {
         while let Some(output) = self.device.poll() {
             match output {
-                Output::Store { batch, entries, replies } => {
+                Output::Store { batch, entries, replies, .. } => {
                     self.stored += entries.len() as u64;
                     match &mut self.disk {
                         Disk::Memory(all) => all.extend(entries),
@@ -86,7 +86,8 @@ impl Local {
                 Output::Publish { .. }
                 | Output::Judge { .. }
                 | Output::Notice(_)
-                | Output::OpenDoor { .. } => {}
+                | Output::OpenDoor { .. }
+                | Output::CutOff { .. } => {}
                 Output::Reopen { problem } => panic!("{problem}"),
             }
         }

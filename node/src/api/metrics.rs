@@ -49,6 +49,11 @@ struct OutcomeLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PayloadLabels {
+    payload: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct UnitLabels {
     drop: String,
     sku: String,
@@ -205,6 +210,12 @@ fn register_status(registry: &mut Registry, status: &Status) {
     gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
     let deferred = u64::try_from(status.deferred).unwrap_or(0);
     gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);
+    let people = Family::<PayloadLabels, Gauge>::default();
+    let counts = status.people;
+    for (payload, count) in [("here", counts.here), ("missing", counts.missing), ("erased", counts.erased)] {
+        people.get_or_create(&PayloadLabels { payload }).set(signed(count));
+    }
+    registry.register("people", "Personal data that was taken, by where its sealed payload is", people);
     gauge(registry, "devices", "Devices known, this one included", status.devices);
     gauge(registry, "devices_reachable", "Devices heard lately, this one included", status.reachable);
 }

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::problem::{PROBLEM_JSON, Problem};
 use super::service::Api;
-use super::{doors, export, metrics, money, notices, read, trust, write};
+use super::{doors, export, metrics, money, notices, people, read, trust, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -104,6 +104,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(money::receipts))
         .routes(routes!(money::receipt))
         .routes(routes!(money::takings))
+        .routes(routes!(people::add_personal))
+        .routes(routes!(people::list_people))
+        .routes(routes!(people::sealed_people))
+        .routes(routes!(people::erase_personal))
         .routes(routes!(write::switch_links))
         .routes(routes!(notices::notices))
         .routes(routes!(metrics::metrics))

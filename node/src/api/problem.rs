@@ -93,6 +93,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::NoDoor { .. }
         | Refusal::UnknownCart { .. }
         | Refusal::UnknownIncident { .. }
+        | Refusal::UnknownPersonal { .. }
         | Refusal::UnknownReceipt { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. }
         | Refusal::Token { .. }

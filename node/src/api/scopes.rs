@@ -19,6 +19,8 @@ const SELL: &[Scope] = &[Till];
 const HAND_OUT: &[Scope] = &[Till, Locker];
 const DOORS: &[Scope] = &[Locker];
 const DROPS: &[Scope] = &[Encoder];
+/// Where shoppers leave an address. What was taken is for whoever owns the device, sealed or not.
+const TAKE: &[Scope] = &[Till, Encoder];
 /// What concerns the whole event, or takes this device off the mesh: for whoever owns the device.
 const OWNER: &[Scope] = &[];
 
@@ -72,6 +74,10 @@ const ROUTES: &[Row] = &[
     ("PUT", "/v1/doors/jam", DOORS),
     ("POST", "/v1/drops/{drop}/open", DROPS),
     ("POST", "/v1/drops/{drop}/close", DROPS),
+    ("POST", "/v1/people", TAKE),
+    ("GET", "/v1/people", OWNER),
+    ("GET", "/v1/people/sealed", OWNER),
+    ("POST", "/v1/people/erase", OWNER),
     ("POST", "/v1/products", OWNER),
     ("POST", "/v1/drops", OWNER),
     ("POST", "/v1/lots", OWNER),

@@ -19,6 +19,7 @@ use super::request::MAX_BODY;
 use super::{guard, openapi};
 use crate::access::{Rights, Throttle};
 use crate::door::Doors;
+use crate::personal::Sealer;
 use crate::runtime::{CallError, Handle, Outcome, RuntimeMetrics};
 
 /// Picks one variant of an answer or a reply.
@@ -46,6 +47,7 @@ pub struct Api {
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: Arc<RuntimeMetrics>,
     pub(super) doors: Option<Doors>,
+    pub(super) sealer: Option<Sealer>,
     pub(super) rights: Option<Rights>,
     pub(super) throttle: Arc<Throttle>,
     /// Names by which callers from elsewhere may call this host.
@@ -77,6 +79,7 @@ impl Api {
             metrics: Arc::new(Metrics::new()),
             counters,
             doors: None,
+            sealer: None,
             rights: None,
             throttle: Arc::default(),
             names: Arc::default(),
@@ -90,6 +93,13 @@ impl Api {
     #[must_use]
     pub fn with_doors(mut self, doors: Option<Doors>) -> Self {
         self.doors = doors;
+        self
+    }
+
+    /// The same, taking personal data, which it seals with this.
+    #[must_use]
+    pub fn with_sealer(mut self, sealer: Sealer) -> Self {
+        self.sealer = Some(sealer);
         self
     }
 

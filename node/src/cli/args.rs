@@ -19,6 +19,7 @@ use super::args_api::{ApiAccess, ApiCommand, ApiServing};
 use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, Join, Ticket, ValidityArgs};
+use super::people::People;
 use super::trust::{Incidents, LeaveArgs, Past, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
@@ -117,6 +118,9 @@ pub(super) enum Command {
     Receipt(Receipt),
     /// What devices took and paid back, by tender
     Takings(Takings),
+    /// Personal data of shoppers, sealed to the organiser: take it, list it, open it with the organiser's key, erase it
+    #[command(subcommand)]
+    People(People),
     /// Entries of the log, newest first
     Log(Log),
     /// Write every document as an Automerge file into a folder

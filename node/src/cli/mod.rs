@@ -16,6 +16,7 @@ mod export;
 mod failure;
 mod join;
 mod money;
+mod people;
 mod show;
 mod table;
 mod tls;
@@ -100,6 +101,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Leave(leave) => trust::leave(&leave, &folder, json),
         Command::Past(past) => trust::past(past, &folder, json),
         Command::Incidents(incidents) => trust::incidents(incidents, &folder, json),
+        Command::People(command) => people::people(command, &folder, json),
         Command::Stow(stow) => door::stow(&stow, &folder, json),
         Command::Doors(target) => door::doors(&Client::find(&target, &folder)?, json),
         Command::Door(command) => door::door(command, &folder, json),

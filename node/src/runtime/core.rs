@@ -423,7 +423,13 @@ fn open_device<D: Machine>(
     match entries.end {
         // A log that was cut off in the reading says nothing about the log.
         Some(Err(error)) => Err(error),
-        None | Some(Ok(())) => opened.map_err(|error| RuntimeError::Open(error.to_string())),
+        None | Some(Ok(())) => {
+            let mut device = opened.map_err(|error| RuntimeError::Open(error.to_string()))?;
+            let (sender, payloads) = sync_channel(1);
+            jobs.send(Job::Sealed { payloads: sender }).map_err(|_| RuntimeError::WriterEnded)?;
+            device.take_back_sealed(payloads.recv().map_err(|_| RuntimeError::WriterEnded)??);
+            Ok(device)
+        }
     }
 }
 

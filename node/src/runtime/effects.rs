@@ -42,11 +42,11 @@ pub(super) struct Effects {
 impl Effects {
     pub(super) fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Store { batch, entries, replies } => {
+            Output::Store { batch, entries, replies, sealed } => {
                 debug_assert!(self.write.is_none(), "only one write is under way at a time");
                 let keys = replies.iter().map(|stored| key_prefix(&stored.idempotency.key)).collect();
                 self.write = Some(Write { batch, keys });
-                self.job(Job::Append { batch, entries, replies });
+                self.job(Job::Append { batch, entries, replies, sealed });
             }
             Output::Send { to, bytes } => self.links.send(to, bytes),
             Output::Publish { bytes } => self.links.publish(bytes),

@@ -2,7 +2,7 @@
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::Nonce;
-use popmesh_proto::io::{Entry, Input, Output};
+use popmesh_proto::io::{Entry, Input, Output, Sealed};
 use popmesh_proto::{Config, Device, OpenError};
 
 /// A state machine of inputs and outputs. It need not be [`Send`]: it lives and dies on the core's thread.
@@ -21,6 +21,9 @@ pub trait Machine: Sized + 'static {
         entries: impl Iterator<Item = Entry>,
         now: Now,
     ) -> Result<Self, Self::OpenError>;
+
+    /// Takes back the sealed payloads that are stored, before anything else.
+    fn take_back_sealed(&mut self, payloads: Vec<Sealed>);
 
     /// Gives the next start a nonce of its own, so that it never continues a chain of an earlier one.
     fn set_nonce(config: &mut Self::Config, nonce: Nonce);
@@ -45,6 +48,10 @@ impl Machine for Device {
         now: Now,
     ) -> Result<Self, Self::OpenError> {
         Self::open(config, entries, now)
+    }
+
+    fn take_back_sealed(&mut self, payloads: Vec<Sealed>) {
+        Self::take_back_sealed(self, payloads);
     }
 
     fn set_nonce(config: &mut Self::Config, nonce: Nonce) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
-use popmesh_proto::io::{BatchId, CallId, Entry, StoredReply};
+use popmesh_proto::io::{BatchId, CallId, Entry, Sealed, SealedWrites, StoredReply};
 use popmesh_store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -18,20 +18,25 @@ const SOON: Duration = Duration::from_micros(200);
 /// A page of entries; `None` after the last.
 pub(super) type Page = Result<Option<Vec<Entry>>, StoreError>;
 
+/// Every sealed payload.
+pub(super) type Payloads = Result<Vec<Sealed>, StoreError>;
+
 /// What the core wants of the store. Done in order.
 pub(super) enum Job {
     /// Be awake: something to append is likely to come at once.
     Soon,
     /// Make this durable.
-    Append { batch: BatchId, entries: Vec<Entry>, replies: Vec<StoredReply> },
+    Append { batch: BatchId, entries: Vec<Entry>, replies: Vec<StoredReply>, sealed: SealedWrites },
     /// Read what a command did.
     Answer { call: CallId, id: AnswerId },
     /// Try whether writing works again.
     Probe,
     /// Count this start: the log is whole, as far as anybody knows.
     CountStart,
-    /// Read everything.
+    /// Read every entry.
     Load { pages: SyncSender<Page> },
+    /// Read every sealed payload.
+    Sealed { payloads: SyncSender<Payloads> },
 }
 
 /// What came of a job.
@@ -60,9 +65,9 @@ pub(super) fn run(
     while let Some(job) = next(jobs) {
         let outcome = match job {
             Job::Soon => continue,
-            Job::Append { batch, entries, replies } => {
+            Job::Append { batch, entries, replies, sealed } => {
                 let before = Instant::now();
-                match store.append(&entries, &replies) {
+                match store.append_with(&entries, &replies, &sealed) {
                     Ok(first_answer) => {
                         metrics.written(entries.len(), before.elapsed());
                         has_written = true;
@@ -78,6 +83,15 @@ pub(super) fn run(
             Job::Probe => Written::Probed(store.probe()),
             Job::CountStart => {
                 store.count_start();
+                continue;
+            }
+            Job::Sealed { payloads } => {
+                // Nobody to hear it is nobody to mind.
+                let _ = payloads.send(store.sealed());
+                // The log has been read and believed: now what an earlier run was kept from can be done.
+                if let Err(error) = store.clean() {
+                    tracing::warn!(%error, "bytes of erased personal data may still be in the write-ahead log");
+                }
                 continue;
             }
             Job::Load { pages } => {

@@ -10,6 +10,7 @@ mod lock;
 mod open;
 mod renew;
 mod schema;
+mod sealed;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
-use popmesh_proto::io::{Entry, Idempotency, StoredReply};
+use popmesh_proto::io::{Entry, Idempotency, SealedWrites, StoredReply};
 use rusqlite::{Connection, Transaction};
 
 pub use boots::BOOTS_FILE;
@@ -78,6 +79,7 @@ pub struct Store {
     chains_by_number: Vec<ChainId>,
     entries: i64,
     answers: i64,
+    sealed: sealed::Rows,
     _lock: Option<FolderLock>,
 }
 
@@ -129,11 +131,13 @@ impl Store {
             chains_by_number: Vec::new(),
             entries: 0,
             answers: 0,
+            sealed: sealed::Rows::default(),
             _lock: lock,
         };
         store.load_chains()?;
         store.entries = store.count("SELECT coalesce(max(id), 0) FROM entries")?;
         let answers = store.load_answers()?;
+        store.load_sealed()?;
         let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, restored: false };
         Ok((store, loaded))
     }
@@ -247,10 +251,13 @@ impl Store {
         Ok(entries)
     }
 
+    fn chain_of(&self, number: i64) -> Option<ChainId> {
+        let index = usize::try_from(number.checked_sub(1)?).ok()?;
+        self.chains_by_number.get(index).copied()
+    }
+
     fn entry(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Option<Entry>)> {
-        let number: i64 = row.get(1)?;
-        let chain = usize::try_from(number - 1).ok().and_then(|index| self.chains_by_number.get(index));
-        let Some(&chain) = chain else {
+        let Some(chain) = self.chain_of(row.get(1)?) else {
             return Ok((row.get(0)?, None));
         };
         let seq = row.get::<_, i64>(2)?.cast_unsigned();
@@ -264,6 +271,20 @@ impl Store {
     /// [`StoreError`]; this store has nothing of it then, and the next append goes in its place. If the sync was what failed
     /// and nothing was appended since, a store that is opened later can find it.
     pub fn append(&mut self, entries: &[Entry], replies: &[StoredReply]) -> Result<AnswerId, StoreError> {
+        self.append_with(entries, replies, &SealedWrites::default())
+    }
+
+    /// The same, and in the same write it deletes and keeps sealed payloads. What is deleted is in no file of the database
+    /// any more when this returns, or if that fails, after the next write that works, or the next start.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn append_with(
+        &mut self,
+        entries: &[Entry],
+        replies: &[StoredReply],
+        sealed: &SealedWrites,
+    ) -> Result<AnswerId, StoreError> {
         let path = &self.path;
         let failed = |error| StoreError::from_sqlite(path, error);
         // Replies that do not encode are a fault in the program; found before anything is written.
@@ -291,6 +312,8 @@ impl Store {
         insert_chains(&transaction, &new_chains).map_err(failed)?;
         insert_entries(&transaction, self.entries, &numbered).map_err(failed)?;
         insert_answers(&transaction, self.answers, replies.iter().zip(&encoded)).map_err(failed)?;
+        let number = |chain: &ChainId| self.chains.get(chain).or(new_chains.get(chain)).copied();
+        let changes = self.sealed.write(&transaction, sealed, number).map_err(failed)?;
         transaction.commit().map_err(failed)?;
 
         let mut by_number: Vec<(i64, ChainId)> =
@@ -301,6 +324,9 @@ impl Store {
         let first = AnswerId(self.answers + 1);
         self.entries += entries.len() as i64;
         self.answers += replies.len() as i64;
+        self.sealed.written(changes);
+        // The write is durable, whatever comes of this.
+        let _ = self.clean();
         Ok(first)
     }
 

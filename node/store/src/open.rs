@@ -59,6 +59,8 @@ pub(crate) fn at_path(
     // On macOS a plain fsync does not reach the disk; elsewhere this does nothing.
     connection.execute_batch("PRAGMA fullfsync = ON;").map_err(failed)?;
     pragma(&connection, "wal_autocheckpoint", i64::from(checkpoint_pages)).map_err(failed)?;
+    // What is deleted is overwritten in the database, not only forgotten.
+    pragma(&connection, "secure_delete", "ON").map_err(failed)?;
     pragma(&connection, "journal_size_limit", WAL_BYTES_KEPT).map_err(failed)?;
     match found {
         Found::Empty => schema::create(&mut connection, event, device).map_err(failed)?,

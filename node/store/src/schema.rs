@@ -31,6 +31,14 @@ const STEPS: &[&str] = &[
         request BLOB NOT NULL,
         reply BLOB NOT NULL
     ) STRICT;",
+    // Only appended to, too; what is deleted is overwritten with zeros (see `sealed`).
+    "CREATE TABLE sealed (
+        id INTEGER PRIMARY KEY,
+        chain INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        erased INTEGER NOT NULL,
+        payload BLOB NOT NULL
+    ) STRICT;",
 ];
 
 /// The newest format.

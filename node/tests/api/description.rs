@@ -5,7 +5,11 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 55] = [
+const ROUTES: [(&str, &str); 59] = [
+    ("get", "/v1/people"),
+    ("post", "/v1/people"),
+    ("get", "/v1/people/sealed"),
+    ("post", "/v1/people/erase"),
     ("get", "/v1/status"),
     ("get", "/v1/devices"),
     ("get", "/v1/peers"),

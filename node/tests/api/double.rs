@@ -8,20 +8,23 @@ use std::sync::{Arc, Mutex};
 use futures::future::BoxFuture;
 use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
 use popmesh::door::{DoorSpec, OPENS_WITHIN};
+use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
     Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
-    DropState, EventRules, Lot, Product, Redeemed, Refunded, Refusal, Reply, Retired, Settled, Swept, Tender,
-    UnitsDone, Unlocked,
+    DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded, Refusal, Reply,
+    Retired, Settled, Swept, Tender, UnitsDone, Unlocked,
 };
-use popmesh_proto::id::{ChainId, DeviceId, EventId, ReceiptHash, Ref};
-use popmesh_proto::identity::Role;
+use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
+use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
-    Programme, Query, Receipt, ReceiptKind, RetirementRisk, Status, Stock, StockLine,
+    PeopleCounts, Programme, Query, Receipt, ReceiptKind, RetirementRisk, SealedPersonal, Status, Stock,
+    StockLine,
 };
+use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -127,12 +130,49 @@ pub(crate) async fn serve_at(
     let address = listener.address();
     let (stop, stopped) = oneshot::channel();
     let doors = popmesh::door::Doors::new(&DoorSpec::Virtual, OPENS_WITHIN);
-    let api = shape(Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default()).with_doors(Some(doors)));
+    let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default())
+        .with_doors(Some(doors))
+        .with_sealer(Sealer::new(&charter(), DEVICE));
+    let api = shape(api);
     let Inside { notices, done, queries } = inside;
     let served = tokio::spawn(listener.serve(api, async move {
         let _ = stopped.await;
     }));
     Double { address, notices, done, queries, stop: Some(stop), served: Some(served) }
+}
+
+/// Whoever opens what this API seals.
+pub(crate) fn organiser() -> SecretKey {
+    SecretKey::from_seed(&[9; 32])
+}
+
+pub(crate) fn charter() -> SignedCharter {
+    let charter = Charter {
+        name: "Neon Night".to_owned(),
+        currency: "EUR".parse().unwrap(),
+        root: organiser().id(),
+        created_ms: 1,
+        nonce: Nonce([3; 16]),
+    };
+    SignedCharter::sign(charter, &organiser()).unwrap()
+}
+
+fn personal(kind: PersonalKind, size: usize) -> PersonalInfo {
+    PersonalInfo {
+        entry: entry(13),
+        kind,
+        shopper: None,
+        sku: None,
+        drop: None,
+        consent: None,
+        at_ms: 1_800_000_000_000,
+        device: DEVICE,
+        device_name: "till-1".to_owned(),
+        size: size as u32,
+        hash: Hash([1; 32]),
+        payload: Payload::Here,
+        erased_at_ms: None,
+    }
 }
 
 struct Mesh;
@@ -379,6 +419,10 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             claims: 1,
         }),
         Command::RulesSet(_) | Command::LimitSet(_) => Reply::Rules(EventRules::default()),
+        Command::PersonalAdd(add) => Reply::Personal(personal(add.kind, add.sealed.len())),
+        Command::PersonalErase(_) => {
+            Reply::Erased(Erased { entry: Some(entry(14)), erased: vec![personal(PersonalKind::Note, 256)] })
+        }
     }
 }
 
@@ -407,6 +451,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             claims: vec![ClaimCount { state: ClaimState::Issued, own: 1, mesh: 3 }],
             last_receipt: 7,
             deferred: 2_500,
+            people: PeopleCounts { here: 3, missing: 1, erased: 2 },
         }),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
         Query::Programme => Answer::Programme(Programme {
@@ -463,6 +508,11 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }))),
         Query::Takings(_) => Answer::Takings(vec![]),
         Query::WaitingPayments => Answer::WaitingPayments(vec![]),
+        Query::People(_) => Answer::People(vec![personal(PersonalKind::Contact, 256)]),
+        Query::Sealed(_) => Answer::Sealed(vec![SealedPersonal {
+            info: personal(PersonalKind::Contact, 256),
+            sealed: vec![0xab; 256],
+        }]),
         Query::Log(_) => Answer::Log(vec![]),
         Query::Frontier => Answer::Frontier(vec![]),
         Query::Check => Answer::Check(Check {

@@ -8,6 +8,7 @@ mod double;
 mod idempotency;
 mod money;
 mod notices;
+mod people;
 mod problems;
 mod reading;
 mod tls;

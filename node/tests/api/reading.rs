@@ -21,6 +21,8 @@ async fn every_question_is_answered() {
         "/v1/receipts",
         "/v1/takings",
         "/v1/payments/waiting",
+        "/v1/people",
+        "/v1/people/sealed",
         "/v1/log",
         "/v1/frontier",
         "/v1/export",

@@ -5,6 +5,7 @@
 
 mod door;
 mod payment;
+mod people;
 mod refusal;
 mod reply;
 
@@ -20,6 +21,7 @@ pub use payment::{
     DeferredLimit, EventRules, LimitSet, PaidBack, PaymentInfo, PaymentNew, PaymentState, RulesSet,
     SettlePayment, Settled,
 };
+pub use people::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo};
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, Product, Redeemed, Refunded,
@@ -139,6 +141,10 @@ pub enum Command {
     RulesSet(RulesSet),
     /// Sets how much of a device's sales may be waiting to be authorised.
     LimitSet(LimitSet),
+    /// Takes personal data, which is sealed.
+    PersonalAdd(PersonalAdd),
+    /// Has personal data deleted everywhere.
+    PersonalErase(PersonalErase),
 }
 
 /// See [`Command::ProductAdd`].

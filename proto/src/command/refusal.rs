@@ -378,6 +378,12 @@ pub enum Refusal {
         /// The device's name.
         name: String,
     },
+    /// No such personal data was taken, as far as this device knows.
+    #[error("no personal data is known here by {entry}; see `popmesh people list`")]
+    UnknownPersonal {
+        /// What was asked for.
+        entry: Ref,
+    },
     /// The token is not good.
     #[error("{problem}")]
     Token {

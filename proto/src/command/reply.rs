@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Door, EventRules, PaidBack, PaymentInfo, Settled, Tender};
+use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, Tender};
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
@@ -48,6 +48,10 @@ pub enum Reply {
     Unlocked(Unlocked),
     /// How the doors of a redemption stand.
     Door(Door),
+    /// Personal data was taken.
+    Personal(PersonalInfo),
+    /// Personal data is deleted here, and everywhere else as soon as that hears of it.
+    Erased(Erased),
     /// This device takes what it has stored for all that it did.
     PastAccepted,
     /// This device has nothing left.

@@ -76,6 +76,8 @@ impl Device {
             (Ok(()), Command::SettlePayment(settle)) => self.settle_payment(settle),
             (Ok(()), Command::RulesSet(rules)) => self.set_rules(&rules),
             (Ok(()), Command::LimitSet(limit)) => self.set_limit(&limit),
+            (Ok(()), Command::PersonalAdd(add)) => self.add_personal(add),
+            (Ok(()), Command::PersonalErase(erase)) => self.erase_personal(&erase),
         };
         if let Ok(reply) = &result {
             self.keep_reply(idempotency, reply);

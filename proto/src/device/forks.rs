@@ -159,6 +159,7 @@ impl Device {
             self.trust_anew(entry);
         }
         self.fold_anew();
+        self.people_anew();
         for entry in entries() {
             let Some(chain) = self.log.chain(&entry.chain).filter(|chain| chain.document.drop().is_some())
             else {

@@ -286,6 +286,10 @@ impl Device {
             self.show_trust(linked, author, record);
             return;
         }
+        if document == Document::People {
+            self.show_people(linked, record);
+            return;
+        }
         let Some(drop) = document.drop() else { return };
         if author == self.me {
             self.pins.note(drop, &record.body);
@@ -470,5 +474,6 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
         Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => None,
+        Body::Personal(_) | Body::Erase(_) => None,
     }
 }

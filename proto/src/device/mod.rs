@@ -17,6 +17,7 @@ mod outbox;
 mod past;
 mod payments;
 mod peers;
+mod people;
 mod pins;
 mod presence;
 mod queries;
@@ -24,6 +25,7 @@ mod receipts;
 mod retire;
 mod rules;
 mod sales;
+mod sealed;
 mod stock;
 mod sync;
 mod take;
@@ -46,6 +48,7 @@ use crate::id::{ChainId, DeviceId, Hash, Nonce, ReceiptHash, Ref};
 use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
 use crate::log::{Fault, Gate, Log};
+use crate::people::People;
 use crate::pin::EventSecret;
 use crate::planted::{Plant, Planted};
 use crate::programme::{EditError, Programme};
@@ -140,6 +143,8 @@ pub struct Device {
     programme: Programme,
     holdings: Holdings,
     trust: Trust,
+    people: People,
+    sealed: sealed::Payloads,
     /// Devices with two pasts, and the proof.
     suspended: BTreeMap<DeviceId, Ref>,
     own: BTreeMap<Document, ChainId>,
@@ -199,6 +204,8 @@ impl Device {
             programme: Programme::new(config.charter.charter().currency)?,
             holdings: Holdings::new(plant),
             trust: Trust::default(),
+            people: People::default(),
+            sealed: sealed::Payloads::default(),
             suspended: BTreeMap::new(),
             own: BTreeMap::new(),
             priced_under: BTreeMap::new(),
@@ -337,6 +344,7 @@ impl Device {
             self.pump_takes();
         }
         self.pump_sales();
+        self.pump_sealed();
         self.pump_time();
         self.resolve_contested();
     }
@@ -419,6 +427,7 @@ impl Device {
             self.takes.next_deadline(),
             self.asks.next_deadline(),
             self.sync_deadline(),
+            self.sealed.next_deadline(),
             self.past.deadline().filter(|at| *at > self.now.mono_ms),
         ]
         .into_iter()

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::command::Refusal;
 use crate::id::{ChainId, DeviceId, Ref};
-use crate::io::{BatchId, Entry, Output, StoredReply};
+use crate::io::{BatchId, Entry, Output, SealedWrites, StoredReply};
 use crate::log::Linked;
 use crate::planted::{Plant, Planted};
 
@@ -13,6 +13,8 @@ use crate::planted::{Plant, Planted};
 pub(super) struct OpenBatch {
     pub(super) entries: Vec<Entry>,
     pub(super) replies: Vec<StoredReply>,
+    /// Sealed payloads to be kept or deleted.
+    pub(super) sealed: SealedWrites,
     /// Own chains written to, with the position of the first entry of this batch.
     pub(super) own: Vec<(ChainId, u64)>,
     /// Devices that units were given to: they are told directly, too.
@@ -21,7 +23,7 @@ pub(super) struct OpenBatch {
 
 impl OpenBatch {
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.replies.is_empty()
+        self.entries.is_empty() && self.replies.is_empty() && self.sealed.is_empty()
     }
 }
 

@@ -162,12 +162,14 @@ impl Device {
         self.next_share_ms = self.now.mono_ms;
         self.past.meet(self.now.mono_ms);
         self.sync.link_up(peer);
+        self.sealed.link_up(peer);
         self.send_frontier(peer, false);
     }
 
     pub(super) fn link_down(&mut self, peer: DeviceId) {
         self.peers.get_mut(&peer).linked = false;
         self.sync.link_down(&peer);
+        self.sealed.link_down(&peer);
         let alone = !self.peers.0.values().any(|peer| peer.linked);
         self.past.lose(&peer, alone);
         self.asks.lost(&peer);

@@ -162,6 +162,8 @@ impl Device {
             | Message::Entries(_)
             | Message::Digest(_)
             | Message::Hello(_)
+            | Message::AskSealed(_)
+            | Message::Sealed(_)
             | Message::Compare(_) => {
                 self.fault(from, "mail that cannot be read".to_owned());
             }

@@ -45,6 +45,8 @@ impl Device {
             Query::Receipt { device, number } => Answer::Receipt(Box::new(self.find_receipt(device, number))),
             Query::Takings(filter) => Answer::Takings(self.takings(&filter)),
             Query::WaitingPayments => Answer::WaitingPayments(self.waiting_payments()),
+            Query::People(filter) => Answer::People(self.list_people(&filter)),
+            Query::Sealed(filter) => Answer::Sealed(self.list_sealed(&filter)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),
@@ -92,6 +94,7 @@ impl Device {
             sales_waiting: self.sales.len() as u64,
             claims: self.claim_counts(),
             carts: self.carts(&CartFilter::default()).len() as u64,
+            people: self.people_counts(),
             past_unknown: self.past.is_suspected(),
             last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
             deferred: self.deferred.of_own(),
@@ -347,6 +350,9 @@ impl Device {
         let anew = self.holdings_anew();
         if anew != self.holdings {
             check.problems.push("the stock view differs from one worked out anew".to_owned());
+        }
+        if crate::people::People::anew(&self.log) != self.people {
+            check.problems.push("what is known of personal data differs from what was written".to_owned());
         }
         check
     }

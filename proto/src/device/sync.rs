@@ -257,6 +257,14 @@ impl Device {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.request(from, &request);
             }
+            Ok(Message::AskSealed(ask)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.asked_for_sealed(from, &ask);
+            }
+            Ok(Message::Sealed(sent)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.take_sealed(from, sent);
+            }
             Ok(Message::Compare(theirs)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.show_where_they_part(from, &theirs);

@@ -97,6 +97,14 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             let amount = device.config.charter.charter().currency.format(settled.amount);
             format!("{how} {amount}, payment {} of claim {}", settled.payment, settled.claim)
         }
+        Body::Personal(personal) => {
+            let of = personal.shopper.as_ref().map_or_else(String::new, |shopper| format!(" of {shopper}"));
+            format!("took personal data{of} ({}; {} bytes, sealed)", personal.kind, personal.size)
+        }
+        Body::Erase(erase) => match &erase.shopper {
+            Some(shopper) => format!("had all personal data of {shopper} deleted"),
+            None => format!("had personal data deleted, taken by {} entries", erase.entries.len()),
+        },
         Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),
         Body::Door(door) => {
             let opening = device.holdings.opening(&door.redemption);

@@ -175,7 +175,7 @@ impl Device {
             }
         }
         self.outbox.fresh = Some(Fresh { batch, own: open.own, given_to: open.given_to });
-        Some(Output::Store { batch, entries: open.entries, replies: open.replies })
+        Some(Output::Store { batch, entries: open.entries, replies: open.replies, sealed: open.sealed })
     }
 
     /// Lines up the gossip of the write under way for when it is stored.

@@ -19,6 +19,7 @@ mod malformed;
 mod node;
 mod past;
 mod payments;
+mod people;
 mod pins;
 mod receipts;
 mod retiring;

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
-use popmesh_proto::id::{ChainId, DeviceId, Nonce};
+use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
-use popmesh_proto::io::{BatchId, Entry, Idempotency, StoredReply};
+use popmesh_proto::io::{BatchId, Entry, Idempotency, Sealed, SealedWrites, StoredReply};
 
 /// A write that is not durable yet.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub(crate) struct Write {
     pub(crate) batch: BatchId,
     pub(crate) entries: Vec<Entry>,
     pub(crate) replies: Vec<StoredReply>,
+    pub(crate) sealed: SealedWrites,
 }
 
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) wake_at: Option<u64>,
     pub(crate) stored: Vec<Entry>,
     pub(crate) replies: Vec<StoredReply>,
+    /// Sealed payloads on its disk.
+    pub(crate) payloads: BTreeMap<Ref, Vec<u8>>,
     /// How far each chain is durable.
     pub(crate) durable: BTreeMap<ChainId, u64>,
     pub(crate) write: Option<Write>,
@@ -58,6 +61,7 @@ impl Node {
             wake_at: None,
             stored: Vec::new(),
             replies: Vec::new(),
+            payloads: BTreeMap::new(),
             durable: BTreeMap::new(),
             write: None,
             stalled: false,
@@ -82,7 +86,21 @@ impl Node {
             assert!(again.is_none(), "an outcome is stored once");
         }
         self.replies.extend(write.replies);
+        for entry in &write.sealed.erased {
+            self.payloads.remove(entry);
+        }
+        for Sealed { entry, payload } in write.sealed.kept {
+            let there = self.durable.get(&entry.chain).is_some_and(|seq| *seq >= entry.seq);
+            assert!(there, "a payload without its entry");
+            self.payloads.insert(entry, payload);
+        }
         Some(write.batch)
+    }
+
+    /// The sealed payloads on its disk.
+    pub(crate) fn sealed(&self) -> Vec<Sealed> {
+        let all = self.payloads.iter();
+        all.map(|(entry, payload)| Sealed { entry: *entry, payload: payload.clone() }).collect()
     }
 
     /// The stored outcome of a command with this key, as a runtime finds it before it asks the device.

@@ -19,6 +19,8 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             | Message::AskCart(_)
             | Message::AskClaim(_)
             | Message::Decline(_) => Vec::new(),
+            Message::AskSealed(ask) => ask.entries.iter().copied().map(at).collect(),
+            Message::Sealed(sent) => sent.parts.iter().map(|part| at(part.entry)).collect(),
         },
         Output::Publish { bytes } => match decode::<Gossip>(bytes, MAX_GOSSIP).expect("gossip") {
             Gossip::Live(live) => ranges(&live),
@@ -42,6 +44,8 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         | Output::Notice(Notice::Door { entry, .. })
         | Output::Notice(Notice::PaymentSettled { entry, .. })
         | Output::Notice(Notice::Transferred { entry, .. })
+        | Output::Notice(Notice::PersonalTaken { entry, .. })
+        | Output::Notice(Notice::PersonalErased { entry, .. })
         | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
         _ => Vec::new(),
     }
@@ -72,6 +76,8 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Door(door) => Some(door.redemption),
+        Reply::Personal(personal) => Some(personal.entry),
+        Reply::Erased(erased) => erased.entry,
         Reply::Product(_) | Reply::Drop(_) | Reply::Rules(_) | Reply::PastAccepted | Reply::Left(_) => None,
     }
 }

@@ -147,6 +147,7 @@ impl World {
         let mut copy = Node::new(of.secret.clone(), of.certificate.clone());
         copy.stored = of.stored.clone();
         copy.replies = of.replies.clone();
+        copy.payloads = of.payloads.clone();
         copy.durable = of.durable.clone();
         self.nodes.push(copy);
         self.power_on(self.nodes.len() - 1);
@@ -253,7 +254,9 @@ impl World {
         };
         let now = self.now(at);
         let node = &mut self.nodes[at];
-        let device = Device::open(config, node.stored.iter().cloned(), now).expect("what was stored opens");
+        let mut device =
+            Device::open(config, node.stored.iter().cloned(), now).expect("what was stored opens");
+        device.take_back_sealed(node.sealed());
         node.device = Some(device);
         self.give(at, Input::Tick);
         for peer in 0..self.nodes.len() {
@@ -366,10 +369,10 @@ impl World {
             *self.spoken.entry(at).or_default() += 1;
         }
         match output {
-            Output::Store { batch, entries, replies } => {
+            Output::Store { batch, entries, replies, sealed } => {
                 let node = &mut self.nodes[at];
                 assert!(node.write.is_none(), "one write at a time");
-                node.write = Some(Write { batch, entries, replies });
+                node.write = Some(Write { batch, entries, replies, sealed });
                 if !node.stalled {
                     let after = self.rng.within(self.conditions.write_ms);
                     self.later(at, after, Event::Written { at });

@@ -116,6 +116,8 @@ impl World<'_> {
                     self.check(recovered);
                     let answers = self.shop.answers_kept(node, &self.nodes[node].answers);
                     self.check(answers);
+                    let addresses = self.addresses_kept(node);
+                    self.check(addresses);
                 }
                 self.give(node, Input::Tick);
                 let peers: Vec<NodeIndex> = self.links.peers(node).collect();
@@ -294,7 +296,7 @@ impl World<'_> {
         if let (Some(write), State::Running { store, .. }) = (of.write.take(), &mut of.state) {
             of.disk.arm_fuse(operations, Kept::Any);
             // Whether it got through makes no difference: nobody is left who could be told.
-            let _ = store.append(&write.entries, &write.replies);
+            let _ = store.append_with(&write.entries, &write.replies, &write.sealed);
         }
     }
 

@@ -50,13 +50,13 @@ impl World<'_> {
     fn carry_out(&mut self, node: NodeIndex, output: Output) {
         self.remember(node, &output);
         match output {
-            Output::Store { batch, entries, replies } => {
+            Output::Store { batch, entries, replies, sealed } => {
                 self.check_past(node, &entries);
                 let life = self.nodes[node].life;
                 let speed = self.nodes[node].disk_speed;
                 let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };
                 let takes_us = (speed.write_us + jitter) * self.nodes[node].slow;
-                self.nodes[node].write = Some(Write { batch, entries, replies });
+                self.nodes[node].write = Some(Write { batch, entries, replies, sealed });
                 self.queue.plan(self.now_us + takes_us, Event::Written { node, life });
             }
             Output::Send { to, bytes } => self.send(node, to, bytes.into()),
@@ -87,13 +87,17 @@ impl World<'_> {
     /// The history of a run is everything that any device wanted done.
     fn remember(&mut self, node: NodeIndex, output: &Output) {
         let (kind, bytes): (u8, &[u8]) = match output {
-            Output::Store { batch, entries, .. } => {
+            Output::Store { batch, entries, sealed, .. } => {
                 self.history.update([0]);
                 self.history.update(batch.to_be_bytes());
                 for entry in entries {
                     self.history.update(entry.chain.0);
                     self.history.update(&entry.body);
                 }
+                for kept in &sealed.kept {
+                    self.history.update(&kept.payload);
+                }
+                self.history.update(sealed.erased.len().to_be_bytes());
                 return;
             }
             Output::Send { bytes, .. } => (1, bytes),
@@ -130,6 +134,8 @@ impl World<'_> {
             | Notice::Retired { .. }
             | Notice::Door { .. }
             | Notice::PaymentSettled { .. }
+            | Notice::PersonalTaken { .. }
+            | Notice::PersonalErased { .. }
             | Notice::Transferred { .. }
             | Notice::ProgrammeChanged
             | Notice::Minted { .. }
@@ -146,7 +152,7 @@ impl World<'_> {
         }
         let Some(write) = self.nodes[node].write.take() else { return };
         let super::State::Running { store, .. } = &mut self.nodes[node].state else { return };
-        let first_answer = store.append(&write.entries, &write.replies);
+        let first_answer = store.append_with(&write.entries, &write.replies, &write.sealed);
         if self.nodes[node].disk.fuse_blown() {
             self.power_failed_meanwhile(node);
             return;

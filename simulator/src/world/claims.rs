@@ -158,7 +158,9 @@ impl Claims {
             | Body::Retire(_)
             | Body::Inherit(_)
             | Body::Fork(_)
-            | Body::Resolve(_) => return Ok(()),
+            | Body::Resolve(_)
+            | Body::Personal(_)
+            | Body::Erase(_) => return Ok(()),
         };
         let who = event.author.short();
         let Some(claim) = self.all.get_mut(&reference) else {

@@ -299,6 +299,7 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
             return None;
         }
         Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => return None,
+        Body::Personal(_) | Body::Erase(_) => return None,
         Body::PaymentSettled(_) => return None,
     };
     let at: Hlc = event.record.at;

@@ -17,6 +17,7 @@ mod mistakes;
 mod node;
 mod options;
 mod organiser;
+mod people;
 mod pickup;
 mod power;
 mod queue;
@@ -55,6 +56,7 @@ use baskets::Baskets;
 use ledger::Ledger;
 use links::Links;
 use node::{EPOCH_MS, Node, State};
+use people::Addresses;
 use pickup::Pickups;
 use queue::{Event, NodeIndex, Queue};
 use shop::Shop;
@@ -156,6 +158,7 @@ struct World<'s> {
     shop: Shop,
     pickups: Pickups,
     baskets: Baskets,
+    addresses: Addresses,
     event_secret: EventSecret,
     organiser: organiser::Organiser,
     active: Vec<bool>,
@@ -262,6 +265,7 @@ impl<'s> World<'s> {
             shop: Shop::new(shoppers.len()),
             pickups: Pickups::new(Random::new(seed).fork("pickups")),
             baskets: Baskets::default(),
+            addresses: Addresses::new(Random::new(seed).fork("addresses")),
             event_secret: EventSecret::derive(&root, &charter.event()),
             shoppers,
             organiser: organiser::Organiser::new(scenario),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::{DeviceId, EventId, Nonce};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
-use popmesh_proto::io::{BatchId, CallId, Entry, StoredReply};
+use popmesh_proto::io::{BatchId, CallId, Entry, SealedWrites, StoredReply};
 use popmesh_proto::{Config, Device};
 use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
 
@@ -27,6 +27,7 @@ pub(super) struct Write {
     pub(super) batch: BatchId,
     pub(super) entries: Vec<Entry>,
     pub(super) replies: Vec<StoredReply>,
+    pub(super) sealed: SealedWrites,
 }
 
 /// Who waits for a command.
@@ -36,6 +37,8 @@ pub(super) enum Who {
     Shopper(usize),
     /// Somebody who comes about a claim, by visit.
     Visitor(usize),
+    /// A shopper who leaves an address, or wants it erased.
+    Person,
     /// The crew, which needs no answer.
     Crew,
     /// The organiser, for a task.
@@ -276,7 +279,13 @@ pub(super) fn open_device(
             None
         }
     });
-    let opened = Device::open(config, entries, now);
+    let mut opened = Device::open(config, entries, now);
+    if let (None, Ok(device)) = (&problem, &mut opened) {
+        match store.sealed() {
+            Ok(payloads) => device.take_back_sealed(payloads),
+            Err(error) => problem = Some(error),
+        }
+    }
     // A log that was cut off in the reading says nothing about the log.
     match problem {
         Some(error) => Err(NotOpened::Disk(error)),

@@ -30,8 +30,10 @@ impl World<'_> {
         let mut told = 0;
         while self.breach.is_none() && !self.is_stopped() {
             if self.all_agree() {
-                self.watch.agreed_us = Some(self.now_us - from_us);
-                break;
+                self.watch.agreed_us.get_or_insert(self.now_us - from_us);
+                if self.payloads_agree() {
+                    break;
+                }
             }
             if self.now_us >= until_us {
                 let text = format!(
@@ -58,6 +60,7 @@ impl World<'_> {
         self.look_whether_all_agree();
         self.check_agreement();
         self.check_trust();
+        self.check_people();
         self.check_all_books();
         self.check_claims();
         self.check_money();
@@ -137,10 +140,11 @@ impl World<'_> {
                 Some(device) => {
                     let (entries, sales) = device.waiting();
                     format!(
-                        "{} has {} entries, {entries} waiting, {sales} sales waiting, {} links{}",
+                        "{} has {} entries, {entries} waiting, {sales} sales waiting, {} links, {} payloads{}",
                         of.name,
                         device.log().len(),
                         self.links.count(node),
+                        device.payloads().count(),
                         if of.write.is_some() { ", a write under way" } else { "" }
                     )
                 }

@@ -230,7 +230,7 @@ impl World<'_> {
                 Who::Shopper(shopper) => self.waits_for_answer(shopper),
                 Who::Visitor(visit) => self.visit_got_no_answer(visit),
                 Who::Organiser(task) => self.organiser_lost(task),
-                Who::Probe | Who::Crew => {}
+                Who::Probe | Who::Crew | Who::Person => {}
             }
         }
     }
@@ -252,6 +252,8 @@ impl World<'_> {
                 Reply::Settled(settled) => Some(settled.entry),
                 Reply::Unlocked(unlocked) => Some(unlocked.entry),
                 Reply::Door(door) => Some(door.redemption),
+                Reply::Personal(personal) => Some(personal.entry),
+                Reply::Erased(erased) => erased.entry,
                 Reply::Retired(retired) => Some(retired.entry),
                 Reply::Product(_)
                 | Reply::Drop(_)
@@ -270,6 +272,7 @@ impl World<'_> {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
             (Who::Crew, _) => {}
+            (Who::Person, result) => self.person_answered(node, result),
             (Who::Visitor(visit), result) => self.visit_answered(node, visit, result),
             (Who::Shopper(shopper), Ok(Reply::Sale(claim))) => {
                 self.shop.told(node, key_prefix(&key_of(shopper).key));
@@ -307,6 +310,7 @@ impl World<'_> {
         self.sale_drains(node);
         self.cart_paid(shopper);
         self.plan_visits(node, shopper, claim);
+        self.may_opt_in(node, shopper);
         let outcome = if caller.at_once { Outcome::Sold } else { Outcome::SoldAfterWait };
         self.answered(shopper, self.now_us, outcome);
     }

@@ -92,6 +92,7 @@ impl World<'_> {
             claims: self.pickups.numbers,
             carts: self.baskets.numbers,
             trust: self.mistakes.numbers,
+            people: self.addresses.numbers,
         }
     }
 

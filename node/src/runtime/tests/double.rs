@@ -7,7 +7,8 @@ use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, DropInfo, DropState, Refusal, Reply};
 use popmesh_proto::id::{ChainId, DeviceId, Nonce};
 use popmesh_proto::io::{
-    BatchId, CallId, Entry, GossipToken, Idempotency, Input, Notice, Output, StoredReply, Verdict,
+    BatchId, CallId, Entry, GossipToken, Idempotency, Input, Notice, Output, Sealed, SealedWrites,
+    StoredReply, Verdict,
 };
 use popmesh_proto::query::Answer;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -135,6 +136,10 @@ impl Machine for Double {
         Ok(double)
     }
 
+    fn take_back_sealed(&mut self, payloads: Vec<Sealed>) {
+        assert!(payloads.is_empty(), "it has none");
+    }
+
     fn set_nonce(config: &mut Script, nonce: Nonce) {
         config.nonce = nonce;
     }
@@ -197,7 +202,7 @@ impl Machine for Double {
             let batch = self.next_batch;
             self.next_batch += 1;
             self.is_writing = true;
-            return Some(Output::Store { batch, entries, replies });
+            return Some(Output::Store { batch, entries, replies, sealed: SealedWrites::default() });
         }
         self.outputs.pop_front()
     }

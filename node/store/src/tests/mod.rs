@@ -2,6 +2,7 @@
 
 mod damage;
 mod mounts;
+mod sealed;
 
 use std::path::Path;
 
@@ -171,7 +172,7 @@ fn the_modes_that_durability_hangs_on_are_set() {
     assert_eq!(text("locking_mode"), "exclusive");
     assert_eq!(number("synchronous"), 2);
     assert_eq!(number("application_id"), 0x706f_706d);
-    assert_eq!(number("user_version"), 1);
+    assert_eq!(number("user_version"), 2);
 }
 
 #[test]

@@ -1,0 +1,142 @@
+//! Personal data: taken and sealed here, listed, given out sealed, and erased. What it says is in no answer but sealed.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use popmesh_proto::command::{Command, Erased, PersonalAdd, PersonalErase, PersonalInfo, Reply};
+use popmesh_proto::query::{Answer, PeopleFilter, Query, SealedFilter, SealedPersonal};
+use popmesh_proto::record::{Consent, PersonalKind};
+use popmesh_proto::text::{DropId, ShopperRef, Sku};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::idempotency::Key;
+use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
+use super::problem::Problem;
+use super::request::{Body, Filter};
+use super::service::{Api, only};
+use super::write::{Done, done};
+
+/// Personal data that a shopper gives. Not [`Debug`], so that no log can show it.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PersonalNew {
+    /// What it is for.
+    pub kind: PersonalKind,
+    /// Whose it is, by the reference that the shopper's sales have.
+    #[serde(default)]
+    pub shopper: Option<ShopperRef>,
+    /// Of a waitlist: for which SKU.
+    #[serde(default)]
+    pub sku: Option<Sku>,
+    /// Of a waitlist, instead of a SKU: for which drop.
+    #[serde(default)]
+    pub drop: Option<DropId>,
+    /// What the shopper consented to; only a note of the crew's can be without. Every device reads it.
+    #[serde(default)]
+    pub consent: Option<Consent>,
+    /// An address, a number, a note: 1 to 4,046 bytes. It is sealed to the organiser before anything is written, and no
+    /// device can read it.
+    pub content: String,
+}
+
+/// Personal data as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SealedData {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub info: PersonalInfo,
+    /// What it says, sealed to the organiser; base64.
+    pub sealed: String,
+}
+
+impl From<SealedPersonal> for SealedData {
+    fn from(kept: SealedPersonal) -> Self {
+        Self { info: kept.info, sealed: BASE64_STANDARD.encode(kept.sealed) }
+    }
+}
+
+/// Takes personal data of a shopper
+///
+/// It is sealed to the organiser's key on this device, at once. What an idempotency key stands for leaves the content out,
+/// as nothing of it is to be kept: the same key with another content is the same request.
+#[utoipa::path(
+    post, path = "/v1/people", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
+    responses((status = 201, description = "It is kept, sealed", body = PersonalInfo), CommandProblems)
+)]
+pub(super) async fn add_personal(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<PersonalNew>,
+) -> Result<Done<PersonalInfo>, Problem> {
+    let PersonalNew { kind, shopper, sku, drop, consent, content } = body;
+    let content = Zeroizing::new(content);
+    let sealer = api.sealer.ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "cannot_seal",
+            "this API was not told the organiser's key, so it takes no personal data",
+        )
+    })?;
+    let sealed =
+        sealer.seal(kind, &content).map_err(|error| Problem::invalid("content", error.to_string()))?;
+    let facts = (kind, shopper, sku, drop, consent);
+    let command = |(kind, shopper, sku, drop, consent)| {
+        Command::PersonalAdd(PersonalAdd { kind, shopper, sku, drop, consent, sealed })
+    };
+    done(&api, &key, facts, command, StatusCode::CREATED, only!(Reply::Personal)).await
+}
+
+/// What personal data was taken, the latest first; not what it says
+#[utoipa::path(
+    get, path = "/v1/people", tag = "look up",
+    params(
+        ("shopper" = Option<String>, Query, description = "Of this shopper only"),
+        ("kind" = Option<PersonalKind>, Query, description = "Of this kind only"),
+        ("limit" = Option<u32>, Query, description = "At most so many; 1,000 if absent"),
+    ),
+    responses((status = 200, description = "What was taken", body = Vec<PersonalInfo>), QueryProblems)
+)]
+pub(super) async fn list_people(
+    State(api): State<Api>,
+    Filter(filter): Filter<PeopleFilter>,
+) -> Result<Json<Vec<PersonalInfo>>, Problem> {
+    api.ask(Query::People(filter), only!(Answer::People)).await.map(Json)
+}
+
+/// Sealed personal data that this device has, for whoever has the organiser's key
+///
+/// In the order of their entries, 200 at a time: ask on with the last entry of an answer, until one is empty.
+#[utoipa::path(
+    get, path = "/v1/people/sealed", tag = "look up",
+    params(
+        ("after" = Option<String>, Query, description = "Those after this entry"),
+        ("limit" = Option<u32>, Query, description = "At most so many; 200 if absent or more"),
+    ),
+    responses((status = 200, description = "What is kept", body = Vec<SealedData>), QueryProblems)
+)]
+pub(super) async fn sealed_people(
+    State(api): State<Api>,
+    Filter(filter): Filter<SealedFilter>,
+) -> Result<Json<Vec<SealedData>>, Problem> {
+    let kept = api.ask(Query::Sealed(filter), only!(Answer::Sealed)).await?;
+    Ok(Json(kept.into_iter().map(SealedData::from).collect()))
+}
+
+/// Has personal data deleted, here and on every device
+///
+/// On an hq; what a device has taken itself, there too. That it was taken, and the hash of what it said sealed, stay.
+#[utoipa::path(
+    post, path = "/v1/people/erase", tag = "act", request_body = PersonalErase, params(IdempotencyHeader),
+    responses((status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased), CommandProblems)
+)]
+pub(super) async fn erase_personal(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<PersonalErase>,
+) -> Result<Done<Erased>, Problem> {
+    done(&api, &key, body, Command::PersonalErase, StatusCode::CREATED, only!(Reply::Erased)).await
+}
