@@ -331,3 +331,20 @@ fn large_entries_are_passed_on_in_messages_that_others_take() {
     world.converge(30_000);
     assert_eq!(world.faults(3), Vec::<&str>::new());
 }
+
+/// What never fits has the sender asked for the rest, less and less often.
+#[test]
+fn endless_gaps_are_asked_about_seldom() {
+    let mut world = evening(9);
+    let mut author = chain(&world);
+    let at = author_at(&world).0;
+    author.write(Hlc(at + 1), of_nothing(1));
+    let mut far = range(&author.entries[1..]);
+    world.frontiers = 0;
+    for number in 0..100 {
+        far.first = 1_000 + number;
+        send(&mut world, MALLORY, TILL, entries(vec![far.clone()]));
+        world.run_ms(200);
+    }
+    assert!((3..=10).contains(&world.frontiers), "it asked {} times in 20 s", world.frontiers);
+}
