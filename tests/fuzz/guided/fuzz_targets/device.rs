@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(init: popmesh_fuzz_guided::start(), |bytes: &[u8]| (popmesh_fuzz::target("device").run)(bytes));
