@@ -100,7 +100,7 @@ impl Node {
                     self.reopen();
                     return;
                 }
-                Output::Wake { .. } | Output::OpenDoor { .. } | Output::Notice(_) => {}
+                Output::Wake { .. } | Output::OpenDoor { .. } | Output::CutOff { .. } | Output::Notice(_) => {}
             }
         }
     }
