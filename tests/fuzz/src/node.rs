@@ -37,7 +37,9 @@ pub(crate) struct Node {
 impl Node {
     /// Opens a device so long after the event was made, from what is stored.
     pub(crate) fn open(event: &Event, party: &Party, stored: &[Entry], since_ms: u64) -> Self {
-        let nonce = Nonce([party.id().0[0]; 16]);
+        // Another one at each start: with the same the device would go on with a life that has ended.
+        let mut nonce = Nonce([0; 16]);
+        nonce.0[8..].copy_from_slice(&since_ms.to_be_bytes());
         let config = Config {
             event_secret: Some(EventSecret::derive(&event.root, &event.charter.event())),
             doors: true,
@@ -108,7 +110,7 @@ impl Node {
     /// Drops the device, and opens it from what it has stored.
     pub(crate) fn reopen(&mut self) {
         self.life += 1;
-        self.config.nonce = Nonce([self.config.nonce.0[0] ^ self.life; 16]);
+        self.config.nonce.0[0] = self.life;
         self.device = Device::open(self.config.clone(), self.stored.iter().cloned(), self.now())
             .expect("what was stored opens");
         self.give(Input::Tick);

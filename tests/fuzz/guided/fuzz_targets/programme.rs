@@ -1,3 +1,5 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(init: popmesh_fuzz_guided::start(), |bytes: &[u8]| (popmesh_fuzz::target("programme").run)(bytes));
+libfuzzer_sys::fuzz_target!(init: popmesh_fuzz_guided::begin("programme"), |bytes: &[u8]| {
+    (popmesh_fuzz::target("programme").run)(bytes);
+});
