@@ -9,6 +9,7 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::Entry;
+use popmesh_proto::message::{Message, encode};
 
 use crate::node::{Node, exchange};
 
@@ -98,6 +99,11 @@ impl Event {
     fn first_hours(&self) -> Vec<Entry> {
         let mut nodes = [Node::open(self, &self.hq, &[], 0), Node::open(self, &self.till, &[], 0)];
         let [hq, till] = &mut nodes;
+        for party in self.parties() {
+            let hello = encode(&Message::Hello(party.certificate.bytes().to_vec().into()));
+            hq.message(party.id(), hello.clone());
+            till.message(party.id(), hello);
+        }
         let (drop, sku) = (|| "night".parse().unwrap(), || "shirt".parse().unwrap());
         let name = "Shirt".to_owned();
         hq.done(Command::ProductAdd(ProductAdd { sku: sku(), name, price: 2500, tax: Some(1900) }));

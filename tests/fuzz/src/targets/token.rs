@@ -70,6 +70,6 @@ fn seeds() -> Vec<Vec<u8>> {
             seeds.push([&[TEXT], scanned.as_bytes()].concat());
         }
     }
-    assert!(seeds.len() >= 9, "{}", seeds.len());
+    assert!(seeds.len() >= 6, "{}", seeds.len());
     seeds
 }
