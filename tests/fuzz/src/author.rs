@@ -67,15 +67,17 @@ impl Author {
 
     /// A message with the last so many entries.
     pub(crate) fn last(&self, count: usize) -> Vec<u8> {
-        encode(&Message::Entries(Entries { ranges: vec![range(&self.entries[self.entries.len() - count..])], more: false }))
+        encode(&Message::Entries(Entries {
+            ranges: vec![range(&self.entries[self.entries.len() - count..])],
+            more: false,
+        }))
     }
 }
 
 /// Consecutive entries of one chain as they travel.
 pub(crate) fn range(entries: &[Entry]) -> Range {
-    let vouch = |(offset, entry): (usize, &Entry)| {
-        Some(Vouch { offset: offset as u32, signature: entry.signature? })
-    };
+    let vouch =
+        |(offset, entry): (usize, &Entry)| Some(Vouch { offset: offset as u32, signature: entry.signature? });
     Range {
         chain: entries[0].chain,
         first: entries[0].seq,

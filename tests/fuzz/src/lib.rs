@@ -7,7 +7,11 @@
 //! Most bytes from outside are signed, so bytes alone would never get behind a signature. An admitted device is the
 //! strongest attacker that there is; hence the targets `record`, `cheat` and `programme` sign whatever they are given with an
 //! admitted key.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a body that panics has found something, as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a body that panics has found something, as it should"
+)]
 
 mod alter;
 mod author;

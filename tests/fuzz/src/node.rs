@@ -46,7 +46,8 @@ impl Node {
             ..Config::new(party.secret.clone(), event.charter.clone(), party.certificate.clone(), nonce)
         };
         let now = Now { wall_ms: EPOCH_MS + since_ms, mono_ms: 0 };
-        let device = Device::open(config.clone(), stored.iter().cloned(), now).expect("what was stored opens");
+        let device =
+            Device::open(config.clone(), stored.iter().cloned(), now).expect("what was stored opens");
         let mut node = Self {
             config,
             device,
@@ -102,7 +103,8 @@ impl Node {
                     self.reopen();
                     return;
                 }
-                Output::Wake { .. } | Output::OpenDoor { .. } | Output::CutOff { .. } | Output::Notice(_) => {}
+                Output::Wake { .. } | Output::OpenDoor { .. } | Output::CutOff { .. } | Output::Notice(_) => {
+                }
             }
         }
     }

@@ -184,7 +184,12 @@ impl Plot {
             4 => {
                 let compartments = cursor.chance(100).then(|| vec!["07".parse().unwrap()]);
                 let (claim, under) = (self.entry(cursor), self.entry(cursor));
-                Body::Redeem(Redeem { claim, under, token: cursor.chance(20).then(|| vec![1; 9]), compartments })
+                Body::Redeem(Redeem {
+                    claim,
+                    under,
+                    token: cursor.chance(20).then(|| vec![1; 9]),
+                    compartments,
+                })
             }
             5 | 6 => Body::Refund(self.refund(author, cursor)),
             7 => Body::RefundRequest(RefundRequest { claim: self.entry(cursor) }),
@@ -199,7 +204,13 @@ impl Plot {
             9 => {
                 let (claim, payment) = (self.entry(cursor), 1 + cursor.below(3) as u8);
                 let amount = if cursor.chance(20) { i64::MAX } else { PRICE * cursor.below(9) as i64 + 1 };
-                Body::PaymentSettled(PaymentSettled { claim, payment, amount, failed: cursor.chance(100), reference: None })
+                Body::PaymentSettled(PaymentSettled {
+                    claim,
+                    payment,
+                    amount,
+                    failed: cursor.chance(100),
+                    reference: None,
+                })
             }
             _ if cursor.chance(128) => Body::WrongPin(WrongPin { claim: self.entry(cursor) }),
             _ => Body::Unlock(Unlock { claim: self.entry(cursor) }),

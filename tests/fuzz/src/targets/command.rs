@@ -40,8 +40,28 @@ macro_rules! commands {
 }
 
 const COMMANDS: [Read; 22] = commands!(
-    ProductAdd, DropNew, DropOpen, DropClose, LotMint, Transfer, Move, Damage, Sell, CartNew, CartTake, Redeem,
-    GiveCustody, Refund, Retire, ResolveIncident, Unlock, Sweep, SettlePayment, RulesSet, LimitSet, CartRelease
+    ProductAdd,
+    DropNew,
+    DropOpen,
+    DropClose,
+    LotMint,
+    Transfer,
+    Move,
+    Damage,
+    Sell,
+    CartNew,
+    CartTake,
+    Redeem,
+    GiveCustody,
+    Refund,
+    Retire,
+    ResolveIncident,
+    Unlock,
+    Sweep,
+    SettlePayment,
+    RulesSet,
+    LimitSet,
+    CartRelease
 );
 
 const QUERIES: [Read; 7] = [
@@ -62,7 +82,9 @@ fn run(bytes: &[u8]) {
     for line in bytes.split(|byte| *byte == b'\n').take(8) {
         let Some((kind, body)) = line.split_first() else { continue };
         let kind = usize::from(*kind);
-        let Some(asked) = COMMANDS.iter().chain(&QUERIES).nth(kind % 32).and_then(|read| read(body)) else { continue };
+        let Some(asked) = COMMANDS.iter().chain(&QUERIES).nth(kind % 32).and_then(|read| read(body)) else {
+            continue;
+        };
         let node = node.get_or_insert_with(|| {
             let party = if at % 2 == 0 { &event.hq } else { &event.till };
             Node::open(event, party, &event.evening, LATER_MS)
@@ -120,7 +142,12 @@ fn seeds() -> Vec<Vec<u8>> {
             (10, format!(r#"{{"cart":"{claim}","wait_ms":0}}"#)),
             (11, format!(r#"{{"claim":"{claim}","pin":"4711"}}"#)),
             (12, format!(r#"{{"claim":"{claim}","to":"{till}","wait_ms":0}}"#)),
-            (13, format!(r#"{{"claim":"{claim}","items":[{{"sku":"shirt","serials":"1-5,9"}}],"damaged":true}}"#)),
+            (
+                13,
+                format!(
+                    r#"{{"claim":"{claim}","items":[{{"sku":"shirt","serials":"1-5,9"}}],"damaged":true}}"#
+                ),
+            ),
             (16, format!(r#"{{"claim":"{claim}"}}"#)),
             (18, format!(r#"{{"claim":"{claim}","payment":1,"failed":true,"reference":"t-3"}}"#)),
             (21, format!(r#""{claim}""#)),

@@ -81,7 +81,10 @@ fn thought_of() -> Vec<Message> {
     let frontier = Frontier {
         ended: popmesh_proto::id::Hash([2; 32]),
         full: true,
-        heads: event.entries().map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 8] }).collect(),
+        heads: event
+            .entries()
+            .map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 8] })
+            .collect(),
         number: 1,
         changes: false,
         again: true,
@@ -118,7 +121,8 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds.push(step(by(4, MAIL_TO_ALL), &encode(&Presence { sells: true, rates: vec![rate], certificate })));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);
     seeds.push([step(by(4, MESSAGE), &begun.last(1)), vec![4, 64, 7, by(1, 5), 6]].concat());
-    let all: Vec<u8> = thought_of().iter().flat_map(|message| step(by(3, MESSAGE), &encode(message))).collect();
+    let all: Vec<u8> =
+        thought_of().iter().flat_map(|message| step(by(3, MESSAGE), &encode(message))).collect();
     seeds.push(all);
     seeds.retain(|seed| seed.len() <= TARGET.most_bytes);
     seeds.sort();

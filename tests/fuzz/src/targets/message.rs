@@ -9,8 +9,13 @@ use popmesh_proto::record::Record;
 use super::device;
 use crate::Target;
 
-pub(crate) const TARGET: Target =
-    Target { name: "message", what: "messages, gossip, presence and records, as bytes", run, seeds, most_bytes: 8 * 1024 };
+pub(crate) const TARGET: Target = Target {
+    name: "message",
+    what: "messages, gossip, presence and records, as bytes",
+    run,
+    seeds,
+    most_bytes: 8 * 1024,
+};
 
 fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };

@@ -11,8 +11,13 @@ const ENROLMENT: u8 = 2;
 const SIGNED_CHARTER: u8 = 3;
 const SIGNED_CERTIFICATE: u8 = 4;
 
-pub(crate) const TARGET: Target =
-    Target { name: "papers", what: "charters, certificates and enrolments, signed or not", run, seeds, most_bytes: 2 * 1024 };
+pub(crate) const TARGET: Target = Target {
+    name: "papers",
+    what: "charters, certificates and enrolments, signed or not",
+    run,
+    seeds,
+    most_bytes: 2 * 1024,
+};
 
 fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
@@ -25,7 +30,9 @@ fn run(bytes: &[u8]) {
                 assert_eq!(read.device, event.till.id(), "an enrolment that nobody made");
             }
         }
-        SIGNED_CHARTER => charter(&armor("popmesh-charter-1", &signed(&event.root, b"popmesh charter v1", bytes))),
+        SIGNED_CHARTER => {
+            charter(&armor("popmesh-charter-1", &signed(&event.root, b"popmesh charter v1", bytes)))
+        }
         SIGNED_CERTIFICATE => {
             let signed = signed(&event.root, b"popmesh certificate v1", bytes);
             certificate(SignedCertificate::from_bytes(&signed, &event.charter));

@@ -83,14 +83,15 @@ pub(crate) fn agree(mut node: Node, authors: &[Author]) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    cheat::written().map(|written| {
-        let mut seed = Vec::new();
-        for (author, body) in written {
-            seed.push(author as u8);
-            put_counted(&body, &mut seed);
-        }
-        seed
-    })
-    .filter(|seed| seed.len() <= TARGET.most_bytes)
-    .collect()
+    cheat::written()
+        .map(|written| {
+            let mut seed = Vec::new();
+            for (author, body) in written {
+                seed.push(author as u8);
+                put_counted(&body, &mut seed);
+            }
+            seed
+        })
+        .filter(|seed| seed.len() <= TARGET.most_bytes)
+        .collect()
 }

@@ -24,5 +24,9 @@ fn seeds() -> Vec<Vec<u8>> {
         include_str!("../../../../simulator/scenarios/one-stall.toml"),
         include_str!("../../../../simulator/scenarios/battery-night.toml"),
     ];
-    texts.chain(by_people.map(str::to_owned)).filter(|text| text.len() <= TARGET.most_bytes).map(String::into_bytes).collect()
+    texts
+        .chain(by_people.map(str::to_owned))
+        .filter(|text| text.len() <= TARGET.most_bytes)
+        .map(String::into_bytes)
+        .collect()
 }

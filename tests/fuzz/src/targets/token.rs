@@ -16,8 +16,13 @@ use crate::targets::device::LATER_MS;
 const TEXT: u8 = 0;
 const BYTES: u8 = 1;
 
-pub(crate) const TARGET: Target =
-    Target { name: "token", what: "claim tokens as scanners send them, and as a till signs them", run, seeds, most_bytes: 2 * 1024 };
+pub(crate) const TARGET: Target = Target {
+    name: "token",
+    what: "claim tokens as scanners send them, and as a till signs them",
+    run,
+    seeds,
+    most_bytes: 2 * 1024,
+};
 
 fn run(bytes: &[u8]) {
     let Some((how, bytes)) = bytes.split_first() else { return };
