@@ -77,8 +77,7 @@ impl Holdings {
             Body::Refund(refund) => {
                 if let Some(problem) = self.mixes(&refund.lines) {
                     let text = format!("refund {} by {}: {problem}", event.entry, event.author.short());
-                    self.void.insert(event.entry, text.clone());
-                    return Effect::Void(text);
+                    return self.make_void(event, text);
                 }
                 let deed = Deed::Refund {
                     units: by_parcel(refund.lines.iter().map(|line| (line.parcel, &line.units))),

@@ -157,7 +157,6 @@ impl Holdings {
             None => "no door was opened for it",
         };
         let text = format!("word {} on a door by {}: {problem}", event.entry, event.author.short());
-        self.void.insert(event.entry, text.clone());
-        Effect::Void(text)
+        self.make_void(event, text)
     }
 }

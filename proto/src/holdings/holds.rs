@@ -81,8 +81,7 @@ impl Holdings {
         if !hold.lines.iter().all(owns) {
             let text =
                 format!("hold {} by {}: puts aside what it was not given", event.entry, event.author.short());
-            self.void.insert(event.entry, text.clone());
-            return Effect::Void(text);
+            return self.make_void(event, text);
         }
         let held = Held {
             cart: event.entry,

@@ -367,8 +367,9 @@ impl Holdings {
         self.make_void(event, text)
     }
 
-    /// An entry counts for nothing, and nothing that was done about the claim it would have made.
-    fn make_void(&mut self, event: &Event<'_>, text: String) -> Effect {
+    /// An entry counts for nothing, and nothing that was done about the claim it would have made; or about one that it
+    /// never could have made: what names it as its claim may have come before it.
+    pub(super) fn make_void(&mut self, event: &Event<'_>, text: String) -> Effect {
         self.void.insert(event.entry, text.clone());
         self.note_breaches(&event.entry);
         Effect::Void(text)

@@ -1,14 +1,20 @@
 //! A view is a function of the set of entries: whatever order, pieces and repetitions they came in.
 
+use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Claim, ClaimItem, Command, Transfer, Units};
+use popmesh_proto::id::Ref;
+use popmesh_proto::identity::SecretKey;
 use popmesh_proto::io::Entry;
 use popmesh_proto::log::{Bodies, Range};
+use popmesh_proto::record::{Body, Custody, Hold, Record, SaleLine};
+use popmesh_proto::units::UnitSet;
 use proptest::prelude::*;
 
-use crate::event::{claim_of, night, sell, shirt};
+use crate::author::Author;
+use crate::event::{claim_of, hall_with_locker, night, sell, shirt};
 use crate::rng::Rng;
 use crate::wire::{entries, range};
-use crate::world::World;
+use crate::world::{EPOCH_MS, VALID_MS, World};
 
 const HQ: usize = 0;
 const TILL: usize = 1;
@@ -42,6 +48,37 @@ fn cloned(seed: u64) -> World {
         world.run_ms(200);
     }
     world
+}
+
+/// Found by fuzzing: a deed names as its claim what is no sale, and counts for nothing either.
+#[test]
+fn a_deed_about_what_never_was_a_claim_is_seen_alike_in_any_order() {
+    let mut world = hall_with_locker(5, 40);
+    let secret = SecretKey::from_seed(&[9; 32]);
+    let mallory = world.certify(&secret, "mallory", "pos", "hall", (0, VALID_MS));
+    let at = |ms| Hlc::from_ms(EPOCH_MS + ms);
+    let lot = world.written(HQ, "stock/night").into_iter().find_map(|entry| {
+        let minted = matches!(Record::decode(&entry.body).unwrap().body, Body::Mint(_));
+        minted.then_some(Ref { chain: entry.chain, seq: entry.seq })
+    });
+    let lot = lot.unwrap();
+    let lines = vec![SaleLine { parcel: lot, units: UnitSet::range(1, 2), unit_price: 2500 }];
+    let mut aside = Author::begin(&secret, &mallory, "stock/night", at(1));
+    let hold = aside.write(at(2), Body::Hold(Hold { lines, ttl_ms: 1_000, shopper: None }));
+    let mut deeds = Author::begin(&secret, &mallory, "claims/night", at(1));
+    let to = world.nodes[OTHER].id;
+    deeds.write(at(3), Body::Custody(Custody { claim: hold, under: lot, to, retirement: None }));
+    let both = [aside.range(), deeds.range()];
+    world.isolate(TILL);
+    world.isolate(OTHER);
+    for (at, order) in [(TILL, [0, 1]), (OTHER, [1, 0])] {
+        for author in order {
+            world.hand(HQ, at, entries(vec![both[author].clone()]));
+        }
+        let check = world.check(at);
+        assert_eq!(check.problems, Vec::<String>::new(), "on device {at}");
+        assert_eq!(check.incidents.len(), 2, "on device {at}: {:?}", check.incidents);
+    }
 }
 
 /// What all devices must agree on.
