@@ -48,7 +48,7 @@ fn stored(bytes: &[u8]) -> Vec<u8> {
 
 fn seeds() -> Vec<Vec<u8>> {
     let bodies: Vec<&[u8]> = event().evening.iter().map(|entry| entry.body.as_slice()).collect();
-    let alike = vec![&bodies[bodies.len() - 1][..]; 20];
+    let alike = vec![bodies[bodies.len() - 1]; 20];
     let mut seeds: Vec<Vec<u8>> = [&bodies[..], &bodies[..1], &alike, &[]]
         .into_iter()
         .map(|bodies| {

@@ -20,14 +20,16 @@ pub(crate) const TARGET: Target = Target {
 fn run(bytes: &[u8]) {
     let Some((kind, bytes)) = bytes.split_first() else { return };
     match kind % 4 {
-        0 => match again::<Message>(bytes, MAX_MESSAGE) {
-            Some(Message::Entries(entries)) => entries.ranges.iter().for_each(unpacked),
-            _ => {}
-        },
-        1 => match again::<Gossip>(bytes, MAX_GOSSIP) {
-            Some(Gossip::Live(ranges)) => ranges.iter().for_each(unpacked),
-            _ => {}
-        },
+        0 => {
+            if let Some(Message::Entries(entries)) = again::<Message>(bytes, MAX_MESSAGE) {
+                entries.ranges.iter().for_each(unpacked);
+            }
+        }
+        1 => {
+            if let Some(Gossip::Live(ranges)) = again::<Gossip>(bytes, MAX_GOSSIP) {
+                ranges.iter().for_each(unpacked);
+            }
+        }
         2 => drop(again::<Presence>(bytes, MAX_GOSSIP)),
         _ => {
             if let Ok(record) = Record::decode(bytes) {
