@@ -100,7 +100,7 @@ fn what_comes_again_replaces_what_was_there() {
     let other = Sealed { entry: of(1), payload: payload(2) };
     let writes = SealedWrites { kept: vec![other.clone()], erased: vec![of(1)] };
     store.append_with(&[], &[], &writes).unwrap();
-    assert_eq!(store.sealed().unwrap(), [other.clone()]);
+    assert_eq!(store.sealed().unwrap(), std::slice::from_ref(&other));
     assert_eq!(found(folder.path(), 1..=2), BTreeSet::from([2]));
     drop(store);
     let (mut store, _) = open(folder.path()).unwrap();
