@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use popmesh_tests::books::{agree, claim_id, give, put_on_sale, serials};
+use popmesh_tests::books::{agree, claim_id, put_on_sale, serials};
 use popmesh_tests::refusal::problem;
 use popmesh_tests::{Api, Event, Network, Node, Options};
 
@@ -50,7 +50,10 @@ fn it_sells_nothing_until_another_has_told_it_what_it_did() -> Result<()> {
     let (hq, mut till) = (start(0)?, start(TILL)?);
     put_on_sale(&hq, "CAP", UNITS)?;
     agree(&[&hq, &till])?;
-    give(&hq, "CAP", 8, &till)?;
+    // Stock drifts to where it sells.
+    till.wait_until("stock to sell", DEADLINE, |till| {
+        Ok((till.stock("CAP")?["own"]["available"].as_u64() >= Some(8)).then_some(()))
+    })?;
     agree(&[&hq, &till])?;
     let folder = event.path().join(NAMES[TILL]);
     let image = event.path().join("image");

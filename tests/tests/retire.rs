@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use popmesh_tests::books::{agree, claim_id, give, put_on_sale, serials};
+use popmesh_tests::books::{agree, claim_id, put_on_sale, serials};
 use popmesh_tests::{Api, Event, Network, Node, Options};
 use serde_json::{Value, json};
 
@@ -34,7 +34,10 @@ fn its_late_sales_are_incidents_and_no_more_than_was_said_before() -> Result<()>
     let devices: Vec<&Api<'_>> = nodes.iter().map(|node| &**node).collect();
     put_on_sale(devices[0], "CAP", UNITS)?;
     agree(&devices)?;
-    give(devices[0], "CAP", 6, devices[LOST])?;
+    // Stock drifts to where it sells.
+    devices[LOST].wait_until("stock to sell", DEADLINE, |lost| {
+        Ok((lost.stock("CAP")?["own"]["available"].as_u64() >= Some(6)).then_some(()))
+    })?;
     agree(&devices)?;
     let lost = devices[LOST].device()?;
 
