@@ -130,18 +130,16 @@ impl Device {
         Ok(())
     }
 
-    /// The same, after a start: nothing is told yet.
+    /// Works the views out anew, if they show what counts for nothing any more. Tells nobody of it.
     pub(super) fn refresh_restored(&mut self) {
         if std::mem::take(&mut self.forks.stale) {
             self.work_out_views();
         }
     }
 
-    /// Works the views out anew, if they show what counts for nothing any more.
+    /// The same, and tells of forks what nobody else tells.
     pub(super) fn refresh_views(&mut self) {
-        if std::mem::take(&mut self.forks.stale) {
-            self.work_out_views();
-        }
+        self.refresh_restored();
         if self.forks.reopen.is_none() {
             self.tell_what_nobody_tells();
         }

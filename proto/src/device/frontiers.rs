@@ -312,8 +312,8 @@ impl Device {
     /// Whether a head is of more than is here, counting what waits.
     fn lacks(&self, head: &Head) -> bool {
         let here = self.log.chain(&head.chain).map_or(0, Chain::len);
-        let counts = self.log.cut_at(&head.chain).map_or(head.seq, |cut| head.seq.min(cut.saturating_sub(1)));
-        here.max(self.intake.waiting_up_to(&head.chain).unwrap_or(0)) < counts
+        here.max(self.intake.waiting_up_to(&head.chain).unwrap_or(0))
+            < self.log.counting(&head.chain, head.seq)
     }
 }
 

@@ -74,23 +74,14 @@ impl Device {
             .map(|(parcel, state)| (*parcel, state.available()))
             .filter(|(_, units)| !units.is_empty())
             .collect();
-        for lines in self.parcels_of(free) {
-            let lot =
-                lines.first().and_then(|line| self.holdings.parcel(&line.parcel)).map(|parcel| parcel.lot);
-            let drop = lot.and_then(|lot| self.holdings.lot(&lot)).map(|lot| lot.drop.clone());
-            let Some(drop) = drop else { continue };
+        for (drop, lines) in self.parcels_by_drop(free) {
             let units: u64 = lines.iter().map(|line| line.units.len()).sum();
             let transfer = record::Transfer { to, lines, aside: None };
             self.write(&Document::Stock(drop), Body::Transfer(transfer))?;
             given.units += units;
         }
-        for claim in self.waiting_with(&self.me) {
-            let Some(standing) = self.holdings.claim(&claim).and_then(|known| known.standing(claim)) else {
-                continue;
-            };
-            let drop = self.log.chain(&claim.chain).and_then(|chain| chain.document.drop()).cloned();
-            let Some(drop) = drop else { continue };
-            let custody = record::Custody { claim, under: standing.under, to, retirement: None };
+        for (drop, claim, under) in self.custody_of(&self.me) {
+            let custody = record::Custody { claim, under, to, retirement: None };
             self.write(&Document::Claims(drop), Body::Custody(custody))?;
             given.claims += 1;
         }

@@ -133,7 +133,7 @@ impl Device {
 
     /// Of a chain that is not here nobody can tell whose it is.
     fn may_be_own_and_missing(&self, chain: &ChainId, seq: u64) -> bool {
-        let counts = self.log.cut_at(chain).map_or(seq, |cut| seq.min(cut.saturating_sub(1)));
+        let counts = self.log.counting(chain, seq);
         match self.log.chain(chain) {
             Some(here) => here.device == self.me && here.len() < counts,
             None => counts > 0,

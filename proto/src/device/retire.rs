@@ -114,12 +114,22 @@ impl Device {
     }
 
     /// Claims that wait with a device to be picked up.
-    pub(super) fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
+    fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
         let waits = self.holdings.claims().filter(|(claim, known)| {
             known.custodian() == Some(*device)
                 && known.standing(**claim).is_some_and(|standing| standing.waits())
         });
         waits.map(|(claim, _)| *claim).collect()
+    }
+
+    /// Claims that wait with a device, each with its drop and what made that device the custodian.
+    pub(super) fn custody_of(&self, device: &DeviceId) -> Vec<(DropId, Ref, Ref)> {
+        let of = |claim: Ref| {
+            let standing = self.holdings.claim(&claim)?.standing(claim)?;
+            let drop = self.log.chain(&claim.chain)?.document.drop()?.clone();
+            Some((drop, claim, standing.under))
+        };
+        self.waiting_with(device).into_iter().filter_map(of).collect()
     }
 
     /// Retires a device; what it left behind is this device's.
@@ -171,23 +181,13 @@ impl Device {
             .collect();
         for (device, retirement) in mine {
             let left = self.holdings.live_of(&device).map(|(parcel, state)| (*parcel, state.free.clone()));
-            for lines in self.parcels_of(left.collect()) {
-                let of = lines.first().and_then(|line| self.holdings.parcel(&line.parcel));
-                let drop = of.and_then(|parcel| self.holdings.lot(&parcel.lot)).map(|lot| lot.drop.clone());
-                let Some(drop) = drop else { continue };
+            for (drop, lines) in self.parcels_by_drop(left.collect()) {
                 let inherit = Body::Inherit(Inherit { retirement, lines });
                 // What cannot be written now is tried again at the next occasion.
                 self.intake.heirless |= self.write(&Document::Stock(drop), inherit).is_err();
             }
-            for claim in self.waiting_with(&device) {
-                let Some(standing) = self.holdings.claim(&claim).and_then(|known| known.standing(claim))
-                else {
-                    continue;
-                };
-                let drop = self.log.chain(&claim.chain).and_then(|chain| chain.document.drop()).cloned();
-                let Some(drop) = drop else { continue };
-                let custody =
-                    Custody { claim, under: standing.under, to: self.me, retirement: Some(retirement) };
+            for (drop, claim, under) in self.custody_of(&device) {
+                let custody = Custody { claim, under, to: self.me, retirement: Some(retirement) };
                 self.intake.heirless |= self.write(&Document::Claims(drop), Body::Custody(custody)).is_err();
             }
         }

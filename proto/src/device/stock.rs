@@ -139,6 +139,15 @@ impl Device {
             .collect()
     }
 
+    /// The same, each with the drop of its lot.
+    pub(super) fn parcels_by_drop(&self, found: Found) -> Vec<(DropId, Vec<Line>)> {
+        let with_drop = |lines: Vec<Line>| {
+            let lot = self.holdings.parcel(&lines.first()?.parcel)?.lot;
+            Some((self.holdings.lot(&lot)?.drop.clone(), lines))
+        };
+        self.parcels_of(found).into_iter().filter_map(with_drop).collect()
+    }
+
     /// Gives so many units away. Returns the last transfer written.
     pub(super) fn give(
         &mut self,

@@ -142,6 +142,11 @@ impl Log {
         self.cuts.get(chain).map(|fork| fork.seq)
     }
 
+    /// How many of the first `len` entries of a chain count.
+    pub(crate) fn counting(&self, chain: &ChainId, len: u64) -> u64 {
+        self.cut_at(chain).map_or(len, |cut| len.min(cut.saturating_sub(1)))
+    }
+
     /// Every chain that was cut, and the first number of it that counts for nothing.
     pub fn cuts(&self) -> impl Iterator<Item = (ChainId, u64)> {
         self.cuts.iter().map(|(chain, fork)| (*chain, fork.seq))

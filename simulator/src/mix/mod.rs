@@ -23,7 +23,8 @@ pub use faults::Kind;
 struct Mix {
     name: &'static str,
     title: &'static str,
-    kinds: &'static [Kind],
+    /// In groups, drawn from one after the other.
+    kinds: &'static [&'static [Kind]],
 }
 
 use Kind::{
@@ -31,84 +32,38 @@ use Kind::{
     DiskErrors, DiskFull, Flapping, MainsDown, Offline, OneWay, Restored, SlowDisk, Split, WanDown, WifiDown,
 };
 
+const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan];
+const POWER: &[Kind] =
+    &[CutAtOnce, CutInWrite, CutInRecovery, MainsDown, BatterySwap, DiskFull, DiskErrors, SlowDisk];
+const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
+const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats];
+
 const MIXES: [Mix; 6] = [
     Mix {
         name: "default",
         title: "everything that may happen: networks, power, disks, clocks, deaths, people's mistakes, cheats",
-        kinds: &[
-            Offline,
-            Flapping,
-            OneWay,
-            WifiDown,
-            WanDown,
-            Split,
-            Clog,
-            BadWifi,
-            BadWan,
-            CutAtOnce,
-            CutInWrite,
-            CutInRecovery,
-            MainsDown,
-            BatterySwap,
-            DiskFull,
-            DiskErrors,
-            SlowDisk,
-            Clock,
-            Dies,
-            Restored,
-            Cloned,
-            Cheats,
-        ],
+        kinds: &[NETWORK, POWER, CLOCKS_AND_DEATHS, MISTAKES],
     },
     Mix {
         name: "honest",
         title: "the default without mistakes and cheats: every promise is held to the letter",
-        kinds: &[
-            Offline,
-            Flapping,
-            OneWay,
-            WifiDown,
-            WanDown,
-            Split,
-            Clog,
-            BadWifi,
-            BadWan,
-            CutAtOnce,
-            CutInWrite,
-            CutInRecovery,
-            MainsDown,
-            BatterySwap,
-            DiskFull,
-            DiskErrors,
-            SlowDisk,
-            Clock,
-            Dies,
-        ],
+        kinds: &[NETWORK, POWER, CLOCKS_AND_DEATHS],
     },
     Mix {
         name: "network",
         title: "links that fail, split, flap, clog and lie; power and disks are fine",
-        kinds: &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan],
+        kinds: &[NETWORK],
     },
     Mix {
         name: "power",
         title: "power cuts at any moment, mains, batteries and disks that fail; the network is fine",
-        kinds: &[
-            CutAtOnce,
-            CutInWrite,
-            CutInRecovery,
-            MainsDown,
-            BatterySwap,
-            DiskFull,
-            DiskErrors,
-            SlowDisk,
-        ],
+        kinds: &[POWER],
     },
     Mix { name: "calm", title: "nothing goes wrong: what all other mixes are compared with", kinds: &[] },
     Mix {
         name: "mistakes",
         title: "restored disks, copied devices and cheats, while links fail and power is cut",
-        kinds: &[Offline, WifiDown, WanDown, Split, CutAtOnce, Dies, Restored, Cloned, Cheats],
+        kinds: &[&[Offline, WifiDown, WanDown, Split, CutAtOnce, Dies], MISTAKES],
     },
 ];
 
@@ -120,8 +75,8 @@ pub fn mixes() -> [(&'static str, &'static str); 6] {
 
 /// The kinds of fault that a mix draws from, if there is such a mix.
 #[must_use]
-pub fn kinds(name: &str) -> Option<&'static [Kind]> {
-    find(name).map(|mix| mix.kinds)
+pub fn kinds(name: &str) -> Option<Vec<Kind>> {
+    find(name).map(|mix| mix.kinds.concat())
 }
 
 fn find(name: &str) -> Option<Mix> {
@@ -146,7 +101,7 @@ pub fn draw(name: &str, seed: u64) -> Result<Scenario, UnknownMix> {
     let mut scenario = topology::draw(&random);
     scenario.name = format!("{name}-{seed}");
     scenario.title = format!("drawn from the mix {name} with seed {seed}");
-    scenario.faults = faults::draw(mix.kinds, &scenario, &random.fork("faults"));
+    scenario.faults = faults::draw(&mix.kinds.concat(), &scenario, &random.fork("faults"));
     // What is drawn is judged by the promises alone.
     scenario.thresholds = Thresholds::default();
     Ok(scenario)
@@ -155,7 +110,7 @@ pub fn draw(name: &str, seed: u64) -> Result<Scenario, UnknownMix> {
 /// Draws faults for a night that somebody else has made; none if there is no mix of this name.
 #[must_use]
 pub fn faults(name: &str, seed: u64, scenario: &Scenario) -> Option<Vec<Fault>> {
-    find(name).map(|mix| faults::draw(mix.kinds, scenario, &Random::new(seed).fork("faults")))
+    find(name).map(|mix| faults::draw(&mix.kinds.concat(), scenario, &Random::new(seed).fork("faults")))
 }
 
 #[cfg(test)]

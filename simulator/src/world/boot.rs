@@ -176,14 +176,7 @@ impl World<'_> {
         let numbers = &mut self.mistakes.numbers;
         *(if accepted { &mut numbers.pasts_accepted } else { &mut numbers.pasts_told }) += 1;
         let of = &mut self.nodes[node];
-        of.past_doubted = false;
-        let State::Running { store, .. } = &mut of.state else { return };
-        if let Ok(in_database) = store.boots() {
-            let next = in_database.max(of.boots_beside) + 1;
-            if store.set_boots(next).is_ok() {
-                of.boots_beside = next;
-            }
-        }
+        of.trust_past();
         if of.disk.fuse_blown() {
             self.power_failed_meanwhile(node);
         }

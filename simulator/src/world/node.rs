@@ -220,26 +220,35 @@ impl Node {
         wait
     }
 
-    /// Counts a start, as the store does in a folder; false if the disk fails at it.
-    pub(super) fn count_boot(&mut self, store: &mut Store) -> bool {
-        let Ok(in_database) = store.boots() else { return false };
+    /// Counts a start, unless the database was set back; as the store does in a folder.
+    pub(super) fn count_boot(&mut self, store: &mut Store) {
+        let Ok(in_database) = store.boots() else { return };
         self.past_doubted = in_database < self.boots_beside;
         if !self.past_doubted {
-            self.settle_boots(store, in_database);
+            settle_boots(&mut self.boots_beside, store, in_database);
         }
-        true
     }
 
-    /// Counts one more than so many, in the database first.
-    pub(super) fn settle_boots(&mut self, store: &mut Store, boots: u64) {
-        let next = boots.max(self.boots_beside) + 1;
-        if store.set_boots(next).is_ok() {
-            self.boots_beside = next;
+    /// What its database had lost is there again.
+    pub(super) fn trust_past(&mut self) {
+        self.past_doubted = false;
+        if let State::Running { store, .. } = &mut self.state
+            && let Ok(in_database) = store.boots()
+        {
+            settle_boots(&mut self.boots_beside, store, in_database);
         }
     }
 
     pub(super) fn stored_something(&mut self) {
         self.probe_wait_ms = PROBE_FIRST_MS;
+    }
+}
+
+/// Counts one start more, in the database first.
+fn settle_boots(beside: &mut u64, store: &mut Store, in_database: u64) {
+    let next = in_database.max(*beside) + 1;
+    if store.set_boots(next).is_ok() {
+        *beside = next;
     }
 }
 

@@ -48,7 +48,7 @@ impl World<'_> {
         numbers.incidents += incidents.len() as u64;
         if let Some(log) = self.nodes[node].device().map(Device::log) {
             numbers.forks += log.cuts().count() as u64;
-            numbers.double_lives += doubles(log).count() as u64;
+            numbers.double_lives += doubles(log).len() as u64;
         }
         Ok(())
     }
@@ -66,14 +66,14 @@ fn unnamed(log: &Log, incidents: &[Incident]) -> Option<String> {
     if let Some((chain, seq)) = cut {
         return Some(format!("two histories of {} from {seq} on", chain.short()));
     }
-    let mut doubles = doubles(log);
+    let mut doubles = doubles(log).into_iter();
     let double =
         doubles.find(|(_, begun)| !begun.iter().any(|chain| named.contains(&Ref { chain: *chain, seq: 1 })));
     double.map(|(device, _)| format!("two pasts of {}", device.short()))
 }
 
 /// Devices of which several lives follow one, or one that does not follow all of the one before; with the lives in question.
-fn doubles(log: &Log) -> impl Iterator<Item = (DeviceId, Vec<ChainId>)> {
+fn doubles(log: &Log) -> Vec<(DeviceId, Vec<ChainId>)> {
     let mut follows: BTreeMap<(DeviceId, String, Option<ChainId>), Vec<Begin>> = BTreeMap::new();
     for chain in log.chains() {
         let before = chain.previous.map(|previous| previous.chain);
@@ -81,13 +81,12 @@ fn doubles(log: &Log) -> impl Iterator<Item = (DeviceId, Vec<ChainId>)> {
         let of = follows.entry((chain.device, chain.document.to_string(), before)).or_default();
         of.push((chain.id, known));
     }
-    let doubles: Vec<(DeviceId, Vec<ChainId>)> = follows
+    follows
         .into_iter()
         .filter(|((_, _, before), begun)| {
             let whole = before.and_then(|before| log.chain(&before)).map_or(0, |chain| chain.len());
             begun.len() > 1 || begun.iter().any(|(_, known)| *known < whole)
         })
         .map(|((device, ..), begun)| (device, begun.into_iter().map(|(chain, _)| chain).collect()))
-        .collect();
-    doubles.into_iter()
+        .collect()
 }
