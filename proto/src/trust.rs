@@ -185,7 +185,7 @@ pub fn double_lives(log: &Log) -> Vec<DoubleLife> {
     /// Lives of one device in one document that name the same life before them.
     type Lives = BTreeMap<(DeviceId, String, Option<ChainId>), BTreeSet<(u64, ChainId)>>;
     let mut named = Lives::new();
-    for chain in log.chains() {
+    for chain in log.chains().filter(|chain| log.bears_on_pasts(&chain.id)) {
         let before = chain.previous.map(|previous| previous.chain);
         let key = (chain.device, chain.document.to_string(), before);
         let began = began_at(log, chain.id);

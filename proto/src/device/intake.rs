@@ -268,7 +268,8 @@ impl Device {
             let certificate = chain.certificate.clone();
             self.peers.meet(&certificate);
         }
-        self.intake.lives_changed |= linked.entry.seq == 1 || self.log.is_followed(&linked.entry.chain);
+        let may_tell = linked.entry.seq == 1 || self.log.is_followed(&linked.entry.chain);
+        self.intake.lives_changed |= may_tell && self.log.bears_on_pasts(&linked.entry.chain);
         if author == self.me {
             self.clock.resume(linked.at);
         } else {

@@ -218,13 +218,9 @@ impl Log {
 
     /// Forgets a chain of which nothing counts.
     fn remove(&mut self, id: &ChainId) {
-        let Some(Some(previous)) = self.chains.remove(id).map(|chain| chain.previous) else { return };
-        if let Some(later) = self.successors.get_mut(&previous.chain) {
-            later.retain(|later| later != id);
-            if later.is_empty() {
-                self.successors.remove(&previous.chain);
-            }
-        }
+        let Some(chain) = self.chains.remove(id) else { return };
+        self.follow_no_more(&chain);
+        let Some(previous) = chain.previous else { return };
         if let Some(before) = self.chains.get_mut(&previous.chain) {
             before.ended = false;
             self.sum_up(&previous.chain);

@@ -2,6 +2,7 @@
 
 mod admission;
 mod forks;
+mod lives;
 mod range;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -202,6 +203,8 @@ pub struct Log {
     chains: BTreeMap<ChainId, Chain>,
     /// For each chain that is named as the one before: by which.
     successors: BTreeMap<ChainId, Vec<ChainId>>,
+    /// The chains of each device that name none.
+    beginnings: BTreeMap<DeviceId, Vec<ChainId>>,
     entries: u64,
     version: u64,
     /// Which heads have changed last, each with the version that it changed with.
@@ -292,11 +295,6 @@ impl Log {
         self.recent.push_back((self.version, *id));
     }
 
-    /// Whether another chain names this one as the one before it.
-    pub fn is_followed(&self, chain: &ChainId) -> bool {
-        self.successors.contains_key(chain)
-    }
-
     /// The last entry of `device` in `document`, for a new chain to name.
     pub fn last_of(&self, device: &DeviceId, document: &Document) -> Option<Previous> {
         self.chains
@@ -310,9 +308,7 @@ impl Log {
 
     fn insert(&mut self, mut chain: Chain) {
         chain.cut = self.cut_of(&chain.id);
-        if let Some(previous) = &chain.previous {
-            self.successors.entry(previous.chain).or_default().push(chain.id);
-        }
+        self.follow(&chain);
         self.chains.insert(chain.id, chain);
         self.version += 1;
     }
