@@ -3,7 +3,8 @@
 //! Every honest sale succeeds, the till's memory stays below a stated bound, its links to honest devices stay, and they
 //! agree at the end. How fast it sells, flooded and not, in turns, is printed: that is the machine's as much as ours.
 //! For figures of the node as it is shipped, over some seconds at a time, in which bursts are over:
-//! `POPMESH_FLOOD_SALES=500 cargo nextest run --release -p popmesh-tests --test flood --no-capture`.
+//! `cargo build --release -p popmesh -p popmesh-tests && POPMESH_FLOOD_SALES=400 cargo nextest run --release -p popmesh-tests
+//! --test flood --no-capture`.
 
 use std::fs;
 use std::panic::resume_unwind;
