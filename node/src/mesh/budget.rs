@@ -11,15 +11,15 @@ use popmesh_proto::budget::{Bucket, Penalty, Terms};
 use super::DeviceKey;
 
 /// Direct messages.
-const MESSAGES: Terms = Terms { burst: 4_000, per_second: 2_000 };
+const MESSAGES: Terms = Terms { burst: 1_000, per_second: 1_000 };
 /// Bytes of direct messages.
-const BYTES: Terms = Terms { burst: 64 << 20, per_second: 16 << 20 };
+const BYTES: Terms = Terms { burst: 16 << 20, per_second: 4 << 20 };
 /// Gossip messages.
-const GOSSIP: Terms = Terms { burst: 10_000, per_second: 2_000 };
+const GOSSIP: Terms = Terms { burst: 2_000, per_second: 500 };
 /// Bytes of gossip.
-const GOSSIP_BYTES: Terms = Terms { burst: 32 << 20, per_second: 8 << 20 };
+const GOSSIP_BYTES: Terms = Terms { burst: 8 << 20, per_second: 2 << 20 };
 /// Gossip messages beyond that, each of which costs the time to read it and nothing else, before the link is closed.
-const BEYOND: Terms = Terms { burst: 20_000, per_second: 500 };
+const BEYOND: Terms = Terms { burst: 5_000, per_second: 200 };
 /// Peers that are remembered at most, the linked ones aside.
 const PEERS_KEPT: usize = 1_024;
 
@@ -125,9 +125,9 @@ mod tests {
         for _ in 0..MESSAGES.burst + 100 {
             ready = budgets.message(A, 100, 0);
         }
-        assert!((50..=51).contains(&ready), "{ready}");
+        assert!((100..=101).contains(&ready), "{ready}");
         assert_eq!(budgets.message(B, 100, 0), 0);
-        let large = budgets.message(B, 96 << 20, 0);
+        let large = budgets.message(B, 24 << 20, 0);
         assert!((2_000..=2_001).contains(&large), "{large}");
     }
 

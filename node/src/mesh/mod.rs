@@ -23,6 +23,7 @@ mod messages;
 mod named;
 mod names;
 mod outbox;
+mod pace;
 mod peers;
 mod snapshot;
 mod start;

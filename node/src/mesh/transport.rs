@@ -12,7 +12,7 @@ use libp2p::{
     noise, quic, tcp, yamux,
 };
 
-use super::{Listen, MeshError, gate::Gate, names::Names};
+use super::{Listen, MeshError, gate::Gate, names::Names, pace::Paced};
 
 /// A TCP connect that gets no answer is given up after this, so that a healed cut is noticed by the next one soon.
 const TCP_CONNECT_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -43,7 +43,7 @@ pub(crate) fn build(
 }
 
 fn tcp_transport(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, MeshError> {
-    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true));
+    let tcp = Paced::over(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true)));
     let noise = noise::Config::new(keypair).map_err(|error| MeshError::Setup(error.to_string()))?;
     Ok(TransportTimeout::with_outgoing_timeout(tcp, TCP_CONNECT_TIMEOUT)
         .upgrade(Version::V1Lazy)

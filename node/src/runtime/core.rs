@@ -185,7 +185,7 @@ impl<D: Machine> Core<D> {
     }
 
     /// Takes in what peers sent, one message after the other, whoever's turn it is. While somebody on this device wants
-    /// something, for a short time only, and then not again until as much time has passed.
+    /// something, for a short time only, and then not again until they had their time.
     fn take_mesh(&mut self, waker: &Waker) -> bool {
         let begun = Instant::now();
         if self.share.peers_wait_until(begun).is_some() {

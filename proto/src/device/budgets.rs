@@ -4,7 +4,7 @@
 //! Work is reckoned, not measured, so that the same inputs cost the same everywhere: in microseconds of an ordinary
 //! machine, about. Whoever overruns is dropped unread and asked again later; as everything that is sent may be lost
 //! anyway, and comes again by sync, an honest peer is only slowed down. The terms are far above what an honest one
-//! needs: a catch-up of 100,000 entries is some one second of work, 15 MB served, and 50 MB of what their authors may
+//! needs: a catch-up of 100,000 entries is some one second of work, 15 MB served, and 37 MB of what their authors may
 //! write.
 
 use std::collections::BTreeMap;
@@ -16,11 +16,11 @@ use crate::io::{Notice, Output};
 use crate::log::{Admitted, Bodies, Fault, Linked, Range};
 
 /// Work that a peer may cause: reading, checking signatures, taking entries in; in microseconds.
-const WORK: Terms = Terms { burst: 4_000_000, per_second: 400_000 };
+const WORK: Terms = Terms { burst: 2_000_000, per_second: 250_000 };
 /// Work on one message at once. What is left of the message after it is asked for again, so that nothing else waits long.
-const WORK_OF_MESSAGE_US: u64 = 200_000;
+const WORK_OF_MESSAGE_US: u64 = 150_000;
 /// Entries that a peer may be sent, in bytes of bodies: packing takes time.
-const SERVED: Terms = Terms { burst: 64 << 20, per_second: 4 << 20 };
+const SERVED: Terms = Terms { burst: 32 << 20, per_second: 4 << 20 };
 /// What an author's entries may take, in bytes of memory. No entry is refused for it: those beyond it come later.
 const WRITTEN: Terms = Terms { burst: 64 << 20, per_second: 256 << 10 };
 /// Thousandths of proven wrongs that a peer may do before it is cut off.
