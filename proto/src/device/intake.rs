@@ -7,7 +7,7 @@ use super::Device;
 use super::budgets::{cost_of, is_enough};
 use super::waiting::{Need, Waiting};
 use crate::document::Document;
-use crate::holdings::{Effect, Event, Spend, SpendKind, spent_lines};
+use crate::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_lines};
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Notice, Output};
 use crate::log::{Admitted, Fault, Linked, Range};
@@ -414,7 +414,7 @@ impl Device {
         let drops: BTreeSet<_> =
             contested.iter().filter_map(|lot| self.holdings.lot(lot)).map(|lot| lot.drop.clone()).collect();
         for drop in drops {
-            let spends = self.spends(&drop);
+            let spends = self.spends(&drop, &self.holdings);
             let lots = contested
                 .iter()
                 .copied()
@@ -429,8 +429,8 @@ impl Device {
         }
     }
 
-    /// Every valid spend of one drop, read from the log.
-    pub(super) fn spends(&self, drop: &crate::text::DropId) -> Vec<Spend> {
+    /// Every spend of one drop that is valid by a view of all that is in the log, read from there.
+    pub(super) fn spends(&self, drop: &crate::text::DropId, view: &Holdings) -> Vec<Spend> {
         let mut spends = Vec::new();
         for chain in self.log.chains().filter(|chain| chain.document.drop() == Some(drop)) {
             for seq in 1..=chain.len() {
@@ -439,7 +439,7 @@ impl Device {
                 let Ok(record) = Record::decode(body) else { continue };
                 let Some(kind) = spend_kind(&record.body) else { continue };
                 let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
-                if !self.holdings.is_valid(&event) {
+                if !view.is_valid(&event) {
                     continue;
                 }
                 let lines = spent_lines(&record.body)

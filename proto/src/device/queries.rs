@@ -363,7 +363,8 @@ impl Device {
         let contested = crate::holdings::refold(&self.log, &mut holdings);
         for lot in contested {
             if let Some(drop) = holdings.lot(&lot).map(|state| state.drop.clone()) {
-                holdings.resolve(&std::collections::BTreeSet::from([lot]), &self.spends(&drop));
+                let spends = self.spends(&drop, &holdings);
+                holdings.resolve(&std::collections::BTreeSet::from([lot]), &spends);
             }
         }
         holdings

@@ -1,11 +1,12 @@
 //! A view is a function of the set of entries: whatever order, pieces and repetitions they came in.
 
 use popmesh_proto::clock::Hlc;
-use popmesh_proto::command::{Claim, ClaimItem, Command, Transfer, Units};
+use popmesh_proto::command::{Claim, ClaimItem, Command, Retire, Transfer, Units};
 use popmesh_proto::id::Ref;
 use popmesh_proto::identity::SecretKey;
 use popmesh_proto::io::Entry;
 use popmesh_proto::log::{Bodies, Range};
+use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::record::{Body, Custody, Hold, Record, SaleLine};
 use popmesh_proto::units::UnitSet;
 use proptest::prelude::*;
@@ -79,6 +80,46 @@ fn a_deed_about_what_never_was_a_claim_is_seen_alike_in_any_order() {
         assert_eq!(check.problems, Vec::<String>::new(), "on device {at}");
         assert_eq!(check.incidents.len(), 2, "on device {at}: {:?}", check.incidents);
     }
+}
+
+/// Found by fuzzing: what a retired device wrote later is void also where the lot is in dispute between others.
+#[test]
+fn a_late_sale_does_not_count_where_others_dispute_the_lot() {
+    let mut world = World::new(3);
+    world.add("hq", "hq,registrar", "hall");
+    world.add("till", "pos", "hall");
+    world.add("other", "pos", "hall");
+    world.link_all();
+    world.open_drop(HQ, 40);
+    world.run_ms(4_000);
+    world.converge(5_000);
+    world.isolate(OTHER);
+    let clone = world.clone_disk(OTHER);
+    world.isolate(TILL);
+    for at in [OTHER, clone, TILL] {
+        claim_of(world.done(at, Command::Sell(sell(1, 0))));
+    }
+    let till = world.nodes[TILL].id;
+    let at_risk = match world.query(HQ, Query::Retirement(till)) {
+        Answer::Retirement(Ok(risk)) => risk.at_risk,
+        answer => panic!("{answer:?}"),
+    };
+    world.done(HQ, Command::Retire(Retire { device: till, at_risk, reachable: true })).unwrap();
+    // They hear of the dispute and of the sale first, and of the retirement then.
+    for (a, b) in [(TILL, OTHER), (TILL, clone), (OTHER, clone)] {
+        world.link(a, b);
+    }
+    world.run_ms(5_000);
+    let known = world.check(TILL).incidents;
+    assert!(known.iter().any(|text| text.contains("spent twice")), "{known:?}");
+    let retirement = range(&world.written(HQ, "devices"));
+    world.hand(HQ, OTHER, entries(vec![retirement]));
+    assert_eq!(world.check(OTHER).problems, Vec::<String>::new());
+    world.link_all();
+    world.converge(10_000);
+    let views: Vec<View> = (0..4).map(|at| view(&mut world, at)).collect();
+    assert!(views.windows(2).all(|pair| pair[0] == pair[1]), "{views:?}");
+    assert!(views[0].incidents.iter().any(|text| text.contains("written after it was retired")));
 }
 
 /// What all devices must agree on.
