@@ -127,7 +127,6 @@ impl Organiser {
             return Err(EnrolError::Over(not_after_ms));
         }
         let certificate = Certificate {
-            event: self.charter.event(),
             device: enrolment.device,
             name: grant.name.clone().unwrap_or(enrolment.name),
             roles: grant.roles,

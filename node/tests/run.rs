@@ -48,7 +48,6 @@ fn installed() -> (TempDir, RunOptions) {
     };
     let charter = SignedCharter::sign(charter, &root).unwrap();
     let certificate = Certificate {
-        event: charter.event(),
         device: key.id(),
         name: "till-1".to_owned(),
         roles: [Role::Pos].into_iter().collect(),

@@ -61,7 +61,6 @@ fn issued(dir: &Path, from_ms: Option<u64>, until_ms: u64) -> String {
     let identity = Folder::new(dir.join("till")).identity().unwrap();
     let token = Token {
         kind: Kind::Claim,
-        event: identity.charter.event(),
         claim: Ref { chain: ChainId([0xc5; 16]), seq: 12 },
         drop: "midnight".parse().unwrap(),
         items: vec![TokenItem { sku: "CAP".parse().unwrap(), units: "7-8".parse().unwrap() }],

@@ -107,6 +107,10 @@ byte_name!(
     EventId, 32, "event id"
 );
 byte_name!(
+    /// The beginning of an event's id, where a signature covers the rest: enough to tell events apart.
+    EventMark, 8, "event mark"
+);
+byte_name!(
     /// A device: its Ed25519 public key, which is its libp2p identity too.
     DeviceId, 32, "device id"
 );
@@ -126,6 +130,15 @@ byte_name!(
     /// A receipt's contents: SHA-256, the first half. See [`crate::receipt`].
     ReceiptHash, 16, "receipt hash"
 );
+
+impl EventId {
+    /// Its beginning.
+    pub fn mark(&self) -> EventMark {
+        let mut mark = [0; 8];
+        mark.copy_from_slice(&self.0[..8]);
+        EventMark(mark)
+    }
+}
 
 impl ChainId {
     /// The chain of `device` in `document` during the life that drew `nonce`.

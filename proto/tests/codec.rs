@@ -478,7 +478,6 @@ proptest! {
         let charter = charter(&root);
         prop_assert_eq!(&SignedCharter::from_text(&charter.to_text()).unwrap(), &charter);
         let certificate = Certificate {
-            event: charter.event(),
             device: SecretKey::from_seed(&[2; 32]).id(),
             name: "Till 1".to_owned(),
             roles: roles.into_iter().collect::<Roles>(),

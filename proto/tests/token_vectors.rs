@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 const ORGANISER: [u8; 32] = [0x11; 32];
 const ISSUER: [u8; 32] = [0x22; 32];
 const LOCKER: [u8; 32] = [0x33; 32];
+const HQ: [u8; 32] = [0x66; 32];
+const STEWARD: [u8; 32] = [0x77; 32];
 const ISSUED_MS: u64 = 1_790_000_000_000;
 const HOUR_MS: u64 = 3_600_000;
 
@@ -45,7 +47,6 @@ fn gate() -> Gate {
 
 fn certificate(name: &str, roles: &[Role]) -> Certificate {
     Certificate {
-        event: charter().event(),
         device: key(&ISSUER).id(),
         name: name.to_owned(),
         roles: roles.iter().copied().collect::<Roles>(),
@@ -59,6 +60,27 @@ fn sign_certificate(certificate: Certificate) -> SignedCertificate {
     SignedCertificate::sign(certificate, &key(&ORGANISER), &charter()).unwrap()
 }
 
+/// An hq, and a steward that it admitted.
+fn hq_and_steward() -> (SignedCertificate, SignedCertificate) {
+    let hq = sign_certificate(Certificate { device: key(&HQ).id(), ..certificate("hq", &[Role::Hq]) });
+    let steward = Certificate { device: key(&STEWARD).id(), ..certificate("floor", &[Role::Steward]) };
+    let steward = SignedCertificate::sign_as(steward, &key(&HQ), &hq, &charter()).unwrap();
+    (hq, steward)
+}
+
+/// A certificate as no library signs it, with whatever issuer.
+fn unruly(certificate: &Certificate, signer: &[u8; 32], issuer: &[u8]) -> Vec<u8> {
+    let Certificate { device, name, roles, venue, not_before_ms, not_after_ms } = certificate;
+    let mut body = minicbor::Encoder::new(Vec::new());
+    let event = charter().event();
+    body.array(8).unwrap();
+    body.encode(event.mark()).unwrap().encode(device).unwrap().encode(name).unwrap().encode(roles).unwrap();
+    body.encode(venue).unwrap().u64(*not_before_ms).unwrap().u64(*not_after_ms).unwrap();
+    let body = body.bytes(issuer).unwrap().writer().clone();
+    let signature = key(signer).sign(&[b"popmesh certificate v1", &event.0[..], &body].concat());
+    [&signature.0[..], &body].concat()
+}
+
 fn token(items: &[(&str, &str)]) -> Token {
     let items = items
         .iter()
@@ -66,7 +88,6 @@ fn token(items: &[(&str, &str)]) -> Token {
         .collect();
     Token {
         kind: Kind::Claim,
-        event: charter().event(),
         claim: Ref { chain: ChainId([0x55; 16]), seq: 7 },
         drop: "midnight".parse().unwrap(),
         items,
@@ -88,8 +109,23 @@ fn ranges(item: &TokenItem) -> Vec<[u32; 2]> {
 }
 
 fn vector(about: &str, token: Token, certificate: Certificate) -> Value {
-    let certificate = sign_certificate(certificate);
-    let signed = token.sign(&Ed25519, &key(&ISSUER), &certificate).unwrap();
+    vector_by(about, token, &sign_certificate(certificate))
+}
+
+fn shown(certificate: &SignedCertificate) -> Value {
+    json!({
+        "device": certificate.device,
+        "name": certificate.name,
+        "roles": certificate.roles.iter().collect::<Vec<_>>(),
+        "venue": certificate.venue,
+        "not_before_ms": certificate.not_before_ms,
+        "not_after_ms": certificate.not_after_ms,
+        "issuer": certificate.issuer().map(shown),
+    })
+}
+
+fn vector_by(about: &str, token: Token, certificate: &SignedCertificate) -> Value {
+    let signed = token.sign(&Ed25519, &key(&ISSUER), certificate).unwrap();
     let text = signed.to_text();
     assert_eq!(SignedToken::read(&from_text(&text).unwrap(), &mut gate()).unwrap(), signed);
     let seconds = |ms: u64| ms / 1_000;
@@ -97,17 +133,10 @@ fn vector(about: &str, token: Token, certificate: Certificate) -> Value {
         "about": about,
         "charter": charter().to_text(),
         "issuer_seed": hex::encode(ISSUER),
-        "issuer": {
-            "device": certificate.device,
-            "name": certificate.name,
-            "roles": certificate.roles.iter().collect::<Vec<_>>(),
-            "venue": certificate.venue,
-            "not_before_ms": certificate.not_before_ms,
-            "not_after_ms": certificate.not_after_ms,
-        },
+        "issuer": shown(certificate),
         "certificate": hex::encode(certificate.bytes()),
         "token": {
-            "event": signed.event,
+            "event": charter().event(),
             "claim": {"chain": signed.claim.chain, "seq": signed.claim.seq},
             "drop": signed.drop,
             "items": signed.items.iter()
@@ -123,15 +152,16 @@ fn vector(about: &str, token: Token, certificate: Certificate) -> Value {
     })
 }
 
-/// A token with another certificate of the same length inside, signed over `external` with `signer`.
+/// A token with another certificate inside, signed over `external` with `signer`.
 fn forged(certificate: &[u8], signer: &[u8; 32], external: &[u8]) -> Vec<u8> {
     let issuer = sign_certificate(certificate_of_a_till());
     let good = token(&[("CAP", "1")]).sign(&Ed25519, &key(&ISSUER), &issuer).unwrap();
     let mut envelope = CoseSign1::from_tagged_slice(good.bytes()).unwrap();
-    let mut payload = envelope.payload.take().unwrap();
-    let at = payload.windows(issuer.bytes().len()).position(|window| window == issuer.bytes()).unwrap();
-    payload[at..at + certificate.len()].copy_from_slice(certificate);
-    envelope.payload = Some(payload);
+    let payload = envelope.payload.take().unwrap();
+    let string = |bytes: &[u8]| minicbor::to_vec(minicbor::bytes::ByteVec::from(bytes.to_vec())).unwrap();
+    let (old, new) = (string(issuer.bytes()), string(certificate));
+    let at = payload.windows(old.len()).position(|window| window == old).unwrap();
+    envelope.payload = Some([&payload[..at], &new, &payload[at + old.len()..]].concat());
     envelope.signature = key(signer).sign(&envelope.tbs_data(external)).0.to_vec();
     envelope.to_tagged_vec().unwrap()
 }
@@ -145,8 +175,20 @@ fn refused() -> Value {
     let external = [&b"popmesh token v1"[..], &charter().event().0].concat();
     let over = Certificate { not_after_ms: ISSUED_MS, ..certificate_of_a_till() };
     let early = Certificate { not_before_ms: ISSUED_MS + 1_000, ..certificate_of_a_till() };
-    let body = minicbor::to_vec(certificate_of_a_till()).unwrap();
-    let usurper = key(&LOCKER).sign(&[b"popmesh certificate v1", &body[..]].concat());
+    let body = &till.bytes()[64..];
+    let usurper = key(&LOCKER).sign(&[b"popmesh certificate v1", &charter().event().0[..], body].concat());
+    let (hq, steward) = hq_and_steward();
+    let by = |certificate: Certificate, signer: &[u8; 32], issuer: &[u8]| {
+        forged(&unruly(&certificate, signer, issuer), &ISSUER, &external)
+    };
+    let pos = certificate_of_a_till;
+    let other_till = sign_certificate(Certificate { device: key(&LOCKER).id(), ..certificate_of_a_till() });
+    let below = unruly(
+        &Certificate { device: key(&LOCKER).id(), ..certificate("floor", &[Role::Steward]) },
+        &STEWARD,
+        steward.bytes(),
+    );
+    let third = unruly(&Certificate { device: key(&LOCKER).id(), ..pos() }, &STEWARD, steward.bytes());
     let mut altered = forged(till.bytes(), &ISSUER, &external);
     *altered.last_mut().unwrap() ^= 1;
     let cases = [
@@ -171,8 +213,36 @@ fn refused() -> Value {
         (
             "somebody else than the organiser signed the certificate",
             "certificate",
-            forged(&[&usurper.0[..], &body].concat(), &ISSUER, &external),
+            forged(&[&usurper.0[..], body].concat(), &ISSUER, &external),
         ),
+        (
+            "another device than its issuer signed the certificate",
+            "certificate",
+            by(pos(), &LOCKER, hq.bytes()),
+        ),
+        ("its issuer is a till, which admits nobody", "certificate", by(pos(), &LOCKER, other_till.bytes())),
+        (
+            "an hq made it a registrar, too",
+            "certificate",
+            by(certificate("till-1", &[Role::Pos, Role::Registrar]), &HQ, hq.bytes()),
+        ),
+        (
+            "a steward made it a steward, too",
+            "certificate",
+            by(certificate("till-1", &[Role::Pos, Role::Steward]), &STEWARD, steward.bytes()),
+        ),
+        (
+            "it would outlast the hq that admitted it",
+            "certificate",
+            by(Certificate { not_after_ms: ISSUED_MS + HOUR_MS + 1, ..pos() }, &HQ, hq.bytes()),
+        ),
+        (
+            "it would begin before the hq that admitted it",
+            "certificate",
+            by(Certificate { not_before_ms: ISSUED_MS - HOUR_MS - 1, ..pos() }, &HQ, hq.bytes()),
+        ),
+        ("there are three devices between it and the organiser", "certificate", by(pos(), &LOCKER, &third)),
+        ("its issuer was made a steward by a steward", "certificate", by(pos(), &LOCKER, &below)),
     ];
     let cases: Vec<Value> = cases
         .into_iter()
@@ -243,6 +313,23 @@ fn a_token_with_a_pin() {
     made["organiser_seed"] = json!(hex::encode(ORGANISER));
     made["event_secret"] = json!(hex::encode(secret().bytes()));
     compare("pin.json", &made);
+}
+
+#[test]
+fn a_token_of_a_till_that_an_hq_admitted() {
+    let about = "The till's certificate was signed by an hq, whose own it carries.";
+    let (hq, _) = hq_and_steward();
+    let till = SignedCertificate::sign_as(certificate_of_a_till(), &key(&HQ), &hq, &charter()).unwrap();
+    compare("by-hq.json", &vector_by(about, token(&[("CAP", "1-2")]), &till));
+}
+
+#[test]
+fn a_token_of_a_till_that_a_steward_admitted() {
+    let about = "The till's certificate was signed by a steward, whose own was signed by an hq.";
+    let (_, steward) = hq_and_steward();
+    let till = certificate_of_a_till();
+    let till = SignedCertificate::sign_as(till, &key(&STEWARD), &steward, &charter()).unwrap();
+    compare("by-steward.json", &vector_by(about, token(&[("CAP", "1-2")]), &till));
 }
 
 #[test]

@@ -23,8 +23,9 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 PREFIX = "POPMESH1:"
 EDDSA, COSE_SIGN1 = -8, 18
 EXPIRES, NOT_BEFORE, ISSUED, CLAIM = 4, 5, 6, -65537
-ROLES = ["pos", "locker", "encoder", "hq"]
+ROLES = ["pos", "locker", "encoder", "hq", "registrar", "steward"]
 SELLING = {"pos", "locker", "encoder"}
+MAX_ISSUERS = 2
 
 
 class Refused(Exception):
@@ -70,19 +71,39 @@ def read_charter(text):
     return hashlib.sha256(body).digest(), organiser
 
 
-def read_certificate(raw, event, organiser):
+def may_grant(roles):
+    """What whoever has these roles may make of another device."""
+    if "hq" in roles:
+        return SELLING | {"steward"}
+    return SELLING if "steward" in roles else set()
+
+
+def read_certificate(raw, event, organiser, further=MAX_ISSUERS):
+    """What a certificate says, once it and those of its issuers are found good."""
     signature, body = raw[:64], raw[64:]
-    of_event, device, name, roles, venue, not_before_ms, not_after_ms = cbor2.loads(body)
-    if of_event != event or not verify(organiser, signature, b"popmesh certificate v1" + body):
+    mark, device, name, roles, venue, not_before_ms, not_after_ms, *by = cbor2.loads(body)
+    if mark != event[:8] or (by and not further):
         raise Refused("certificate")
-    return {
+    issuer = read_certificate(by[0], event, organiser, further - 1) if by else None
+    signer = bytes.fromhex(issuer["device"]) if issuer else organiser
+    if not verify(signer, signature, b"popmesh certificate v1" + event + body):
+        raise Refused("certificate")
+    said = {
         "device": device.hex(),
         "name": name,
         "roles": [role for bit, role in enumerate(ROLES) if roles & 1 << bit],
         "venue": venue,
         "not_before_ms": not_before_ms,
         "not_after_ms": not_after_ms,
+        "issuer": issuer,
     }
+    if issuer and not (
+        set(said["roles"]) <= may_grant(issuer["roles"])
+        and issuer["not_before_ms"] <= not_before_ms
+        and not_after_ms <= issuer["not_after_ms"]
+    ):
+        raise Refused("certificate")
+    return said
 
 
 def units_to_ranges(gaps):

@@ -45,7 +45,6 @@ impl Event {
     fn config(&self, number: u8, name: &str, roles: &[Role], nonce: u64) -> Config {
         let secret = SecretKey::from_seed(&[100 + number; 32]);
         let certificate = Certificate {
-            event: self.charter.event(),
             device: secret.id(),
             name: name.to_owned(),
             roles: roles.iter().copied().collect(),

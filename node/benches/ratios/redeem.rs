@@ -25,7 +25,6 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
     let token = |number: u64| {
         let token = Token {
             kind: Kind::Claim,
-            event: event.charter.event(),
             claim: Ref { chain: ChainId([7; 16]), seq: number },
             drop: drop_named(0),
             items: vec![TokenItem { sku: "poster".parse().unwrap(), units: UnitSet::range(1, 2) }],

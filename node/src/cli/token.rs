@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::id::EventMark;
 use popmesh_proto::identity::{Certificate, Ed25519};
 use popmesh_proto::log::Gate;
 use popmesh_proto::token::{Kind, MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
@@ -42,10 +43,17 @@ pub(super) fn given(text: String) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// What a token says.
+struct Said {
+    token: Token,
+    event: EventMark,
+    issuer: Certificate,
+}
+
 /// What is known of a token.
 struct Findings {
     /// What it says, if it could be read.
-    said: Option<(Token, Certificate)>,
+    said: Option<Said>,
     /// Whether it was issued by a device of this event that might, and not altered since.
     proven: bool,
     /// What is wrong with it.
@@ -57,7 +65,11 @@ fn examine(text: &str, gate: &mut Gate, now_ms: u64) -> Findings {
         Ok(unproven) => unproven,
         Err(problem) => return Findings { said: None, proven: false, problem: Some(problem) },
     };
-    let said = Some((unproven.token().clone(), unproven.issuer().clone()));
+    let said = Some(Said {
+        token: unproven.token().clone(),
+        event: unproven.event(),
+        issuer: unproven.issuer().clone(),
+    });
     match unproven.prove(gate) {
         Ok(signed) => Findings { said, proven: true, problem: signed.check_at(now_ms).err() },
         Err(problem) => Findings { said, proven: false, problem: Some(problem) },
@@ -79,9 +91,9 @@ fn facts(findings: &Findings) -> Value {
         "good": findings.problem.is_none(),
         "proven": findings.proven,
         "problem": findings.problem.as_ref().map(ToString::to_string),
-        "token": said.map(|(token, _)| json!({
+        "token": said.map(|Said { token, event, .. }| json!({
             "kind": match token.kind { Kind::Claim => "claim", Kind::Cart => "cart" },
-            "event": token.event,
+            "event": event,
             "claim": token.claim,
             "drop": token.drop,
             "items": token.items.iter()
@@ -93,7 +105,7 @@ fn facts(findings: &Findings) -> Value {
             "code": ClaimCode::of(&token.claim),
             "pin": token.pin.is_some(),
         })),
-        "issuer": said.map(|(_, issuer)| json!({
+        "issuer": said.map(|Said { issuer, .. }| json!({
             "device": issuer.device,
             "name": issuer.name,
             "roles": issuer.roles.iter().collect::<Vec<_>>(),
@@ -104,7 +116,7 @@ fn facts(findings: &Findings) -> Value {
 
 fn describe(findings: &Findings, event_name: &str) -> String {
     let mut lines = Vec::new();
-    if let Some((token, issuer)) = &findings.said {
+    if let Some(Said { token, issuer, .. }) = &findings.said {
         if !findings.proven {
             lines.push("Nothing of this is proven:".to_owned());
         }
@@ -148,7 +160,7 @@ fn describe(findings: &Findings, event_name: &str) -> String {
         lines.push(String::new());
     }
     lines.push(match &findings.problem {
-        None if findings.said.as_ref().is_some_and(|(token, _)| token.kind == Kind::Cart) => {
+        None if findings.said.as_ref().is_some_and(|said| said.token.kind == Kind::Cart) => {
             format!(
                 "Good: put aside in {}. Whether it was paid or released, its holder knows.",
                 printable(event_name)

@@ -277,7 +277,6 @@ mod tests {
         };
         let charter = SignedCharter::sign(charter, &root).unwrap();
         let certificate = Certificate {
-            event: charter.event(),
             device: DeviceId([9; 32]),
             name: "till".to_owned(),
             roles: [Role::Pos].into_iter().collect(),

@@ -209,7 +209,6 @@ impl Device {
         let items = shown.items.into_iter().map(|item| TokenItem { sku: item.sku, units: item.units });
         let token = Token {
             kind: Kind::Cart,
-            event: self.gate.event(),
             claim: cart,
             drop,
             items: items.collect(),
@@ -219,6 +218,6 @@ impl Device {
             expires_ms: Some(shown.until_ms),
             pin: None,
         };
-        Ok(CartToken { cart, token: self.sign_token(token)? })
+        Ok(CartToken { cart, token: self.sign_token(token, &self.config.certificate)? })
     }
 }

@@ -15,6 +15,7 @@ use crate::command::{
 use crate::document::Document;
 use crate::holdings::claims::{HandedOut, Standing};
 use crate::id::{DeviceId, Ref};
+use crate::identity::SignedCertificate;
 use crate::log::Chain;
 use crate::payment::Back;
 use crate::pin::Pin;
@@ -124,7 +125,6 @@ impl Device {
         }
         let token = Token {
             kind: Kind::Claim,
-            event: self.gate.event(),
             claim,
             drop,
             items: items.into_iter().map(|(sku, units)| TokenItem { sku, units }).collect(),
@@ -134,12 +134,16 @@ impl Device {
             expires_ms: sale.expires_ms,
             pin: sale.pin,
         };
-        Ok(ClaimToken { claim, token: self.sign_token(token)? })
+        Ok(ClaimToken { claim, token: self.sign_token(token, &chain.certificate)? })
     }
 
-    /// The text of a token that this device issues.
-    pub(super) fn sign_token(&self, token: Token) -> Result<String, Refusal> {
-        let signed = token.sign(self.gate.signatures(), &self.config.secret, &self.config.certificate);
+    /// The text of a token that this device issues, under one of its certificates: that which held then.
+    pub(super) fn sign_token(
+        &self,
+        token: Token,
+        certificate: &SignedCertificate,
+    ) -> Result<String, Refusal> {
+        let signed = token.sign(self.gate.signatures(), &self.config.secret, certificate);
         signed.map(|signed| signed.to_text()).map_err(|error| Refusal::Token { problem: error.to_string() })
     }
 

@@ -1,17 +1,34 @@
-//! The certificate: the organiser's word that a device key belongs to the event, and what it may do.
+//! The certificate: the word of the organiser, or of a device that may admit others, that a device key belongs to the
+//! event, and what it may do.
+//!
+//! What travels is a signature (64 bytes) and a body, one CBOR array (RFC 8949):
+//!
+//! ```text
+//! [mark, device, name, roles, venue, from, until, ? issuer]
+//! ```
+//!
+//! `mark` is the beginning of the event's id; the signature covers all of that, before the body. `issuer` is the certificate
+//! of the device that signed, as it travels; without it, the organiser did. So a certificate can be judged alone, offline,
+//! whoever signed it: each issuer must have a role that admits, may grant no more than that, for no longer than it has it
+//! itself, and there are no more than [`MAX_ISSUERS`] of them.
 
-use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
+
+use minicbor::bytes::ByteSlice;
 
 use super::charter::{SignedCharter, is_display_name};
 use super::key::{SecretKey, Signature, armor, unarmor};
+use super::role::Roles;
 use crate::clock::utc;
-use crate::id::{DeviceId, EventId};
+use crate::id::{DeviceId, EventId, EventMark};
 use crate::text::Place;
 
-/// The most bytes a certificate has on the wire.
+/// The most bytes a certificate has on the wire, with those of its issuers. A usual one has some 140, with one issuer
+/// 280, with two 420; three devices with the longest names that there can be do not fit, and are told so.
 pub const MAX_CERTIFICATE: usize = 1024;
+
+/// The most devices between the organiser and a device: an hq, and one that it made a steward.
+pub const MAX_ISSUERS: usize = 2;
 
 const CERTIFICATE: &str = "popmesh-certificate-1";
 const ENROLMENT: &str = "popmesh-enrolment-1";
@@ -38,6 +55,63 @@ pub enum CertificateError {
     /// The organiser's signature does not fit.
     #[error("the certificate was not signed by this event's organiser")]
     Signature,
+    /// The signature of the device that it names as its issuer does not fit.
+    #[error("the certificate was not signed by {issuer}, whose certificate it carries")]
+    IssuerSignature {
+        /// The issuer's name.
+        issuer: String,
+    },
+    /// Its issuer has no role that admits.
+    #[error(
+        "{issuer} ({roles}) may not admit devices, so what it signed is no certificate; an hq, a steward or the organiser may"
+    )]
+    Issuer {
+        /// The issuer's name.
+        issuer: String,
+        /// Its roles.
+        roles: Roles,
+    },
+    /// It grants more than its issuer may.
+    #[error("{issuer} may make a device {may}, and not {granted}; have {who} sign that")]
+    Granted {
+        /// The issuer's name.
+        issuer: String,
+        /// What was to be granted.
+        granted: Roles,
+        /// What the issuer may grant.
+        may: Roles,
+        /// Who may grant more.
+        who: &'static str,
+    },
+    /// It would hold when its issuer's does not.
+    #[error(
+        "the certificate would hold from {from} to {until}, and that of {issuer}, who signs it, does from {issuer_from} to {issuer_until}; keep within that"
+    )]
+    Outlasts {
+        /// The issuer's name.
+        issuer: String,
+        /// Its beginning, in UTC.
+        from: String,
+        /// Its end, in UTC.
+        until: String,
+        /// The beginning of the issuer's, in UTC.
+        issuer_from: String,
+        /// The end of the issuer's, in UTC.
+        issuer_until: String,
+    },
+    /// More issuers than there may be.
+    #[error(
+        "there are more than {MAX_ISSUERS} devices between the certificate and the organiser; have an hq or the organiser sign it"
+    )]
+    Issuers,
+    /// More bytes than others take.
+    #[error(
+        "the certificate would have {bytes} bytes with those of its issuers, and may have {MAX_CERTIFICATE}; give the devices shorter names"
+    )]
+    TooLarge {
+        /// What it would have.
+        bytes: usize,
+    },
     /// It is somebody else's.
     #[error("the certificate is for device {theirs}, not for {ours}; enrol this device and install its own")]
     OtherDevice {
@@ -63,125 +137,69 @@ pub enum CertificateError {
     Content,
 }
 
-/// What a device is used as. A device may have several roles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Role {
-    /// Sells.
-    Pos,
-    /// Hands out; may sell.
-    Locker,
-    /// Runs the stream; announces drops and sells to viewers.
-    Encoder,
-    /// The organiser's: edits the programme and mints lots.
-    Hq,
-    /// Retires devices that are lost or dead. One device of an event: two could share out the same stock twice.
-    Registrar,
-}
-
-impl Role {
-    /// Every role.
-    pub const ALL: [Role; 5] = [Role::Pos, Role::Locker, Role::Encoder, Role::Hq, Role::Registrar];
-
-    fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Pos => "pos",
-            Role::Locker => "locker",
-            Role::Encoder => "encoder",
-            Role::Hq => "hq",
-            Role::Registrar => "registrar",
-        })
-    }
-}
-
-impl FromStr for Role {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        Role::ALL
-            .into_iter()
-            .find(|role| role.to_string() == text)
-            .ok_or_else(|| format!("{text:?} is no role: pos, locker, encoder, hq or registrar"))
-    }
-}
-
-/// A set of roles.
-#[derive(Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-#[cbor(transparent)]
-pub struct Roles(#[n(0)] u8);
-
-impl Roles {
-    /// Whether `role` is among them.
-    pub fn has(self, role: Role) -> bool {
-        self.0 & role.bit() != 0
-    }
-
-    /// Whether one of them sells, and so issues claims; an hq alone only keeps stock for those that do.
-    pub fn sells(self) -> bool {
-        [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| self.has(role))
-    }
-
-    /// The roles, in order.
-    pub fn iter(self) -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(move |role| self.has(*role))
-    }
-}
-
-impl FromIterator<Role> for Roles {
-    fn from_iter<I: IntoIterator<Item = Role>>(roles: I) -> Self {
-        Self(roles.into_iter().fold(0, |bits, role| bits | role.bit()))
-    }
-}
-
-impl fmt::Debug for Roles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter()).finish()
-    }
-}
-
-impl fmt::Display for Roles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.iter().map(|role| role.to_string()).collect();
-        f.write_str(&names.join(","))
-    }
-}
-
-/// What the organiser states about a device.
-#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+/// What is stated about a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The event.
-    #[n(0)]
-    pub event: EventId,
     /// The device's public key.
-    #[n(1)]
     pub device: DeviceId,
     /// Its name, for people.
-    #[n(2)]
     pub name: String,
     /// What it may do.
-    #[n(3)]
     pub roles: Roles,
     /// The venue where it stands; the place its units are sold from.
-    #[n(4)]
     pub venue: Place,
     /// Valid from, Unix milliseconds, inclusive.
-    #[n(5)]
     pub not_before_ms: u64,
     /// Valid until, Unix milliseconds, exclusive.
-    #[n(6)]
     pub not_after_ms: u64,
 }
 
-/// A certificate whose signature and content have been checked against a charter. Only this module makes one.
+/// What is signed.
+#[derive(minicbor::Encode, minicbor::Decode)]
+struct Body<'b> {
+    #[n(0)]
+    mark: EventMark,
+    #[n(1)]
+    device: DeviceId,
+    #[n(2)]
+    name: String,
+    #[n(3)]
+    roles: Roles,
+    #[n(4)]
+    venue: Place,
+    #[n(5)]
+    not_before_ms: u64,
+    #[n(6)]
+    not_after_ms: u64,
+    #[b(7)]
+    issuer: Option<&'b ByteSlice>,
+}
+
+impl Body<'_> {
+    fn certificate(self) -> Certificate {
+        let Self { device, name, roles, venue, not_before_ms, not_after_ms, .. } = self;
+        Certificate { device, name, roles, venue, not_before_ms, not_after_ms }
+    }
+}
+
+/// What a signature on a certificate is over.
+fn message(event: &EventId, body: &[u8]) -> Vec<u8> {
+    [CONTEXT, &event.0, body].concat()
+}
+
+/// What the bytes of a certificate say, of which nothing is proven: the beginning of its event's id, and the rest.
+pub(crate) fn unproven(bytes: &[u8]) -> Option<(EventMark, Certificate)> {
+    let body: Body<'_> = minicbor::decode(bytes.get(64..)?).ok()?;
+    Some((body.mark, body.certificate()))
+}
+
+/// A certificate whose signature and content have been checked against a charter, and those of its issuers. Only this
+/// module makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedCertificate {
     certificate: Certificate,
+    event: EventId,
+    issuer: Option<Arc<SignedCertificate>>,
     bytes: Vec<u8>,
 }
 
@@ -195,12 +213,42 @@ impl SignedCertificate {
         root: &SecretKey,
         charter: &SignedCharter,
     ) -> Result<Self, CertificateError> {
-        let body = minicbor::to_vec(&certificate).map_err(|_| CertificateError::Malformed)?;
-        let signature = root.sign(&[CONTEXT, &body].concat());
-        Self::from_bytes(&[&signature.0[..], &body].concat(), charter)
+        Self::make(certificate, root, None, charter)
     }
 
-    /// Reads the bytes that travel: signature, then the certificate as CBOR.
+    /// Signs a certificate with the key of a device that may admit others.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if its content cannot be, the key is not the issuer's, or the issuer may not do this.
+    pub fn sign_as(
+        certificate: Certificate,
+        key: &SecretKey,
+        issuer: &SignedCertificate,
+        charter: &SignedCharter,
+    ) -> Result<Self, CertificateError> {
+        Self::make(certificate, key, Some(issuer), charter)
+    }
+
+    fn make(
+        certificate: Certificate,
+        key: &SecretKey,
+        issuer: Option<&SignedCertificate>,
+        charter: &SignedCharter,
+    ) -> Result<Self, CertificateError> {
+        let event = charter.event();
+        let Certificate { device, name, roles, venue, not_before_ms, not_after_ms } = certificate;
+        let issuer = issuer.map(|issuer| issuer.bytes().into());
+        let body =
+            Body { mark: event.mark(), device, name, roles, venue, not_before_ms, not_after_ms, issuer };
+        let body = minicbor::to_vec(&body).map_err(|_| CertificateError::Malformed)?;
+        let bytes = [&key.sign(&message(&event, &body)).0[..], &body].concat();
+        if bytes.len() > MAX_CERTIFICATE {
+            return Err(CertificateError::TooLarge { bytes: bytes.len() });
+        }
+        Self::from_bytes(&bytes, charter)
+    }
+
+    /// Reads the bytes that travel: signature, then the certificate as CBOR, and its issuer's in it.
     ///
     /// Says nothing about when it is valid: ask [`SignedCertificate::valid_at`].
     ///
@@ -210,22 +258,80 @@ impl SignedCertificate {
         if bytes.len() > MAX_CERTIFICATE {
             return Err(CertificateError::Malformed);
         }
-        let (signature, body) = bytes.split_first_chunk::<64>().ok_or(CertificateError::Malformed)?;
-        let certificate: Certificate = minicbor::decode(body).map_err(|_| CertificateError::Malformed)?;
-        if certificate.event != charter.event() {
-            return Err(CertificateError::OtherEvent {
-                theirs: certificate.event.short(),
-                ours: charter.event().short(),
+        Self::read(bytes, charter, MAX_ISSUERS)
+    }
+
+    fn read(bytes: &[u8], charter: &SignedCharter, issuers: usize) -> Result<Self, CertificateError> {
+        let event = charter.event();
+        let (signature, signed) = bytes.split_first_chunk::<64>().ok_or(CertificateError::Malformed)?;
+        let body: Body<'_> = minicbor::decode(signed).map_err(|_| CertificateError::Malformed)?;
+        if body.mark != event.mark() {
+            return Err(CertificateError::OtherEvent { theirs: body.mark.short(), ours: event.short() });
+        }
+        let issuer = match (body.issuer, issuers.checked_sub(1)) {
+            (None, _) => None,
+            (Some(_), None) => return Err(CertificateError::Issuers),
+            (Some(issuer), Some(further)) => Some(Arc::new(Self::read(issuer, charter, further)?)),
+        };
+        let signer = issuer.as_ref().map_or(charter.charter().root, |issuer| issuer.device);
+        if !Signature(*signature).verifies(&signer, &message(&event, signed)) {
+            return Err(match issuer {
+                None => CertificateError::Signature,
+                Some(issuer) => CertificateError::IssuerSignature { issuer: issuer.name.clone() },
             });
         }
-        if !Signature(*signature).verifies(&charter.charter().root, &[CONTEXT, body].concat()) {
-            return Err(CertificateError::Signature);
-        }
+        let certificate = body.certificate();
         let lasts = certificate.not_before_ms < certificate.not_after_ms;
         if !is_display_name(&certificate.name) || certificate.roles.iter().next().is_none() || !lasts {
             return Err(CertificateError::Content);
         }
-        Ok(Self { certificate, bytes: bytes.to_vec() })
+        if let Some(issuer) = &issuer {
+            issuer.may_issue(&certificate)?;
+        }
+        Ok(Self { certificate, event, issuer, bytes: bytes.to_vec() })
+    }
+
+    /// Whether the device of this certificate may sign that one.
+    fn may_issue(&self, certificate: &Certificate) -> Result<(), CertificateError> {
+        let issuer = || self.name.clone();
+        if !self.roles.admits() {
+            return Err(CertificateError::Issuer { issuer: issuer(), roles: self.roles });
+        }
+        let (granted, may) = (certificate.roles, self.roles.may_grant());
+        if !granted.are_among(may) {
+            return Err(CertificateError::Granted {
+                issuer: issuer(),
+                granted,
+                may,
+                who: if self.roles.has(super::Role::Hq) {
+                    "the organiser"
+                } else {
+                    "an hq, or the organiser,"
+                },
+            });
+        }
+        let within =
+            self.not_before_ms <= certificate.not_before_ms && certificate.not_after_ms <= self.not_after_ms;
+        if !within {
+            return Err(CertificateError::Outlasts {
+                issuer: issuer(),
+                from: utc(certificate.not_before_ms),
+                until: utc(certificate.not_after_ms),
+                issuer_from: utc(self.not_before_ms),
+                issuer_until: utc(self.not_after_ms),
+            });
+        }
+        Ok(())
+    }
+
+    /// The event that it is of.
+    pub fn event(&self) -> EventId {
+        self.event
+    }
+
+    /// The certificate of the device that signed it; none if the organiser did.
+    pub fn issuer(&self) -> Option<&SignedCertificate> {
+        self.issuer.as_deref()
     }
 
     /// Reads the text form.
@@ -322,18 +428,5 @@ impl Enrolment {
             return Err(refused);
         }
         Ok(Self { device, name: name.to_owned() })
-    }
-}
-
-/// The roles of a text such as `pos,locker`.
-///
-/// # Errors
-/// The word that is no role.
-impl FromStr for Roles {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        let roles: BTreeSet<Role> =
-            text.split(',').map(|word| word.trim().parse()).collect::<Result<_, _>>()?;
-        Ok(roles.into_iter().collect())
     }
 }

@@ -18,7 +18,7 @@ pub use text::{MAX_TEXT, from_text, to_text};
 pub use wire::MAX_TOKEN;
 
 use crate::clock::utc;
-use crate::id::{DeviceId, EventId, Ref};
+use crate::id::{DeviceId, EventMark, Ref};
 use crate::identity::{Certificate, CertificateError, SecretKey, Signature, Signatures, SignedCertificate};
 use crate::log::Gate;
 use crate::pin::PinTag;
@@ -28,13 +28,12 @@ use crate::units::UnitSet;
 /// A second, in which tokens tell times.
 const SECOND_MS: u64 = 1_000;
 
-/// What a token says. Times are Unix milliseconds; the wire has whole seconds.
+/// What a token says. Its event is that of the issuer's certificate. Times are Unix milliseconds; the wire has whole
+/// seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
     /// What it is for.
     pub kind: Kind,
-    /// The event: that of the issuer's certificate.
-    pub event: EventId,
     /// The claim, by the entry that made it.
     pub claim: Ref,
     /// The drop in which it was sold.
@@ -88,12 +87,6 @@ impl Token {
         if key.id() != certificate.device {
             return Err(TokenError::OtherKey);
         }
-        if self.event != certificate.event {
-            return Err(TokenError::OtherEvent {
-                theirs: self.event.short(),
-                ours: certificate.event.short(),
-            });
-        }
         if !self.is_possible() {
             return Err(TokenError::Content);
         }
@@ -137,6 +130,7 @@ fn issued_by_right(token: &Token, certificate: &Certificate) -> Result<(), Token
 #[derive(Debug, Clone)]
 pub struct UnprovenToken {
     token: Token,
+    event: EventMark,
     issuer: Certificate,
     certificate: Vec<u8>,
     sealed: wire::Sealed,
@@ -152,16 +146,22 @@ impl UnprovenToken {
             return Err(TokenError::NotAToken);
         }
         let sealed = wire::Sealed::open(bytes).ok_or(TokenError::Altered)?;
-        let (token, issuer, certificate) = wire::decode(sealed.payload()).ok_or(TokenError::Altered)?;
+        let wire::Said { token, event, issuer, certificate } =
+            wire::decode(sealed.payload()).ok_or(TokenError::Altered)?;
         if !token.is_possible() {
             return Err(TokenError::Altered);
         }
-        Ok(Self { token, issuer, certificate, sealed })
+        Ok(Self { token, event, issuer, certificate, sealed })
     }
 
     /// What it says.
     pub fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// The beginning of the id of the event that its certificate is of.
+    pub fn event(&self) -> EventMark {
+        self.event
     }
 
     /// What its certificate says of the issuer.
@@ -178,7 +178,7 @@ impl UnprovenToken {
             CertificateError::OtherEvent { theirs, ours } => TokenError::OtherEvent { theirs, ours },
             error => TokenError::Certificate(error),
         })?;
-        let message = self.sealed.message(&certificate.event);
+        let message = self.sealed.message(&certificate.event());
         if !gate.signatures().verifies(self.sealed.signature(), &certificate.device, &message) {
             return Err(TokenError::Signature { name: certificate.name.clone() });
         }

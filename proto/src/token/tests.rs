@@ -14,6 +14,10 @@ const DAY_MS: u64 = 86_400_000;
 const QR_ALPHANUMERIC: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 /// What a QR code of version 15 holds at error correction M in alphanumeric mode (ISO/IEC 18004, table 7).
 const QR_15_M: usize = 600;
+/// The same of version 18.
+const QR_18_M: usize = 816;
+/// The same of version 21.
+const QR_21_M: usize = 1035;
 
 fn key(number: u8) -> SecretKey {
     SecretKey::from_seed(&[number; 32])
@@ -41,7 +45,6 @@ fn gate() -> Gate {
 fn certified(roles: &[Role], change: impl FnOnce(&mut Certificate)) -> SignedCertificate {
     let charter = charter("Neon Night");
     let mut certificate = Certificate {
-        event: charter.event(),
         device: key(2).id(),
         name: "merch-till-upstairs2".to_owned(),
         roles: roles.iter().copied().collect(),
@@ -57,6 +60,24 @@ fn issuer() -> SignedCertificate {
     certified(&[Role::Pos, Role::Locker], |_| {})
 }
 
+/// The same till, admitted by a steward that an hq admitted: by the hq alone if there is no steward.
+fn admitted(has_steward: bool) -> SignedCertificate {
+    let charter = charter("Neon Night");
+    let hq = certified(&[Role::Hq], |hq| (hq.device, hq.name) = (key(4).id(), "hq-laptop".to_owned()));
+    let (mut by, mut issuer) = (key(4), hq);
+    if has_steward {
+        let steward = Certificate {
+            device: key(5).id(),
+            name: "floor-manager".to_owned(),
+            roles: [Role::Steward].into_iter().collect(),
+            ..(*issuer).clone()
+        };
+        issuer = SignedCertificate::sign_as(steward, &by, &issuer, &charter).unwrap();
+        by = key(5);
+    }
+    SignedCertificate::sign_as((*self::issuer()).clone(), &by, &issuer, &charter).unwrap()
+}
+
 fn item(sku: &str, units: &str) -> TokenItem {
     TokenItem { sku: sku.parse().unwrap(), units: units.parse().unwrap() }
 }
@@ -64,7 +85,6 @@ fn item(sku: &str, units: &str) -> TokenItem {
 fn token() -> Token {
     Token {
         kind: Kind::Claim,
-        event: charter("Neon Night").event(),
         claim: Ref { chain: ChainId([0xc5; 16]), seq: 1_234 },
         drop: "midnight".parse().unwrap(),
         items: vec![item("TOUR-TEE-BLACK-L", "117-118")],
@@ -106,6 +126,23 @@ fn a_token_of_two_units_fits_a_code_that_any_phone_shows() {
     assert!(text.chars().all(|c| QR_ALPHANUMERIC.contains(c)), "{text}");
     println!("{} bytes, {} characters", signed().bytes().len(), text.len());
     assert!(text.len() <= QR_15_M, "{} characters", text.len());
+}
+
+#[test]
+fn a_token_of_a_till_that_a_device_admitted_is_checked_with_the_charter_alone() {
+    for (has_steward, characters) in [(false, QR_18_M), (true, QR_21_M)] {
+        let signed = token().sign(&Ed25519, &key(2), &admitted(has_steward)).unwrap();
+        let text = signed.to_text();
+        println!("{} bytes, {} characters", signed.bytes().len(), text.len());
+        assert!(text.len() <= characters, "{} characters", text.len());
+        let read = SignedToken::read(&from_text(&text).unwrap(), &mut gate()).unwrap();
+        assert_eq!(read, signed);
+        let issuers = std::iter::successors(Some(read.certificate()), |certificate| certificate.issuer());
+        assert_eq!(issuers.count(), 2 + usize::from(has_steward));
+        let mut elsewhere = gate_of(charter("Rival Night"));
+        let error = SignedToken::read(signed.bytes(), &mut elsewhere).unwrap_err();
+        assert!(matches!(error, TokenError::OtherEvent { .. }), "{error}");
+    }
 }
 
 #[test]
@@ -244,7 +281,8 @@ fn another_form_of_the_same_token_is_refused() {
 #[test]
 fn another_form_of_the_same_payload_is_refused_though_the_issuer_signed_it() {
     let read = |payload: Vec<u8>| {
-        let bytes = wire::seal_payload(payload, &token().event, |message| key(2).sign(message)).unwrap();
+        let event = charter("Neon Night").event();
+        let bytes = wire::seal_payload(payload, &event, |message| key(2).sign(message)).unwrap();
         SignedToken::read(&bytes, &mut gate())
     };
     let endless = Token { not_before_ms: None, expires_ms: None, custodian: key(2).id(), ..token() };
@@ -280,8 +318,8 @@ fn a_token_of_another_event_names_both() {
 fn a_certificate_that_the_organiser_did_not_sign_is_refused() {
     let issuer = issuer();
     // Another organiser claims the same event: what a forger can do.
-    let body = minicbor::to_vec(&*issuer).unwrap();
-    let forged = key(9).sign(&[b"popmesh certificate v1", &body[..]].concat());
+    let (event, body) = (charter("Neon Night").event(), &issuer.bytes()[64..]);
+    let forged = key(9).sign(&[b"popmesh certificate v1", &event.0[..], body].concat());
     let mut bytes = signed().bytes().to_vec();
     let at = bytes.windows(64).position(|window| window == &issuer.bytes()[..64]).unwrap();
     bytes[at..at + 64].copy_from_slice(&forged.0);
@@ -337,7 +375,7 @@ fn only_devices_that_sell_issue_tokens() {
         let read = SignedToken::read(&sealed(&token(), &certificate, &key(2)), &mut gate());
         let signed = token().sign(&Ed25519, &key(2), &certificate);
         assert_eq!(read, signed);
-        let sells = !matches!(role, Role::Hq | Role::Registrar);
+        let sells = !matches!(role, Role::Hq | Role::Registrar | Role::Steward);
         assert_eq!(signed.is_ok(), sells, "{role}");
         assert!(sells || matches!(signed, Err(TokenError::Role { .. })), "{signed:?}");
     }
@@ -358,9 +396,6 @@ fn what_could_not_be_redeemed_is_neither_signed_nor_read() {
     }
     let never = Token { expires_ms: Some(u64::MAX), ..token() };
     assert_eq!(never.sign(&Ed25519, &key(2), &issuer()), Err(TokenError::Content));
-    let foreign = Token { event: charter("Rival Night").event(), ..token() };
-    let refusal = foreign.sign(&Ed25519, &key(2), &issuer());
-    assert!(matches!(refusal, Err(TokenError::OtherEvent { .. })), "{refusal:?}");
 }
 
 #[test]
@@ -373,13 +408,14 @@ fn a_claim_too_large_for_a_code_is_not_signed() {
 
 #[test]
 fn every_bit_counts() {
-    let signed = signed();
     let mut gate = gate();
-    for at in 0..signed.bytes().len() {
-        for bit in 0..8 {
-            let mut bytes = signed.bytes().to_vec();
-            bytes[at] ^= 1 << bit;
-            assert!(SignedToken::read(&bytes, &mut gate).is_err(), "byte {at}, bit {bit}");
+    for signed in [signed(), token().sign(&Ed25519, &key(2), &admitted(true)).unwrap()] {
+        for at in 0..signed.bytes().len() {
+            for bit in 0..8 {
+                let mut bytes = signed.bytes().to_vec();
+                bytes[at] ^= 1 << bit;
+                assert!(SignedToken::read(&bytes, &mut gate).is_err(), "byte {at}, bit {bit}");
+            }
         }
     }
 }
@@ -471,7 +507,7 @@ proptest! {
         let read = SignedToken::read(&from_text(&text.to_lowercase()).unwrap(), &mut gate()).unwrap();
         prop_assert_eq!(&read, &signed);
         prop_assert_eq!((&read.items, read.claim, &read.drop), (&token.items, token.claim, &token.drop));
-        prop_assert_eq!((read.custodian, read.event, read.pin), (token.custodian, token.event, token.pin));
+        prop_assert_eq!((read.custodian, read.pin), (token.custodian, token.pin));
     }
 
     #[test]

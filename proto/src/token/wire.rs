@@ -28,8 +28,8 @@ use minicbor::{Decoder, Encoder};
 
 use super::{Kind, SECOND_MS, Token, TokenError, TokenItem, signature};
 use crate::clock::Hlc;
-use crate::id::{EventId, Ref};
-use crate::identity::{Certificate, Signature, SignedCertificate};
+use crate::id::{EventId, EventMark, Ref};
+use crate::identity::{self, Certificate, Signature, SignedCertificate};
 use crate::units::UnitSet;
 
 /// The most bytes of a token; its text then has some two thousand characters.
@@ -69,7 +69,7 @@ pub(super) fn seal(
     sign: impl FnOnce(&[u8]) -> Signature,
 ) -> Result<Vec<u8>, TokenError> {
     let payload = encode(token, certificate, certificate.bytes()).map_err(|_| TokenError::Content)?;
-    seal_payload(payload, &token.event, sign).map_err(|_| TokenError::Content)
+    seal_payload(payload, &certificate.event(), sign).map_err(|_| TokenError::Content)
 }
 
 /// The bytes of a payload, whatever it is, signed.
@@ -157,9 +157,17 @@ pub(super) fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) ->
     Ok(e.into_writer())
 }
 
-/// Reads a payload: the token, and the issuer's certificate decoded and as it came. `None` for all but what
-/// [`encode`] writes.
-pub(super) fn decode(payload: &[u8]) -> Option<(Token, Certificate, Vec<u8>)> {
+/// What a payload says.
+pub(super) struct Said {
+    pub(super) token: Token,
+    pub(super) event: EventMark,
+    pub(super) issuer: Certificate,
+    /// The issuer's, as it came.
+    pub(super) certificate: Vec<u8>,
+}
+
+/// Reads a payload. `None` for all but what [`encode`] writes.
+pub(super) fn decode(payload: &[u8]) -> Option<Said> {
     let mut d = Decoder::new(payload);
     let (mut expires_ms, mut not_before_ms, mut issued_ms, mut claimed) = (None, None, None, None);
     for _ in 0..d.map().ok()?? {
@@ -172,21 +180,22 @@ pub(super) fn decode(payload: &[u8]) -> Option<(Token, Certificate, Vec<u8>)> {
             _ => return None,
         }
     }
-    let (token, issuer, certificate) = claimed?;
-    let token = Token { issued_ms: issued_ms?, not_before_ms, expires_ms, ..token };
-    let again = encode(&token, &issuer, &certificate).ok()?;
-    (again == payload).then_some((token, issuer, certificate))
+    let said = claimed?;
+    let said =
+        Said { token: Token { issued_ms: issued_ms?, not_before_ms, expires_ms, ..said.token }, ..said };
+    let again = encode(&said.token, &said.issuer, &said.certificate).ok()?;
+    (again == payload).then_some(said)
 }
 
 fn time_ms(d: &mut Decoder<'_>) -> Option<u64> {
     d.u64().ok()?.checked_mul(SECOND_MS).filter(|ms| fits(*ms))
 }
 
-fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<(Token, Certificate, Vec<u8>)> {
+fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<Said> {
     let parts = d.array().ok()??;
     let certificate = d.bytes().ok()?;
-    // The signature comes first; the gate checks it.
-    let issuer: Certificate = minicbor::decode(certificate.get(64..)?).ok()?;
+    // The gate checks it.
+    let (event, issuer) = identity::unproven(certificate)?;
     let claim = Ref { chain: d.decode().ok()?, seq: d.u64().ok()? };
     let drop = d.decode().ok()?;
     let length = d.array().ok()??;
@@ -198,7 +207,6 @@ fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<(Token, Certificate, Vec<u8>
     let pin = if parts > 6 { Some(d.decode().ok()?) } else { None };
     let token = Token {
         kind,
-        event: issuer.event,
         claim,
         drop,
         items,
@@ -208,5 +216,5 @@ fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<(Token, Certificate, Vec<u8>
         expires_ms: None,
         pin,
     };
-    Some((token, issuer, certificate.to_vec()))
+    Some(Said { token, event, issuer, certificate: certificate.to_vec() })
 }

@@ -97,7 +97,7 @@ fn authors_without_the_right_are_refused() {
     let foreign = other.certify(&secret, "mallory", "hq", "hall", (0, VALID_MS));
     refused(&mut world, "another event's certificate", vec![mint_by(&foreign, 1)]);
     let mut pretended = Author::begin(&secret, &foreign, "stock/night", at(1));
-    pretended.event = hq.event;
+    pretended.event = hq.event();
     refused(&mut world, "another event's certificate, signed for this one", vec![pretended.range()]);
     let till = world.certify(&secret, "mallory", "pos,locker,encoder", "hall", (0, VALID_MS));
     refused(&mut world, "a mint by no hq", vec![mint_by(&till, 1)]);

@@ -31,7 +31,7 @@ impl Author {
         let nonce = Nonce([7; 16]);
         let mut author = Self {
             secret: secret.clone(),
-            event: certificate.event,
+            event: certificate.event(),
             document: document.parse().unwrap(),
             chain: ChainId::derive(&secret.id(), &nonce, document),
             entries: Vec::new(),

@@ -92,7 +92,7 @@ impl Cheat {
     fn entry(&self, seq: u64, body: Vec<u8>) -> Entry {
         // The hash of a change as it is, or of what its bytes unpack to.
         let hash = Change::from_bytes(body.clone()).map_or([0; 32], |change| change.hash().0);
-        let signature = sign(&self.secret, &self.certificate.event, &Document::Programme, &Hash(hash));
+        let signature = sign(&self.secret, &self.certificate.event(), &Document::Programme, &Hash(hash));
         Entry { chain: self.chain, seq, body, signature: Some(signature) }
     }
 }

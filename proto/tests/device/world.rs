@@ -130,7 +130,6 @@ impl World {
         (from_ms, until_ms): (u64, u64),
     ) -> SignedCertificate {
         let certificate = Certificate {
-            event: self.charter.event(),
             device: secret.id(),
             name: name.to_owned(),
             roles: roles.parse().unwrap(),

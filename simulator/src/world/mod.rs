@@ -296,7 +296,6 @@ impl<'s> World<'s> {
         let spec = &self.scenario.devices[device];
         let secret = SecretKey::from_seed(&self.random.bytes());
         let certificate = Certificate {
-            event: self.charter.event(),
             device: secret.id(),
             name: spec.name.clone(),
             roles: spec.roles,

@@ -76,7 +76,6 @@ impl Event {
         let party = |seed: u8, name: &str, roles: &str| {
             let secret = key(seed);
             let certificate = Certificate {
-                event: charter.event(),
                 device: secret.id(),
                 name: name.to_owned(),
                 roles: roles.parse().unwrap(),

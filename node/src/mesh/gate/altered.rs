@@ -24,7 +24,6 @@ fn certified() -> (SignedCharter, SignedCertificate) {
     };
     let charter = SignedCharter::sign(charter, &root).unwrap();
     let certificate = Certificate {
-        event: charter.event(),
         device: device.id(),
         name: "till-1".to_owned(),
         roles: "pos".parse().unwrap(),

@@ -1,19 +1,23 @@
 //! Charters, certificates and enrolments: as they come, and with the signature of whoever may sign.
 
-use popmesh_proto::identity::{Enrolment, SecretKey, SignedCertificate, SignedCharter, armor};
+use popmesh_proto::identity::{
+    Enrolment, MAX_CERTIFICATE, MAX_ISSUERS, Role, SecretKey, SignedCertificate, SignedCharter, armor,
+};
 
 use crate::Target;
-use crate::event::event;
+use crate::cursor::{Cursor, put_counted};
+use crate::event::{Party, event};
 
 const CHARTER: u8 = 0;
 const CERTIFICATE: u8 = 1;
 const ENROLMENT: u8 = 2;
 const SIGNED_CHARTER: u8 = 3;
 const SIGNED_CERTIFICATE: u8 = 4;
+const ISSUED: u8 = 5;
 
 pub(crate) const TARGET: Target = Target {
     name: "papers",
-    what: "charters, certificates and enrolments, signed or not",
+    what: "charters, certificates and enrolments, signed or not, certificates also by devices",
     run,
     seeds,
     most_bytes: 2 * 1024,
@@ -34,15 +38,46 @@ fn run(bytes: &[u8]) {
             charter(&armor("popmesh-charter-1", &signed(&event.root, b"popmesh charter v1", bytes)))
         }
         SIGNED_CERTIFICATE => {
-            let signed = signed(&event.root, b"popmesh certificate v1", bytes);
-            certificate(SignedCertificate::from_bytes(&signed, &event.charter));
+            certificate(SignedCertificate::from_bytes(
+                &signed(&event.root, &covered(), bytes),
+                &event.charter,
+            ));
         }
+        ISSUED => issued(bytes),
         _ => certificate(SignedCertificate::from_bytes(bytes, &event.charter)),
     }
 }
 
 fn signed(key: &SecretKey, context: &[u8], body: &[u8]) -> Vec<u8> {
     [&key.sign(&[context, body].concat()).0[..], body].concat()
+}
+
+/// What a signature on a certificate covers, besides its body.
+fn covered() -> Vec<u8> {
+    [b"popmesh certificate v1", &event().charter.event().0[..]].concat()
+}
+
+/// Bodies one in the other, each signed by a device of the event, and the issuer of each that which came before it: any of
+/// them may be what it should not.
+fn issued(bytes: &[u8]) {
+    let event = event();
+    let mut cursor = Cursor::new(bytes);
+    let mut issuer: Option<Vec<u8>> = None;
+    while !cursor.is_empty() {
+        let by = cursor.byte();
+        let key = if by == 0 { &event.root } else { &event.parties()[usize::from(by) % 5].secret };
+        let mut body = cursor.counted().to_vec();
+        if let Some(issuer) = &issuer {
+            // The issuer is the last item of the array.
+            if let Some(first) = body.first_mut() {
+                *first = first.wrapping_add(1);
+            }
+            body.extend(minicbor::to_vec(minicbor::bytes::ByteVec::from(issuer.clone())).unwrap());
+        }
+        let made = signed(key, &covered(), &body);
+        certificate(SignedCertificate::from_bytes(&made, &event.charter));
+        issuer = Some(made);
+    }
 }
 
 fn charter(text: &str) {
@@ -64,6 +99,16 @@ fn certificate(read: Result<SignedCertificate, popmesh_proto::identity::Certific
         let _ = valid.map_err(|error| error.to_string());
     }
     assert!(read.roles.iter().next().is_some() && !read.name.trim().is_empty());
+    let issuers: Vec<&SignedCertificate> =
+        std::iter::successors(read.issuer(), |certificate| certificate.issuer()).collect();
+    assert!(issuers.len() <= MAX_ISSUERS && read.bytes().len() <= MAX_CERTIFICATE);
+    let mut issued = &read;
+    for issuer in issuers {
+        assert!(issuer.roles.admits() && issued.roles.are_among(issuer.roles.may_grant()));
+        assert!(![Role::Hq, Role::Registrar].into_iter().any(|role| issued.roles.has(role)));
+        assert!(issuer.not_before_ms <= issued.not_before_ms && issued.not_after_ms <= issuer.not_after_ms);
+        issued = issuer;
+    }
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -79,6 +124,29 @@ fn seeds() -> Vec<Vec<u8>> {
         seeds.push(seed(CERTIFICATE, party.certificate.to_text().as_bytes()));
         seeds.push(seed(SIGNED_CERTIFICATE, &party.certificate.bytes()[64..]));
         seeds.push(seed(u8::MAX, party.certificate.bytes()));
+    }
+    let body = |party: &Party, roles: &str| {
+        let mut said = (*party.certificate).clone();
+        said.roles = roles.parse().unwrap();
+        let signed = SignedCertificate::sign(said, &event.root, &event.charter).unwrap();
+        signed.bytes()[64..].to_vec()
+    };
+    // Who signs, by number, and what.
+    for chain in [
+        &[(0, body(&event.hq, "hq")), (5, body(&event.till, "pos"))][..],
+        &[
+            (0, body(&event.hq, "hq")),
+            (5, body(&event.witness, "steward")),
+            (2, body(&event.till, "pos,locker")),
+        ],
+        &[(0, body(&event.till, "pos")), (1, body(&event.witness, "pos"))],
+    ] {
+        let mut bytes = vec![ISSUED];
+        for (by, body) in chain {
+            bytes.push(*by);
+            put_counted(body, &mut bytes);
+        }
+        seeds.push(bytes);
     }
     seeds
 }

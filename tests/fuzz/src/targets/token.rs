@@ -47,7 +47,6 @@ fn looked_at(bytes: &[u8]) {
     }
     // An admitted till says the same, and signs it.
     let (key, certificate) = (&event.mallory.secret, &event.mallory.certificate);
-    let said = popmesh_proto::token::Token { event: event.charter.event(), ..said };
     let Ok(signed) = said.sign(&Ed25519, key, certificate) else { return };
     assert_eq!(SignedToken::read(signed.bytes(), &mut gate).as_ref(), Ok(&signed));
     for ms in [0, signed.issued_ms, u64::MAX] {
