@@ -1,5 +1,5 @@
-//! How a device comes to its place in an event, whichever way what is needed travels: its key and its request, the
-//! organiser's answer, and putting that into the device's folder.
+//! How a device comes to its place in an event, whichever way what is needed travels: its key and its request, the answer
+//! of the organiser or of a device that may admit others, and putting that into the device's folder.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use popmesh_proto::identity::{
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::text::Place;
 
-use crate::folder::{self, Folder, FolderError};
+use crate::folder::{self, Folder, FolderError, Identity};
 use crate::secret::{self, SecretError};
 
 /// The organiser's key, in the organiser's folder.
@@ -28,6 +28,21 @@ pub enum EnrolError {
     /// The key in the organiser's folder is not the charter's.
     #[error("{} is not the key of this event; name the folder that `popmesh event init` wrote with --event", .0.display())]
     NotTheOrganiser(PathBuf),
+    /// The device of this folder has no role that admits.
+    #[error(
+        "{name} ({roles}) may not admit devices: do it on an hq or a steward, which you name with --data, or where the organiser's key is, with --event"
+    )]
+    MayNotAdmit {
+        /// The device's name.
+        name: String,
+        /// Its roles.
+        roles: Roles,
+    },
+    /// The device of this folder has nothing to hand on by which PINs are checked.
+    #[error(
+        "{} is not there, and a device that is admitted without it could not check PINs; have the organiser sign this device anew, and install that", .0.display()
+    )]
+    NoSecret(PathBuf),
     /// A certificate that would never hold.
     #[error("a certificate until {} would be over already; give a later --until", utc(*.0))]
     Over(u64),
@@ -67,11 +82,11 @@ pub struct Validity {
     pub from_ms: Option<u64>,
     /// Until when, Unix milliseconds; so many days if absent.
     pub until_ms: Option<u64>,
-    /// For how many days, unless an end is given.
+    /// For how many days, unless an end is given; for less where who signs has less left itself.
     pub days: u32,
 }
 
-/// What the organiser means a device to be.
+/// What a device is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// What it may do.
@@ -84,25 +99,43 @@ pub struct Grant {
     pub validity: Validity,
 }
 
-/// The organiser: who can sign certificates.
+/// Who can sign certificates: the organiser, or a device that may admit others.
 #[derive(Debug)]
-pub struct Organiser {
+pub struct Issuer {
     charter: SignedCharter,
-    root: SecretKey,
+    key: SecretKey,
+    /// That of the device; none for the organiser.
+    certificate: Option<SignedCertificate>,
+    secret: EventSecret,
 }
 
-impl Organiser {
-    /// The one of the folder that `popmesh event init` wrote.
+impl Issuer {
+    /// The organiser of the folder that `popmesh event init` wrote.
     ///
     /// # Errors
     /// [`EnrolError`] if key and charter are not there, or do not belong together.
-    pub fn open(folder: &Path) -> Result<Self, EnrolError> {
+    pub fn organiser(folder: &Path) -> Result<Self, EnrolError> {
         let charter = folder::read_charter(&folder.join(CHARTER))?;
-        let root = folder::read_key(&folder.join(ORGANISER_KEY))?;
-        if root.id() != charter.charter().root {
+        let key = folder::read_key(&folder.join(ORGANISER_KEY))?;
+        if key.id() != charter.charter().root {
             return Err(EnrolError::NotTheOrganiser(folder.join(ORGANISER_KEY)));
         }
-        Ok(Self { charter, root })
+        let secret = EventSecret::derive(&key, &charter.event());
+        Ok(Self { charter, key, certificate: None, secret })
+    }
+
+    /// The device of a data folder, whose node may be running meanwhile.
+    ///
+    /// # Errors
+    /// [`EnrolError`] if it has no place in an event, may admit nobody, or has no event secret.
+    pub fn device(data: &Folder) -> Result<Self, EnrolError> {
+        let Identity { key, charter, certificate, secret } = data.identity()?;
+        if !certificate.roles.admits() {
+            let name = certificate.name.clone();
+            return Err(EnrolError::MayNotAdmit { name, roles: certificate.roles });
+        }
+        let secret = secret.ok_or_else(|| EnrolError::NoSecret(data.secret_path()))?;
+        Ok(Self { charter, key, certificate: Some(certificate), secret })
     }
 
     /// The event's charter.
@@ -110,19 +143,25 @@ impl Organiser {
         &self.charter
     }
 
-    /// Signs a certificate.
+    /// Signs a certificate: for so many days, or for as long as the issuer's own holds if that is less.
     ///
     /// # Errors
-    /// [`EnrolError`] if it cannot be, or would be over already.
+    /// [`EnrolError`] if it cannot be, would be over already, or is more than this issuer may grant.
     pub fn sign(
         &self,
         enrolment: Enrolment,
         grant: &Grant,
         now_ms: u64,
     ) -> Result<SignedCertificate, EnrolError> {
+        if let Some(own) = &self.certificate {
+            own.valid_at(now_ms)?;
+        }
+        let own = self.certificate.as_deref();
+        let (earliest_ms, latest_ms) = own.map_or((0, u64::MAX), |own| (own.not_before_ms, own.not_after_ms));
         let Validity { from_ms, until_ms, days } = grant.validity;
-        let not_before_ms = from_ms.unwrap_or(now_ms.saturating_sub(HOUR_MS));
-        let not_after_ms = until_ms.unwrap_or(not_before_ms.max(now_ms) + u64::from(days) * DAY_MS);
+        let not_before_ms = from_ms.unwrap_or(now_ms.saturating_sub(HOUR_MS).max(earliest_ms));
+        let lasts = || (not_before_ms.max(now_ms) + u64::from(days) * DAY_MS).min(latest_ms);
+        let not_after_ms = until_ms.unwrap_or_else(lasts);
         if not_after_ms <= now_ms {
             return Err(EnrolError::Over(not_after_ms));
         }
@@ -134,7 +173,29 @@ impl Organiser {
             not_before_ms,
             not_after_ms,
         };
-        Ok(SignedCertificate::sign(certificate, &self.root, &self.charter)?)
+        Ok(match &self.certificate {
+            Some(own) => SignedCertificate::sign_as(certificate, &self.key, own, &self.charter)?,
+            None => SignedCertificate::sign(certificate, &self.key, &self.charter)?,
+        })
+    }
+
+    /// Finds out whether a device could be made what is meant, without making one.
+    ///
+    /// # Errors
+    /// As [`Issuer::sign`].
+    pub fn check(&self, grant: &Grant, now_ms: u64) -> Result<(), EnrolError> {
+        let enrolment = Enrolment { device: self.key.id(), name: "-".to_owned() };
+        self.sign(enrolment, grant, now_ms).map(drop)
+    }
+
+    /// What to say if a certificate ends when the issuer's does, and not because somebody wanted it so.
+    pub fn shortened(&self, certificate: &SignedCertificate, grant: &Grant) -> Option<String> {
+        let own = self.certificate.as_ref()?;
+        let shortened = grant.validity.until_ms.is_none() && certificate.not_after_ms == own.not_after_ms;
+        shortened.then(|| {
+            let (until, own) = (utc(own.not_after_ms), &own.name);
+            format!("until {until} and no longer, since the certificate of {own}, who signs, ends then")
+        })
     }
 
     /// The event's secret, sealed to a device.
@@ -142,8 +203,7 @@ impl Organiser {
     /// # Errors
     /// [`EnrolError::Secret`] if the device's key is none.
     pub fn seal_secret(&self, certificate: &SignedCertificate) -> Result<String, EnrolError> {
-        let event = self.charter.event();
-        Ok(secret::seal(&EventSecret::derive(&self.root, &event), &event, &certificate.device)?)
+        Ok(secret::seal(&self.secret, &self.charter.event(), &certificate.device)?)
     }
 }
 

@@ -73,6 +73,74 @@ fn a_device_is_enrolled_signed_and_installed() {
     assert_eq!(renewed["venue"], "hall-b");
 }
 
+/// A device of an event, with a certificate from the organiser.
+fn enrolled(dir: &Path, name: &str, role: &str) {
+    done(dir, &format!("--data {name} device new --name {name}"));
+    done(
+        dir,
+        &format!(
+            "device sign {name}/{name}.enrolment --event org --role {role} --venue hall-a -o {name}.cert"
+        ),
+    );
+    done(dir, &format!("--data {name} device install {name}.cert --charter org/event.charter"));
+}
+
+#[test]
+fn an_hq_signs_without_the_organisers_key_what_it_may() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    done(dir, "event init Neon --currency EUR --dir org");
+    enrolled(dir, "hq", "hq");
+    enrolled(dir, "till", "pos");
+    fs::remove_dir_all(dir.join("org")).unwrap();
+    done(dir, "--data new device new --name new");
+    let sign =
+        |data: &str, more: &str| format!("--data {data} device sign new/new.enrolment --venue hall-b {more}");
+
+    let said = refused(dir, &sign("till", "--role pos"), 1);
+    assert!(said.contains("till (pos) may not admit devices: do it on an hq or a steward"), "{said}");
+    let said = refused(dir, &sign("hq", "--role hq"), 1);
+    assert!(said.contains("hq may make a device pos,locker,encoder,steward, and not hq"), "{said}");
+    let said = refused(dir, &sign("hq", "--role pos --until 2099-01-01T00:00:00Z"), 1);
+    assert!(said.contains("2099-01-01") && said.contains("that of hq, who signs it"), "{said}");
+    let said = refused(dir, &sign("hq", "--role pos --from 2020-01-01T00:00:00Z"), 1);
+    assert!(said.contains("2020-01-01") && said.contains("that of hq, who signs it"), "{said}");
+    let said = refused(dir, "device sign new/new.enrolment --venue hall-b --role pos", 1);
+    assert!(said.contains("nobody is here who may admit") && said.contains("--data"), "{said}");
+    assert!(!dir.join("new/new.certificate").exists());
+
+    let hq = done(dir, "--data hq device show");
+    assert_eq!(hq["issuer"], Value::Null);
+    let output = popmesh(dir, &sign("hq", "--role steward --days 300"));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        output.status.success() && told.contains("since the certificate of hq, who signs, ends then"),
+        "{told}"
+    );
+    let install = "--data new device install new/new.certificate --charter hq/event.charter";
+    let new = done(dir, install);
+    assert_eq!((&new["issuer"]["name"], &new["roles"]), (&"hq".into(), &serde_json::json!(["steward"])));
+    assert_eq!(new["not_after_ms"], hq["not_after_ms"]);
+    assert_eq!(
+        fs::read(dir.join("hq/event.secret")).unwrap(),
+        fs::read(dir.join("new/event.secret")).unwrap()
+    );
+
+    // The steward goes on from there, and no further.
+    done(dir, "--data third device new --name third");
+    let third =
+        |role: &str| format!("--data new device sign third/third.enrolment --venue hall-b --role {role}");
+    let said = refused(dir, &third("steward"), 1);
+    assert!(said.contains("new may make a device pos,locker,encoder, and not steward"), "{said}");
+    done(dir, &third("pos,locker"));
+    let installed =
+        done(dir, "--data third device install third/third.certificate --charter new/event.charter");
+    assert_eq!(installed["issuer"]["name"], "new");
+    fs::remove_file(dir.join("hq/event.secret")).unwrap();
+    let said = refused(dir, &sign("hq", "--role pos -o again.cert"), 1);
+    assert!(said.contains("event.secret is not there"), "{said}");
+}
+
 #[test]
 fn keys_and_charters_are_never_overwritten() {
     let dir = signed();

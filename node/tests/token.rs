@@ -42,6 +42,19 @@ fn done(dir: &Path, arguments: &str) {
     assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A device `till` of an event, admitted by an hq.
+fn till_by_hq() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    done(dir.path(), "event init Neon --currency EUR --dir org");
+    done(dir.path(), "--data hq device new --name hq-laptop");
+    done(dir.path(), "device sign hq/hq-laptop.enrolment --event org --role hq --venue hall-a -o hq.cert");
+    done(dir.path(), "--data hq device install hq.cert --charter org/event.charter");
+    done(dir.path(), "--data till device new --name till-1");
+    done(dir.path(), "--data hq device sign till/till-1.enrolment --role pos --venue hall-a -o till.cert");
+    done(dir.path(), "--data till device install till.cert --charter hq/event.charter");
+    dir
+}
+
 /// A device `till` of an event.
 fn till() -> TempDir {
     let dir = TempDir::new().unwrap();
@@ -170,18 +183,25 @@ fn what_is_wrong_with_a_token_is_said() {
 
 #[test]
 fn a_scanner_reads_the_picture_back() {
-    let dir = till();
-    let text = good(dir.path());
-    // What a person copied makes the code of what was issued.
-    let copied = format!(" {}\n", text.to_lowercase());
-    let output = popmesh(dir.path(), &["token", "qr", &copied, "--png", "token.png"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let scanned = Command::new("zbarimg")
-        .args(["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", "token.png"])
-        .current_dir(dir.path())
-        .output()
-        .expect("no zbarimg; on Debian and Ubuntu: apt-get install zbar-tools");
-    assert_eq!(String::from_utf8(scanned.stdout).unwrap().trim_end_matches('\n'), text);
+    for (dir, version) in [(till(), 15), (till_by_hq(), 18)] {
+        let text = good(dir.path());
+        // What a person copied makes the code of what was issued.
+        let copied = format!(" {}\n", text.to_lowercase());
+        let output = popmesh(dir.path(), &["token", "qr", &copied, "--png", "token.png"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let scanned = Command::new("zbarimg")
+            .args(["--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", "token.png"])
+            .current_dir(dir.path())
+            .output()
+            .expect("no zbarimg; on Debian and Ubuntu: apt-get install zbar-tools");
+        let scanned = String::from_utf8(scanned.stdout).unwrap();
+        assert_eq!(scanned.trim_end_matches('\n'), text);
+        let said = inspect(dir.path(), scanned.trim_end_matches('\n'), 0);
+        assert!(said.contains("CAP: 2 units") && said.contains("Good: sold in Neon."), "{said}");
+        let modules = popmesh::qr::Code::new(&text).unwrap().modules().len();
+        println!("{} characters, version {}", text.len(), (modules - 17) / 4);
+        assert!((modules - 17) / 4 <= version, "{modules} modules");
+    }
 }
 
 #[test]

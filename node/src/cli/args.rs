@@ -18,7 +18,7 @@ use popmesh_proto::units::UnitSet;
 use super::args_api::{ApiAccess, ApiCommand, ApiServing};
 use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
 use super::door::{DoorCommand, DoorOptions, Stow};
-use super::join::{Admit, Join, Ticket, ValidityArgs};
+use super::join::{Admit, IssuerArgs, Join, Ticket, ValidityArgs};
 use super::people::People;
 use super::trust::{Incidents, LeaveArgs, Past, RetireArgs};
 use super::values;
@@ -49,7 +49,7 @@ pub(super) enum Command {
     /// Give this device a key and a certificate
     #[command(subcommand)]
     Device(Device),
-    /// Join an event over the network: shows a code that the organiser admits, or takes a ticket
+    /// Join an event over the network: shows a code that an hq or the organiser admits, or takes a ticket
     Join(Join),
     /// Run this device's node
     Run(Run),
@@ -183,15 +183,15 @@ pub(super) enum Event {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Device {
-    /// Make this device's key and the enrolment that the organiser signs
+    /// Make this device's key and the enrolment that the organiser or an hq signs
     New {
         /// The device's name, for people [default: this host's name]
         #[arg(long)]
         name: Option<String>,
     },
-    /// Sign a device's enrolment (the organiser)
+    /// Sign a device's enrolment (the organiser, or an hq)
     Sign(Sign),
-    /// Install the certificate that the organiser signed
+    /// Install the certificate that was signed
     Install {
         /// The certificate
         certificate: PathBuf,
@@ -201,9 +201,9 @@ pub(super) enum Device {
     },
     /// Show who this device is
     Show,
-    /// Admit the device that shows this code, over the network (the organiser); or serve tickets
+    /// Admit the device that shows this code, over the network (the organiser, or an hq); or serve tickets
     Admit(Admit),
-    /// Make a ticket with which devices that nobody attends join (the organiser)
+    /// Make a ticket with which devices that nobody attends join (the organiser, or an hq)
     Ticket(Ticket),
 }
 
@@ -212,10 +212,9 @@ pub(super) enum Device {
 pub(super) struct Sign {
     /// The enrolment that `popmesh device new` wrote
     pub(super) enrolment: PathBuf,
-    /// The folder with the organiser's key and the charter
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(super) event: PathBuf,
-    /// What the device may do: pos, locker, encoder, hq
+    #[command(flatten)]
+    pub(super) by: IssuerArgs,
+    /// What the device may do: pos, locker, encoder, steward (admits others), hq
     #[arg(long, value_name = "ROLE[,ROLE]")]
     pub(super) role: Roles,
     /// Where it stands; its units are sold from there

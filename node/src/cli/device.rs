@@ -6,25 +6,27 @@ use popmesh_proto::identity::{Enrolment, SecretKey, SignedCertificate, SignedCha
 use popmesh_proto::pin::EventSecret;
 use serde_json::{Value, json};
 
+use super::Data;
 use super::args::{Device, Sign};
 use super::client::print;
 use super::failure::{Failure, Outcome};
-use super::join;
+use super::join::{self, Issuing};
 use super::table::printable;
 use super::values;
 use crate::clock::now_ms;
-use crate::enrol::{self, CHARTER, Organiser};
+use crate::enrol::{self, CHARTER, Issuer};
 use crate::folder::{self, Folder, FolderError};
 use crate::secret;
 
-pub(super) fn device(device: Device, data: &Folder, json: bool) -> Outcome {
+pub(super) fn device(device: Device, data: &Data, json: bool) -> Outcome {
+    let folder = &data.folder;
     match device {
-        Device::New { name } => new(name, data, json),
-        Device::Sign(request) => sign(&request, json),
-        Device::Install { certificate, charter } => install(&certificate, &charter, data, json),
-        Device::Show => show(data, json),
-        Device::Admit(request) => join::admit(&request, json),
-        Device::Ticket(request) => join::ticket(&request, json),
+        Device::New { name } => new(name, folder, json),
+        Device::Sign(request) => sign(&request, data, json),
+        Device::Install { certificate, charter } => install(&certificate, &charter, folder, json),
+        Device::Show => show(folder, json),
+        Device::Admit(request) => join::admit(&request, data, json),
+        Device::Ticket(request) => join::ticket(&request, data, json),
     }
 }
 
@@ -57,7 +59,8 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
     print(json, &json!({"device": key.id(), "name": name, "enrolment": path}), || {
         format!(
             "Device {name:?} ({}).\n  {}  its key: never leaves this device\n  {}  its enrolment: take it to the \
-             organiser\n\nNext, at the organiser's: popmesh device sign {} --event DIR --role pos --venue VENUE",
+             organiser, or to an hq\n\nNext, at the organiser's: popmesh device sign {} --event DIR --role pos --venue \
+             VENUE\nOr on an hq, with --data DIR instead of --event",
             key.id().short(),
             data.key_path().display(),
             path.display(),
@@ -66,26 +69,32 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
     })
 }
 
-fn sign(request: &Sign, json: bool) -> Outcome {
-    let organiser = Organiser::open(&request.event)?;
+fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
+    let (issuer, charter_path) = match request.by.issuing(data)? {
+        Issuing::Organiser(folder) => (Issuer::organiser(folder)?, folder.join(CHARTER)),
+        Issuing::Device(folder) => (Issuer::device(folder)?, folder.charter_path()),
+    };
     let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?)
         .map_err(|error| Failure::here(format!("{}: {error}", request.enrolment.display())))?;
     let grant = join::grant(request.role, &request.venue, request.name.clone(), &request.validity)?;
-    let signed = organiser.sign(enrolment, &grant, now_ms())?;
+    let signed = issuer.sign(enrolment, &grant, now_ms())?;
     let path = request
         .output
         .clone()
         .unwrap_or_else(|| request.enrolment.with_file_name(file_name(&signed.name, "certificate")));
-    let secret = organiser.seal_secret(&signed)?;
+    let secret = issuer.seal_secret(&signed)?;
     folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()), 0o644)?;
-    let charter = organiser.charter();
+    if let Some(shortened) = issuer.shortened(&signed, &grant) {
+        eprintln!("note: {shortened}");
+    }
+    let charter = issuer.charter();
     print(json, &facts(&signed, charter, &path), || {
         format!(
             "{}\ncertificate  {}\n\nNext, on the device: popmesh device install {} --charter {}",
             describe(&signed, charter),
             path.display(),
             path.display(),
-            request.event.join(CHARTER).display(),
+            charter_path.display(),
         )
     })
 }
@@ -162,6 +171,7 @@ pub(super) fn facts(certificate: &SignedCertificate, charter: &SignedCharter, pa
         "currency": charter.charter().currency,
         "not_before_ms": certificate.not_before_ms,
         "not_after_ms": certificate.not_after_ms,
+        "issuer": certificate.issuer().map(|issuer| json!({"device": issuer.device, "name": issuer.name})),
         "certificate": path,
     })
 }
@@ -171,10 +181,14 @@ pub(super) fn describe(certificate: &SignedCertificate, charter: &SignedCharter)
     let validity = match certificate.valid_at(now_ms) {
         Ok(()) => "",
         Err(_) if now_ms < certificate.not_before_ms => "  (not yet)",
-        Err(_) => "  (over: have the organiser sign a new one)",
+        Err(_) => "  (over: have it joined again, or have the organiser sign a new one)",
     };
+    let issuer = certificate.issuer().map_or_else(
+        || "the organiser".to_owned(),
+        |issuer| format!("{} ({})", printable(&issuer.name), issuer.device.short()),
+    );
     format!(
-        "device       {} ({})\nroles        {}\nvenue        {}\nevent        {} ({})\nvalid        {} to {}{validity}",
+        "device       {} ({})\nroles        {}\nvenue        {}\nevent        {} ({})\nvalid        {} to {}{validity}\nsigned by    {issuer}",
         printable(&certificate.name),
         certificate.device.short(),
         certificate.roles,

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -17,9 +17,9 @@ use super::client::print;
 use super::device::{describe, facts, host_name, key_or_new};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
-use super::{token, values};
+use super::{Data, token, values};
 use crate::clock::now_ms;
-use crate::enrol::{Grant, Validity};
+use crate::enrol::{Grant, ORGANISER_KEY, Validity};
 use crate::folder::{self, Folder};
 use crate::join::{
     AdmitError, Admitted, Admitting, Announced, Browsing, Invitation, JoinCode, JoinError, Joined, MAX_COUNT,
@@ -34,8 +34,10 @@ const CODES: usize = 3;
 const WAITING: usize = 8;
 /// Devices that are admitted by tickets at once.
 const AT_ONCE: usize = 16;
-/// How long until an organiser at a given address is tried again.
+/// How long until who serves tickets at a given address is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// For how long somebody else is looked for who knows a ticket, after one who does not.
+const ELSEWHERE_WITHIN: Duration = Duration::from_secs(5);
 /// The longest that a ticket can be good for.
 const MAX_FOR: Duration = Duration::from_secs(31 * 24 * 60 * 60);
 
@@ -48,13 +50,13 @@ pub(super) struct Join {
     /// Join with a ticket, unattended: its text, or - for standard input
     #[arg(long, value_name = "TICKET")]
     ticket: Option<String>,
-    /// Where the organiser serves tickets, instead of looking for it by mDNS
+    /// Where tickets are served, instead of looking for that by mDNS
     #[arg(long, value_name = "ADDR", requires = "ticket")]
     at: Option<SocketAddr>,
-    /// Where to wait for the organiser [default: every address of this host, any free port]
+    /// Where to wait for who admits this device [default: every address of this host, any free port]
     #[arg(long, value_name = "ADDR", conflicts_with = "ticket")]
     listen: Option<SocketAddr>,
-    /// Do not announce this device by mDNS: the organiser gives its address
+    /// Do not announce this device by mDNS: who admits it gives its address
     #[arg(long, conflicts_with = "ticket")]
     no_mdns: bool,
     /// For how long to try
@@ -71,10 +73,9 @@ pub(super) struct Admit {
     /// Admit whoever has a ticket, until stopped
     #[arg(long, conflicts_with_all = ["code", "role", "venue", "name", "at", "days", "from", "until"])]
     tickets: bool,
-    /// The folder with the organiser's key and the charter
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    event: PathBuf,
-    /// What the device may do: pos, locker, encoder, hq
+    #[command(flatten)]
+    by: IssuerArgs,
+    /// What the device may do: pos, locker, encoder, steward (admits others), hq
     #[arg(long, value_name = "ROLE[,ROLE]", required_unless_present = "tickets")]
     role: Option<Roles>,
     /// Where it stands; its units are sold from there
@@ -102,9 +103,8 @@ pub(super) struct Admit {
 /// Make a ticket.
 #[derive(Debug, Args)]
 pub(super) struct Ticket {
-    /// The folder with the organiser's key and the charter
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    event: PathBuf,
+    #[command(flatten)]
+    by: IssuerArgs,
     /// What the devices may do: pos, locker, encoder
     #[arg(long, value_name = "ROLE[,ROLE]")]
     role: Roles,
@@ -125,6 +125,65 @@ pub(super) struct Ticket {
     /// Write its QR code as an SVG file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+}
+
+/// Who signs: the organiser, or the device of the data folder, which has to be an hq or a steward.
+#[derive(Debug, Args)]
+pub(super) struct IssuerArgs {
+    /// The folder with the organiser's key and the charter; without it, the device of the data folder signs, if it may
+    /// [default: this folder, if the key is here and no --data is given]
+    #[arg(long, value_name = "DIR")]
+    event: Option<PathBuf>,
+}
+
+/// Where who signs has its folder.
+pub(super) enum Issuing<'a> {
+    /// The organiser's.
+    Organiser(&'a Path),
+    /// A device's.
+    Device(&'a Folder),
+}
+
+impl IssuerArgs {
+    /// Who is meant.
+    ///
+    /// # Errors
+    /// [`Failure`] if nobody is.
+    pub(super) fn issuing<'a>(&'a self, data: &'a Data) -> Result<Issuing<'a>, Failure> {
+        let here = Path::new(".");
+        match &self.event {
+            Some(event) => Ok(Issuing::Organiser(event)),
+            None if data.is_given || data.folder.certificate_path().exists() && !is_organisers(here) => {
+                Ok(Issuing::Device(&data.folder))
+            }
+            None if is_organisers(here) => Ok(Issuing::Organiser(here)),
+            None => Err(Failure::with_help(
+                "nobody is here who may admit devices",
+                "name the data folder of an hq or a steward with --data, or the folder with the organiser's key with --event",
+            )),
+        }
+    }
+
+    fn admitting(&self, data: &Data) -> Result<Admitting, Failure> {
+        Ok(match self.issuing(data)? {
+            Issuing::Organiser(folder) => Admitting::organiser(folder)?,
+            Issuing::Device(folder) => Admitting::device(folder)?,
+        })
+    }
+}
+
+fn is_organisers(folder: &Path) -> bool {
+    folder.join(ORGANISER_KEY).exists()
+}
+
+impl Issuing<'_> {
+    /// The argument that names it.
+    fn argument(&self) -> String {
+        match self {
+            Self::Organiser(folder) => format!("--event {}", folder.display()),
+            Self::Device(folder) => format!("--data {}", folder.path().display()),
+        }
+    }
 }
 
 /// When a certificate holds.
@@ -198,7 +257,7 @@ pub(super) fn join(request: &Join, data: &Folder, json: bool) -> Outcome {
     })
 }
 
-/// Shows codes until one is admitted. The time is that from the organiser's first word to the end.
+/// Shows codes until one is admitted. The time is that from the other side's first word to the end.
 fn join_by_code(
     newcomer: &Newcomer,
     request: &Join,
@@ -217,7 +276,7 @@ fn join_by_code(
             let stream = connections.recv_timeout(left).map_err(|_| {
                 Failure::with_help(
                     "nobody admitted this device in time",
-                    "start again with a longer --wait, and have the organiser admit the code that is shown then",
+                    "start again with a longer --wait, and have the code admitted that is shown then",
                 )
             })?;
             let begun = Instant::now();
@@ -230,7 +289,9 @@ fn join_by_code(
                     eprintln!("warning: code {} is void: {}", code.plate(), printable(&why));
                     break;
                 }
-                Err(JoinError::Refused(why)) => return Err(Failure::here(printable(&why))),
+                Err(JoinError::Refused(why) | JoinError::Elsewhere(why)) => {
+                    return Err(Failure::here(printable(&why)));
+                }
             }
         }
     }
@@ -249,7 +310,7 @@ fn show(code: &JoinCode, addresses: &[SocketAddr], number: usize, json: bool) ->
     print(json, &value, || {
         let at: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         format!(
-            "{}Code  {code}\nat    {}\n\nAt the organiser's: popmesh device admit {code} --event DIR --role pos --venue VENUE",
+            "{}Code  {code}\nat    {}\n\nOn an hq: popmesh device admit {code} --data DIR --role pos --venue VENUE\nOr at the organiser's, with --event DIR instead of --data",
             picture(&invitation.to_string()),
             at.join(", ")
         )
@@ -276,10 +337,10 @@ fn join_by_ticket(
         );
         Failure::with_help(
             error,
-            "run `popmesh device admit --tickets` at the organiser's, on the same network, or give its address with --at",
+            "run `popmesh device admit --tickets` where the ticket was made, on the same network, or give its address with --at",
         )
     };
-    let mut last = None;
+    let (mut last, mut until) = (None, until);
     let browsing = match at {
         Some(_) => None,
         None => Some(
@@ -297,7 +358,12 @@ fn join_by_ticket(
             match newcomer.by_ticket(address, ticket) {
                 Ok(joined) => return Ok((joined, begun.elapsed())),
                 Err(JoinError::Nobody(why)) => last = Some(format!("{address}: {why}")),
-                Err(JoinError::Void(why) | JoinError::Refused(why)) => {
+                // One of several who serve tickets of this event.
+                Err(JoinError::Elsewhere(why)) if browsing.is_some() => {
+                    last = Some(format!("{address}: {why}"));
+                    until = until.min(Instant::now() + ELSEWHERE_WITHIN);
+                }
+                Err(JoinError::Void(why) | JoinError::Refused(why) | JoinError::Elsewhere(why)) => {
                     return Err(Failure::here(format!("{address}: {}", printable(&why))));
                 }
             }
@@ -316,8 +382,8 @@ fn key_of(ticket: &JoinTicket) -> String {
     hex::encode(&ticket.event.0[..8])
 }
 
-pub(super) fn admit(request: &Admit, json: bool) -> Outcome {
-    let admitting = Admitting::open(&request.event)?;
+pub(super) fn admit(request: &Admit, data: &Data, json: bool) -> Outcome {
+    let admitting = request.by.admitting(data)?;
     match (&request.code, request.role, &request.venue) {
         (Some(invitation), Some(role), Some(venue)) => {
             let grant = grant(role, venue, request.name.clone(), &request.validity)?;
@@ -389,7 +455,7 @@ fn not_found(last: Option<String>) -> Failure {
 
 fn admit_tickets(admitting: &Admitting, request: &Admit, json: bool) -> Outcome {
     let (listener, addresses) = listen(request.listen)?;
-    let key = hex::encode(&admitting.organiser().charter().event().0[..8]);
+    let key = hex::encode(&admitting.issuer().charter().event().0[..8]);
     let port = addresses.first().map_or(0, SocketAddr::port);
     let _announced = announce(!request.no_mdns, Service::Tickets, &key, port)?;
     let at: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -437,9 +503,12 @@ fn tell_admitted(
     took: Duration,
     json: bool,
 ) -> Outcome {
-    let Admitted { certificate, ticket, clocks } = admitted;
+    let Admitted { certificate, ticket, clocks, shortened } = admitted;
     if let Some(clocks) = clocks {
         eprintln!("warning: {clocks}");
+    }
+    if let Some(shortened) = shortened {
+        eprintln!("note: {shortened}");
     }
     let (name, key) = (printable(&certificate.name), certificate.device.short());
     let used = ticket.as_ref().map(|(id, used)| {
@@ -448,7 +517,8 @@ fn tell_admitted(
     let value = json!({
         "admitted": true, "device": certificate.device, "name": certificate.name,
         "roles": certificate.roles.iter().collect::<Vec<Role>>(), "venue": certificate.venue,
-        "not_after_ms": certificate.not_after_ms, "address": address, "ticket": used, "clocks": clocks,
+        "not_after_ms": certificate.not_after_ms, "shortened": shortened, "address": address, "ticket": used,
+        "clocks": clocks,
         "found_ms": values::ms(found), "took_ms": values::ms(took),
     });
     print(json, &value, || {
@@ -466,16 +536,18 @@ fn tell_admitted(
     })
 }
 
-pub(super) fn ticket(request: &Ticket, json: bool) -> Outcome {
-    if request.role.has(Role::Hq) || request.role.has(Role::Registrar) {
+pub(super) fn ticket(request: &Ticket, data: &Data, json: bool) -> Outcome {
+    if [Role::Hq, Role::Registrar, Role::Steward].into_iter().any(|role| request.role.has(role)) {
         return Err(Failure::with_help(
-            "a ticket makes no hq and no registrar: whoever finds it would have the programme and the stock",
+            "a ticket makes no hq, no registrar and no steward: whoever finds it would have the programme, the stock, or the \
+             right to admit others",
             "admit that device by its code, with `popmesh device admit CODE`",
         ));
     }
-    let admitting = Admitting::open(&request.event)?;
+    let admitting = request.by.admitting(data)?;
     let grant = grant(request.role, &request.venue, None, &request.validity)?;
-    let event = admitting.organiser().charter().event();
+    admitting.issuer().check(&grant, now_ms())?;
+    let event = admitting.issuer().charter().event();
     let ticket = JoinTicket::from_random(event, values::random()?, values::random()?);
     let until_ms = now_ms() + values::ms(request.lifetime);
     let record = Record { ticket, grant, count: request.count, until_ms };
@@ -494,7 +566,7 @@ pub(super) fn ticket(request: &Ticket, json: bool) -> Outcome {
     if let Some(path) = &request.svg {
         folder::write_new(path, &picture.svg(), 0o600)?;
     }
-    let id = record.ticket.id.to_string();
+    let (id, by) = (record.ticket.id.to_string(), request.by.issuing(data)?.argument());
     let value = json!({
         "id": id, "ticket": request.output.is_none().then_some(&text), "file": request.output, "svg": request.svg,
         "count": request.count, "until_ms": until_ms,
@@ -508,9 +580,8 @@ pub(super) fn ticket(request: &Ticket, json: bool) -> Outcome {
             if request.count == 1 { "one device".to_owned() } else { format!("{} devices", request.count) };
         format!(
             "{shown}\n\nTicket {id}: for {devices}, until {}. Whoever has it can join; keep it as you would a key.\nHere: \
-             popmesh device admit --tickets --event {}\nOn each device: popmesh join --ticket TICKET",
+             popmesh device admit --tickets {by}\nOn each device: popmesh join --ticket TICKET",
             values::time(until_ms),
-            request.event.display()
         )
     })
 }
@@ -538,7 +609,7 @@ fn listen(at: Option<SocketAddr>) -> Result<(TcpListener, Vec<SocketAddr>), Fail
     if addresses.is_empty() {
         return Err(Failure::with_help(
             "this host is on no network",
-            "connect it to the organiser's network",
+            "connect it to the network of who admits it",
         ));
     }
     Ok((listener, addresses))

@@ -39,6 +39,12 @@ use failure::{Failure, Outcome};
 /// Looks at the database of a folder whose node is not running: what it holds in words, or what is wrong with it.
 pub type StoreCheck = fn(&Path) -> Result<String, String>;
 
+/// The data folder, and whether somebody named it.
+struct Data {
+    folder: Folder,
+    is_given: bool,
+}
+
 /// What the command line cannot do by itself.
 pub struct Hooks<S> {
     /// Starts the device behind the API.
@@ -59,6 +65,7 @@ pub fn main<S: Starter>(hooks: Hooks<S>) -> ExitCode {
 
 fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
     let json = cli.json;
+    let is_given = cli.data.is_some();
     let folder = Folder::new(match cli.data {
         Some(data) => data,
         None => default_data()?,
@@ -69,7 +76,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Receipt(receipt) => money::receipt(&receipt, &folder, json),
         Command::Takings(takings) => money::takings(&takings, &folder, json),
         Command::Event(event) => event::event(event, &folder, json),
-        Command::Device(device) => device::device(device, &folder, json),
+        Command::Device(device) => device::device(device, &Data { folder, is_given }, json),
         Command::Join(request) => join::join(&request, &folder, json),
         Command::Api(api) => api::api(api, &folder, json),
         Command::Run(run) => start(run, folder, hooks.starter),

@@ -1,4 +1,4 @@
-//! The organiser's side of joining.
+//! The side of joining that admits: the organiser, or a device that may.
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -13,7 +13,8 @@ use super::link::{Link, LinkError};
 use super::newcomer::validity;
 use super::ticket::TicketId;
 use crate::clock::now_ms;
-use crate::enrol::{EnrolError, Grant, Organiser};
+use crate::enrol::{EnrolError, Grant, Issuer};
+use crate::folder::Folder;
 
 /// By how much two clocks may differ without a word, in milliseconds.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
@@ -27,6 +28,8 @@ pub struct Admitted {
     pub ticket: Option<(TicketId, Use)>,
     /// How far the two clocks are apart, in words, if it matters.
     pub clocks: Option<String>,
+    /// That its certificate ends when that of who signed it does, in words, if it would have held for longer.
+    pub shortened: Option<String>,
 }
 
 /// Why a device is not admitted.
@@ -61,10 +64,10 @@ impl From<Broken> for AdmitError {
     }
 }
 
-/// Who admits devices: the organiser, and the tickets given out.
+/// Who admits devices, and the tickets that were given out there.
 #[derive(Debug)]
 pub struct Admitting {
-    organiser: Organiser,
+    issuer: Issuer,
     ledger: Ledger,
 }
 
@@ -73,13 +76,21 @@ impl Admitting {
     ///
     /// # Errors
     /// [`EnrolError`] if it is none.
-    pub fn open(folder: &Path) -> Result<Self, EnrolError> {
-        Ok(Self { organiser: Organiser::open(folder)?, ledger: Ledger::of(folder) })
+    pub fn organiser(folder: &Path) -> Result<Self, EnrolError> {
+        Ok(Self { issuer: Issuer::organiser(folder)?, ledger: Ledger::of(folder) })
     }
 
-    /// The organiser.
-    pub fn organiser(&self) -> &Organiser {
-        &self.organiser
+    /// The device of a data folder, if it may admit others.
+    ///
+    /// # Errors
+    /// [`EnrolError`] if it may not.
+    pub fn device(data: &Folder) -> Result<Self, EnrolError> {
+        Ok(Self { issuer: Issuer::device(data)?, ledger: Ledger::of(data.path()) })
+    }
+
+    /// Who signs.
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
     }
 
     /// The tickets.
@@ -192,9 +203,9 @@ impl Admitting {
     ) -> Result<(Verdict, Admitted), String> {
         let enrolment = Enrolment::from_text(&request.enrolment).map_err(|error| error.to_string())?;
         let name = enrolment.name.clone();
-        let certificate = self.organiser.sign(enrolment, grant, now_ms).map_err(|error| error.to_string())?;
+        let certificate = self.issuer.sign(enrolment, grant, now_ms).map_err(|error| error.to_string())?;
         let clocks = clocks(request.clock_ms, now_ms, &certificate)?;
-        let secret = self.organiser.seal_secret(&certificate).map_err(|error| error.to_string())?;
+        let secret = self.issuer.seal_secret(&certificate).map_err(|error| error.to_string())?;
         let ticket = record
             .map(|record| {
                 let used = self.ledger.take(record, &certificate.device, &name, now_ms);
@@ -202,12 +213,13 @@ impl Admitting {
             })
             .transpose()?;
         let verdict = Verdict::Admitted(Package {
-            charter: self.organiser.charter().to_text(),
+            charter: self.issuer.charter().to_text(),
             certificate: certificate.to_text(),
             secret,
             clock_ms: now_ms,
         });
-        Ok((verdict, Admitted { certificate, ticket, clocks }))
+        let shortened = self.issuer.shortened(&certificate, grant);
+        Ok((verdict, Admitted { certificate, ticket, clocks, shortened }))
     }
 }
 
@@ -225,23 +237,23 @@ fn prove(link: &mut Link, hello: Hello, password: &[u8]) -> Result<(Channel, exc
     answered.proven(&proof).map_err(|broken| unproven(link, broken))
 }
 
-/// Compares the clocks of the new device and of the organiser: what to say of it, if they differ.
+/// Compares the clocks of the new device and of who admits it: what to say of it, if they differ.
 ///
 /// # Errors
 /// In words, if the certificate does not hold at the time that the device believes in.
 pub(super) fn clocks(
     device_ms: u64,
-    organiser_ms: u64,
+    admitting_ms: u64,
     certificate: &SignedCertificate,
 ) -> Result<Option<String>, String> {
     let both =
-        format!("the new device's clock says {}, the organiser's {}", utc(device_ms), utc(organiser_ms));
-    let apart_ms = device_ms.abs_diff(organiser_ms);
+        format!("the new device's clock says {}, the admitting side's {}", utc(device_ms), utc(admitting_ms));
+    let apart_ms = device_ms.abs_diff(admitting_ms);
     if certificate.valid_at(device_ms).is_err() {
         let cure = if apart_ms > CLOCKS_DIFFER_MS {
             format!(
                 "set the clock that is wrong, on the new device with `date -u -s @{}` if it is that one, and join again",
-                organiser_ms / 1_000
+                admitting_ms / 1_000
             )
         } else {
             "have it admitted with another --from, --until or --days".to_owned()

@@ -1,4 +1,5 @@
-//! What the two sides say to each other, as state machines without I/O. Five frames, and the new device always speaks first:
+//! What the two sides say to each other, as state machines without I/O. Five frames, and the new device always speaks
+//! first. The other side is called the organiser here, also where it is a device that may admit others:
 //!
 //! ```text
 //! new device                                   organiser

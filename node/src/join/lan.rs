@@ -25,7 +25,7 @@ pub struct LanError(#[from] mdns_sd::Error);
 pub enum Service {
     /// A new device that shows a code; for whoever types it.
     NewDevice,
-    /// An organiser that serves tickets; for the devices of an event.
+    /// Somebody who serves tickets; for the devices of an event.
     Tickets,
 }
 

@@ -1,4 +1,4 @@
-//! The organiser's tickets, and who used them.
+//! The tickets of who admits devices, and who used them.
 //!
 //! Each ticket is a folder, each use a file in it that is made before the certificate leaves, and never replaced: two
 //! that admit at once cannot both make it, and a power cut can leave a use that nobody had, but none that is not counted.
@@ -24,8 +24,10 @@ const RECORD: &str = "ticket";
 /// Why a ticket admits nobody.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// Not of this organiser's folder.
-    #[error("ticket {0} is not one of this organiser's; make one with `popmesh device ticket`")]
+    /// Not of this folder.
+    #[error(
+        "ticket {0} was not made here; serve it where it was, or make one here with `popmesh device ticket`"
+    )]
     Unknown(TicketId),
     /// Its time is over.
     #[error("ticket {id} expired {}; make another with `popmesh device ticket`", utc(*.until_ms))]
@@ -53,7 +55,7 @@ pub enum LedgerError {
     Folder(#[from] FolderError),
 }
 
-/// A ticket as the organiser keeps it.
+/// A ticket as it is kept where it was made.
 #[derive(Debug, Clone)]
 pub struct Record {
     /// The ticket.
@@ -96,14 +98,14 @@ struct StoredUse {
     at_ms: u64,
 }
 
-/// The tickets of an organiser's folder.
+/// The tickets of a folder: an organiser's, or that of a device that may admit others.
 #[derive(Debug, Clone)]
 pub struct Ledger(PathBuf);
 
 impl Ledger {
-    /// Those of the folder that `popmesh event init` wrote.
-    pub fn of(organiser: &Path) -> Self {
-        Self(organiser.join(FOLDER))
+    /// Those of a folder.
+    pub fn of(folder: &Path) -> Self {
+        Self(folder.join(FOLDER))
     }
 
     /// Keeps a new ticket.

@@ -1,5 +1,5 @@
-//! Joining: a new device gets its certificate, the charter and the event's secret over the local network, from whoever
-//! has the organiser's key, and nobody between them can read or replace any of it.
+//! Joining: a new device gets its certificate, the charter and the event's secret over the local network, from the
+//! organiser or from a device that may admit others, and nobody between them can read or replace any of it.
 //!
 //! Both know a short code that a person carried from one screen to the other, or a ticket. They run SPAKE2 with it
 //! (Abdalla and Pointcheval, "Simple Password-Based Encrypted Key Exchange Protocols", CT-RSA 2005): who does not know it

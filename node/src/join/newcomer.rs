@@ -36,7 +36,10 @@ pub enum JoinError {
     /// The code was tried, and failed. It is void.
     #[error("{0}")]
     Void(String),
-    /// The organiser, or this device, will not have it so, whatever the code.
+    /// Whoever serves tickets there does not know this one; somebody else may.
+    #[error("{0}")]
+    Elsewhere(String),
+    /// Who admits, or this device, will not have it so, whatever the code.
     #[error("{0}")]
     Refused(String),
 }
@@ -82,12 +85,12 @@ impl Newcomer {
         self.go_on(&mut link, greeted, &answer, None)
     }
 
-    /// Shows a ticket to an organiser.
+    /// Shows a ticket to who serves tickets.
     ///
     /// # Errors
     /// [`JoinError`].
-    pub fn by_ticket(&self, organiser: SocketAddr, ticket: &Ticket) -> Result<Joined, JoinError> {
-        let mut link = Link::connect(organiser).map_err(|error| JoinError::nobody(&error))?;
+    pub fn by_ticket(&self, server: SocketAddr, ticket: &Ticket) -> Result<Joined, JoinError> {
+        let mut link = Link::connect(server).map_err(|error| JoinError::nobody(&error))?;
         let (greeted, hello) = exchange::greet(ticket.password(), Some(ticket.id));
         link.send(&hello).map_err(|error| JoinError::nobody(&error))?;
         let answer = link.receive().map_err(|error| JoinError::nobody(&error))?;
@@ -110,6 +113,7 @@ impl Newcomer {
             match broken {
                 // No guess was in it.
                 Broken::Malformed => JoinError::Nobody(broken.to_string()),
+                Broken::Refused(Plain::TicketUnknown) => JoinError::Elsewhere(broken.to_string()),
                 broken => JoinError::void(&broken),
             }
         })?;
@@ -122,13 +126,13 @@ impl Newcomer {
         let package = match verdict {
             Verdict::Admitted(package) => package,
             Verdict::Refused(why) => {
-                return Err(JoinError::Refused(format!("the organiser refuses: {why}")));
+                return Err(JoinError::Refused(format!("who admits refuses: {why}")));
             }
         };
         let joined = self.install(&package, event);
         let word = joined.as_ref().map_or_else(|why| Installed::No(why.clone()), |_| Installed::Yes);
         if let Ok(frame) = channel.say(&word) {
-            // What is installed stays so, whether or not the organiser hears of it.
+            // What is installed stays so, whether or not the other side hears of it.
             let _ = link.send(&frame);
         }
         joined.map_err(JoinError::Refused)

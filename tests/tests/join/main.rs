@@ -3,6 +3,8 @@
 //!
 //! Times are printed, not asserted.
 
+mod by_hq;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -151,7 +153,7 @@ fn by_code_and_by_ticket_and_then_they_sell() -> Result<()> {
     for (ticket, to_the_device, at_the_organisers) in [
         (&once, "is used up: 1 of 1, by by-ticket", "is used up: 1 of 1, by by-ticket"),
         (&expired, "the ticket has expired", " expired 20"),
-        (&unknown, "does not know this ticket", "is not one of this organiser's"),
+        (&unknown, "does not know this ticket", "was not made here"),
     ] {
         let (status, said, _) = join(1, "third", ticket)?;
         assert_eq!(status.code(), Some(1), "{said}");
@@ -260,7 +262,7 @@ fn a_certificate_that_does_not_hold_by_its_clock_is_refused_with_both_clocks() -
     assert_eq!(ended.code(), Some(1), "{told}");
     for said in [&said, &told] {
         ensure!(
-            said.contains("the new device's clock says 20") && said.contains("the organiser's 20"),
+            said.contains("the new device's clock says 20") && said.contains("the admitting side's 20"),
             "{said}"
         );
         ensure!(said.contains("would hold from 2099-01-01") && said.contains("another --from"), "{said}");
