@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, DoorState, Refusal, Reply};
 use crate::id::{ChainId, DeviceId, Ref};
-use crate::identity::Signature;
+use crate::identity::{Signature, SignedCertificate};
 use crate::query::{Answer, Query};
 use crate::record::PersonalKind;
 use crate::text::{Compartment, DropId, Sku};
@@ -205,6 +205,12 @@ pub enum Output {
         /// Why, in words for a person.
         problem: String,
     },
+    /// Keep this device's renewed certificate where its next start finds it, and show it to new peers from now on. What
+    /// carries it is durable already: it comes again at each start that has an older one.
+    Install {
+        /// The certificate.
+        certificate: SignedCertificate,
+    },
     /// Close the link to a peer, and let none be for so long. Until then whatever comes from it is dropped unread.
     CutOff {
         /// The peer.
@@ -286,6 +292,20 @@ pub enum Notice {
         name: String,
         /// By whom.
         by: String,
+    },
+    /// The certificate of a device was signed anew.
+    Renewed {
+        /// The device.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+        /// Until when it holds, Unix milliseconds.
+        until_ms: u64,
+    },
+    /// This device's certificate ends soon, or is over: an hq can renew it, while it is good; afterwards the device has to join again.
+    CertificateEnds {
+        /// When, Unix milliseconds.
+        until_ms: u64,
     },
     /// What this device had forgotten is here again, or a person answers for it.
     PastKnown {

@@ -6,12 +6,15 @@
 mod door;
 mod fork;
 mod personal;
+mod renewal;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
 pub use personal::{
     Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_SEALED, Personal, PersonalKind, SEALED_SIZES,
 };
+
+pub use renewal::Renewal;
 
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
@@ -101,6 +104,9 @@ pub enum Body {
     /// Says what was done about an incident. In `devices`, by an hq.
     #[n(20)]
     Resolve(#[n(0)] Resolve),
+    /// Carries a certificate that the author signed for a device that has one already. In `devices`, by who may admit.
+    #[n(21)]
+    Renewal(#[n(0)] Renewal),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -516,7 +522,9 @@ impl Record {
         let kind = self.body.kind();
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
-            (Body::Retire(_) | Body::Resolve(_) | Body::Fork(_), document) => *document == Document::Devices,
+            (Body::Retire(_) | Body::Resolve(_) | Body::Fork(_) | Body::Renewal(_), document) => {
+                *document == Document::Devices
+            }
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
             (body, Document::Claims(_)) => body.is_of_claims(),
             (body, Document::Stock(_)) => !body.is_of_claims(),
@@ -548,6 +556,7 @@ impl Record {
             | Body::WrongPin(_)
             | Body::Unlock(_)
             | Body::Fork(_)
+            | Body::Renewal(_)
             | Body::Personal(_) => (&[], &[], &[]),
             // So whoever hears of an erasure knows what it is of, and who took that.
             Body::Erase(erase) => (&[], &[], &erase.entries),
@@ -603,6 +612,7 @@ impl Body {
             Body::Retire(_) => "retirement",
             Body::Inherit(_) => "inheritance",
             Body::Fork(_) => "proof of two histories",
+            Body::Renewal(_) => "renewal of a certificate",
             Body::Resolve(_) => "resolution of an incident",
             Body::Hold(_) => "hold",
             Body::Release(_) => "release",
@@ -636,6 +646,7 @@ impl Body {
             | Body::PaymentSettled(_)
             | Body::Retire(_)
             | Body::Fork(_)
+            | Body::Renewal(_)
             | Body::Resolve(_)
             | Body::Personal(_)
             | Body::Erase(_) => false,
@@ -664,6 +675,7 @@ impl Body {
             | Body::Retire(_)
             | Body::Inherit(_)
             | Body::Fork(_)
+            | Body::Renewal(_)
             | Body::Resolve(_)
             | Body::Personal(_)
             | Body::Erase(_) => false,
@@ -699,6 +711,7 @@ impl Body {
             }
             Body::Door(door) => door.bounds(),
             Body::Fork(fork) => fork.bounds(),
+            Body::Renewal(renewal) => renewal.bounds(),
             Body::Refund(refund) => {
                 if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
                     return Err("units that were handed out and that nobody came for");

@@ -18,8 +18,8 @@ use popmesh_proto::pin::PinTag;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
     Aside, Behaved, Body, Consent, Custody, Damage, Door, Erase, Hold, Inherit, Line, Mint, Move, Personal,
-    PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale,
-    SaleLine, Start, Transfer, Unlock, WrongPin,
+    PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Renewal, Resolve,
+    Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
@@ -251,6 +251,7 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::Retire(Retire { device, cut })),
         (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
+        vec(any::<u8>(), 0..300).prop_map(|certificate| Body::Renewal(Renewal { certificate })),
     ]
 }
 

@@ -86,6 +86,7 @@ impl Local {
                 Output::Publish { .. }
                 | Output::Judge { .. }
                 | Output::Notice(_)
+                | Output::Install { .. }
                 | Output::OpenDoor { .. }
                 | Output::CutOff { .. } => {}
                 Output::Reopen { problem } => panic!("{problem}"),

@@ -24,8 +24,8 @@ pub use payment::{
 pub use people::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo};
 pub use refusal::{Holder, Offer, Refusal};
 pub use reply::{
-    Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, Product, Redeemed, Refunded,
-    Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
+    Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
+    Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
 
 /// The most units one command may name.
@@ -38,6 +38,8 @@ pub const MAX_HOLD_MS: u64 = 24 * 3_600_000;
 pub const MAX_PICKUP_MS: u64 = 366 * 24 * 3_600_000;
 /// The most items of one sale.
 pub const MAX_ITEMS: usize = 32;
+/// The most days for which a certificate is renewed at a time.
+pub const MAX_RENEWAL_DAYS: u32 = 366;
 /// The longest a sale waits for stock from elsewhere, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 60_000;
 
@@ -119,6 +121,8 @@ pub enum Command {
     Refund(Refund),
     /// Retires a device that is lost or dead.
     Retire(Retire),
+    /// Signs certificates anew, for longer.
+    Renew(Renew),
     /// Says what was done about an incident.
     ResolveIncident(ResolveIncident),
     /// Lets the PIN of a claim be tried again on this device.
@@ -384,6 +388,22 @@ pub struct Retire {
     /// Whether to retire it even if it can be reached.
     #[serde(default)]
     pub reachable: bool,
+}
+
+/// See [`Command::Renew`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Renew {
+    /// Whose; that of every device whose certificate this one may sign, if absent.
+    #[serde(default)]
+    pub device: Option<DeviceId>,
+    /// For how many days from now, up to 366, or for as long as this device's own holds if that is less; 7 if absent.
+    #[serde(default)]
+    pub days: Option<u32>,
+    /// Until when instead, Unix milliseconds; not beyond the end of this device's own.
+    #[serde(default)]
+    pub until_ms: Option<u64>,
 }
 
 /// See [`Command::ResolveIncident`].

@@ -42,6 +42,8 @@ pub enum Reply {
     Swept(Swept),
     /// The device is retired.
     Retired(Retired),
+    /// Certificates are signed anew.
+    Renewed(Renewed),
     /// The incident is settled.
     Incident(Incident),
     /// The PIN of a claim can be tried again here.
@@ -84,6 +86,42 @@ pub struct Retired {
     pub at_risk: u64,
     /// What this device has taken over.
     pub held: Vec<HeldUnits>,
+}
+
+/// Certificates that were signed anew. The devices take them up by themselves as soon as they hear of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Renewed {
+    /// Whose.
+    pub devices: Vec<RenewedDevice>,
+    /// Whose not, if all were meant.
+    pub skipped: Vec<NotRenewed>,
+}
+
+/// A device whose certificate was signed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct RenewedDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Until when the new one holds, Unix milliseconds.
+    pub until_ms: u64,
+    /// The entry that carries it.
+    pub entry: Ref,
+}
+
+/// A device whose certificate was not signed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct NotRenewed {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Why not, in words.
+    pub why: String,
 }
 
 /// A claim whose PIN can be tried again.

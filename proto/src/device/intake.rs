@@ -284,6 +284,9 @@ impl Device {
             Admitted::Record(record) => record,
         };
         if document == Document::Devices {
+            if let Body::Renewal(renewal) = &record.body {
+                self.show_renewal(renewal);
+            }
             self.show_trust(linked, author, record);
             return;
         }
@@ -474,7 +477,7 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => None,
+        Body::Retire(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
         Body::Personal(_) | Body::Erase(_) => None,
     }
 }

@@ -22,6 +22,7 @@ mod pins;
 mod presence;
 mod queries;
 mod receipts;
+mod renew;
 mod retire;
 mod rules;
 mod sales;
@@ -155,6 +156,7 @@ pub struct Device {
     deferred: payments::Deferred,
     forks: forks::Forks,
     past: past::Past,
+    renewing: renew::Renewing,
     /// To whom it has given everything, since it goes.
     left_to: Option<DeviceId>,
     budgets: budgets::Budgets,
@@ -214,6 +216,7 @@ impl Device {
             deferred: payments::Deferred::default(),
             forks: forks::Forks::default(),
             past: past::Past::new(config.restored),
+            renewing: renew::Renewing::default(),
             left_to: None,
             budgets: budgets::Budgets::default(),
             intake: intake::Intake::default(),
@@ -256,6 +259,7 @@ impl Device {
         device.forks.reopen = None;
         device.look_for_doubles();
         while device.outbox.pop().is_some() {}
+        device.take_up_renewal();
         device.find_refund_requests();
         device.find_carts();
         if plant.has(Planted::NumberReceiptsAnew) {
@@ -412,6 +416,7 @@ impl Device {
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
             self.notice_silence();
+            self.tell_end();
         }
         if now >= self.next_share_ms {
             self.next_share_ms = now + presence::share_every_ms(self.peers.count());

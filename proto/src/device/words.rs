@@ -1,7 +1,7 @@
 //! Entries in words, for a person who reads the log.
 
 use super::Device;
-use crate::clock::Hlc;
+use crate::clock::{Hlc, utc};
 use crate::id::Ref;
 use crate::log::Chain;
 use crate::programme::Edit;
@@ -88,6 +88,10 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         }
         Body::Release(release) => format!("ended hold {}", release.hold),
         Body::Retire(retire) => format!("retired {}", device.name_of(&retire.device)),
+        Body::Renewal(renewal) => match crate::identity::unproven(&renewal.certificate) {
+            Some((_, new)) => format!("renewed {}, until {}", new.name, utc(new.not_after_ms)),
+            None => "renewed a certificate".to_owned(),
+        },
         Body::Inherit(_) => format!("took over {} of a retired device", lines()),
         Body::Resolve(resolve) => format!("settled incident {}: {}", resolve.incident, resolve.note),
         Body::WrongPin(wrong) => format!("was given a wrong PIN for claim {}", wrong.claim),

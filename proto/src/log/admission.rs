@@ -53,7 +53,10 @@ pub enum Fault {
     /// The chain's id does not follow from its author, nonce and document.
     #[error("a chain whose id does not belong to its author")]
     ChainId,
-    /// The author's certificate.
+    /// A renewed certificate that somebody else signed than who tells of it.
+    #[error("a renewed certificate that its author did not sign")]
+    Renewal,
+    /// The author's certificate, or one that it tells of.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
     /// A record.
@@ -296,8 +299,16 @@ impl Log {
                     let after = tip.map_or(Hlc::default(), |tip| tip.at);
                     record.check(&chain.document, chain.certificate.roles, after)?;
                 }
-                if let Body::Fork(fork) = &record.body {
-                    gate.check_fork(fork, verify)?;
+                match &record.body {
+                    Body::Fork(fork) => _ = gate.check_fork(fork, verify)?,
+                    Body::Renewal(renewal) => {
+                        let renewed = gate.certificate(&renewal.certificate)?;
+                        if renewed.issuer().is_none_or(|issuer| issuer.device != chain.device) {
+                            return Err(Fault::Renewal);
+                        }
+                        renewed.valid_at(record.at.ms())?;
+                    }
+                    _ => {}
                 }
                 let previous = tip.as_ref().map(|tip| &tip.hash);
                 let hash = change_hash(chain, entry.seq, previous, record.at, &entry.body, &mut scratch);

@@ -71,6 +71,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Custody(claim) => Some(claim.claim),
         Reply::Refund(refunded) => Some(refunded.claim.claim),
         Reply::Retired(retired) => Some(retired.entry),
+        Reply::Renewed(renewed) => renewed.devices.last().map(|renewed| renewed.entry),
         Reply::Incident(_) => None,
         Reply::Settled(settled) => Some(settled.entry),
         Reply::Unlocked(unlocked) => Some(unlocked.entry),

@@ -421,6 +421,7 @@ impl World {
                 node.wake_at = None;
                 self.power_on(at);
             }
+            Output::Install { certificate } => self.nodes[at].certificate = certificate,
             // The device itself takes nothing from it meanwhile; links of this world stay.
             Output::CutOff { .. } => {}
             Output::Notice(notice) => self.notices.push((at, notice)),

@@ -80,6 +80,7 @@ impl World<'_> {
             // No device of a run has doors. Who is cut off is not listened to, whether or not its link is closed.
             Output::OpenDoor { .. } | Output::CutOff { .. } => {}
             Output::Reopen { problem } => self.begins_anew(node, &problem),
+            Output::Install { certificate } => self.nodes[node].certificate = certificate,
             Output::Notice(notice) => self.noticed(node, notice),
         }
     }
@@ -108,6 +109,7 @@ impl World<'_> {
             Output::OpenDoor { .. } => (6, &[]),
             Output::Reopen { .. } => (7, &[]),
             Output::CutOff { .. } => (8, &[]),
+            Output::Install { certificate } => (9, certificate.bytes()),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
         self.history.update(self.now_us.to_be_bytes());
@@ -132,6 +134,8 @@ impl World<'_> {
             | Notice::RefundRequested { .. }
             | Notice::PinLocked { .. }
             | Notice::Retired { .. }
+            | Notice::Renewed { .. }
+            | Notice::CertificateEnds { .. }
             | Notice::Door { .. }
             | Notice::PaymentSettled { .. }
             | Notice::PersonalTaken { .. }

@@ -158,6 +158,7 @@ impl Claims {
             | Body::Retire(_)
             | Body::Inherit(_)
             | Body::Fork(_)
+            | Body::Renewal(_)
             | Body::Resolve(_)
             | Body::Personal(_)
             | Body::Erase(_) => return Ok(()),

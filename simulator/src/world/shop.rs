@@ -255,6 +255,7 @@ impl World<'_> {
                 Reply::Personal(personal) => Some(personal.entry),
                 Reply::Erased(erased) => erased.entry,
                 Reply::Retired(retired) => Some(retired.entry),
+                Reply::Renewed(renewed) => renewed.devices.last().map(|renewed| renewed.entry),
                 Reply::Product(_)
                 | Reply::Drop(_)
                 | Reply::Swept(_)

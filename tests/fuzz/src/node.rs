@@ -103,6 +103,7 @@ impl Node {
                     self.reopen();
                     return;
                 }
+                Output::Install { certificate } => self.config.certificate = certificate,
                 Output::Wake { .. } | Output::OpenDoor { .. } | Output::CutOff { .. } | Output::Notice(_) => {
                 }
             }

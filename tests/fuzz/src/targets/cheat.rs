@@ -4,11 +4,12 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::id::{DeviceId, ReceiptHash, Ref};
+use popmesh_proto::identity::SignedCertificate;
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
     Aside, Behaved, Body, Custody, Damage, Door, Hold, Inherit, Line, Mint, Move, Received, Record, Redeem,
-    Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin,
+    Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::units::UnitSet;
 
@@ -217,8 +218,22 @@ impl Plot {
         }
     }
 
+    /// A certificate that a hostile hq signs for another device, for longer, and perhaps for more.
+    fn renewal(cursor: &mut Cursor<'_>) -> Vec<u8> {
+        let event = event();
+        let mut said = (**cursor.pick(&event.parties().map(|party| &party.certificate))).clone();
+        if cursor.chance(200) {
+            said.roles = "pos,locker".parse().unwrap();
+        }
+        said.not_after_ms = event.mallory.certificate.not_after_ms - u64::from(cursor.byte());
+        let (key, own) = (&event.mallory.secret, &event.mallory.certificate);
+        SignedCertificate::sign_as(said, key, own, &event.charter)
+            .map_or_else(|_| own.bytes().to_vec(), |signed| signed.bytes().to_vec())
+    }
+
     fn of_devices(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(3) {
+        match cursor.below(4) {
+            3 => Body::Renewal(Renewal { certificate: Self::renewal(cursor) }),
             0 | 1 => {
                 let mut cut: Vec<Ref> = (0..cursor.below(5)).map(|_| self.entry(cursor)).collect();
                 cut.sort();

@@ -39,7 +39,7 @@ macro_rules! commands {
     ($($name:ident),*) => { [$(|bytes| Some(Asked::Command(Command::$name(read(bytes)?))),)*] };
 }
 
-const COMMANDS: [Read; 22] = commands!(
+const COMMANDS: [Read; 23] = commands!(
     ProductAdd,
     DropNew,
     DropOpen,
@@ -61,7 +61,8 @@ const COMMANDS: [Read; 22] = commands!(
     SettlePayment,
     RulesSet,
     LimitSet,
-    CartRelease
+    CartRelease,
+    Renew
 );
 
 const QUERIES: [Read; 7] = [
@@ -125,14 +126,16 @@ fn seeds() -> Vec<Vec<u8>> {
         (17, r#"{"drop":"night"}"#.to_owned()),
         (19, r#"{"prices":"gross","coin":5}"#.to_owned()),
         (20, format!(r#"{{"device":"{till}","limit":100000}}"#)),
-        (22, r#"{"drop":"night","sku":"shirt"}"#.to_owned()),
-        (23, r#"{"drop":"night","state":"issued","late":true,"limit":3}"#.to_owned()),
-        (24, r#"{"shopper":"order-7"}"#.to_owned()),
-        (25, format!(r#"{{"device":"{till}","limit":5}}"#)),
-        (26, format!(r#"{{"device":"{till}"}}"#)),
+        (23, r#"{"drop":"night","sku":"shirt"}"#.to_owned()),
+        (24, r#"{"drop":"night","state":"issued","late":true,"limit":3}"#.to_owned()),
+        (25, r#"{"shopper":"order-7"}"#.to_owned()),
+        (26, format!(r#"{{"device":"{till}","limit":5}}"#)),
         (27, format!(r#"{{"device":"{till}"}}"#)),
-        (28, format!(r#""{till}""#)),
+        (28, format!(r#"{{"device":"{till}"}}"#)),
+        (29, format!(r#""{till}""#)),
         (14, format!(r#"{{"device":"{till}","at_risk":9,"reachable":true}}"#)),
+        (22, format!(r#"{{"device":"{till}","days":3}}"#)),
+        (22, r#"{"until_ms":1790050000000}"#.to_owned()),
     ];
     let line = |(kind, body): &(u8, String)| [&[*kind], body.as_bytes(), b"\n"].concat();
     let mut seeds: Vec<Vec<u8>> =

@@ -1,0 +1,164 @@
+//! Certificates that are renewed over the log: an hq signs, everybody hears of it, and the device takes it up by itself.
+
+use super::Device;
+use super::commands::invalid;
+use crate::clock::utc;
+use crate::command::{MAX_RENEWAL_DAYS, NotRenewed, Refusal, Renew, Renewed, RenewedDevice, Reply};
+use crate::document::Document;
+use crate::id::DeviceId;
+use crate::identity::{Certificate, Role, SignedCertificate};
+use crate::io::{Notice, Output};
+use crate::record::{Body, Renewal};
+
+/// A day, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+/// For how many days a certificate is renewed unless it is said otherwise.
+const USUAL_DAYS: u32 = 7;
+/// From when on a device says that its certificate ends, in milliseconds before.
+pub(super) const ENDS_SOON_MS: u64 = 2 * DAY_MS;
+
+/// What a device knows of its own certificate's end.
+#[derive(Debug, Default)]
+pub(super) struct Renewing {
+    /// One that was signed for this device, and is not taken up yet.
+    newer: Option<SignedCertificate>,
+    /// Whether observers have been told that it ends.
+    told: bool,
+}
+
+/// Whether a certificate says of a device what another does, for longer.
+fn renews(old: &Certificate, new: &Certificate) -> bool {
+    let alike =
+        new.device == old.device && new.name == old.name && new.roles == old.roles && new.venue == old.venue;
+    alike && new.not_after_ms > old.not_after_ms
+}
+
+impl Device {
+    /// Takes in a certificate that was signed for a device, this one perhaps. One that says something else of it than the
+    /// one it has is none of a renewal, and nobody takes notice.
+    pub(super) fn show_renewal(&mut self, renewal: &Renewal) {
+        let Ok(certificate) = self.gate.certificate(&renewal.certificate) else { return };
+        let device = certificate.device;
+        if device == self.me {
+            let own = self.renewing.newer.as_ref().unwrap_or(&self.config.certificate);
+            if renews(own, &certificate) {
+                self.renewing.newer = Some(certificate.clone());
+                self.begin_anew("its certificate was renewed, and it goes on under the new one; try again");
+            }
+        }
+        if self.peers.certificate(&device).is_some_and(|known| !renews(known, &certificate)) {
+            return;
+        }
+        self.peers.meet(&certificate);
+        let (name, until_ms) = (certificate.name.clone(), certificate.not_after_ms);
+        self.outbox.emit(Output::Notice(Notice::Renewed { device, name, until_ms }));
+    }
+
+    /// Takes up the newest certificate that was signed for this device and is stored: from here on it is this device's.
+    pub(super) fn take_up_renewal(&mut self) {
+        let Some(newer) = self.renewing.newer.take() else { return };
+        self.config.certificate = newer.clone();
+        // Again at each start, until the folder has it.
+        self.outbox.emit_now(Output::Install { certificate: newer });
+    }
+
+    /// Says in time that the certificate ends, once.
+    pub(super) fn tell_end(&mut self) {
+        let until_ms = self.config.certificate.not_after_ms;
+        if !self.renewing.told && self.now.wall_ms.saturating_add(ENDS_SOON_MS) >= until_ms {
+            self.renewing.told = true;
+            self.outbox.emit_now(Output::Notice(Notice::CertificateEnds { until_ms }));
+        }
+    }
+
+    /// Signs certificates anew that differ from those that devices have in their end alone.
+    pub(super) fn renew(&mut self, renew: &Renew) -> Result<Reply, Refusal> {
+        let roles = self.config.certificate.roles;
+        if !roles.admits() {
+            return Err(Refusal::RoleForbids {
+                action: "renewing a certificate".to_owned(),
+                roles: roles.to_string(),
+                needs: Role::Hq.to_string(),
+            });
+        }
+        let days = renew.days.unwrap_or(USUAL_DAYS);
+        if !(1..=MAX_RENEWAL_DAYS).contains(&days) {
+            return Err(invalid("days", format!("{days}; give 1 to {MAX_RENEWAL_DAYS}")));
+        }
+        let mut done = Renewed { devices: Vec::new(), skipped: Vec::new() };
+        if let Some(device) = renew.device {
+            let signed = self.sign_renewal(device, days, renew.until_ms);
+            let signed = signed.map_err(|problem| invalid("device", problem))?;
+            done.devices.push(self.write_renewal(signed)?);
+            return Ok(Reply::Renewed(done));
+        }
+        let mut others = self.peers.known();
+        others.remove(&self.me);
+        for device in others {
+            match self.sign_renewal(device, days, renew.until_ms) {
+                Ok(signed) => done.devices.push(self.write_renewal(signed)?),
+                Err(why) => done.skipped.push(NotRenewed { device, name: self.name_of(&device), why }),
+            }
+        }
+        Ok(Reply::Renewed(done))
+    }
+
+    fn write_renewal(&mut self, signed: SignedCertificate) -> Result<RenewedDevice, Refusal> {
+        let (device, name, until_ms) = (signed.device, signed.name.clone(), signed.not_after_ms);
+        let certificate = signed.bytes().to_vec();
+        let entry = self.write(&Document::Devices, Body::Renewal(Renewal { certificate }))?;
+        Ok(RenewedDevice { device, name, until_ms, entry })
+    }
+
+    /// The certificate that a device gets: until when it is said, or for so many days, if this device's own lasts so long.
+    fn sign_renewal(
+        &self,
+        device: DeviceId,
+        days: u32,
+        until_ms: Option<u64>,
+    ) -> Result<SignedCertificate, String> {
+        let Some(known) = self.peers.certificate(&device) else {
+            return Err(format!("{} is no device that this one has heard of", device.short()));
+        };
+        if device == self.me {
+            return Err(
+                "a device does not renew its own certificate: another hq, or the organiser, does".to_owned()
+            );
+        }
+        if self.is_retired(&device) {
+            return Err(format!("{} was retired", known.name));
+        }
+        let own = &self.config.certificate;
+        if !known.roles.are_among(own.roles.may_grant()) {
+            return Err(format!(
+                "{} is {}, and {} may sign for {} alone: have the organiser sign it anew, and install that or admit the \
+                 device again",
+                known.name,
+                known.roles,
+                own.name,
+                own.roles.may_grant()
+            ));
+        }
+        let lasts = self.now.wall_ms.saturating_add(u64::from(days) * DAY_MS).min(own.not_after_ms);
+        let not_after_ms = until_ms.unwrap_or(lasts);
+        if not_after_ms <= known.not_after_ms {
+            let ends = utc(known.not_after_ms);
+            return Err(match until_ms {
+                None if not_after_ms == own.not_after_ms => format!(
+                    "{} is good until {ends}, and {}, who would sign, until {} itself: have the organiser renew that first",
+                    known.name,
+                    own.name,
+                    utc(own.not_after_ms)
+                ),
+                _ => format!("{} is good until {ends} already", known.name),
+            });
+        }
+        let certificate = Certificate {
+            not_before_ms: known.not_before_ms.max(own.not_before_ms),
+            not_after_ms,
+            ..(**known).clone()
+        };
+        SignedCertificate::sign_as(certificate, &self.config.secret, own, &self.config.charter)
+            .map_err(|error| error.to_string())
+    }
+}
