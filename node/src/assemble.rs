@@ -4,17 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use popmesh_proto::clock::utc;
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{SignedCertificate, SignedCharter};
 use popmesh_proto::{Config, Device};
 use popmesh_store::Store;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
 use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
 use crate::clock::now_ms;
 use crate::door::{Doors, Keeper};
-use crate::folder::{Folder, Identity};
+use crate::folder::{self, Folder, Identity};
 use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
 use crate::runtime::{self, Runtime, RuntimeJoin};
@@ -62,6 +63,7 @@ impl Starter for Node {
         let keeper = doors.as_ref().map(|doors| {
             Keeper::start(doors, runtime.doors, runtime.handle.clone(), Arc::clone(&runtime.metrics))
         });
+        tokio::spawn(keep_certificates(options.data.clone(), Arc::clone(&mesh), runtime.certificates));
         tokio::spawn(tell_known(Arc::clone(&mesh), runtime.handle.clone()));
         Ok(Started {
             handle: runtime.handle,
@@ -70,6 +72,33 @@ impl Starter for Node {
             doors,
             running: Box::pin(until_stopped(runtime.join, mesh, keeper, stop)),
         })
+    }
+}
+
+/// Keeps renewed certificates in the folder, and has them shown to peers. Those that are linked see the new one when the old
+/// one ends.
+async fn keep_certificates(
+    data: Folder,
+    mesh: Arc<Mesh>,
+    mut certificates: mpsc::UnboundedReceiver<SignedCertificate>,
+) {
+    while let Some(certificate) = certificates.recv().await {
+        let (path, text) = (data.certificate_path(), format!("{}\n", certificate.to_text()));
+        let kept = spawn_blocking(move || folder::replace(&path, &text)).await;
+        let until = utc(certificate.not_after_ms);
+        match kept {
+            Ok(Ok(())) => tracing::info!(%until, "this device's certificate was renewed"),
+            // It is in the log all the same, and comes again at the next start.
+            Ok(Err(error)) => {
+                tracing::error!(%error, %until, "the renewed certificate cannot be kept in the folder")
+            }
+            Err(error) => {
+                tracing::error!(%error, %until, "the renewed certificate cannot be kept in the folder")
+            }
+        }
+        if let Err(error) = mesh.set_certificate(certificate.bytes().to_vec()) {
+            tracing::error!(%error, "peers are shown the old certificate");
+        }
     }
 }
 

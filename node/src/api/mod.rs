@@ -17,6 +17,7 @@ mod openapi;
 mod people;
 mod problem;
 mod read;
+mod renew;
 mod request;
 mod scopes;
 mod server;

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::problem::{PROBLEM_JSON, Problem};
 use super::service::Api;
-use super::{doors, export, metrics, money, notices, people, read, trust, write};
+use super::{doors, export, metrics, money, notices, people, read, renew, trust, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -89,6 +89,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(trust::resolve))
         .routes(routes!(trust::risk))
         .routes(routes!(trust::retire))
+        .routes(routes!(renew::renew))
         .routes(routes!(write::unlock))
         .routes(routes!(write::accept_past))
         .routes(routes!(write::leave))

@@ -83,6 +83,7 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/lots", OWNER),
     ("POST", "/v1/resolutions", OWNER),
     ("POST", "/v1/retirements", OWNER),
+    ("POST", "/v1/devices/renewals", OWNER),
     ("POST", "/v1/rules", OWNER),
     ("POST", "/v1/limits", OWNER),
     ("PUT", "/v1/links", OWNER),

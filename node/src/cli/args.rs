@@ -20,6 +20,7 @@ use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receip
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, IssuerArgs, Join, Ticket, ValidityArgs};
 use super::people::People;
+use super::renew::RenewArgs;
 use super::trust::{Incidents, LeaveArgs, Past, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
@@ -203,6 +204,8 @@ pub(super) enum Device {
     Show,
     /// Admit the device that shows this code, over the network (the organiser, or an hq); or serve tickets
     Admit(Admit),
+    /// Renew the certificate of a device, or of all, over the mesh: for longer, and otherwise as it is (an hq)
+    Renew(RenewArgs),
     /// Make a ticket with which devices that nobody attends join (the organiser, or an hq)
     Ticket(Ticket),
 }

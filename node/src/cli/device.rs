@@ -12,7 +12,7 @@ use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::join::{self, Issuing};
 use super::table::printable;
-use super::values;
+use super::{renew, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, CHARTER, Issuer};
 use crate::folder::{self, Folder, FolderError};
@@ -27,6 +27,7 @@ pub(super) fn device(device: Device, data: &Data, json: bool) -> Outcome {
         Device::Show => show(folder, json),
         Device::Admit(request) => join::admit(&request, data, json),
         Device::Ticket(request) => join::ticket(&request, data, json),
+        Device::Renew(request) => renew::renew(&request, folder, json),
     }
 }
 
@@ -178,10 +179,12 @@ pub(super) fn facts(certificate: &SignedCertificate, charter: &SignedCharter, pa
 
 pub(super) fn describe(certificate: &SignedCertificate, charter: &SignedCharter) -> String {
     let now_ms = now_ms();
-    let validity = match certificate.valid_at(now_ms) {
-        Ok(()) => "",
-        Err(_) if now_ms < certificate.not_before_ms => "  (not yet)",
-        Err(_) => "  (over: have it joined again, or have the organiser sign a new one)",
+    let validity = if now_ms < certificate.not_before_ms {
+        "  (not yet)".to_owned()
+    } else {
+        let roles: Vec<_> = certificate.roles.iter().collect();
+        let advice = renew::advice(&certificate.name, &roles, certificate.not_after_ms, now_ms);
+        advice.map_or_else(String::new, |advice| format!("  ({advice})"))
     };
     let issuer = certificate.issuer().map_or_else(
         || "the organiser".to_owned(),

@@ -11,7 +11,7 @@ use super::StoreCheck;
 use super::args::{Doctor, Target};
 use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
-use super::values;
+use super::{renew, values};
 use crate::api::Health;
 use crate::clock::now_ms;
 use crate::folder::Folder;
@@ -109,13 +109,13 @@ fn certificate(folder: &Folder) -> Vec<Finding> {
     };
     let (certificate, now_ms) = (&identity.certificate, now_ms());
     let until = values::time(certificate.not_after_ms);
+    let roles: Vec<_> = certificate.roles.iter().collect();
     let validity = if now_ms < certificate.not_before_ms {
         let from = values::time(certificate.not_before_ms);
         fail("certificate", format!("begins only {from}; wait, or set the clock"))
-    } else if now_ms >= certificate.not_after_ms {
-        fail("certificate", format!("ended {until}; have the organiser sign a new one, or set the clock"))
-    } else if certificate.not_after_ms - now_ms < DAY_MS {
-        warn("certificate", format!("ends {until}, in less than a day; have the organiser sign a new one"))
+    } else if let Some(advice) = renew::advice(&certificate.name, &roles, certificate.not_after_ms, now_ms) {
+        let tell = if now_ms >= certificate.not_after_ms { fail } else { warn };
+        tell("certificate", format!("until {until}, {advice}"))
     } else {
         ok("certificate", format!("{} ({}) until {until}", certificate.name, certificate.roles))
     };

@@ -205,6 +205,11 @@ fn lifetime(text: &str) -> Result<Duration, String> {
     if time.is_zero() || time > MAX_FOR { Err("give a time of up to 31d".to_owned()) } else { Ok(time) }
 }
 
+/// A time as Unix milliseconds.
+pub(super) fn unix_ms(at: jiff::Timestamp) -> Result<u64, Failure> {
+    u64::try_from(at.as_millisecond()).map_err(|_| Failure::here(format!("{at} is before 1970")))
+}
+
 /// What is to be signed of a device.
 pub(super) fn grant(
     roles: Roles,
@@ -218,9 +223,6 @@ pub(super) fn grant(
             "give a --venue without a slash",
         ));
     }
-    let unix_ms = |at: jiff::Timestamp| {
-        u64::try_from(at.as_millisecond()).map_err(|_| Failure::here(format!("{at} is before 1970")))
-    };
     let validity = Validity {
         from_ms: validity.from.map(unix_ms).transpose()?,
         until_ms: validity.until.map(unix_ms).transpose()?,

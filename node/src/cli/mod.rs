@@ -17,6 +17,7 @@ mod failure;
 mod join;
 mod money;
 mod people;
+mod renew;
 mod show;
 mod table;
 mod tls;

@@ -10,8 +10,9 @@ use super::args;
 use super::client::{Client, print};
 use super::failure::Outcome;
 use super::table::{Table, printable};
-use super::values;
+use super::{renew, values};
 use crate::api::{Direction, Peers};
+use crate::clock::now_ms;
 
 pub(super) fn status(client: &Client, json: bool) -> Outcome {
     let status: Status = client.get("/v1/status", &[])?;
@@ -32,7 +33,10 @@ pub(super) fn describe(status: &Status) -> String {
     line("device", format!("{} ({})", printable(&device.name), device.device.short()));
     line("roles", roles(device));
     line("venue", device.venue.to_string());
-    line("certificate", format!("until {}", values::time(device.certificate_until_ms)));
+    let until_ms = device.certificate_until_ms;
+    let advice = renew::advice(&device.name, &device.roles, until_ms, now_ms());
+    let advice = advice.map_or_else(String::new, |advice| format!(" ({advice})"));
+    line("certificate", format!("until {}{advice}", values::time(until_ms)));
     line("event", format!("{} ({})", printable(&status.event_name), status.event.short()));
     line("drops", drops);
     line("devices", format!("{} of {} reachable", status.reachable, status.devices));

@@ -332,7 +332,7 @@ impl<D: Machine> Core<D> {
         let State::Running(device) = &mut self.state else { return };
         while let Some(output) = device.poll() {
             if let Output::Reopen { problem } = output {
-                tracing::error!(%problem, "this device begins anew");
+                tracing::warn!(%problem, "this device begins anew");
                 return self.open_again(problem, 0);
             }
             if let Output::Notice(Notice::PastKnown { .. }) = output {

@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use popmesh_proto::id::Ref;
+use popmesh_proto::identity::SignedCertificate;
 use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
 use popmesh_proto::text::Compartment;
 use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
@@ -34,6 +35,8 @@ pub(super) struct Effects {
     pub(super) notices: broadcast::Sender<Notice>,
     /// Not bounded here: the device wants each door of a redemption once until it has heard how that went.
     pub(super) doors: mpsc::UnboundedSender<Wanted>,
+    /// Not bounded here: one a renewal, and one at a start.
+    pub(super) certificates: mpsc::UnboundedSender<SignedCertificate>,
     pub(super) book: Book,
     pub(super) write: Option<Write>,
     pub(super) wake_at_ms: Option<u64>,
@@ -59,6 +62,8 @@ impl Effects {
             Output::OpenDoor { redemption, compartment } => {
                 drop(self.doors.send(Wanted { redemption, compartment }));
             }
+            // A node that stops is told again at its next start.
+            Output::Install { certificate } => drop(self.certificates.send(certificate)),
             // The core's to do.
             Output::Reopen { problem } => tracing::error!(%problem, "a device that ends wants to begin anew"),
             // Nobody listens: nobody minds.

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
+use popmesh_proto::identity::SignedCertificate;
 use popmesh_store::{Loaded, Store};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -56,6 +57,8 @@ pub struct Runtime {
     pub metrics: Arc<RuntimeMetrics>,
     /// Doors that it wants opened.
     pub doors: mpsc::UnboundedReceiver<Wanted>,
+    /// Renewed certificates of its own, to be kept for the next start and shown to peers.
+    pub certificates: mpsc::UnboundedReceiver<SignedCertificate>,
 }
 
 impl Runtime {
@@ -77,6 +80,7 @@ impl Runtime {
         let (call_sender, calls) = mpsc::channel(CALL_QUEUE);
         let (notices, _) = broadcast::channel(NOTICE_QUEUE);
         let (door_sender, doors) = mpsc::unbounded_channel();
+        let (certificate_sender, certificates) = mpsc::unbounded_channel();
         let (job_sender, jobs) = channel();
         let (written_sender, written) = mpsc::unbounded_channel();
         let (stop, stop_receiver) = oneshot::channel();
@@ -95,6 +99,7 @@ impl Runtime {
             links,
             notices: notices.clone(),
             doors: door_sender,
+            certificates: certificate_sender,
             book: Book::new(loaded.answers, Arc::clone(&metrics)),
             write: None,
             wake_at_ms: None,
@@ -131,6 +136,6 @@ impl Runtime {
             return Err(ended.failed_start());
         }
         let handle = Handle::new(call_sender, notices);
-        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics, doors })
+        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics, doors, certificates })
     }
 }

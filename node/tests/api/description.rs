@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 59] = [
+const ROUTES: [(&str, &str); 60] = [
     ("get", "/v1/people"),
     ("post", "/v1/people"),
     ("get", "/v1/people/sealed"),
@@ -47,6 +47,7 @@ const ROUTES: [(&str, &str); 59] = [
     ("post", "/v1/resolutions"),
     ("get", "/v1/devices/{device}/retirement"),
     ("post", "/v1/retirements"),
+    ("post", "/v1/devices/renewals"),
     ("post", "/v1/carts/take"),
     ("get", "/v1/carts/{cart}/token"),
     ("post", "/v1/claims/{claim}/unlock"),

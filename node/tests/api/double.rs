@@ -13,8 +13,8 @@ use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
     Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
-    DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded, Refusal, Reply,
-    Retired, Settled, Swept, Tender, UnitsDone, Unlocked,
+    DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded, Refusal, Renewed,
+    Reply, Retired, Settled, Swept, Tender, UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
@@ -392,6 +392,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             at_risk: retire.at_risk,
             held: vec![],
         }),
+        Command::Renew(_) => Reply::Renewed(Renewed { devices: vec![], skipped: vec![] }),
         Command::ResolveIncident(resolve) => Reply::Incident(incident(resolve.incident, Some(resolve.note))),
         Command::Unlock(unlock) => {
             Reply::Unlocked(Unlocked { claim: unlock.claim, entry: entry(11), tries: 5 })

@@ -6,7 +6,7 @@ use crate::clock::utc;
 use crate::command::{MAX_RENEWAL_DAYS, NotRenewed, Refusal, Renew, Renewed, RenewedDevice, Reply};
 use crate::document::Document;
 use crate::id::DeviceId;
-use crate::identity::{Certificate, Role, SignedCertificate};
+use crate::identity::{Certificate, ENDS_SOON_MS, Role, SignedCertificate};
 use crate::io::{Notice, Output};
 use crate::record::{Body, Renewal};
 
@@ -14,8 +14,6 @@ use crate::record::{Body, Renewal};
 const DAY_MS: u64 = 86_400_000;
 /// For how many days a certificate is renewed unless it is said otherwise.
 const USUAL_DAYS: u32 = 7;
-/// From when on a device says that its certificate ends, in milliseconds before.
-pub(super) const ENDS_SOON_MS: u64 = 2 * DAY_MS;
 
 /// What a device knows of its own certificate's end.
 #[derive(Debug, Default)]

@@ -27,6 +27,9 @@ use crate::text::Place;
 /// 280, with two 420; three devices with the longest names that there can be do not fit, and are told so.
 pub const MAX_CERTIFICATE: usize = 1024;
 
+/// From when on a device that can be heard says that its certificate ends, in milliseconds before.
+pub const ENDS_SOON_MS: u64 = 2 * 86_400_000;
+
 /// The most devices between the organiser and a device: an hq, and one that it made a steward.
 pub const MAX_ISSUERS: usize = 2;
 
@@ -85,19 +88,20 @@ pub enum CertificateError {
     },
     /// It would hold when its issuer's does not.
     #[error(
-        "the certificate would hold from {from} to {until}, and that of {issuer}, who signs it, does from {issuer_from} to {issuer_until}; keep within that"
+        "the certificate would hold from {} to {}, and that of {issuer}, who signs it, does from {} to {}; keep within that",
+        utc(*.from_ms), utc(*.until_ms), utc(*.issuer_from_ms), utc(*.issuer_until_ms)
     )]
     Outlasts {
         /// The issuer's name.
         issuer: String,
-        /// Its beginning, in UTC.
-        from: String,
-        /// Its end, in UTC.
-        until: String,
-        /// The beginning of the issuer's, in UTC.
-        issuer_from: String,
-        /// The end of the issuer's, in UTC.
-        issuer_until: String,
+        /// Its beginning, Unix milliseconds.
+        from_ms: u64,
+        /// Its end, Unix milliseconds.
+        until_ms: u64,
+        /// The beginning of the issuer's, Unix milliseconds.
+        issuer_from_ms: u64,
+        /// The end of the issuer's, Unix milliseconds.
+        issuer_until_ms: u64,
     },
     /// More issuers than there may be.
     #[error(
@@ -122,7 +126,7 @@ pub enum CertificateError {
     },
     /// It does not hold at that time.
     #[error(
-        "the certificate of {name} is not valid {when}; have the organiser sign a new one, and check the clock"
+        "the certificate of {name} is not valid {when}; check the clock, or have the device admitted again with `popmesh join`"
     )]
     Validity {
         /// The device's name.
@@ -315,10 +319,10 @@ impl SignedCertificate {
         if !within {
             return Err(CertificateError::Outlasts {
                 issuer: issuer(),
-                from: utc(certificate.not_before_ms),
-                until: utc(certificate.not_after_ms),
-                issuer_from: utc(self.not_before_ms),
-                issuer_until: utc(self.not_after_ms),
+                from_ms: certificate.not_before_ms,
+                until_ms: certificate.not_after_ms,
+                issuer_from_ms: self.not_before_ms,
+                issuer_until_ms: self.not_after_ms,
             });
         }
         Ok(())

@@ -7,7 +7,7 @@ mod role;
 
 pub(crate) use certificate::unproven;
 pub use certificate::{
-    Certificate, CertificateError, Enrolment, MAX_CERTIFICATE, MAX_ISSUERS, SignedCertificate,
+    Certificate, CertificateError, ENDS_SOON_MS, Enrolment, MAX_CERTIFICATE, MAX_ISSUERS, SignedCertificate,
 };
 pub(crate) use charter::is_display_name;
 pub use charter::{Charter, CharterError, MAX_NAME, SignedCharter};

@@ -118,3 +118,56 @@ fn a_clock_that_is_wrong_is_said_with_both() -> Result<()> {
     ensure!(!new.has_joined(), "it has joined");
     Ok(())
 }
+
+#[test]
+fn a_device_whose_certificate_is_over_joins_again_and_sells() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    let names = ["hq", "till"];
+    let ends = Timestamp::now() + 20.seconds();
+    event.enrol("hq", "hq", VENUE)?;
+    event.enrol_for("till", "pos", VENUE, &["--until", &ends.to_string()])?;
+    fs::remove_dir_all(event.path().join("organiser"))?;
+    let network = Network::new(56, names.len())?;
+    let nodes = network.hosts().iter().zip(names);
+    let nodes = nodes
+        .map(|(host, name)| Node::start(&event, name, Options { host: Some(host), ..Options::default() }));
+    let mut nodes = nodes.collect::<Result<Vec<_>>>()?;
+    let reachable = |device: &Api<'_>| {
+        device.wait_until("everybody", DEADLINE, |device| {
+            Ok((device.get("/v1/status")?["reachable"] == names.len()).then_some(()))
+        })
+    };
+    reachable(&nodes[0])?;
+    put_on_sale(&nodes[0], "CAP", 6)?;
+    agree(&[&*nodes[0], &*nodes[1]])?;
+    nodes[1].sell("CAP", DEADLINE, None)?.ok()?;
+    nodes[1].wait_until("its end", DEADLINE, |_| Ok((Timestamp::now() > ends).then_some(())))?;
+    let refused = nodes[1].sell("CAP", DEADLINE, None)?;
+    assert_eq!((refused.status, refused.code()), (403, "certificate"), "{}", refused.body);
+    ensure!(
+        refused.body["detail"].as_str().is_some_and(|said| said.contains("popmesh join")),
+        "{}",
+        refused.body
+    );
+    // Its peers hear nothing of it, so there is nothing that an hq could tell it.
+    nodes[0].wait_until("it to be cut off", DEADLINE, |hq| {
+        Ok((hq.get("/v1/status")?["reachable"] == 1).then_some(()))
+    })?;
+    nodes[1].kill()?;
+
+    let mut again = NewDevice::show(&event, Some(network.host(1)), "till")?;
+    let (code, _) = again.code()?;
+    let admit = ["--data", "hq", "device", "admit", &code, "--role", "pos", "--venue", VENUE];
+    let (status, said, _) = run(&event, Some(network.host(0)), &admit)?;
+    ensure!(status.success(), "{said}");
+    let (status, said) = again.end()?;
+    ensure!(status.success(), "{said}");
+    nodes[1].restart()?;
+    reachable(&nodes[0])?;
+    agree(&[&*nodes[0], &*nodes[1]])?;
+    nodes[1].sell("CAP", DEADLINE, None)?.ok()?;
+    agree(&[&*nodes[0], &*nodes[1]])?;
+    check(&nodes[0], "CAP")?;
+    check(&nodes[1], "CAP")?;
+    Ok(())
+}

@@ -221,7 +221,7 @@ impl Plot {
     /// A certificate that a hostile hq signs for another device, for longer, and perhaps for more.
     fn renewal(cursor: &mut Cursor<'_>) -> Vec<u8> {
         let event = event();
-        let mut said = (**cursor.pick(&event.parties().map(|party| &party.certificate))).clone();
+        let mut said = (***cursor.pick(&event.parties().map(|party| &party.certificate))).clone();
         if cursor.chance(200) {
             said.roles = "pos,locker".parse().unwrap();
         }
