@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use super::Device;
 use crate::budget::{Bucket, Penalty, Terms};
 use crate::id::DeviceId;
+use crate::identity::MAX_ISSUERS;
 use crate::io::{Notice, Output};
 use crate::log::{Admitted, Bodies, Fault, Linked, Range};
 
@@ -164,8 +165,11 @@ pub(super) fn cost_of(range: &Range, known: usize, new: Result<&[Linked], &Fault
         Ok(new) => {
             let edits =
                 new.iter().filter(|linked| matches!(linked.content, Admitted::Edit(_))).count() as u64;
+            let renewals = new.iter().filter(|linked| linked.renews()).count() as u64;
             let bytes = new.iter().map(|linked| linked.body.len()).sum::<usize>();
-            (known + bytes, EDIT_US * edits + ENTRY_US * (new.len() as u64 - edits))
+            let signatures = renewals * (1 + MAX_ISSUERS as u64);
+            let entries = EDIT_US * edits + ENTRY_US * (new.len() as u64 - edits);
+            (known + bytes, entries + SIGNATURE_US * signatures)
         }
     };
     let kilobytes = (sent + unpacked).div_ceil(1_024) as u64;

@@ -15,6 +15,10 @@ const DAY_MS: u64 = 86_400_000;
 /// For how many days a certificate is renewed unless it is said otherwise.
 const USUAL_DAYS: u32 = 7;
 
+/// By how much a renewed certificate must hold longer for its device to take it up, in milliseconds: each time the device begins
+/// anew, and a hostile hq should not have it do so all the time.
+const LONGER_BY_MS: u64 = 3_600_000;
+
 /// What a device knows of its own certificate's end.
 #[derive(Debug, Default)]
 pub(super) struct Renewing {
@@ -39,12 +43,12 @@ impl Device {
         let device = certificate.device;
         if device == self.me {
             let own = self.renewing.newer.as_ref().unwrap_or(&self.config.certificate);
-            if renews(own, &certificate) {
-                self.renewing.newer = Some(certificate.clone());
-                self.begin_anew("its certificate was renewed, and it goes on under the new one; try again");
+            if !renews(own, &certificate) || certificate.not_after_ms - own.not_after_ms < LONGER_BY_MS {
+                return;
             }
-        }
-        if self.peers.certificate(&device).is_some_and(|known| !renews(known, &certificate)) {
+            self.renewing.newer = Some(certificate.clone());
+            self.begin_anew("its certificate was renewed, and it goes on under the new one; try again");
+        } else if self.peers.certificate(&device).is_some_and(|known| !renews(known, &certificate)) {
             return;
         }
         self.peers.meet(&certificate);
@@ -139,7 +143,7 @@ impl Device {
         }
         let lasts = self.now.wall_ms.saturating_add(u64::from(days) * DAY_MS).min(own.not_after_ms);
         let not_after_ms = until_ms.unwrap_or(lasts);
-        if not_after_ms <= known.not_after_ms {
+        if not_after_ms < known.not_after_ms.saturating_add(LONGER_BY_MS) {
             let ends = utc(known.not_after_ms);
             return Err(match until_ms {
                 None if not_after_ms == own.not_after_ms => format!(
@@ -148,7 +152,10 @@ impl Device {
                     own.name,
                     utc(own.not_after_ms)
                 ),
-                _ => format!("{} is good until {ends} already", known.name),
+                _ => format!(
+                    "{} is good until {ends} already; give an end that is an hour later, at least",
+                    known.name
+                ),
             });
         }
         let certificate = Certificate {

@@ -91,6 +91,13 @@ pub struct Linked {
     pub(crate) content: Admitted,
 }
 
+impl Linked {
+    /// Whether it carries a certificate, which was checked.
+    pub(crate) fn renews(&self) -> bool {
+        matches!(&self.content, Admitted::Record(Record { body: Body::Renewal(_), .. }))
+    }
+}
+
 /// How a chain begins.
 #[derive(Debug, Clone)]
 pub(super) struct Opening {

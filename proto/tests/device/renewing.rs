@@ -71,7 +71,7 @@ fn agreed_until(world: &mut World, device: DeviceId) -> u64 {
 /// What an attacker with an hq's key signs for the till, in a record of its own.
 fn signed_by_hq(world: &World, change: impl FnOnce(&mut Certificate)) -> SignedCertificate {
     let mut certificate = (*world.nodes[TILL].certificate).clone();
-    certificate.not_after_ms += 1_000_000;
+    certificate.not_after_ms += 3_600_000;
     change(&mut certificate);
     let hq = &world.nodes[HQ];
     SignedCertificate::sign_as(certificate, &hq.secret, &hq.certificate, &world.charter).unwrap()
@@ -174,6 +174,8 @@ fn a_renewal_does_not_change_what_a_device_is() {
         signed_by_hq(&world, |certificate| certificate.name = "tillo".to_owned()),
         signed_by_hq(&world, |certificate| certificate.venue = "yard".parse().unwrap()),
         signed_by_hq(&world, |certificate| certificate.not_after_ms = before.not_after_ms),
+        // Later, but so little that a device could be kept busy with such.
+        signed_by_hq(&world, |certificate| certificate.not_after_ms = before.not_after_ms + 3_599_999),
         signed_by_hq(&world, |certificate| certificate.not_after_ms = before.not_after_ms - 1),
     ];
     let entries_before = world.status(TILL).entries;
