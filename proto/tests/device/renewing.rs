@@ -1,7 +1,7 @@
 //! Renewing certificates over the log: an hq signs, everybody hears of it, and the device goes on under the new one.
 
 use popmesh_proto::clock::Hlc;
-use popmesh_proto::command::{Command, Refusal, Renew, Renewed, Reply};
+use popmesh_proto::command::{Command, Redeem, Refusal, Renew, Renewed, Reply, Sell};
 use popmesh_proto::document::Document;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{Certificate, SignedCertificate};
@@ -13,7 +13,7 @@ use popmesh_proto::record::{Body, Renewal};
 use crate::author::Author;
 use crate::event::{claim_of, sell};
 use crate::wire::entries;
-use crate::world::{VALID_MS, World};
+use crate::world::{EPOCH_MS, VALID_MS, World};
 
 const HQ: usize = 0;
 const TILL: usize = 1;
@@ -160,8 +160,30 @@ fn it_is_taken_up_again_from_what_is_stored() {
     claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
     world.converge(10_000);
     world.assert_sound();
-    // And a claim that was sold before has its token still.
     assert_eq!(world.status(TILL).device.certificate_until_ms, new.not_after_ms);
+}
+
+#[test]
+fn what_was_sold_before_has_its_token_still() {
+    let mut world = evening(7);
+    let pickup = Sell { pickup_at: Some(world.nodes[OTHER].id), ..sell(1, 1_000) };
+    let sold = world.done(TILL, Command::Sell(pickup));
+    let claim = claim_of(sold).claim;
+    world.run_ms(1_000);
+    // The hq that renews has a certificate of its own that began after the sale.
+    let (secret, now_ms) = (world.nodes[HQ].secret.clone(), world.now(HQ).wall_ms - EPOCH_MS);
+    world.power_cut(HQ);
+    world.nodes[HQ].certificate = world.certify(&secret, "hq", "hq", "hall", (now_ms, VALID_MS));
+    world.power_on(HQ);
+    world.link_all();
+    world.run_ms(6_000);
+    let till = of(world.nodes[TILL].id);
+    renew(&mut world, HQ, till).unwrap();
+    world.run_ms(2_000);
+    assert_eq!(world.nodes[TILL].certificate.not_before_ms, EPOCH_MS + now_ms);
+    let Answer::Token(Ok(token)) = world.query(TILL, Query::Token(claim)) else { panic!("no token") };
+    let redeemed = world.done(OTHER, Command::Redeem(Redeem::by_token(token.token)));
+    assert!(matches!(redeemed, Ok(Reply::Redeemed(_))), "{redeemed:?}");
 }
 
 #[test]
