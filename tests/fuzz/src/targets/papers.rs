@@ -43,7 +43,7 @@ fn run(bytes: &[u8]) {
                 &event.charter,
             ));
         }
-        ISSUED => issued(bytes),
+        ISSUED => _ = issued(bytes),
         _ => certificate(SignedCertificate::from_bytes(bytes, &event.charter)),
     }
 }
@@ -58,11 +58,12 @@ fn covered() -> Vec<u8> {
 }
 
 /// Bodies one in the other, each signed by a device of the event, and the issuer of each that which came before it: any of
-/// them may be what it should not.
-fn issued(bytes: &[u8]) {
+/// them may be what it should not. How many of them are good.
+fn issued(bytes: &[u8]) -> usize {
     let event = event();
     let mut cursor = Cursor::new(bytes);
     let mut issuer: Option<Vec<u8>> = None;
+    let mut good = 0;
     while !cursor.is_empty() {
         let by = cursor.byte();
         let key = if by == 0 { &event.root } else { &event.parties()[usize::from(by) % 5].secret };
@@ -75,9 +76,12 @@ fn issued(bytes: &[u8]) {
             body.extend(minicbor::to_vec(minicbor::bytes::ByteVec::from(issuer.clone())).unwrap());
         }
         let made = signed(key, &covered(), &body);
-        certificate(SignedCertificate::from_bytes(&made, &event.charter));
+        let read = SignedCertificate::from_bytes(&made, &event.charter);
+        good += usize::from(read.is_ok());
+        certificate(read);
         issuer = Some(made);
     }
+    good
 }
 
 fn charter(text: &str) {
@@ -132,20 +136,25 @@ fn seeds() -> Vec<Vec<u8>> {
         signed.bytes()[64..].to_vec()
     };
     // Who signs, by number, and what.
-    for chain in [
-        &[(0, body(&event.hq, "hq")), (5, body(&event.till, "pos"))][..],
-        &[
-            (0, body(&event.hq, "hq")),
-            (5, body(&event.witness, "steward")),
-            (2, body(&event.till, "pos,locker")),
-        ],
-        &[(0, body(&event.till, "pos")), (1, body(&event.witness, "pos"))],
+    for (chain, good) in [
+        (&[(0, body(&event.hq, "hq")), (5, body(&event.till, "pos"))][..], 2),
+        (
+            &[
+                (0, body(&event.hq, "hq")),
+                (5, body(&event.witness, "steward")),
+                (2, body(&event.till, "pos,locker")),
+            ],
+            3,
+        ),
+        // A till admits nobody.
+        (&[(0, body(&event.till, "pos")), (1, body(&event.witness, "pos"))], 1),
     ] {
         let mut bytes = vec![ISSUED];
         for (by, body) in chain {
             bytes.push(*by);
             put_counted(body, &mut bytes);
         }
+        assert_eq!(issued(&bytes[1..]), good);
         seeds.push(bytes);
     }
     seeds
