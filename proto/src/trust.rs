@@ -124,7 +124,7 @@ impl Trust {
     }
 
     /// Takes in a retirement or a resolution. Whether that changes who is retired, or since when.
-    pub(crate) fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
+    pub fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
         match &record.body {
             Body::Retire(retire) => self.retire(entry, by, (record.at, hash), retire),
             Body::Resolve(resolve) => {

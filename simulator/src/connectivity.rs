@@ -118,6 +118,7 @@ impl Connectivity {
             | FaultKind::ClockStep { .. }
             | FaultKind::Restored { .. }
             | FaultKind::Cloned { .. }
+            | FaultKind::Retired { .. }
             | FaultKind::Cheats { .. } => {}
         }
     }

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::commands::invalid;
+use super::stock::Found;
 use crate::command::{Refusal, Reply, Retire, Retired};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
 use crate::identity::Role;
 use crate::io::{Notice, Output};
 use crate::log::Linked;
+use crate::planted::Planted;
 use crate::query::{HeldUnits, RetirementRisk};
 use crate::record::{self, Body, Custody, Inherit, Record};
 use crate::text::DropId;
@@ -167,6 +169,15 @@ impl Device {
         Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))
     }
 
+    /// What a retired device held.
+    fn left_by(&self, device: &DeviceId) -> Found {
+        if self.plant.has(Planted::InheritSold) {
+            let given = self.holdings.parcels().filter(|(_, parcel)| parcel.owner == *device);
+            return given.map(|(parcel, state)| (*parcel, state.units.clone())).collect();
+        }
+        self.holdings.live_of(device).map(|(parcel, state)| (*parcel, state.free.clone())).collect()
+    }
+
     /// Takes over what devices that this one retired have left behind, or got since from somebody who did not know.
     pub(super) fn take_over(&mut self) {
         if !std::mem::take(&mut self.intake.heirless) || self.may_write().is_err() {
@@ -180,8 +191,7 @@ impl Device {
             .map(|(device, retired)| (*device, retired.entry))
             .collect();
         for (device, retirement) in mine {
-            let left = self.holdings.live_of(&device).map(|(parcel, state)| (*parcel, state.free.clone()));
-            for (drop, lines) in self.parcels_by_drop(left.collect()) {
+            for (drop, lines) in self.parcels_by_drop(self.left_by(&device)) {
                 let inherit = Body::Inherit(Inherit { retirement, lines });
                 // What cannot be written now is tried again at the next occasion.
                 self.intake.heirless |= self.write(&Document::Stock(drop), inherit).is_err();

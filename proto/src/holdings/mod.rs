@@ -171,7 +171,8 @@ impl Holdings {
 
     /// Whether an entry was written by a device after its retirement.
     fn is_late(&self, author: &DeviceId, entry: &Ref) -> bool {
-        self.retired.get(author).is_some_and(|retired| retired.is_late(entry))
+        let late = self.retired.get(author).is_some_and(|retired| retired.is_late(entry));
+        late && !self.plant.has(Planted::CountLate)
     }
 
     /// Every lot.

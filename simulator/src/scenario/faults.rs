@@ -1,5 +1,7 @@
 //! What goes wrong: scripted one by one, or drawn from a mix.
 
+use popmesh_proto::identity::Role;
+
 use super::error::{Problem, ScenarioError};
 use super::field::{Field, Hours, Table};
 use super::limits::{MAX_CLOCK_MS, MAX_FAULTS, MAX_FLAPS, MAX_NIGHT_MS, MAX_OPERATIONS, MAX_SLOWNESS};
@@ -13,7 +15,7 @@ pub(super) const CHEATS: [(&str, Cheat); 3] =
     [("forks", Cheat::Forks), ("overspends", Cheat::Overspends), ("replays", Cheat::Replays)];
 
 /// The names of all faults.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 21] = [
     "offline",
     "flapping",
     "one_way",
@@ -33,6 +35,7 @@ const KINDS: [&str; 20] = [
     "dies",
     "restored",
     "cloned",
+    "retired",
     "cheats",
 ];
 
@@ -80,6 +83,7 @@ pub(super) fn lasts(kind: &FaultKind) -> bool {
             | FaultKind::ClockStep { .. }
             | FaultKind::Dies { .. }
             | FaultKind::Restored { .. }
+            | FaultKind::Retired { .. }
     )
 }
 
@@ -241,8 +245,35 @@ fn of_device(
             FaultKind::Restored { device, image_ms }
         }
         "cloned" => FaultKind::Cloned { device },
+        "retired" => retired(table, site, &field, device)?,
         _ => FaultKind::Cheats { device, how: table.need("how", "how = \"forks\"")?.word("cheat", &CHEATS)? },
     })
+}
+
+/// Who retires it: the first device with the right, else the first hq, unless one is named.
+fn retired(
+    table: &mut Table<'_>,
+    site: &Site,
+    field: &Field<'_>,
+    device: usize,
+) -> Result<FaultKind, ScenarioError> {
+    let with = |role| site.devices.iter().position(|device| device.roles.has(role));
+    let named = table.take("by");
+    let by = match &named {
+        Some(field) => site.device_names.find(field)?,
+        None => with(Role::Registrar).or_else(|| with(Role::Hq)).unwrap_or(0),
+    };
+    let field = named.as_ref().unwrap_or(field);
+    if !site.devices[by].roles.has(Role::Hq) {
+        let problem = format!("{} is no hq, and retires nobody; name one with `by`", site.devices[by].name);
+        return Err(field.error(Problem::Impossible { problem }));
+    }
+    if by == device {
+        let problem = "a device does not retire itself; name another hq with `by`".to_owned();
+        return Err(field.error(Problem::Impossible { problem }));
+    }
+    let once_stock_comes = table.take("once_stock_comes").map_or(Ok(false), |field| field.flag())?;
+    Ok(FaultKind::Retired { device, by, once_stock_comes })
 }
 
 fn device(table: &mut Table<'_>, site: &Site) -> Result<usize, ScenarioError> {

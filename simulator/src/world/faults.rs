@@ -95,6 +95,11 @@ impl World<'_> {
                 }
             }
             FaultKind::Cloned { device } => self.clones(fault, device, begins),
+            FaultKind::Retired { .. } => {
+                if begins {
+                    self.will_retire(fault);
+                }
+            }
             FaultKind::Cheats { device, how } => self.cheats(fault, device, how, begins),
         }
         self.note_lanes();

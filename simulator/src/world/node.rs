@@ -39,6 +39,8 @@ pub(super) enum Who {
     Visitor(usize),
     /// A shopper who leaves an address, or wants it erased.
     Person,
+    /// Who retires a device, for a fault.
+    Registrar(usize),
     /// The crew, which needs no answer.
     Crew,
     /// The organiser, for a task.
