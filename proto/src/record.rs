@@ -4,10 +4,12 @@
 //! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
 mod door;
+mod entrust;
 mod fork;
 mod personal;
 
 pub use door::{Behaved, Door, MAX_REASON};
+pub use entrust::Entrust;
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
 pub use personal::{
     Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_SEALED, Personal, PersonalKind, SEALED_SIZES,
@@ -89,7 +91,7 @@ pub enum Body {
     /// Lets the PIN of a claim be tried again on the author. In `claims`.
     #[n(15)]
     Unlock(#[n(0)] Unlock),
-    /// Retires a device that is lost or dead. In `devices`, by a registrar.
+    /// Retires a device that is lost or dead. In `devices`, by who has the right.
     #[n(17)]
     Retire(#[n(0)] Retire),
     /// Takes over units that a retired device held. In `stock`, by who retired it.
@@ -101,6 +103,9 @@ pub enum Body {
     /// Says what was done about an incident. In `devices`, by an hq.
     #[n(20)]
     Resolve(#[n(0)] Resolve),
+    /// Gives the right to retire devices to another hq. In `devices`, by who has it.
+    #[n(22)]
+    Entrust(#[n(0)] Entrust),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -404,6 +409,9 @@ pub struct Retire {
     /// The last entry known of each of its chains.
     #[n(1)]
     pub cut: Vec<Ref>,
+    /// What gave the author the right: an [`Entrust`]; its certificate if absent.
+    #[n(2)]
+    pub under: Option<Ref>,
 }
 
 /// Takes over units that a retired device held, of one lot and one place; they become one parcel of the author's.
@@ -516,7 +524,9 @@ impl Record {
         let kind = self.body.kind();
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
-            (Body::Retire(_) | Body::Resolve(_) | Body::Fork(_), document) => *document == Document::Devices,
+            (Body::Retire(_) | Body::Entrust(_) | Body::Resolve(_) | Body::Fork(_), document) => {
+                *document == Document::Devices
+            }
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
             (body, Document::Claims(_)) => body.is_of_claims(),
             (body, Document::Stock(_)) => !body.is_of_claims(),
@@ -530,7 +540,11 @@ impl Record {
         }
         let needs = match &self.body {
             Body::Mint(_) | Body::Resolve(_) => Some(Role::Hq),
-            Body::Retire(_) => Some(Role::Registrar),
+            Body::Retire(Retire { under: None, .. }) | Body::Entrust(Entrust { under: None, .. }) => {
+                Some(Role::Registrar)
+            }
+            // Whether it was given the right is for the view, which knows by whom.
+            Body::Retire(_) | Body::Entrust(_) => Some(Role::Hq),
             _ => None,
         };
         if let Some(needs) = needs.filter(|needs| !roles.has(*needs)) {
@@ -548,6 +562,7 @@ impl Record {
             | Body::WrongPin(_)
             | Body::Unlock(_)
             | Body::Fork(_)
+            | Body::Entrust(_)
             | Body::Personal(_) => (&[], &[], &[]),
             // So whoever hears of an erasure knows what it is of, and who took that.
             Body::Erase(erase) => (&[], &[], &erase.entries),
@@ -578,6 +593,8 @@ impl Record {
             .chain(match &self.body {
                 Body::Refund(refund) => refund.handed_out,
                 Body::Custody(custody) => custody.retirement,
+                Body::Retire(retire) => retire.under,
+                Body::Entrust(entrust) => entrust.under,
                 _ => None,
             })
     }
@@ -601,6 +618,7 @@ impl Body {
             Body::WrongPin(_) => "wrong PIN",
             Body::Unlock(_) => "unlocking of a PIN",
             Body::Retire(_) => "retirement",
+            Body::Entrust(_) => "hand-over of the right to retire",
             Body::Inherit(_) => "inheritance",
             Body::Fork(_) => "proof of two histories",
             Body::Resolve(_) => "resolution of an incident",
@@ -613,7 +631,7 @@ impl Body {
         }
     }
 
-    /// Whether it disposes of units or claims: what a device must not do whose past is in doubt.
+    /// Whether it disposes of units, claims or the right to retire: what a device must not do whose past is in doubt.
     pub fn spends(&self) -> bool {
         match self {
             Body::Transfer(_)
@@ -624,7 +642,8 @@ impl Body {
             | Body::Redeem(_)
             | Body::Refund(_)
             | Body::Hold(_)
-            | Body::Inherit(_) => true,
+            | Body::Inherit(_)
+            | Body::Entrust(_) => true,
             Body::Start(_)
             | Body::Mint(_)
             | Body::Received(_)
@@ -662,6 +681,7 @@ impl Body {
             | Body::Hold(_)
             | Body::Release(_)
             | Body::Retire(_)
+            | Body::Entrust(_)
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Resolve(_)
@@ -677,6 +697,7 @@ impl Body {
             | Body::RefundRequest(_)
             | Body::Release(_)
             | Body::WrongPin(_)
+            | Body::Entrust(_)
             | Body::Unlock(_) => Ok(()),
             Body::Hold(hold) => {
                 lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;

@@ -89,6 +89,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(trust::resolve))
         .routes(routes!(trust::risk))
         .routes(routes!(trust::retire))
+        .routes(routes!(trust::registrars))
+        .routes(routes!(trust::entrust))
         .routes(routes!(write::unlock))
         .routes(routes!(write::accept_past))
         .routes(routes!(write::leave))

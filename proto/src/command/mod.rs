@@ -119,6 +119,8 @@ pub enum Command {
     Refund(Refund),
     /// Retires a device that is lost or dead.
     Retire(Retire),
+    /// Gives the right to retire devices to another hq.
+    Entrust(Entrust),
     /// Says what was done about an incident.
     ResolveIncident(ResolveIncident),
     /// Lets the PIN of a claim be tried again on this device.
@@ -370,6 +372,15 @@ pub struct Refund {
     /// Whether they are out of sale from now on.
     #[serde(default)]
     pub damaged: bool,
+}
+
+/// See [`Command::Entrust`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Entrust {
+    /// The hq that is to have the right.
+    pub to: DeviceId,
 }
 
 /// See [`Command::Retire`].

@@ -42,6 +42,8 @@ pub enum Reply {
     Swept(Swept),
     /// The device is retired.
     Retired(Retired),
+    /// To [`Command::Entrust`](super::Command::Entrust): who has the right now.
+    Entrusted(crate::query::Registrar),
     /// The incident is settled.
     Incident(Incident),
     /// The PIN of a claim can be tried again here.

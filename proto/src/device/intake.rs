@@ -473,7 +473,7 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => None,
+        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Resolve(_) => None,
         Body::Personal(_) | Body::Erase(_) => None,
     }
 }

@@ -8,7 +8,6 @@ use super::stock::Found;
 use crate::command::{Refusal, Reply, Retire, Retired};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
-use crate::identity::Role;
 use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::planted::Planted;
@@ -25,11 +24,24 @@ impl Device {
         }
         self.intake.lives_changed |= matches!(record.body, Body::Resolve(_));
         let changed = self.trust.take(linked.entry, author, linked.hash, record);
-        if let (true, Body::Retire(retire)) = (changed, &record.body) {
+        if changed {
             self.fold_anew();
-            let name = self.name_of(&retire.device);
-            let by = self.name_of(&author);
-            self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
+        }
+        if let Some(text) = self.trust.rights().void_by(&linked.entry).map(str::to_owned) {
+            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            return;
+        }
+        let by = self.name_of(&author);
+        match &record.body {
+            Body::Retire(retire) if changed => {
+                let name = self.name_of(&retire.device);
+                self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
+            }
+            Body::Entrust(entrust) => {
+                let name = self.name_of(&entrust.to);
+                self.outbox.emit(Output::Notice(Notice::Entrusted { device: entrust.to, name, by }));
+            }
+            _ => {}
         }
     }
 
@@ -87,7 +99,7 @@ impl Device {
 
     /// What retiring a device would risk.
     pub(super) fn retirement_risk(&self, device: DeviceId) -> Result<RetirementRisk, Refusal> {
-        if !self.peers.known().contains(&device) {
+        if !self.peers.known().contains(&device) && !self.is_retired(&device) {
             return Err(Refusal::UnknownDevice { device });
         }
         let mut held: BTreeMap<(DropId, crate::text::Sku), u64> = BTreeMap::new();
@@ -136,17 +148,10 @@ impl Device {
 
     /// Retires a device; what it left behind is this device's.
     pub(super) fn retire(&mut self, retire: &Retire) -> Result<Reply, Refusal> {
-        let roles = self.config.certificate.roles;
-        if !roles.has(Role::Registrar) {
-            return Err(Refusal::RoleForbids {
-                action: "retiring a device".to_owned(),
-                roles: roles.to_string(),
-                needs: Role::Registrar.to_string(),
-            });
-        }
+        let under = self.right_to_retire()?;
         let risk = self.retirement_risk(retire.device)?;
         if retire.device == self.me {
-            return Err(invalid("device", "a device does not retire itself; another registrar can"));
+            return Err(invalid("device", "a device does not retire itself; give the right to retire to another hq first"));
         }
         if let Some(by) = risk.retired_by {
             return Err(invalid("device", format!("{} was retired by {by} already", risk.name)));
@@ -163,7 +168,7 @@ impl Device {
         }
         let own = self.log.chains().filter(|chain| chain.device == retire.device);
         let cut: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
-        let record = Body::Retire(record::Retire { device: retire.device, cut });
+        let record = Body::Retire(record::Retire { device: retire.device, cut, under });
         let entry = self.write(&Document::Devices, record)?;
         self.take_over();
         Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))

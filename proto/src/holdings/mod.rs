@@ -285,7 +285,7 @@ impl Holdings {
         }
         match &event.record.body {
             Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
-            Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => Effect::None,
+            Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Resolve(_) => Effect::None,
             Body::Personal(_) | Body::Erase(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
@@ -417,7 +417,8 @@ impl Holdings {
             Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
             Body::PaymentSettled(_) => {}
-            Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) | Body::Personal(_) | Body::Erase(_) => {}
+            Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Resolve(_) => {}
+            Body::Personal(_) | Body::Erase(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
             contested.extend(self.open_claim(event, sale, contested.is_empty()));
@@ -634,7 +635,8 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
         Body::PaymentSettled(_) => Vec::new(),
-        Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) | Body::Personal(_) | Body::Erase(_) => Vec::new(),
+        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Resolve(_) => Vec::new(),
+        Body::Personal(_) | Body::Erase(_) => Vec::new(),
     }
 }
 

@@ -132,6 +132,7 @@ impl World<'_> {
             | Notice::RefundRequested { .. }
             | Notice::PinLocked { .. }
             | Notice::Retired { .. }
+            | Notice::Entrusted { .. }
             | Notice::Door { .. }
             | Notice::PaymentSettled { .. }
             | Notice::PersonalTaken { .. }

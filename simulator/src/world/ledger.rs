@@ -371,7 +371,7 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {
             return None;
         }
-        Body::Retire(_) | Body::Fork(_) | Body::Resolve(_) => return None,
+        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Resolve(_) => return None,
         Body::Personal(_) | Body::Erase(_) => return None,
         Body::PaymentSettled(_) => return None,
     };

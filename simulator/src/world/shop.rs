@@ -263,6 +263,7 @@ impl World<'_> {
                 | Reply::Incident(_)
                 | Reply::PastAccepted
                 | Reply::Left(_)
+                | Reply::Entrusted(_)
                 | Reply::Rules(_) => None,
             };
             if let Some(entry) = entry {

@@ -6,10 +6,7 @@ use popmesh_proto::command::Tender;
 use popmesh_proto::id::{DeviceId, ReceiptHash, Ref};
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
-use popmesh_proto::record::{
-    Aside, Behaved, Body, Custody, Damage, Door, Hold, Inherit, Line, Mint, Move, Received, Record, Redeem,
-    Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin,
-};
+use popmesh_proto::record::{Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record, Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin};
 use popmesh_proto::units::UnitSet;
 
 use super::record::{agree, authors, hand};
@@ -217,14 +214,20 @@ impl Plot {
         }
     }
 
+    /// What gives somebody the right to retire: mostly a certificate.
+    fn right(&self, cursor: &mut Cursor<'_>) -> Option<Ref> {
+        cursor.chance(80).then(|| self.entry(cursor))
+    }
+
     fn of_devices(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(3) {
+        match cursor.below(4) {
             0 | 1 => {
                 let mut cut: Vec<Ref> = (0..cursor.below(5)).map(|_| self.entry(cursor)).collect();
                 cut.sort();
                 cut.dedup_by_key(|last| last.chain);
-                Body::Retire(Retire { device: Self::device(cursor), cut })
+                Body::Retire(Retire { device: Self::device(cursor), cut, under: self.right(cursor) })
             }
+            2 => Body::Entrust(Entrust { to: Self::device(cursor), under: self.right(cursor) }),
             _ => Body::Resolve(Resolve { incident: self.entry(cursor), note: "looked into it".to_owned() }),
         }
     }

@@ -39,7 +39,7 @@ macro_rules! commands {
     ($($name:ident),*) => { [$(|bytes| Some(Asked::Command(Command::$name(read(bytes)?))),)*] };
 }
 
-const COMMANDS: [Read; 22] = commands!(
+const COMMANDS: [Read; 23] = commands!(
     ProductAdd,
     DropNew,
     DropOpen,
@@ -55,6 +55,7 @@ const COMMANDS: [Read; 22] = commands!(
     GiveCustody,
     Refund,
     Retire,
+    Entrust,
     ResolveIncident,
     Unlock,
     Sweep,
