@@ -44,7 +44,11 @@ enum What {
 impl Deed {
     pub(crate) fn retire(author: DeviceId, retire: &Retire) -> Self {
         let cut = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
-        Self { author, right: right_of(author, retire.under), what: What::Retire { device: retire.device, cut } }
+        Self {
+            author,
+            right: right_of(author, retire.under),
+            what: What::Retire { device: retire.device, cut },
+        }
     }
 
     pub(crate) fn entrust(author: DeviceId, entrust: &Entrust) -> Self {
@@ -120,7 +124,8 @@ impl Rights {
     /// What gives `device` the right now; `certified` says whether its certificate does.
     pub fn of(&self, device: &DeviceId, certified: bool) -> Option<Right> {
         let own = certified.then_some(Right::Certificate(*device));
-        let given = self.holders.iter().filter(|(_, to)| *to == device).map(|(entry, _)| Right::Given(*entry));
+        let given =
+            self.holders.iter().filter(|(_, to)| *to == device).map(|(entry, _)| Right::Given(*entry));
         own.into_iter().chain(given).find(|right| !self.given.contains_key(right))
     }
 

@@ -17,9 +17,9 @@ use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Line, Mint, Move, Personal,
-    PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale,
-    SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Line, Mint, Move,
+    Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Resolve,
+    Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};

@@ -119,6 +119,7 @@ impl Connectivity {
             | FaultKind::Restored { .. }
             | FaultKind::Cloned { .. }
             | FaultKind::Retired { .. }
+            | FaultKind::Entrusted { .. }
             | FaultKind::Cheats { .. } => {}
         }
     }

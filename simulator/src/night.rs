@@ -162,6 +162,10 @@ pub struct TrustNumbers {
     pub retired_alive: u64,
     /// Retirements of devices that had been retired already, by somebody who had not heard of it.
     pub retired_again: u64,
+    /// Hand-overs of the right to retire.
+    pub handed_over: u64,
+    /// Retirements and hand-overs by who had no right to, which count for nothing.
+    pub without_right: u64,
     /// Units that retirements said to be at risk.
     pub at_risk: u64,
     /// Sales by retired devices after their retirement.
@@ -182,6 +186,8 @@ impl std::ops::AddAssign for TrustNumbers {
             retired,
             retired_alive,
             retired_again,
+            handed_over,
+            without_right,
             at_risk,
             late_sales,
             twice,
@@ -195,6 +201,8 @@ impl std::ops::AddAssign for TrustNumbers {
         self.retired += retired;
         self.retired_alive += retired_alive;
         self.retired_again += retired_again;
+        self.handed_over += handed_over;
+        self.without_right += without_right;
         self.at_risk += at_risk;
         self.late_sales += late_sales;
         self.twice += twice;

@@ -140,7 +140,9 @@ pub(super) fn registrar(registrar: RegistrarCommand, folder: &Folder, json: bool
             let to = client.device(&device)?;
             let key = retry.idempotency_key.as_deref();
             let done: Registrar = client.post("/v1/registrars", Some(&Entrust { to }), key)?;
-            print(json, &done, || format!("{} may retire devices now, and this one no more", printable(&done.name)))
+            print(json, &done, || {
+                format!("{} may retire devices now, and this one no more", printable(&done.name))
+            })
         }
     }
 }

@@ -64,7 +64,8 @@ impl Device {
             return Err(Refusal::UnknownDevice { device: to });
         };
         if !certificate.roles.has(Role::Hq) {
-            let problem = format!("{} is {}; only an hq can have the right", self.name_of(&to), certificate.roles);
+            let problem =
+                format!("{} is {}; only an hq can have the right", self.name_of(&to), certificate.roles);
             return Err(invalid("to", problem));
         }
         self.check_may_get(&to)?;

@@ -151,7 +151,10 @@ impl Device {
         let under = self.right_to_retire()?;
         let risk = self.retirement_risk(retire.device)?;
         if retire.device == self.me {
-            return Err(invalid("device", "a device does not retire itself; give the right to retire to another hq first"));
+            return Err(invalid(
+                "device",
+                "a device does not retire itself; give the right to retire to another hq first",
+            ));
         }
         if let Some(by) = risk.retired_by {
             return Err(invalid("device", format!("{} was retired by {by} already", risk.name)));

@@ -74,7 +74,10 @@ fn incidents(world: &mut World, at: usize) -> Vec<Incident> {
 }
 
 /// What a device says of the right, of who is retired, and of what is wrong.
-fn says(world: &mut World, at: usize) -> (Vec<(DeviceId, Option<String>)>, Vec<Option<String>>, BTreeSet<String>) {
+fn says(
+    world: &mut World,
+    at: usize,
+) -> (Vec<(DeviceId, Option<String>)>, Vec<Option<String>>, BTreeSet<String>) {
     let holders = registrars(world, at).into_iter().map(|known| (known.device, known.given_by)).collect();
     let devices: Vec<DeviceId> = world.nodes.iter().map(|node| node.id).collect();
     // Who never wrote anything is not known after a start, until it is heard.
@@ -170,7 +173,8 @@ fn of_two_that_were_given_it_by_one_device_and_its_copy_one_has_it() {
             world.isolate(at);
         }
         world.run_ms(2_000);
-        let (first, second) = if seed % 2 == 0 { ((HQ, DESK), (twin, CHIEF)) } else { ((twin, CHIEF), (HQ, DESK)) };
+        let (first, second) =
+            if seed % 2 == 0 { ((HQ, DESK), (twin, CHIEF)) } else { ((twin, CHIEF), (HQ, DESK)) };
         give(&mut world, first.0, first.1).unwrap();
         world.run_ms(50);
         give(&mut world, second.0, second.1).unwrap();
@@ -210,7 +214,9 @@ fn what_a_registrar_does_after_its_own_retirement_changes_nothing() {
     let void = known.iter().filter(|known| known.text.contains("it had been retired before")).count();
     assert_eq!(void, 2, "{known:?}");
     // Its line has ended; the other certificate's goes on.
-    assert!(matches!(retire(&mut world, DESK, LOST), Err(Refusal::NotRegistrar { holders }) if holders == ["chief"]));
+    assert!(
+        matches!(retire(&mut world, DESK, LOST), Err(Refusal::NotRegistrar { holders }) if holders == ["chief"])
+    );
     let units = Units::Count(1);
     let to = world.nodes[TILL].id;
     world.done(CHIEF, Command::Transfer(Transfer { drop: night(), sku: shirt(), units, to })).unwrap();
@@ -261,7 +267,8 @@ fn in_whatever_order_they_come_the_views_are_the_same() {
         let mut again = Author::begin_with(&keys[0], &papers[0], "devices", at(5), 8);
         let given_again = again.write(at(25), give(2, None));
         south.write(at(35), retire(CHIEF, Some(given_again)));
-        let ranges: Vec<Range> = [&head, &north, &again, &south].iter().map(|author| author.range()).collect();
+        let ranges: Vec<Range> =
+            [&head, &north, &again, &south].iter().map(|author| author.range()).collect();
         for which in order {
             world.hand(TILL, HQ, entries(vec![ranges[which].clone()]));
         }

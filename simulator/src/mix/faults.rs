@@ -31,6 +31,7 @@ pub enum Kind {
     Restored,
     Cloned,
     Cheats,
+    Entrusted,
     RetiredDead,
     RetiredAlive,
 }
@@ -56,6 +57,7 @@ pub(super) fn draw(kinds: &[Kind], scenario: &Scenario, random: &Random) -> Vec<
             continue;
         }
         match kind {
+            Kind::Entrusted => faults.extend(retired::hand_overs(scenario, &mut random)),
             Kind::RetiredDead => faults.extend(retired::of_the_dead(scenario, &faults, &mut random)),
             Kind::RetiredAlive => {
                 for _ in 0..random.within(1..=MOST_RETIRED) {
@@ -155,7 +157,7 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
             lasting(FaultKind::Cheats { device, how })
         }
         // Drawn with what the night has already.
-        Kind::RetiredDead | Kind::RetiredAlive => None,
+        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive => None,
     }
 }
 

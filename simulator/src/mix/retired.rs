@@ -1,4 +1,5 @@
-//! Retirements by chance: of devices that have died, and of devices that are merely cut off.
+//! Retirements by chance: of devices that have died, and of devices that are merely cut off; and hand-overs of the right
+//! to retire.
 
 use popmesh_proto::identity::Role;
 
@@ -15,6 +16,28 @@ const OF_THE_SUSPECT: u64 = 300;
 const CUT_OFF: u64 = 750;
 const AS_STOCK_COMES: u64 = 300;
 const TWICE: u64 = 250;
+
+/// So many of a thousand hand-overs go on to a third.
+const ON: u64 = 400;
+
+/// Hand-overs of the right to retire, where there is more than one hq.
+pub(super) fn hand_overs(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
+    let mut hqs: Vec<DeviceIndex> = hqs(scenario).collect();
+    let (from_ms, on) = (random.below(scenario.duration_ms / 2), random.chance(ON));
+    let later_ms = random.within(1..=scenario.duration_ms / 2);
+    if hqs.len() < 2 {
+        return Vec::new();
+    }
+    let by = hqs.remove(0);
+    random.shuffle(&mut hqs);
+    let device = hqs[0];
+    let mut given = vec![at(from_ms, FaultKind::Entrusted { device, by })];
+    // To a third: the first one's certificate is the one that began it.
+    if let Some(third) = hqs.get(1).copied().filter(|_| on && from_ms + later_ms < scenario.duration_ms) {
+        given.push(at(from_ms + later_ms, FaultKind::Entrusted { device: third, by: device }));
+    }
+    given
+}
 
 /// Retirements of the devices that `faults` let die.
 pub(super) fn of_the_dead(scenario: &Scenario, faults: &[Fault], random: &mut Random) -> Vec<Fault> {
@@ -76,10 +99,15 @@ fn hqs(scenario: &Scenario) -> impl Iterator<Item = DeviceIndex> {
     (0..scenario.devices.len()).filter(|device| scenario.devices[*device].roles.has(Role::Hq))
 }
 
-/// The first hq that lives then and is not the device itself.
+/// The hq that lives then, is not the device itself, and was given the right last; or has it.
 fn registrar(scenario: &Scenario, faults: &[Fault], device: DeviceIndex, at_ms: u64) -> Option<DeviceIndex> {
     let is_dead = |of: DeviceIndex| {
         faults.iter().any(|fault| fault.from_ms <= at_ms && fault.kind == FaultKind::Dies { device: of })
     };
-    hqs(scenario).find(|hq| *hq != device && !is_dead(*hq))
+    let given = faults.iter().filter(|fault| fault.from_ms <= at_ms).filter_map(|fault| match fault.kind {
+        FaultKind::Entrusted { device, .. } => Some(device),
+        _ => None,
+    });
+    let last = given.last().filter(|hq| *hq != device && !is_dead(*hq));
+    last.or_else(|| hqs(scenario).find(|hq| *hq != device && !is_dead(*hq)))
 }

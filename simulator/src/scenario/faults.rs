@@ -15,7 +15,7 @@ pub(super) const CHEATS: [(&str, Cheat); 3] =
     [("forks", Cheat::Forks), ("overspends", Cheat::Overspends), ("replays", Cheat::Replays)];
 
 /// The names of all faults.
-const KINDS: [&str; 21] = [
+const KINDS: [&str; 22] = [
     "offline",
     "flapping",
     "one_way",
@@ -36,6 +36,7 @@ const KINDS: [&str; 21] = [
     "restored",
     "cloned",
     "retired",
+    "entrusted",
     "cheats",
 ];
 
@@ -84,6 +85,7 @@ pub(super) fn lasts(kind: &FaultKind) -> bool {
             | FaultKind::Dies { .. }
             | FaultKind::Restored { .. }
             | FaultKind::Retired { .. }
+            | FaultKind::Entrusted { .. }
     )
 }
 
@@ -245,18 +247,28 @@ fn of_device(
             FaultKind::Restored { device, image_ms }
         }
         "cloned" => FaultKind::Cloned { device },
-        "retired" => retired(table, site, &field, device)?,
+        "retired" => {
+            let by = registrar(table, site, &field, device)?;
+            let once_stock_comes = table.take("once_stock_comes").map_or(Ok(false), |field| field.flag())?;
+            FaultKind::Retired { device, by, once_stock_comes }
+        }
+        "entrusted" if !site.devices[device].roles.has(Role::Hq) => {
+            let problem =
+                format!("{} is no hq, and cannot have the right to retire", site.devices[device].name);
+            return Err(field.error(Problem::Impossible { problem }));
+        }
+        "entrusted" => FaultKind::Entrusted { device, by: registrar(table, site, &field, device)? },
         _ => FaultKind::Cheats { device, how: table.need("how", "how = \"forks\"")?.word("cheat", &CHEATS)? },
     })
 }
 
-/// Who retires it: the first device with the right, else the first hq, unless one is named.
-fn retired(
+/// Who retires a device, or gives the right to: the first device with the right, else the first hq, unless one is named.
+fn registrar(
     table: &mut Table<'_>,
     site: &Site,
     field: &Field<'_>,
     device: usize,
-) -> Result<FaultKind, ScenarioError> {
+) -> Result<usize, ScenarioError> {
     let with = |role| site.devices.iter().position(|device| device.roles.has(role));
     let named = table.take("by");
     let by = match &named {
@@ -264,16 +276,16 @@ fn retired(
         None => with(Role::Registrar).or_else(|| with(Role::Hq)).unwrap_or(0),
     };
     let field = named.as_ref().unwrap_or(field);
-    if !site.devices[by].roles.has(Role::Hq) {
-        let problem = format!("{} is no hq, and retires nobody; name one with `by`", site.devices[by].name);
-        return Err(field.error(Problem::Impossible { problem }));
-    }
-    if by == device {
-        let problem = "a device does not retire itself; name another hq with `by`".to_owned();
-        return Err(field.error(Problem::Impossible { problem }));
-    }
-    let once_stock_comes = table.take("once_stock_comes").map_or(Ok(false), |field| field.flag())?;
-    Ok(FaultKind::Retired { device, by, once_stock_comes })
+    let problem = match site.devices[by].roles.has(Role::Hq) {
+        true if by != device => return Ok(by),
+        true => {
+            "a device neither retires itself nor gives itself the right; name another hq with `by`".to_owned()
+        }
+        false => {
+            format!("{} is no hq, and has no right to retire; name one with `by`", site.devices[by].name)
+        }
+    };
+    Err(field.error(Problem::Impossible { problem }))
 }
 
 fn device(table: &mut Table<'_>, site: &Site) -> Result<usize, ScenarioError> {

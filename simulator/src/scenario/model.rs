@@ -396,6 +396,13 @@ pub enum FaultKind {
         /// Waits for a moment at which stock or custody is on its way to the device, if one comes soon.
         once_stock_comes: bool,
     },
+    /// The right to retire devices is given to another hq.
+    Entrusted {
+        /// To which.
+        device: DeviceIndex,
+        /// By which: it is given the right for the night, unless another gives it that.
+        by: DeviceIndex,
+    },
     /// A device cheats.
     Cheats {
         /// Which.

@@ -320,10 +320,16 @@ impl<'s> World<'s> {
         Ok(())
     }
 
-    /// What its certificate says: where somebody is to be retired, whoever does that has the right.
+    /// What its certificate says: where somebody is to be retired, whoever does that has the right, unless another gives it.
     fn roles_of(&self, device: usize) -> Roles {
-        let retires = |fault: &Fault| matches!(fault.kind, FaultKind::Retired { by, .. } if by == device);
-        let right = self.scenario.faults.iter().any(retires).then_some(Role::Registrar);
+        let faults = &self.scenario.faults;
+        let needs = |fault: &Fault| match fault.kind {
+            FaultKind::Retired { by, .. } | FaultKind::Entrusted { by, .. } => by == device,
+            _ => false,
+        };
+        let gets =
+            |fault: &Fault| matches!(fault.kind, FaultKind::Entrusted { device: to, .. } if to == device);
+        let right = (faults.iter().any(needs) && !faults.iter().any(gets)).then_some(Role::Registrar);
         self.scenario.devices[device].roles.iter().chain(right).collect()
     }
 
@@ -378,6 +384,7 @@ impl<'s> World<'s> {
             Event::Look => self.look(),
             Event::Replay { node } => self.replay(node),
             Event::Image { fault } => self.take_image(fault),
+            Event::Entrust { fault } => self.entrusts(fault),
             Event::Retire { fault, looked } => self.retires(fault, looked),
         }
         true

@@ -41,6 +41,8 @@ pub(super) enum Who {
     Person,
     /// Who retires a device, for a fault.
     Registrar(usize),
+    /// Who gives the right to retire away, for a fault.
+    Entruster(usize),
     /// The crew, which needs no answer.
     Crew,
     /// The organiser, for a task.

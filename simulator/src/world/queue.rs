@@ -47,6 +47,8 @@ pub(super) enum Event {
     Replay { node: NodeIndex },
     /// A person retires a device: looks at what that risks, or gives the number that was `looked` at.
     Retire { fault: usize, looked: Option<u64> },
+    /// The right to retire is handed over.
+    Entrust { fault: usize },
     /// An image of a disk is taken.
     Image { fault: usize },
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
 use popmesh_proto::clock::Hlc;
-use popmesh_proto::command::{Command, Refusal, Reply, Retire};
+use popmesh_proto::command::{Command, Entrust, Refusal, Reply, Retire};
 use popmesh_proto::document::Document;
 use popmesh_proto::holdings::Holdings;
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
@@ -134,12 +134,46 @@ impl World<'_> {
             Err(refusal) => {
                 self.retirements.statements.remove(&fault);
                 match refusal {
-                    Refusal::RiskChanged { .. } | Refusal::PastUnknown { .. } | Refusal::Busy => {
+                    // Who is to have the right may get it yet.
+                    Refusal::RiskChanged { .. }
+                    | Refusal::NotRegistrar { .. }
+                    | Refusal::PastUnknown { .. }
+                    | Refusal::Busy => {
                         self.retires_again(fault);
                     }
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Gives the right to retire away, if the device runs and has it.
+    pub(super) fn entrusts(&mut self, fault: usize) {
+        let FaultKind::Entrusted { device, by } = self.scenario.faults[fault].kind else { return };
+        if self.healed {
+            return;
+        }
+        let to = self.nodes[device].id;
+        if self.nodes[by].is_running() {
+            self.order(by, Who::Entruster(fault), Command::Entrust(Entrust { to }), None);
+        } else {
+            self.entrusts_again(fault);
+        }
+    }
+
+    pub(super) fn entrusts_again(&mut self, fault: usize) {
+        self.queue.plan(self.now_us + AGAIN_MS * MS, Event::Entrust { fault });
+    }
+
+    pub(super) fn entrusted(&mut self, fault: usize, result: &Result<Reply, Refusal>) {
+        match result {
+            Ok(Reply::Entrusted(_)) => {}
+            Ok(_) => self.check(Err(Breach::new("I3", "a hand-over was answered with something else"))),
+            // It may be stored all the same: then there is nothing to give any more.
+            Err(Refusal::NotStored { .. } | Refusal::PastUnknown { .. } | Refusal::UnknownDevice { .. }) => {
+                self.entrusts_again(fault);
+            }
+            Err(_) => {}
         }
     }
 
@@ -176,7 +210,7 @@ impl World<'_> {
         let Some(Answer::Incidents(incidents)) = self.ask(node, Query::Incidents) else { return Ok(()) };
         let Some(device) = self.nodes[node].device() else { return Ok(()) };
         let name = &self.nodes[node].name;
-        let cuts = cuts_in(device.log());
+        let Line { retired: cuts, void, .. } = Line::in_log(device.log());
         let expected = late_in(device.log(), &cuts);
         let shown: BTreeSet<Ref> =
             incidents.iter().filter(|known| known.text.contains(LATE)).map(|known| known.incident).collect();
@@ -192,6 +226,10 @@ impl World<'_> {
             return Err(Breach::new("I6", text));
         }
         let named: BTreeSet<Ref> = incidents.iter().map(|known| known.incident).collect();
+        if let Some(entry) = void.iter().find(|entry| !named.contains(entry)) {
+            let text = format!("{entry} was done without the right to retire, and {name} shows no incident");
+            return Err(Breach::new("I6", text));
+        }
         let silent = self.ledger.hand_outs.twice().iter().find(|twice| {
             let both = [twice.first, twice.second];
             both.iter().all(|entry| device.log().has(entry))
@@ -289,18 +327,23 @@ impl World<'_> {
         let at_risk = self.made().map(|statement| statement.at_risk).sum::<u64>();
         let alive: BTreeSet<DeviceId> =
             self.made().filter(|statement| statement.alive).map(|statement| statement.device).collect();
-        let mut late = BTreeSet::new();
+        let (mut late, mut void, mut given) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for node in self.alive() {
             let Some(log) = self.nodes[node].device().map(Device::log) else { continue };
             let is_sale = |entry: &Ref| {
                 record_of(log, entry).is_some_and(|record| matches!(record.body, Body::Sale(_)))
             };
-            late.extend(late_in(log, &cuts_in(log)).into_iter().filter(is_sale));
+            let line = Line::in_log(log);
+            late.extend(late_in(log, &line.retired).into_iter().filter(is_sale));
+            void.extend(line.void);
+            given.extend(line.given.into_values().map(|(entry, _)| entry));
         }
         let numbers = &mut self.mistakes.numbers;
         numbers.retired = retired.len() as u64;
         numbers.retired_alive = alive.len() as u64;
         numbers.retired_again = again;
+        numbers.handed_over = given.len() as u64;
+        numbers.without_right = void.len() as u64;
         numbers.at_risk = at_risk;
         numbers.late_sales = late.len() as u64;
         numbers.twice = self.ledger.hand_outs.twice().len() as u64;
@@ -310,28 +353,63 @@ impl World<'_> {
 /// A retirement that counts, read from a log.
 #[derive(Debug)]
 struct Cut {
-    at: (Hlc, Hash),
     by: DeviceId,
     upto: BTreeMap<ChainId, u64>,
 }
 
-/// Of each retired device the retirement that counts: the earliest.
-fn cuts_in(log: &Log) -> BTreeMap<DeviceId, Cut> {
-    let mut cuts: BTreeMap<DeviceId, Cut> = BTreeMap::new();
-    for chain in log.chains().filter(|chain| chain.document == Document::Devices) {
-        for seq in 1..=chain.len() {
-            let record = chain.body(seq).and_then(|body| Record::decode(body).ok());
-            let (Some(Record { at, body: Body::Retire(retire) }), Some(hash)) = (record, chain.hash(seq))
-            else {
-                continue;
-            };
-            let upto = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
-            let cut = Cut { at: (at, *hash), by: chain.device, upto };
-            let known = cuts.remove(&retire.device).filter(|known| known.at < cut.at);
-            cuts.insert(retire.device, known.unwrap_or(cut));
+/// What a log says of the right to retire, and what was done with it, worked out here anew.
+#[derive(Debug, Default)]
+struct Line {
+    /// Of each retired device the retirement that counts.
+    retired: BTreeMap<DeviceId, Cut>,
+    /// Retirements and hand-overs by who had no right to.
+    void: BTreeSet<Ref>,
+    /// By what gave the right (a hand-over, else the author's certificate): which hand-over gave it away, and to whom.
+    given: BTreeMap<(Option<Ref>, DeviceId), (Ref, DeviceId)>,
+}
+
+impl Line {
+    fn in_log(log: &Log) -> Self {
+        let mut deeds: BTreeMap<(Hlc, Hash, Ref), (DeviceId, Body)> = BTreeMap::new();
+        for chain in log.chains().filter(|chain| chain.document == Document::Devices) {
+            for seq in 1..=chain.len() {
+                let record = chain.body(seq).and_then(|body| Record::decode(body).ok());
+                let (Some(record), Some(hash)) = (record, chain.hash(seq)) else { continue };
+                if matches!(record.body, Body::Retire(_) | Body::Entrust(_)) {
+                    let entry = Ref { chain: chain.id, seq };
+                    deeds.insert((record.at, *hash, entry), (chain.device, record.body));
+                }
+            }
         }
+        let mut line = Self::default();
+        for ((_, _, entry), (author, body)) in deeds {
+            let under = match &body {
+                Body::Retire(retire) => retire.under,
+                Body::Entrust(entrust) => entrust.under,
+                _ => continue,
+            };
+            let own = line.retired.get(&author);
+            let is_late =
+                own.is_some_and(|cut| cut.upto.get(&entry.chain).is_none_or(|upto| entry.seq > *upto));
+            let was_given =
+                under.is_none_or(|under| line.given.values().any(|given| *given == (under, author)));
+            if is_late || !was_given || line.given.contains_key(&(under, author)) {
+                line.void.insert(entry);
+                continue;
+            }
+            match body {
+                Body::Entrust(entrust) => {
+                    line.given.insert((under, author), (entry, entrust.to));
+                }
+                Body::Retire(retire) => {
+                    let upto = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
+                    line.retired.entry(retire.device).or_insert(Cut { by: author, upto });
+                }
+                _ => {}
+            }
+        }
+        line
     }
-    cuts
 }
 
 fn record_of(log: &Log, entry: &Ref) -> Option<Record> {

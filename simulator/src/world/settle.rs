@@ -336,7 +336,7 @@ impl World<'_> {
     fn check_unsold_is_for_sale(&mut self) {
         for node in self.alive() {
             // Whoever was retired sells nothing, and says so.
-            if self.ledger.retired.contains(&self.nodes[node].id) {
+            if self.ledger.trust.retired().contains_key(&self.nodes[node].id) {
                 continue;
             }
             for _ in 0..PROBES_EACH {
@@ -364,12 +364,14 @@ impl World<'_> {
         let companies = self.companies();
         let company = companies.iter().find(|company| company.contains(&node)).map_or(&[][..], Vec::as_slice);
         // Whoever has two pasts gives nothing away until somebody has looked into that.
-        let near: Vec<DeviceId> = company
+        let mut near: Vec<DeviceId> = company
             .iter()
             .map(|node| self.nodes[*node].id)
             .filter(|id| *id == self.nodes[node].id || !self.ledger.suspects.contains(id))
             .collect();
         let Some(view) = self.nodes[node].device().map(Device::holdings) else { return Vec::new() };
+        // What a retired device held is its heir's, who may be out of reach.
+        near.retain(|id| view.retirement(id).is_none());
         let closed = |drop: &DropId| {
             let spec = self.scenario.drops.iter().find(|spec| spec.drop == *drop);
             spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())

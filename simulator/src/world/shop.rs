@@ -232,6 +232,7 @@ impl World<'_> {
                 Who::Visitor(visit) => self.visit_got_no_answer(visit),
                 Who::Organiser(task) => self.organiser_lost(task),
                 Who::Registrar(fault) => self.retires_again(fault),
+                Who::Entruster(fault) => self.entrusts_again(fault),
                 Who::Probe | Who::Crew | Who::Person => {}
             }
         }
@@ -275,6 +276,7 @@ impl World<'_> {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
             (Who::Crew, _) => {}
+            (Who::Entruster(fault), result) => self.entrusted(fault, &result),
             (Who::Registrar(fault), result) => self.retired(fault, &result),
             (Who::Person, result) => self.person_answered(node, result),
             (Who::Visitor(visit), result) => self.visit_answered(node, visit, result),

@@ -6,7 +6,10 @@ use popmesh_proto::command::Tender;
 use popmesh_proto::id::{DeviceId, ReceiptHash, Ref};
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
-use popmesh_proto::record::{Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record, Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin};
+use popmesh_proto::record::{
+    Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record,
+    Redeem, Refund, RefundRequest, Release, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin,
+};
 use popmesh_proto::units::UnitSet;
 
 use super::record::{agree, authors, hand};
