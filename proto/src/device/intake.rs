@@ -438,13 +438,10 @@ impl Device {
                 let Ok(record) = Record::decode(body) else { continue };
                 let Some(kind) = spend_kind(&record.body) else { continue };
                 let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
-                if !self.holdings.is_valid(&event) {
+                let lines = self.holdings.counted(&event);
+                if lines.is_empty() {
                     continue;
                 }
-                let lines = spent_lines(&record.body)
-                    .into_iter()
-                    .map(|(parcel, units)| (parcel, units.clone()))
-                    .collect();
                 spends.push(Spend {
                     entry,
                     author: chain.device,

@@ -65,7 +65,11 @@ fn every_kind_comes_and_none_that_should_not() {
     assert_eq!(kinds("calm").len(), 0);
     assert_eq!(kinds("default").len(), 22);
     assert_eq!(kinds("honest").len(), 17);
-    assert!(["Restored", "Cloned", "Cheats", "Retired", "Entrusted"].iter().all(|kind| !kinds("honest").contains(*kind)));
+    assert!(
+        ["Restored", "Cloned", "Cheats", "Retired", "Entrusted"]
+            .iter()
+            .all(|kind| !kinds("honest").contains(*kind))
+    );
     assert!(kinds("network").is_disjoint(&kinds("power")));
     let cuts: BTreeSet<(bool, bool)> = (0..100)
         .flat_map(|seed| draw("power", seed).unwrap().faults)

@@ -11,7 +11,7 @@ use popmesh_proto::change::{self, ChangeParts};
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::document::Document;
-use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_lines};
+use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::record::{Body, Record};
@@ -237,14 +237,15 @@ impl Ledger {
 
     fn fold_stock(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let effect = self.holdings.apply(event);
-        if self.holdings.is_valid(event) {
-            self.spends.extend(spend_of(event));
-        }
+        self.spends.extend(spend_of(event, &self.holdings));
         if let Body::Sale(sale) = &event.record.body {
             self.units_sold += sale.lines.iter().map(|line| line.units.len()).sum::<u64>();
         }
         match effect {
-            Effect::None | Effect::Applied => Ok(()),
+            Effect::None | Effect::Applied => match self.holdings.breach_by(&event.entry) {
+                Some(text) if !suspect && !self.is_in_doubt() => Err(Breach::new("I6", text)),
+                _ => Ok(()),
+            },
             Effect::Contested(lots) => {
                 self.holdings.resolve(&lots, &self.spends);
                 self.incidents += 1;
@@ -285,9 +286,7 @@ impl Ledger {
             if let Effect::Contested(lots) = holdings.apply(&event) {
                 contested.extend(lots);
             }
-            if holdings.is_valid(&event) {
-                self.spends.extend(spend_of(&event));
-            }
+            self.spends.extend(spend_of(&event, &holdings));
         }
         holdings.resolve(&contested, &self.spends);
         self.holdings = holdings;
@@ -360,7 +359,7 @@ fn hash_of(chain: &Chain, entry: &Entry, record: &Record) -> Hash {
     Hash(change::hash(&parts, &mut Vec::with_capacity(512)))
 }
 
-fn spend_of(event: &Event<'_>) -> Option<Spend> {
+fn spend_of(event: &Event<'_>, holdings: &Holdings) -> Option<Spend> {
     let kind = match &event.record.body {
         Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => SpendKind::Parcel,
         Body::Damage(_) => SpendKind::Damaged,
@@ -376,7 +375,9 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
         Body::PaymentSettled(_) => return None,
     };
     let at: Hlc = event.record.at;
-    let lines =
-        spent_lines(&event.record.body).into_iter().map(|(parcel, units)| (parcel, units.clone())).collect();
+    let lines = holdings.counted(event);
+    if lines.is_empty() {
+        return None;
+    }
     Some(Spend { entry: event.entry, author: event.author, precedence: (at, event.hash), kind, lines })
 }
