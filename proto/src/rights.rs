@@ -3,7 +3,7 @@
 //!
 //! The right begins with a certificate that says so, and is handed over like custody: each record names what gave its
 //! author the right, so that what was done under one certificate is one line. All of it is looked at in order of
-//! precedence (the earlier time, then the lower hash). What counts for nothing, and says so: what is done under a right that
+//! precedence (the earlier time, then the lower hash), and what is done under a hand-over after it. What counts for nothing, and says so: what is done under a right that
 //! its author had given away before, or was never given; and what an author did whose own retirement does not let it
 //! count. A right that is given twice went with the earlier record.
 //!
@@ -17,6 +17,12 @@ use crate::holdings::Precedence;
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::record::{Entrust, Retire};
 use crate::trust::{Retirement, Retirements};
+
+/// In what order deeds are looked at.
+type Key = (Precedence, Ref);
+
+const GONE: &str = "it had given the right away before";
+const NEVER_GIVEN: &str = "it was not given the right";
 
 /// What gives a device the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,12 +83,12 @@ pub struct Given {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights {
     /// Everything that takes the right, in order of precedence.
-    deeds: BTreeMap<(Precedence, Ref), Deed>,
+    deeds: BTreeMap<Key, Deed>,
     retired: Retirements,
     /// Retirements of devices that had been retired before.
     again: BTreeMap<Ref, DeviceId>,
     /// Hand-overs that count, by what had given the right.
-    given: BTreeMap<Right, Given>,
+    given: BTreeMap<Right, (Precedence, Given)>,
     /// The same, by their entry: to whom.
     holders: BTreeMap<Ref, DeviceId>,
     /// What counts for nothing, and why.
@@ -115,7 +121,7 @@ impl Rights {
         let (mut holder, mut last) = (device, None);
         let mut right = Right::Certificate(device);
         // Each record hands over what an earlier one gave, so this ends.
-        while let Some(given) = self.given.get(&right) {
+        while let Some((_, given)) = self.given.get(&right) {
             (holder, last, right) = (given.to, Some(*given), Right::Given(given.entry));
         }
         (holder, last)
@@ -132,53 +138,71 @@ impl Rights {
     /// Takes in a retirement or a hand-over. Whether that changes who is retired, or since when.
     pub(crate) fn take(&mut self, precedence: Precedence, entry: Ref, deed: Deed) -> bool {
         let key = (precedence, entry);
-        let is_last = self.deeds.last_key_value().is_none_or(|(last, _)| *last < key);
-        if is_last {
-            let changes = self.follow(precedence, entry, &deed);
+        // What cannot change anything, whatever there is of it, costs nothing.
+        let gone = self.given.get(&deed.right).is_some_and(|(before, _)| *before < precedence);
+        let refused = if gone { Some(GONE) } else { self.never_given(&deed) };
+        if let Some(problem) = refused {
+            self.void.insert(entry, in_words(&entry, &deed, problem));
             self.deeds.insert(key, deed);
-            return changes;
+            return false;
         }
         self.deeds.insert(key, deed);
         let mut anew = Self::default();
-        for ((precedence, entry), deed) in &self.deeds {
-            anew.follow(*precedence, *entry, deed);
-        }
+        anew.follow_all(&self.deeds);
         let before = std::mem::take(&mut self.retired);
         *self = Self { deeds: std::mem::take(&mut self.deeds), ..anew };
         before != self.retired
     }
 
-    /// Goes on by one deed, which comes after all that were followed. Whether it retires somebody.
-    fn follow(&mut self, precedence: Precedence, entry: Ref, deed: &Deed) -> bool {
+    /// Follows all deeds: of those whose right has been given, always the earliest. A clock that is behind does not have a
+    /// device use the right before it was given.
+    fn follow_all(&mut self, deeds: &BTreeMap<Key, Deed>) {
+        let mut ready = BTreeMap::new();
+        let mut waiting: BTreeMap<Ref, Vec<(&Key, &Deed)>> = BTreeMap::new();
+        for (key, deed) in deeds {
+            match deed.right {
+                Right::Certificate(_) => {
+                    ready.insert(*key, deed);
+                }
+                Right::Given(given) => waiting.entry(given).or_default().push((key, deed)),
+            }
+        }
+        while let Some(((precedence, entry), deed)) = ready.pop_first() {
+            self.follow(precedence, entry, deed);
+            if self.holders.contains_key(&entry) {
+                ready.extend(waiting.remove(&entry).into_iter().flatten().map(|(key, deed)| (*key, deed)));
+            }
+        }
+        for ((_, entry), deed) in waiting.into_values().flatten() {
+            self.void.insert(*entry, in_words(entry, deed, NEVER_GIVEN));
+        }
+    }
+
+    fn follow(&mut self, precedence: Precedence, entry: Ref, deed: &Deed) {
         if let Some(problem) = self.lacks_right(&entry, deed) {
-            let who = deed.author.short();
-            let text = match deed.what {
-                What::Retire { device, .. } => {
-                    format!("retirement {entry} of {} by {who}: {problem}", device.short())
-                }
-                What::Entrust { to } => {
-                    format!("hand-over {entry} of the right to retire by {who} to {}: {problem}", to.short())
-                }
-            };
-            self.void.insert(entry, text);
-            return false;
+            self.void.insert(entry, in_words(&entry, deed, problem));
+            return;
         }
         match &deed.what {
             What::Entrust { to } => {
                 let given = Given { entry, by: deed.author, to: *to, at_ms: precedence.0.ms() };
-                self.given.insert(deed.right, given);
+                self.given.insert(deed.right, (precedence, given));
                 self.holders.insert(entry, *to);
-                false
             }
             What::Retire { device, .. } if self.retired.contains_key(device) => {
                 self.again.insert(entry, *device);
-                false
             }
             What::Retire { device, cut } => {
                 let retirement = Retirement { entry, by: deed.author, precedence, cut: cut.clone() };
                 self.retired.insert(*device, retirement);
-                true
             }
+        }
+    }
+
+    fn never_given(&self, deed: &Deed) -> Option<&'static str> {
+        match deed.right {
+            Right::Given(given) if self.holders.get(&given) != Some(&deed.author) => Some(NEVER_GIVEN),
+            _ => None,
         }
     }
 
@@ -186,11 +210,18 @@ impl Rights {
         if self.retired.get(&deed.author).is_some_and(|retired| retired.is_late(entry)) {
             return Some("it had been retired before");
         }
-        if let Right::Given(given) = deed.right
-            && self.holders.get(&given) != Some(&deed.author)
-        {
-            return Some("it was not given the right");
+        self.never_given(deed).or(self.given.contains_key(&deed.right).then_some(GONE))
+    }
+}
+
+fn in_words(entry: &Ref, deed: &Deed, problem: &str) -> String {
+    let who = deed.author.short();
+    match deed.what {
+        What::Retire { device, .. } => {
+            format!("retirement {entry} of {} by {who}: {problem}", device.short())
         }
-        self.given.contains_key(&deed.right).then_some("it had given the right away before")
+        What::Entrust { to } => {
+            format!("hand-over {entry} of the right to retire by {who} to {}: {problem}", to.short())
+        }
     }
 }

@@ -223,6 +223,23 @@ fn what_a_registrar_does_after_its_own_retirement_changes_nothing() {
     all_say_the_same(&mut world);
 }
 
+#[test]
+fn a_clock_that_is_behind_does_not_take_the_right_away() {
+    let mut world = evening(10, "hq");
+    // So far ahead that nobody follows it.
+    world.nodes[HQ].ahead_ms = 3 * 3_600_000;
+    give(&mut world, HQ, DESK).unwrap();
+    world.converge(5_000);
+    retire(&mut world, DESK, LOST).unwrap();
+    give(&mut world, DESK, CHIEF).unwrap();
+    world.converge(5_000);
+    assert_eq!(risk_of(&mut world, TILL, LOST).retired_by.as_deref(), Some("desk"));
+    assert_eq!(registrars(&mut world, TILL)[0].name, "chief");
+    world.nodes[HQ].ahead_ms = 0;
+    all_say_the_same(&mut world);
+    assert!(incidents(&mut world, TILL).is_empty());
+}
+
 /// Every order of `items`.
 fn orders<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     if items.is_empty() {

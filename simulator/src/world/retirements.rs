@@ -381,13 +381,19 @@ impl Line {
                 }
             }
         }
+        let under_of = |body: &Body| match body {
+            Body::Retire(retire) => retire.under,
+            Body::Entrust(entrust) => entrust.under,
+            _ => None,
+        };
         let mut line = Self::default();
-        for ((_, _, entry), (author, body)) in deeds {
-            let under = match &body {
-                Body::Retire(retire) => retire.under,
-                Body::Entrust(entrust) => entrust.under,
-                _ => continue,
-            };
+        // Always the earliest of what is done under a certificate, or under a hand-over that counts.
+        while let Some(key) = deeds.iter().find_map(|(key, (_, body))| {
+            let mut given = line.given.values();
+            under_of(body).is_none_or(|under| given.any(|(entry, _)| *entry == under)).then_some(*key)
+        }) {
+            let Some((author, body)) = deeds.remove(&key) else { break };
+            let (entry, under) = (key.2, under_of(&body));
             let own = line.retired.get(&author);
             let is_late =
                 own.is_some_and(|cut| cut.upto.get(&entry.chain).is_none_or(|upto| entry.seq > *upto));
@@ -408,6 +414,7 @@ impl Line {
                 _ => {}
             }
         }
+        line.void.extend(deeds.into_keys().map(|(_, _, entry)| entry));
         line
     }
 }
