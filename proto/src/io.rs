@@ -307,6 +307,15 @@ pub enum Notice {
         /// When, Unix milliseconds.
         until_ms: u64,
     },
+    /// A device was given the right to retire others.
+    Entrusted {
+        /// The device.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+        /// By whom.
+        by: String,
+    },
     /// What this device had forgotten is here again, or a person answers for it.
     PastKnown {
         /// A person does.

@@ -30,6 +30,7 @@ pub mod programme;
 pub mod query;
 pub mod receipt;
 pub mod record;
+pub mod rights;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod tax;

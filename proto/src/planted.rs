@@ -32,11 +32,15 @@ pub enum Planted {
     ForgetPast,
     /// Payloads of personal data that was erased stay where they are.
     KeepErased,
+    /// What a device wrote after its retirement counts.
+    CountLate,
+    /// Whoever retires a device takes over all that it was ever given, sold or not.
+    InheritSold,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 14] = [
+    pub const ALL: [Planted; 16] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -51,6 +55,8 @@ impl Planted {
         Planted::RefuseSuspended,
         Planted::ForgetPast,
         Planted::KeepErased,
+        Planted::CountLate,
+        Planted::InheritSold,
     ];
 }
 

@@ -38,6 +38,8 @@ pub enum Query {
     Claims(ClaimFilter),
     /// What is proven to be wrong, or in doubt.
     Incidents,
+    /// Who has the right to retire devices.
+    Registrars,
     /// What retiring a device would risk.
     Retirement(DeviceId),
     /// One claim.
@@ -147,6 +149,8 @@ pub enum Answer {
     Carts(Vec<Cart>),
     /// To [`Query::Incidents`].
     Incidents(Vec<Incident>),
+    /// To [`Query::Registrars`].
+    Registrars(Vec<Registrar>),
     /// To [`Query::Retirement`].
     Retirement(Result<RetirementRisk, Refusal>),
     /// To [`Query::Claim`].
@@ -209,6 +213,27 @@ pub struct Incident {
     /// When, milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at_ms: Option<u64>,
+}
+
+/// Who has the right to retire devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Registrar {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// Whether that is this device.
+    pub here: bool,
+    /// Who gave it the right; absent if its certificate does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_by: Option<String>,
+    /// When that was, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_at_ms: Option<u64>,
+    /// Who has retired it: then it retires nobody any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_by: Option<String>,
 }
 
 /// What retiring a device would risk.

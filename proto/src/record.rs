@@ -4,11 +4,13 @@
 //! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
 mod door;
+mod entrust;
 mod fork;
 mod personal;
 mod renewal;
 
 pub use door::{Behaved, Door, MAX_REASON};
+pub use entrust::Entrust;
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
 pub use personal::{
     Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_SEALED, Personal, PersonalKind, SEALED_SIZES,
@@ -92,7 +94,7 @@ pub enum Body {
     /// Lets the PIN of a claim be tried again on the author. In `claims`.
     #[n(15)]
     Unlock(#[n(0)] Unlock),
-    /// Retires a device that is lost or dead. In `devices`, by a registrar.
+    /// Retires a device that is lost or dead. In `devices`, by who has the right.
     #[n(17)]
     Retire(#[n(0)] Retire),
     /// Takes over units that a retired device held. In `stock`, by who retired it.
@@ -107,6 +109,9 @@ pub enum Body {
     /// Carries a certificate that the author signed for a device that has one already. In `devices`, by who may admit.
     #[n(21)]
     Renewal(#[n(0)] Renewal),
+    /// Gives the right to retire devices to another hq. In `devices`, by who has it.
+    #[n(22)]
+    Entrust(#[n(0)] Entrust),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -410,6 +415,9 @@ pub struct Retire {
     /// The last entry known of each of its chains.
     #[n(1)]
     pub cut: Vec<Ref>,
+    /// What gave the author the right: an [`Entrust`]; its certificate if absent.
+    #[n(2)]
+    pub under: Option<Ref>,
 }
 
 /// Takes over units that a retired device held, of one lot and one place; they become one parcel of the author's.
@@ -522,9 +530,10 @@ impl Record {
         let kind = self.body.kind();
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
-            (Body::Retire(_) | Body::Resolve(_) | Body::Fork(_) | Body::Renewal(_), document) => {
-                *document == Document::Devices
-            }
+            (
+                Body::Retire(_) | Body::Entrust(_) | Body::Resolve(_) | Body::Fork(_) | Body::Renewal(_),
+                document,
+            ) => *document == Document::Devices,
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
             (body, Document::Claims(_)) => body.is_of_claims(),
             (body, Document::Stock(_)) => !body.is_of_claims(),
@@ -538,7 +547,11 @@ impl Record {
         }
         let needs = match &self.body {
             Body::Mint(_) | Body::Resolve(_) => Some(Role::Hq),
-            Body::Retire(_) => Some(Role::Registrar),
+            Body::Retire(Retire { under: None, .. }) | Body::Entrust(Entrust { under: None, .. }) => {
+                Some(Role::Registrar)
+            }
+            // Whether it was given the right is for the view, which knows by whom.
+            Body::Retire(_) | Body::Entrust(_) => Some(Role::Hq),
             _ => None,
         };
         if let Some(needs) = needs.filter(|needs| !roles.has(*needs)) {
@@ -557,6 +570,7 @@ impl Record {
             | Body::Unlock(_)
             | Body::Fork(_)
             | Body::Renewal(_)
+            | Body::Entrust(_)
             | Body::Personal(_) => (&[], &[], &[]),
             // So whoever hears of an erasure knows what it is of, and who took that.
             Body::Erase(erase) => (&[], &[], &erase.entries),
@@ -587,6 +601,8 @@ impl Record {
             .chain(match &self.body {
                 Body::Refund(refund) => refund.handed_out,
                 Body::Custody(custody) => custody.retirement,
+                Body::Retire(retire) => retire.under,
+                Body::Entrust(entrust) => entrust.under,
                 _ => None,
             })
     }
@@ -610,6 +626,7 @@ impl Body {
             Body::WrongPin(_) => "wrong PIN",
             Body::Unlock(_) => "unlocking of a PIN",
             Body::Retire(_) => "retirement",
+            Body::Entrust(_) => "hand-over of the right to retire",
             Body::Inherit(_) => "inheritance",
             Body::Fork(_) => "proof of two histories",
             Body::Renewal(_) => "renewal of a certificate",
@@ -623,7 +640,7 @@ impl Body {
         }
     }
 
-    /// Whether it disposes of units or claims: what a device must not do whose past is in doubt.
+    /// Whether it disposes of units, claims or the right to retire: what a device must not do whose past is in doubt.
     pub fn spends(&self) -> bool {
         match self {
             Body::Transfer(_)
@@ -634,7 +651,8 @@ impl Body {
             | Body::Redeem(_)
             | Body::Refund(_)
             | Body::Hold(_)
-            | Body::Inherit(_) => true,
+            | Body::Inherit(_)
+            | Body::Entrust(_) => true,
             Body::Start(_)
             | Body::Mint(_)
             | Body::Received(_)
@@ -673,6 +691,7 @@ impl Body {
             | Body::Hold(_)
             | Body::Release(_)
             | Body::Retire(_)
+            | Body::Entrust(_)
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Renewal(_)
@@ -689,6 +708,7 @@ impl Body {
             | Body::RefundRequest(_)
             | Body::Release(_)
             | Body::WrongPin(_)
+            | Body::Entrust(_)
             | Body::Unlock(_) => Ok(()),
             Body::Hold(hold) => {
                 lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;

@@ -7,7 +7,8 @@ use crate::document::Document;
 use crate::holdings::Precedence;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::Log;
-use crate::record::{Body, Fork, Record, Resolve, Retire};
+use crate::record::{Body, Fork, Record, Resolve};
+use crate::rights::{Deed, Rights};
 
 /// A device that was retired.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub struct Retirement {
     /// Which of two retirements of one device counts: the earlier.
     pub precedence: Precedence,
     /// Up to where each of its chains counts; one that is not named does not.
-    cut: BTreeMap<ChainId, u64>,
+    pub(crate) cut: BTreeMap<ChainId, u64>,
 }
 
 impl Retirement {
@@ -64,9 +65,7 @@ pub struct Forked {
 /// Whom to trust.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
-    retired: Retirements,
-    /// Retirements of devices that had been retired before.
-    again: BTreeMap<Ref, DeviceId>,
+    rights: Rights,
     /// By what an incident is named with; of two resolutions the earlier counts.
     resolved: BTreeMap<Ref, (Precedence, Resolution)>,
     forked: BTreeMap<ChainId, Forked>,
@@ -75,7 +74,12 @@ pub struct Trust {
 impl Trust {
     /// The retired devices.
     pub fn retired(&self) -> &Retirements {
-        &self.retired
+        self.rights.retired()
+    }
+
+    /// Who has the right to retire.
+    pub fn rights(&self) -> &Rights {
+        &self.rights
     }
 
     /// How an incident was settled, if it was.
@@ -85,7 +89,7 @@ impl Trust {
 
     /// Retirements that came second: in doubt is what both took over.
     pub fn retired_again(&self) -> impl Iterator<Item = (&Ref, &DeviceId)> {
-        self.again.iter()
+        self.rights.again()
     }
 
     /// Lives that were forked.
@@ -123,36 +127,18 @@ impl Trust {
         }
     }
 
-    /// Takes in a retirement or a resolution. Whether that changes who is retired, or since when.
-    pub(crate) fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
+    /// Takes in a retirement, a hand-over of the right to retire, or a resolution. Whether that changes who is retired, or
+    /// since when.
+    pub fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
+        let precedence = (record.at, hash);
         match &record.body {
-            Body::Retire(retire) => self.retire(entry, by, (record.at, hash), retire),
+            Body::Retire(retire) => self.rights.take(precedence, entry, Deed::retire(by, retire)),
+            Body::Entrust(entrust) => self.rights.take(precedence, entry, Deed::entrust(by, entrust)),
             Body::Resolve(resolve) => {
                 self.resolve(entry, by, hash, record, resolve);
                 false
             }
             _ => false,
-        }
-    }
-
-    /// Takes in a retirement. Whether that changes who is retired, or since when.
-    fn retire(&mut self, entry: Ref, by: DeviceId, precedence: Precedence, retire: &Retire) -> bool {
-        let cut = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
-        let new = Retirement { entry, by, precedence, cut };
-        match self.retired.get_mut(&retire.device) {
-            Some(known) if known.precedence <= precedence => {
-                self.again.insert(entry, retire.device);
-                false
-            }
-            Some(known) => {
-                let later = std::mem::replace(known, new);
-                self.again.insert(later.entry, retire.device);
-                true
-            }
-            None => {
-                self.retired.insert(retire.device, new);
-                true
-            }
         }
     }
 

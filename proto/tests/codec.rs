@@ -17,9 +17,9 @@ use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Consent, Custody, Damage, Door, Erase, Hold, Inherit, Line, Mint, Move, Personal,
-    PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Renewal, Resolve,
-    Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Line, Mint, Move,
+    Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Renewal,
+    Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
@@ -248,7 +248,9 @@ fn claim_body() -> impl Strategy<Value = Body> {
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
         entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
-        (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::Retire(Retire { device, cut })),
+        (device(), vec(entry(), 0..4), option::of(entry()))
+            .prop_map(|(device, cut, under)| Body::Retire(Retire { device, cut, under })),
+        (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
         (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
         vec(any::<u8>(), 0..300).prop_map(|certificate| Body::Renewal(Renewal { certificate })),

@@ -118,6 +118,8 @@ impl Connectivity {
             | FaultKind::ClockStep { .. }
             | FaultKind::Restored { .. }
             | FaultKind::Cloned { .. }
+            | FaultKind::Retired { .. }
+            | FaultKind::Entrusted { .. }
             | FaultKind::Cheats { .. } => {}
         }
     }

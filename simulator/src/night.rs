@@ -156,17 +156,56 @@ pub struct TrustNumbers {
     pub double_lives: u64,
     /// Incidents after the night.
     pub incidents: u64,
+    /// Devices that were retired.
+    pub retired: u64,
+    /// Of those, devices that were alive.
+    pub retired_alive: u64,
+    /// Retirements of devices that had been retired already, by somebody who had not heard of it.
+    pub retired_again: u64,
+    /// Hand-overs of the right to retire.
+    pub handed_over: u64,
+    /// Retirements and hand-overs by who had no right to, which count for nothing.
+    pub without_right: u64,
+    /// Units that retirements said to be at risk.
+    pub at_risk: u64,
+    /// Sales by retired devices after their retirement.
+    pub late_sales: u64,
+    /// Units that were sold twice, or handed out twice.
+    pub twice: u64,
 }
 
 impl std::ops::AddAssign for TrustNumbers {
     fn add_assign(&mut self, other: Self) {
-        let Self { pasts_told, pasts_accepted, begun_anew, forks, double_lives, incidents } = other;
+        let Self {
+            pasts_told,
+            pasts_accepted,
+            begun_anew,
+            forks,
+            double_lives,
+            incidents,
+            retired,
+            retired_alive,
+            retired_again,
+            handed_over,
+            without_right,
+            at_risk,
+            late_sales,
+            twice,
+        } = other;
         self.pasts_told += pasts_told;
         self.pasts_accepted += pasts_accepted;
         self.begun_anew += begun_anew;
         self.forks += forks;
         self.double_lives += double_lives;
         self.incidents += incidents;
+        self.retired += retired;
+        self.retired_alive += retired_alive;
+        self.retired_again += retired_again;
+        self.handed_over += handed_over;
+        self.without_right += without_right;
+        self.at_risk += at_risk;
+        self.late_sales += late_sales;
+        self.twice += twice;
     }
 }
 

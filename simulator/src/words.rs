@@ -27,7 +27,8 @@ pub const KINDS: [&str; 20] = [
 ];
 
 /// Those that only people cause.
-pub const MISTAKES: [&str; 5] = ["restored", "cloned", "cheat_forks", "cheat_overspends", "cheat_replays"];
+pub const MISTAKES: [&str; 7] =
+    ["restored", "cloned", "retired", "entrusted", "cheat_forks", "cheat_overspends", "cheat_replays"];
 
 /// Every state that a fault can meet, by name.
 pub const STATES: [&str; 12] = [
@@ -70,6 +71,8 @@ pub fn kind_of(kind: &FaultKind) -> &'static str {
         FaultKind::Dies { .. } => "dies",
         FaultKind::Restored { .. } => "restored",
         FaultKind::Cloned { .. } => "cloned",
+        FaultKind::Retired { .. } => "retired",
+        FaultKind::Entrusted { .. } => "entrusted",
         FaultKind::Cheats { how: Cheat::Forks, .. } => "cheat_forks",
         FaultKind::Cheats { how: Cheat::Overspends, .. } => "cheat_overspends",
         FaultKind::Cheats { how: Cheat::Replays, .. } => "cheat_replays",
@@ -94,6 +97,8 @@ pub fn devices_of(kind: &FaultKind, scenario: &Scenario) -> Vec<DeviceIndex> {
         | FaultKind::Dies { device }
         | FaultKind::Restored { device, .. }
         | FaultKind::Cloned { device }
+        | FaultKind::Retired { device, .. }
+        | FaultKind::Entrusted { device, .. }
         | FaultKind::Cheats { device, .. } => vec![*device],
         FaultKind::OneWay { from, to } => vec![*from, *to],
         FaultKind::WifiDown { venue }
@@ -146,6 +151,10 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
             format!("{} comes back with an older image of its disk", name(device))
         }
         FaultKind::Cloned { device } => format!("a second box runs with a copy of {}", name(device)),
+        FaultKind::Entrusted { device, by } => {
+            format!("{} gives the right to retire to {}", name(by), name(device))
+        }
+        FaultKind::Retired { device, by, .. } => format!("{} is retired on {}", name(device), name(by)),
         FaultKind::Cheats { device, how } => {
             let how = match how {
                 Cheat::Forks => "writes two histories",

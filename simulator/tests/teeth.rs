@@ -197,6 +197,27 @@ fn to_spend_before_the_past_is_known() {
     is_caught(Planted::Device(DeviceBug::ForgetPast), mistakes_mix, 14..=18, &["I1"]);
 }
 
+fn retired_mix(seed: u64) -> Scenario {
+    mix::draw("retired", seed).unwrap()
+}
+
+#[test]
+fn to_count_what_a_retired_device_wrote_late() {
+    is_caught(Planted::Device(DeviceBug::CountLate), retired_mix, 1..=20, &["I1", "I5"]);
+}
+
+#[test]
+fn to_take_over_what_a_retired_device_had_sold() {
+    is_caught(Planted::Device(DeviceBug::InheritSold), retired_mix, 1..=20, &["I1", "I5", "I6"]);
+}
+
+#[test]
+fn without_a_bug_nights_with_retirements_are_clean() {
+    for seed in 1..=20 {
+        assert_eq!(broken(&retired_mix(seed), seed, None), None, "seed {seed}");
+    }
+}
+
 #[test]
 fn without_a_bug_nights_of_mistakes_are_clean() {
     for seed in 8..=18 {

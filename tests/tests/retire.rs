@@ -1,4 +1,5 @@
-//! A till that is lost with stock in it: retired while it is cut off and still sells, and then it comes back.
+//! A till that is lost with stock in it: retired while it is cut off and still sells, and then it comes back. And the right
+//! to retire, which goes from one hq to another.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,7 +57,7 @@ fn its_late_sales_are_incidents_and_no_more_than_was_said_before() -> Result<()>
     println!("before: {at_risk} units could go out twice");
     let retire = |at_risk: u64| json!({"device": lost, "at_risk": at_risk});
     assert_eq!(devices[0].post("/v1/retirements", &retire(at_risk + 1), None)?.code(), "risk_changed");
-    assert_eq!(devices[1].post("/v1/retirements", &retire(at_risk), None)?.code(), "role_forbids");
+    assert_eq!(devices[1].post("/v1/retirements", &retire(at_risk), None)?.code(), "not_registrar");
     devices[0].done("/v1/retirements", &retire(at_risk))?;
     agree(&devices[..2])?;
 
@@ -94,6 +95,70 @@ fn its_late_sales_are_incidents_and_no_more_than_was_said_before() -> Result<()>
     for device in &devices {
         assert_eq!(device.get("/v1/status")?["incidents"], 0, "{}", device.name);
         assert!(incidents(device)?.iter().all(|incident| incident["resolved_by"] == "hq"), "{}", device.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_right_goes_to_another_hq_which_then_retires() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    let names = ["hq", "desk", "lost"];
+    let network = Network::new(72, names.len())?;
+    for (name, roles) in names.into_iter().zip(["hq,registrar", "hq", "pos"]) {
+        event.enrol(name, roles, "hall-a")?;
+    }
+    let start = |at: usize| {
+        let options = Options { host: Some(network.host(at)), ..Options::default() };
+        Node::start(&event, names[at], options)
+    };
+    let mut nodes = (0..names.len()).map(start).collect::<Result<Vec<_>>>()?;
+    put_on_sale(&nodes[0], "CAP", UNITS)?;
+    agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
+    let popmesh = |at: usize, arguments: &[&str]| {
+        let data = ["--data", names[at]];
+        network.host(at).in_namespace(|| event.popmesh(&[&data[..], arguments].concat()))
+    };
+    let lost = nodes[2].device()?;
+    let retire = |api: &Api<'_>| {
+        let risk = api.get(&format!("/v1/devices/{lost}/retirement"))?;
+        api.post(
+            "/v1/retirements",
+            &json!({"device": lost, "at_risk": risk["at_risk"], "reachable": true}),
+            None,
+        )
+    };
+    let refused = retire(&nodes[1])?;
+    assert_eq!(
+        (refused.code(), &refused.body["holders"]),
+        ("not_registrar", &json!(["hq"])),
+        "{}",
+        refused.body
+    );
+    println!("at desk: {}", refused.body["detail"]);
+    let to_a_till = popmesh(0, &["registrar", "give", "lost"]).unwrap_err().to_string();
+    ensure!(to_a_till.contains("only an hq"), "{to_a_till}");
+    assert_eq!(popmesh(0, &["registrar", "give", "desk"])?["name"], "desk");
+    assert_eq!(retire(&nodes[0])?.code(), "not_registrar");
+    agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
+    // Who has it knows so after a power cut, and so does who gave it.
+    for node in &mut nodes[..2] {
+        node.kill()?;
+        node.restart()?;
+    }
+    agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
+    let shown = popmesh(0, &["registrar", "show"])?;
+    assert_eq!(
+        (&shown[0]["name"], &shown[0]["given_by"], &shown[0]["here"]),
+        (&json!("desk"), &json!("hq"), &json!(false))
+    );
+    assert_eq!(shown.as_array().map(Vec::len), Some(1), "{shown}");
+    let retired = retire(&nodes[1])?.ok()?;
+    println!("retired at desk: {retired}");
+    agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
+    for node in &nodes {
+        let risk = node.get(&format!("/v1/devices/{lost}/retirement"))?;
+        assert_eq!((&risk["retired_by"], &risk["at_risk"]), (&json!("desk"), &json!(0)), "{}", node.name);
+        assert_eq!(incidents(node)?, Vec::<Value>::new(), "{}", node.name);
     }
     Ok(())
 }

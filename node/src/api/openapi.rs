@@ -90,6 +90,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(trust::risk))
         .routes(routes!(trust::retire))
         .routes(routes!(renew::renew))
+        .routes(routes!(trust::registrars))
+        .routes(routes!(trust::entrust))
         .routes(routes!(write::unlock))
         .routes(routes!(write::accept_past))
         .routes(routes!(write::leave))

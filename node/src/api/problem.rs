@@ -105,6 +105,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::WrongPin { .. }
         | Refusal::PinLocked { .. }
         | Refusal::Retired { .. }
+        | Refusal::NotRegistrar { .. }
         | Refusal::Suspended { .. }
         | Refusal::Left { .. } => StatusCode::FORBIDDEN,
         Refusal::PastUnknown { .. } => StatusCode::SERVICE_UNAVAILABLE,

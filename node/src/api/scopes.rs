@@ -50,6 +50,7 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/export/{document}", LOOK),
     ("GET", "/v1/export/{kind}/{drop}", LOOK),
     ("GET", "/v1/devices/{device}/retirement", LOOK),
+    ("GET", "/v1/registrars", LOOK),
     ("GET", "/metrics", LOOK),
     // Whoever has the token of a claim or a cart has what it stands for: that is more than looking.
     ("GET", "/v1/claims/{claim}/token", SELL),
@@ -84,6 +85,7 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/resolutions", OWNER),
     ("POST", "/v1/retirements", OWNER),
     ("POST", "/v1/devices/renewals", OWNER),
+    ("POST", "/v1/registrars", OWNER),
     ("POST", "/v1/rules", OWNER),
     ("POST", "/v1/limits", OWNER),
     ("PUT", "/v1/links", OWNER),

@@ -1,11 +1,11 @@
-//! Incidents, and devices that are retired.
+//! Incidents, devices that are retired, and who may do that.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use popmesh_proto::command::{Command, Reply, ResolveIncident, Retire, Retired};
+use popmesh_proto::command::{Command, Entrust, Reply, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::query::{Answer, Incident, Query, RetirementRisk};
+use popmesh_proto::query::{Answer, Incident, Query, Registrar, RetirementRisk};
 
 use super::idempotency::Key;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
@@ -53,7 +53,7 @@ pub(super) async fn risk(
 
 /// Retires a device that is lost or dead
 ///
-/// On the registrar. What the device held is this one's from then on, stock and claims; what it may still have sold, and not
+/// On the device that has the right to. What the device held is this one's from then on, stock and claims; what it may still have sold, and not
 /// told anybody, becomes an incident when it appears.
 #[utoipa::path(
     post, path = "/v1/retirements", tag = "act", request_body = Retire, params(IdempotencyHeader),
@@ -65,4 +65,30 @@ pub(super) async fn retire(
     Body(body): Body<Retire>,
 ) -> Result<Done<Retired>, Problem> {
     done(&api, &key, body, Command::Retire, StatusCode::CREATED, only!(Reply::Retired)).await
+}
+
+/// Who has the right to retire devices
+///
+/// One device, unless the organiser has signed certificates with the role `registrar` for several.
+#[utoipa::path(
+    get, path = "/v1/registrars", tag = "look up",
+    responses((status = 200, description = "Who has the right, one for each certificate that gives it", body = Vec<Registrar>), QueryProblems)
+)]
+pub(super) async fn registrars(State(api): State<Api>) -> Result<Json<Vec<Registrar>>, Problem> {
+    api.ask(Query::Registrars, only!(Answer::Registrars)).await.map(Json)
+}
+
+/// Gives the right to retire devices to another hq
+///
+/// On who has it. From then on this device retires nobody any more.
+#[utoipa::path(
+    post, path = "/v1/registrars", tag = "act", request_body = Entrust, params(IdempotencyHeader),
+    responses((status = 201, description = "The other has it", body = Registrar), CommandProblems)
+)]
+pub(super) async fn entrust(
+    State(api): State<Api>,
+    key: Key,
+    Body(body): Body<Entrust>,
+) -> Result<Done<Registrar>, Problem> {
+    done(&api, &key, body, Command::Entrust, StatusCode::CREATED, only!(Reply::Entrusted)).await
 }

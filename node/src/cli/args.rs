@@ -21,7 +21,7 @@ use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, IssuerArgs, Join, Ticket, ValidityArgs};
 use super::people::People;
 use super::renew::RenewArgs;
-use super::trust::{Incidents, LeaveArgs, Past, RetireArgs};
+use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
 use super::values;
 use crate::run::LogFormat;
 
@@ -84,6 +84,9 @@ pub(super) enum Command {
     Leave(LeaveArgs),
     /// Retire a device that is lost or dead: what it held is this device's then
     Retire(RetireArgs),
+    /// Who has the right to retire devices, and giving it to another hq
+    #[command(subcommand)]
+    Registrar(RegistrarCommand),
     /// What this device did before, if its database was set back
     #[command(subcommand)]
     Past(Past),

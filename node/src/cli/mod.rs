@@ -106,6 +106,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Cart(cart) => cart::cart(cart, &folder, json),
         Command::Claim(claim) => claim::claim(claim, &folder, json),
         Command::Retire(retire) => trust::retire(&retire, &folder, json),
+        Command::Registrar(registrar) => trust::registrar(registrar, &folder, json),
         Command::Leave(leave) => trust::leave(&leave, &folder, json),
         Command::Past(past) => trust::past(past, &folder, json),
         Command::Incidents(incidents) => trust::incidents(incidents, &folder, json),

@@ -1,11 +1,11 @@
-//! Incidents, and retiring a device.
+//! Incidents, retiring a device, and who may do that.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
-use popmesh_proto::command::{Leave, Left, ResolveIncident, Retire, Retired};
+use popmesh_proto::command::{Entrust, Leave, Left, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::Ref;
-use popmesh_proto::query::{Incident, RetirementRisk};
+use popmesh_proto::query::{Incident, Registrar, RetirementRisk};
 
 use super::args::{Retry, Target};
 use super::client::{Client, print};
@@ -31,6 +31,21 @@ pub(super) enum Incidents {
         /// What was done: who got the unit, who the money
         #[arg(long)]
         note: String,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RegistrarCommand {
+    /// Who has it
+    Show(Target),
+    /// Give it to another hq, on who has it: this device retires nobody from then on
+    Give {
+        /// Who gets it: its name, or the first digits of its key
+        device: String,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -105,6 +120,42 @@ pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Ou
             print(json, &done, || format!("incident {} is settled", done.incident))
         }
     }
+}
+
+pub(super) fn registrar(registrar: RegistrarCommand, folder: &Folder, json: bool) -> Outcome {
+    match registrar {
+        RegistrarCommand::Show(target) => {
+            let known: Vec<Registrar> = Client::find(&target, folder)?.get("/v1/registrars", &[])?;
+            print(json, &known, || {
+                let lines: Vec<String> = known.iter().map(in_words).collect();
+                if lines.is_empty() {
+                    "No device that is known here may retire others: have the organiser sign a certificate with the role registrar for an hq.".to_owned()
+                } else {
+                    lines.join("\n")
+                }
+            })
+        }
+        RegistrarCommand::Give { device, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let to = client.device(&device)?;
+            let key = retry.idempotency_key.as_deref();
+            let done: Registrar = client.post("/v1/registrars", Some(&Entrust { to }), key)?;
+            print(json, &done, || {
+                format!("{} may retire devices now, and this one no more", printable(&done.name))
+            })
+        }
+    }
+}
+
+fn in_words(registrar: &Registrar) -> String {
+    let here = if registrar.here { " (this device)" } else { "" };
+    let from = match (&registrar.given_by, registrar.given_at_ms) {
+        (Some(by), Some(at_ms)) => format!(": given by {} at {}", printable(by), values::time(at_ms)),
+        _ => ": by its certificate".to_owned(),
+    };
+    let retired = registrar.retired_by.as_deref();
+    let retired = retired.map_or_else(String::new, |by| format!("; retired by {}", printable(by)));
+    format!("{}{here} may retire devices{from}{retired}", printable(&registrar.name))
 }
 
 pub(super) fn past(past: Past, folder: &Folder, json: bool) -> Outcome {

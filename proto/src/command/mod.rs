@@ -123,6 +123,8 @@ pub enum Command {
     Retire(Retire),
     /// Signs certificates anew, for longer.
     Renew(Renew),
+    /// Gives the right to retire devices to another hq.
+    Entrust(Entrust),
     /// Says what was done about an incident.
     ResolveIncident(ResolveIncident),
     /// Lets the PIN of a claim be tried again on this device.
@@ -374,6 +376,15 @@ pub struct Refund {
     /// Whether they are out of sale from now on.
     #[serde(default)]
     pub damaged: bool,
+}
+
+/// See [`Command::Entrust`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Entrust {
+    /// The hq that is to have the right.
+    pub to: DeviceId,
 }
 
 /// See [`Command::Retire`].

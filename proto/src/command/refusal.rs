@@ -234,6 +234,12 @@ pub enum Refusal {
         /// By whom.
         by: String,
     },
+    /// This device has no right to retire.
+    #[error("{}", no_right(holders))]
+    NotRegistrar {
+        /// The names of those that have it, as far as this device knows.
+        holders: Vec<String>,
+    },
     /// Another number of units is at risk now.
     #[error("{at_risk} units could be sold twice now; look at it again, and say that number")]
     RiskChanged {
@@ -446,6 +452,16 @@ fn holders_text(holders: &[Holder]) -> String {
         })
         .collect();
     each.join("; ")
+}
+
+fn no_right(holders: &[String]) -> String {
+    match holders {
+        [] => "this device has no right to retire others, and none is known that has; have the organiser sign a certificate with the role registrar for an hq".to_owned(),
+        some => format!(
+            "this device has no right to retire others; {} has it: do it there, or have the right given to this one with `popmesh registrar give`",
+            some.join(" or ")
+        ),
+    }
 }
 
 fn past_unknown(suspected: bool) -> &'static str {

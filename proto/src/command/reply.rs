@@ -44,6 +44,8 @@ pub enum Reply {
     Retired(Retired),
     /// Certificates are signed anew.
     Renewed(Renewed),
+    /// To [`Command::Entrust`](super::Command::Entrust): who has the right now.
+    Entrusted(crate::query::Registrar),
     /// The incident is settled.
     Incident(Incident),
     /// The PIN of a claim can be tried again here.

@@ -66,6 +66,7 @@ impl Device {
             (Ok(()), Command::Refund(refund)) => self.refund(&refund),
             (Ok(()), Command::Retire(retire)) => self.retire(&retire),
             (Ok(()), Command::Renew(renew)) => self.renew(&renew),
+            (Ok(()), Command::Entrust(entrust)) => self.entrust(&entrust),
             (Ok(()), Command::ResolveIncident(resolve)) => self.resolve_incident(&resolve),
             (Ok(()), Command::Leave(leave)) => self.leave(&leave),
             (Ok(()), Command::AcceptPast) => Ok(self.accept_past()),

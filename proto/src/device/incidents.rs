@@ -21,9 +21,10 @@ impl Device {
             let text = format!("{} was retired twice: what both took over is in doubt", self.name_of(device));
             (*entry, text, None)
         });
+        let void = self.trust.rights().void().map(|(entry, text)| (*entry, text.to_owned(), None));
         let doubles = double_lives(&self.log).into_iter().map(|proof| (proof.entry, proof.text, None));
         let all: Vec<(Ref, String, Option<Ref>)> =
-            breaches.chain(again).chain(doubles).chain(self.money_incidents()).collect();
+            breaches.chain(again).chain(void).chain(doubles).chain(self.money_incidents()).collect();
         let mut incidents: Vec<Incident> =
             all.into_iter().filter_map(|(entry, text, claim)| self.incident(entry, text, claim)).collect();
         incidents.extend(self.trust.forks().map(|(chain, forked)| self.fork_incident(*chain, forked)));

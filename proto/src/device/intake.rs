@@ -442,13 +442,10 @@ impl Device {
                 let Ok(record) = Record::decode(body) else { continue };
                 let Some(kind) = spend_kind(&record.body) else { continue };
                 let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
-                if !view.is_valid(&event) {
+                let lines = view.counted(&event);
+                if lines.is_empty() {
                     continue;
                 }
-                let lines = spent_lines(&record.body)
-                    .into_iter()
-                    .map(|(parcel, units)| (parcel, units.clone()))
-                    .collect();
                 spends.push(Spend {
                     entry,
                     author: chain.device,
@@ -477,7 +474,7 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
+        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
         Body::Personal(_) | Body::Erase(_) => None,
     }
 }

@@ -22,6 +22,7 @@ mod pins;
 mod presence;
 mod queries;
 mod receipts;
+mod registrar;
 mod renew;
 mod retire;
 mod rules;

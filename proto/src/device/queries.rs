@@ -34,6 +34,7 @@ impl Device {
             Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
             Query::CartToken(cart) => Answer::CartToken(self.token_of_cart(cart)),
             Query::Incidents => Answer::Incidents(self.incidents()),
+            Query::Registrars => Answer::Registrars(self.registrars()),
             Query::Retirement(device) => Answer::Retirement(self.retirement_risk(device)),
             Query::Claim(claim) => {
                 Answer::Claim(self.known_claim(&claim).map(Box::new).ok_or(Refusal::UnknownClaim { claim }))

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::commands::invalid;
+use super::stock::Found;
 use crate::command::{Refusal, Reply, Retire, Retired};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
-use crate::identity::Role;
 use crate::io::{Notice, Output};
 use crate::log::Linked;
+use crate::planted::Planted;
 use crate::query::{HeldUnits, RetirementRisk};
 use crate::record::{self, Body, Custody, Inherit, Record};
 use crate::text::DropId;
@@ -23,11 +24,24 @@ impl Device {
         }
         self.intake.lives_changed |= matches!(record.body, Body::Resolve(_));
         let changed = self.trust.take(linked.entry, author, linked.hash, record);
-        if let (true, Body::Retire(retire)) = (changed, &record.body) {
+        if changed {
             self.fold_anew();
-            let name = self.name_of(&retire.device);
-            let by = self.name_of(&author);
-            self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
+        }
+        if let Some(text) = self.trust.rights().void_by(&linked.entry).map(str::to_owned) {
+            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            return;
+        }
+        let by = self.name_of(&author);
+        match &record.body {
+            Body::Retire(retire) if changed => {
+                let name = self.name_of(&retire.device);
+                self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
+            }
+            Body::Entrust(entrust) => {
+                let name = self.name_of(&entrust.to);
+                self.outbox.emit(Output::Notice(Notice::Entrusted { device: entrust.to, name, by }));
+            }
+            _ => {}
         }
     }
 
@@ -85,7 +99,7 @@ impl Device {
 
     /// What retiring a device would risk.
     pub(super) fn retirement_risk(&self, device: DeviceId) -> Result<RetirementRisk, Refusal> {
-        if !self.peers.known().contains(&device) {
+        if !self.peers.known().contains(&device) && !self.is_retired(&device) {
             return Err(Refusal::UnknownDevice { device });
         }
         let mut held: BTreeMap<(DropId, crate::text::Sku), u64> = BTreeMap::new();
@@ -134,17 +148,13 @@ impl Device {
 
     /// Retires a device; what it left behind is this device's.
     pub(super) fn retire(&mut self, retire: &Retire) -> Result<Reply, Refusal> {
-        let roles = self.config.certificate.roles;
-        if !roles.has(Role::Registrar) {
-            return Err(Refusal::RoleForbids {
-                action: "retiring a device".to_owned(),
-                roles: roles.to_string(),
-                needs: Role::Registrar.to_string(),
-            });
-        }
+        let under = self.right_to_retire()?;
         let risk = self.retirement_risk(retire.device)?;
         if retire.device == self.me {
-            return Err(invalid("device", "a device does not retire itself; another registrar can"));
+            return Err(invalid(
+                "device",
+                "a device does not retire itself; give the right to retire to another hq first",
+            ));
         }
         if let Some(by) = risk.retired_by {
             return Err(invalid("device", format!("{} was retired by {by} already", risk.name)));
@@ -161,10 +171,19 @@ impl Device {
         }
         let own = self.log.chains().filter(|chain| chain.device == retire.device);
         let cut: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
-        let record = Body::Retire(record::Retire { device: retire.device, cut });
+        let record = Body::Retire(record::Retire { device: retire.device, cut, under });
         let entry = self.write(&Document::Devices, record)?;
         self.take_over();
         Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))
+    }
+
+    /// What a retired device held.
+    fn left_by(&self, device: &DeviceId) -> Found {
+        if self.plant.has(Planted::InheritSold) {
+            let given = self.holdings.parcels().filter(|(_, parcel)| parcel.owner == *device);
+            return given.map(|(parcel, state)| (*parcel, state.units.clone())).collect();
+        }
+        self.holdings.live_of(device).map(|(parcel, state)| (*parcel, state.free.clone())).collect()
     }
 
     /// Takes over what devices that this one retired have left behind, or got since from somebody who did not know.
@@ -180,8 +199,7 @@ impl Device {
             .map(|(device, retired)| (*device, retired.entry))
             .collect();
         for (device, retirement) in mine {
-            let left = self.holdings.live_of(&device).map(|(parcel, state)| (*parcel, state.free.clone()));
-            for (drop, lines) in self.parcels_by_drop(left.collect()) {
+            for (drop, lines) in self.parcels_by_drop(self.left_by(&device)) {
                 let inherit = Body::Inherit(Inherit { retirement, lines });
                 // What cannot be written now is tried again at the next occasion.
                 self.intake.heirless |= self.write(&Document::Stock(drop), inherit).is_err();

@@ -87,6 +87,7 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             format!("put {units} aside for {} s", hold.ttl_ms / 1_000)
         }
         Body::Release(release) => format!("ended hold {}", release.hold),
+        Body::Entrust(entrust) => format!("gave the right to retire to {}", device.name_of(&entrust.to)),
         Body::Retire(retire) => format!("retired {}", device.name_of(&retire.device)),
         Body::Renewal(renewal) => match crate::identity::unproven(&renewal.certificate) {
             Some((_, new)) => format!("renewed {}, until {}", new.name, utc(new.not_after_ms)),

@@ -21,17 +21,23 @@ fn by_parcel<'a>(lines: impl Iterator<Item = (Ref, &'a UnitSet)>) -> BTreeMap<Re
 }
 
 impl Holdings {
-    /// Makes a claim of a sale; deeds about it may be known already. They change the stock now unless it is to be worked
+    /// Makes a claim of those `lines` of a sale that count; deeds about it may be known already. They change the stock now unless it is to be worked
     /// out anew.
     ///
     /// Returns the lots that are to be worked out anew.
-    pub(super) fn open_claim(&mut self, event: &Event<'_>, sale: &Sale, settled: bool) -> BTreeSet<Ref> {
+    pub(super) fn open_claim(
+        &mut self,
+        event: &Event<'_>,
+        sale: &Sale,
+        lines: &[(Ref, &UnitSet)],
+        settled: bool,
+    ) -> BTreeSet<Ref> {
         let sold = Sold {
             seller: event.author,
             at: event.record.at,
             custodian: sale.pickup_at.unwrap_or(event.author),
             handed_over: sale.pickup_at.is_none(),
-            units: by_parcel(sale.lines.iter().map(|line| (line.parcel, &line.units))).into_iter().collect(),
+            units: by_parcel(lines.iter().copied()).into_iter().collect(),
         };
         if !self.claims.entry(event.entry).or_default().sell(event.entry, sold.clone()) {
             return BTreeSet::new();

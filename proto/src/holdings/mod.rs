@@ -125,6 +125,23 @@ pub enum Effect {
     Void(String),
 }
 
+/// What of a spend counts.
+#[derive(Debug, Default)]
+struct Counted {
+    lines: Vec<(Ref, UnitSet)>,
+    /// What of it does not.
+    missing: BTreeMap<Ref, UnitSet>,
+    /// Why, for the first of that.
+    problem: Option<&'static str>,
+}
+
+impl Counted {
+    fn lacks(&mut self, parcel: Ref, units: &UnitSet, problem: &'static str) {
+        self.missing.entry(parcel).or_default().insert_all(units);
+        self.problem.get_or_insert(problem);
+    }
+}
+
 /// The stock view.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Holdings {
@@ -143,9 +160,13 @@ pub struct Holdings {
     holds: BTreeMap<Ref, Held>,
     /// By claim and entry: what was done about a claim and counts for nothing.
     breaches: BTreeMap<(Ref, Ref), String>,
-    /// Units of claims that an earlier spend has.
+    /// Units of claims that an earlier spend has, or that their sellers did not hold.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
+    /// Spends of which only a part counts, and why.
+    partly: BTreeMap<Ref, String>,
+    /// Units of claims that their sellers did not hold.
+    missing: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     /// By lot and spend: the spend came second.
     second: BTreeMap<(Ref, Ref), String>,
     /// Devices whose later entries count for nothing.
@@ -171,7 +192,8 @@ impl Holdings {
 
     /// Whether an entry was written by a device after its retirement.
     fn is_late(&self, author: &DeviceId, entry: &Ref) -> bool {
-        self.retired.get(author).is_some_and(|retired| retired.is_late(entry))
+        let late = self.retired.get(author).is_some_and(|retired| retired.is_late(entry));
+        late && !self.plant.has(Planted::CountLate)
     }
 
     /// Every lot.
@@ -242,7 +264,7 @@ impl Holdings {
         self.claims.iter()
     }
 
-    /// Units of a claim that an earlier spend has, by parcel.
+    /// Units of a claim that an earlier spend has, or that its seller did not hold, by parcel.
     pub fn lost_of(&self, claim: &Ref) -> Option<&BTreeMap<Ref, UnitSet>> {
         self.lost.get(claim)
     }
@@ -254,7 +276,8 @@ impl Holdings {
 
     /// Proven breaches, by the entry that each is named with, in words, and the claim that it is about.
     pub fn breaches(&self) -> impl Iterator<Item = (Ref, &str, Option<Ref>)> {
-        let void = self.void.iter().map(|(entry, text)| (*entry, text.as_str(), None));
+        let void = self.void.iter().chain(&self.partly);
+        let void = void.map(|(entry, text)| (*entry, text.as_str(), None));
         let second = self.second.iter().map(|((_, entry), text)| (*entry, text.as_str(), None));
         let claims = self.breaches.iter().map(|((claim, entry), text)| (*entry, text.as_str(), Some(*claim)));
         void.chain(second).chain(claims)
@@ -263,18 +286,20 @@ impl Holdings {
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
         let claims = self.breaches.values().chain(self.void_words.values());
-        self.void.values().chain(self.second.values()).chain(claims).map(String::as_str)
+        let spends = self.void.values().chain(self.partly.values()).chain(self.second.values());
+        spends.chain(claims).map(String::as_str)
     }
 
     /// What an entry did about a claim, or said of its door, that counts for nothing, in words.
     pub fn breach_by(&self, entry: &Ref) -> Option<&str> {
         let breach = self.breaches.iter().find(|((_, by), _)| by == entry).map(|(_, text)| text);
-        breach.or_else(|| self.void_words.get(entry)).map(String::as_str)
+        let words = || self.void_words.get(entry);
+        breach.or_else(words).or_else(|| self.partly.get(entry)).map(String::as_str)
     }
 
     /// How many proven breaches there are.
     pub fn incident_count(&self) -> usize {
-        self.void.len() + self.second.len() + self.breaches.len() + self.void_words.len()
+        self.void.len() + self.partly.len() + self.second.len() + self.breaches.len() + self.void_words.len()
     }
 
     /// Takes in one entry. Everything that it needs has been taken in before.
@@ -284,7 +309,9 @@ impl Holdings {
         }
         match &event.record.body {
             Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
-            Body::Retire(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => Effect::None,
+            Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
+                Effect::None
+            }
             Body::Personal(_) | Body::Erase(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
@@ -343,10 +370,13 @@ impl Holdings {
         }
     }
 
-    /// Whether a spend counts, apart from others of the same units.
-    pub fn is_valid(&self, event: &Event<'_>) -> bool {
-        !self.is_late(&event.author, &event.entry)
-            && self.judge(event, &spent_lines(&event.record.body)).is_ok()
+    /// What of a spend counts, apart from others of the same units: parcels and units.
+    pub fn counted(&self, event: &Event<'_>) -> Vec<(Ref, UnitSet)> {
+        if self.is_late(&event.author, &event.entry) {
+            return Vec::new();
+        }
+        let judged = self.judge(event, &spent_lines(&event.record.body));
+        judged.map(|counted| counted.lines).unwrap_or_default()
     }
 
     /// What a retired device wrote later does nothing; where it did something, that is an incident.
@@ -376,16 +406,23 @@ impl Holdings {
     }
 
     fn spend(&mut self, event: &Event<'_>) -> Effect {
-        let lines = spent_lines(&event.record.body);
-        if let Err(problem) = self.judge(event, &lines) {
-            let text = format!(
-                "{} {} by {}: {problem}",
-                event.record.body.kind(),
-                event.entry,
-                event.author.short()
-            );
-            return self.make_void(event, text);
+        let named = spent_lines(&event.record.body);
+        let in_words = |problem: &str| {
+            format!("{} {} by {}: {problem}", event.record.body.kind(), event.entry, event.author.short())
+        };
+        let counted = match self.judge(event, &named) {
+            Ok(counted) => counted,
+            Err(problem) => return self.make_void(event, in_words(problem)),
+        };
+        if let Some(problem) = counted.problem {
+            self.partly.insert(event.entry, format!("{}; the rest of it counts", in_words(problem)));
+            if matches!(event.record.body, Body::Sale(_)) {
+                self.missing.insert(event.entry, counted.missing);
+                self.lose_what_is_missing(&event.entry);
+            }
         }
+        let lines: Vec<(Ref, &UnitSet)> =
+            counted.lines.iter().map(|(parcel, units)| (*parcel, units)).collect();
         let mut contested = BTreeSet::new();
         for (parcel, units) in &lines {
             let Some(state) = self.parcels.get(parcel) else { continue };
@@ -417,6 +454,7 @@ impl Holdings {
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
             Body::PaymentSettled(_) => {}
             Body::Retire(_)
+            | Body::Entrust(_)
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
@@ -424,7 +462,7 @@ impl Holdings {
             | Body::Erase(_) => {}
         }
         if let Body::Sale(sale) = &event.record.body {
-            contested.extend(self.open_claim(event, sale, contested.is_empty()));
+            contested.extend(self.open_claim(event, sale, &lines, contested.is_empty()));
         }
         if contested.is_empty() {
             return Effect::Applied;
@@ -437,14 +475,24 @@ impl Holdings {
         Effect::Contested(contested)
     }
 
-    /// Whether a spend is its author's to make. Looks at nothing but the entries that it names.
-    fn judge(&self, event: &Event<'_>, lines: &[(Ref, &UnitSet)]) -> Result<(), &'static str> {
+    /// What of a spend is its author's to make. Looks at nothing but the entries that it names.
+    ///
+    /// Units that its author held count whatever else it names: they have gone where it says, and who was given the rest by
+    /// somebody that turns out to have been retired did nothing wrong.
+    fn judge(&self, event: &Event<'_>, lines: &[(Ref, &UnitSet)]) -> Result<Counted, &'static str> {
+        let mut counted = Counted::default();
         let mut one: Option<(Ref, &Place)> = None;
         let makes_parcel = matches!(event.record.body, Body::Transfer(_) | Body::Move(_) | Body::Inherit(_));
         let mut named = UnitSet::default();
         for (reference, units) in lines {
-            let parcel = self.parcels.get(reference).ok_or("spends what is no parcel")?;
-            let lot = self.lots.get(&parcel.lot).ok_or("spends what is of no lot")?;
+            let Some(parcel) = self.parcels.get(reference) else {
+                counted.lacks(*reference, units, "spends what is no parcel");
+                continue;
+            };
+            let Some(lot) = self.lots.get(&parcel.lot) else {
+                counted.lacks(*reference, units, "spends what is of no lot");
+                continue;
+            };
             if lot.drop != *event.drop {
                 return Err("spends units of another drop");
             }
@@ -455,12 +503,6 @@ impl Holdings {
                     .is_some_and(|retired| retired.entry == inherit.retirement && retired.by == event.author),
                 _ => false,
             };
-            if parcel.owner != event.author && !inherits {
-                return Err("spends what another device holds");
-            }
-            if !parcel.units.contains_all(units) {
-                return Err("spends units that its author was not given");
-            }
             if makes_parcel {
                 if named.intersects(units) || one.is_some_and(|(lot, _)| lot != parcel.lot) {
                     return Err("mixes lots, or names a unit twice");
@@ -473,8 +515,32 @@ impl Holdings {
                 named.insert_all(units);
                 one = Some((parcel.lot, &parcel.place));
             }
+            if parcel.owner != event.author && !inherits {
+                counted.lacks(*reference, units, "spends what another device holds");
+            } else if parcel.units.contains_all(units) {
+                counted.lines.push((*reference, (*units).clone()));
+            } else {
+                let lacking = units.difference(&parcel.units);
+                counted.lacks(*reference, &lacking, "spends units that its author was not given");
+                let has = units.intersection(&parcel.units);
+                if !has.is_empty() {
+                    counted.lines.push((*reference, has));
+                }
+            }
         }
-        Ok(())
+        match counted.problem {
+            Some(problem) if counted.lines.is_empty() => Err(problem),
+            _ => Ok(counted),
+        }
+    }
+
+    /// Units that the seller of a claim did not hold are lost to it.
+    fn lose_what_is_missing(&mut self, claim: &Ref) {
+        let Some(missing) = self.missing.get(claim) else { return };
+        let lost = self.lost.entry(*claim).or_default();
+        for (parcel, units) in missing {
+            lost.entry(*parcel).or_default().insert_all(units);
+        }
     }
 
     fn draw(&mut self, reference: &Ref, units: &UnitSet) {
@@ -569,6 +635,9 @@ impl Holdings {
                 }
             }
         }
+        for claim in self.missing.keys().copied().collect::<Vec<_>>() {
+            self.lose_what_is_missing(&claim);
+        }
         self.lost.retain(|_, lost| !lost.is_empty());
     }
 
@@ -639,6 +708,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
         Body::PaymentSettled(_) => Vec::new(),
         Body::Retire(_)
+        | Body::Entrust(_)
         | Body::Fork(_)
         | Body::Renewal(_)
         | Body::Resolve(_)

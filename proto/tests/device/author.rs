@@ -28,7 +28,18 @@ impl Author {
         document: &str,
         at: Hlc,
     ) -> Self {
-        let nonce = Nonce([7; 16]);
+        Self::begin_with(secret, certificate, document, at, 7)
+    }
+
+    /// The same, in the life of this number.
+    pub(crate) fn begin_with(
+        secret: &SecretKey,
+        certificate: &SignedCertificate,
+        document: &str,
+        at: Hlc,
+        life: u8,
+    ) -> Self {
+        let nonce = Nonce([life; 16]);
         let mut author = Self {
             secret: secret.clone(),
             event: certificate.event(),

@@ -22,6 +22,7 @@ mod payments;
 mod people;
 mod pins;
 mod receipts;
+mod registrar;
 mod renewing;
 mod retiring;
 mod rng;

@@ -80,6 +80,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Personal(personal) => Some(personal.entry),
         Reply::Erased(erased) => erased.entry,
         Reply::Product(_) | Reply::Drop(_) | Reply::Rules(_) | Reply::PastAccepted | Reply::Left(_) => None,
+        Reply::Entrusted(_) => None,
     }
 }
 

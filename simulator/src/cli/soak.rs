@@ -165,6 +165,7 @@ fn tried(mix: &str) -> Coverage {
         "honest" => words::KINDS.to_vec(),
         "default" => words::KINDS.into_iter().chain(words::MISTAKES).collect(),
         "mistakes" => words::MISTAKES.to_vec(),
+        "retired" => vec!["dies", "retired", "entrusted"],
         _ => Vec::new(),
     };
     Coverage::new(kinds, words::STATES)
@@ -326,6 +327,17 @@ impl Soak {
             println!(
                 "{} databases set back and told the rest, {} gone on with by a person; {} forks cut off, {} proofs of two pasts, {} incidents",
                 trust.pasts_told, trust.pasts_accepted, trust.forks, trust.double_lives, trust.incidents
+            );
+            println!(
+                "{} devices retired, {} of them alive, {} once more; the right to handed over {} times, {} deeds without it; {} units said to be at risk, {} late sales, {} units given out twice",
+                trust.retired,
+                trust.retired_alive,
+                trust.retired_again,
+                trust.handed_over,
+                trust.without_right,
+                trust.at_risk,
+                trust.late_sales,
+                trust.twice
             );
         }
         if self.coverage && !self.json {

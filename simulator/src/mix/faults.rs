@@ -1,5 +1,6 @@
 //! Faults by chance, each with its times.
 
+use super::retired;
 use crate::random::Random;
 use crate::scenario::limits::MAX_FLAPS;
 use crate::scenario::{Cheat, Fault, FaultKind, Scenario, media};
@@ -30,12 +31,17 @@ pub enum Kind {
     Restored,
     Cloned,
     Cheats,
+    Entrusted,
+    RetiredDead,
+    RetiredAlive,
 }
 
 /// Each kind is on in so many of a thousand seeds.
 const ON_PER_MILLE: u64 = 400;
 /// The most faults of one kind in one night.
 const MOST_OF_A_KIND: u64 = 4;
+/// The most devices that are retired wrongly in one night: somebody has to be left who sells.
+const MOST_RETIRED: u64 = 2;
 /// The least that a lasting fault lasts.
 const SHORTEST_MS: u64 = 500;
 
@@ -46,11 +52,23 @@ pub(super) fn draw(kinds: &[Kind], scenario: &Scenario, random: &Random) -> Vec<
     for kind in kinds {
         // A stream for each kind: that one kind is drawn differently moves no other.
         let mut random = random.fork(&format!("{kind:?}"));
-        if !random.chance(ON_PER_MILLE) {
+        // Whoever died is missed in any night.
+        if *kind != Kind::RetiredDead && !random.chance(ON_PER_MILLE) {
             continue;
         }
-        for _ in 0..random.within(1..=MOST_OF_A_KIND) {
-            faults.extend(fault(*kind, scenario, &mut dead, &mut random));
+        match kind {
+            Kind::Entrusted => faults.extend(retired::hand_overs(scenario, &mut random)),
+            Kind::RetiredDead => faults.extend(retired::of_the_dead(scenario, &faults, &mut random)),
+            Kind::RetiredAlive => {
+                for _ in 0..random.within(1..=MOST_RETIRED) {
+                    faults.extend(retired::of_the_living(scenario, &faults, &mut random));
+                }
+            }
+            _ => {
+                for _ in 0..random.within(1..=MOST_OF_A_KIND) {
+                    faults.extend(fault(*kind, scenario, &mut dead, &mut random));
+                }
+            }
         }
     }
     faults.sort_by_key(|fault| fault.from_ms);
@@ -138,6 +156,8 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
             let how = *random.pick(&[Cheat::Forks, Cheat::Overspends, Cheat::Replays])?;
             lasting(FaultKind::Cheats { device, how })
         }
+        // Drawn with what the night has already.
+        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive => None,
     }
 }
 

@@ -11,6 +11,7 @@
 //! with. Where a device is restored, copied or cheats, a unit may be sold twice, in incidents that every device shows.
 
 mod faults;
+mod retired;
 mod topology;
 
 use crate::random::Random;
@@ -29,7 +30,8 @@ struct Mix {
 
 use Kind::{
     BadWan, BadWifi, BatterySwap, Cheats, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite, Dies,
-    DiskErrors, DiskFull, Flapping, MainsDown, Offline, OneWay, Restored, SlowDisk, Split, WanDown, WifiDown,
+    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Restored, RetiredAlive,
+    RetiredDead, SlowDisk, Split, WanDown, WifiDown,
 };
 
 const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan];
@@ -37,12 +39,13 @@ const POWER: &[Kind] =
     &[CutAtOnce, CutInWrite, CutInRecovery, MainsDown, BatterySwap, DiskFull, DiskErrors, SlowDisk];
 const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
 const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats];
+const RETIREMENTS: &[Kind] = &[Entrusted, RetiredDead, RetiredAlive];
 
-const MIXES: [Mix; 6] = [
+const MIXES: [Mix; 7] = [
     Mix {
         name: "default",
         title: "everything that may happen: networks, power, disks, clocks, deaths, people's mistakes, cheats",
-        kinds: &[NETWORK, POWER, CLOCKS_AND_DEATHS, MISTAKES],
+        kinds: &[NETWORK, POWER, CLOCKS_AND_DEATHS, MISTAKES, RETIREMENTS],
     },
     Mix {
         name: "honest",
@@ -63,13 +66,22 @@ const MIXES: [Mix; 6] = [
     Mix {
         name: "mistakes",
         title: "restored disks, copied devices and cheats, while links fail and power is cut",
-        kinds: &[&[Offline, WifiDown, WanDown, Split, CutAtOnce, Dies], MISTAKES],
+        kinds: &[&[Offline, WifiDown, WanDown, Split, CutAtOnce, Dies], MISTAKES, RETIREMENTS],
+    },
+    Mix {
+        name: "retired",
+        title: "devices that are retired, dead or not, while links fail and power is cut; nobody is set back or cheats",
+        kinds: &[
+            &[Offline, OneWay, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite, DiskErrors],
+            CLOCKS_AND_DEATHS,
+            RETIREMENTS,
+        ],
     },
 ];
 
 /// Name and title of each mix.
 #[must_use]
-pub fn mixes() -> [(&'static str, &'static str); 6] {
+pub fn mixes() -> [(&'static str, &'static str); 7] {
     MIXES.map(|mix| (mix.name, mix.title))
 }
 

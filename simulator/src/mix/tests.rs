@@ -29,6 +29,7 @@ fn drawn_nights_do_not_change_unnoticed() {
         9_760_757_783_350_443_471,
         15_279_602_379_482_616_205,
         15_847_774_748_972_104_691,
+        0,
     ];
     assert_eq!(sums, known);
 }
@@ -62,9 +63,13 @@ fn every_kind_comes_and_none_that_should_not() {
         (0..400).flat_map(|seed| draw(mix, seed).unwrap().faults).map(|fault| name(&fault.kind)).collect()
     };
     assert_eq!(kinds("calm").len(), 0);
-    assert_eq!(kinds("default").len(), 20);
+    assert_eq!(kinds("default").len(), 22);
     assert_eq!(kinds("honest").len(), 17);
-    assert!(["Restored", "Cloned", "Cheats"].iter().all(|kind| !kinds("honest").contains(*kind)));
+    assert!(
+        ["Restored", "Cloned", "Cheats", "Retired", "Entrusted"]
+            .iter()
+            .all(|kind| !kinds("honest").contains(*kind))
+    );
     assert!(kinds("network").is_disjoint(&kinds("power")));
     let cuts: BTreeSet<(bool, bool)> = (0..100)
         .flat_map(|seed| draw("power", seed).unwrap().faults)

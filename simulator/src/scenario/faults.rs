@@ -1,5 +1,7 @@
 //! What goes wrong: scripted one by one, or drawn from a mix.
 
+use popmesh_proto::identity::Role;
+
 use super::error::{Problem, ScenarioError};
 use super::field::{Field, Hours, Table};
 use super::limits::{MAX_CLOCK_MS, MAX_FAULTS, MAX_FLAPS, MAX_NIGHT_MS, MAX_OPERATIONS, MAX_SLOWNESS};
@@ -13,7 +15,7 @@ pub(super) const CHEATS: [(&str, Cheat); 3] =
     [("forks", Cheat::Forks), ("overspends", Cheat::Overspends), ("replays", Cheat::Replays)];
 
 /// The names of all faults.
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 22] = [
     "offline",
     "flapping",
     "one_way",
@@ -33,6 +35,8 @@ const KINDS: [&str; 20] = [
     "dies",
     "restored",
     "cloned",
+    "retired",
+    "entrusted",
     "cheats",
 ];
 
@@ -80,6 +84,8 @@ pub(super) fn lasts(kind: &FaultKind) -> bool {
             | FaultKind::ClockStep { .. }
             | FaultKind::Dies { .. }
             | FaultKind::Restored { .. }
+            | FaultKind::Retired { .. }
+            | FaultKind::Entrusted { .. }
     )
 }
 
@@ -241,8 +247,45 @@ fn of_device(
             FaultKind::Restored { device, image_ms }
         }
         "cloned" => FaultKind::Cloned { device },
+        "retired" => {
+            let by = registrar(table, site, &field, device)?;
+            let once_stock_comes = table.take("once_stock_comes").map_or(Ok(false), |field| field.flag())?;
+            FaultKind::Retired { device, by, once_stock_comes }
+        }
+        "entrusted" if !site.devices[device].roles.has(Role::Hq) => {
+            let problem =
+                format!("{} is no hq, and cannot have the right to retire", site.devices[device].name);
+            return Err(field.error(Problem::Impossible { problem }));
+        }
+        "entrusted" => FaultKind::Entrusted { device, by: registrar(table, site, &field, device)? },
         _ => FaultKind::Cheats { device, how: table.need("how", "how = \"forks\"")?.word("cheat", &CHEATS)? },
     })
+}
+
+/// Who retires a device, or gives the right to: the first device with the right, else the first hq, unless one is named.
+fn registrar(
+    table: &mut Table<'_>,
+    site: &Site,
+    field: &Field<'_>,
+    device: usize,
+) -> Result<usize, ScenarioError> {
+    let with = |role| site.devices.iter().position(|device| device.roles.has(role));
+    let named = table.take("by");
+    let by = match &named {
+        Some(field) => site.device_names.find(field)?,
+        None => with(Role::Registrar).or_else(|| with(Role::Hq)).unwrap_or(0),
+    };
+    let field = named.as_ref().unwrap_or(field);
+    let problem = match site.devices[by].roles.has(Role::Hq) {
+        true if by != device => return Ok(by),
+        true => {
+            "a device neither retires itself nor gives itself the right; name another hq with `by`".to_owned()
+        }
+        false => {
+            format!("{} is no hq, and has no right to retire; name one with `by`", site.devices[by].name)
+        }
+    };
+    Err(field.error(Problem::Impossible { problem }))
 }
 
 fn device(table: &mut Table<'_>, site: &Site) -> Result<usize, ScenarioError> {

@@ -387,6 +387,22 @@ pub enum FaultKind {
         /// Which.
         device: DeviceIndex,
     },
+    /// A person retires a device: one that has died, or one that was only not heard of.
+    Retired {
+        /// Which.
+        device: DeviceIndex,
+        /// On which device of an hq; it is given the right for the night.
+        by: DeviceIndex,
+        /// Waits for a moment at which stock or custody is on its way to the device, if one comes soon.
+        once_stock_comes: bool,
+    },
+    /// The right to retire devices is given to another hq.
+    Entrusted {
+        /// To which.
+        device: DeviceIndex,
+        /// By which: it is given the right for the night, unless another gives it that.
+        by: DeviceIndex,
+    },
     /// A device cheats.
     Cheats {
         /// Which.
@@ -436,6 +452,13 @@ impl Scenario {
     #[must_use]
     pub fn hq(&self) -> DeviceIndex {
         self.devices.iter().position(|device| device.roles.has(Role::Hq)).unwrap_or(0)
+    }
+
+    /// The hq that retires devices, unless another is named: the first with the right in its certificate, else the first.
+    #[must_use]
+    pub fn registrar(&self) -> DeviceIndex {
+        let named = self.devices.iter().position(|device| device.roles.has(Role::Registrar));
+        named.unwrap_or_else(|| self.hq())
     }
 
     /// Units of a drop and product that are minted, all lots together.

@@ -313,6 +313,13 @@ impl Page<'_> {
                 ("restored", vec![device(which), ("image", image)])
             }
             FaultKind::Cloned { device: which } => ("cloned", vec![device(which)]),
+            FaultKind::Entrusted { device: which, by } => {
+                ("entrusted", vec![device(which), ("by", self.device_name(*by))])
+            }
+            FaultKind::Retired { device: which, by, once_stock_comes } => {
+                let waits = once_stock_comes.then(|| ("once_stock_comes", true.to_string()));
+                ("retired", [device(which), ("by", self.device_name(*by))].into_iter().chain(waits).collect())
+            }
             FaultKind::Cheats { device: which, how } => {
                 ("cheats", vec![device(which), ("how", word(&CHEATS, how).unwrap_or_default())])
             }

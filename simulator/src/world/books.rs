@@ -23,7 +23,7 @@ impl World<'_> {
         }
         let holdings = device.holdings();
         let name = &self.nodes[node].name;
-        let honest = self.ledger.suspects.is_empty();
+        let honest = !self.ledger.is_in_doubt();
         let mut result = Ok(());
         let balances = holdings.balances();
         for (lot, state) in holdings.lots() {

@@ -136,6 +136,7 @@ impl World<'_> {
             | Notice::Retired { .. }
             | Notice::Renewed { .. }
             | Notice::CertificateEnds { .. }
+            | Notice::Entrusted { .. }
             | Notice::Door { .. }
             | Notice::PaymentSettled { .. }
             | Notice::PersonalTaken { .. }

@@ -1,6 +1,7 @@
-//! A device that sells what it does not hold: entries written by hand, well-formed, signed with a key that has the right
-//! to sign, and not true.
+//! A device that sells what it does not hold, or writes its last entry a second time: entries written by hand, well-formed,
+//! signed with a key that has the right to sign, and not true.
 
+use popmesh_proto::Device;
 use popmesh_proto::change::{self, ChangeParts};
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
@@ -8,7 +9,7 @@ use popmesh_proto::document::Document;
 use popmesh_proto::id::{ChainId, Hash, Nonce};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::Entry;
-use popmesh_proto::log::{Bodies, Range, Vouch};
+use popmesh_proto::log::{Bodies, Chain, Range, Vouch};
 use popmesh_proto::message::{Entries, Message, encode};
 use popmesh_proto::payment::Payments;
 use popmesh_proto::receipt::ReceiptLink;
@@ -16,6 +17,7 @@ use popmesh_proto::record::{Body, Record, Sale, SaleLine, Start};
 
 use super::World;
 use super::queue::NodeIndex;
+use crate::random::Random;
 
 /// The price that it asks, minor units.
 const PRICE: i64 = 1_000;
@@ -72,19 +74,62 @@ impl World<'_> {
             let known = self.ledger.stored((node, life), me, entry);
             self.check(known);
         }
+        self.tells(node, &entries, |_, _| true);
+    }
+
+    /// Writes the last entry of a chain a second time, otherwise, and tells it some of its peers. Whether there was one.
+    pub(super) fn writes_twice(&mut self, node: NodeIndex) -> bool {
+        let me = self.nodes[node].id;
+        let Some(log) = self.nodes[node].device().map(Device::log) else { return false };
+        let chains: Vec<&Chain> = log
+            .chains()
+            .filter(|chain| chain.device == me && chain.document.drop().is_some())
+            .filter(|chain| chain.len() > 1 && !chain.has_ended())
+            .collect();
+        let mut random = self.random.fork(&format!("writes twice {}", self.now_us));
+        let Some(chain) = random.pick(&chains) else { return false };
+        let (id, document, seq) = (chain.id, chain.document.clone(), chain.len());
+        let Some(record) = chain.body(seq).and_then(|body| Record::decode(body).ok()) else { return false };
+        let previous = chain.hash(seq - 1).copied();
+        let at = Hlc(record.at.0 + 1);
+        let body = Record { at, body: record.body }.encode();
+        let parts = ChangeParts {
+            device: me.as_bytes(),
+            actor: id.as_bytes(),
+            seq,
+            previous: previous.as_ref().map(Hash::as_bytes),
+            time: (at.ms() / 1_000) as i64,
+            record: &body,
+        };
+        let hash = Hash(change::hash(&parts, &mut Vec::new()));
+        let signature = Some(self.sign(node, &document, &hash));
+        self.ledger.suspect(me);
+        self.tells(node, &[Entry { chain: id, seq, body, signature }], |random, peers| {
+            peers == 1 || random.chance(500)
+        });
+        true
+    }
+
+    /// Tells entries of one chain, which follow each other, to those of its peers that are to hear them.
+    fn tells(&mut self, node: NodeIndex, entries: &[Entry], hears: impl Fn(&mut Random, usize) -> bool) {
+        let Some(first) = entries.first() else { return };
+        let (chain, first) = (first.chain, first.seq);
         let signatures = (0..)
-            .zip(&entries)
+            .zip(entries)
             .filter_map(|(offset, entry)| entry.signature.map(|signature| Vouch { offset, signature }));
         let range = Range {
             chain,
-            first: 1,
+            first,
             signatures: signatures.collect(),
             bodies: Bodies::Plain(entries.iter().map(|entry| entry.body.clone().into()).collect()),
         };
         let bytes = encode(&Message::Entries(Entries { ranges: vec![range], more: false }));
         let peers: Vec<NodeIndex> = self.links.peers(node).collect();
-        for peer in peers {
-            self.send_over_link(node, peer, bytes.clone().into());
+        let mut random = self.random.fork(&format!("who hears {}", self.now_us));
+        for peer in &peers {
+            if hears(&mut random, peers.len()) {
+                self.send_over_link(node, *peer, bytes.clone().into());
+            }
         }
     }
 

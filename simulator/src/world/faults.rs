@@ -95,6 +95,16 @@ impl World<'_> {
                 }
             }
             FaultKind::Cloned { device } => self.clones(fault, device, begins),
+            FaultKind::Entrusted { .. } => {
+                if begins {
+                    self.entrusts(fault);
+                }
+            }
+            FaultKind::Retired { .. } => {
+                if begins {
+                    self.will_retire(fault);
+                }
+            }
             FaultKind::Cheats { device, how } => self.cheats(fault, device, how, begins),
         }
         self.note_lanes();

@@ -11,13 +11,15 @@ use popmesh_proto::change::{self, ChangeParts};
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::document::Document;
-use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_lines};
+use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::record::{Body, Record};
+use popmesh_proto::trust::Trust;
 use popmesh_proto::units::UnitSet;
 
 use super::claims::Claims;
+use super::hand_outs::HandOuts;
 use super::holds::Holds;
 use super::queue::{Life, NodeIndex};
 
@@ -39,6 +41,13 @@ impl Breach {
     }
 }
 
+/// That a device was retired.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Retired {
+    pub(super) device: DeviceId,
+    pub(super) by: DeviceId,
+}
+
 /// One chain, as its author has written it.
 #[derive(Debug)]
 struct Chain {
@@ -49,6 +58,12 @@ struct Chain {
     document: Option<Document>,
     bodies: Vec<Box<[u8]>>,
     last_hash: Option<Hash>,
+}
+
+impl Chain {
+    fn record(&self, seq: u64) -> Option<Record> {
+        Record::decode(self.bodies.get(seq as usize - 1)?).ok()
+    }
 }
 
 /// What a device has taken and paid back by one tender, minor units.
@@ -68,7 +83,12 @@ pub(super) struct Ledger {
     pub(super) holdings: Holdings,
     pub(super) claims: Claims,
     holds: Holds,
+    pub(super) hand_outs: HandOuts,
     spends: Vec<Spend>,
+    /// Who was retired. What they write late counts for nothing in the stock view.
+    pub(super) trust: Trust,
+    /// Every entry of stock and claims, in the order in which it became durable.
+    order: Vec<(Ref, Hash)>,
     /// What each device has taken and paid back, by tender.
     pub(super) takings: BTreeMap<(DeviceId, Tender), Taken>,
     /// How many receipts each device has written.
@@ -78,10 +98,19 @@ pub(super) struct Ledger {
     /// Devices whose own signatures will show that they were rolled back, copied, or cheat: what they do may contradict
     /// itself, and becomes an incident.
     pub(super) suspects: BTreeSet<DeviceId>,
+    /// Devices that were retired: what they go on to write contradicts what others do, and becomes an incident.
+    pub(super) retired: BTreeSet<DeviceId>,
+    /// Every retirement that was written.
+    pub(super) retirements: Vec<Retired>,
     pub(super) incidents: u64,
 }
 
 impl Ledger {
+    /// Whether something may contradict itself, and become an incident.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        !self.suspects.is_empty() || !self.retired.is_empty()
+    }
+
     /// Takes in an entry that is durable on `node`, whose device is `me`.
     pub(super) fn stored(
         &mut self,
@@ -145,8 +174,12 @@ impl Ledger {
         let hash = hash_of(chain, entry, &record);
         chain.last_hash = Some(hash);
         let author = chain.author;
-        let Some(drop) = document.drop() else { return Ok(()) };
         let reference = Ref { chain: entry.chain, seq: entry.seq };
+        if document == Document::Devices {
+            self.hear_of_trust(reference, author, hash, &record);
+        }
+        let Some(drop) = document.drop() else { return Ok(()) };
+        self.order.push((reference, hash));
         let event = Event { entry: reference, drop, author, hash, record: &record };
         self.fold(&event, suspect)
     }
@@ -154,19 +187,20 @@ impl Ledger {
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let claims = self.claims.fold(event);
         let aside = self.holds.fold(event);
+        self.hand_outs.fold(event);
         let money = self.fold_money(event);
         let stock = self.fold_stock(event, suspect);
         if !suspect {
             money?;
         }
         if let Err(problem) = aside
-            && self.suspects.is_empty()
+            && !self.is_in_doubt()
         {
             return Err(Breach::new("I1", format!("{} {problem}", event.author.short())));
         }
         match claims {
             // Whoever heard of a claim from a suspect may be wrong about it in good faith.
-            Err(problem) if self.suspects.is_empty() => Err(Breach::new("I2", problem)),
+            Err(problem) if !self.is_in_doubt() => Err(Breach::new("I2", problem)),
             _ => stock,
         }
     }
@@ -203,19 +237,20 @@ impl Ledger {
 
     fn fold_stock(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let effect = self.holdings.apply(event);
-        if self.holdings.is_valid(event) {
-            self.spends.extend(spend_of(event));
-        }
+        self.spends.extend(spend_of(event, &self.holdings));
         if let Body::Sale(sale) = &event.record.body {
             self.units_sold += sale.lines.iter().map(|line| line.units.len()).sum::<u64>();
         }
         match effect {
-            Effect::None | Effect::Applied => Ok(()),
+            Effect::None | Effect::Applied => match self.holdings.breach_by(&event.entry) {
+                Some(text) if !suspect && !self.is_in_doubt() => Err(Breach::new("I6", text)),
+                _ => Ok(()),
+            },
             Effect::Contested(lots) => {
                 self.holdings.resolve(&lots, &self.spends);
                 self.incidents += 1;
                 // Whoever got units from a suspect may be struck by it in good faith.
-                if suspect || !self.suspects.is_empty() {
+                if suspect || self.is_in_doubt() {
                     return Ok(());
                 }
                 let text = self.holdings.incidents().last().unwrap_or("a unit was spent twice").to_owned();
@@ -223,9 +258,46 @@ impl Ledger {
             }
             Effect::Void(text) => {
                 self.incidents += 1;
-                if suspect || !self.suspects.is_empty() { Ok(()) } else { Err(Breach::new("I6", text)) }
+                if suspect || self.is_in_doubt() { Ok(()) } else { Err(Breach::new("I6", text)) }
             }
         }
+    }
+
+    /// Takes in a record of `devices`. Whoever is retired by it counts up to there only, and the stock is folded anew.
+    fn hear_of_trust(&mut self, entry: Ref, author: DeviceId, hash: Hash, record: &Record) {
+        if let Body::Retire(retire) = &record.body {
+            self.retired.insert(retire.device);
+            self.retirements.push(Retired { device: retire.device, by: author });
+        }
+        if self.trust.take(entry, author, hash, record) {
+            self.fold_anew();
+        }
+    }
+
+    fn fold_anew(&mut self) {
+        let mut holdings = self.holdings.with_retired(self.trust.retired());
+        let mut contested = BTreeSet::new();
+        self.spends.clear();
+        for (entry, hash) in &self.order {
+            let Some(chain) = self.chains.get(&entry.chain) else { continue };
+            let Some(drop) = chain.document.as_ref().and_then(Document::drop) else { continue };
+            let Some(record) = chain.record(entry.seq) else { continue };
+            let event = Event { entry: *entry, drop, author: chain.author, hash: *hash, record: &record };
+            if let Effect::Contested(lots) = holdings.apply(&event) {
+                contested.extend(lots);
+            }
+            self.spends.extend(spend_of(&event, &holdings));
+        }
+        holdings.resolve(&contested, &self.spends);
+        self.holdings = holdings;
+    }
+
+    /// Everything that was written about stock and claims, and by whom, in the order in which it became durable.
+    pub(super) fn written_of_stock(&self) -> impl Iterator<Item = (Ref, DeviceId, Record)> {
+        self.order.iter().filter_map(|(entry, _)| {
+            let chain = self.chains.get(&entry.chain)?;
+            Some((*entry, chain.author, chain.record(entry.seq)?))
+        })
     }
 
     /// Units that came back and may be sold again, by lot, since this was asked last.
@@ -287,7 +359,7 @@ fn hash_of(chain: &Chain, entry: &Entry, record: &Record) -> Hash {
     Hash(change::hash(&parts, &mut Vec::with_capacity(512)))
 }
 
-fn spend_of(event: &Event<'_>) -> Option<Spend> {
+fn spend_of(event: &Event<'_>, holdings: &Holdings) -> Option<Spend> {
     let kind = match &event.record.body {
         Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => SpendKind::Parcel,
         Body::Damage(_) => SpendKind::Damaged,
@@ -298,12 +370,16 @@ fn spend_of(event: &Event<'_>) -> Option<Spend> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {
             return None;
         }
-        Body::Retire(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => return None,
+        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
+            return None;
+        }
         Body::Personal(_) | Body::Erase(_) => return None,
         Body::PaymentSettled(_) => return None,
     };
     let at: Hlc = event.record.at;
-    let lines =
-        spent_lines(&event.record.body).into_iter().map(|(parcel, units)| (parcel, units.clone())).collect();
+    let lines = holdings.counted(event);
+    if lines.is_empty() {
+        return None;
+    }
     Some(Spend { entry: event.entry, author: event.author, precedence: (at, event.hash), kind, lines })
 }

@@ -15,6 +15,9 @@ use crate::scenario::{Cheat, DeviceIndex};
 /// So many messages of a device that will replay are kept.
 const OVERHEARD: usize = 64;
 
+/// So many of a thousand who write two histories write an entry a second time; the others lead one life on two boxes.
+const BY_HAND: u64 = 500;
+
 /// What people do wrong.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
@@ -147,13 +150,14 @@ impl World<'_> {
     pub(super) fn cheats(&mut self, fault: usize, node: NodeIndex, how: Cheat, begins: bool) {
         match how {
             Cheat::Forks => {
-                if begins {
+                let by_hand = begins && self.random.chance(BY_HAND) && self.writes_twice(node);
+                if begins && !by_hand {
                     // A second history of the life under way, from where that life began.
                     let nonce = self.nodes[node].nonce;
                     if let Some(image) = self.nodes[node].boot_image.take() {
                         self.second_box(fault, node, &image, Some(nonce));
                     }
-                } else {
+                } else if !begins {
                     self.second_box_leaves(fault);
                 }
             }

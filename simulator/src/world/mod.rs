@@ -10,6 +10,7 @@ mod carry;
 mod cheat;
 mod claims;
 mod faults;
+mod hand_outs;
 mod holds;
 mod ledger;
 mod links;
@@ -21,6 +22,7 @@ mod people;
 mod pickup;
 mod power;
 mod queue;
+mod retirements;
 mod settle;
 mod shop;
 mod signatures;
@@ -34,7 +36,8 @@ use std::sync::Arc;
 
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{
-    Certificate, CertificateError, Charter, CharterError, SecretKey, SignedCertificate, SignedCharter,
+    Certificate, CertificateError, Charter, CharterError, Role, Roles, SecretKey, SignedCertificate,
+    SignedCharter,
 };
 use popmesh_proto::io::{CallId, GossipToken};
 use popmesh_proto::money::CurrencyError;
@@ -51,7 +54,7 @@ use crate::load::{self, Shopper};
 use crate::network::{Carrier, Traffic};
 use crate::night::Night;
 use crate::random::Random;
-use crate::scenario::{Scenario, StockPolicy};
+use crate::scenario::{Fault, FaultKind, Scenario, StockPolicy};
 use baskets::Baskets;
 use ledger::Ledger;
 use links::Links;
@@ -165,6 +168,7 @@ struct World<'s> {
     ledger: Ledger,
     watch: Watch,
     mistakes: mistakes::Mistakes,
+    retirements: retirements::Retirements,
     /// Whether all have been started, so that links can be.
     started: bool,
     healed: bool,
@@ -273,6 +277,7 @@ impl<'s> World<'s> {
             ledger: Ledger::default(),
             watch: Watch::new(scenario),
             mistakes: mistakes::Mistakes::default(),
+            retirements: retirements::Retirements::default(),
             started: false,
             healed: false,
             breach: None,
@@ -298,7 +303,7 @@ impl<'s> World<'s> {
         let certificate = Certificate {
             device: secret.id(),
             name: spec.name.clone(),
-            roles: spec.roles,
+            roles: self.roles_of(device),
             venue: self.scenario.venues[spec.venue].name.clone(),
             not_before_ms: EPOCH_MS - 2 * 86_400_000,
             not_after_ms: EPOCH_MS + 5 * 86_400_000,
@@ -312,6 +317,19 @@ impl<'s> World<'s> {
         self.nodes.push(Node::new(device, spec, secret, certificate, disk));
         self.links.add_node();
         Ok(())
+    }
+
+    /// What its certificate says: where somebody is to be retired, whoever does that has the right, unless another gives it.
+    fn roles_of(&self, device: usize) -> Roles {
+        let faults = &self.scenario.faults;
+        let needs = |fault: &Fault| match fault.kind {
+            FaultKind::Retired { by, .. } | FaultKind::Entrusted { by, .. } => by == device,
+            _ => false,
+        };
+        let gets =
+            |fault: &Fault| matches!(fault.kind, FaultKind::Entrusted { device: to, .. } if to == device);
+        let right = (faults.iter().any(needs) && !faults.iter().any(gets)).then_some(Role::Registrar);
+        self.scenario.devices[device].roles.iter().chain(right).collect()
     }
 
     fn start(&mut self) {
@@ -365,6 +383,8 @@ impl<'s> World<'s> {
             Event::Look => self.look(),
             Event::Replay { node } => self.replay(node),
             Event::Image { fault } => self.take_image(fault),
+            Event::Entrust { fault } => self.entrusts(fault),
+            Event::Retire { fault, looked } => self.retires(fault, looked),
         }
         true
     }

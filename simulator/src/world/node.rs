@@ -39,6 +39,10 @@ pub(super) enum Who {
     Visitor(usize),
     /// A shopper who leaves an address, or wants it erased.
     Person,
+    /// Who retires a device, for a fault.
+    Registrar(usize),
+    /// Who gives the right to retire away, for a fault.
+    Entruster(usize),
     /// The crew, which needs no answer.
     Crew,
     /// The organiser, for a task.

@@ -441,7 +441,7 @@ impl World<'_> {
                     self.ledger.claims.get(&claim.claim).is_none_or(|known| known.units_back == 0)
                 });
                 // What a copy of the device did is not the device's own to know.
-                let lost = lost.filter(|_| self.ledger.suspects.is_empty());
+                let lost = lost.filter(|_| !self.ledger.is_in_doubt());
                 lost.map_or(Ok(()), |claim| {
                     Err(Breach::new("I3", format!("{} was swept before that was durable", claim.claim)))
                 })
@@ -477,7 +477,7 @@ impl World<'_> {
         self.note(|| format!("{node} handed out {claim}"));
         self.pickups.numbers.handed_out += 1;
         let before = self.pickups.handed_out.insert(*claim, node);
-        if !self.ledger.suspects.is_empty() {
+        if self.ledger.is_in_doubt() {
             return Ok(());
         }
         if before.is_some() {
@@ -504,7 +504,7 @@ impl World<'_> {
             (_, None) => numbers.refunds += 1,
             (_, Some(_)) => numbers.returns += 1,
         }
-        if !self.ledger.suspects.is_empty() {
+        if self.ledger.is_in_doubt() {
             return Ok(());
         }
         let units: u64 = claim.refunded.iter().map(|item| item.units.len()).sum();

@@ -60,6 +60,7 @@ impl World<'_> {
         self.look_whether_all_agree();
         self.check_agreement();
         self.check_trust();
+        self.check_retirements();
         self.check_people();
         self.check_all_books();
         self.check_claims();
@@ -206,7 +207,7 @@ impl World<'_> {
     /// What a shopper was given is handed out for everybody (I2); and where nothing was lost for good, each device shows
     /// each claim as it was written (I5), and what was paid back for it (I7).
     fn check_claims(&mut self) {
-        if !self.ledger.suspects.is_empty() {
+        if self.ledger.is_in_doubt() {
             return;
         }
         let companies = self.companies();
@@ -334,6 +335,10 @@ impl World<'_> {
     /// While a unit is unsold on a device in reach, a sale that waits for it succeeds (I8).
     fn check_unsold_is_for_sale(&mut self) {
         for node in self.alive() {
+            // Whoever was retired sells nothing, and says so.
+            if self.ledger.trust.retired().contains_key(&self.nodes[node].id) {
+                continue;
+            }
             for _ in 0..PROBES_EACH {
                 let Some((drop, sku)) = self.something_unsold(node) else { break };
                 self.probe_sale(node, drop, sku);
@@ -359,12 +364,14 @@ impl World<'_> {
         let companies = self.companies();
         let company = companies.iter().find(|company| company.contains(&node)).map_or(&[][..], Vec::as_slice);
         // Whoever has two pasts gives nothing away until somebody has looked into that.
-        let near: Vec<DeviceId> = company
+        let mut near: Vec<DeviceId> = company
             .iter()
             .map(|node| self.nodes[*node].id)
             .filter(|id| *id == self.nodes[node].id || !self.ledger.suspects.contains(id))
             .collect();
         let Some(view) = self.nodes[node].device().map(Device::holdings) else { return Vec::new() };
+        // What a retired device held is its heir's, who may be out of reach.
+        near.retain(|id| view.retirement(id).is_none());
         let closed = |drop: &DropId| {
             let spec = self.scenario.drops.iter().find(|spec| spec.drop == *drop);
             spec.is_none_or(|spec| spec.open_ms > self.scenario.duration_ms || spec.close_ms.is_some())

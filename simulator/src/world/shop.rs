@@ -119,6 +119,7 @@ fn name_of(refusal: &Refusal) -> &'static str {
         Refusal::Certificate { .. } => "certificate",
         Refusal::Busy => "busy",
         Refusal::Suspended { .. } => "suspended",
+        Refusal::Retired { .. } => "retired",
         Refusal::PastUnknown { .. } => "past_unknown",
         _ => "refused",
     }
@@ -230,6 +231,8 @@ impl World<'_> {
                 Who::Shopper(shopper) => self.waits_for_answer(shopper),
                 Who::Visitor(visit) => self.visit_got_no_answer(visit),
                 Who::Organiser(task) => self.organiser_lost(task),
+                Who::Registrar(fault) => self.retires_again(fault),
+                Who::Entruster(fault) => self.entrusts_again(fault),
                 Who::Probe | Who::Crew | Who::Person => {}
             }
         }
@@ -262,6 +265,7 @@ impl World<'_> {
                 | Reply::Incident(_)
                 | Reply::PastAccepted
                 | Reply::Left(_)
+                | Reply::Entrusted(_)
                 | Reply::Rules(_) => None,
             };
             if let Some(entry) = entry {
@@ -273,6 +277,8 @@ impl World<'_> {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
             (Who::Crew, _) => {}
+            (Who::Entruster(fault), result) => self.entrusted(fault, &result),
+            (Who::Registrar(fault), result) => self.retired(fault, &result),
             (Who::Person, result) => self.person_answered(node, result),
             (Who::Visitor(visit), result) => self.visit_answered(node, visit, result),
             (Who::Shopper(shopper), Ok(Reply::Sale(claim))) => {
@@ -299,7 +305,7 @@ impl World<'_> {
             let twice = of_lot.intersection(&item.units);
             of_lot.insert_all(&item.units);
             self.shop.oversold += twice.len();
-            if !twice.is_empty() && self.ledger.suspects.is_empty() {
+            if !twice.is_empty() && !self.ledger.is_in_doubt() {
                 let text = format!("units {twice} of {} are in two acknowledged sales", item.sku);
                 self.check(Err(Breach::new("I1", text)));
             }

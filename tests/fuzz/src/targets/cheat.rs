@@ -8,8 +8,9 @@ use popmesh_proto::identity::SignedCertificate;
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Custody, Damage, Door, Hold, Inherit, Line, Mint, Move, Received, Record, Redeem,
-    Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record,
+    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock,
+    WrongPin,
 };
 use popmesh_proto::units::UnitSet;
 
@@ -231,15 +232,21 @@ impl Plot {
             .map_or_else(|_| own.bytes().to_vec(), |signed| signed.bytes().to_vec())
     }
 
+    /// What gives somebody the right to retire: mostly a certificate.
+    fn right(&self, cursor: &mut Cursor<'_>) -> Option<Ref> {
+        cursor.chance(80).then(|| self.entry(cursor))
+    }
+
     fn of_devices(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(4) {
+        match cursor.below(5) {
             3 => Body::Renewal(Renewal { certificate: Self::renewal(cursor) }),
             0 | 1 => {
                 let mut cut: Vec<Ref> = (0..cursor.below(5)).map(|_| self.entry(cursor)).collect();
                 cut.sort();
                 cut.dedup_by_key(|last| last.chain);
-                Body::Retire(Retire { device: Self::device(cursor), cut })
+                Body::Retire(Retire { device: Self::device(cursor), cut, under: self.right(cursor) })
             }
+            2 => Body::Entrust(Entrust { to: Self::device(cursor), under: self.right(cursor) }),
             _ => Body::Resolve(Resolve { incident: self.entry(cursor), note: "looked into it".to_owned() }),
         }
     }

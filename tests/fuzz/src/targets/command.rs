@@ -55,6 +55,7 @@ const COMMANDS: [Read; 23] = commands!(
     GiveCustody,
     Refund,
     Retire,
+    Entrust,
     ResolveIncident,
     Unlock,
     Sweep,
