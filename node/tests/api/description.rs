@@ -47,6 +47,8 @@ const ROUTES: [(&str, &str); 60] = [
     ("post", "/v1/resolutions"),
     ("get", "/v1/devices/{device}/retirement"),
     ("post", "/v1/retirements"),
+    ("get", "/v1/registrars"),
+    ("post", "/v1/registrars"),
     ("post", "/v1/devices/renewals"),
     ("post", "/v1/carts/take"),
     ("get", "/v1/carts/{cart}/token"),

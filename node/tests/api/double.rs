@@ -21,8 +21,8 @@ use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
-    PeopleCounts, Programme, Query, Receipt, ReceiptKind, RetirementRisk, SealedPersonal, Status, Stock,
-    StockLine,
+    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal, Status,
+    Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -392,6 +392,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             at_risk: retire.at_risk,
             held: vec![],
         }),
+        Command::Entrust(entrust) => Reply::Entrusted(registrar(entrust.to)),
         Command::Renew(_) => Reply::Renewed(Renewed { devices: vec![], skipped: vec![] }),
         Command::ResolveIncident(resolve) => Reply::Incident(incident(resolve.incident, Some(resolve.note))),
         Command::Unlock(unlock) => {
@@ -424,6 +425,17 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::PersonalErase(_) => {
             Reply::Erased(Erased { entry: Some(entry(14)), erased: vec![personal(PersonalKind::Note, 256)] })
         }
+    }
+}
+
+fn registrar(device: DeviceId) -> Registrar {
+    Registrar {
+        device,
+        name: "hq".to_owned(),
+        here: device == DEVICE,
+        given_by: None,
+        given_at_ms: None,
+        retired_by: None,
     }
 }
 
@@ -476,6 +488,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }),
         Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
         Query::Incidents => Answer::Incidents(vec![incident(entry(13), None)]),
+        Query::Registrars => Answer::Registrars(vec![registrar(DEVICE)]),
         Query::Retirement(device) => Answer::Retirement(Ok(RetirementRisk {
             device: *device,
             name: "till-2".to_owned(),

@@ -39,7 +39,7 @@ macro_rules! commands {
     ($($name:ident),*) => { [$(|bytes| Some(Asked::Command(Command::$name(read(bytes)?))),)*] };
 }
 
-const COMMANDS: [Read; 23] = commands!(
+const COMMANDS: [Read; 24] = commands!(
     ProductAdd,
     DropNew,
     DropOpen,
