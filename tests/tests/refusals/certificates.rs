@@ -37,7 +37,7 @@ fn a_certificate_that_ends() -> Result<()> {
         detail.contains("certificate of guest is not valid after 20") && detail.contains(" UTC"),
         "{detail}"
     );
-    assert!(detail.contains("have the organiser sign a new one, and check the clock"), "{detail}");
+    assert!(detail.contains("check the clock, or have the device admitted again with `popmesh join`"), "{detail}");
 
     // The link ends with it, no new one comes up, and both are told why.
     for (api, other) in [(&hq, "guest"), (&guest, "hq")] {
@@ -54,7 +54,7 @@ fn a_certificate_that_ends() -> Result<()> {
     hq.sell("CAP", Duration::ZERO, None)?.ok()?;
     guest.stop()?;
     let said = refused_to_run(&event, "guest", &[])?;
-    assert!(said.contains("not valid after 20") && said.contains("sign a new one"), "{said}");
+    assert!(said.contains("not valid after 20") && said.contains("popmesh join"), "{said}");
     Ok(())
 }
 
