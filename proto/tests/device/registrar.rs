@@ -73,11 +73,18 @@ fn incidents(world: &mut World, at: usize) -> Vec<Incident> {
     }
 }
 
-/// What a device says of the right, of who is retired, and of what is wrong.
-fn says(
-    world: &mut World,
-    at: usize,
-) -> (Vec<(DeviceId, Option<String>)>, Vec<Option<String>>, BTreeSet<String>) {
+/// What a device says.
+#[derive(Debug, Clone, PartialEq)]
+struct Says {
+    /// Who has the right, and who gave it.
+    holders: Vec<(DeviceId, Option<String>)>,
+    /// Of each device, who retired it.
+    retired: Vec<Option<String>>,
+    /// What is wrong.
+    incidents: BTreeSet<String>,
+}
+
+fn says(world: &mut World, at: usize) -> Says {
     let holders = registrars(world, at).into_iter().map(|known| (known.device, known.given_by)).collect();
     let devices: Vec<DeviceId> = world.nodes.iter().map(|node| node.id).collect();
     // Who never wrote anything is not known after a start, until it is heard.
@@ -86,7 +93,8 @@ fn says(
         other => panic!("{other:?}"),
     };
     let retired = devices.into_iter().map(&mut retired_by).collect();
-    (holders, retired, incidents(world, at).into_iter().map(|known| known.text).collect())
+    let incidents = incidents(world, at).into_iter().map(|known| known.text).collect();
+    Says { holders, retired, incidents }
 }
 
 /// Every device says the same, and does after a start.
@@ -290,12 +298,17 @@ fn in_whatever_order_they_come_the_views_are_the_same() {
             world.hand(TILL, HQ, entries(vec![ranges[which].clone()]));
         }
         let said = says(&mut world, HQ);
-        assert_eq!(said.1[LOST].as_deref(), Some("head"));
-        assert_eq!(said.1[DESK].as_deref(), Some("north"));
-        assert_eq!((&said.1[TILL], &said.1[CHIEF]), (&None, &None));
-        assert!(said.0.contains(&(keys[1].id(), Some("head".to_owned()))), "{:?}", said.0);
+        assert_eq!(said.retired[LOST].as_deref(), Some("head"));
+        assert_eq!(said.retired[DESK].as_deref(), Some("north"));
+        assert_eq!((&said.retired[TILL], &said.retired[CHIEF]), (&None, &None));
+        assert!(said.holders.contains(&(keys[1].id(), Some("head".to_owned()))), "{:?}", said.holders);
         for (text, times) in [("had given the right away before", 2), ("was not given the right", 1)] {
-            assert_eq!(said.2.iter().filter(|known| known.contains(text)).count(), times, "{:?}", said.2);
+            assert_eq!(
+                said.incidents.iter().filter(|known| known.contains(text)).count(),
+                times,
+                "{:?}",
+                said.incidents
+            );
         }
         assert_eq!(*first.get_or_insert_with(|| said.clone()), said);
     }

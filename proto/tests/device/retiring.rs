@@ -240,7 +240,7 @@ fn what_goes_together_with_late_units_is_not_sold_again() {
         retire(&mut world);
         world.link_all();
         world.converge(20_000);
-        let all = units_of(&[first.clone()]);
+        let all = units_of(std::slice::from_ref(&first));
         let known = world.claims(seller)[&first.claim].clone();
         let contested = units_of(&[Claim { items: known.contested.clone(), ..known.clone() }]);
         let mut sold = units_of(&[known]);

@@ -104,10 +104,11 @@ fn registrar(scenario: &Scenario, faults: &[Fault], device: DeviceIndex, at_ms: 
     let is_dead = |of: DeviceIndex| {
         faults.iter().any(|fault| fault.from_ms <= at_ms && fault.kind == FaultKind::Dies { device: of })
     };
-    let given = faults.iter().filter(|fault| fault.from_ms <= at_ms).filter_map(|fault| match fault.kind {
-        FaultKind::Entrusted { device, .. } => Some(device),
-        _ => None,
-    });
-    let last = given.last().filter(|hq| *hq != device && !is_dead(*hq));
+    let mut given =
+        faults.iter().filter(|fault| fault.from_ms <= at_ms).filter_map(|fault| match fault.kind {
+            FaultKind::Entrusted { device, .. } => Some(device),
+            _ => None,
+        });
+    let last = given.next_back().filter(|hq| *hq != device && !is_dead(*hq));
     last.or_else(|| hqs(scenario).find(|hq| *hq != device && !is_dead(*hq)))
 }
