@@ -37,7 +37,10 @@ fn a_certificate_that_ends() -> Result<()> {
         detail.contains("certificate of guest is not valid after 20") && detail.contains(" UTC"),
         "{detail}"
     );
-    assert!(detail.contains("check the clock, or have the device admitted again with `popmesh join`"), "{detail}");
+    assert!(
+        detail.contains("check the clock, or have the device admitted again with `popmesh join`"),
+        "{detail}"
+    );
 
     // The link ends with it, no new one comes up, and both are told why.
     for (api, other) in [(&hq, "guest"), (&guest, "hq")] {
