@@ -214,6 +214,10 @@ fn what_was_built_on_a_fork_is_an_incident_and_the_forked_device_is_given_nothin
         if world.available(HQ) > 0 {
             assert!(world.done(HQ, give.clone()).is_err(), "it is given nothing");
         }
+        // Whoever looks into it takes one of the two boxes away: otherwise they go on having two pasts.
+        world.power_cut(twin);
+        world.isolate(PEER);
+        world.link_all();
         for incident in incidents {
             let note = "looked into".to_owned();
             let resolve = ResolveIncident { incident: incident.incident, note };
