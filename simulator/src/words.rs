@@ -27,8 +27,16 @@ pub const KINDS: [&str; 20] = [
 ];
 
 /// Those that only people cause.
-pub const MISTAKES: [&str; 7] =
-    ["restored", "cloned", "retired", "entrusted", "cheat_forks", "cheat_overspends", "cheat_replays"];
+pub const MISTAKES: [&str; 8] = [
+    "restored",
+    "cloned",
+    "retired",
+    "entrusted",
+    "cheat_forks",
+    "cheat_rewrites",
+    "cheat_overspends",
+    "cheat_replays",
+];
 
 /// Every state that a fault can meet, by name.
 pub const STATES: [&str; 12] = [
@@ -74,6 +82,7 @@ pub fn kind_of(kind: &FaultKind) -> &'static str {
         FaultKind::Retired { .. } => "retired",
         FaultKind::Entrusted { .. } => "entrusted",
         FaultKind::Cheats { how: Cheat::Forks, .. } => "cheat_forks",
+        FaultKind::Cheats { how: Cheat::Rewrites, .. } => "cheat_rewrites",
         FaultKind::Cheats { how: Cheat::Overspends, .. } => "cheat_overspends",
         FaultKind::Cheats { how: Cheat::Replays, .. } => "cheat_replays",
     }
@@ -158,6 +167,7 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
         FaultKind::Cheats { device, how } => {
             let how = match how {
                 Cheat::Forks => "writes two histories",
+                Cheat::Rewrites => "writes an entry a second time",
                 Cheat::Overspends => "sells what it does not hold",
                 Cheat::Replays => "sends old messages again",
             };

@@ -4,7 +4,7 @@
 
 use popmesh_simulator::mix;
 use popmesh_simulator::night::Night;
-use popmesh_simulator::scenario::{self, Cheat, Fault, FaultKind};
+use popmesh_simulator::scenario;
 use popmesh_simulator::world::{Ended, Options, run};
 
 /// Three tills that sell one product out of a common stock for twenty minutes; the faults are added.
@@ -149,12 +149,10 @@ fn two_histories_of_one_life_sell_units_twice_and_are_told_apart() {
 }
 
 #[test]
-fn two_histories_of_one_life_are_cut_off_and_all_agree() {
-    // A night of the mix in which others have both histories.
-    let forks = |fault: &Fault| matches!(fault.kind, FaultKind::Cheats { how: Cheat::Forks, .. });
-    let scenario = mix::draw("mistakes", 12).unwrap();
-    assert!(scenario.faults.iter().any(forks));
-    let ended = run(&scenario, 12, Options::default()).unwrap();
+fn what_is_written_a_second_time_is_cut_off_and_all_agree() {
+    let ended = play(
+        "[[fault]]\nat = \"18:06\"\nuntil = \"18:07\"\nfault = \"cheats\"\ndevice = \"till-1\"\nhow = \"rewrites\"\n",
+    );
     assert_eq!(ended.breach, None);
     assert!(ended.night.numbers.trust.forks > 0);
 }

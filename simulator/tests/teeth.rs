@@ -179,15 +179,61 @@ fn to_number_receipts_anew_after_a_restart() {
     is_caught(Planted::Device(DeviceBug::NumberReceiptsAnew), cuts_in_sales, 1..=1, &["I7"]);
 }
 
+/// A till of three that writes entries a second time while it sells.
+const REWRITES: &str = r#"
+name = "rewrites"
+title = "A till writes entries a second time"
+starts = "18:00"
+lasts = "5 min"
+[[venue]]
+name = "market"
+[[device]]
+name = "laptop"
+roles = "hq"
+venue = "market"
+[[device]]
+name = "till-{n}"
+count = 3
+roles = "pos"
+venue = "market"
+[[product]]
+sku = "tee"
+name = "Tee"
+price = 2500
+[[drop]]
+name = "friday"
+opens = "18:00"
+[[drop.lot]]
+product = "tee"
+units = 200
+[[demand]]
+product = "tee"
+shape = "steady"
+from = "18:00:10"
+shoppers = 120
+where = ["till-1", "till-2", "till-3"]
+patience = "10 s"
+[[fault]]
+at = "18:02"
+fault = "cheats"
+device = "till-1"
+how = "rewrites"
+"#;
+
+fn rewrites(_: u64) -> Scenario {
+    scenario::parse("rewrites", REWRITES).unwrap()
+}
+
+#[test]
+fn without_a_bug_what_is_written_twice_is_cut_off() {
+    for seed in 1..=8 {
+        assert_eq!(broken(&rewrites(seed), seed, None), None, "seed {seed}");
+    }
+}
+
 #[test]
 fn to_let_a_forked_life_go_on() {
-    // Nights in which others have both histories. Some forks are of what nobody builds on.
-    is_caught(
-        Planted::Device(DeviceBug::KeepForks),
-        |seed| mistakes_mix([12, 56][seed as usize]),
-        0..=1,
-        &["I5"],
-    );
+    is_caught(Planted::Device(DeviceBug::KeepForks), rewrites, 1..=8, &["I5", "I6"]);
 }
 
 /// Admission then asks what this replica happens to know.

@@ -154,6 +154,8 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
         Kind::Cloned => lasting(FaultKind::Cloned { device }),
         Kind::Cheats => {
             let how = *random.pick(&[Cheat::Forks, Cheat::Overspends, Cheat::Replays])?;
+            // Two boxes with one life seldom get to write two histories: they hear of each other first.
+            let how = if how == Cheat::Forks && random.chance(500) { Cheat::Rewrites } else { how };
             lasting(FaultKind::Cheats { device, how })
         }
         // Drawn with what the night has already.

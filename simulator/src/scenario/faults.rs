@@ -11,8 +11,12 @@ use super::{Cheat, Fault, FaultKind, Scenario, media};
 use crate::mix;
 
 /// The ways to cheat.
-pub(super) const CHEATS: [(&str, Cheat); 3] =
-    [("forks", Cheat::Forks), ("overspends", Cheat::Overspends), ("replays", Cheat::Replays)];
+pub(super) const CHEATS: [(&str, Cheat); 4] = [
+    ("forks", Cheat::Forks),
+    ("rewrites", Cheat::Rewrites),
+    ("overspends", Cheat::Overspends),
+    ("replays", Cheat::Replays),
+];
 
 /// The names of all faults.
 const KINDS: [&str; 22] = [

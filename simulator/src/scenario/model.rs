@@ -418,6 +418,8 @@ pub enum FaultKind {
 pub enum Cheat {
     /// Signs two entries with one sequence number, for different peers.
     Forks,
+    /// Writes an entry a second time, otherwise, and tells it some of its peers.
+    Rewrites,
     /// Sells units that it does not hold.
     Overspends,
     /// Sends old entries of others and its own again.

@@ -184,6 +184,9 @@ impl World<'_> {
             let result = self.ledger.stored((node, life), me, entry);
             self.check(result);
         }
+        if self.mistakes.rewriters.contains(&node) && self.writes_twice(node, &write.entries) {
+            self.mistakes.rewriters.remove(&node);
+        }
         self.give(node, Input::Stored { batch: write.batch });
     }
 

@@ -9,7 +9,7 @@ use popmesh_proto::document::Document;
 use popmesh_proto::id::{ChainId, Hash, Nonce};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::Entry;
-use popmesh_proto::log::{Bodies, Chain, Range, Vouch};
+use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{Entries, Message, encode};
 use popmesh_proto::payment::Payments;
 use popmesh_proto::receipt::ReceiptLink;
@@ -77,19 +77,20 @@ impl World<'_> {
         self.tells(node, &entries, |_, _| true);
     }
 
-    /// Writes the last entry of a chain a second time, otherwise, and tells it some of its peers. Whether there was one.
-    pub(super) fn writes_twice(&mut self, node: NodeIndex) -> bool {
+    /// Writes one of the entries that are durable now a second time, otherwise, and tells some of its peers before they hear
+    /// of the first. Whether there was one.
+    pub(super) fn writes_twice(&mut self, node: NodeIndex, entries: &[Entry]) -> bool {
         let me = self.nodes[node].id;
         let Some(log) = self.nodes[node].device().map(Device::log) else { return false };
-        let chains: Vec<&Chain> = log
-            .chains()
-            .filter(|chain| chain.device == me && chain.document.drop().is_some())
-            .filter(|chain| chain.len() > 1 && !chain.has_ended())
-            .collect();
-        let mut random = self.random.fork(&format!("writes twice {}", self.now_us));
-        let Some(chain) = random.pick(&chains) else { return false };
-        let (id, document, seq) = (chain.id, chain.document.clone(), chain.len());
-        let Some(record) = chain.body(seq).and_then(|body| Record::decode(body).ok()) else { return false };
+        let of_own = |entry: &&Entry| {
+            let chain = log.chain(&entry.chain);
+            chain.is_some_and(|chain| chain.device == me && chain.document.drop().is_some() && entry.seq > 1)
+        };
+        let Some(entry) = entries.iter().rfind(of_own) else { return false };
+        let (id, seq) = (entry.chain, entry.seq);
+        let Some(chain) = log.chain(&id) else { return false };
+        let document = chain.document.clone();
+        let Ok(record) = Record::decode(&entry.body) else { return false };
         let previous = chain.hash(seq - 1).copied();
         let at = Hlc(record.at.0 + 1);
         let body = Record { at, body: record.body }.encode();

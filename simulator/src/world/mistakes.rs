@@ -15,9 +15,6 @@ use crate::scenario::{Cheat, DeviceIndex};
 /// So many messages of a device that will replay are kept.
 const OVERHEARD: usize = 64;
 
-/// So many of a thousand who write two histories write an entry a second time; the others lead one life on two boxes.
-const BY_HAND: u64 = 500;
-
 /// What people do wrong.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
@@ -28,6 +25,8 @@ pub(super) struct Mistakes {
     forks: BTreeSet<DeviceIndex>,
     nonces: BTreeMap<NodeIndex, Nonce>,
     replays: BTreeSet<NodeIndex>,
+    /// Nodes that write a second time what they write next.
+    pub(super) rewriters: BTreeSet<NodeIndex>,
     overheard: Vec<(NodeIndex, NodeIndex, Rc<[u8]>)>,
     pub(super) numbers: TrustNumbers,
 }
@@ -150,15 +149,21 @@ impl World<'_> {
     pub(super) fn cheats(&mut self, fault: usize, node: NodeIndex, how: Cheat, begins: bool) {
         match how {
             Cheat::Forks => {
-                let by_hand = begins && self.random.chance(BY_HAND) && self.writes_twice(node);
-                if begins && !by_hand {
+                if begins {
                     // A second history of the life under way, from where that life began.
                     let nonce = self.nodes[node].nonce;
                     if let Some(image) = self.nodes[node].boot_image.take() {
                         self.second_box(fault, node, &image, Some(nonce));
                     }
-                } else if !begins {
+                } else {
                     self.second_box_leaves(fault);
+                }
+            }
+            Cheat::Rewrites => {
+                if begins {
+                    self.mistakes.rewriters.insert(node);
+                } else {
+                    self.mistakes.rewriters.remove(&node);
                 }
             }
             Cheat::Overspends => {
