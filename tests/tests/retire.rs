@@ -114,6 +114,10 @@ fn the_right_goes_to_another_hq_which_then_retires() -> Result<()> {
     let mut nodes = (0..names.len()).map(start).collect::<Result<Vec<_>>>()?;
     put_on_sale(&nodes[0], "CAP", UNITS)?;
     agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
+    nodes[2].wait_until("stock to sell", DEADLINE, |lost| {
+        Ok((lost.stock("CAP")?["own"]["available"].as_u64() > Some(0)).then_some(()))
+    })?;
+    agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
     let popmesh = |at: usize, arguments: &[&str]| {
         let data = ["--data", names[at]];
         network.host(at).in_namespace(|| event.popmesh(&[&data[..], arguments].concat()))
@@ -146,6 +150,10 @@ fn the_right_goes_to_another_hq_which_then_retires() -> Result<()> {
         node.restart()?;
     }
     agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
+    // It has written nothing yet: its name comes with its certificate.
+    nodes[0].wait_until("desk to be known", DEADLINE, |hq| {
+        Ok((hq.get("/v1/registrars")?[0]["name"] == "desk").then_some(()))
+    })?;
     let shown = popmesh(0, &["registrar", "show"])?;
     assert_eq!(
         (&shown[0]["name"], &shown[0]["given_by"], &shown[0]["here"]),
