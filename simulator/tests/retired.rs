@@ -113,7 +113,7 @@ fn the_right_is_handed_over_and_used() {
 }
 
 /// Nights that once went wrong.
-const KEPT: [(&str, &[u64]); 1] = [("retired", &[635, 761, 982])];
+const KEPT: [(&str, &[u64]); 3] = [("retired", &[635, 761, 982]), ("mistakes", &[93]), ("default", &[1_024])];
 
 #[test]
 fn what_once_went_wrong_does_not_go_wrong_again() {

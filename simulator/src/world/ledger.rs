@@ -86,7 +86,7 @@ pub(super) struct Ledger {
     pub(super) hand_outs: HandOuts,
     spends: Vec<Spend>,
     /// Who was retired. What they write late counts for nothing in the stock view.
-    pub(super) trust: Trust,
+    trust: Trust,
     /// Every entry of stock and claims, in the order in which it became durable.
     order: Vec<(Ref, Hash)>,
     /// What each device has taken and paid back, by tender.

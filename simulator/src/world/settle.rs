@@ -336,7 +336,8 @@ impl World<'_> {
     fn check_unsold_is_for_sale(&mut self) {
         for node in self.alive() {
             // Whoever was retired sells nothing, and says so.
-            if self.ledger.trust.retired().contains_key(&self.nodes[node].id) {
+            let of = &self.nodes[node];
+            if of.device().is_some_and(|device| device.holdings().retirement(&of.id).is_some()) {
                 continue;
             }
             for _ in 0..PROBES_EACH {
