@@ -21,16 +21,22 @@ const HQ: usize = 0;
 const TILL: usize = 1;
 const OTHER: usize = 2;
 
-/// An evening on which a till's disk was copied, and both boxes sold and gave away what the one had held.
-fn cloned(seed: u64) -> World {
+/// An hq with these roles and two tills, which share 40 units.
+fn evening(seed: u64, roles: &str) -> World {
     let mut world = World::new(seed);
-    world.add("hq", "hq", "hall");
+    world.add("hq", roles, "hall");
     world.add("till", "pos", "hall");
     world.add("other", "pos", "hall");
     world.link_all();
     world.open_drop(HQ, 40);
     world.run_ms(4_000);
     world.converge(5_000);
+    world
+}
+
+/// An evening on which a till's disk was copied, and both boxes sold and gave away what the one had held.
+fn cloned(seed: u64) -> World {
+    let mut world = evening(seed, "hq");
     for at in [TILL, OTHER] {
         claim_of(world.done(at, Command::Sell(sell(2, 1_000))));
     }
@@ -85,14 +91,7 @@ fn a_deed_about_what_never_was_a_claim_is_seen_alike_in_any_order() {
 /// Found by fuzzing: what a retired device wrote later is void also where the lot is in dispute between others.
 #[test]
 fn a_late_sale_does_not_count_where_others_dispute_the_lot() {
-    let mut world = World::new(3);
-    world.add("hq", "hq,registrar", "hall");
-    world.add("till", "pos", "hall");
-    world.add("other", "pos", "hall");
-    world.link_all();
-    world.open_drop(HQ, 40);
-    world.run_ms(4_000);
-    world.converge(5_000);
+    let mut world = evening(3, "hq,registrar");
     world.isolate(OTHER);
     let clone = world.clone_disk(OTHER);
     world.isolate(TILL);
