@@ -18,6 +18,11 @@ const KEPT: [(&str, &[u64]); 3] = [
     ("calm", &[1, 8, 19, 46]),
 ];
 
+/// Nights in which a promise was broken: a copy and its original were one peer to the others, who took what the one had for
+/// what the other has; two boxes with one key handed out what nobody knew to be sold; a sale waited for units on a device
+/// whose presences were lost.
+const FOUND: [(&str, &[u64]); 2] = [("mistakes", &[159, 323]), ("default", &[17])];
+
 fn is_clean(mix: &str, seed: u64) {
     let scenario = mix::draw(mix, seed).unwrap();
     let ended = run(&scenario, seed, Options { every_step: true, ..Options::default() }).unwrap();
@@ -27,7 +32,7 @@ fn is_clean(mix: &str, seed: u64) {
 
 #[test]
 fn what_once_went_wrong_does_not_go_wrong_again() {
-    for (mix, seeds) in KEPT {
+    for (mix, seeds) in KEPT.into_iter().chain(FOUND) {
         for seed in seeds {
             is_clean(mix, *seed);
         }

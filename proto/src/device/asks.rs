@@ -99,12 +99,16 @@ impl Device {
             let avoid = request.avoid.clone();
             let (drop, sku, place) = shelf;
             let holders = self.holdings.free_by_holder(drop, sku, place.as_ref());
-            let best = holders
+            let may_give = holders
                 .into_iter()
                 .filter(|(device, _)| *device != self.me && !avoid.contains_key(device))
-                // Whoever has two pasts may give nothing.
-                .filter(|(device, _)| self.peers.is_reachable(device) && !self.suspended.contains_key(device))
-                .max_by_key(|(device, units)| (*units, *device));
+                // Whoever has two pasts may give nothing, whoever was retired is given up.
+                .filter(|(device, _)| !self.suspended.contains_key(device) && !self.is_retired(device));
+            // Where much is lost, presences are as well: who has not been heard of for a while may hear a request all the same.
+            let (in_reach, others): (Vec<_>, Vec<_>) =
+                may_give.partition(|(device, _)| self.peers.is_reachable(device));
+            let asked = if in_reach.is_empty() { others } else { in_reach };
+            let best = asked.into_iter().max_by_key(|(device, units)| (*units, *device));
             let Some((peer, _)) = best else { continue };
             let id = self.asks.number();
             let outstanding = Outstanding { id, peer, until_ms: now + ANSWER_WITHIN_MS };

@@ -49,6 +49,13 @@ impl Exchange {
         self.under_way.clear();
     }
 
+    /// Forgets what the two have told each other, so that both tell all again.
+    pub(super) fn begin_anew(&mut self) {
+        self.told = None;
+        self.theirs = None;
+        self.under_way.clear();
+    }
+
     /// Takes in what a frontier says of the peer. False if one before it went missing.
     fn hear(&mut self, frontier: &Frontier) -> bool {
         let follows = self.heard.checked_add(1) == Some(frontier.number);

@@ -22,6 +22,9 @@ const GAP_WAIT_MOST_MS: u64 = 6_400;
 /// While many devices write, two digests hardly ever agree, and a frontier is the longer the more chains there are. So the
 /// more there are, the longer a device waits for what is under way before it tells or asks the next neighbour.
 const PATIENCE_MS_EACH: u64 = 5;
+/// After so many comparisons of the same two digests, frontiers begin anew; then after twice as many, and so on. What one side
+/// takes the other to have may be wrong: two boxes with one key are one peer.
+const STUCK_AFTER: u32 = 3;
 
 #[derive(Debug, Default)]
 struct Progress {
@@ -37,9 +40,19 @@ struct Progress {
     gaps_wait_until_ms: u64,
     digest_at: u64,
     exchange: Exchange,
+    /// This device's digest and the peer's when they differed last, and how often they have since.
+    differed: Option<(Hash, Hash, u32)>,
 }
 
 impl Progress {
+    /// The digests differ. Whether both have stayed as they are for so long that what passes over the link brings nothing.
+    fn is_stuck(&mut self, ours: Hash, theirs: Hash) -> bool {
+        let before = self.differed.filter(|(here, there, _)| (*here, *there) == (ours, theirs));
+        let times = before.map_or(1, |(.., times)| times.saturating_add(1));
+        self.differed = Some((ours, theirs, times));
+        times.is_multiple_of(STUCK_AFTER) && (times / STUCK_AFTER).is_power_of_two()
+    }
+
     /// Whether a frontier has just gone, one of all chains if `full`.
     fn has_just_told(&self, now_ms: u64, full: bool) -> bool {
         let just = |(at, was_full)| now_ms < at + FRONTIER_EVERY_MS && (was_full || !full);
@@ -151,7 +164,12 @@ impl Device {
 
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
     /// neighbour's turn soon.
-    fn differs_from(&mut self, peer: DeviceId) {
+    fn differs_from(&mut self, peer: DeviceId, ours: Hash, theirs: Hash) {
+        if let Some(progress) = self.sync.peers.get_mut(&peer)
+            && progress.is_stuck(ours, theirs)
+        {
+            progress.exchange.begin_anew();
+        }
         if !self.sync.differ.contains(&peer) {
             self.sync.differ.push_back(peer);
         }
@@ -239,10 +257,11 @@ impl Device {
             Ok(Message::Frontier(frontier)) => self.answer_frontier(from, &frontier),
             Ok(Message::Entries(entries)) => self.take_entries(from, &entries),
             Ok(Message::Digest(theirs)) => {
-                if theirs.0 == self.log.digest(false) {
+                let ours = Hash(self.log.digest(false));
+                if theirs == ours {
                     self.agrees_with(&from);
                 } else {
-                    self.differs_from(from);
+                    self.differs_from(from, ours, theirs);
                 }
             }
             Ok(Message::Hello(certificate)) => match self.gate.certificate(&certificate) {

@@ -197,6 +197,12 @@ impl Claim {
         void.map(|(entry, text)| (entry, text.as_str()))
     }
 
+    /// Redemptions of a claim whose sale is not known, after the first of them: whatever the sale says, one is too many.
+    pub(super) fn redeemed_again_unseen(&self, claim: Ref) -> impl Iterator<Item = (Ref, String)> {
+        let redemptions = self.acts().filter(|(_, act)| act.deed == Deed::Redeem);
+        redemptions.skip(1).map(move |(_, act)| (act.entry, refused(claim, act, REDEEMED_BEFORE)))
+    }
+
     /// Every act, each a breach: the sale counts for nothing.
     pub(super) fn acts_on_nothing(&self, claim: Ref) -> impl Iterator<Item = (Ref, String)> {
         self.acts().map(move |(_, act)| {
@@ -304,14 +310,14 @@ impl Standing {
                 self.under = act.entry;
                 Ok(())
             }
-            Deed::Redeem if self.redeemed.is_some() => Err("it had been redeemed before"),
+            Deed::Redeem if self.redeemed.is_some() => Err(REDEEMED_BEFORE),
             Deed::Redeem if self.left.is_empty() => Err("it had been refunded before"),
             Deed::Redeem => {
                 self.redeemed = Some(HandedOut { entry: act.entry, by: act.author, at });
                 Ok(())
             }
             Deed::Refund { returned, .. } if *returned != self.redeemed.is_some() => {
-                Err(if *returned { "it had not been handed out" } else { "it had been redeemed before" })
+                Err(if *returned { "it had not been handed out" } else { REDEEMED_BEFORE })
             }
             Deed::Refund { units, unclaimed, .. } => {
                 let has = |(parcel, units): (&Ref, &UnitSet)| {
@@ -334,12 +340,18 @@ impl Standing {
     }
 
     fn refuse(&mut self, claim: Ref, act: &Act, problem: &str) {
-        let what = match act.deed {
-            Deed::Custody(_) | Deed::Inherit { .. } => "change of custody",
-            Deed::Redeem => "redemption",
-            Deed::Refund { .. } => "refund",
-        };
-        let text = format!("{what} {} of claim {claim} by {}: {problem}", act.entry, act.author.short());
-        self.void.insert(act.entry, text);
+        self.void.insert(act.entry, refused(claim, act, problem));
     }
+}
+
+const REDEEMED_BEFORE: &str = "it had been redeemed before";
+
+/// What a person reads of an act that counts for nothing.
+fn refused(claim: Ref, act: &Act, problem: &str) -> String {
+    let what = match act.deed {
+        Deed::Custody(_) | Deed::Inherit { .. } => "change of custody",
+        Deed::Redeem => "redemption",
+        Deed::Refund { .. } => "refund",
+    };
+    format!("{what} {} of claim {claim} by {}: {problem}", act.entry, act.author.short())
 }

@@ -58,6 +58,7 @@ impl Holdings {
         let Some(known) = self.claims.get(claim) else { return false };
         let void: Vec<(Ref, String)> = match self.void.contains_key(claim) {
             true => known.acts_on_nothing(*claim).collect(),
+            false if known.sold().is_none() => known.redeemed_again_unseen(*claim).collect(),
             false => known.void().map(|(entry, text)| (*entry, text.to_owned())).collect(),
         };
         let some = !void.is_empty();

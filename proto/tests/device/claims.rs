@@ -226,6 +226,41 @@ fn the_token_is_enough_where_the_sale_was_never_heard_of() {
     world.assert_agreed();
 }
 
+/// Found by the simulator: nobody said so while the till that had sold it was cut off.
+#[test]
+fn two_redemptions_of_a_claim_that_nobody_knows_are_an_incident() {
+    let mut world = evening(6);
+    let stranger = world.add("stranger", "pos", "hall");
+    world.isolate(LOCKER);
+    world.link(stranger, HQ);
+    world.run_ms(3_000);
+    claim_of(world.done(stranger, Command::Sell(sell(1, 5_000))));
+    world.isolate(stranger);
+    let mut unheard = sell(1, 0);
+    unheard.pickup_at = Some(world.nodes[LOCKER].id);
+    let claim = claim_of(world.done(stranger, Command::Sell(unheard))).claim;
+    let text = token(&mut world, stranger, claim).unwrap();
+    let clone = world.clone_disk(LOCKER);
+    for at in [LOCKER, clone] {
+        assert!(matches!(shown(&mut world, at, &text), Ok(Reply::Redeemed(_))));
+    }
+    for at in [LOCKER, clone] {
+        world.link(at, HQ);
+    }
+    world.run_ms(10_000);
+    let twice = |world: &mut World, at: usize| {
+        let incidents = world.check(at).incidents;
+        incidents.iter().filter(|text| text.contains("it had been redeemed before")).count()
+    };
+    for at in [HQ, TILL] {
+        assert_eq!(twice(&mut world, at), 1, "on device {at}: {:?}", world.check(at));
+    }
+    world.link_all();
+    world.converge(10_000);
+    assert_eq!(twice(&mut world, stranger), 1, "{:?}", world.check(stranger));
+    assert_eq!(states(&mut world, claim), [ClaimState::Redeemed; 5]);
+}
+
 #[test]
 fn a_token_that_is_not_good_hands_out_nothing() {
     let mut world = evening(7);
