@@ -58,15 +58,20 @@ impl World<'_> {
     /// A disk that cannot be read does not say what was on it: the crew starts the node again.
     fn does_not_start(&mut self, node: NodeIndex, error: &StoreError) {
         self.note(|| format!("{node} does not start: {error}"));
-        if matches!(error, StoreError::Damaged { .. }) {
-            let text = format!("{} came back with a damaged database: {error}", self.nodes[node].name);
-            self.check(Err(Breach::new("I3", text)));
-        }
+        self.check_damage(node, error);
         self.watch.starts_failed += 1;
         self.nodes[node].disk.cut(Kept::Everything);
         let change = self.next_power_change(node);
         self.queue.plan(self.now_us + START_AGAIN_MS * MS, Event::Power { node, change, on: true });
         self.note_lanes();
+    }
+
+    /// What was synced stays as it was: no cut and no fault of these disks damages a database.
+    fn check_damage(&mut self, node: NodeIndex, error: &StoreError) {
+        if matches!(error, StoreError::Damaged { .. }) {
+            let text = format!("{} came back with a damaged database: {error}", self.nodes[node].name);
+            self.check(Err(Breach::new("I3", text)));
+        }
     }
 
     fn config(&mut self, node: NodeIndex) -> Config {
@@ -132,6 +137,7 @@ impl World<'_> {
                     self.power_fails_again(node);
                 } else {
                     self.note(|| format!("{node} cannot read its log: {error}"));
+                    self.check_damage(node, &error);
                     self.wait_to_probe(node, store);
                 }
             }
