@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::{Command, DoorState, Refusal, Reply};
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::{Signature, SignedCertificate};
+use crate::links::Width;
 use crate::query::{Answer, Query};
 use crate::record::PersonalKind;
 use crate::text::{Compartment, DropId, Sku};
@@ -60,6 +61,15 @@ pub enum Input {
     LinkUp {
         /// The peer.
         peer: DeviceId,
+        /// How much the link carries.
+        width: Width,
+    },
+    /// A link carries more or less than before, from now on: what it goes by has changed.
+    LinkWidth {
+        /// The peer.
+        peer: DeviceId,
+        /// How much it carries.
+        width: Width,
     },
     /// The last link to a peer is gone.
     LinkDown {

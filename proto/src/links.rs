@@ -1,4 +1,4 @@
-//! Which devices a device wants to be linked to: a pure choice, the same on both ends of each link.
+//! Links: how much they carry, and which a device wants, which is a pure choice and the same on both ends of each link.
 //!
 //! All known devices stand on a ring, ordered by a hash that depends on the event. Each wants its neighbours at
 //! power-of-two distances in both directions. The distance-one links alone keep the ring in one piece; the longer ones
@@ -7,6 +7,16 @@
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
+
+/// How much a link carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Width {
+    /// As much as a local network or better: a few hundred bytes a second for news of each other do not matter.
+    Broad,
+    /// As much as Bluetooth LE: some 100 kbit/s that several share, and batteries pay for each byte. It carries no gossip; what is new
+    /// the device sends along it itself.
+    Narrow,
+}
 
 /// A device's public key, which is its id.
 pub type DeviceKey = [u8; 32];

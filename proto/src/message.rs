@@ -55,6 +55,9 @@ pub enum Message {
     /// Sealed payloads, asked for now or earlier.
     #[n(12)]
     Sealed(#[n(0)] SealedParts),
+    /// Mail that a neighbour passes on over a link that carries no gossip.
+    #[n(13)]
+    Mail(#[n(0)] Mail),
     /// The sender's history of a chain is another than the receiver's, which answers with entries of its own from where
     /// they part: proof that the chain's author has forked it.
     #[n(10)]
@@ -275,7 +278,7 @@ impl Mail {
     }
 }
 
-/// How a device is doing, told to everybody every second; less often where there are many devices.
+/// How a device is doing, told to everybody every second; less often where there are many devices, or links are narrow.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Presence {
     /// Whether it sells.
@@ -287,6 +290,9 @@ pub struct Presence {
     /// Its certificate, now and then.
     #[n(2)]
     pub certificate: Option<ByteVec>,
+    /// In how many seconds its next comes, if all its links are narrow and that is later than usual.
+    #[n(3)]
+    pub every_s: Option<u32>,
 }
 
 /// How fast one SKU sells on one device.

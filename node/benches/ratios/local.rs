@@ -6,6 +6,7 @@ use popmesh_proto::clock::Now;
 use popmesh_proto::command::Command;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::{Entry, Input, Output};
+use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::{Config, Device};
 
@@ -142,8 +143,8 @@ pub(crate) fn meet(a: &mut Local, b: &mut Local) -> Meeting {
         b.now.wall_ms = b.now.wall_ms.max(now);
     }
     let mut meeting = Meeting::default();
-    a.give(Input::LinkUp { peer: b.id() });
-    b.give(Input::LinkUp { peer: a.id() });
+    a.give(Input::LinkUp { peer: b.id(), width: Width::Broad });
+    b.give(Input::LinkUp { peer: a.id(), width: Width::Broad });
     loop {
         while pass(a, b, &mut meeting) | pass(b, a, &mut meeting) {}
         if head(a) == head(b) {

@@ -1,7 +1,7 @@
 //! The one thread on which a device lives. It takes in whatever has arrived, lets the device act on it, carries out what
 //! the device wants, and waits; it never touches a disk or a socket.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, sync_channel};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input, Notice, Output};
+use popmesh_proto::links::Width;
 use popmesh_proto::query::Answer;
 use popmesh_store::StoreError;
 use tokio::sync::{mpsc, oneshot};
@@ -66,7 +67,7 @@ pub(super) struct Core<D: Machine> {
     state: State<D>,
     sources: Sources,
     effects: Effects,
-    peers: BTreeSet<DeviceId>,
+    peers: BTreeMap<DeviceId, Width>,
     clock: RuntimeClock,
     probe_wait_ms: u64,
     share: Share,
@@ -88,7 +89,7 @@ impl<D: Machine> Core<D> {
             state: State::Running(device),
             sources,
             effects,
-            peers: BTreeSet::new(),
+            peers: BTreeMap::new(),
             clock,
             probe_wait_ms: PROBE_FIRST_MS,
             share: Share::default(),
@@ -215,9 +216,15 @@ impl<D: Machine> Core<D> {
 
     fn take_event(&mut self, event: MeshEvent) {
         match event {
-            MeshEvent::LinkUp { peer } => {
-                self.peers.insert(peer);
-                self.give(Input::LinkUp { peer });
+            MeshEvent::LinkUp { peer, width } => {
+                self.peers.insert(peer, width);
+                self.give(Input::LinkUp { peer, width });
+            }
+            MeshEvent::LinkWidth { peer, width } => {
+                if let Some(now) = self.peers.get_mut(&peer) {
+                    *now = width;
+                    self.give(Input::LinkWidth { peer, width });
+                }
             }
             MeshEvent::LinkDown { peer } => {
                 self.peers.remove(&peer);
@@ -398,8 +405,8 @@ impl<D: Machine> Core<D> {
         };
         tracing::info!("the device runs again");
         self.state = State::Running(device);
-        for peer in self.peers.clone() {
-            self.give(Input::LinkUp { peer });
+        for (peer, width) in self.peers.clone() {
+            self.give(Input::LinkUp { peer, width });
         }
         Ok(())
     }

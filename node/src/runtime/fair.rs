@@ -46,7 +46,9 @@ pub(super) struct Fair {
 
 fn peer_of(event: &MeshEvent) -> DeviceId {
     match event {
-        MeshEvent::LinkUp { peer } | MeshEvent::LinkDown { peer } => *peer,
+        MeshEvent::LinkUp { peer, .. } | MeshEvent::LinkWidth { peer, .. } | MeshEvent::LinkDown { peer } => {
+            *peer
+        }
         MeshEvent::Message { from, .. } | MeshEvent::Gossip { from, .. } => *from,
     }
 }
@@ -62,11 +64,17 @@ impl Fair {
         }
         match &event {
             MeshEvent::LinkUp { .. } => {}
+            MeshEvent::LinkWidth { .. } => {
+                let earlier = |waiting: &Waiting| matches!(waiting.event, MeshEvent::LinkWidth { .. });
+                queue.waiting.retain(|waiting| !earlier(waiting));
+            }
             MeshEvent::LinkDown { .. } => {
                 let up =
                     queue.waiting.iter().any(|waiting| matches!(waiting.event, MeshEvent::LinkUp { .. }));
                 queue.waiting.retain(|waiting| match waiting.event {
-                    MeshEvent::Message { .. } | MeshEvent::LinkUp { .. } => false,
+                    MeshEvent::Message { .. } | MeshEvent::LinkUp { .. } | MeshEvent::LinkWidth { .. } => {
+                        false
+                    }
                     MeshEvent::LinkDown { .. } | MeshEvent::Gossip { .. } => true,
                 });
                 queue.messages = 0;
@@ -101,7 +109,7 @@ impl Fair {
                 queue.gossip -= 1;
                 queue.gossip_bytes -= bytes.len();
             }
-            MeshEvent::LinkUp { .. } | MeshEvent::LinkDown { .. } => {}
+            MeshEvent::LinkUp { .. } | MeshEvent::LinkWidth { .. } | MeshEvent::LinkDown { .. } => {}
         }
         Some((peer, event, guard))
     }
@@ -120,6 +128,8 @@ impl Fair {
 
 #[cfg(test)]
 mod tests {
+    use popmesh_proto::links::Width;
+
     use super::*;
 
     const A: DeviceId = DeviceId([1; 32]);
@@ -189,7 +199,10 @@ mod tests {
         let mut fair = Fair::default();
         for _ in 0..1_000 {
             fair.put(MeshEvent::LinkDown { peer: A }, Guard::none());
-            fair.put(MeshEvent::LinkUp { peer: A }, Guard::none());
+            fair.put(MeshEvent::LinkUp { peer: A, width: Width::Broad }, Guard::none());
+            for width in [Width::Narrow, Width::Broad] {
+                fair.put(MeshEvent::LinkWidth { peer: A, width }, Guard::none());
+            }
             fair.put(message(A), Guard::none());
         }
         fair.put(MeshEvent::LinkDown { peer: A }, Guard::none());

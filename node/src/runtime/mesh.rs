@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::{GossipToken, Verdict};
+use popmesh_proto::links::Width;
 
 use super::fair::Fair;
 use super::handle::CallError;
@@ -30,6 +31,15 @@ pub enum MeshEvent {
     LinkUp {
         /// The peer.
         peer: DeviceId,
+        /// How much it carries.
+        width: Width,
+    },
+    /// What goes to a peer goes over a wider or narrower link from now on.
+    LinkWidth {
+        /// The peer.
+        peer: DeviceId,
+        /// How much it carries.
+        width: Width,
     },
     /// The last link to a peer is gone.
     LinkDown {

@@ -8,17 +8,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Device;
 use super::budgets::cost_of_frontier;
 use crate::change::RUN;
+use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash};
 use crate::io::Output;
+use crate::links::Width;
 use crate::log::{Chain, MAX_RANGE_BYTES, Range};
 use crate::message::{Compare, Entries, Frontier, Head, MAX_HEADS, MAX_RUNS, Message, RunEnd, encode};
 
 /// Entries that were sent so long ago, and that the peer's frontier still does not show, are sent again.
 const RESEND_AFTER_MS: u64 = 1_000;
+/// The same over a narrow link, where they take longer.
+const RESEND_AFTER_NARROW_MS: u64 = 3_000;
+/// The most bytes of entries in one message over a narrow link, so that what is urgent need not wait long behind it: some second
+/// at 100 kbit/s.
+const NARROW_RANGE_BYTES: usize = 12 << 10;
+/// The least that each chain gets of such a message: shorter ranges pack worse.
+const NARROW_SHARE_BYTES: usize = 1 << 10;
 
 /// What has passed over one link.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Exchange {
+    width: Width,
     /// Frontiers sent.
     sent: u32,
     /// The version of the log up to which they tell of its heads; if there is none, the next has to tell all.
@@ -38,15 +48,52 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    pub(super) fn new(width: Width) -> Self {
+        Self {
+            width,
+            sent: 0,
+            told: None,
+            heard: 0,
+            theirs: None,
+            served: 0,
+            under_way: BTreeMap::new(),
+            left_out: None,
+            parted: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn set_width(&mut self, width: Width) {
+        self.width = width;
+    }
+
+    fn resend_after_ms(&self) -> u64 {
+        match self.width {
+            Width::Broad => RESEND_AFTER_MS,
+            Width::Narrow => RESEND_AFTER_NARROW_MS,
+        }
+    }
+
+    /// The peer has what it sent.
+    pub(super) fn has_sent(&mut self, ranges: &[Range]) {
+        let Some(theirs) = &mut self.theirs else { return };
+        for range in ranges {
+            let head = theirs.entry(range.chain).or_default();
+            *head = range.last().max(*head);
+        }
+    }
+
     /// The peer's heads, as far as it has told them.
     pub(super) fn theirs(&self) -> Option<&BTreeMap<ChainId, u64>> {
         self.theirs.as_ref()
     }
 
-    /// The logs are alike, as of a version.
-    pub(super) fn agrees(&mut self, version: u64) {
+    /// The logs are alike, as of a version. `heads` are those that have changed since they were last.
+    fn agrees(&mut self, version: u64, heads: impl Iterator<Item = (ChainId, u64)>) {
         self.served = version;
         self.under_way.clear();
+        if let Some(theirs) = &mut self.theirs {
+            theirs.extend(heads);
+        }
     }
 
     /// Forgets what the two have told each other, so that both tell all again.
@@ -79,9 +126,10 @@ impl Exchange {
 
     /// Up to where the peer has a chain or is about to have it, if it has ever named it.
     fn has(&mut self, chain: &ChainId, now_ms: u64) -> Option<u64> {
+        let resend_after_ms = self.resend_after_ms();
         let theirs = self.theirs.as_ref().and_then(|theirs| theirs.get(chain)).copied();
         match self.under_way.get(chain) {
-            Some((upto, at)) if theirs.is_none_or(|have| have < *upto) && now_ms < at + RESEND_AFTER_MS => {
+            Some((upto, at)) if theirs.is_none_or(|have| have < *upto) && now_ms < at + resend_after_ms => {
                 Some(*upto)
             }
             Some(_) => {
@@ -101,6 +149,22 @@ struct Missing {
 }
 
 impl Device {
+    /// A peer has the same as this device.
+    pub(super) fn note_agreement(&mut self, peer: &DeviceId) {
+        let version = self.log.version();
+        let news = |exchange: &&mut Exchange| exchange.served != version || !exchange.under_way.is_empty();
+        let Some(exchange) = self.sync.exchange(peer).filter(news) else { return };
+        let head = |(chain, seq, _): (&Chain, u64, &Hash)| (chain.id, seq);
+        let heads: Vec<(ChainId, u64)> = match self.log.changed_since(exchange.served) {
+            Some(mut changed) => {
+                changed.extend(exchange.under_way.keys());
+                changed.iter().filter_map(|chain| self.log.chain(chain)?.head()).map(head).collect()
+            }
+            None => self.log.heads().map(head).collect(),
+        };
+        exchange.agrees(version, heads.into_iter());
+    }
+
     /// Sends what this device has, once it is durable, so that the peer sends what is missing.
     pub(super) fn send_frontier(&mut self, to: DeviceId, full: bool) {
         self.sync.asks(&to, self.now.mono_ms, full);
@@ -139,7 +203,6 @@ impl Device {
             // Which of the ended chains differ, only full frontiers can say.
             self.tell_what_is_here(from, true);
         }
-        let now = self.now.mono_ms;
         let Some(exchange) = self.sync.exchange(&from) else { return };
         if !exchange.hear(frontier) {
             self.tell_what_is_here(from, false);
@@ -151,12 +214,29 @@ impl Device {
         self.compare_histories(from, frontier);
         self.compare_past(from, alike);
         let named: BTreeSet<ChainId> = frontier.heads.iter().map(|head| head.chain).collect();
-        let missing = self.missing_of(from, &named, full, alike);
+        self.send_missing(from, &named, full, alike);
+        if frontier.heads.iter().any(|head| self.lacks(head)) {
+            self.tell_what_is_here(from, full);
+        }
+    }
+
+    /// Sends a peer that has told its heads what is new here, if it has not got it.
+    pub(super) fn send_news(&mut self, to: DeviceId) {
+        let knows = |exchange: &mut Exchange| exchange.theirs.is_some() && exchange.left_out.is_none();
+        if self.sync.exchange(&to).is_some_and(knows) {
+            self.send_missing(to, &BTreeSet::new(), false, true);
+        }
+    }
+
+    /// Sends a peer what it lacks, or as much as one message takes.
+    fn send_missing(&mut self, from: DeviceId, named: &BTreeSet<ChainId>, full: bool, alike: bool) {
+        let now = self.now.mono_ms;
+        let missing = self.missing_of(from, named, full, alike);
         let Some(exchange) = self.sync.exchange(&from) else { return };
-        let begin = exchange.left_out;
+        let (begin, width) = (exchange.left_out, exchange.width);
         // What it may not get now it gets when it asks again; until then nothing of it is under way.
-        let may_get = self.budgets.may_get(&from, now).min(MAX_RANGE_BYTES);
-        let (ranges, left_out) = self.some_of(missing, begin, may_get);
+        let may_get = self.budgets.may_get(&from, now);
+        let (ranges, left_out) = self.some_of(missing, begin, may_get, width);
         let version = self.log.version();
         if let Some(exchange) = self.sync.exchange(&from) {
             exchange.left_out = left_out;
@@ -171,9 +251,6 @@ impl Device {
             self.budgets.served(&from, sent, now);
             let bytes = encode(&Message::Entries(Entries { ranges, more: left_out.is_some() }));
             self.outbox.emit(Output::Send { to: from, bytes });
-        }
-        if frontier.heads.iter().any(|head| self.lacks(head)) {
-            self.tell_what_is_here(from, full);
         }
     }
 
@@ -192,7 +269,8 @@ impl Device {
             None => self.log.chains().map(|chain| chain.id).collect(),
         };
         candidates.extend(named);
-        let late = exchange.under_way.iter().filter(|(_, (_, at))| at + RESEND_AFTER_MS <= now);
+        let resend_after_ms = exchange.resend_after_ms();
+        let late = exchange.under_way.iter().filter(|(_, (_, at))| at + resend_after_ms <= now);
         candidates.extend(late.map(|(chain, _)| chain));
         let mut missing = Vec::new();
         for id in candidates {
@@ -282,16 +360,22 @@ impl Device {
         mut missing: Vec<Missing>,
         begin: Option<ChainId>,
         may_get: usize,
+        width: Width,
     ) -> (Vec<Range>, Option<ChainId>) {
+        let (most, least_share) = match width {
+            Width::Broad => (MAX_RANGE_BYTES, 0),
+            Width::Narrow => (NARROW_RANGE_BYTES, NARROW_SHARE_BYTES),
+        };
         if let Some(begin) = begin {
             let at = missing.iter().position(|missing| missing.chain >= begin).unwrap_or(0);
             missing.rotate_left(at);
+        } else if width == Width::Narrow {
+            missing.sort_by_key(|missing| self.urgency(&missing.chain));
         }
         let all: usize = missing.iter().map(|missing| self.bytes_missing(missing)).sum();
         // Where there is room for everything, nothing need be cut up, which would pack worse.
-        let share =
-            if all <= MAX_RANGE_BYTES { MAX_RANGE_BYTES } else { MAX_RANGE_BYTES / missing.len().max(1) };
-        let mut budget = may_get;
+        let share = if all <= most { most } else { (most / missing.len().max(1)).max(least_share) };
+        let mut budget = may_get.min(most);
         let mut ranges = Vec::new();
         while !missing.is_empty() {
             for missing in &mut missing {
@@ -314,6 +398,16 @@ impl Device {
             missing.retain(|missing| missing.have < missing.signed);
         }
         (ranges, None)
+    }
+
+    /// What goes first where it cannot all go at once: who may write and who holds what, then claims, then the rest.
+    fn urgency(&self, chain: &ChainId) -> u8 {
+        match self.log.chain(chain).map(|chain| &chain.document) {
+            Some(Document::Devices | Document::Stock(_)) => 0,
+            Some(Document::Claims(_)) => 1,
+            Some(Document::Programme) => 2,
+            Some(Document::People) | None => 3,
+        }
     }
 
     /// Whether a head is of more than is here, counting what waits.

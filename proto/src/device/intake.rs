@@ -254,6 +254,7 @@ impl Device {
             self.budgets.written(&linked.author, bytes, begins, self.now.mono_ms);
         }
         self.outbox.store(&mut linked);
+        self.narrow.something_is_new();
         if show {
             self.show(&linked);
         }

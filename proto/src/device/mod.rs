@@ -13,6 +13,7 @@ mod frontiers;
 mod incidents;
 mod intake;
 mod leave;
+mod narrow;
 mod outbox;
 mod past;
 mod payments;
@@ -165,6 +166,7 @@ pub struct Device {
     outbox: outbox::Outbox,
     peers: peers::Peers,
     sync: sync::Sync,
+    narrow: narrow::Narrow,
     sales: sales::Sales,
     carts: carts::Carts,
     pins: pins::Pins,
@@ -224,6 +226,7 @@ impl Device {
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
             sync: sync::Sync::default(),
+            narrow: narrow::Narrow::default(),
             sales: sales::Sales::default(),
             carts: carts::Carts::default(),
             pins: pins::Pins::default(),
@@ -326,7 +329,8 @@ impl Device {
                 let verdict = self.gossip(from, &bytes);
                 self.outbox.emit_now(Output::Judge { token, verdict });
             }
-            Input::LinkUp { peer } => self.link_up(peer),
+            Input::LinkUp { peer, width } => self.link_up(peer, width),
+            Input::LinkWidth { peer, width } => self.link_width(peer, width),
             Input::LinkDown { peer } => self.link_down(peer),
             Input::Tick => {}
             Input::Stored { batch } => self.outbox.stored(batch),
@@ -411,7 +415,7 @@ impl Device {
     fn pump_time(&mut self) {
         let now = self.now.mono_ms;
         if now >= self.next_presence_ms {
-            self.next_presence_ms = now + presence::presence_every_ms(self.peers.count());
+            self.next_presence_ms = now + self.presence_every_ms();
             self.publish_presence();
         }
         if now >= self.next_look_ms {

@@ -9,7 +9,8 @@ use crate::clock::{Hlc, Now};
 use crate::id::DeviceId;
 use crate::identity::SignedCertificate;
 use crate::io::{Notice, Output};
-use crate::message::{Message, Rate, encode};
+use crate::links::Width;
+use crate::message::{Mail, Message, Rate, encode};
 use crate::query::DeviceInfo;
 use crate::text::Place;
 
@@ -29,6 +30,12 @@ pub(super) struct Peer {
     heard_wall_ms: Option<u64>,
     reachable: bool,
     pub(super) last_mail: Hlc,
+    /// How long it may take from one of its presences to the next, where that is longer than usual.
+    pub(super) every_ms: u64,
+    /// The neighbour behind a narrow link that passed on its last mail.
+    pub(super) heard_through: Option<DeviceId>,
+    /// Its last presence with its certificate.
+    pub(super) introduction: Option<Mail>,
     pub(super) sells: bool,
     pub(super) rates: Vec<Rate>,
 }
@@ -74,6 +81,19 @@ impl Peers {
 
     pub(super) fn is_reachable(&self, device: &DeviceId) -> bool {
         self.0.get(device).is_some_and(|peer| peer.reachable)
+    }
+
+    /// What introduces those that a link to `peer` brings in its reach, and that are `wanted`.
+    pub(super) fn introductions(
+        &self,
+        peer: &DeviceId,
+        wanted: impl Fn(&(&DeviceId, &Peer)) -> bool,
+    ) -> Vec<Mail> {
+        let elsewhere = |(device, known): &(&DeviceId, &Peer)| {
+            *device != peer && known.heard_through.as_ref() != Some(peer)
+        };
+        let others = self.reachable().filter(elsewhere).filter(wanted);
+        others.filter_map(|(_, known)| known.introduction.clone()).collect()
     }
 
     pub(super) fn reachable(&self) -> impl Iterator<Item = (&DeviceId, &Peer)> {
@@ -123,6 +143,11 @@ impl Peers {
             .collect()
     }
 
+    /// How many links there are.
+    pub(super) fn links(&self) -> usize {
+        self.0.values().filter(|peer| peer.linked).count()
+    }
+
     /// How many devices there are, this one included.
     pub(super) fn count(&self) -> usize {
         self.0.len()
@@ -149,7 +174,7 @@ impl Device {
         }
     }
 
-    pub(super) fn link_up(&mut self, peer: DeviceId) {
+    pub(super) fn link_up(&mut self, peer: DeviceId, width: Width) {
         self.cut_off_again(peer);
         self.peers.get_mut(&peer).linked = true;
         self.heard(peer);
@@ -161,14 +186,17 @@ impl Device {
         self.next_look_ms = self.now.mono_ms;
         self.next_share_ms = self.now.mono_ms;
         self.past.meet(self.now.mono_ms);
-        self.sync.link_up(peer);
+        self.sync.link_up(peer, width, self.now.mono_ms);
         self.sealed.link_up(peer);
         self.send_frontier(peer, false);
+        self.narrow_link(peer, width);
     }
 
     pub(super) fn link_down(&mut self, peer: DeviceId) {
         self.peers.get_mut(&peer).linked = false;
         self.sync.link_down(&peer);
+        self.narrow.link_down(&peer);
+        self.lose_what_came_through(&peer);
         self.sealed.link_down(&peer);
         let alone = !self.peers.0.values().any(|peer| peer.linked);
         self.past.lose(&peer, alone);
@@ -183,10 +211,21 @@ impl Device {
         let silent_after =
             SILENT_AFTER_MS.max(SILENT_AFTER_PRESENCES * presence_every_ms(self.peers.0.len()));
         for (device, peer) in &mut self.peers.0 {
+            let silent_after = silent_after.max(SILENT_AFTER_PRESENCES * peer.every_ms);
             let silent = !peer.linked
                 && (cut_off
                     || peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= silent_after));
             if peer.reachable && silent {
+                peer.reachable = false;
+                self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
+            }
+        }
+    }
+
+    /// Those of whom news came only through a neighbour that is gone.
+    fn lose_what_came_through(&mut self, neighbour: &DeviceId) {
+        for (device, peer) in &mut self.peers.0 {
+            if peer.heard_through.as_ref() == Some(neighbour) && peer.reachable && !peer.linked {
                 peer.reachable = false;
                 self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
             }

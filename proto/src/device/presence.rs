@@ -7,6 +7,7 @@ use crate::command::DropState;
 use crate::document::Document;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
+use crate::links::Width;
 use crate::message::{Gossip, MAX_GOSSIP, MAX_RATES, Mail, Message, Presence, Rate, decode, encode};
 use crate::text::{DropId, Place, Sku};
 
@@ -20,6 +21,9 @@ const PRESENCE_AT_LEAST_MS: u64 = 10_000;
 pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
 const CERTIFICATE_EVERY: u64 = 10;
+
+/// The longest time between two presences that a device is believed, seconds.
+const EVERY_S_MOST: u32 = 3_600;
 
 /// How often each of so many devices tells everybody that it is there.
 pub(super) fn presence_every_ms(devices: usize) -> u64 {
@@ -49,14 +53,21 @@ impl Device {
         let shown = self.presences.is_multiple_of(CERTIFICATE_EVERY);
         self.presences += 1;
         let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
-        let content = encode(&Presence { sells: self.sells(), rates, certificate });
+        let every_s = self.is_all_narrow().then(|| (self.narrow_presence_ms() / 1_000) as u32);
+        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s });
         self.mail(None, content);
+    }
+
+    /// How soon this device tells everybody again that it is there.
+    pub(super) fn presence_every_ms(&self) -> u64 {
+        if self.is_all_narrow() { self.narrow_presence_ms() } else { presence_every_ms(self.peers.count()) }
     }
 
     fn mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) {
         let at = self.clock.next(self.now);
         let (signatures, event) = (self.gate.signatures(), self.gate.event());
         let mail = Mail::sign(signatures, &event, &self.config.secret, at, to, content);
+        self.pass_on_narrow(&mail, None);
         self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
     }
 
@@ -90,7 +101,13 @@ impl Device {
                     Verdict::Accept
                 }
             }
-            Ok(Gossip::Mail(mail)) => self.receive_mail(from, mail),
+            Ok(Gossip::Mail(mail)) => {
+                let verdict = self.receive_mail(from, &mail, Width::Broad);
+                if verdict == Verdict::Accept {
+                    self.pass_on_narrow(&mail, Some(from));
+                }
+                verdict
+            }
             Err(error) => {
                 self.wrong(from, error.to_string());
                 Verdict::Reject
@@ -98,7 +115,8 @@ impl Device {
         }
     }
 
-    fn receive_mail(&mut self, neighbour: DeviceId, mail: Mail) -> Verdict {
+    /// Mail that a neighbour passed on over a link of some width.
+    pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, width: Width) -> Verdict {
         if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
             return Verdict::Ignore;
         }
@@ -132,9 +150,16 @@ impl Device {
         }
         self.heard(mail.from);
         self.clock.observe(mail.at, self.now);
+        let narrow_ms = self.narrow_presence_ms();
         let peer = self.peers.get_mut(&mail.from);
         peer.last_mail = mail.at;
+        peer.heard_through = (width == Width::Narrow).then_some(neighbour);
         if let Some(presence) = presence {
+            let told_ms = u64::from(presence.every_s.unwrap_or(0).min(EVERY_S_MOST)) * 1_000;
+            peer.every_ms = told_ms.max(if width == Width::Narrow { narrow_ms } else { 0 });
+            if presence.certificate.is_some() {
+                peer.introduction = Some(mail.clone());
+            }
             peer.sells = presence.sells;
             peer.rates = presence.rates;
         } else if mail.to == Some(self.me) {
@@ -164,6 +189,7 @@ impl Device {
             | Message::Hello(_)
             | Message::AskSealed(_)
             | Message::Sealed(_)
+            | Message::Mail(_)
             | Message::Compare(_) => {
                 self.fault(from, "mail that cannot be read".to_owned());
             }

@@ -8,11 +8,16 @@ use super::frontiers::Exchange;
 use super::intake::Taken;
 use crate::id::{DeviceId, Hash};
 use crate::io::{Notice, Output};
-use crate::log::Fault;
+use crate::links::Width;
+use crate::log::{Fault, Range};
 use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
 
 /// How often linked devices compare the digests of their logs.
 const DIGEST_EVERY_MS: u64 = 2_000;
+/// The same over a narrow link, where a digest from the other side counts as well.
+const DIGEST_EVERY_NARROW_MS: u64 = 60_000;
+/// How soon after the last entries over a narrow link the two compare digests: the sender then knows that they came.
+const DIGEST_AFTER_ENTRIES_MS: u64 = 2_000;
 /// How soon after entries came by sync the other neighbours are told.
 const NUDGE_AFTER_MS: u64 = 50;
 /// The least time between two frontiers to one peer.
@@ -26,8 +31,9 @@ const PATIENCE_MS_EACH: u64 = 5;
 /// takes the other to have may be wrong: two boxes with one key are one peer.
 const STUCK_AFTER: u32 = 3;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Progress {
+    width: Width,
     /// When the last frontier went to this peer, and whether it was full.
     asked: Option<(u64, bool)>,
     /// A frontier is owed to this peer.
@@ -45,11 +51,33 @@ struct Progress {
 }
 
 impl Progress {
+    fn new(width: Width, now_ms: u64) -> Self {
+        Self {
+            width,
+            asked: None,
+            owed: false,
+            not_before_ms: 0,
+            in_vain: 0,
+            gaps_wait_until_ms: 0,
+            // Both sides begin with a frontier, which says more.
+            digest_at: match width {
+                Width::Broad => 0,
+                Width::Narrow => now_ms + DIGEST_AFTER_ENTRIES_MS,
+            },
+            exchange: Exchange::new(width),
+            differed: None,
+        }
+    }
+
     /// The digests differ. Whether both have stayed as they are for so long that what passes over the link brings nothing.
-    fn is_stuck(&mut self, ours: Hash, theirs: Hash) -> bool {
+    fn is_stuck(&mut self, ours: Hash, theirs: Hash, now_ms: u64) -> bool {
         let before = self.differed.filter(|(here, there, _)| (*here, *there) == (ours, theirs));
         let times = before.map_or(1, |(.., times)| times.saturating_add(1));
         self.differed = Some((ours, theirs, times));
+        if self.width == Width::Narrow {
+            let wait_ms = (DIGEST_AFTER_ENTRIES_MS * u64::from(times)).min(DIGEST_EVERY_NARROW_MS);
+            self.digest_at = self.digest_at.min(now_ms + wait_ms);
+        }
         times.is_multiple_of(STUCK_AFTER) && (times / STUCK_AFTER).is_power_of_two()
     }
 
@@ -73,8 +101,25 @@ pub(super) struct Sync {
 }
 
 impl Sync {
-    pub(super) fn link_up(&mut self, peer: DeviceId) {
-        self.peers.insert(peer, Progress::default());
+    pub(super) fn link_up(&mut self, peer: DeviceId, width: Width, now_ms: u64) {
+        self.peers.insert(peer, Progress::new(width, now_ms));
+    }
+
+    /// A link is of another width from now on. What was under way may be lost: digests tell.
+    pub(super) fn link_width(&mut self, peer: &DeviceId, width: Width) {
+        if let Some(progress) = self.peers.get_mut(peer) {
+            progress.width = width;
+            progress.exchange.set_width(width);
+            progress.digest_at = 0;
+        }
+    }
+
+    /// Entries came over a link.
+    fn entries_came(&mut self, peer: &DeviceId, ranges: &[Range], now_ms: u64) {
+        if let Some(progress) = self.peers.get_mut(peer).filter(|progress| progress.width == Width::Narrow) {
+            progress.digest_at = now_ms + DIGEST_AFTER_ENTRIES_MS;
+            progress.exchange.has_sent(ranges);
+        }
     }
 
     pub(super) fn link_down(&mut self, peer: &DeviceId) {
@@ -156,17 +201,19 @@ impl Device {
 
     fn agrees_with(&mut self, peer: &DeviceId) {
         self.sync.agrees(peer);
-        let version = self.log.version();
-        if let Some(exchange) = self.sync.exchange(peer) {
-            exchange.agrees(version);
+        if let Some(progress) =
+            self.sync.peers.get_mut(peer).filter(|progress| progress.width == Width::Narrow)
+        {
+            progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
         }
+        self.note_agreement(peer);
     }
 
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
     /// neighbour's turn soon.
     fn differs_from(&mut self, peer: DeviceId, ours: Hash, theirs: Hash) {
         if let Some(progress) = self.sync.peers.get_mut(&peer)
-            && progress.is_stuck(ours, theirs)
+            && progress.is_stuck(ours, theirs, self.now.mono_ms)
         {
             progress.exchange.begin_anew();
         }
@@ -212,6 +259,7 @@ impl Device {
 
     pub(super) fn pump_sync(&mut self) {
         let now = self.now.mono_ms;
+        self.pump_narrow();
         self.ask_who_differs();
         let nudged = match self.sync.nudge_at {
             Some(0) => {
@@ -231,8 +279,14 @@ impl Device {
         for (peer, progress) in &mut self.sync.peers {
             if progress.owed && !progress.has_just_told(now, false) {
                 frontiers.push(*peer);
-            } else if progress.digest_at <= now || (nudged && but != Some(*peer)) {
-                progress.digest_at = now + DIGEST_EVERY_MS;
+            } else if progress.digest_at <= now
+                || (nudged && but != Some(*peer) && progress.width == Width::Broad)
+            {
+                progress.digest_at = now
+                    + match progress.width {
+                        Width::Broad => DIGEST_EVERY_MS,
+                        Width::Narrow => DIGEST_EVERY_NARROW_MS,
+                    };
                 digests.push(*peer);
             }
         }
@@ -284,6 +338,7 @@ impl Device {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.take_sealed(from, sent);
             }
+            Ok(Message::Mail(mail)) => self.narrow_mail(from, &mail),
             Ok(Message::Compare(theirs)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.show_where_they_part(from, &theirs);
@@ -299,6 +354,7 @@ impl Device {
     }
 
     fn take_entries(&mut self, from: DeviceId, entries: &Entries) {
+        self.sync.entries_came(&from, &entries.ranges, self.now.mono_ms);
         let taken = self.take_ranges(from, &entries.ranges);
         if taken.admitted > 0 {
             self.sync.nudge_all(Some(from));

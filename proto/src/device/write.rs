@@ -5,7 +5,7 @@ use super::outbox::Fresh;
 use crate::change::RUN;
 use crate::command::Refusal;
 use crate::document::Document;
-use crate::id::{ChainId, Hash, Ref};
+use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Output, StoredReply};
 use crate::log::{Admitted, Fault, MAX_RANGE_BYTES, Range, STRETCH_BYTES, own_start, signed_message};
 use crate::message::{Entries, Gossip, MAX_GOSSIP, Message, encode};
@@ -194,7 +194,9 @@ impl Device {
         if fresh.is_empty() {
             return;
         }
-        let given_to: Vec<_> = given_to.into_iter().filter(|to| self.peers.is_linked(to)).collect();
+        self.narrow.something_is_new();
+        let directly = |to: &DeviceId| self.peers.is_linked(to) && !self.narrow.is_to(to);
+        let given_to: Vec<_> = given_to.into_iter().filter(directly).collect();
         if !given_to.is_empty() {
             let entries = encode(&Message::Entries(Entries { ranges: fresh.clone(), more: false }));
             for to in given_to {

@@ -4,6 +4,7 @@ use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Claim, Command};
 use popmesh_proto::id::{ChainId, Hash, Ref};
 use popmesh_proto::io::{Input, Notice, Output, Verdict};
+use popmesh_proto::links::Width;
 use popmesh_proto::message::{Frontier, Head, Message, encode};
 use popmesh_proto::query::{Answer, DeviceInfo, Query};
 use popmesh_proto::record::{Body, MAX_LINES, Received};
@@ -257,8 +258,11 @@ fn who_wants_everything_again_and_again_gets_so_much() {
             again: false,
         };
         let bytes = encode(&Message::Frontier(nothing));
-        for input in [Input::LinkDown { peer }, Input::LinkUp { peer }, Input::Message { from: peer, bytes }]
-        {
+        for input in [
+            Input::LinkDown { peer },
+            Input::LinkUp { peer, width: Width::Broad },
+            Input::Message { from: peer, bytes },
+        ] {
             device.handle(now, input);
             while let Some(output) = device.poll() {
                 if let Output::Send { bytes, .. } = output {

@@ -16,6 +16,7 @@ mod expiry;
 mod forking;
 mod leaving;
 mod malformed;
+mod narrow;
 mod node;
 mod past;
 mod payments;

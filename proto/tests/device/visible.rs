@@ -13,6 +13,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             Message::Frontier(frontier) => frontier.heads.iter().map(|head| (head.chain, head.seq)).collect(),
             Message::Entries(entries) => ranges(&entries.ranges),
             Message::Compare(compare) => vec![(compare.chain, compare.head.seq)],
+            Message::Mail(mail) => by_mail(&mail),
             Message::Digest(_)
             | Message::Hello(_)
             | Message::Ask(_)
@@ -24,15 +25,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         },
         Output::Publish { bytes } => match decode::<Gossip>(bytes, MAX_GOSSIP).expect("gossip") {
             Gossip::Live(live) => ranges(&live),
-            Gossip::Mail(Mail { to: Some(_), content, .. }) => {
-                let message = decode::<Message>(&content, MAX_GOSSIP).expect("a message by mail");
-                assert!(
-                    matches!(message, Message::Ask(_) | Message::Decline(_)),
-                    "only requests and their refusals go by mail"
-                );
-                Vec::new()
-            }
-            Gossip::Mail(Mail { to: None, .. }) => Vec::new(),
+            Gossip::Mail(mail) => by_mail(&mail),
         },
         // A door that opens shows everybody that its claim is redeemed.
         Output::OpenDoor { redemption, .. } => vec![at(*redemption)],
@@ -49,6 +42,17 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
         _ => Vec::new(),
     }
+}
+
+fn by_mail(mail: &Mail) -> Vec<(ChainId, u64)> {
+    if mail.to.is_some() {
+        let message = decode::<Message>(&mail.content, MAX_GOSSIP).expect("a message by mail");
+        assert!(
+            matches!(message, Message::Ask(_) | Message::Decline(_)),
+            "only requests and their refusals go by mail"
+        );
+    }
+    Vec::new()
 }
 
 /// Whether the output says anything at all that depends on the log.

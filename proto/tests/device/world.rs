@@ -7,6 +7,7 @@ use popmesh_proto::command::{Command, Refusal, Reply};
 use popmesh_proto::id::{ChainId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
+use popmesh_proto::links::Width;
 use popmesh_proto::message::{MAX_MESSAGE, Message, decode};
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
@@ -55,6 +56,10 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     /// Pairs that can hear each other, the lower first.
     pub(crate) links: BTreeSet<(usize, usize)>,
+    /// Those that are narrow.
+    narrow: BTreeSet<(usize, usize)>,
+    /// Messages over each narrow link, and their bytes.
+    pub(crate) aired: BTreeMap<(usize, usize), (u64, u64)>,
     events: BTreeMap<(u64, u64), (u64, Event)>,
     order: u64,
     calls: CallId,
@@ -91,6 +96,8 @@ impl World {
             conditions: Conditions::GOOD,
             nodes: Vec::new(),
             links: BTreeSet::new(),
+            narrow: BTreeSet::new(),
+            aired: BTreeMap::new(),
             events: BTreeMap::new(),
             order: 0,
             calls: 0,
@@ -176,10 +183,35 @@ impl World {
 
     pub(crate) fn link(&mut self, a: usize, b: usize) {
         if self.links.insert((a.min(b), a.max(b))) && self.reaches(a, b) {
+            let width = self.width(a, b);
             for (at, peer) in [(a, b), (b, a)] {
-                self.give(at, Input::LinkUp { peer: self.nodes[peer].id });
+                self.give(at, Input::LinkUp { peer: self.nodes[peer].id, width });
             }
         }
+    }
+
+    /// A link like one over Bluetooth LE.
+    pub(crate) fn link_narrow(&mut self, a: usize, b: usize) {
+        self.narrow.insert((a.min(b), a.max(b)));
+        self.link(a, b);
+    }
+
+    /// What a link goes by changes.
+    pub(crate) fn set_width(&mut self, a: usize, b: usize, width: Width) {
+        let pair = (a.min(b), a.max(b));
+        let changed = match width {
+            Width::Narrow => self.narrow.insert(pair),
+            Width::Broad => self.narrow.remove(&pair),
+        };
+        if changed && self.reaches(a, b) {
+            for (at, peer) in [(a, b), (b, a)] {
+                self.give(at, Input::LinkWidth { peer: self.nodes[peer].id, width });
+            }
+        }
+    }
+
+    fn width(&self, a: usize, b: usize) -> Width {
+        if self.narrow.contains(&(a.min(b), a.max(b))) { Width::Narrow } else { Width::Broad }
     }
 
     pub(crate) fn cut(&mut self, a: usize, b: usize) {
@@ -260,8 +292,9 @@ impl World {
         self.give(at, Input::Tick);
         for peer in 0..self.nodes.len() {
             if peer != at && self.reaches(at, peer) {
-                self.give(at, Input::LinkUp { peer: self.nodes[peer].id });
-                self.give(peer, Input::LinkUp { peer: self.nodes[at].id });
+                let width = self.width(at, peer);
+                self.give(at, Input::LinkUp { peer: self.nodes[peer].id, width });
+                self.give(peer, Input::LinkUp { peer: self.nodes[at].id, width });
             }
         }
     }
@@ -386,6 +419,10 @@ impl World {
                     (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
                 {
                     if self.reaches(at, peer) {
+                        if self.width(at, peer) == Width::Narrow {
+                            let aired = self.aired.entry((at.min(peer), at.max(peer))).or_default();
+                            *aired = (aired.0 + 1, aired.1 + bytes.len() as u64);
+                        }
                         self.travel(peer, |bytes| Event::Message { from: at, to: peer, bytes }, &bytes);
                     }
                 }
@@ -440,7 +477,8 @@ impl World {
 
     fn pass_on(&mut self, at: usize, but: Option<usize>, bytes: &[u8]) {
         for to in 0..self.nodes.len() {
-            if Some(to) != but && self.reaches(at, to) {
+            let gossips = self.reaches(at, to) && self.width(at, to) == Width::Broad;
+            if Some(to) != but && gossips {
                 self.travel(to, |bytes| Event::Gossip { from: at, to, bytes }, bytes);
             }
         }

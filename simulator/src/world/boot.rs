@@ -127,8 +127,10 @@ impl World<'_> {
                 self.give(node, Input::Tick);
                 let peers: Vec<NodeIndex> = self.links.peers(node).collect();
                 for peer in peers {
+                    let width = self.width(node, peer);
+                    self.links.set_width(node, peer, width);
                     let peer = self.nodes[peer].id;
-                    self.give(node, Input::LinkUp { peer });
+                    self.give(node, Input::LinkUp { peer, width });
                 }
             }
             Err(NotOpened::Disk(error)) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::io::Input;
-use popmesh_proto::links::{DeviceKey, wanted};
+use popmesh_proto::links::{DeviceKey, Width, wanted};
 
 use super::queue::{Event, NodeIndex};
 use super::{MS, World};
@@ -43,6 +43,8 @@ pub(super) struct Links {
     /// For each node: its peers, and when the last message from it to each of them arrives.
     peers: Vec<BTreeMap<NodeIndex, u64>>,
     gossip: Vec<Vec<NodeIndex>>,
+    /// Those between them that are narrow: no gossip goes over them.
+    narrow: BTreeSet<(NodeIndex, NodeIndex)>,
     attempts: u64,
 }
 
@@ -64,6 +66,10 @@ impl Links {
         self.peers[node].keys().copied()
     }
 
+    fn broad_peers(&self, node: NodeIndex) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.peers(node).filter(move |peer| !self.is_narrow(node, *peer))
+    }
+
     pub(super) fn count(&self, node: NodeIndex) -> usize {
         self.peers[node].len()
     }
@@ -71,6 +77,22 @@ impl Links {
     /// The neighbours to which a node passes gossip on.
     pub(super) fn gossip_peers(&self, node: NodeIndex) -> Vec<NodeIndex> {
         self.gossip[node].clone()
+    }
+
+    fn is_narrow(&self, a: NodeIndex, b: NodeIndex) -> bool {
+        self.narrow.contains(&pair(a, b))
+    }
+
+    /// Sets how much a link carries; whether that is new.
+    pub(super) fn set_width(&mut self, a: NodeIndex, b: NodeIndex, width: Width) -> bool {
+        let changes = match width {
+            Width::Narrow => self.narrow.insert(pair(a, b)),
+            Width::Broad => self.narrow.remove(&pair(a, b)),
+        };
+        if changes {
+            self.choose_gossip_peers(a, b);
+        }
+        changes
     }
 
     /// When a message arrives that would arrive at `at_us`, were it not behind those before it.
@@ -103,7 +125,7 @@ impl Links {
         for node in touched {
             let own = self.picks(node);
             let chosen =
-                self.peers(node).filter(|peer| own.contains(peer) || self.picks(*peer).contains(&node));
+                self.broad_peers(node).filter(|peer| own.contains(peer) || self.picks(*peer).contains(&node));
             self.gossip[node] = chosen.collect();
         }
     }
@@ -111,7 +133,7 @@ impl Links {
     /// The links with the lowest marks.
     fn picks(&self, node: NodeIndex) -> Vec<NodeIndex> {
         let mut peers: Vec<(u64, NodeIndex)> =
-            self.peers[node].keys().map(|peer| (mark(node, *peer), *peer)).collect();
+            self.broad_peers(node).map(|peer| (mark(node, peer), peer)).collect();
         peers.sort_unstable();
         peers.into_iter().take(GOSSIP_PICKS).map(|(_, peer)| peer).collect()
     }
@@ -143,7 +165,32 @@ impl World<'_> {
         // After the night no fault of the networks is left.
         let time_ms = if self.healed { u64::MAX - 1 } else { self.now_us / MS };
         self.reach = self.connectivity.at(time_ms);
+        self.widen_or_narrow();
         self.relink();
+    }
+
+    /// How much a link between two carries now. One whose way is gone stays what it was.
+    pub(super) fn width(&self, a: NodeIndex, b: NodeIndex) -> Width {
+        match self.path(a, b) {
+            Some(PathKind::Ble { .. }) => Width::Narrow,
+            Some(PathKind::Wifi { .. } | PathKind::Wan) => Width::Broad,
+            None if self.links.is_narrow(a, b) => Width::Narrow,
+            None => Width::Broad,
+        }
+    }
+
+    /// Tells devices of links that go by something else now.
+    fn widen_or_narrow(&mut self) {
+        let links: Vec<(NodeIndex, NodeIndex)> = self.links.between.keys().copied().collect();
+        for (a, b) in links {
+            let width = self.width(a, b);
+            if self.links.are_linked(a, b) && self.links.set_width(a, b, width) {
+                for (node, peer) in [(a, b), (b, a)] {
+                    let peer = self.nodes[peer].id;
+                    self.give(node, Input::LinkWidth { peer, width });
+                }
+            }
+        }
     }
 
     /// Dials what should be linked and can be; notices what no longer can.
@@ -221,9 +268,11 @@ impl World<'_> {
         }
         self.links.between.insert((a, b), Link { stage: Stage::Up, attempt });
         self.links.connect(a, b);
+        let width = self.width(a, b);
+        self.links.set_width(a, b, width);
         for (node, peer) in [(a, b), (b, a)] {
             let peer = self.nodes[peer].id;
-            self.give(node, Input::LinkUp { peer });
+            self.give(node, Input::LinkUp { peer, width });
         }
         self.watch.links_changed(self.now_us);
         self.note_lanes();

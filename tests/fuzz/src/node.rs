@@ -4,6 +4,7 @@ use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::io::{Entry, Input, Notice, Output, Verdict};
+use popmesh_proto::links::Width;
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Check, Query, Status};
 use popmesh_proto::{Config, Device};
@@ -118,13 +119,13 @@ impl Node {
             .expect("what was stored opens");
         self.give(Input::Tick);
         if let Some(peer) = self.linked {
-            self.give(Input::LinkUp { peer });
+            self.give(Input::LinkUp { peer, width: Width::Broad });
         }
     }
 
     pub(crate) fn link_up(&mut self, peer: DeviceId) {
         self.linked = Some(peer);
-        self.give(Input::LinkUp { peer });
+        self.give(Input::LinkUp { peer, width: Width::Broad });
     }
 
     pub(crate) fn link_down(&mut self) {

@@ -184,7 +184,8 @@ impl Machine for Double {
                 self.outputs.push_back(Output::Judge { token, verdict: Verdict::Accept });
                 self.outputs.push_back(Output::Publish { bytes });
             }
-            Input::LinkUp { peer } => self.say(format!("link up {peer}")),
+            Input::LinkUp { peer, .. } => self.say(format!("link up {peer}")),
+            Input::LinkWidth { peer, width } => self.say(format!("link width {peer} {width:?}")),
             Input::LinkDown { peer } => self.say(format!("link down {peer}")),
         }
     }

@@ -11,6 +11,7 @@ use std::task::Poll;
 use popmesh_proto::command::{Command, DropNew, Refusal};
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_proto::io::{Entry, Idempotency, Notice};
+use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_store::{DATABASE_FILE, Store, StoreError};
 
@@ -178,7 +179,7 @@ async fn the_device_is_woken_when_it_asked_to_be() {
 async fn the_mesh_is_heard_and_answered() {
     let folder = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    setup.mesh.put(MeshEvent::LinkUp { peer: PEER }, Guard::none()).unwrap();
+    setup.mesh.put(MeshEvent::LinkUp { peer: PEER, width: Width::Broad }, Guard::none()).unwrap();
     setup.watch.until(&format!("link up {PEER}")).await;
     setup.mesh.put(MeshEvent::Message { from: PEER, bytes: vec![0; 5] }, Guard::none()).unwrap();
     setup.watch.until("send 5").await;
@@ -231,7 +232,10 @@ async fn a_stopped_node_has_one_file_and_lets_go_of_its_folder() {
     let handle = setup.handle().clone();
     setup.runtime.join.stop().await.unwrap();
     assert_eq!(handle.command(plan("d1", "two"), None).await, Err(CallError::Stopping));
-    assert_eq!(setup.mesh.put(MeshEvent::LinkUp { peer: PEER }, Guard::none()), Err(CallError::Stopping));
+    assert_eq!(
+        setup.mesh.put(MeshEvent::LinkUp { peer: PEER, width: Width::Broad }, Guard::none()),
+        Err(CallError::Stopping)
+    );
     assert!(!folder.path().join("popmesh.db-wal").exists());
     assert_eq!(bodies(&stored(folder.path())), ["one"]);
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use popmesh_proto::command::Refusal;
+use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_store::testing::{mount, with_own_mounts};
 
@@ -21,7 +22,7 @@ async fn outage(folder: &Path) {
     let mut setup = Setup::start(folder);
     let handle = setup.handle().clone();
     let kept = handle.command(plan("d1", "kept"), key(1, 1)).await.unwrap();
-    setup.mesh.put(MeshEvent::LinkUp { peer: PEER }, Guard::none()).unwrap();
+    setup.mesh.put(MeshEvent::LinkUp { peer: PEER, width: Width::Broad }, Guard::none()).unwrap();
     let filler = folder.join("filler");
     fs::write(&filler, vec![0; 1 << 20]).unwrap();
 
@@ -51,7 +52,7 @@ async fn outage(folder: &Path) {
     setup.mesh.put(MeshEvent::Gossip { from: PEER, bytes: vec![1], token: 9 }, Guard::none()).unwrap();
     setup.watch.until("judge 9 Ignore").await;
     let late = popmesh_proto::id::DeviceId([4; 32]);
-    setup.mesh.put(MeshEvent::LinkUp { peer: late }, Guard::none()).unwrap();
+    setup.mesh.put(MeshEvent::LinkUp { peer: late, width: Width::Broad }, Guard::none()).unwrap();
 
     fs::remove_file(&filler).unwrap();
     assert_eq!(setup.watch.until("opened").await, format!("opened {done} fresh"));

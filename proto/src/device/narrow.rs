@@ -1,0 +1,132 @@
+//! Narrow links, over which there is no gossip: what is new the device sends along them itself, once, and little else. Digests
+//! are rare there, and so are presences.
+
+use std::collections::BTreeMap;
+
+use super::Device;
+use super::peers::Peer;
+use crate::id::DeviceId;
+use crate::io::{Output, Verdict};
+use crate::links::Width;
+use crate::message::{Gossip, Mail, Message, encode};
+
+/// How often a device's presence goes over a narrow link at the most.
+const PRESENCE_EVERY_MS: u64 = 60_000;
+/// So much longer for every device known: all presences together take some five bytes a second.
+const PRESENCE_MS_EACH: u64 = 30_000;
+
+/// The narrow links of a device.
+#[derive(Debug, Default)]
+pub(super) struct Narrow {
+    /// Behind each: when a presence of each device went there last.
+    links: BTreeMap<DeviceId, BTreeMap<DeviceId, u64>>,
+    /// Entries have come since news went over them.
+    news: bool,
+}
+
+impl Narrow {
+    /// Whether a peer is behind a narrow link.
+    pub(super) fn is_to(&self, peer: &DeviceId) -> bool {
+        self.links.contains_key(peer)
+    }
+
+    /// Entries have come, or were written.
+    pub(super) fn something_is_new(&mut self) {
+        self.news = true;
+    }
+
+    pub(super) fn link_down(&mut self, peer: &DeviceId) {
+        self.links.remove(peer);
+    }
+}
+
+impl Device {
+    /// How often a device's presence goes over a narrow link.
+    pub(super) fn narrow_presence_ms(&self) -> u64 {
+        (self.peers.count() as u64 * PRESENCE_MS_EACH).max(PRESENCE_EVERY_MS)
+    }
+
+    /// Whether all links are narrow, of which there is one at least.
+    pub(super) fn is_all_narrow(&self) -> bool {
+        !self.narrow.links.is_empty() && self.narrow.links.len() == self.peers.links()
+    }
+
+    /// A link is up, or of another width than before.
+    pub(super) fn narrow_link(&mut self, peer: DeviceId, width: Width) {
+        match width {
+            Width::Broad => self.narrow.link_down(&peer),
+            Width::Narrow => {
+                self.narrow.links.insert(peer, BTreeMap::new());
+            }
+        }
+        // Over a broad link it hears soon of those who say often that they are there.
+        let seldom_heard = |(device, known): &(&DeviceId, &Peer)| {
+            width == Width::Narrow || self.narrow.is_to(device) || known.heard_through.is_some()
+        };
+        for mail in self.peers.introductions(&peer, seldom_heard) {
+            self.send_mail(peer, &mail);
+        }
+    }
+
+    pub(super) fn link_width(&mut self, peer: DeviceId, width: Width) {
+        if !self.peers.is_linked(&peer) || self.narrow.is_to(&peer) == (width == Width::Narrow) {
+            return;
+        }
+        self.sync.link_width(&peer, width);
+        self.narrow_link(peer, width);
+        self.narrow.something_is_new();
+        self.publish_presence_soon();
+    }
+
+    /// Sends what is new to those behind narrow links.
+    pub(super) fn pump_narrow(&mut self) {
+        if !std::mem::take(&mut self.narrow.news) {
+            return;
+        }
+        let peers: Vec<DeviceId> = self.narrow.links.keys().copied().collect();
+        for peer in peers {
+            self.send_news(peer);
+        }
+    }
+
+    /// Mail over a narrow link.
+    pub(super) fn narrow_mail(&mut self, from: DeviceId, mail: &Mail) {
+        if self.receive_mail(from, mail, Width::Narrow) == Verdict::Accept {
+            self.pass_on_narrow(mail, Some(from));
+            if mail.to != Some(self.me) && !self.is_all_narrow() {
+                self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail.clone())) });
+            }
+        }
+    }
+
+    /// Passes mail on to those behind narrow links, but for the neighbour that it came from: presences now and then, what is for
+    /// one device where it may get there.
+    pub(super) fn pass_on_narrow(&mut self, mail: &Mail, from: Option<DeviceId>) {
+        if self.narrow.links.is_empty() || mail.to == Some(self.me) {
+            return;
+        }
+        let now = self.now.mono_ms;
+        let every_ms = self.narrow_presence_ms();
+        let at_hand = mail.to.filter(|to| self.peers.is_linked(to));
+        let mut to = Vec::new();
+        for (peer, passed) in &mut self.narrow.links {
+            if Some(*peer) == from || *peer == mail.from || at_hand.is_some_and(|at_hand| at_hand != *peer) {
+                continue;
+            }
+            if mail.to.is_none() {
+                if passed.get(&mail.from).is_some_and(|at| now < at + every_ms) {
+                    continue;
+                }
+                passed.insert(mail.from, now);
+            }
+            to.push(*peer);
+        }
+        for peer in to {
+            self.send_mail(peer, mail);
+        }
+    }
+
+    fn send_mail(&mut self, to: DeviceId, mail: &Mail) {
+        self.outbox.emit_now(Output::Send { to, bytes: encode(&Message::Mail(mail.clone())) });
+    }
+}
