@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashSet, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, split},
     sync::{OwnedSemaphorePermit, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use trouble_host::{
     BleHostError, Error as HostError,
@@ -25,6 +25,10 @@ use super::{
 
 /// A connection whose channel is not open after this is dropped.
 const CHANNEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An end that refuses a channel is asked again after this, then twice this, and so on up to that.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(25);
+const ASK_AGAIN_UNTIL: Duration = Duration::from_secs(2);
 
 /// An end that takes nothing for so long is gone, or does not mean well.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -100,15 +104,10 @@ pub(crate) async fn dialled(
 ) {
     let _live = Live::new(&session.live, &connection);
     let counting = &session.shared.counting;
-    let config = channel_config();
     let opened = tokio::select! {
         () = disconnected(session.stack, &connection) => Err(DialError::NoAnswer),
-        opened = timeout(CHANNEL_TIMEOUT, L2capChannel::create(session.stack, &connection, SPSM, &config)) => {
-            match opened {
-                Ok(Ok(channel)) => Ok(channel),
-                Ok(Err(error)) => Err(DialError::Refused(format!("{error:?}"))),
-                Err(_) => Err(DialError::NoAnswer),
-            }
+        opened = timeout(CHANNEL_TIMEOUT, open(session, &connection)) => {
+            opened.unwrap_or(Err(DialError::NoAnswer))
         }
     };
     let opened = opened.and_then(|channel| {
@@ -127,6 +126,26 @@ pub(crate) async fn dialled(
     if reply.send(Ok(stream)).is_ok() {
         add(&counting.dialled, 1);
         serve(session, &connection, channel, bytes).await;
+    }
+}
+
+/// Opens the channel. The other end is asked as soon as there is a connection, and may not be listening on it yet: then
+/// it says no, and is asked again a few times.
+async fn open<'l>(
+    session: &'l Session<'_, '_>,
+    connection: &Connection<'_, Pool>,
+) -> Result<L2capChannel<'l, Pool>, DialError> {
+    let config = channel_config();
+    let mut wait = ASK_AGAIN_AFTER;
+    loop {
+        match L2capChannel::create(session.stack, connection, SPSM, &config).await {
+            Ok(channel) => return Ok(channel),
+            Err(BleHostError::BleHost(HostError::L2capConnectError(_))) if wait < ASK_AGAIN_UNTIL => {
+                sleep(wait).await;
+                wait *= 2;
+            }
+            Err(error) => return Err(DialError::Refused(format!("{error:?}"))),
+        }
     }
 }
 

@@ -46,6 +46,11 @@ impl Seen {
         true
     }
 
+    /// A device did not answer at its address: it has another, or is gone. It is worth a dial when it is heard again.
+    pub(crate) fn forget(&mut self, id: ShortId) {
+        self.0.remove(&id);
+    }
+
     /// Where a device was heard lately.
     pub(crate) fn address(&self, id: ShortId, now: Instant) -> Option<Address> {
         self.0.get(&id).filter(|seen| now - seen.at <= ADDRESS_GOOD_FOR).map(|seen| seen.address)

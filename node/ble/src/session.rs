@@ -28,6 +28,7 @@ use super::{
     hci::{self, Hci, HciError},
     host::{BleEvent, Dial, DialError, Pace, Shared},
     link,
+    seen::Seen,
 };
 
 /// Streams at once at most.
@@ -100,6 +101,7 @@ pub(crate) async fn run(shared: &Shared, requests: &mut mpsc::Receiver<Dial>) ->
         .map_err(SessionError::Open)?;
     let (hci, write) = hci::open(wires, shared.counting.clone());
     let address = fresh_address()?;
+    *shared.seen.borrow_mut() = Seen::default();
     let mut resources = Box::new(HostResources::<Pool, CONNECTIONS_MAX, CONNECTIONS_MAX>::new());
     let stack = trouble_host::new(Controller::new(hci), &mut resources)
         .set_random_address(HostAddress::random(address))
@@ -299,7 +301,10 @@ impl Session<'_, '_> {
             Ok(Err(BleHostError::BleHost(error))) => {
                 refuse(dial, DialError::Refused(format!("{error:?}")))
             }
-            Err(_) => refuse(dial, DialError::NoAnswer),
+            Err(_) => {
+                self.shared.seen.borrow_mut().forget(dial.id);
+                refuse(dial, DialError::NoAnswer)
+            }
         }
     }
 

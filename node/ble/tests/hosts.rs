@@ -52,9 +52,18 @@ impl Host {
 }
 
 async fn linked(a: &mut Host, b: &mut Host) -> (BleStream, BleStream) {
-    a.sees(B).await;
-    let (dialled, accepted) = tokio::join!(timeout(LONG, a.ble.dial(B)), b.incoming());
-    (dialled.expect("in time").expect("a stream"), accepted)
+    // An address may change between the two.
+    let dialled = async {
+        loop {
+            a.sees(B).await;
+            match a.ble.dial(B).await {
+                Ok(stream) => return stream,
+                Err(error) => println!("dialled again: {error}"),
+            }
+        }
+    };
+    let both = async { tokio::join!(dialled, b.incoming()) };
+    timeout(LONG, both).await.expect("in time")
 }
 
 fn noise(bytes: usize, seed: u32) -> Vec<u8> {
@@ -150,12 +159,12 @@ async fn an_adapter_that_vanishes_comes_back_by_itself() {
 async fn addresses_change_and_links_stay() {
     let [a, b] = free_ports().expect("ports");
     let _controllers = Controllers::start(&[a, b], &[(a, b)]).expect("controllers");
-    let mut a = host(a, A, 1, Duration::from_millis(700));
-    let mut b = host(b, B, 1, Duration::from_millis(700));
+    let mut a = host(a, A, 1, Duration::from_millis(2_500));
+    let mut b = host(b, B, 1, Duration::from_millis(2_500));
     let (one, other) = linked(&mut a, &mut b).await;
     let first = one.address();
     let (one, other) = exchange(one, other, 1_000).await;
-    tokio::time::timeout(Duration::from_secs(3), async {
+    tokio::time::timeout(Duration::from_secs(6), async {
         loop {
             b.sees(A).await;
             a.sees(B).await;
