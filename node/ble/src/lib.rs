@@ -15,11 +15,13 @@ mod counters;
 mod hci;
 mod host;
 mod link;
+mod pool;
 mod seen;
 mod session;
 mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod window;
 
 pub use self::{
     adapter::{Adapter, AdapterError},

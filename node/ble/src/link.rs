@@ -1,10 +1,11 @@
 //! One link: a connection, the one channel on it, and the bytes between that and its user.
 
-use std::{cell::RefCell, collections::HashSet, time::Duration};
+use std::{cell::RefCell, collections::HashSet, pin::pin, time::Duration};
 
+use futures::{FutureExt, future::FusedFuture};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, split},
-    sync::{OwnedSemaphorePermit, oneshot},
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
     time::{sleep, timeout},
 };
 use trouble_host::{
@@ -19,8 +20,10 @@ use super::{
     counters::add,
     hci::HciError,
     host::{BleEvent, DialError},
-    session::{Host, Pool, SPSM, Session},
+    pool::Pool,
+    session::{Host, SPSM, Session},
     stream::BleStream,
+    window::{Broken, UNITS_MAX, Unit, Window},
 };
 
 /// A connection whose channel is not open after this is dropped.
@@ -33,15 +36,15 @@ const ASK_AGAIN_UNTIL: Duration = Duration::from_secs(2);
 /// An end that takes nothing for so long is gone, or does not mean well.
 const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the other end has to hang up after the channel was closed.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the other end has to take the rest and hang up after it was told of the end.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Frames that the other end may send without being told that there is room again. What waits of all links is less than
-/// the host has packets: 7 × 12 of 128.
-const CREDITS: u16 = 12;
+/// Frames that the other end may send without being told that there is room again. More than the window lets it, and less
+/// than the host has room for: what holds up a sender is the window.
+const CREDITS: u16 = 60;
 
 /// Frames after which it is told.
-const CREDITS_EVERY: u16 = 6;
+const CREDITS_EVERY: u16 = 30;
 
 /// What a unit holds at most: with its length, one frame in one packet of the air, with data length extension.
 const UNIT_BYTES_MAX: usize = 245;
@@ -65,6 +68,7 @@ enum Ended {
     ByPeer,
     Disconnected,
     Stalled,
+    Broken,
 }
 
 /// Somebody connected to this device.
@@ -204,18 +208,43 @@ async fn serve(
     let _ = connection.update_data_length(session.stack, 251, 2_120).await;
     let (mut writer, mut reader) = channel.split();
     let (from_user, to_user) = split(bytes);
-    let ended = tokio::select! {
-        () = disconnected(session.stack, connection) => Ended::Disconnected,
-        ended = send(session.stack, &mut writer, from_user) => ended,
-        ended = receive(session.stack, &mut reader, to_user) => ended,
+    let window = Window::default();
+    let (units, waiting) = mpsc::channel(usize::from(UNITS_MAX));
+    let mut delivering = pin!(deliver(&window, waiting, to_user).fuse());
+    let ended = {
+        let mut gone = pin!(disconnected(session.stack, connection));
+        let mut sending = pin!(send(session.stack, &mut writer, &window, from_user));
+        let mut receiving = pin!(receive(session.stack, &mut reader, &window, units));
+        loop {
+            tokio::select! {
+                () = &mut gone => break Ended::Disconnected,
+                ended = &mut sending => break ended,
+                ended = &mut receiving => break ended,
+                () = &mut delivering, if !delivering.is_terminated() => {}
+            }
+        }
     };
+    if ended != Ended::ByUser {
+        // What came in before the end is still the user's.
+        let _ = timeout(GOODBYE_TIMEOUT, async {
+            if !delivering.is_terminated() {
+                delivering.await;
+            }
+        })
+        .await;
+    }
     match ended {
         Ended::ByUser => {
-            writer.disconnect();
-            // The other end hangs up when it has read to the end.
-            let _ = timeout(GOODBYE_TIMEOUT, disconnected(session.stack, connection)).await;
+            let last = [window.end()];
+            let goodbye = async {
+                writer.send(session.stack, &last).await.ok();
+                disconnected(session.stack, connection).await;
+            };
+            // The other end hangs up when it has taken the rest.
+            let _ = timeout(GOODBYE_TIMEOUT, goodbye).await;
         }
         Ended::Stalled => add(&counting.stalled, 1),
+        Ended::Broken => add(&counting.malformed, 1),
         Ended::ByPeer | Ended::Disconnected => {}
     }
     connection.disconnect();
@@ -226,16 +255,28 @@ async fn serve(
 async fn send(
     stack: &Host<'_>,
     writer: &mut L2capChannelWriter<'_, Pool>,
+    window: &Window,
     mut from_user: ReadHalf<DuplexStream>,
 ) -> Ended {
     let unit_bytes =
         usize::from(writer.peer_mtu().min(writer.peer_mps().saturating_sub(2))).min(UNIT_BYTES_MAX);
     let mut unit = [0; UNIT_BYTES_MAX];
     loop {
-        let length = match from_user.read(&mut unit[..unit_bytes]).await {
-            Ok(0) | Err(_) => return Ended::ByUser,
-            Ok(length) => length,
-        };
+        let mut length = 1;
+        while length == 1 && !window.must_tell() {
+            if window.is_open() {
+                tokio::select! {
+                    () = window.changed.notified() => {}
+                    read = from_user.read(&mut unit[1..unit_bytes]) => match read {
+                        Ok(0) | Err(_) => return Ended::ByUser,
+                        Ok(read) => length += read,
+                    },
+                }
+            } else if timeout(STALL_TIMEOUT, window.changed.notified()).await.is_err() {
+                return Ended::Stalled;
+            }
+        }
+        unit[0] = window.send(length > 1);
         match timeout(STALL_TIMEOUT, writer.send(stack, &unit[..length])).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return ended_by(&error),
@@ -247,19 +288,40 @@ async fn send(
 async fn receive(
     stack: &Host<'_>,
     reader: &mut L2capChannelReader<'_, Pool>,
-    mut to_user: WriteHalf<DuplexStream>,
+    window: &Window,
+    units: mpsc::Sender<Vec<u8>>,
 ) -> Ended {
     let mut unit = [0; 512];
     loop {
-        // The other end gets credits back only as the user takes what it sent.
-        match reader.receive(stack, &mut unit).await {
-            Ok(length) => {
-                if to_user.write_all(&unit[..length]).await.is_err() {
-                    return Ended::ByUser;
-                }
-            }
+        let length = match reader.receive(stack, &mut unit).await {
+            Ok(length) => length,
             Err(error) => return ended_by(&error),
+        };
+        match window.receive(&unit[..length]) {
+            Ok(Unit::Nothing) => {}
+            Ok(Unit::End) => return Ended::ByPeer,
+            // There is room for all that the window lets in.
+            Ok(Unit::Bytes) => match units.try_send(unit[1..length].to_vec()) {
+                Ok(()) => {}
+                Err(mpsc::error::TrySendError::Closed(_)) => return Ended::ByUser,
+                Err(mpsc::error::TrySendError::Full(_)) => return Ended::Broken,
+            },
+            Err(Broken) => return Ended::Broken,
         }
+    }
+}
+
+/// Gives the user what came in, until there is no more or the user is gone.
+async fn deliver(
+    window: &Window,
+    mut waiting: mpsc::Receiver<Vec<u8>>,
+    mut to_user: WriteHalf<DuplexStream>,
+) {
+    while let Some(unit) = waiting.recv().await {
+        if to_user.write_all(&unit).await.is_err() {
+            return;
+        }
+        window.take();
     }
 }
 

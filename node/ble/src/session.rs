@@ -17,7 +17,7 @@ use tokio::{
 use trouble_host::{
     Address as HostAddress, BleHostError, HostResources, Stack,
     prelude::{
-        Advertisement, AdvertisementParameters, Central, ConnectConfig, Connection, DefaultPacketPool, EventHandler,
+        Advertisement, AdvertisementParameters, Central, ConnectConfig, Connection, EventHandler,
         RequestedConnParams, ScanConfig, Scanner,
     },
 };
@@ -28,6 +28,7 @@ use super::{
     hci::{self, Hci, HciError},
     host::{BleEvent, Dial, DialError, Pace, Shared},
     link,
+    pool::Pool,
     seen::Seen,
 };
 
@@ -52,7 +53,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 const ADVERTISE_EVERY: embassy_time::Duration = embassy_time::Duration::from_millis(250);
 
 pub(crate) type Controller = ExternalController<Hci, 10>;
-pub(crate) type Pool = DefaultPacketPool;
 pub(crate) type Host<'s> = Stack<'s, Controller, Pool>;
 
 /// Why a session ended.

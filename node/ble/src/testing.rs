@@ -17,16 +17,24 @@ pub struct Controllers {
     _input: Option<ChildStdin>,
 }
 
-/// Ports that are free now.
+/// Ports that are free now, below those that systems give to whoever connects.
 ///
 /// # Errors
-/// If the system gives none.
+/// If none is found.
 pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
-    let listeners: Vec<TcpListener> =
-        (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<_>>()?;
+    let mut listeners = Vec::new();
     let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
+    for port in &mut ports {
+        let listener = (0..100)
+            .find_map(|_| {
+                let mut drawn = [0; 2];
+                getrandom::fill(&mut drawn).ok()?;
+                let port = 10_000 + u16::from_be_bytes(drawn) % 20_000;
+                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()
+            })
+            .ok_or_else(|| io::Error::other("no free port"))?;
         *port = listener.local_addr()?.port();
+        listeners.push(listener);
     }
     Ok(ports)
 }

@@ -111,6 +111,11 @@ impl Nearby {
         }
     }
 
+    /// How many were seen lately.
+    pub(crate) fn count(&self, now: Instant) -> usize {
+        self.neighbours.values().filter(|known| now - known.seen < GONE_AFTER).count()
+    }
+
     /// Forgets devices that are long out of range. Says whether somebody in range is not linked.
     pub(crate) fn tidy(&mut self, now: Instant, is_linked: impl Fn(&DeviceKey) -> bool) -> bool {
         self.neighbours
