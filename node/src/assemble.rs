@@ -150,7 +150,11 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
         },
         peers: options.peers.clone(),
         mdns: options.mdns,
-        ble: options.ble.clone().map(|adapter| ble_config(identity, adapter, options.ble_links)).transpose()?,
+        ble: options
+            .ble
+            .clone()
+            .map(|adapter| ble_config(identity, adapter, options.ble_links))
+            .transpose()?,
     })
 }
 

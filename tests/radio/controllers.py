@@ -85,6 +85,12 @@ class Adapter(Controller):
         self.told.clear()
         return super().on_hci_le_set_scan_enable_command(command)
 
+    def on_hci_le_set_data_length_command(self, command):
+        # There is no packet of the air to be made longer.
+        return hci.HCI_StatusAndConnectionHandleReturnParameters(
+            status=hci.HCI_ErrorCode.SUCCESS, connection_handle=command.connection_handle
+        )
+
     def on_hci_le_create_connection_cancel_command(self, command):
         pending = self.pending_le_connection
         if pending is None:

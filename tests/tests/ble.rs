@@ -86,7 +86,8 @@ fn a_venue_without_a_network_sells_hands_out_and_gets_over_lost_adapters() -> Re
     ensure!(serials(&answer.ok()?)?.len() == 1);
 
     let custodian = locker.device()?;
-    let wanted = json!({"items": [{"sku": "CAP"}], "pickup_at": custodian, "wait_ms": WAIT.as_millis() as u64});
+    let wanted =
+        json!({"items": [{"sku": "CAP"}], "pickup_at": custodian, "wait_ms": WAIT.as_millis() as u64});
     let sold = till.done("/v1/sales", &wanted)?;
     let claim = sold["claim"].as_str().context("no claim")?;
     let token = till.get(&format!("/v1/claims/{claim}/token"))?["token"].clone();

@@ -156,12 +156,8 @@ impl Ble {
         let (pace, paces) = watch::channel(Pace::Seeking);
         let counting = Arc::new(Counting::default());
         let is_up = Arc::new(AtomicBool::new(false));
-        let handle = Self {
-            dials,
-            pace: Arc::new(pace),
-            counting: Arc::clone(&counting),
-            is_up: Arc::clone(&is_up),
-        };
+        let handle =
+            Self { dials, pace: Arc::new(pace), counting: Arc::clone(&counting), is_up: Arc::clone(&is_up) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ble".to_owned()).spawn(move || {
             let shared = Shared {

@@ -66,7 +66,11 @@ mod tests {
         let now = Instant::now();
         let mut seen = Seen::default();
         for number in 0..10_000_u32 {
-            assert!(seen.put(ShortId(number.to_be_bytes()), [1; 6], now + Duration::from_millis(number.into())));
+            assert!(seen.put(
+                ShortId(number.to_be_bytes()),
+                [1; 6],
+                now + Duration::from_millis(number.into())
+            ));
         }
         assert_eq!(seen.0.len(), SEEN_MAX);
         let later = now + Duration::from_secs(10);

@@ -206,8 +206,7 @@ impl Session<'_, '_> {
             asked.mark_unchanged();
             let advert = self.shared.beacon.write(self.shared.id, &address);
             let data = Advertisement::ConnectableScannableUndirected { adv_data: &advert, scan_data: &[] };
-            let advertiser =
-                in_time(async { Ok(peripheral.advertise(&params, data).await?) }).await?;
+            let advertiser = in_time(async { Ok(peripheral.advertise(&params, data).await?) }).await?;
             let connection = tokio::select! {
                 accepted = advertiser.accept() => accepted?,
                 _ = asked.changed() => continue,
@@ -298,9 +297,7 @@ impl Session<'_, '_> {
                 Ok(())
             }
             Ok(Err(BleHostError::Controller(error))) => Err(error.into()),
-            Ok(Err(BleHostError::BleHost(error))) => {
-                refuse(dial, DialError::Refused(format!("{error:?}")))
-            }
+            Ok(Err(BleHostError::BleHost(error))) => refuse(dial, DialError::Refused(format!("{error:?}"))),
             Err(_) => {
                 self.shared.seen.borrow_mut().forget(dial.id);
                 refuse(dial, DialError::NoAnswer)
@@ -318,7 +315,8 @@ impl Session<'_, '_> {
                 .await
                 .map_err(|_| SessionError::Silent)?;
             // Advertising and listening were told to end, and end before a command that comes later.
-            in_time(async { Ok(self.stack.command(LeSetRandomAddr::new(BdAddr::new(fresh))).await?) }).await?;
+            in_time(async { Ok(self.stack.command(LeSetRandomAddr::new(BdAddr::new(fresh))).await?) })
+                .await?;
             *address = fresh;
         }
     }
@@ -330,9 +328,8 @@ impl Session<'_, '_> {
         loop {
             sleep(ADAPTER_ASKED_EVERY).await;
             in_time(async { Ok(self.stack.command(ReadBdAddr::new()).await?) }).await?;
-            let unowned = |connection: &Connection<'_, Pool>| {
-                !self.live.borrow().contains(&connection.handle().raw())
-            };
+            let unowned =
+                |connection: &Connection<'_, Pool>| !self.live.borrow().contains(&connection.handle().raw());
             let before = std::mem::take(&mut strays);
             for connection in self.stack.connections().filter(unowned) {
                 if before.contains(&connection.handle().raw()) {

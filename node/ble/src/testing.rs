@@ -63,7 +63,10 @@ impl Controllers {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}; run ./scripts/test once", python.display()))
+                io::Error::new(
+                    error.kind(),
+                    format!("{}: {error}; run ./scripts/test once", python.display()),
+                )
             })?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(|| io::Error::other("no output"))?;

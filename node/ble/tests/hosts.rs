@@ -1,4 +1,5 @@
 //! Two hosts over virtual controllers: they find each other, talk, and get over what happens to adapters.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
 use std::time::Duration;
 
@@ -19,8 +20,7 @@ struct Host {
 }
 
 fn host(port: u16, id: ShortId, key: u8, address_for: Duration) -> Host {
-    let config =
-        BleConfig { adapter: adapter(port), key: [key; 32].into(), id, links_max: 4, address_for };
+    let config = BleConfig { adapter: adapter(port), key: [key; 32].into(), id, links_max: 4, address_for };
     let (ble, events) = Ble::start(config).expect("a thread");
     Host { ble, events }
 }

@@ -322,7 +322,12 @@ fn register_ble(registry: &mut Registry, ble: &BleStatus) {
     counter(registry, "ble_hci_bytes_in", "Bytes from the Bluetooth adapter", ble.hci_bytes_in);
     counter(registry, "ble_hci_bytes_out", "Bytes to the Bluetooth adapter", ble.hci_bytes_out);
     counter(registry, "ble_link_bytes_in", "Bytes over Bluetooth links, with all headers", ble.link_bytes_in);
-    counter(registry, "ble_link_bytes_out", "Bytes over Bluetooth links, with all headers", ble.link_bytes_out);
+    counter(
+        registry,
+        "ble_link_bytes_out",
+        "Bytes over Bluetooth links, with all headers",
+        ble.link_bytes_out,
+    );
     counter(registry, "ble_failures", "Bluetooth links that failed, or were dropped", ble.failures);
     counter(registry, "ble_adapter_failures", "Times the Bluetooth adapter was lost", ble.adapter_failures);
 }

@@ -290,7 +290,11 @@ impl Task {
         MeshSnapshot {
             device: self.parts.me,
             listen: self.parts.swarm.listeners().cloned().collect(),
-            links: self.links.iter().map(|(device, medium, link)| self.link_snapshot(device, medium, link)).collect(),
+            links: self
+                .links
+                .iter()
+                .map(|(device, medium, link)| self.link_snapshot(device, medium, link))
+                .collect(),
             peers: self.peer_snapshots(now),
             refusals: self.refusals.iter().cloned().collect(),
             counters,

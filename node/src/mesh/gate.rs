@@ -142,9 +142,8 @@ impl Gate {
         point: ConnectedPoint,
     ) -> Result<(PeerId, StreamMuxerBox), GateError> {
         let time = if medium_of(&point) == Medium::Ip { GATE_TIMEOUT } else { GATE_TIMEOUT_BLE };
-        let outcome = timeout(time, self.check(peer, &mut muxer, &point))
-            .await
-            .unwrap_or(Err(GateError::Timeout));
+        let outcome =
+            timeout(time, self.check(peer, &mut muxer, &point)).await.unwrap_or(Err(GateError::Timeout));
         match outcome {
             Ok(entry) => {
                 entry.passed();

@@ -1,8 +1,6 @@
 //! Which gossip was heard of lately, over the network or the radio, so that nothing goes around twice.
 
-use std::{
-    collections::{HashSet, VecDeque},
-};
+use std::collections::{HashSet, VecDeque};
 
 use sha2::{Digest, Sha256};
 

@@ -39,6 +39,9 @@ const UNTAKEN_BYTES_MAX: usize = 1 << 20;
 /// Messages are written in batches of about this size, so that small ones share a flush.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
+/// Messages up to this are copied to be written together.
+const SMALL_BYTES_MAX: usize = 4 * 1024;
+
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/popmesh/messages/1");
 
 /// The bit of a length that says that the message is gossip. No length is that large.
@@ -253,12 +256,21 @@ impl Handler {
             }
         }
         let done = async move {
+            // Small messages share a write, since each write is a frame of its own further down.
+            let mut small = Vec::new();
             for message in batch {
                 // Senders refuse messages over 4 MiB, so the length fits.
                 let length = message.len() as u32 | if message.is_gossip { GOSSIP_BIT } else { 0 };
-                stream.write_all(&length.to_be_bytes()).await?;
+                small.extend_from_slice(&length.to_be_bytes());
+                if message.len() <= SMALL_BYTES_MAX {
+                    small.extend_from_slice(&message.bytes);
+                    continue;
+                }
+                stream.write_all(&small).await?;
+                small.clear();
                 stream.write_all(&message.bytes).await?;
             }
+            stream.write_all(&small).await?;
             stream.flush().await?;
             Ok(stream)
         };

@@ -118,8 +118,9 @@ impl Nearby {
 
     /// Forgets devices that are long out of range. Says whether somebody in range is not linked.
     pub(crate) fn tidy(&mut self, now: Instant, is_linked: impl Fn(&DeviceKey) -> bool) -> bool {
-        self.neighbours
-            .retain(|_, known| known.device.as_ref().is_some_and(&is_linked) || now - known.seen < GONE_AFTER);
+        self.neighbours.retain(|_, known| {
+            known.device.as_ref().is_some_and(&is_linked) || now - known.seen < GONE_AFTER
+        });
         self.neighbours.values().any(|known| !known.device.as_ref().is_some_and(&is_linked))
     }
 }

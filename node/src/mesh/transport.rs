@@ -43,9 +43,10 @@ pub(crate) fn build(
         let gated = gated(Names::over(secured).boxed(), gate);
         TransportTimeout::new(gated, HANDSHAKE_TIMEOUT).boxed()
     });
-    let over_radio = radio.map(|radio| radio_transport(keypair, radio)).transpose()?.map(|secured| {
-        TransportTimeout::new(gated(secured, gate), HANDSHAKE_TIMEOUT_BLE).boxed()
-    });
+    let over_radio = radio
+        .map(|radio| radio_transport(keypair, radio))
+        .transpose()?
+        .map(|secured| TransportTimeout::new(gated(secured, gate), HANDSHAKE_TIMEOUT_BLE).boxed());
     over_network.into_iter().chain(over_radio).reduce(either).ok_or(MeshError::NoTransport)
 }
 
