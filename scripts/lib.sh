@@ -47,3 +47,20 @@ need_rust() {
         fail "no cargo; install Rust first: https://rustup.rs"
     need_command cc build-essential "to link Rust programs, and to build SQLite and the cryptography of QUIC"
 }
+
+# need_radio: virtual Bluetooth controllers, from PyPI, in a folder of their own below target.
+need_radio() {
+    need_command python3 python3 "for virtual Bluetooth controllers"
+    if cmp -s tests/radio/requirements.txt target/radio/installed; then return; fi
+    say "Installing $(grep -o '^[^#].*' tests/radio/requirements.txt) into target/radio, for virtual Bluetooth controllers"
+    rm -rf target/radio
+    python3 -m venv target/radio 2>/dev/null || {
+        rm -rf target/radio
+        command -v apt-get >/dev/null || fail "python3 has no venv, which is needed to install Bumble"
+        install_package python3-venv
+        python3 -m venv target/radio
+    }
+    target/radio/bin/pip install --quiet --disable-pip-version-check --requirement tests/radio/requirements.txt ||
+        fail "could not install Bumble from PyPI, which the tests of Bluetooth need"
+    cp tests/radio/requirements.txt target/radio/installed
+}

@@ -4,19 +4,23 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use hkdf::Hkdf;
+use popmesh_ble::Adapter;
 use popmesh_proto::clock::utc;
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{SignedCertificate, SignedCharter};
 use popmesh_proto::{Config, Device};
 use popmesh_store::Store;
+use sha2::Sha256;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
+use zeroize::Zeroizing;
 
 use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
 use crate::clock::now_ms;
 use crate::door::{Doors, Keeper};
 use crate::folder::{self, Folder, Identity};
-use crate::mesh::{Admit, Listen, Mesh, MeshConfig, MeshError};
+use crate::mesh::{Admit, BleConfig, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
 use crate::runtime::{self, Runtime, RuntimeJoin};
 
@@ -36,7 +40,7 @@ impl Starter for Node {
         let device = identity.certificate.device;
         // The store first: a folder that is in use must not show up in the mesh for a moment.
         let (store, loaded) = spawn_blocking(move || Store::open(&folder, event, device)).await??;
-        let (mesh, events) = Mesh::start(mesh_config(&identity, options)).await.map_err(advise)?;
+        let (mesh, events) = Mesh::start(mesh_config(&identity, options)?).await.map_err(advise)?;
         let mesh = Arc::new(mesh);
         let (inbound, inbound_events) = runtime::inbound();
         let links = Box::new(MeshLinks(Arc::clone(&mesh)));
@@ -131,8 +135,8 @@ async fn until_stopped(
     ended.context("the device ended")
 }
 
-fn mesh_config(identity: &Identity, options: &RunOptions) -> MeshConfig {
-    MeshConfig {
+fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<MeshConfig> {
+    Ok(MeshConfig {
         secret: identity.key.seed().into(),
         event: identity.charter.event().0,
         certificate: identity.certificate.bytes().to_vec(),
@@ -141,12 +145,30 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> MeshConfig {
         listen: Listen {
             interfaces: (!options.interfaces.is_empty()).then(|| options.interfaces.clone()),
             port: options.listen_port,
-            tcp: options.transports != Transports::QuicOnly,
-            quic: options.transports != Transports::TcpOnly,
+            tcp: matches!(options.transports, Transports::Both | Transports::TcpOnly),
+            quic: matches!(options.transports, Transports::Both | Transports::QuicOnly),
         },
         peers: options.peers.clone(),
         mdns: options.mdns,
-    }
+        ble: options
+            .ble
+            .clone()
+            .map(|adapter| ble_config(identity, adapter, options.ble_links))
+            .transpose()?,
+    })
+}
+
+fn ble_config(identity: &Identity, adapter: Adapter, links_max: usize) -> anyhow::Result<BleConfig> {
+    let secret = identity.secret.as_ref().context(
+        "Bluetooth needs the event's secret, by which devices recognise each other on the air; this device has none: \
+         ask the organiser for it, or leave out --ble",
+    )?;
+    // A key of its own, so that what is on the air says nothing about PINs, which are under the same secret.
+    let mut key = Zeroizing::new([0; 32]);
+    Hkdf::<Sha256>::new(Some(&identity.charter.event().0), secret.bytes())
+        .expand(b"popmesh bluetooth 1", &mut *key)
+        .map_err(|error| anyhow::anyhow!("no key for Bluetooth: {error}"))?;
+    Ok(BleConfig { adapter, key, links_max })
 }
 
 /// A certificate of this event, of the device at the other end, that is valid by this device's clock.

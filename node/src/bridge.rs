@@ -10,7 +10,7 @@ use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::api::{self, Direction, Discovered, MeshLink, MeshView};
+use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView};
 use crate::clock::unix_ms;
 use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
 use crate::runtime::{self, CallError, Guard, Handle, Inbound, Links};
@@ -102,6 +102,7 @@ impl MeshView for MeshWindow {
                 links_on: self.0.links_on(),
                 links: snapshot.links.iter().map(link).collect(),
                 discovered: snapshot.peers.iter().map(discovered).collect(),
+                ble: snapshot.ble.as_ref().map(ble),
             })
         })
     }
@@ -118,6 +119,7 @@ fn link(link: &mesh::LinkSnapshot) -> MeshLink {
         transport: match link.transport {
             Transport::Tcp => "tcp".to_owned(),
             Transport::Quic => "quic".to_owned(),
+            Transport::Ble => "ble".to_owned(),
         },
         since_ms: unix_ms(link.since),
         rtt_ms: link.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
@@ -125,6 +127,21 @@ fn link(link: &mesh::LinkSnapshot) -> MeshLink {
         bytes_in: link.bytes_received,
         bytes_out: link.bytes_sent,
         dropped: link.messages_dropped,
+    }
+}
+
+fn ble(ble: &mesh::BleSnapshot) -> BleStatus {
+    let counters = &ble.counters;
+    BleStatus {
+        is_up: ble.is_up,
+        in_range: ble.in_range as u64,
+        links: counters.links,
+        hci_bytes_in: counters.hci_bytes_in,
+        hci_bytes_out: counters.hci_bytes_out,
+        link_bytes_in: counters.link_bytes_in,
+        link_bytes_out: counters.link_bytes_out,
+        failures: counters.dials_failed + counters.accepts_failed + counters.stalled + counters.malformed,
+        adapter_failures: counters.adapter_failed,
     }
 }
 

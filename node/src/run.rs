@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures::future::BoxFuture;
 use libp2p::Multiaddr;
+use popmesh_ble::Adapter;
 use popmesh_proto::identity::SecretKey;
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +31,8 @@ pub enum Transports {
     TcpOnly,
     /// QUIC alone.
     QuicOnly,
+    /// Bluetooth LE alone.
+    BleOnly,
 }
 
 /// How to log.
@@ -60,6 +63,10 @@ pub struct RunOptions {
     pub mdns: bool,
     /// Which transports to use.
     pub transports: Transports,
+    /// The adapter for Bluetooth LE, if it is to be used.
+    pub ble: Option<Adapter>,
+    /// Links over Bluetooth LE at once at most.
+    pub ble_links: usize,
     /// How to log.
     pub log_format: LogFormat,
     /// What opens the doors of its compartments; none has one if absent.

@@ -79,6 +79,7 @@ impl Setup {
             listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp: self.tcp, quic: self.quic },
             peers: peers.to_vec(),
             mdns: self.mdns,
+            ble: None,
         })
         .await?;
         Ok(Node { mesh, events })

@@ -68,6 +68,8 @@ fn installed() -> (TempDir, RunOptions) {
         peers: vec![],
         mdns: false,
         transports: Transports::Both,
+        ble: None,
+        ble_links: 4,
         log_format: LogFormat::Human,
         door: None,
         door_within: popmesh::door::OPENS_WITHIN,

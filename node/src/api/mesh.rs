@@ -25,6 +25,32 @@ pub struct MeshSnapshot {
     pub links: Vec<MeshLink>,
     /// Nodes found on the network, whatever became of it.
     pub discovered: Vec<Discovered>,
+    /// Bluetooth LE, where this node uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ble: Option<BleStatus>,
+}
+
+/// How Bluetooth LE stands. Counts are since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BleStatus {
+    /// Whether the adapter is there.
+    pub is_up: bool,
+    /// Devices of the event in range.
+    pub in_range: u64,
+    /// Links over it.
+    pub links: u64,
+    /// Bytes from the adapter, of any kind.
+    pub hci_bytes_in: u64,
+    /// Bytes to the adapter, of any kind.
+    pub hci_bytes_out: u64,
+    /// Those of them that came over links, with all headers.
+    pub link_bytes_in: u64,
+    /// Those of them that went over links, with all headers.
+    pub link_bytes_out: u64,
+    /// Attempts at links that failed, and links dropped for how the other end behaved.
+    pub failures: u64,
+    /// How often the adapter was lost, or could not be had.
+    pub adapter_failures: u64,
 }
 
 /// Whether this node links to others.

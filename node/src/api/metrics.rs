@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::mesh::MeshSnapshot;
+use super::mesh::{BleStatus, MeshSnapshot};
 use super::openapi::QueryProblems;
 use super::problem::Problem;
 use super::service::{Api, only};
@@ -316,6 +316,22 @@ fn states(levels: &Levels) -> [(&'static str, u64); 7] {
     ]
 }
 
+fn register_ble(registry: &mut Registry, ble: &BleStatus) {
+    gauge(registry, "ble_up", "Whether the Bluetooth adapter is there", u64::from(ble.is_up));
+    gauge(registry, "ble_in_range", "Devices of the event in range of the radio", ble.in_range);
+    counter(registry, "ble_hci_bytes_in", "Bytes from the Bluetooth adapter", ble.hci_bytes_in);
+    counter(registry, "ble_hci_bytes_out", "Bytes to the Bluetooth adapter", ble.hci_bytes_out);
+    counter(registry, "ble_link_bytes_in", "Bytes over Bluetooth links, with all headers", ble.link_bytes_in);
+    counter(
+        registry,
+        "ble_link_bytes_out",
+        "Bytes over Bluetooth links, with all headers",
+        ble.link_bytes_out,
+    );
+    counter(registry, "ble_failures", "Bluetooth links that failed, or were dropped", ble.failures);
+    counter(registry, "ble_adapter_failures", "Times the Bluetooth adapter was lost", ble.adapter_failures);
+}
+
 fn register_mesh(registry: &mut Registry, mesh: &MeshSnapshot) {
     gauge(registry, "mesh_links", "Links to devices", mesh.links.len() as u64);
     gauge(registry, "mesh_discovered", "Nodes found on the network", mesh.discovered.len() as u64);
@@ -330,6 +346,9 @@ fn register_mesh(registry: &mut Registry, mesh: &MeshSnapshot) {
         dropped.get_or_create(&DeviceLabels { device }).inc_by(link.dropped);
     }
     registry.register("mesh_bytes", "Bytes over each link since it is up", bytes);
+    if let Some(ble) = &mesh.ble {
+        register_ble(registry, ble);
+    }
     registry.register("mesh_dropped", "Messages dropped because a link was too slow", dropped);
 }
 

@@ -12,7 +12,7 @@ use popmesh_proto::query::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::mesh::{Discovered, MeshLink};
+use super::mesh::{BleStatus, Discovered, MeshLink};
 use super::openapi::QueryProblems;
 use super::problem::Problem;
 use super::request::{Filter, Name};
@@ -70,6 +70,9 @@ pub struct Peers {
     pub links_on: bool,
     /// Whether the mesh answered; if not, only what the log says is shown.
     pub mesh_answers: bool,
+    /// Bluetooth LE, where this node uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ble: Option<BleStatus>,
 }
 
 /// The other devices and the links to them
@@ -104,7 +107,14 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
             Peer { info: info.clone(), rtt_ms, addresses, links, state }
         })
         .collect();
-    Ok(Json(Peers { peers, strangers, listening: mesh.listening, links_on: mesh.links_on, mesh_answers }))
+    Ok(Json(Peers {
+        peers,
+        strangers,
+        listening: mesh.listening,
+        links_on: mesh.links_on,
+        mesh_answers,
+        ble: mesh.ble,
+    }))
 }
 
 /// How writing goes.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use libp2p::Multiaddr;
+use popmesh_ble::Adapter;
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{ClaimState, Tender, Unclaimed};
 use popmesh_proto::id::Ref;
@@ -259,6 +260,15 @@ pub(super) struct Run {
     /// Link over QUIC only
     #[arg(long)]
     pub(super) quic_only: bool,
+    /// Link over Bluetooth LE too, with this adapter: `hci0`, `serial:/dev/ttyACM0` or `tcp:ADDRESS:PORT`
+    #[arg(long, value_name = "ADAPTER", env = "POPMESH_BLE")]
+    pub(super) ble: Option<Adapter>,
+    /// Links over Bluetooth LE at once at most
+    #[arg(long, value_name = "N", env = "POPMESH_BLE_LINKS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub(super) ble_links: u8,
+    /// Link over Bluetooth LE only: neither listen nor look for others on the network
+    #[arg(long, requires = "ble", conflicts_with_all = ["tcp_only", "quic_only", "listen_port", "peer"])]
+    pub(super) ble_only: bool,
     /// How to log (what is set by POPMESH_LOG, such as `popmesh=debug`)
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(super) log_format: LogFormat,

@@ -128,9 +128,10 @@ fn default_data() -> Result<PathBuf, Failure> {
 }
 
 fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
-    let transports = match (run.tcp_only, run.quic_only) {
-        (true, _) => Transports::TcpOnly,
-        (_, true) => Transports::QuicOnly,
+    let transports = match (run.tcp_only, run.quic_only, run.ble_only) {
+        (true, ..) => Transports::TcpOnly,
+        (_, true, _) => Transports::QuicOnly,
+        (_, _, true) => Transports::BleOnly,
         _ => Transports::Both,
     };
     let options = RunOptions {
@@ -142,6 +143,8 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         peers: run.peer,
         mdns: !run.no_mdns,
         transports,
+        ble: run.ble,
+        ble_links: usize::from(run.ble_links),
         log_format: run.log_format,
         door_within: run.door.within(),
         door: run.door.door,

@@ -1,4 +1,5 @@
-//! Which connection becomes the link to a peer. The gate asks here; the answer keeps it to one connection a peer.
+//! Which connection becomes the link to a peer. The gate asks here; the answer keeps it to one connection a peer and
+//! medium.
 
 use std::{
     collections::HashMap,
@@ -16,6 +17,7 @@ use tokio::{sync::oneshot, time::Instant};
 use super::{
     DeviceKey,
     gate::{Boot, NotPassed},
+    medium::Medium,
 };
 
 /// A connection reaches the swarm within this after it was let in, or never: the gate's own timeout and a little more.
@@ -50,10 +52,11 @@ pub(crate) enum Turned {
 #[derive(Debug)]
 pub(crate) struct EntryRequest {
     pub(crate) device: DeviceKey,
+    pub(crate) medium: Medium,
     boot: Boot,
     /// What the peer showed, and this device found good.
     certificate: Bytes,
-    /// Whether the peer said that it has a link to this device.
+    /// Whether the peer said that it has a link to this device over this medium.
     peer_linked: bool,
     /// Whether this end decides which connection stays.
     arbiter: bool,
@@ -61,15 +64,20 @@ pub(crate) struct EntryRequest {
 }
 
 impl EntryRequest {
+    fn way(&self) -> Way {
+        (self.device, self.medium)
+    }
+
     pub(crate) fn new(
         device: DeviceKey,
+        medium: Medium,
         boot: Boot,
         certificate: Bytes,
         peer_linked: bool,
         arbiter: bool,
     ) -> (Self, oneshot::Receiver<Result<Entry, Turned>>) {
         let (reply, receiver) = oneshot::channel();
-        (Self { device, boot, certificate, peer_linked, arbiter, reply }, receiver)
+        (Self { device, medium, boot, certificate, peer_linked, arbiter, reply }, receiver)
     }
 }
 
@@ -125,12 +133,15 @@ pub(crate) enum Decision {
     Turn(Turned),
 }
 
+/// A peer, and what the connection to it runs over.
+type Way = (DeviceKey, Medium);
+
 /// The places kept for connections that are in the gate, requests that wait for an old link to close, and what those
 /// who were let in have shown.
 #[derive(Debug, Default)]
 pub(crate) struct Admissions {
-    places: HashMap<DeviceKey, Place>,
-    waiting: HashMap<DeviceKey, EntryRequest>,
+    places: HashMap<Way, Place>,
+    waiting: HashMap<Way, EntryRequest>,
     certificates: HashMap<DeviceKey, Bytes>,
 }
 
@@ -147,7 +158,7 @@ impl Admissions {
             // The arbiter has decided. If there is a link here, it knows of none, or knows it to be dead.
             return if existing.is_some() { Decision::Replace } else { Decision::Grant };
         }
-        if self.waiting.contains_key(&request.device) {
+        if self.waiting.contains_key(&request.way()) {
             return Decision::Turn(Turned::Duplicate);
         }
         if let Some(link) = existing {
@@ -161,7 +172,7 @@ impl Admissions {
         }
         let taken = self
             .places
-            .get(&request.device)
+            .get(&request.way())
             .is_some_and(|place| place.is_taken(now) && place.boot == request.boot);
         match (taken, room) {
             (true, _) => Decision::Turn(Turned::Duplicate),
@@ -173,7 +184,7 @@ impl Admissions {
     pub(crate) fn grant(&mut self, request: EntryRequest, now: Instant) {
         let state = Arc::new(AtomicU8::new(PENDING));
         self.places
-            .insert(request.device, Place { boot: request.boot, state: Arc::clone(&state), since: now });
+            .insert(request.way(), Place { boot: request.boot, state: Arc::clone(&state), since: now });
         self.certificates.insert(request.device, request.certificate);
         // If the gate has gone meanwhile, the entry is dropped here, which frees the place.
         let _ = request.reply.send(Ok(Entry(state)));
@@ -185,21 +196,21 @@ impl Admissions {
 
     /// Lets a request wait until the old link is closed. A newer request takes the place of an older one.
     pub(crate) fn wait(&mut self, request: EntryRequest) {
-        if let Some(older) = self.waiting.insert(request.device, request) {
+        if let Some(older) = self.waiting.insert(request.way(), request) {
             Self::turn(older, Turned::Duplicate);
         }
     }
 
     /// The link to a device is closed: whoever waited for that may enter.
-    pub(crate) fn closed(&mut self, device: &DeviceKey, now: Instant) {
-        if let Some(request) = self.waiting.remove(device) {
+    pub(crate) fn closed(&mut self, device: DeviceKey, medium: Medium, now: Instant) {
+        if let Some(request) = self.waiting.remove(&(device, medium)) {
             self.grant(request, now);
         }
     }
 
     /// A connection arrived in the swarm. Says of which run of the peer it is.
-    pub(crate) fn arrived(&mut self, device: &DeviceKey) -> Option<Boot> {
-        self.places.remove(device).map(|place| place.boot)
+    pub(crate) fn arrived(&mut self, device: DeviceKey, medium: Medium) -> Option<Boot> {
+        self.places.remove(&(device, medium)).map(|place| place.boot)
     }
 
     /// The certificate that a device showed when it was last let in.
@@ -211,7 +222,8 @@ impl Admissions {
     pub(crate) fn tidy(&mut self, now: Instant, is_linked: impl Fn(&DeviceKey) -> bool) {
         self.places.retain(|_, place| place.is_taken(now));
         self.waiting.retain(|_, request| !request.reply.is_closed());
-        self.certificates.retain(|device, _| is_linked(device) || self.places.contains_key(device));
+        let is_coming = |device: &DeviceKey| self.places.keys().any(|(coming, _)| coming == device);
+        self.certificates.retain(|device, _| is_linked(device) || is_coming(device));
     }
 }
 
@@ -222,14 +234,14 @@ mod tests {
     const PEER: DeviceKey = [5; 32];
 
     fn request(boot: u8, peer_linked: bool, arbiter: bool) -> EntryRequest {
-        EntryRequest::new(PEER, [boot; 16], Bytes::new(), peer_linked, arbiter).0
+        EntryRequest::new(PEER, Medium::Ip, [boot; 16], Bytes::new(), peer_linked, arbiter).0
     }
 
     #[test]
     fn the_arbiter_lets_in_one_connection_at_a_time() {
         let now = Instant::now();
         let mut admissions = Admissions::default();
-        let (first, mut reply) = EntryRequest::new(PEER, [1; 16], Bytes::new(), false, true);
+        let (first, mut reply) = EntryRequest::new(PEER, Medium::Ip, [1; 16], Bytes::new(), false, true);
         assert_eq!(admissions.decide(&first, None, true, now), Decision::Grant);
         admissions.grant(first, now);
         let second = request(1, false, true);

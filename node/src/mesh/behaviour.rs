@@ -10,13 +10,13 @@ use libp2p::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{MeshError, addresses, messages};
+use super::{MeshError, addresses, medium::Medium, messages, only::Only};
 
 /// Connections established at most, whatever the peers do.
 pub(crate) const ESTABLISHED_MAX: u32 = 64;
 
-/// Connections to one peer. The gate keeps it to one; this is the net below.
-const ESTABLISHED_PER_PEER_MAX: u32 = 2;
+/// Connections to one peer. The gate keeps it to one over each medium; this is the net below.
+const ESTABLISHED_PER_PEER_MAX: u32 = 4;
 
 /// Inbound handshakes under way at most.
 const PENDING_INBOUND_MAX: u32 = 64;
@@ -34,12 +34,18 @@ const PING_INTERVAL: Duration = Duration::from_millis(1_500);
 /// A ping without an answer for so long has failed.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The same over the radio, where a ping costs some 150 bytes and the adapter notices by itself, within seconds, when a
+/// peer is out of range. This finds a peer that is there and does not answer.
+const PING_INTERVAL_BLE: Duration = Duration::from_secs(60);
+const PING_TIMEOUT_BLE: Duration = Duration::from_secs(30);
+
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     pub(crate) addresses: addresses::Behaviour,
     pub(crate) limits: connection_limits::Behaviour,
-    pub(crate) gossip: gossipsub::Behaviour,
-    pub(crate) ping: ping::Behaviour,
+    pub(crate) gossip: Only<gossipsub::Behaviour>,
+    pub(crate) ping: Only<ping::Behaviour>,
+    pub(crate) ping_ble: Only<ping::Behaviour>,
     pub(crate) messages: messages::Behaviour,
 }
 
@@ -52,12 +58,16 @@ pub(crate) fn build(topic: &IdentTopic) -> Result<Behaviour, MeshError> {
     Ok(Behaviour {
         addresses: addresses::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
-        gossip: gossip(topic)?,
-        ping: ping::Behaviour::new(
-            ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
-        ),
+        gossip: Only::over(Medium::Ip, gossip(topic)?),
+        ping: ping(Medium::Ip, PING_INTERVAL, PING_TIMEOUT),
+        ping_ble: ping(Medium::Ble, PING_INTERVAL_BLE, PING_TIMEOUT_BLE),
         messages: messages::Behaviour::default(),
     })
+}
+
+fn ping(medium: Medium, interval: Duration, timeout: Duration) -> Only<ping::Behaviour> {
+    let config = ping::Config::new().with_interval(interval).with_timeout(timeout);
+    Only::over(medium, ping::Behaviour::new(config))
 }
 
 pub(crate) fn topic(event: &[u8; 32]) -> IdentTopic {

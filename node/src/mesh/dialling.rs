@@ -8,6 +8,7 @@ use libp2p::{
     multiaddr::Protocol,
     swarm::{ConnectionId, DialError, dial_opts::DialOpts},
 };
+use popmesh_ble::ShortId;
 use popmesh_proto::links;
 use tokio::time::{Duration, Instant};
 
@@ -17,6 +18,8 @@ use super::{
     gate::NotPassed,
     identity::{peer_of, short},
     interfaces,
+    links::Link,
+    medium::Medium,
     named::{self, Named},
     peers::{PeerState, is_tcp},
     start::listen_at,
@@ -40,6 +43,8 @@ const DIALS_AT_ONCE_MAX: usize = 16;
 pub(crate) enum Dial {
     Device(DeviceKey),
     Named(usize),
+    /// One that the radio sees.
+    Nearby(ShortId),
 }
 
 impl Task {
@@ -74,12 +79,12 @@ impl Task {
             .book
             .peers
             .iter()
-            .filter(|(key, peer)| peer.has_address() || self.links.contains_key(*key))
+            .filter(|(key, peer)| peer.has_address() || self.links.get(key, Medium::Ip).is_some())
             .map(|(key, _)| *key)
             .collect();
         let all: BTreeSet<DeviceKey> = self.known.union(&here).copied().collect();
         self.wanted = links::wanted(event, me, &all);
-        if self.links.len() < LINKS_FEW {
+        if self.links.count_over(Medium::Ip) < LINKS_FEW {
             self.wanted.extend(links::wanted(event, me, &here));
         }
     }
@@ -107,7 +112,7 @@ impl Task {
         }
         for index in 0..self.named.len() {
             let entry = &mut self.named[index];
-            let is_linked = entry.device.is_some_and(|device| self.links.contains_key(&device));
+            let is_linked = entry.device.is_some_and(|device| self.links.get(&device, Medium::Ip).is_some());
             let is_out =
                 entry.device.is_some_and(|device| self.budgets.out_for_ms(&device, now_ms).is_some());
             if is_linked || is_out || !entry.is_due(now) {
@@ -120,7 +125,7 @@ impl Task {
         }
     }
 
-    fn dial(&mut self, options: DialOpts, dial: Dial) {
+    pub(crate) fn dial(&mut self, options: DialOpts, dial: Dial) {
         let connection = options.connection_id();
         self.dials.insert(connection, dial);
         if let Err(error) = self.parts.swarm.dial(options) {
@@ -149,13 +154,17 @@ impl Task {
         match self.dials.remove(&connection) {
             Some(Dial::Device(device)) => self.book.dial_failed(&device, now),
             Some(Dial::Named(index)) => self.named[index].ended(&self.parts.me, now),
+            Some(Dial::Nearby(id)) => self.on_nearby_failed(id, now),
             None => {}
         }
     }
 
     pub(crate) fn on_dial_succeeded(&mut self, connection: ConnectionId, device: DeviceKey, now: Instant) {
-        if let Some(Dial::Named(index)) = self.dials.remove(&connection) {
-            self.named[index].answered(device, now);
+        match self.dials.remove(&connection) {
+            Some(Dial::Named(index)) => self.named[index].answered(device, now),
+            // Whoever was meant, this one answered.
+            Some(Dial::Nearby(id)) => self.on_nearby_failed(id, now),
+            Some(Dial::Device(_)) | None => {}
         }
     }
 
@@ -183,17 +192,19 @@ impl Task {
 
     pub(crate) fn keep_house(&mut self) {
         let now = Instant::now();
-        self.admissions.tidy(now, |device| self.links.contains_key(device));
-        self.budgets.tidy(self.now_ms(), |device| self.links.contains_key(device));
+        self.admissions.tidy(now, |device| self.links.is_linked(device));
+        self.budgets.tidy(self.now_ms(), |device| self.links.is_linked(device));
         self.judge_links_again();
         self.book.forget_old(now);
         self.let_surplus_go(now);
-        let missing = self.links.is_empty()
-            || self.links.len() < LINKS_FEW
-                && self.wanted.iter().any(|device| !self.links.contains_key(device));
+        self.keep_radio();
+        let links = self.links.count_over(Medium::Ip);
+        let missing = links == 0
+            || links < LINKS_FEW
+                && self.wanted.iter().any(|device| self.links.get(device, Medium::Ip).is_none());
         self.parts.missing.store(missing, Ordering::Relaxed);
         let locals = interfaces::current(self.parts.listen.interfaces.as_deref());
-        if locals != self.locals {
+        if self.parts.listen.is_on() && locals != self.locals {
             tracing::info!(addresses = locals.len(), "the machine's addresses have changed");
             self.locals = locals;
             // If one change is already waiting to be noticed, that will do.
@@ -211,7 +222,7 @@ impl Task {
             let certificate = self.admissions.certificate(device)?;
             (self.parts.admit)(device, certificate).err().map(|reason| (*device, reason))
         };
-        let unfit: Vec<_> = self.links.keys().filter_map(no_longer_good).collect();
+        let unfit: Vec<_> = self.links.devices().iter().filter_map(no_longer_good).collect();
         for (device, reason) in unfit {
             tracing::warn!(device = %short(&device), reason, "closing the link");
             self.close_link(device, "its certificate is no longer good");
@@ -219,6 +230,9 @@ impl Task {
     }
 
     fn listen_where_wanted(&mut self) {
+        if !self.parts.listen.is_on() {
+            return;
+        }
         let wanted = interfaces::listen_on(self.parts.listen.interfaces.as_deref());
         let unwanted: Vec<_> =
             self.parts.listeners.keys().filter(|address| !wanted.contains(*address)).copied().collect();
@@ -251,10 +265,10 @@ impl Task {
     }
 
     fn let_surplus_go(&mut self, now: Instant) {
-        let surplus = self.links.len().saturating_sub(LINKS_MANY);
+        let surplus = self.links.count_over(Medium::Ip).saturating_sub(LINKS_MANY);
         let unwanted: Vec<_> = self
             .links
-            .iter()
+            .over(Medium::Ip)
             .filter(|(device, link)| {
                 !self.wanted.contains(*device) && !self.is_named(device) && now - link.up_at >= LINK_GRACE
             })
@@ -276,21 +290,29 @@ impl Task {
         MeshSnapshot {
             device: self.parts.me,
             listen: self.parts.swarm.listeners().cloned().collect(),
-            links: self.links.keys().filter_map(|device| self.link_snapshot(device)).collect(),
+            links: self
+                .links
+                .iter()
+                .map(|(device, medium, link)| self.link_snapshot(device, medium, link))
+                .collect(),
             peers: self.peer_snapshots(now),
             refusals: self.refusals.iter().cloned().collect(),
             counters,
+            ble: self.ble_snapshot(),
         }
     }
 
-    fn link_snapshot(&self, device: &DeviceKey) -> Option<LinkSnapshot> {
-        let link = self.links.get(device)?;
+    fn link_snapshot(&self, device: &DeviceKey, medium: Medium, link: &Link) -> LinkSnapshot {
         let (messages_waiting, messages_dropped) = self.parts.outboxes.waiting_and_dropped(device);
         let address: Multiaddr =
             link.address.iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect();
-        Some(LinkSnapshot {
+        LinkSnapshot {
             device: *device,
-            transport: if is_tcp(&address) { Transport::Tcp } else { Transport::Quic },
+            transport: match medium {
+                Medium::Ble => Transport::Ble,
+                Medium::Ip if is_tcp(&address) => Transport::Tcp,
+                Medium::Ip => Transport::Quic,
+            },
             address,
             dialled: link.dialled,
             since: link.since,
@@ -302,13 +324,14 @@ impl Task {
             gossip_received: link.gossip_received,
             messages_waiting,
             messages_dropped,
-        })
+        }
     }
 
     fn peer_snapshots(&self, now: Instant) -> Vec<PeerSnapshot> {
         let now_ms = self.now_ms();
         let status = |device: &DeviceKey, state: &PeerState| match state {
             PeerState::Linked { .. } => PeerStatus::Linked,
+            _ if self.links.is_linked(device) => PeerStatus::Linked,
             _ if self.budgets.out_for_ms(device, now_ms).is_some() => {
                 let left = self.budgets.out_for_ms(device, now_ms).unwrap_or_default();
                 PeerStatus::CutOff { remaining: Duration::from_millis(left) }

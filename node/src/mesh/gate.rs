@@ -3,7 +3,7 @@
 //! Both ends show their certificate, judge the other's and tell each other the verdict. A connection that does not pass
 //! never reaches a behaviour, so a stranger can neither open a protocol stream nor subscribe to anything.
 //!
-//! The gate is also where a pair of devices settles for one connection: the end with the lower key decides which one, so
+//! The gate is also where a pair of devices settles for one connection over each medium: the end with the lower key decides which one, so
 //! the two can never decide differently, and the behaviours never see a second connection to a peer.
 
 use std::{
@@ -35,6 +35,7 @@ use super::{
     admission::{Entry, EntryRequest, GateNote, Turned},
     closing::ClosesInTime,
     identity::{device_of, short},
+    medium::{Medium, medium_of},
     outbox::Outboxes,
 };
 
@@ -44,8 +45,9 @@ pub(crate) const CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
 /// A refusal in words is cut to this.
 const REASON_BYTES_MAX: usize = 200;
 
-/// The whole handshake, including closing an older connection first, has this long.
+/// The whole handshake, including closing an older connection first, has this long: over the network, and over the radio.
 const GATE_TIMEOUT: Duration = Duration::from_secs(5);
+const GATE_TIMEOUT_BLE: Duration = Duration::from_secs(15);
 
 /// How long to wait for the other end to read a verdict and go.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -139,9 +141,9 @@ impl Gate {
         mut muxer: StreamMuxerBox,
         point: ConnectedPoint,
     ) -> Result<(PeerId, StreamMuxerBox), GateError> {
-        let outcome = timeout(GATE_TIMEOUT, self.check(peer, &mut muxer, &point))
-            .await
-            .unwrap_or(Err(GateError::Timeout));
+        let time = if medium_of(&point) == Medium::Ip { GATE_TIMEOUT } else { GATE_TIMEOUT_BLE };
+        let outcome =
+            timeout(time, self.check(peer, &mut muxer, &point)).await.unwrap_or(Err(GateError::Timeout));
         match outcome {
             Ok(entry) => {
                 entry.passed();
@@ -182,7 +184,7 @@ impl Gate {
             if point.is_dialer() { muxer.poll_outbound_unpin(cx) } else { muxer.poll_inbound_unpin(cx) }
         })
         .await?;
-        let mut talk = pin!(self.talk(stream, device));
+        let mut talk = pin!(self.talk(stream, device, medium_of(point)));
         poll_fn(|cx| {
             // What the other end said before it hung up is still to be read, so the talk goes first.
             match talk.as_mut().poll(cx) {
@@ -201,8 +203,13 @@ impl Gate {
         .await
     }
 
-    async fn talk(&self, mut stream: SubstreamBox, device: DeviceKey) -> Result<Entry, GateError> {
-        stream.write_all(&self.hello(&device)).await?;
+    async fn talk(
+        &self,
+        mut stream: SubstreamBox,
+        device: DeviceKey,
+        medium: Medium,
+    ) -> Result<Entry, GateError> {
+        stream.write_all(&self.hello(&device, medium)).await?;
         stream.flush().await?;
         let hello = read_hello(&mut stream).await?;
         if let Err(reason) = self.judge(&device, &hello) {
@@ -212,7 +219,7 @@ impl Gate {
             return Err(GateError::Refused { device, reason });
         }
         let entry = if self.me < device {
-            match self.enter(&device, &hello).await {
+            match self.enter(device, medium, &hello).await {
                 Ok(entry) => {
                     say(&mut stream, WELCOME, "").await?;
                     hear(&mut stream, device).await?;
@@ -230,19 +237,19 @@ impl Gate {
         } else {
             say(&mut stream, WELCOME, "").await?;
             hear(&mut stream, device).await?;
-            self.enter(&device, &hello).await?
+            self.enter(device, medium, &hello).await?
         };
         farewell(&mut stream).await;
         Ok(entry)
     }
 
-    fn hello(&self, to: &DeviceKey) -> Vec<u8> {
+    fn hello(&self, to: &DeviceKey, medium: Medium) -> Vec<u8> {
         let certificate = self.certificate.read().unwrap_or_else(PoisonError::into_inner);
         let mut hello = Vec::with_capacity(HELLO_HEAD_BYTES + certificate.len());
         hello.extend_from_slice(&MAGIC);
         hello.extend_from_slice(&self.event);
         hello.extend_from_slice(&self.boot);
-        hello.push(u8::from(self.outboxes.is_open(to)));
+        hello.push(u8::from(self.outboxes.is_open(to, medium)));
         let length = certificate.len().min(CERTIFICATE_BYTES_MAX);
         hello.extend_from_slice(&(length as u16).to_be_bytes());
         hello.extend_from_slice(&certificate[..length]);
@@ -256,10 +263,10 @@ impl Gate {
         (self.admit)(device, &hello.certificate)
     }
 
-    async fn enter(&self, device: &DeviceKey, hello: &Hello) -> Result<Entry, GateError> {
+    async fn enter(&self, device: DeviceKey, medium: Medium, hello: &Hello) -> Result<Entry, GateError> {
         let certificate = hello.certificate.clone();
         let (request, reply) =
-            EntryRequest::new(*device, hello.boot, certificate, hello.linked, self.me < *device);
+            EntryRequest::new(device, medium, hello.boot, certificate, hello.linked, self.me < device);
         self.desk.send(GateNote::Enter(request)).await.map_err(|_| GateError::Stopping)?;
         Ok(reply.await.map_err(|_| GateError::Stopping)??)
     }

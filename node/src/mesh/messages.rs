@@ -1,4 +1,5 @@
-//! Direct messages: one ordered stream in each direction of a link, length-prefixed.
+//! Direct messages: one ordered stream in each direction of a link, length-prefixed. The highest bit of a length says that
+//! the message is gossip, which goes this way over the radio.
 //!
 //! There is no acknowledgement of its own: a message is delivered as soon as it is read, and a receiver that does not take
 //! what was read stops reading, which the sender feels through the stream's flow control.
@@ -38,13 +39,41 @@ const UNTAKEN_BYTES_MAX: usize = 1 << 20;
 /// Messages are written in batches of about this size, so that small ones share a flush.
 const WRITE_BATCH_BYTES: usize = 64 * 1024;
 
+/// Messages up to this are copied to be written together.
+const SMALL_BYTES_MAX: usize = 4 * 1024;
+
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/popmesh/messages/1");
+
+/// The bit of a length that says that the message is gossip. No length is that large.
+const GOSSIP_BIT: u32 = 1 << 31;
+
+/// A message, and what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    pub(crate) bytes: Bytes,
+    /// Whether it is for all who hear of it, and not for the receiver alone.
+    pub(crate) is_gossip: bool,
+}
+
+impl Envelope {
+    pub(crate) fn direct(bytes: Bytes) -> Self {
+        Self { bytes, is_gossip: false }
+    }
+
+    pub(crate) fn gossip(bytes: Bytes) -> Self {
+        Self { bytes, is_gossip: true }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
 
 /// What the swarm's task hears of a link's messages.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A message came in. It counts against the link until it is [taken](Behaviour::taken).
-    Received { peer: PeerId, connection: ConnectionId, message: Bytes },
+    Received { peer: PeerId, connection: ConnectionId, message: Envelope },
     /// Messages have left for the peer, or were lost with a broken stream.
     Flushed { peer: PeerId, connection: ConnectionId, messages: usize, bytes: usize, lost: bool },
     /// The peer does not take messages; the link is of no use.
@@ -53,13 +82,13 @@ pub(crate) enum Event {
 
 #[derive(Debug)]
 pub(crate) enum ToHandler {
-    Send(Bytes),
+    Send(Envelope),
     Taken { bytes: usize },
 }
 
 #[derive(Debug)]
 pub(crate) enum FromHandler {
-    Received(Bytes),
+    Received(Envelope),
     Flushed { messages: usize, bytes: usize, lost: bool },
     Unsupported,
 }
@@ -72,7 +101,7 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn send(&mut self, peer_id: PeerId, connection: ConnectionId, message: Bytes) {
+    pub(crate) fn send(&mut self, peer_id: PeerId, connection: ConnectionId, message: Envelope) {
         self.notify(peer_id, connection, ToHandler::Send(message));
     }
 
@@ -150,12 +179,12 @@ enum Outbound {
 enum Inbound {
     Closed,
     Idle(BufReader<Stream>),
-    Reading(BoxFuture<'static, io::Result<(BufReader<Stream>, Bytes)>>),
+    Reading(BoxFuture<'static, io::Result<(BufReader<Stream>, Envelope)>>),
 }
 
 /// Direct messages on one connection.
 pub(crate) struct Handler {
-    to_send: VecDeque<Bytes>,
+    to_send: VecDeque<Envelope>,
     outbound: Outbound,
     inbound: Inbound,
     untaken_messages: usize,
@@ -227,11 +256,21 @@ impl Handler {
             }
         }
         let done = async move {
+            // Small messages share a write, since each write is a frame of its own further down.
+            let mut small = Vec::new();
             for message in batch {
                 // Senders refuse messages over 4 MiB, so the length fits.
-                stream.write_all(&(message.len() as u32).to_be_bytes()).await?;
-                stream.write_all(&message).await?;
+                let length = message.len() as u32 | if message.is_gossip { GOSSIP_BIT } else { 0 };
+                small.extend_from_slice(&length.to_be_bytes());
+                if message.len() <= SMALL_BYTES_MAX {
+                    small.extend_from_slice(&message.bytes);
+                    continue;
+                }
+                stream.write_all(&small).await?;
+                small.clear();
+                stream.write_all(&message.bytes).await?;
             }
+            stream.write_all(&small).await?;
             stream.flush().await?;
             Ok(stream)
         };
@@ -272,10 +311,12 @@ impl Handler {
     }
 }
 
-async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Bytes)> {
+async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Envelope)> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
-    let length = u32::from_be_bytes(length) as usize;
+    let length = u32::from_be_bytes(length);
+    let is_gossip = length & GOSSIP_BIT != 0;
+    let length = (length & !GOSSIP_BIT) as usize;
     if length > MESSAGE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long"));
     }
@@ -285,7 +326,7 @@ async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Byt
     if read < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((stream, message.into()))
+    Ok((stream, Envelope { bytes: message.into(), is_gossip }))
 }
 
 impl ConnectionHandler for Handler {

@@ -17,14 +17,22 @@ mod dialling;
 mod discovery;
 mod feed;
 mod gate;
+mod gossip;
+mod heard;
 mod identity;
 pub(crate) mod interfaces;
+mod links;
+mod medium;
 mod messages;
 mod named;
 mod names;
+mod nearby;
+mod only;
 mod outbox;
 mod pace;
 mod peers;
+mod radio;
+mod sightings;
 mod snapshot;
 mod start;
 mod taken;
@@ -46,10 +54,10 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 pub use self::snapshot::{
-    Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
+    BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
 pub use self::taken::Taken;
-use self::{gate::Gate, outbox::Outboxes};
+use self::{gate::Gate, messages::Envelope, outbox::Outboxes};
 
 /// A device's Ed25519 public key, which is its libp2p identity too.
 pub type DeviceKey = [u8; 32];
@@ -85,6 +93,29 @@ pub struct MeshConfig {
     pub peers: Vec<Multiaddr>,
     /// Whether to find devices on the local network.
     pub mdns: bool,
+    /// Bluetooth LE, if it is to be used.
+    pub ble: Option<BleConfig>,
+}
+
+/// What Bluetooth LE needs.
+#[derive(Clone)]
+pub struct BleConfig {
+    /// The adapter.
+    pub adapter: popmesh_ble::Adapter,
+    /// What only the devices of the event know: by this they recognise each other on the air.
+    pub key: Zeroizing<[u8; 32]>,
+    /// Links at once at most; adapters manage 7 or more.
+    pub links_max: usize,
+}
+
+impl fmt::Debug for BleConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("BleConfig")
+            .field("adapter", &self.adapter)
+            .field("links_max", &self.links_max)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for MeshConfig {
@@ -95,6 +126,7 @@ impl fmt::Debug for MeshConfig {
             .field("listen", &self.listen)
             .field("peers", &self.peers)
             .field("mdns", &self.mdns)
+            .field("ble", &self.ble)
             .finish_non_exhaustive()
     }
 }
@@ -112,6 +144,13 @@ pub struct Listen {
     pub quic: bool,
 }
 
+impl Listen {
+    /// Whether the network is used at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.tcp || self.quic
+    }
+}
+
 impl Default for Listen {
     fn default() -> Self {
         Self { interfaces: None, port: 0, tcp: true, quic: true }
@@ -121,8 +160,8 @@ impl Default for Listen {
 /// Why a mesh could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum MeshError {
-    /// Neither TCP nor QUIC is switched on.
-    #[error("neither TCP nor QUIC is switched on")]
+    /// Neither TCP nor QUIC nor Bluetooth is switched on.
+    #[error("neither TCP nor QUIC nor Bluetooth is switched on")]
     NoTransport,
     /// The certificate is larger than peers will read.
     #[error("the certificate is larger than 4 KiB")]
@@ -236,7 +275,7 @@ impl Mesh {
             tracing::warn!(bytes = bytes.len(), "a message is too large to send");
             return false;
         }
-        self.outboxes.put(&to, bytes)
+        self.outboxes.put(&to, Envelope::direct(bytes))
     }
 
     /// Gossips a message to all devices of the event.

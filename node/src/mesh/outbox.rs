@@ -1,14 +1,13 @@
 //! What waits to be sent to each linked peer. One bounded queue a peer, so a slow one holds up nobody else.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::DeviceKey;
+use super::{DeviceKey, medium::Medium, messages::Envelope};
 
 /// Messages that may wait for one peer.
 pub(crate) const OUTBOX_MESSAGES_MAX: usize = 256;
@@ -18,7 +17,8 @@ pub(crate) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 
 #[derive(Default)]
 struct Outbox {
-    messages: VecDeque<Bytes>,
+    over: BTreeSet<Medium>,
+    messages: VecDeque<Envelope>,
     bytes: usize,
     dropped: u64,
 }
@@ -45,7 +45,7 @@ impl Outboxes {
     }
 
     /// Puts a message in, or drops and counts it. Says whether it was put in.
-    pub(crate) fn put(&self, to: &DeviceKey, message: Bytes) -> bool {
+    pub(crate) fn put(&self, to: &DeviceKey, message: Envelope) -> bool {
         let mut state = self.state();
         let Some(outbox) = state.of_linked.get_mut(to) else {
             state.dropped_unlinked += 1;
@@ -66,7 +66,7 @@ impl Outboxes {
     }
 
     /// Takes the oldest message for a peer.
-    pub(crate) fn take(&self, of: &DeviceKey) -> Option<Bytes> {
+    pub(crate) fn take(&self, of: &DeviceKey) -> Option<Envelope> {
         let mut state = self.state();
         let outbox = state.of_linked.get_mut(of)?;
         let message = outbox.messages.pop_front()?;
@@ -74,19 +74,25 @@ impl Outboxes {
         Some(message)
     }
 
-    /// Opens an empty outbox for a peer that got linked.
-    pub(crate) fn open(&self, peer: DeviceKey) {
-        self.state().of_linked.insert(peer, Outbox::default());
+    /// A peer got linked over a medium. Its outbox is empty if it was not linked before.
+    pub(crate) fn open(&self, peer: DeviceKey, medium: Medium) {
+        self.state().of_linked.entry(peer).or_default().over.insert(medium);
     }
 
-    /// Discards the outbox of a peer whose link ended.
-    pub(crate) fn close(&self, peer: &DeviceKey) {
-        self.state().of_linked.remove(peer);
+    /// A link ended. The outbox of a peer without any is discarded.
+    pub(crate) fn close(&self, peer: &DeviceKey, medium: Medium) {
+        let mut state = self.state();
+        if let Some(outbox) = state.of_linked.get_mut(peer) {
+            outbox.over.remove(&medium);
+            if outbox.over.is_empty() {
+                state.of_linked.remove(peer);
+            }
+        }
     }
 
-    /// Whether the peer is linked.
-    pub(crate) fn is_open(&self, peer: &DeviceKey) -> bool {
-        self.state().of_linked.contains_key(peer)
+    /// Whether the peer is linked over a medium.
+    pub(crate) fn is_open(&self, peer: &DeviceKey, medium: Medium) -> bool {
+        self.state().of_linked.get(peer).is_some_and(|outbox| outbox.over.contains(&medium))
     }
 
     /// Messages waiting for a peer, and those dropped because too many waited.
@@ -103,26 +109,47 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     const PEER: DeviceKey = [1; 32];
 
+    fn direct(text: &'static str) -> Envelope {
+        Envelope::direct(Bytes::from_static(text.as_bytes()))
+    }
+
     #[test]
     fn bounds_messages_and_bytes_and_counts_what_it_drops() {
         let outboxes = Outboxes::default();
-        assert!(!outboxes.put(&PEER, Bytes::from_static(b"nobody there")));
-        outboxes.open(PEER);
+        assert!(!outboxes.put(&PEER, direct("nobody there")));
+        outboxes.open(PEER, Medium::Ip);
         for _ in 0..OUTBOX_MESSAGES_MAX {
-            assert!(outboxes.put(&PEER, Bytes::from_static(b"x")));
+            assert!(outboxes.put(&PEER, direct("x")));
         }
-        assert!(!outboxes.put(&PEER, Bytes::from_static(b"x")));
+        assert!(!outboxes.put(&PEER, direct("x")));
         assert_eq!(outboxes.waiting_and_dropped(&PEER), (OUTBOX_MESSAGES_MAX, 1));
         assert_eq!(outboxes.dropped(), (1, 1));
 
-        outboxes.open(PEER);
-        assert!(outboxes.put(&PEER, Bytes::from(vec![0; OUTBOX_BYTES_MAX + 1])));
-        assert!(!outboxes.put(&PEER, Bytes::from_static(b"x")));
+        outboxes.close(&PEER, Medium::Ip);
+        outboxes.open(PEER, Medium::Ip);
+        assert!(outboxes.put(&PEER, Envelope::direct(vec![0; OUTBOX_BYTES_MAX + 1].into())));
+        assert!(!outboxes.put(&PEER, direct("x")));
         assert_eq!(outboxes.take(&PEER).map(|message| message.len()), Some(OUTBOX_BYTES_MAX + 1));
-        assert!(outboxes.put(&PEER, Bytes::from_static(b"x")));
+        assert!(outboxes.put(&PEER, direct("x")));
+    }
+
+    #[test]
+    fn what_waits_outlives_one_of_two_links() {
+        let outboxes = Outboxes::default();
+        outboxes.open(PEER, Medium::Ip);
+        outboxes.open(PEER, Medium::Ble);
+        assert!(outboxes.put(&PEER, direct("x")));
+        outboxes.close(&PEER, Medium::Ip);
+        assert!(!outboxes.is_open(&PEER, Medium::Ip) && outboxes.is_open(&PEER, Medium::Ble));
+        assert_eq!(outboxes.waiting_and_dropped(&PEER), (1, 0));
+        outboxes.close(&PEER, Medium::Ble);
+        outboxes.open(PEER, Medium::Ble);
+        assert_eq!(outboxes.waiting_and_dropped(&PEER), (0, 0));
     }
 }

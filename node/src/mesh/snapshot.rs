@@ -19,6 +19,19 @@ pub struct MeshSnapshot {
     pub refusals: Vec<Refusal>,
     /// What happened since the start.
     pub counters: Counters,
+    /// Bluetooth LE, where it is used.
+    pub ble: Option<BleSnapshot>,
+}
+
+/// How Bluetooth LE stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BleSnapshot {
+    /// Whether the adapter is there.
+    pub is_up: bool,
+    /// Devices of the event in range.
+    pub in_range: usize,
+    /// What happened since the start.
+    pub counters: popmesh_ble::Counters,
 }
 
 /// One link.
@@ -59,6 +72,8 @@ pub enum Transport {
     Tcp,
     /// QUIC.
     Quic,
+    /// Bluetooth LE, with Noise and Yamux.
+    Ble,
 }
 
 /// A device that the mesh knows of.

@@ -16,16 +16,20 @@ use libp2p::{
     identity::Keypair,
     swarm,
 };
+use popmesh_ble::{Ble, ShortId};
 use tokio::sync::mpsc;
 
 use super::{
-    CONTROL_QUEUE_MAX, Listen, Mesh, MeshConfig, MeshError, MeshEvent,
+    BleConfig, CONTROL_QUEUE_MAX, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent,
     behaviour::{self, Behaviour},
     discovery::{self, Announcement},
     gate::{CERTIFICATE_BYTES_MAX, Gate},
     identity::device_of,
     interfaces::{self, multiaddr},
+    medium,
     outbox::Outboxes,
+    radio::{Radio, short_id_of},
+    sightings::Side,
     task::{Parts, Task},
     transport,
 };
@@ -44,6 +48,9 @@ const PORT_TRIES: u32 = 8;
 
 /// Links stay open, however quiet.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long this device keeps its address on the air: what phones do.
+const BLE_ADDRESS_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Inbound streams of a link that may be negotiating at once.
 const NEGOTIATING_STREAMS_MAX: usize = 32;
@@ -71,7 +78,9 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         desk,
         links_on: AtomicBool::new(true),
     });
-    let transport = transport::build(&keypair, &config.listen, Arc::clone(&gate))?;
+    let (sightings, sighted) = mpsc::channel(FOUND_QUEUE_MAX);
+    let (radio, side) = config.ble.map(|ble| start_radio(ble, &me, sightings)).transpose()?.unzip();
+    let transport = transport::build(&keypair, &config.listen, radio, &gate)?;
     let topic = behaviour::topic(&config.event);
     let behaviour = behaviour::build(&topic)?;
     let swarm_config = swarm::Config::with_tokio_executor()
@@ -80,12 +89,18 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         .with_substream_upgrade_protocol_override(Version::V1Lazy)
         .with_max_negotiating_inbound_streams(NEGOTIATING_STREAMS_MAX);
     let mut swarm = Swarm::new(transport, behaviour, me_peer, swarm_config);
-    let (port, listeners) = listen(&mut swarm, &config.listen)?;
+    let (port, listeners) = match config.listen.is_on() {
+        true => listen(&mut swarm, &config.listen)?,
+        false => Default::default(),
+    };
+    if side.is_some() {
+        swarm.listen_on(medium::radio()).map_err(|error| setup(&error))?;
+    }
 
     let (changed, changes) = mpsc::channel(1);
     let (found, findings) = mpsc::channel(FOUND_QUEUE_MAX);
     let missing = Arc::new(AtomicBool::new(true));
-    let discovery = config.mdns.then(|| {
+    let discovery = (config.mdns && config.listen.is_on()).then(|| {
         tokio::spawn(discovery::run(
             Announcement {
                 device: me,
@@ -102,7 +117,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
     });
     let (control, requests) = mpsc::channel(CONTROL_QUEUE_MAX);
     let (events, events_receiver) = mpsc::channel(EVENT_QUEUE_MAX);
-    let task = Task::new(Parts {
+    let parts = Parts {
         me,
         event: config.event,
         admit: config.admit,
@@ -115,15 +130,33 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         requests,
         desk_notes,
         findings,
+        sighted,
         changed,
         missing,
         discovery,
         events,
-    });
-    tokio::spawn(task.run());
+    };
+    tokio::spawn(Task::new(parts, side).run());
     tracing::info!(device = %hex::encode(me), port, "mesh started");
     let mesh = Mesh { device: me, gate, outboxes, control, dropped_requests: Arc::new(AtomicU64::new(0)) };
     Ok((mesh, events_receiver))
+}
+
+fn start_radio(
+    config: BleConfig,
+    me: &DeviceKey,
+    sightings: mpsc::Sender<ShortId>,
+) -> Result<(Radio, Side), MeshError> {
+    let (ble, events) = Ble::start(popmesh_ble::BleConfig {
+        adapter: config.adapter,
+        id: short_id_of(&config.key, me),
+        key: config.key.clone(),
+        links_max: config.links_max,
+        address_for: BLE_ADDRESS_FOR,
+    })
+    .map_err(|error| MeshError::Setup(error.to_string()))?;
+    let side = Side::new(ble.clone(), config.key, me, config.links_max);
+    Ok((Radio::over(ble, events, sightings), side))
 }
 
 /// The listeners of each address.

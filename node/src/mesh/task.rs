@@ -6,15 +6,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::ConnectedPoint,
-    gossipsub::{self, IdentTopic, MessageAcceptance, MessageId, PublishError},
+    gossipsub::{self, IdentTopic},
     ping,
     swarm::{ConnectionId, SwarmEvent},
 };
+use popmesh_ble::ShortId;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -22,20 +22,25 @@ use tokio::{
 };
 
 use super::{
-    Admit, Control, Counters, DeviceKey, GOSSIP_BYTES_MAX, Listen, MeshEvent, Refusal, Verdict,
+    Admit, Control, Counters, DeviceKey, Listen, MeshEvent, Refusal,
     admission::{Admissions, Decision, EntryRequest, Existing, GateNote, Turned},
     behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
-    budget::{Budgets, Gossiped},
+    budget::Budgets,
     dialling::Dial,
     discovery::Found,
     feed::Feed,
-    gate::{Boot, NotPassed},
+    gate::NotPassed,
+    gossip::Unjudged,
+    heard::Heard,
     identity::{device_of, short},
     interfaces::{self, Local},
-    messages,
+    links::{Link, Links},
+    medium::{Medium, medium, medium_of},
+    messages::{self, Envelope},
     named::Named,
     outbox::Outboxes,
     peers::PeerBook,
+    sightings::Side,
     start::Listeners,
     taken::{Done, Taken},
 };
@@ -52,33 +57,14 @@ const IN_FLIGHT_MESSAGES_MAX: usize = 32;
 /// Bytes handed to a link's connection and not yet flushed, at most, unless a single message is larger.
 const IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
 
-/// Gossip messages whose verdict is awaited. Older ones count as ignored.
-const UNJUDGED_MAX: usize = 4_096;
+/// The same over the radio: what is in there cannot go over the network when that comes back.
+const IN_FLIGHT_BYTES_MAX_BLE: usize = 32 * 1024;
 
 /// Refusals remembered for the operator.
 const REFUSALS_MAX: usize = 32;
 
 /// How long stopping may take for the links, and again for the goodbye on the local network.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
-
-/// A link that is up.
-pub(crate) struct Link {
-    pub(crate) peer: PeerId,
-    pub(crate) connection: ConnectionId,
-    pub(crate) boot: Boot,
-    pub(crate) up_at: Instant,
-    pub(crate) since: SystemTime,
-    pub(crate) address: Multiaddr,
-    pub(crate) dialled: bool,
-    pub(crate) rtt: Option<Duration>,
-    pub(crate) messages_sent: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) messages_received: u64,
-    pub(crate) bytes_received: u64,
-    pub(crate) gossip_received: u64,
-    in_flight_messages: usize,
-    in_flight_bytes: usize,
-}
 
 /// What a task is made of.
 pub(crate) struct Parts {
@@ -94,6 +80,8 @@ pub(crate) struct Parts {
     pub(crate) requests: mpsc::Receiver<Control>,
     pub(crate) desk_notes: mpsc::Receiver<GateNote>,
     pub(crate) findings: mpsc::Receiver<Found>,
+    /// Devices that the radio sees.
+    pub(crate) sighted: mpsc::Receiver<ShortId>,
     pub(crate) changed: mpsc::Sender<()>,
     /// Tells discovery whether this device has few links and misses somebody.
     pub(crate) missing: Arc<AtomicBool>,
@@ -104,7 +92,8 @@ pub(crate) struct Parts {
 /// The task's state.
 pub(crate) struct Task {
     pub(crate) parts: Parts,
-    pub(crate) links: BTreeMap<DeviceKey, Link>,
+    pub(crate) links: Links,
+    pub(crate) side: Option<Side>,
     pub(crate) book: PeerBook,
     pub(crate) named: Vec<Named>,
     pub(crate) dials: HashMap<ConnectionId, Dial>,
@@ -120,22 +109,25 @@ pub(crate) struct Task {
     pub(crate) inbound_explained: u64,
     pub(crate) links_on: bool,
     pub(crate) budgets: Budgets,
-    feed: Feed,
+    pub(crate) feed: Feed,
+    pub(crate) heard: Heard,
     /// Told of messages that their receiver has dealt with.
     tell_dealt_with: mpsc::UnboundedSender<Done>,
     dealt_with: mpsc::UnboundedReceiver<Done>,
     /// Links that read on at a later time, since they brought much.
     paced: Vec<(u64, Done)>,
     started: Instant,
-    unjudged: BTreeMap<u64, (MessageId, PeerId)>,
-    next_token: u64,
+    pub(crate) unjudged: BTreeMap<u64, Unjudged>,
+    pub(crate) next_token: u64,
 }
 
 impl Task {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts, side: Option<Side>) -> Self {
         let (tell_dealt_with, dealt_with) = mpsc::unbounded_channel();
         let mut task = Self {
-            links: BTreeMap::new(),
+            links: Links::default(),
+            side,
+            heard: Heard::default(),
             book: PeerBook::new(parts.me),
             named: Vec::new(),
             dials: HashMap::new(),
@@ -178,6 +170,7 @@ impl Task {
                 },
                 Some(note) = self.parts.desk_notes.recv() => self.on_gate_note(note),
                 Some(found) = self.parts.findings.recv() => self.on_found(found),
+                Some(id) = self.parts.sighted.recv() => self.on_sighted(id),
                 () = self.parts.outboxes.filled.notified() => self.pump_all(),
                 Some(done) = self.dealt_with.recv() => self.on_dealt_with(done),
                 permit = events.reserve(), if !self.feed.is_empty() => match (permit, self.feed.pop()) {
@@ -188,6 +181,7 @@ impl Task {
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     self.dial_due();
+                    self.dial_nearby();
                     self.read_on_where_due();
                     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
                         self.keep_house();
@@ -202,8 +196,8 @@ impl Task {
     }
 
     async fn shut_down(mut self) {
-        for (device, link) in &self.links {
-            self.parts.outboxes.close(device);
+        for (device, medium, link) in self.links.iter() {
+            self.parts.outboxes.close(device, medium);
             self.parts.swarm.close_connection(link.connection);
         }
         let _ = timeout(STOP_TIMEOUT, async {
@@ -223,11 +217,7 @@ impl Task {
     fn on_request(&mut self, request: Control) {
         match request {
             Control::Publish(bytes) => self.publish(&bytes),
-            Control::Judge(token, verdict) => {
-                if let Some((message, from)) = self.unjudged.remove(&token) {
-                    self.report(&message, &from, verdict);
-                }
-            }
+            Control::Judge(token, verdict) => self.on_verdict(token, verdict),
             Control::Known(devices) => {
                 self.known = devices.into_iter().collect();
                 self.choice_is_stale = true;
@@ -251,8 +241,7 @@ impl Task {
             self.named.iter_mut().for_each(|entry| entry.hurry(now));
         } else {
             tracing::warn!("links are switched off");
-            let all: Vec<_> = self.links.keys().copied().collect();
-            for device in all {
+            for device in self.links.devices() {
                 self.close_link(device, "links are switched off");
             }
         }
@@ -260,11 +249,17 @@ impl Task {
         let _ = done.send(());
     }
 
-    /// Closes a link, and takes nothing more from it.
+    /// Closes all links to a device, and takes nothing more from them.
     pub(crate) fn close_link(&mut self, device: DeviceKey, reason: &str) {
-        if let Some(connection) = self.links.get(&device).map(|link| link.connection) {
+        for medium in [Medium::Ip, Medium::Ble] {
+            self.close_link_over(medium, device, reason);
+        }
+    }
+
+    fn close_link_over(&mut self, medium: Medium, device: DeviceKey, reason: &str) {
+        if let Some(connection) = self.links.get(&device, medium).map(|link| link.connection) {
             self.parts.swarm.close_connection(connection);
-            self.on_closed(device, connection, reason);
+            self.on_closed(connection, reason);
         }
     }
 
@@ -274,15 +269,16 @@ impl Task {
     }
 
     /// Closes the link to a device, and lets none be for so long.
-    fn cut_off(&mut self, device: DeviceKey, time: Duration) {
+    pub(crate) fn cut_off(&mut self, device: DeviceKey, time: Duration) {
         let (now_ms, for_ms) = (self.now_ms(), u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         self.budgets.cut_off(device, for_ms, now_ms);
-        if self.links.contains_key(&device) {
+        if self.links.is_linked(&device) {
             self.counters.cut_off += 1;
             tracing::warn!(device = %short(&device), seconds = time.as_secs(), "cut off for what it sends");
             self.close_link(device, "it is cut off for what it sends");
         }
         self.book.refused(&device, "it is cut off for what it sends".to_owned(), Instant::now());
+        self.on_nearby_refused(&device, Instant::now());
     }
 
     /// A message was dealt with: its link may read on, now or later.
@@ -310,34 +306,6 @@ impl Task {
         self.parts.swarm.behaviour_mut().messages.taken(done.peer, done.connection, done.bytes);
     }
 
-    fn publish(&mut self, bytes: &Bytes) {
-        if bytes.len() > GOSSIP_BYTES_MAX {
-            tracing::warn!(bytes = bytes.len(), "a message is too large to gossip");
-            self.counters.gossip_unpublished += 1;
-            return;
-        }
-        let topic = self.parts.topic.hash();
-        match self.parts.swarm.behaviour_mut().gossip.publish(topic, bytes.to_vec()) {
-            // Alone, or told before: there is nobody whom it would be news to.
-            Ok(_) | Err(PublishError::NoPeersSubscribedToTopic | PublishError::Duplicate) => {
-                self.counters.gossip_published += 1;
-            }
-            Err(error) => {
-                tracing::debug!(%error, "gossip not published");
-                self.counters.gossip_unpublished += 1;
-            }
-        }
-    }
-
-    fn report(&mut self, message: &MessageId, from: &PeerId, verdict: Verdict) {
-        let acceptance = match verdict {
-            Verdict::Accept => MessageAcceptance::Accept,
-            Verdict::Ignore => MessageAcceptance::Ignore,
-            Verdict::Reject => MessageAcceptance::Reject,
-        };
-        self.parts.swarm.behaviour_mut().gossip.report_message_validation_result(message, from, acceptance);
-    }
-
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Messages(event)) => self.on_messages(event),
@@ -345,16 +313,16 @@ impl Task {
                 propagation_source,
                 message_id,
                 message,
-            })) => self.on_gossip(propagation_source, message_id, message.data.into()),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event)) => self.on_ping(event),
+            })) => self.on_network_gossip(propagation_source, message_id, message.data.into()),
+            SwarmEvent::Behaviour(BehaviourEvent::Ping(event) | BehaviourEvent::PingBle(event)) => {
+                self.on_ping(event);
+            }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
-                if let Some(device) = device_of(&peer_id) {
-                    let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
-                    self.on_closed(device, connection_id, &reason);
-                }
+            SwarmEvent::ConnectionClosed { connection_id, cause, .. } => {
+                let reason = cause.map_or_else(|| "closed".to_owned(), |cause| cause.to_string());
+                self.on_closed(connection_id, &reason);
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.counters.dials_failed += 1;
@@ -379,64 +347,65 @@ impl Task {
         // The gate lets nobody through without such a key.
         let Some(device) = device_of(&peer) else { return };
         let now = Instant::now();
-        let boot = self.admissions.arrived(&device).unwrap_or_default();
+        let medium = medium_of(endpoint);
+        let boot = self.admissions.arrived(device, medium).unwrap_or_default();
         if !self.links_on {
             // It passed the gate before the switch was thrown.
             self.parts.swarm.close_connection(connection);
             self.on_dial_failed(connection);
             return;
         }
-        self.close_link(device, "a second connection replaces the first");
+        self.close_link_over(medium, device, "a second connection replaces the first");
         self.on_dial_succeeded(connection, device, now);
         tracing::info!(device = %short(&device), address = %endpoint.get_remote_address(), "link up");
-        self.links.insert(
-            device,
-            Link {
-                peer,
-                connection,
-                boot,
-                up_at: now,
-                since: SystemTime::now(),
-                address: endpoint.get_remote_address().clone(),
-                dialled: endpoint.is_dialer(),
-                rtt: None,
-                messages_sent: 0,
-                bytes_sent: 0,
-                messages_received: 0,
-                bytes_received: 0,
-                gossip_received: 0,
-                in_flight_messages: 0,
-                in_flight_bytes: 0,
-            },
-        );
-        self.parts.outboxes.open(device);
-        self.book.link_up(device, now);
+        let was_linked = self.links.is_linked(&device);
+        self.links.insert(device, endpoint, Link::new(peer, connection, boot, endpoint, now));
+        self.parts.outboxes.open(device, medium);
+        match medium {
+            Medium::Ip => self.book.link_up(device, now),
+            Medium::Ble => self.on_nearby_link(device, true, now),
+        }
         self.counters.links_up += 1;
         self.choice_is_stale = true;
-        self.feed.link_up(device);
+        if !was_linked {
+            self.feed.link_up(device);
+        }
     }
 
-    fn on_closed(&mut self, device: DeviceKey, connection: ConnectionId, reason: &str) {
-        if self.links.get(&device).is_none_or(|link| link.connection != connection) {
-            return;
-        }
+    fn on_closed(&mut self, connection: ConnectionId, reason: &str) {
+        let Some((device, medium)) = self.links.way_of(connection) else { return };
         let now = Instant::now();
-        if let Some(link) = self.links.remove(&device) {
+        if let Some(link) = self.links.remove(&device, medium) {
             self.counters.lost_sending += link.in_flight_messages as u64;
         }
-        tracing::info!(device = %short(&device), reason, "link down");
-        self.counters.lost_sending += self.parts.outboxes.waiting_and_dropped(&device).0 as u64;
-        self.parts.outboxes.close(&device);
-        self.book.link_down(&device, now);
-        self.link_ended_for_named(&device, now);
+        tracing::info!(device = %short(&device), ?medium, reason, "link down");
+        let is_linked = self.links.is_linked(&device);
+        if !is_linked {
+            self.counters.lost_sending += self.parts.outboxes.waiting_and_dropped(&device).0 as u64;
+        }
+        self.parts.outboxes.close(&device, medium);
+        match medium {
+            Medium::Ip => {
+                self.book.link_down(&device, now);
+                self.link_ended_for_named(&device, now);
+            }
+            Medium::Ble => self.on_nearby_link(device, false, now),
+        }
         self.counters.links_down += 1;
         self.choice_is_stale = true;
-        self.feed.link_down(device);
-        self.admissions.closed(&device, now);
+        if !is_linked {
+            self.feed.link_down(device);
+        } else if medium == Medium::Ip {
+            // What was under way over the network is lost. The owner compares anew, and what waits goes over the radio.
+            self.feed.link_down(device);
+            self.feed.link_up(device);
+            self.pump(&device);
+        }
+        self.admissions.closed(device, medium, now);
     }
 
     fn on_ping(&mut self, event: ping::Event) {
-        let link = self.links.values_mut().find(|link| link.connection == event.connection);
+        let link = self.links.of_connection(event.connection);
         match event.result {
             Ok(rtt) => {
                 if let Some(link) = link {
@@ -458,21 +427,22 @@ impl Task {
             messages::Event::Received { peer, connection, message } => {
                 let Some(device) = device_of(&peer) else { return };
                 // What a replaced connection still brings belongs to a link that is gone.
-                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection)
-                else {
-                    return;
-                };
-                link.messages_received += 1;
+                let Some(link) = self.links.of_connection(connection) else { return };
                 link.bytes_received += message.len() as u64;
                 let done = Done { peer, connection, bytes: message.len() };
-                self.feed.message(device, message, Taken::new(done, self.tell_dealt_with.clone()));
+                let Envelope { bytes, is_gossip } = message;
+                if is_gossip {
+                    // What waits of gossip is bounded elsewhere.
+                    self.on_radio_gossip(device, bytes);
+                    self.on_dealt_with(done);
+                } else {
+                    link.messages_received += 1;
+                    self.feed.message(device, bytes, Taken::new(done, self.tell_dealt_with.clone()));
+                }
             }
             messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
                 let Some(device) = device_of(&peer) else { return };
-                let Some(link) = self.links.get_mut(&device).filter(|link| link.connection == connection)
-                else {
-                    return;
-                };
+                let Some(link) = self.links.of_connection(connection) else { return };
                 link.in_flight_messages = link.in_flight_messages.saturating_sub(messages);
                 link.in_flight_bytes = link.in_flight_bytes.saturating_sub(bytes);
                 if lost {
@@ -491,51 +461,22 @@ impl Task {
     }
 
     fn pump_all(&mut self) {
-        let devices: Vec<DeviceKey> = self.links.keys().copied().collect();
-        for device in devices {
+        for device in self.links.devices() {
             self.pump(&device);
         }
     }
 
     fn pump(&mut self, device: &DeviceKey) {
-        let Some(link) = self.links.get_mut(device) else { return };
-        while link.in_flight_messages < IN_FLIGHT_MESSAGES_MAX && link.in_flight_bytes < IN_FLIGHT_BYTES_MAX {
+        let Some(link) = self.links.best_mut(device) else { return };
+        let bytes_max = match medium(&link.address) {
+            Medium::Ip => IN_FLIGHT_BYTES_MAX,
+            Medium::Ble => IN_FLIGHT_BYTES_MAX_BLE,
+        };
+        while link.in_flight_messages < IN_FLIGHT_MESSAGES_MAX && link.in_flight_bytes < bytes_max {
             let Some(message) = self.parts.outboxes.take(device) else { return };
             link.in_flight_messages += 1;
             link.in_flight_bytes += message.len();
             self.parts.swarm.behaviour_mut().messages.send(link.peer, link.connection, message);
-        }
-    }
-
-    fn on_gossip(&mut self, from: PeerId, message: MessageId, bytes: Bytes) {
-        let token = self.next_token;
-        let device = device_of(&from);
-        let now_ms = self.now_ms();
-        match device.map_or(Gossiped::Drop, |device| self.budgets.gossip(device, bytes.len(), now_ms)) {
-            Gossiped::Take => {}
-            over => {
-                self.counters.gossip_over_budget += 1;
-                self.report(&message, &from, Verdict::Ignore);
-                if let (Gossiped::CutOff(for_ms), Some(device)) = (over, device) {
-                    self.cut_off(device, Duration::from_millis(for_ms));
-                }
-                return;
-            }
-        }
-        if let Some(link) = device.as_ref().and_then(|device| self.links.get_mut(device)) {
-            link.gossip_received += 1;
-        }
-        if !device.is_some_and(|device| self.feed.gossip(device, bytes, token)) {
-            self.counters.gossip_dropped += 1;
-            self.report(&message, &from, Verdict::Ignore);
-            return;
-        }
-        self.next_token += 1;
-        self.unjudged.insert(token, (message, from));
-        if self.unjudged.len() > UNJUDGED_MAX
-            && let Some((_, (message, from))) = self.unjudged.pop_first()
-        {
-            self.report(&message, &from, Verdict::Ignore);
         }
     }
 
@@ -565,9 +506,10 @@ impl Task {
             Admissions::turn(request, Turned::Busy);
             return;
         }
-        let link = self.links.get(&request.device);
+        let medium = request.medium;
+        let link = self.links.get(&request.device, medium);
         let existing = link.map(|link| Existing { boot: link.boot, since: link.up_at });
-        let room = self.links.len() < ESTABLISHED_MAX as usize;
+        let room = self.links.count_over(medium) < ESTABLISHED_MAX as usize;
         match self.admissions.decide(&request, existing, room, now) {
             Decision::Grant => self.admissions.grant(request, now),
             Decision::Turn(turned) => Admissions::turn(request, turned),
@@ -605,6 +547,7 @@ impl Task {
             self.counters.refused_by_us += 1;
         }
         self.book.refused(&device, reason.clone(), now);
+        self.on_nearby_refused(&device, now);
         self.refusals.push_back(Refusal { at: SystemTime::now(), device, address, by_peer, reason });
         if self.refusals.len() > REFUSALS_MAX {
             self.refusals.pop_front();

@@ -12,7 +12,7 @@ use libp2p::{
     noise, quic, tcp, yamux,
 };
 
-use super::{Listen, MeshError, gate::Gate, names::Names, pace::Paced};
+use super::{Listen, MeshError, gate::Gate, names::Names, pace::Paced, radio::Radio};
 
 /// A TCP connect that gets no answer is given up after this, so that a healed cut is noticed by the next one soon.
 const TCP_CONNECT_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -23,23 +23,45 @@ const QUIC_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Everything until a connection has passed the gate. Generous, for links that lose packets.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same over the radio, where finding each other takes seconds.
+const HANDSHAKE_TIMEOUT_BLE: Duration = Duration::from_secs(30);
+
 /// QUIC gives up a silent connection after this. The ping is quicker; this is for connections it does not see.
 const QUIC_IDLE_MS_MAX: u32 = 8_000;
+
+type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
 pub(crate) fn build(
     keypair: &Keypair,
     listen: &Listen,
-    gate: Arc<Gate>,
-) -> Result<Boxed<(PeerId, StreamMuxerBox)>, MeshError> {
+    radio: Option<Radio>,
+    gate: &Arc<Gate>,
+) -> Result<Connections, MeshError> {
     let tcp = listen.tcp.then(|| tcp_transport(keypair)).transpose()?;
     let quic = listen.quic.then(|| quic_transport(keypair));
-    let secured = match (tcp, quic) {
-        (Some(tcp), Some(quic)) => OrTransport::new(tcp, quic).map(|either, _| either.into_inner()).boxed(),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => return Err(MeshError::NoTransport),
-    };
-    let gated = Names::over(secured).and_then(move |(peer, muxer), point| gate.pass(peer, muxer, point));
-    Ok(TransportTimeout::new(gated, HANDSHAKE_TIMEOUT).boxed())
+    let over_network = tcp.into_iter().chain(quic).reduce(either).map(|secured| {
+        let gated = gated(Names::over(secured).boxed(), gate);
+        TransportTimeout::new(gated, HANDSHAKE_TIMEOUT).boxed()
+    });
+    let over_radio = radio
+        .map(|radio| radio_transport(keypair, radio))
+        .transpose()?
+        .map(|secured| TransportTimeout::new(gated(secured, gate), HANDSHAKE_TIMEOUT_BLE).boxed());
+    over_network.into_iter().chain(over_radio).reduce(either).ok_or(MeshError::NoTransport)
+}
+
+fn either(one: Connections, other: Connections) -> Connections {
+    OrTransport::new(one, other).map(|either, _| either.into_inner()).boxed()
+}
+
+fn gated(secured: Connections, gate: &Arc<Gate>) -> Connections {
+    let gate = Arc::clone(gate);
+    secured.and_then(move |(peer, muxer), point| Arc::clone(&gate).pass(peer, muxer, point)).boxed()
+}
+
+fn radio_transport(keypair: &Keypair, radio: Radio) -> Result<Connections, MeshError> {
+    let noise = noise::Config::new(keypair).map_err(|error| MeshError::Setup(error.to_string()))?;
+    Ok(radio.upgrade(Version::V1Lazy).authenticate(noise).multiplex(yamux::Config::default()).boxed())
 }
 
 fn tcp_transport(keypair: &Keypair) -> Result<Boxed<(PeerId, StreamMuxerBox)>, MeshError> {

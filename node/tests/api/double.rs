@@ -205,6 +205,7 @@ impl MeshView for Mesh {
             links_on: true,
             links: vec![link(Some(3.5)), link(Some(1.5)), link(None)],
             discovered: vec![stranger],
+            ble: None,
         };
         Box::pin(async { Some(snapshot) })
     }

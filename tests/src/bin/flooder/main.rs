@@ -91,6 +91,7 @@ async fn flood(arguments: &Arguments) -> Result<()> {
         listen: Listen { tcp: true, quic: false, ..Listen::default() },
         peers: vec![format!("/ip4/{}/tcp/{}", arguments.at.ip(), arguments.at.port()).parse()?],
         mdns: false,
+        ble: None,
     })
     .await?;
     let mut flood = Flood::new(arguments.manner, Author::new(identity));

@@ -1,0 +1,218 @@
+//! Meshes over virtual Bluetooth controllers, and over the network beside it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use popmesh::mesh::{
+    BleConfig, DeviceKey, Listen, Mesh, MeshConfig, MeshEvent, Multiaddr, Transport, Verdict,
+};
+use popmesh_ble::testing::{Controllers, adapter, free_ports};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+    time::{Instant, timeout},
+};
+
+/// Generous: it only bounds how long a broken build takes to fail.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Node {
+    mesh: Mesh,
+    events: mpsc::Receiver<MeshEvent>,
+}
+
+/// A mesh over the radio at a port, with a key that those with the same one recognise; and over TCP, if it is to dial or
+/// be dialled there.
+async fn start(seed: u8, radio: u16, key: u8, tcp: bool, peers: &[Multiaddr]) -> Node {
+    let (mesh, events) = Mesh::start(MeshConfig {
+        secret: [seed; 32].into(),
+        event: [7; 32],
+        certificate: b"good".to_vec(),
+        admit: Arc::new(|_, certificate| if certificate == b"good" { Ok(()) } else { Err("bad".into()) }),
+        label: format!("node {seed}"),
+        listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp, quic: false },
+        peers: peers.to_vec(),
+        mdns: false,
+        ble: Some(BleConfig { adapter: adapter(radio), key: [key; 32].into(), links_max: 4 }),
+    })
+    .await
+    .unwrap();
+    Node { mesh, events }
+}
+
+impl Node {
+    fn key(&self) -> DeviceKey {
+        self.mesh.device()
+    }
+
+    /// The next event that the filter takes. Gossip is accepted on the way.
+    async fn event<T>(&mut self, what: &str, mut filter: impl FnMut(MeshEvent) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                let event = self.events.recv().await.expect("the mesh runs");
+                if let MeshEvent::Gossip { token, .. } = &event {
+                    self.mesh.judge(*token, Verdict::Accept);
+                }
+                if let Some(found) = filter(event) {
+                    return found;
+                }
+            }
+        };
+        timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("no {what}"))
+    }
+
+    async fn link(&mut self, to: DeviceKey) {
+        self.event("link", |event| (event == MeshEvent::LinkUp { device: to }).then_some(())).await;
+    }
+
+    async fn message(&mut self, text: &'static str) {
+        self.event(text, |event| match event {
+            MeshEvent::Message { bytes, .. } if bytes == text.as_bytes() => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    async fn gossip(&mut self, text: &'static str) {
+        self.event(text, |event| match event {
+            MeshEvent::Gossip { bytes, .. } if bytes == text.as_bytes() => Some(()),
+            _ => None,
+        })
+        .await;
+    }
+
+    /// Over what there are links, and how many messages went over each.
+    async fn over(&self) -> Vec<(Transport, u64)> {
+        self.mesh.snapshot().await.links.iter().map(|link| (link.transport, link.messages_sent)).collect()
+    }
+
+    async fn until_over(&self, wanted: &[Transport]) -> Duration {
+        let started = Instant::now();
+        let wait = async {
+            while self.over().await.iter().map(|(transport, _)| *transport).collect::<Vec<_>>() != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not over {wanted:?}"));
+        started.elapsed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_in_a_line_talk_and_gossip_over_the_radio_alone() {
+    let [a, b, c] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, b, c], &[(a, b), (b, c)]).unwrap();
+    let mut one = start(1, a, 9, false, &[]).await;
+    let mut middle = start(2, b, 9, false, &[]).await;
+    let mut other = start(3, c, 9, false, &[]).await;
+    let (one_key, middle_key, other_key) = (one.key(), middle.key(), other.key());
+    one.link(middle_key).await;
+    other.link(middle_key).await;
+    middle.until_over(&[Transport::Ble, Transport::Ble]).await;
+
+    assert!(one.mesh.send(middle_key, Bytes::from_static(b"to the middle")));
+    middle.message("to the middle").await;
+    assert!(!one.mesh.send(other_key, Bytes::from_static(b"out of range")));
+    let large = Bytes::from(vec![7; 200_000]);
+    assert!(middle.mesh.send(one_key, large.clone()));
+    one.event("large message", |event| match event {
+        MeshEvent::Message { bytes, .. } if bytes == large => Some(()),
+        _ => None,
+    })
+    .await;
+
+    one.mesh.publish(Bytes::from_static(b"from one end"));
+    middle.gossip("from one end").await;
+    other.gossip("from one end").await;
+    other.mesh.publish(Bytes::from_static(b"from the other"));
+    middle.gossip("from the other").await;
+    one.gossip("from the other").await;
+    assert_eq!(one.over().await.len(), 1);
+}
+
+/// Passes TCP on to a port, as long as it is open.
+async fn wire(to: u16) -> (u16, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (open, is_open) = watch::channel(true);
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut is_open = is_open.clone();
+            if !*is_open.borrow() {
+                continue;
+            }
+            tokio::spawn(async move {
+                let Ok(mut far) = TcpStream::connect(("127.0.0.1", to)).await else { return };
+                tokio::select! {
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                    _ = is_open.wait_for(|is_open| !*is_open) => {}
+                }
+            });
+        }
+    });
+    (port, open)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_used_while_it_lives_and_the_radio_when_it_dies() {
+    let [a, b] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, b], &[(a, b)]).unwrap();
+    let mut one = start(1, a, 9, true, &[]).await;
+    let listening = one.mesh.snapshot().await.listen;
+    let port = listening
+        .iter()
+        .find_map(|address| address.to_string().strip_prefix("/ip4/127.0.0.1/tcp/")?.parse().ok())
+        .expect("it listens");
+    let (port, open) = wire(port).await;
+    let peer: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    let mut other = start(2, b, 9, true, &[peer]).await;
+    let (one_key, other_key) = (one.key(), other.key());
+    let both = [Transport::Tcp, Transport::Ble];
+    one.until_over(&both).await;
+    other.until_over(&both).await;
+
+    one.link(other_key).await;
+    assert!(one.mesh.send(other_key, Bytes::from_static(b"over the network")));
+    other.message("over the network").await;
+    one.mesh.publish(Bytes::from_static(b"said once"));
+    other.gossip("said once").await;
+    let used = one.over().await;
+    assert_eq!(used[1], (Transport::Ble, 0), "the radio is not used: {used:?}");
+
+    open.send(false).unwrap();
+    let cut = Instant::now();
+    one.until_over(&[Transport::Ble]).await;
+    one.event("link down", |event| (event == MeshEvent::LinkDown { device: other_key }).then_some(())).await;
+    one.link(other_key).await;
+    assert!(one.mesh.send(other_key, Bytes::from_static(b"over the radio")));
+    other.message("over the radio").await;
+    println!("over the radio {:?} after the network died", cut.elapsed());
+    other.mesh.publish(Bytes::from_static(b"said by radio"));
+    one.gossip("said by radio").await;
+
+    open.send(true).unwrap();
+    let back = Instant::now();
+    one.until_over(&both).await;
+    let before = one.over().await;
+    assert!(one.mesh.send(other_key, Bytes::from_static(b"over the network again")));
+    other.message("over the network again").await;
+    println!("over the network {:?} after it returned", back.elapsed());
+    let after = one.over().await;
+    assert_eq!((after[0].1, after[1].1), (before[0].1 + 1, before[1].1), "{after:?}");
+    assert!(other.mesh.send(one_key, Bytes::from_static(b"and back")));
+    one.message("and back").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn devices_of_another_event_are_not_even_dialled() {
+    let [a, b, c] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, b, c], &[(a, b), (a, c), (b, c)]).unwrap();
+    let mut one = start(1, a, 9, false, &[]).await;
+    let stranger = start(2, b, 8, false, &[]).await;
+    let friend = start(3, c, 9, false, &[]).await;
+    one.link(friend.key()).await;
+    let ble = stranger.mesh.snapshot().await.ble.expect("it has a radio");
+    assert_eq!((ble.counters.accepted, ble.counters.accepts_failed, ble.in_range), (0, 0, 0));
+    assert_eq!(one.over().await.len(), 1);
+}
