@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::{GossipToken, Notice, Verdict};
-use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
@@ -47,10 +46,12 @@ impl Links for MeshLinks {
 pub(crate) async fn deliver(mesh: Arc<Mesh>, mut events: mpsc::Receiver<MeshEvent>, inbound: Inbound) {
     while let Some(event) = events.recv().await {
         let put = match event {
-            MeshEvent::LinkUp { device } => inbound.put(
-                runtime::MeshEvent::LinkUp { peer: DeviceId(device), width: Width::Broad },
-                Guard::none(),
-            ),
+            MeshEvent::LinkUp { device, width } => {
+                inbound.put(runtime::MeshEvent::LinkUp { peer: DeviceId(device), width }, Guard::none())
+            }
+            MeshEvent::LinkWidth { device, width } => {
+                inbound.put(runtime::MeshEvent::LinkWidth { peer: DeviceId(device), width }, Guard::none())
+            }
             MeshEvent::LinkDown { device } => {
                 inbound.put(runtime::MeshEvent::LinkDown { peer: DeviceId(device) }, Guard::none())
             }

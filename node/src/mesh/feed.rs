@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use popmesh_proto::links::Width;
 
 use super::{DeviceKey, MeshEvent, Taken};
 
@@ -25,21 +26,34 @@ impl Feed {
         self.waiting.is_empty()
     }
 
-    pub(crate) fn link_up(&mut self, device: DeviceKey) {
-        self.waiting.push_back(MeshEvent::LinkUp { device });
+    pub(crate) fn link_up(&mut self, device: DeviceKey, width: Width) {
+        self.waiting.push_back(MeshEvent::LinkUp { device, width });
+    }
+
+    /// At most one such change of a device waits.
+    pub(crate) fn link_width(&mut self, device: DeviceKey, width: Width) {
+        self.waiting
+            .retain(|pending| !matches!(pending, MeshEvent::LinkWidth { device: of, .. } if *of == device));
+        self.waiting.push_back(MeshEvent::LinkWidth { device, width });
     }
 
     /// A link whose coming the owner has not heard of yet never was, for it: so at most one going and one coming of a
     /// device wait, however often its link comes and goes.
     pub(crate) fn link_down(&mut self, device: DeviceKey) {
-        let up = MeshEvent::LinkUp { device };
-        let Some(start) = self.waiting.iter().position(|pending| *pending == up) else {
+        let is_up =
+            |pending: &MeshEvent| matches!(pending, MeshEvent::LinkUp { device: of, .. } if *of == device);
+        let Some(start) = self.waiting.iter().position(is_up) else {
             self.waiting.push_back(MeshEvent::LinkDown { device });
             return;
         };
         let mut index = 0;
         self.waiting.retain(|pending| {
-            let of_the_link = matches!(pending, MeshEvent::Message { from, .. } if *from == device);
+            let of_the_link = match pending {
+                MeshEvent::Message { from: of, .. } | MeshEvent::LinkWidth { device: of, .. } => {
+                    *of == device
+                }
+                _ => false,
+            };
             let keep = index < start || (index != start && !of_the_link);
             index += 1;
             keep
@@ -96,7 +110,7 @@ mod tests {
         };
         for _ in 0..1_000 {
             feed.link_down(A);
-            feed.link_up(A);
+            feed.link_up(A, Width::Broad);
             feed.message(A, Bytes::from_static(b"a"), taken());
             feed.message(B, Bytes::from_static(b"b"), taken());
         }
@@ -119,7 +133,7 @@ mod tests {
         let mut feed = Feed::default();
         let taken = (0..10_000).filter(|token| feed.gossip(A, Bytes::new(), *token)).count();
         assert_eq!(taken, GOSSIP_WAITING_MAX);
-        feed.link_up(A);
+        feed.link_up(A, Width::Broad);
         assert_eq!(drain(&mut feed).len(), GOSSIP_WAITING_MAX + 1);
         assert!(feed.gossip(A, Bytes::new(), 0));
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, swarm::ConnectionId};
+use popmesh_proto::links::Width;
 use tokio::time::Instant;
 
 use super::{
@@ -119,9 +120,11 @@ impl Links {
         devices
     }
 
-    /// The devices that only the radio reaches.
-    pub(crate) fn by_radio_alone(&self) -> Vec<DeviceKey> {
-        let is_alone = |device: &&DeviceKey| self.get(device, Medium::Ip).is_none();
-        self.over(Medium::Ble).map(|(device, _)| device).filter(is_alone).copied().collect()
+    /// How much goes to a device: over the network a lot.
+    pub(crate) fn width_to(&self, device: &DeviceKey) -> Width {
+        match self.get(device, Medium::Ip) {
+            Some(_) => Width::Broad,
+            None => Width::Narrow,
+        }
     }
 }

@@ -1,5 +1,4 @@
-//! Direct messages: one ordered stream in each direction of a link, length-prefixed. The highest bit of a length says that
-//! the message is gossip, which goes this way over the radio.
+//! Direct messages: one ordered stream in each direction of a link, length-prefixed.
 //!
 //! There is no acknowledgement of its own: a message is delivered as soon as it is read, and a receiver that does not take
 //! what was read stops reading, which the sender feels through the stream's flow control.
@@ -44,36 +43,11 @@ const SMALL_BYTES_MAX: usize = 4 * 1024;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/popmesh/messages/1");
 
-/// The bit of a length that says that the message is gossip. No length is that large.
-const GOSSIP_BIT: u32 = 1 << 31;
-
-/// A message, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Envelope {
-    pub(crate) bytes: Bytes,
-    /// Whether it is for all who hear of it, and not for the receiver alone.
-    pub(crate) is_gossip: bool,
-}
-
-impl Envelope {
-    pub(crate) fn direct(bytes: Bytes) -> Self {
-        Self { bytes, is_gossip: false }
-    }
-
-    pub(crate) fn gossip(bytes: Bytes) -> Self {
-        Self { bytes, is_gossip: true }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
 /// What the swarm's task hears of a link's messages.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A message came in. It counts against the link until it is [taken](Behaviour::taken).
-    Received { peer: PeerId, connection: ConnectionId, message: Envelope },
+    Received { peer: PeerId, connection: ConnectionId, message: Bytes },
     /// Messages have left for the peer, or were lost with a broken stream.
     Flushed { peer: PeerId, connection: ConnectionId, messages: usize, bytes: usize, lost: bool },
     /// The peer does not take messages; the link is of no use.
@@ -82,13 +56,13 @@ pub(crate) enum Event {
 
 #[derive(Debug)]
 pub(crate) enum ToHandler {
-    Send(Envelope),
+    Send(Bytes),
     Taken { bytes: usize },
 }
 
 #[derive(Debug)]
 pub(crate) enum FromHandler {
-    Received(Envelope),
+    Received(Bytes),
     Flushed { messages: usize, bytes: usize, lost: bool },
     Unsupported,
 }
@@ -101,7 +75,7 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    pub(crate) fn send(&mut self, peer_id: PeerId, connection: ConnectionId, message: Envelope) {
+    pub(crate) fn send(&mut self, peer_id: PeerId, connection: ConnectionId, message: Bytes) {
         self.notify(peer_id, connection, ToHandler::Send(message));
     }
 
@@ -179,12 +153,12 @@ enum Outbound {
 enum Inbound {
     Closed,
     Idle(BufReader<Stream>),
-    Reading(BoxFuture<'static, io::Result<(BufReader<Stream>, Envelope)>>),
+    Reading(BoxFuture<'static, io::Result<(BufReader<Stream>, Bytes)>>),
 }
 
 /// Direct messages on one connection.
 pub(crate) struct Handler {
-    to_send: VecDeque<Envelope>,
+    to_send: VecDeque<Bytes>,
     outbound: Outbound,
     inbound: Inbound,
     untaken_messages: usize,
@@ -260,15 +234,14 @@ impl Handler {
             let mut small = Vec::new();
             for message in batch {
                 // Senders refuse messages over 4 MiB, so the length fits.
-                let length = message.len() as u32 | if message.is_gossip { GOSSIP_BIT } else { 0 };
-                small.extend_from_slice(&length.to_be_bytes());
+                small.extend_from_slice(&(message.len() as u32).to_be_bytes());
                 if message.len() <= SMALL_BYTES_MAX {
-                    small.extend_from_slice(&message.bytes);
+                    small.extend_from_slice(&message);
                     continue;
                 }
                 stream.write_all(&small).await?;
                 small.clear();
-                stream.write_all(&message.bytes).await?;
+                stream.write_all(&message).await?;
             }
             stream.write_all(&small).await?;
             stream.flush().await?;
@@ -311,12 +284,10 @@ impl Handler {
     }
 }
 
-async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Envelope)> {
+async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Bytes)> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
-    let length = u32::from_be_bytes(length);
-    let is_gossip = length & GOSSIP_BIT != 0;
-    let length = (length & !GOSSIP_BIT) as usize;
+    let length = u32::from_be_bytes(length) as usize;
     if length > MESSAGE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long"));
     }
@@ -326,7 +297,7 @@ async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Env
     if read < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((stream, Envelope { bytes: message.into(), is_gossip }))
+    Ok((stream, message.into()))
 }
 
 impl ConnectionHandler for Handler {

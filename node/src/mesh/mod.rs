@@ -18,7 +18,6 @@ mod discovery;
 mod feed;
 mod gate;
 mod gossip;
-mod heard;
 mod identity;
 pub(crate) mod interfaces;
 mod links;
@@ -50,6 +49,7 @@ use std::{
 
 use bytes::Bytes;
 pub use libp2p::Multiaddr;
+use popmesh_proto::links::Width;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
@@ -57,7 +57,7 @@ pub use self::snapshot::{
     BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
 pub use self::taken::Taken;
-use self::{gate::Gate, messages::Envelope, outbox::Outboxes};
+use self::{gate::Gate, outbox::Outboxes};
 
 /// A device's Ed25519 public key, which is its libp2p identity too.
 pub type DeviceKey = [u8; 32];
@@ -189,6 +189,15 @@ pub enum MeshEvent {
     LinkUp {
         /// The device.
         device: DeviceKey,
+        /// How much can be sent to it. Gossip goes over broad links alone.
+        width: Width,
+    },
+    /// Messages to a linked device go over a wider or narrower link from now on. What was under way may be lost.
+    LinkWidth {
+        /// The device.
+        device: DeviceKey,
+        /// How much can be sent to it.
+        width: Width,
     },
     /// A device is no longer linked. What was under way to it may be lost.
     LinkDown {
@@ -275,7 +284,7 @@ impl Mesh {
             tracing::warn!(bytes = bytes.len(), "a message is too large to send");
             return false;
         }
-        self.outboxes.put(&to, Envelope::direct(bytes))
+        self.outboxes.put(&to, bytes)
     }
 
     /// Gossips a message to all devices of the event.

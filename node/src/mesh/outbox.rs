@@ -5,9 +5,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::{DeviceKey, medium::Medium, messages::Envelope};
+use super::{DeviceKey, medium::Medium};
 
 /// Messages that may wait for one peer.
 pub(crate) const OUTBOX_MESSAGES_MAX: usize = 256;
@@ -18,7 +19,7 @@ pub(crate) const OUTBOX_BYTES_MAX: usize = 8 << 20;
 #[derive(Default)]
 struct Outbox {
     over: BTreeSet<Medium>,
-    messages: VecDeque<Envelope>,
+    messages: VecDeque<Bytes>,
     bytes: usize,
     dropped: u64,
 }
@@ -45,7 +46,7 @@ impl Outboxes {
     }
 
     /// Puts a message in, or drops and counts it. Says whether it was put in.
-    pub(crate) fn put(&self, to: &DeviceKey, message: Envelope) -> bool {
+    pub(crate) fn put(&self, to: &DeviceKey, message: Bytes) -> bool {
         let mut state = self.state();
         let Some(outbox) = state.of_linked.get_mut(to) else {
             state.dropped_unlinked += 1;
@@ -66,7 +67,7 @@ impl Outboxes {
     }
 
     /// Takes the oldest message for a peer.
-    pub(crate) fn take(&self, of: &DeviceKey) -> Option<Envelope> {
+    pub(crate) fn take(&self, of: &DeviceKey) -> Option<Bytes> {
         let mut state = self.state();
         let outbox = state.of_linked.get_mut(of)?;
         let message = outbox.messages.pop_front()?;
@@ -109,14 +110,12 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
 
     const PEER: DeviceKey = [1; 32];
 
-    fn direct(text: &'static str) -> Envelope {
-        Envelope::direct(Bytes::from_static(text.as_bytes()))
+    fn direct(text: &'static str) -> Bytes {
+        Bytes::from_static(text.as_bytes())
     }
 
     #[test]
@@ -133,7 +132,7 @@ mod tests {
 
         outboxes.close(&PEER, Medium::Ip);
         outboxes.open(PEER, Medium::Ip);
-        assert!(outboxes.put(&PEER, Envelope::direct(vec![0; OUTBOX_BYTES_MAX + 1].into())));
+        assert!(outboxes.put(&PEER, vec![0; OUTBOX_BYTES_MAX + 1].into()));
         assert!(!outboxes.put(&PEER, direct("x")));
         assert_eq!(outboxes.take(&PEER).map(|message| message.len()), Some(OUTBOX_BYTES_MAX + 1));
         assert!(outboxes.put(&PEER, direct("x")));

@@ -15,6 +15,7 @@ use libp2p::{
     swarm::{ConnectionId, SwarmEvent},
 };
 use popmesh_ble::ShortId;
+use popmesh_proto::links::Width;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -30,13 +31,11 @@ use super::{
     discovery::Found,
     feed::Feed,
     gate::NotPassed,
-    gossip::Unjudged,
-    heard::Heard,
     identity::{device_of, short},
     interfaces::{self, Local},
     links::{Link, Links},
     medium::{Medium, medium, medium_of},
-    messages::{self, Envelope},
+    messages,
     named::Named,
     outbox::Outboxes,
     peers::PeerBook,
@@ -110,14 +109,13 @@ pub(crate) struct Task {
     pub(crate) links_on: bool,
     pub(crate) budgets: Budgets,
     pub(crate) feed: Feed,
-    pub(crate) heard: Heard,
     /// Told of messages that their receiver has dealt with.
     tell_dealt_with: mpsc::UnboundedSender<Done>,
     dealt_with: mpsc::UnboundedReceiver<Done>,
     /// Links that read on at a later time, since they brought much.
     paced: Vec<(u64, Done)>,
     started: Instant,
-    pub(crate) unjudged: BTreeMap<u64, Unjudged>,
+    pub(crate) unjudged: BTreeMap<u64, (gossipsub::MessageId, PeerId)>,
     pub(crate) next_token: u64,
 }
 
@@ -127,7 +125,6 @@ impl Task {
         let mut task = Self {
             links: Links::default(),
             side,
-            heard: Heard::default(),
             book: PeerBook::new(parts.me),
             named: Vec::new(),
             dials: HashMap::new(),
@@ -313,7 +310,7 @@ impl Task {
                 propagation_source,
                 message_id,
                 message,
-            })) => self.on_network_gossip(propagation_source, message_id, message.data.into()),
+            })) => self.on_gossip(propagation_source, message_id, message.data.into()),
             SwarmEvent::Behaviour(BehaviourEvent::Ping(event) | BehaviourEvent::PingBle(event)) => {
                 self.on_ping(event);
             }
@@ -358,7 +355,7 @@ impl Task {
         self.close_link_over(medium, device, "a second connection replaces the first");
         self.on_dial_succeeded(connection, device, now);
         tracing::info!(device = %short(&device), address = %endpoint.get_remote_address(), "link up");
-        let was_linked = self.links.is_linked(&device);
+        let width_before = self.links.is_linked(&device).then(|| self.links.width_to(&device));
         self.links.insert(device, endpoint, Link::new(peer, connection, boot, endpoint, now));
         self.parts.outboxes.open(device, medium);
         match medium {
@@ -367,8 +364,11 @@ impl Task {
         }
         self.counters.links_up += 1;
         self.choice_is_stale = true;
-        if !was_linked {
-            self.feed.link_up(device);
+        let width = self.links.width_to(&device);
+        match width_before {
+            None => self.feed.link_up(device, width),
+            Some(before) if before != width => self.feed.link_width(device, width),
+            Some(_) => {}
         }
     }
 
@@ -396,9 +396,8 @@ impl Task {
         if !is_linked {
             self.feed.link_down(device);
         } else if medium == Medium::Ip {
-            // What was under way over the network is lost. The owner compares anew, and what waits goes over the radio.
-            self.feed.link_down(device);
-            self.feed.link_up(device);
+            // What was under way over the network is lost: the owner compares. What waits goes over the radio.
+            self.feed.link_width(device, Width::Narrow);
             self.pump(&device);
         }
         self.admissions.closed(device, medium, now);
@@ -430,15 +429,8 @@ impl Task {
                 let Some(link) = self.links.of_connection(connection) else { return };
                 link.bytes_received += message.len() as u64;
                 let done = Done { peer, connection, bytes: message.len() };
-                let Envelope { bytes, is_gossip } = message;
-                if is_gossip {
-                    // What waits of gossip is bounded elsewhere.
-                    self.on_radio_gossip(device, bytes);
-                    self.on_dealt_with(done);
-                } else {
-                    link.messages_received += 1;
-                    self.feed.message(device, bytes, Taken::new(done, self.tell_dealt_with.clone()));
-                }
+                link.messages_received += 1;
+                self.feed.message(device, message, Taken::new(done, self.tell_dealt_with.clone()));
             }
             messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
                 let Some(device) = device_of(&peer) else { return };
