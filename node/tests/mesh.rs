@@ -144,7 +144,10 @@ impl Node {
     }
 
     async fn link_up(&mut self, other: DeviceKey) {
-        self.event("link", |event| (*event == MeshEvent::LinkUp { device: other }).then_some(())).await;
+        self.event("link", |event| {
+            matches!(event, MeshEvent::LinkUp { device, .. } if *device == other).then_some(())
+        })
+        .await;
     }
 
     async fn link_down(&mut self, other: DeviceKey) {
@@ -438,7 +441,7 @@ impl Node {
         let mut seen = Vec::new();
         others.sort_unstable();
         self.event("both links", |event| {
-            if let MeshEvent::LinkUp { device } = event {
+            if let MeshEvent::LinkUp { device, .. } = event {
                 seen.push(*device);
                 seen.sort_unstable();
             }

@@ -8,6 +8,7 @@ use popmesh::mesh::{
     BleConfig, DeviceKey, Listen, Mesh, MeshConfig, MeshEvent, Multiaddr, Transport, Verdict,
 };
 use popmesh_ble::testing::{Controllers, adapter, free_ports};
+use popmesh_proto::links::Width;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -62,8 +63,17 @@ impl Node {
         timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("no {what}"))
     }
 
-    async fn link(&mut self, to: DeviceKey) {
-        self.event("link", |event| (event == MeshEvent::LinkUp { device: to }).then_some(())).await;
+    async fn link(&mut self, to: DeviceKey) -> Width {
+        self.event("link", |event| match event {
+            MeshEvent::LinkUp { device, width } if device == to => Some(width),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until what goes to a device goes over a link of this width.
+    async fn width(&mut self, device: DeviceKey, width: Width) {
+        self.event("width", |event| (event == MeshEvent::LinkWidth { device, width }).then_some(())).await;
     }
 
     async fn message(&mut self, text: &'static str) {
@@ -100,15 +110,15 @@ impl Node {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_in_a_line_talk_and_gossip_over_the_radio_alone() {
+async fn three_in_a_line_talk_over_the_radio_alone() {
     let [a, b, c] = free_ports().unwrap();
     let _controllers = Controllers::start(&[a, b, c], &[(a, b), (b, c)]).unwrap();
     let mut one = start(1, a, 9, false, &[]).await;
     let mut middle = start(2, b, 9, false, &[]).await;
     let mut other = start(3, c, 9, false, &[]).await;
     let (one_key, middle_key, other_key) = (one.key(), middle.key(), other.key());
-    one.link(middle_key).await;
-    other.link(middle_key).await;
+    assert_eq!(one.link(middle_key).await, Width::Narrow);
+    assert_eq!(other.link(middle_key).await, Width::Narrow);
     middle.until_over(&[Transport::Ble, Transport::Ble]).await;
 
     assert!(one.mesh.send(middle_key, Bytes::from_static(b"to the middle")));
@@ -122,12 +132,6 @@ async fn three_in_a_line_talk_and_gossip_over_the_radio_alone() {
     })
     .await;
 
-    one.mesh.publish(Bytes::from_static(b"from one end"));
-    middle.gossip("from one end").await;
-    other.gossip("from one end").await;
-    other.mesh.publish(Bytes::from_static(b"from the other"));
-    middle.gossip("from the other").await;
-    one.gossip("from the other").await;
     assert_eq!(one.over().await.len(), 1);
 }
 
@@ -172,7 +176,10 @@ async fn the_network_is_used_while_it_lives_and_the_radio_when_it_dies() {
     one.until_over(&both).await;
     other.until_over(&both).await;
 
-    one.link(other_key).await;
+    one.event("a link", |event| {
+        matches!(event, MeshEvent::LinkUp { device, .. } if device == other_key).then_some(())
+    })
+    .await;
     assert!(one.mesh.send(other_key, Bytes::from_static(b"over the network")));
     other.message("over the network").await;
     one.mesh.publish(Bytes::from_static(b"said once"));
@@ -183,17 +190,15 @@ async fn the_network_is_used_while_it_lives_and_the_radio_when_it_dies() {
     open.send(false).unwrap();
     let cut = Instant::now();
     one.until_over(&[Transport::Ble]).await;
-    one.event("link down", |event| (event == MeshEvent::LinkDown { device: other_key }).then_some(())).await;
-    one.link(other_key).await;
+    one.width(other_key, Width::Narrow).await;
     assert!(one.mesh.send(other_key, Bytes::from_static(b"over the radio")));
     other.message("over the radio").await;
     println!("over the radio {:?} after the network died", cut.elapsed());
-    other.mesh.publish(Bytes::from_static(b"said by radio"));
-    one.gossip("said by radio").await;
 
     open.send(true).unwrap();
     let back = Instant::now();
     one.until_over(&both).await;
+    one.width(other_key, Width::Broad).await;
     let before = one.over().await;
     assert!(one.mesh.send(other_key, Bytes::from_static(b"over the network again")));
     other.message("over the network again").await;

@@ -101,7 +101,7 @@ async fn flood(arguments: &Arguments) -> Result<()> {
         let deaf = arguments.manner == Manner::Slow && linked.is_some();
         while let Some(event) = if deaf { None } else { events.try_recv().ok() } {
             match event {
-                MeshEvent::LinkUp { device } => {
+                MeshEvent::LinkUp { device, .. } => {
                     linked = Some(device);
                     flood.linked();
                     println!("flooding");
