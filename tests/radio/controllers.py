@@ -52,15 +52,6 @@ class Air(LocalLink):
                     return other, theirs
         return None, None
 
-    def send_acl_data(self, sender_controller, destination_address, transport, data):
-        connection = sender_controller.le_connections.get(destination_address)
-        other, theirs = self.peer_of(connection) if connection else (None, None)
-        if other:
-            source = theirs.peer_address
-            asyncio.get_running_loop().call_soon(
-                lambda: other.on_link_acl_data(source, transport, data)
-            )
-
     def send_ll_control_pdu(self, sender_address, receiver_address, packet):
         for controller in list(self.controllers):
             theirs = controller.le_connections.get(sender_address)
@@ -84,6 +75,28 @@ class Adapter(Controller):
     def on_hci_le_set_scan_enable_command(self, command):
         self.told.clear()
         return super().on_hci_le_set_scan_enable_command(command)
+
+    def on_hci_acl_data_packet(self, packet):
+        # As it is: what a hostile host sends is not put in order here.
+        connection = self.find_connection_by_handle(packet.connection_handle)
+        if connection is None:
+            return
+        other, theirs = self.link.peer_of(connection)
+        if other:
+            begins = packet.pb_flag != hci.HCI_ACL_PB_CONTINUATION
+            arriving = hci.HCI_AclDataPacket(
+                connection_handle=theirs.handle,
+                pb_flag=hci.HCI_ACL_PB_FIRST_FLUSHABLE if begins else hci.HCI_ACL_PB_CONTINUATION,
+                bc_flag=0,
+                data_total_length=len(packet.data),
+                data=packet.data,
+            )
+            asyncio.get_running_loop().call_soon(other.send_hci_packet, arriving)
+        self.send_hci_packet(
+            hci.HCI_Number_Of_Completed_Packets_Event(
+                connection_handles=[connection.handle], num_completed_packets=[1]
+            )
+        )
 
     def on_hci_le_set_data_length_command(self, command):
         # There is no packet of the air to be made longer.

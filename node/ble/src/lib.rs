@@ -12,6 +12,7 @@
 mod adapter;
 mod beacon;
 mod counters;
+mod guard;
 mod hci;
 mod host;
 mod link;

@@ -1,6 +1,6 @@
 //! One link: a connection, the one channel on it, and the bytes between that and its user.
 
-use std::{cell::RefCell, collections::HashSet, pin::pin, time::Duration};
+use std::{pin::pin, time::Duration};
 
 use futures::{FutureExt, future::FusedFuture};
 use tokio::{
@@ -77,7 +77,6 @@ pub(crate) async fn accepted(
     connection: Connection<'_, Pool>,
     _place: OwnedSemaphorePermit,
 ) {
-    let _live = Live::new(&session.live, &connection);
     let counting = &session.shared.counting;
     let listener = L2capChannel::listen(session.stack, &connection);
     let config = channel_config();
@@ -106,7 +105,6 @@ pub(crate) async fn dialled(
     _place: OwnedSemaphorePermit,
     reply: oneshot::Sender<Result<BleStream, DialError>>,
 ) {
-    let _live = Live::new(&session.live, &connection);
     let counting = &session.shared.counting;
     let opened = tokio::select! {
         () = disconnected(session.stack, &connection) => Err(DialError::NoAnswer),
@@ -150,23 +148,6 @@ async fn open<'l>(
             }
             Err(error) => return Err(DialError::Refused(format!("{error:?}"))),
         }
-    }
-}
-
-/// The connection counts as owned for as long as this is kept.
-struct Live<'a>(&'a RefCell<HashSet<u16>>, u16);
-
-impl<'a> Live<'a> {
-    fn new(live: &'a RefCell<HashSet<u16>>, connection: &Connection<'_, Pool>) -> Self {
-        let handle = connection.handle().raw();
-        live.borrow_mut().insert(handle);
-        Self(live, handle)
-    }
-}
-
-impl Drop for Live<'_> {
-    fn drop(&mut self) {
-        self.0.borrow_mut().remove(&self.1);
     }
 }
 

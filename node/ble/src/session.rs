@@ -1,7 +1,10 @@
 //! One time with the adapter, from taking it to losing it: advertising, listening, dialling, and the links.
 
 use std::{
-    cell::RefCell, collections::HashSet, convert::Infallible, io, sync::atomic::Ordering, time::Duration,
+    convert::Infallible,
+    io,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use bt_hci::{
@@ -17,8 +20,8 @@ use tokio::{
 use trouble_host::{
     Address as HostAddress, BleHostError, HostResources, Stack,
     prelude::{
-        Advertisement, AdvertisementParameters, Central, ConnectConfig, Connection, EventHandler,
-        RequestedConnParams, ScanConfig, Scanner,
+        Advertisement, AdvertisementParameters, Central, ConnectConfig, EventHandler, RequestedConnParams,
+        ScanConfig, Scanner,
     },
 };
 
@@ -113,8 +116,7 @@ pub(crate) async fn run(shared: &Shared, requests: &mut mpsc::Receiver<Dial>) ->
         shared,
         stack: &stack,
         address: RwLock::new(address),
-        places: std::sync::Arc::new(Semaphore::new(shared.links_max)),
-        live: RefCell::default(),
+        places: Arc::new(Semaphore::new(shared.links_max)),
     };
     tokio::select! {
         ended = runner.run_with_handler(&ears) => Err(ended.err().map_or(SessionError::Silent, Into::into)),
@@ -153,9 +155,7 @@ pub(crate) struct Session<'a, 's> {
     pub(crate) stack: &'a Host<'s>,
     /// The address on the air. Whoever advertises, listens or dials holds it; it changes when nobody does.
     address: RwLock<Address>,
-    places: std::sync::Arc<Semaphore>,
-    /// Handles of the connections that links have.
-    pub(crate) live: RefCell<HashSet<u16>>,
+    places: Arc<Semaphore>,
 }
 
 impl Session<'_, '_> {
@@ -186,7 +186,7 @@ impl Session<'_, '_> {
 
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
-        std::sync::Arc::clone(&self.places).acquire_owned().await.ok()
+        Arc::clone(&self.places).acquire_owned().await.ok()
     }
 
     async fn advertise<'l>(
@@ -270,7 +270,7 @@ impl Session<'_, '_> {
         let Some(address) = self.shared.seen.borrow().address(dial.id, Instant::now()) else {
             return refuse(dial, DialError::NotSeen);
         };
-        let Ok(place) = std::sync::Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return refuse(dial, DialError::Busy);
         };
         let peer = [HostAddress::random(address)];
@@ -321,23 +321,12 @@ impl Session<'_, '_> {
         }
     }
 
-    /// Asks the adapter whether it is still there, and closes connections that nobody took: a dial that was given up
-    /// may come to a connection all the same.
+    /// Asks the adapter whether it is still there. A dial that was given up may come to a connection all the same; nobody
+    /// takes it here, and the other end hangs up when no channel is opened.
     async fn look_after(&self) -> Result<Infallible, SessionError> {
-        let mut strays = HashSet::new();
         loop {
             sleep(ADAPTER_ASKED_EVERY).await;
             in_time(async { Ok(self.stack.command(ReadBdAddr::new()).await?) }).await?;
-            let unowned =
-                |connection: &Connection<'_, Pool>| !self.live.borrow().contains(&connection.handle().raw());
-            let before = std::mem::take(&mut strays);
-            for connection in self.stack.connections().filter(unowned) {
-                if before.contains(&connection.handle().raw()) {
-                    connection.disconnect();
-                } else {
-                    strays.insert(connection.handle().raw());
-                }
-            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use libp2p::swarm::dial_opts::DialOpts;
 use popmesh_ble::{Ble, Pace, ShortId};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use super::{
@@ -15,18 +15,28 @@ use super::{
     task::Task,
 };
 
+/// Who is missed is looked for hard for so long. Most come at once, or with the next that is switched on.
+const SEEKS_FOR: Duration = Duration::from_secs(60);
+
+/// After that, for the first part of each such time: half a minute is soon enough for a box that was off, and a third
+/// of the current.
+const SEEKS_EVERY: Duration = Duration::from_secs(30);
+const SEEKS_PART: Duration = Duration::from_secs(10);
+
 /// The radio, as the task has it.
 pub(crate) struct Side {
     ble: Ble,
     key: Zeroizing<[u8; 32]>,
     nearby: Nearby,
     links_max: usize,
+    /// Since when somebody is missed.
+    missing_since: Option<Instant>,
 }
 
 impl Side {
     pub(crate) fn new(ble: Ble, key: Zeroizing<[u8; 32]>, me: &DeviceKey, links_max: usize) -> Self {
         let nearby = Nearby::new(short_id_of(&key, me));
-        Self { ble, key, nearby, links_max }
+        Self { ble, key, nearby, links_max, missing_since: None }
     }
 }
 
@@ -87,14 +97,16 @@ impl Task {
         }
     }
 
-    /// Looks hard while somebody in range is not linked, or nobody is.
+    /// Looks hard while somebody in range is not linked, or nobody at all is.
     pub(crate) fn keep_radio(&mut self) {
         let is_full = self.links.count_over(Medium::Ble) >= self.links_max_over_radio();
         let is_alone = self.links.devices().is_empty();
         let Some(side) = &mut self.side else { return };
-        let misses = side.nearby.tidy(Instant::now(), |device| self.links.get(device, Medium::Ble).is_some());
-        let seeks = is_alone || misses && !is_full;
-        side.ble.set_pace(if seeks { Pace::Seeking } else { Pace::Settled });
+        let now = Instant::now();
+        let misses = side.nearby.tidy(now, |device| self.links.get(device, Medium::Ble).is_some());
+        let since = (is_alone || misses && !is_full).then(|| side.missing_since.unwrap_or(now));
+        side.missing_since = since;
+        side.ble.set_pace(pace(since.map(|since| now - since)));
     }
 
     pub(crate) fn ble_snapshot(&self) -> Option<BleSnapshot> {
@@ -104,5 +116,28 @@ impl Task {
             in_range: side.nearby.count(Instant::now()),
             counters: side.ble.counters(),
         })
+    }
+}
+
+/// How hard to look, if somebody is missed for so long.
+fn pace(missing: Option<Duration>) -> Pace {
+    match missing {
+        Some(time) if time < SEEKS_FOR || time.as_secs() % SEEKS_EVERY.as_secs() < SEEKS_PART.as_secs() => {
+            Pace::Seeking
+        }
+        _ => Pace::Settled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_missed_for_long_is_looked_for_now_and_then() {
+        assert_eq!(pace(None), Pace::Settled);
+        assert!((0..60).all(|second| pace(Some(Duration::from_secs(second))) == Pace::Seeking));
+        let hour = (60..3_660).filter(|second| pace(Some(Duration::from_secs(*second))) == Pace::Seeking);
+        assert_eq!(hour.count(), 1_200);
     }
 }
