@@ -58,6 +58,10 @@ pub enum Message {
     /// Mail that a neighbour passes on over a link that carries no gossip.
     #[n(13)]
     Mail(#[n(0)] Mail),
+    /// The sender does not know the certificate of this device, which the receiver is, or passed on mail of. Answered with
+    /// `Hello`, or with mail that shows it.
+    #[n(14)]
+    Who(#[n(0)] DeviceId),
     /// The sender's history of a chain is another than the receiver's, which answers with entries of its own from where
     /// they part: proof that the chain's author has forked it.
     #[n(10)]

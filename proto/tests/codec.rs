@@ -350,6 +350,8 @@ fn message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
         (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
         (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),
+        mail().prop_map(Message::Mail),
+        device().prop_map(Message::Who),
         vec(entry(), 0..4).prop_map(|entries| Message::AskSealed(AskSealed { entries })),
         (vec((entry(), vec(any::<u8>(), 0..100)), 0..4), vec(entry(), 0..4)).prop_map(|(parts, lacking)| {
             let part = |(entry, payload): (Ref, Vec<u8>)| SealedPart { entry, payload: payload.into() };
@@ -358,23 +360,33 @@ fn message() -> impl Strategy<Value = Message> {
     ]
 }
 
-fn gossip() -> impl Strategy<Value = Gossip> {
-    let mail = (device(), any::<u64>(), option::of(device()), vec(any::<u8>(), 0..100), signature())
-        .prop_map(|(from, at, to, content, signature)| Mail {
+fn mail() -> impl Strategy<Value = Mail> {
+    (device(), any::<u64>(), option::of(device()), vec(any::<u8>(), 0..100), signature()).prop_map(
+        |(from, at, to, content, signature)| Mail {
             from,
             at: Hlc(at),
             to,
             content: content.into(),
             signature,
-        });
-    prop_oneof![vec(range(), 0..3).prop_map(Gossip::Live), mail.prop_map(Gossip::Mail)]
+        },
+    )
+}
+
+fn gossip() -> impl Strategy<Value = Gossip> {
+    prop_oneof![vec(range(), 0..3).prop_map(Gossip::Live), mail().prop_map(Gossip::Mail)]
 }
 
 fn presence() -> impl Strategy<Value = Presence> {
     let rate =
         (drop_id(), sku(), any::<u64>()).prop_map(|(drop, sku, milli_units)| Rate { drop, sku, milli_units });
-    (any::<bool>(), vec(rate, 0..5), option::of(vec(any::<u8>(), 0..100))).prop_map(
-        |(sells, rates, certificate)| Presence { sells, rates, certificate: certificate.map(Into::into) },
+    let certificate = option::of(vec(any::<u8>(), 0..100));
+    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>())).prop_map(
+        |(sells, rates, certificate, every_s)| Presence {
+            sells,
+            rates,
+            certificate: certificate.map(Into::into),
+            every_s,
+        },
     )
 }
 

@@ -12,14 +12,24 @@ use crate::message::{Gossip, Mail, Message, encode};
 
 /// How often a device's presence goes over a narrow link at the most.
 const PRESENCE_EVERY_MS: u64 = 60_000;
-/// So much longer for every device known: all presences together take some five bytes a second.
-const PRESENCE_MS_EACH: u64 = 30_000;
+/// So much longer for every device known: all presences together take some four bytes a second.
+const PRESENCE_MS_EACH: u64 = 45_000;
+/// How often a neighbour is asked who somebody is, at the most.
+const ASK_WHO_EVERY_MS: u64 = 2_000;
+
+/// A narrow link.
+#[derive(Debug, Default)]
+struct Link {
+    /// When a presence of each device went there last.
+    passed: BTreeMap<DeviceId, u64>,
+    /// When it was last asked who somebody is.
+    asked_who: Option<u64>,
+}
 
 /// The narrow links of a device.
 #[derive(Debug, Default)]
 pub(super) struct Narrow {
-    /// Behind each: when a presence of each device went there last.
-    links: BTreeMap<DeviceId, BTreeMap<DeviceId, u64>>,
+    links: BTreeMap<DeviceId, Link>,
     /// Entries have come since news went over them.
     news: bool,
 }
@@ -56,7 +66,7 @@ impl Device {
         match width {
             Width::Broad => self.narrow.link_down(&peer),
             Width::Narrow => {
-                self.narrow.links.insert(peer, BTreeMap::new());
+                self.narrow.links.insert(peer, Link::default());
             }
         }
         // Over a broad link it hears soon of those who say often that they are there.
@@ -109,20 +119,45 @@ impl Device {
         let every_ms = self.narrow_presence_ms();
         let at_hand = mail.to.filter(|to| self.peers.is_linked(to));
         let mut to = Vec::new();
-        for (peer, passed) in &mut self.narrow.links {
+        for (peer, link) in &mut self.narrow.links {
             if Some(*peer) == from || *peer == mail.from || at_hand.is_some_and(|at_hand| at_hand != *peer) {
                 continue;
             }
             if mail.to.is_none() {
-                if passed.get(&mail.from).is_some_and(|at| now < at + every_ms) {
+                if link.passed.get(&mail.from).is_some_and(|at| now < at + every_ms) {
                     continue;
                 }
-                passed.insert(mail.from, now);
+                link.passed.insert(mail.from, now);
             }
             to.push(*peer);
         }
         for peer in to {
             self.send_mail(peer, mail);
+        }
+    }
+
+    /// The certificate of a neighbour may have been lost, which shows nobody else there.
+    pub(super) fn ask_neighbour_who(&mut self, neighbour: DeviceId) {
+        if self.narrow.is_to(&neighbour) && self.peers.certificate(&neighbour).is_none() {
+            self.ask_who(neighbour, neighbour);
+        }
+    }
+
+    pub(super) fn ask_who(&mut self, neighbour: DeviceId, device: DeviceId) {
+        let now = self.now.mono_ms;
+        let Some(link) = self.narrow.links.get_mut(&neighbour) else { return };
+        if link.asked_who.is_none_or(|at| at + ASK_WHO_EVERY_MS <= now) {
+            link.asked_who = Some(now);
+            self.outbox.emit_now(Output::Send { to: neighbour, bytes: encode(&Message::Who(device)) });
+        }
+    }
+
+    /// Says who a device is, as far as this one can show it.
+    pub(super) fn say_who(&mut self, to: DeviceId, device: DeviceId) {
+        if device == self.me {
+            self.say_hello(to);
+        } else if let Some(mail) = self.peers.get(&device).and_then(|peer| peer.introduction.clone()) {
+            self.send_mail(to, &mail);
         }
     }
 

@@ -178,8 +178,7 @@ impl Device {
         self.cut_off_again(peer);
         self.peers.get_mut(&peer).linked = true;
         self.heard(peer);
-        let hello = encode(&Message::Hello(self.config.certificate.bytes().to_vec().into()));
-        self.outbox.emit_now(Output::Send { to: peer, bytes: hello });
+        self.say_hello(peer);
         // New neighbours do not know this device's mail yet.
         self.presences = 0;
         self.publish_presence_soon();
@@ -190,6 +189,11 @@ impl Device {
         self.sealed.link_up(peer);
         self.send_frontier(peer, false);
         self.narrow_link(peer, width);
+    }
+
+    pub(super) fn say_hello(&mut self, to: DeviceId) {
+        let hello = encode(&Message::Hello(self.config.certificate.bytes().to_vec().into()));
+        self.outbox.emit_now(Output::Send { to, bytes: hello });
     }
 
     pub(super) fn link_down(&mut self, peer: DeviceId) {

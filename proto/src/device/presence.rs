@@ -146,6 +146,9 @@ impl Device {
         }
         if self.peers.certificate(&mail.from).is_none() {
             // Its certificate comes with one of its next; until then nobody here vouches for it.
+            if width == Width::Narrow {
+                self.ask_who(neighbour, mail.from);
+            }
             return Verdict::Ignore;
         }
         self.heard(mail.from);
@@ -190,6 +193,7 @@ impl Device {
             | Message::AskSealed(_)
             | Message::Sealed(_)
             | Message::Mail(_)
+            | Message::Who(_)
             | Message::Compare(_) => {
                 self.fault(from, "mail that cannot be read".to_owned());
             }

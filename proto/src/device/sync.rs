@@ -15,7 +15,7 @@ use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
 /// How often linked devices compare the digests of their logs.
 const DIGEST_EVERY_MS: u64 = 2_000;
 /// The same over a narrow link, where a digest from the other side counts as well.
-const DIGEST_EVERY_NARROW_MS: u64 = 60_000;
+const DIGEST_EVERY_NARROW_MS: u64 = 120_000;
 /// How soon after the last entries over a narrow link the two compare digests: the sender then knows that they came.
 const DIGEST_AFTER_ENTRIES_MS: u64 = 2_000;
 /// How soon after entries came by sync the other neighbours are told.
@@ -45,6 +45,8 @@ struct Progress {
     in_vain: u32,
     gaps_wait_until_ms: u64,
     digest_at: u64,
+    /// Entries came over this link, which is narrow: a digest says that they did.
+    owes_digest: bool,
     exchange: Exchange,
     /// This device's digest and the peer's when they differed last, and how often they have since.
     differed: Option<(Hash, Hash, u32)>,
@@ -64,6 +66,7 @@ impl Progress {
                 Width::Broad => 0,
                 Width::Narrow => now_ms + DIGEST_AFTER_ENTRIES_MS,
             },
+            owes_digest: false,
             exchange: Exchange::new(width),
             differed: None,
         }
@@ -118,6 +121,7 @@ impl Sync {
     fn entries_came(&mut self, peer: &DeviceId, ranges: &[Range], now_ms: u64) {
         if let Some(progress) = self.peers.get_mut(peer).filter(|progress| progress.width == Width::Narrow) {
             progress.digest_at = now_ms + DIGEST_AFTER_ENTRIES_MS;
+            progress.owes_digest = true;
             progress.exchange.has_sent(ranges);
         }
     }
@@ -203,6 +207,7 @@ impl Device {
         self.sync.agrees(peer);
         if let Some(progress) =
             self.sync.peers.get_mut(peer).filter(|progress| progress.width == Width::Narrow)
+            && !progress.owes_digest
         {
             progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
         }
@@ -282,6 +287,7 @@ impl Device {
             } else if progress.digest_at <= now
                 || (nudged && but != Some(*peer) && progress.width == Width::Broad)
             {
+                progress.owes_digest = false;
                 progress.digest_at = now
                     + match progress.width {
                         Width::Broad => DIGEST_EVERY_MS,
@@ -307,6 +313,7 @@ impl Device {
             return;
         }
         self.heard(from);
+        self.ask_neighbour_who(from);
         match decode::<Message>(bytes, MAX_MESSAGE) {
             Ok(Message::Frontier(frontier)) => self.answer_frontier(from, &frontier),
             Ok(Message::Entries(entries)) => self.take_entries(from, &entries),
@@ -339,6 +346,10 @@ impl Device {
                 self.take_sealed(from, sent);
             }
             Ok(Message::Mail(mail)) => self.narrow_mail(from, &mail),
+            Ok(Message::Who(device)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.say_who(from, device);
+            }
             Ok(Message::Compare(theirs)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.show_where_they_part(from, &theirs);

@@ -15,6 +15,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             Message::Compare(compare) => vec![(compare.chain, compare.head.seq)],
             Message::Mail(mail) => by_mail(&mail),
             Message::Digest(_)
+            | Message::Who(_)
             | Message::Hello(_)
             | Message::Ask(_)
             | Message::AskCart(_)

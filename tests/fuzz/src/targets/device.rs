@@ -118,7 +118,10 @@ fn seeds() -> Vec<Vec<u8>> {
     }
     let rate = Rate { drop: "night".parse().unwrap(), sku: "shirt".parse().unwrap(), milli_units: 7_000 };
     let certificate = Some(event.mole.certificate.bytes().to_vec().into());
-    seeds.push(step(by(4, MAIL_TO_ALL), &encode(&Presence { sells: true, rates: vec![rate], certificate })));
+    seeds.push(step(
+        by(4, MAIL_TO_ALL),
+        &encode(&Presence { sells: true, rates: vec![rate], certificate, every_s: None }),
+    ));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);
     seeds.push([step(by(4, MESSAGE), &begun.last(1)), vec![4, 64, 7, by(1, 5), 6]].concat());
     let all: Vec<u8> =

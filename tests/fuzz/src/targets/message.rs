@@ -60,7 +60,7 @@ fn unpacked(range: &Range) {
 fn seeds() -> Vec<Vec<u8>> {
     let [messages, gossip] = device::real();
     let records = crate::event::event().evening.iter().map(|entry| (3, entry.body.clone()));
-    let presence = Presence { sells: true, rates: Vec::new(), certificate: None };
+    let presence = Presence { sells: true, rates: Vec::new(), certificate: None, every_s: Some(90) };
     let said = messages.into_iter().map(|bytes| (0, bytes)).chain(gossip.into_iter().map(|bytes| (1, bytes)));
     said.chain([(2, encode(&presence))])
         .chain(records)

@@ -106,6 +106,7 @@ async fn flood(arguments: &Arguments) -> Result<()> {
                     flood.linked();
                     println!("flooding");
                 }
+                MeshEvent::LinkWidth { .. } => {}
                 MeshEvent::LinkDown { .. } => {
                     linked = None;
                     println!("cut off after {sent} messages");
