@@ -97,6 +97,19 @@ impl Node {
         self.mesh.snapshot().await.links.iter().map(|link| (link.transport, link.messages_sent)).collect()
     }
 
+    async fn port(&self) -> u16 {
+        loop {
+            let listening = self.mesh.snapshot().await.listen;
+            let port = |address: &Multiaddr| {
+                address.to_string().strip_prefix("/ip4/127.0.0.1/tcp/").and_then(|port| port.parse().ok())
+            };
+            if let Some(port) = listening.iter().find_map(port) {
+                return port;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     async fn until_over(&self, wanted: &[Transport]) -> Duration {
         let started = Instant::now();
         let wait = async {
@@ -163,11 +176,7 @@ async fn the_network_is_used_while_it_lives_and_the_radio_when_it_dies() {
     let [a, b] = free_ports().unwrap();
     let _controllers = Controllers::start(&[a, b], &[(a, b)]).unwrap();
     let mut one = start(1, a, 9, true, &[]).await;
-    let listening = one.mesh.snapshot().await.listen;
-    let port = listening
-        .iter()
-        .find_map(|address| address.to_string().strip_prefix("/ip4/127.0.0.1/tcp/")?.parse().ok())
-        .expect("it listens");
+    let port = timeout(DEADLINE, one.port()).await.expect("it listens");
     let (port, open) = wire(port).await;
     let peer: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
     let mut other = start(2, b, 9, true, &[peer]).await;

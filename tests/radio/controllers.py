@@ -23,6 +23,9 @@ ACL_BYTES = 251
 # What an adapter says of a peer that is not heard any more.
 CONNECTION_TIMEOUT = 0x08
 
+# What it says of one that did not hear that it was connected to.
+NOT_ESTABLISHED = 0x3E
+
 
 class Air(LocalLink):
     """Carries what is sent to those who are in range of the sender."""
@@ -39,6 +42,14 @@ class Air(LocalLink):
         for other in self.controllers:
             if self.hear(sender_controller, other):
                 loop.call_soon(other.on_ll_advertising_pdu, packet)
+        if isinstance(packet, ll.ConnectInd):
+            loop.call_soon(self.look_whether_heard, sender_controller, packet)
+
+    def look_whether_heard(self, initiator, packet):
+        """Whoever connects to somebody who has just stopped listening is told, as adapters do."""
+        connection = initiator.le_connections.get(packet.advertiser_address)
+        if connection and self.peer_of(connection) == (None, None):
+            initiator.on_le_disconnected(connection, NOT_ESTABLISHED)
 
     def peer_of(self, connection):
         """The other controller, and its end of the connection. Addresses change while connections last."""

@@ -25,6 +25,7 @@ struct Hci {
     to: OwnedWriteHalf,
     /// What it says: the kind of each packet, and the rest.
     packets: mpsc::UnboundedReceiver<(u8, Vec<u8>)>,
+    addresses: u8,
 }
 
 impl Hci {
@@ -48,9 +49,8 @@ impl Hci {
                 }
             }
         });
-        let mut hci = Self { to, packets };
+        let mut hci = Self { to, packets, addresses: 0 };
         hci.command(0x0c03, &[]).await;
-        hci.command(0x2005, &[1, 2, 3, 4, 5, 0x47]).await;
         hci
     }
 
@@ -104,8 +104,11 @@ impl Hci {
         found
     }
 
-    /// A connection to an address.
+    /// A connection to an address, from another one each time: what is under way of an earlier connection is not taken for
+    /// one of this.
     async fn connect(&mut self, address: [u8; 6]) -> u16 {
+        self.addresses += 1;
+        self.command(0x2005, &[self.addresses, 2, 3, 4, 5, 0x47]).await;
         let mut parameters = vec![16, 0, 16, 0, 0, 1];
         parameters.extend_from_slice(&address);
         parameters.extend_from_slice(&[1, 24, 0, 24, 0, 0, 0, 100, 0, 0, 0, 0, 0]);
@@ -153,17 +156,20 @@ impl Hci {
         }
         for _ in 0..50 {
             self.signal(connection, 0x14, 9, &request).await;
-            let (result, channel) = self
+            let answer = self
                 .packet(|kind, packet| {
-                    let answer = kind == 2 && packet[6..9] == [5, 0, 0x15];
                     let number = |at: usize| u16::from_le_bytes([packet[at], packet[at + 1]]);
-                    answer.then(|| (number(20), number(12)))
+                    match kind {
+                        2 if packet[6..9] == [5, 0, 0x15] => Some(Some((number(20), number(12)))),
+                        4 if packet[0] == 5 && number(3) == connection => Some(None),
+                        _ => None,
+                    }
                 })
                 .await;
-            match result {
-                0 => return Some(channel),
+            match answer {
+                Some((0, channel)) => return Some(channel),
                 // It does not listen on this connection yet.
-                4 => tokio::time::sleep(Duration::from_millis(20)).await,
+                Some((4, _)) => tokio::time::sleep(Duration::from_millis(20)).await,
                 _ => return None,
             }
         }
@@ -270,8 +276,12 @@ async fn whatever_a_stranger_sends_others_go_on() {
     }
 
     // A channel on which more is sent than may be, and credits are given without end.
-    let connection = hostile.connect(victim).await;
-    let channel = hostile.open(connection, 250, 250).await.expect("a channel");
+    let (connection, channel) = loop {
+        let connection = hostile.connect(victim).await;
+        if let Some(channel) = hostile.open(connection, 250, 250).await {
+            break (connection, channel);
+        }
+    };
     for _ in 0..200 {
         hostile.frame(connection, channel, &[2, 0, 0, 7]).await;
     }
