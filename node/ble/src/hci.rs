@@ -8,7 +8,7 @@ use bt_hci::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    sync::{Mutex, mpsc},
+    sync::{Mutex, Notify, mpsc},
 };
 
 use super::{
@@ -55,12 +55,14 @@ pub(crate) struct Hci {
     to: mpsc::Sender<Vec<u8>>,
     counting: Arc<Counting>,
     guard: Guard,
+    called: Arc<Notify>,
 }
 
-/// The transport, and what writes for it: a packet that was begun is written to its end though whoever sends it gives up.
+/// The transport, which tells `called` when somebody has connected to this device, and what writes for it: a packet that was begun is written to its end though whoever sends it gives up.
 pub(crate) fn open(
     wires: Wires,
     counting: Arc<Counting>,
+    called: Arc<Notify>,
 ) -> (Hci, impl Future<Output = Result<Infallible, HciError>>) {
     let (to, mut packets) = mpsc::channel::<Vec<u8>>(UNWRITTEN_PACKETS_MAX);
     let mut wire = wires.to;
@@ -76,7 +78,7 @@ pub(crate) fn open(
         }
         Err(HciError::Gone(io::ErrorKind::BrokenPipe.into()))
     };
-    (Hci { from: Mutex::new(wires.from), to, counting, guard: Guard::default() }, write)
+    (Hci { from: Mutex::new(wires.from), to, counting, guard: Guard::default(), called }, write)
 }
 
 impl embedded_io::ErrorType for Hci {
@@ -93,6 +95,9 @@ impl Transport for Hci {
                 add(&self.counting.malformed, 1);
                 continue;
             };
+            if kind == PacketKind::Event && is_call(packet) {
+                self.called.notify_one();
+            }
             return P::read_hci(kind, &mut &*packet, into)
                 .map_err(|_| HciError::Nonsense("a packet is malformed"));
         }
@@ -151,6 +156,14 @@ impl Hci {
     }
 }
 
+/// Whether an event says that somebody connected to this device.
+fn is_call(event: &[u8]) -> bool {
+    const LE: u8 = 0x3e;
+    const CONNECTED: [u8; 2] = [0x01, 0x0a];
+    const PERIPHERAL: u8 = 1;
+    matches!(event, [LE, _, kind, 0, _, _, PERIPHERAL, ..] if CONNECTED.contains(kind))
+}
+
 #[cfg(test)]
 mod tests {
     use bt_hci::ControllerToHostPacket;
@@ -167,7 +180,7 @@ mod tests {
     async fn read_all(bytes: &'static [u8]) -> (usize, crate::Counters) {
         let counting = Arc::new(Counting::default());
         let wires = Wires { from: Box::new(bytes), to: Box::new(tokio::io::sink()) };
-        let (hci, _write) = open(wires, Arc::clone(&counting));
+        let (hci, _write) = open(wires, Arc::clone(&counting), Arc::default());
         let mut read = 0;
         let mut buffer = [0; 259];
         while hci.read::<ControllerToHostPacket<'_>>(&mut buffer).await.is_ok() {

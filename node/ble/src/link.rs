@@ -6,7 +6,7 @@ use futures::{FutureExt, future::FusedFuture};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, split},
     sync::{OwnedSemaphorePermit, mpsc, oneshot},
-    time::{sleep, timeout},
+    time::{interval, sleep, timeout},
 };
 use trouble_host::{
     BleHostError, Error as HostError,
@@ -28,6 +28,9 @@ use super::{
 
 /// A connection whose channel is not open after this is dropped.
 const CHANNEL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often to look whether a channel is open.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// An end that refuses a channel is asked again after this, then twice this, and so on up to that.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(25);
@@ -82,7 +85,7 @@ pub(crate) async fn accepted(
     let config = channel_config();
     let channel = tokio::select! {
         () = disconnected(session.stack, &connection) => None,
-        opened = timeout(CHANNEL_TIMEOUT, listener.accept(&config)) => opened.ok().and_then(Result::ok),
+        opened = timeout(CHANNEL_TIMEOUT, looked_after(listener.accept(&config))) => opened.ok().and_then(Result::ok),
     };
     drop(listener);
     let Some(channel) = channel.filter(fits) else {
@@ -108,7 +111,7 @@ pub(crate) async fn dialled(
     let counting = &session.shared.counting;
     let opened = tokio::select! {
         () = disconnected(session.stack, &connection) => Err(DialError::NoAnswer),
-        opened = timeout(CHANNEL_TIMEOUT, open(session, &connection)) => {
+        opened = timeout(CHANNEL_TIMEOUT, looked_after(open(session, &connection))) => {
             opened.unwrap_or(Err(DialError::NoAnswer))
         }
     };
@@ -147,6 +150,19 @@ async fn open<'l>(
                 wait *= 2;
             }
             Err(error) => return Err(DialError::Refused(format!("{error:?}"))),
+        }
+    }
+}
+
+/// Waits for a channel. The host wakes one of those who wait for channels on different connections, and not always the
+/// right one, so each looks again by itself.
+async fn looked_after<T>(opening: impl Future<Output = T>) -> T {
+    let mut opening = pin!(opening);
+    let mut look = interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            opened = &mut opening => return opened,
+            _ = look.tick() => {}
         }
     }
 }

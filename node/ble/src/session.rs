@@ -12,9 +12,9 @@ use bt_hci::{
     controller::ExternalController,
     param::{AddrKind, BdAddr, LeAdvReportsIter},
 };
-use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use tokio::{
-    sync::{OwnedSemaphorePermit, RwLock, Semaphore, mpsc, watch},
+    sync::{Notify, OwnedSemaphorePermit, RwLock, Semaphore, mpsc, watch},
     time::{Instant, sleep, timeout},
 };
 use trouble_host::{
@@ -52,6 +52,9 @@ const ADAPTER_ASKED_EVERY: Duration = Duration::from_secs(30);
 
 /// A device that was seen and does not answer a dial within this is out of range again, or busy.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// A connection from somebody is accepted within this, or was given up.
+const ACCEPTED_WITHIN: Duration = Duration::from_millis(200);
 
 const ADVERTISE_EVERY: embassy_time::Duration = embassy_time::Duration::from_millis(250);
 
@@ -102,7 +105,8 @@ pub(crate) async fn run(shared: &Shared, requests: &mut mpsc::Receiver<Dial>) ->
         .await
         .map_err(|_| SessionError::Silent)?
         .map_err(SessionError::Open)?;
-    let (hci, write) = hci::open(wires, shared.counting.clone());
+    let called = Arc::new(Notify::new());
+    let (hci, write) = hci::open(wires, shared.counting.clone(), Arc::clone(&called));
     let address = fresh_address()?;
     *shared.seen.borrow_mut() = Seen::default();
     let mut resources = Box::new(HostResources::<Pool, CONNECTIONS_MAX, CONNECTIONS_MAX>::new());
@@ -117,6 +121,7 @@ pub(crate) async fn run(shared: &Shared, requests: &mut mpsc::Receiver<Dial>) ->
         stack: &stack,
         address: RwLock::new(address),
         places: Arc::new(Semaphore::new(shared.links_max)),
+        called,
     };
     tokio::select! {
         ended = runner.run_with_handler(&ears) => Err(ended.err().map_or(SessionError::Silent, Into::into)),
@@ -156,6 +161,8 @@ pub(crate) struct Session<'a, 's> {
     /// The address on the air. Whoever advertises, listens or dials holds it; it changes when nobody does.
     address: RwLock<Address>,
     places: Arc<Semaphore>,
+    /// Told when somebody connects to this device, which ends its advertising.
+    called: Arc<Notify>,
 }
 
 impl Session<'_, '_> {
@@ -204,17 +211,26 @@ impl Session<'_, '_> {
             let Some(place) = self.place().await else { continue };
             let address = self.address.read().await;
             asked.mark_unchanged();
+            // Calls up to here were for an earlier advertisement.
+            self.called.notified().now_or_never();
             let advert = self.shared.beacon.write(self.shared.id, &address);
             let data = Advertisement::ConnectableScannableUndirected { adv_data: &advert, scan_data: &[] };
             let advertiser = in_time(async { Ok(peripheral.advertise(&params, data).await?) }).await?;
             let connection = tokio::select! {
                 accepted = advertiser.accept() => accepted?,
                 _ = asked.changed() => continue,
+                // Whoever connects and hangs up at once is never accepted, and nobody is advertising any more.
+                () = self.called_and_gone() => continue,
             };
             let link = link::accepted(self, connection, place);
             // There is room for as many as there can be.
             let _ = hand_over.send(Box::pin(link)).await;
         }
+    }
+
+    async fn called_and_gone(&self) {
+        self.called.notified().await;
+        sleep(ACCEPTED_WITHIN).await;
     }
 
     async fn listen_and_dial<'l>(
