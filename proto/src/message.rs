@@ -297,6 +297,10 @@ pub struct Presence {
     /// In how many seconds its next comes, if all its links are narrow and that is later than usual.
     #[n(3)]
     pub every_s: Option<u32>,
+    /// Devices that it reaches over narrow links alone, at most [`MAX_REACHES`]: over those they seldom say themselves that they
+    /// are there.
+    #[n(4)]
+    pub reaches: Vec<DeviceId>,
 }
 
 /// How fast one SKU sells on one device.
@@ -312,6 +316,9 @@ pub struct Rate {
     #[n(2)]
     pub milli_units: u64,
 }
+
+/// The most devices that one presence speaks for.
+pub const MAX_REACHES: usize = 64;
 
 /// The most SKUs whose rates one presence names.
 pub const MAX_RATES: usize = 256;

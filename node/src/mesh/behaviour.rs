@@ -36,7 +36,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The same over the radio, where a ping costs some 150 bytes and the adapter notices by itself, within seconds, when a
 /// peer is out of range. This finds a peer that is there and does not answer.
-const PING_INTERVAL_BLE: Duration = Duration::from_secs(60);
+const PING_INTERVAL_BLE: Duration = Duration::from_secs(300);
 const PING_TIMEOUT_BLE: Duration = Duration::from_secs(30);
 
 #[derive(NetworkBehaviour)]

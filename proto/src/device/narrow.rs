@@ -8,7 +8,7 @@ use super::peers::Peer;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::links::Width;
-use crate::message::{Gossip, Mail, Message, encode};
+use crate::message::{Gossip, MAX_REACHES, Mail, Message, encode};
 
 /// How often a device's presence goes over a narrow link at the most.
 const PRESENCE_EVERY_MS: u64 = 60_000;
@@ -59,6 +59,24 @@ impl Device {
     /// Whether all links are narrow, of which there is one at least.
     pub(super) fn is_all_narrow(&self) -> bool {
         !self.narrow.links.is_empty() && self.narrow.links.len() == self.peers.links()
+    }
+
+    /// The devices in reach that those behind broad links seldom hear of.
+    pub(super) fn reaches_narrowly(&self) -> Vec<DeviceId> {
+        if self.narrow.links.is_empty() || self.is_all_narrow() {
+            return Vec::new();
+        }
+        let narrowly =
+            |(device, known): &(&DeviceId, &Peer)| self.narrow.is_to(device) || known.heard_through.is_some();
+        self.peers.reachable().filter(narrowly).map(|(device, _)| *device).take(MAX_REACHES).collect()
+    }
+
+    /// Another device reaches this one, and will say so as long as it does.
+    pub(super) fn heard_of(&mut self, device: DeviceId) {
+        if self.peers.certificate(&device).is_some() && !self.peers.is_linked(&device) {
+            self.heard(device);
+            self.peers.get_mut(&device).every_ms = 0;
+        }
     }
 
     /// A link is up, or of another width than before.

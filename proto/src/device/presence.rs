@@ -8,7 +8,9 @@ use crate::document::Document;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::links::Width;
-use crate::message::{Gossip, MAX_GOSSIP, MAX_RATES, Mail, Message, Presence, Rate, decode, encode};
+use crate::message::{
+    Gossip, MAX_GOSSIP, MAX_RATES, MAX_REACHES, Mail, Message, Presence, Rate, decode, encode,
+};
 use crate::text::{DropId, Place, Sku};
 
 /// How often a device tells everybody that it is there, at the most.
@@ -54,7 +56,8 @@ impl Device {
         self.presences += 1;
         let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
         let every_s = self.is_all_narrow().then(|| (self.narrow_presence_ms() / 1_000) as u32);
-        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s });
+        let reaches = self.reaches_narrowly();
+        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches });
         self.mail(None, content);
     }
 
@@ -127,7 +130,11 @@ impl Device {
         }
         let presence = match mail.to {
             None => match decode::<Presence>(&mail.content, MAX_GOSSIP) {
-                Ok(presence) if presence.rates.len() <= MAX_RATES => Some(presence),
+                Ok(presence)
+                    if presence.rates.len() <= MAX_RATES && presence.reaches.len() <= MAX_REACHES =>
+                {
+                    Some(presence)
+                }
                 _ => {
                     self.fault(neighbour, "presence that cannot be read".to_owned());
                     return Verdict::Reject;
@@ -165,6 +172,9 @@ impl Device {
             }
             peer.sells = presence.sells;
             peer.rates = presence.rates;
+            for device in presence.reaches {
+                self.heard_of(device);
+            }
         } else if mail.to == Some(self.me) {
             match decode::<Message>(&mail.content, MAX_GOSSIP) {
                 // Who asks pays, not who passed it on; if it cannot, it asks again.

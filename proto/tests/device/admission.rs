@@ -329,7 +329,13 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
 fn mail_that_its_author_did_not_sign_is_refused() {
     let mut world = evening(9);
     let event = world.charter.event();
-    let presence = encode(&Presence { sells: true, rates: Vec::new(), certificate: None, every_s: None });
+    let presence = encode(&Presence {
+        sells: true,
+        rates: Vec::new(),
+        certificate: None,
+        every_s: None,
+        reaches: Vec::new(),
+    });
     let mail = |world: &World, at: Hlc| {
         Mail::sign(&Ed25519, &event, &world.nodes[HQ].secret, at, None, presence.clone())
     };

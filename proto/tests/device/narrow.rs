@@ -130,6 +130,8 @@ fn a_bridge_brings_both_sides_together() {
     // The bridge is gone, and with it everything behind it.
     world.cut(B, C);
     assert!(!reachable(&mut world, C, gallery) && !reachable(&mut world, C, A));
+    world.run_ms(8_000);
+    assert!(!reachable(&mut world, gallery, C), "the bridge no longer speaks for it");
 }
 
 #[test]

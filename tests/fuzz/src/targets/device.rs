@@ -120,7 +120,13 @@ fn seeds() -> Vec<Vec<u8>> {
     let certificate = Some(event.mole.certificate.bytes().to_vec().into());
     seeds.push(step(
         by(4, MAIL_TO_ALL),
-        &encode(&Presence { sells: true, rates: vec![rate], certificate, every_s: None }),
+        &encode(&Presence {
+            sells: true,
+            rates: vec![rate],
+            certificate,
+            every_s: None,
+            reaches: Vec::new(),
+        }),
     ));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);
     seeds.push([step(by(4, MESSAGE), &begun.last(1)), vec![4, 64, 7, by(1, 5), 6]].concat());

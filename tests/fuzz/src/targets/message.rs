@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::log::Range;
 use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Message, Presence, decode, encode};
 use popmesh_proto::record::Record;
@@ -60,7 +61,13 @@ fn unpacked(range: &Range) {
 fn seeds() -> Vec<Vec<u8>> {
     let [messages, gossip] = device::real();
     let records = crate::event::event().evening.iter().map(|entry| (3, entry.body.clone()));
-    let presence = Presence { sells: true, rates: Vec::new(), certificate: None, every_s: Some(90) };
+    let presence = Presence {
+        sells: true,
+        rates: Vec::new(),
+        certificate: None,
+        every_s: Some(90),
+        reaches: vec![DeviceId([7; 32])],
+    };
     let said = messages.into_iter().map(|bytes| (0, bytes)).chain(gossip.into_iter().map(|bytes| (1, bytes)));
     said.chain([(2, encode(&presence))])
         .chain(records)
