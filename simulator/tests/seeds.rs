@@ -20,8 +20,10 @@ const KEPT: [(&str, &[u64]); 3] = [
 
 /// Nights in which a promise was broken: a copy and its original were one peer to the others, who took what the one had for
 /// what the other has; two boxes with one key handed out what nobody knew to be sold; a sale waited for units on a device
-/// whose presences were lost, or that had not heard who asked.
-const FOUND: [(&str, &[u64]); 2] = [("mistakes", &[159, 323]), ("default", &[17, 1_166, 1_267, 1_788])];
+/// whose presences were lost, or that had not heard who asked; and of a claim of two lots that was handed out before its sale was
+/// heard of, one lot in dispute, the other went wrong.
+const FOUND: [(&str, &[u64]); 2] =
+    [("mistakes", &[159, 323]), ("default", &[17, 1_166, 1_267, 1_788, 1_890])];
 
 fn is_clean(mix: &str, seed: u64) {
     let scenario = mix::draw(mix, seed).unwrap();

@@ -44,12 +44,11 @@ impl Holdings {
         }
         let before = self.tally_at_first(&event.entry, &sold);
         let refunds = self.valid_refunds(&event.entry);
-        if self.note_breaches(&event.entry) {
+        // Of a claim of several lots, one that is worked out anew takes the others with it: what was done is of all of them.
+        if self.note_breaches(&event.entry) || !settled {
             return self.lots_of_claim(&event.entry);
         }
-        if settled {
-            self.adjust(&event.entry, before, &refunds);
-        }
+        self.adjust(&event.entry, before, &refunds);
         BTreeSet::new()
     }
 
