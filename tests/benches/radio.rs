@@ -97,11 +97,7 @@ fn main() -> Result<()> {
 }
 
 fn linked(device: &Api<'_>) -> Result<()> {
-    device.wait_until("a link", LONG, |device| {
-        let peers = device.get("/v1/peers")?;
-        let links = peers["peers"].as_array().into_iter().flatten().flat_map(|peer| peer["links"].as_array());
-        Ok((links.flatten().count() > 0).then_some(()))
-    })?;
+    device.wait_until("a link", LONG, |device| Ok((!device.links()?.is_empty()).then_some(())))?;
     Ok(())
 }
 

@@ -116,6 +116,16 @@ impl Api<'_> {
         text(&self.get("/v1/status")?, "/device/device")
     }
 
+    /// The links to devices that it knows.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn links(&self) -> Result<Vec<Value>> {
+        let peers = self.get("/v1/peers")?;
+        let each = peers["peers"].as_array().into_iter().flatten();
+        Ok(each.flat_map(|peer| peer["links"].as_array()).flatten().cloned().collect())
+    }
+
     /// Every claim that it knows.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use popmesh_ble::testing::{Controllers, free_ports};
 use popmesh_tests::books::{agree, check, give, put_on_sale, serials};
 use popmesh_tests::{Api, Event, Node, Options};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// In a line: the ends do not hear each other.
 const NAMES: [&str; 3] = ["till", "hq", "locker"];
@@ -47,7 +47,7 @@ impl<'a> Line<'a> {
         let started = Instant::now();
         for (device, wanted) in self.devices().iter().zip([1, 2, 1]) {
             device.wait_until("its links", DEADLINE, |device| {
-                let links = links(device)?;
+                let links = device.links()?;
                 ensure!(links.iter().all(|link| link["transport"] == "ble"), "{links:?}");
                 ensure!(links.len() <= wanted, "{} hears too many: {links:?}", device.name);
                 Ok((links.len() == wanted).then_some(()))
@@ -60,12 +60,6 @@ impl<'a> Line<'a> {
 fn controllers(ports: [u16; 3]) -> Result<Controllers> {
     let [till, hq, locker] = ports;
     Controllers::start(&ports, &[(till, hq), (hq, locker)]).context("virtual controllers")
-}
-
-fn links(device: &Api<'_>) -> Result<Vec<Value>> {
-    let peers = device.get("/v1/peers")?;
-    let each = peers["peers"].as_array().into_iter().flatten();
-    Ok(each.flat_map(|peer| peer["links"].as_array()).flatten().cloned().collect())
 }
 
 #[test]
@@ -104,7 +98,7 @@ fn a_venue_without_a_network_sells_hands_out_and_gets_over_lost_adapters() -> Re
     let ports = line.ports;
     drop(line.controllers.take());
     for device in line.devices() {
-        device.wait_until("no link", DEADLINE, |device| Ok(links(device)?.is_empty().then_some(())))?;
+        device.wait_until("no link", DEADLINE, |device| Ok(device.links()?.is_empty().then_some(())))?;
     }
     let [_, _, locker] = line.devices();
     locker.sell("CAP", WAIT, None)?.ok()?;

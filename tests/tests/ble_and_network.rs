@@ -117,10 +117,9 @@ fn pass_on(
 
 /// What a node's links go over, the better ones first.
 fn over(device: &Api<'_>) -> Result<Vec<String>> {
-    let peers = device.get("/v1/peers")?;
-    let links = peers["peers"].as_array().into_iter().flatten().flat_map(|peer| peer["links"].as_array());
+    let links = device.links()?;
     let mut over: Vec<String> =
-        links.flatten().filter_map(|link| link["transport"].as_str().map(str::to_owned)).collect();
+        links.iter().filter_map(|link| link["transport"].as_str().map(str::to_owned)).collect();
     over.sort_unstable_by(|one, other| other.cmp(one));
     Ok(over)
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use popmesh_tests::books::{agree, check, give, put_on_sale};
 use popmesh_tests::{Api, Child, Event, Network, Node, Options};
-use serde_json::Value;
 
 const HQ: usize = 0;
 const TILL: usize = 1;
@@ -116,7 +115,7 @@ impl<'a> Evening<'a> {
         let evening = Self { event, network, nodes: nodes.collect::<Result<_>>()? };
         for device in evening.devices() {
             device.wait_until("links to both others", DEADLINE, |device| {
-                Ok((links(device)?.len() == NAMES.len() - 1).then_some(()))
+                Ok((device.links()?.len() == NAMES.len() - 1).then_some(()))
             })?;
         }
         Ok(evening)
@@ -241,17 +240,10 @@ fn sell(till: &Api<'_>) -> Result<f64> {
     Ok((SHOPPERS * each) as f64 / before.elapsed().as_secs_f64())
 }
 
-fn links(device: &Api<'_>) -> Result<Vec<Value>> {
-    let peers = device.get("/v1/peers")?;
-    let links =
-        peers["peers"].as_array().into_iter().flatten().flat_map(|peer| peer["links"].as_array().cloned());
-    Ok(links.flatten().collect())
-}
-
 /// Since when there is a link to an honest device.
 fn link_since(device: &Api<'_>, peer: &Api<'_>) -> Result<u64> {
     let peer = peer.device()?;
-    let links = links(device)?;
+    let links = device.links()?;
     let link = links.iter().find(|link| link["device"] == peer.as_str());
     link.and_then(|link| link["since_ms"].as_u64()).with_context(|| format!("no link to {peer}: {links:?}"))
 }

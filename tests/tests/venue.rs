@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use popmesh_tests::books::{agree, check, give, put_on_sale, serials};
 use popmesh_tests::{Api, Event, LinkSettings, Network, Node, Options};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const NAMES: [&str; 3] = ["hq", "till-1", "till-2"];
 const VENUE: &str = "hall-a";
@@ -66,14 +66,7 @@ fn an_evening(transport: &str, seed: u64) -> Result<()> {
 fn find_each_other(devices: &[&Api<'_>], transport: &str) -> Result<()> {
     for device in devices {
         device.wait_until("links to both others", DEADLINE, |device| {
-            let peers = device.get("/v1/peers")?;
-            let links: Vec<&Value> = peers["peers"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .flat_map(|peer| peer["links"].as_array())
-                .flatten()
-                .collect();
+            let links = device.links()?;
             let right = links.iter().all(|link| link["transport"] == transport);
             ensure!(right, "{} has links over more than {transport}: {links:?}", device.name);
             Ok((links.len() == devices.len() - 1).then_some(()))

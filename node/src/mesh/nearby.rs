@@ -44,9 +44,13 @@ impl Nearby {
         Self { me, neighbours: BTreeMap::new() }
     }
 
+    /// How long to leave it to a device to dial this one.
+    fn patience(&self, id: ShortId) -> Duration {
+        if self.me < id { Duration::ZERO } else { HIGHER_ID_WAITS }
+    }
+
     /// A device was seen.
     pub(crate) fn seen(&mut self, id: ShortId, now: Instant) {
-        let patience = if self.me < id { Duration::ZERO } else { HIGHER_ID_WAITS };
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.seen = now;
             return;
@@ -55,8 +59,13 @@ impl Nearby {
             let oldest = self.neighbours.iter().min_by_key(|(_, known)| known.seen).map(|(id, _)| *id);
             oldest.map(|id| self.neighbours.remove(&id));
         }
-        let neighbour =
-            Neighbour { seen: now, dial_at: now + patience, attempts: 0, is_dialling: false, device: None };
+        let neighbour = Neighbour {
+            seen: now,
+            dial_at: now + self.patience(id),
+            attempts: 0,
+            is_dialling: false,
+            device: None,
+        };
         self.neighbours.insert(id, neighbour);
     }
 
@@ -105,7 +114,7 @@ impl Nearby {
 
     /// A link over the radio ended.
     pub(crate) fn link_down(&mut self, id: ShortId, now: Instant) {
-        let patience = if self.me < id { Duration::ZERO } else { HIGHER_ID_WAITS };
+        let patience = self.patience(id);
         if let Some(neighbour) = self.neighbours.get_mut(&id) {
             neighbour.dial_at = now + patience + BACKOFF_FIRST;
         }

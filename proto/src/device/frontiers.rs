@@ -62,6 +62,10 @@ impl Exchange {
         }
     }
 
+    pub(super) fn width(&self) -> Width {
+        self.width
+    }
+
     pub(super) fn set_width(&mut self, width: Width) {
         self.width = width;
     }

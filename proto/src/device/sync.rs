@@ -33,7 +33,6 @@ const STUCK_AFTER: u32 = 3;
 
 #[derive(Debug)]
 struct Progress {
-    width: Width,
     /// When the last frontier went to this peer, and whether it was full.
     asked: Option<(u64, bool)>,
     /// A frontier is owed to this peer.
@@ -55,7 +54,6 @@ struct Progress {
 impl Progress {
     fn new(width: Width, now_ms: u64) -> Self {
         Self {
-            width,
             asked: None,
             owed: false,
             not_before_ms: 0,
@@ -77,7 +75,7 @@ impl Progress {
         let before = self.differed.filter(|(here, there, _)| (*here, *there) == (ours, theirs));
         let times = before.map_or(1, |(.., times)| times.saturating_add(1));
         self.differed = Some((ours, theirs, times));
-        if self.width == Width::Narrow {
+        if self.exchange.width() == Width::Narrow {
             let wait_ms = (DIGEST_AFTER_ENTRIES_MS * u64::from(times)).min(DIGEST_EVERY_NARROW_MS);
             self.digest_at = self.digest_at.min(now_ms + wait_ms);
         }
@@ -111,7 +109,6 @@ impl Sync {
     /// A link is of another width from now on. What was under way may be lost: digests tell.
     pub(super) fn link_width(&mut self, peer: &DeviceId, width: Width) {
         if let Some(progress) = self.peers.get_mut(peer) {
-            progress.width = width;
             progress.exchange.set_width(width);
             progress.digest_at = 0;
         }
@@ -119,7 +116,9 @@ impl Sync {
 
     /// Entries came over a link.
     fn entries_came(&mut self, peer: &DeviceId, ranges: &[Range], now_ms: u64) {
-        if let Some(progress) = self.peers.get_mut(peer).filter(|progress| progress.width == Width::Narrow) {
+        if let Some(progress) =
+            self.peers.get_mut(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
+        {
             progress.digest_at = now_ms + DIGEST_AFTER_ENTRIES_MS;
             progress.owes_digest = true;
             progress.exchange.has_sent(ranges);
@@ -206,7 +205,7 @@ impl Device {
     fn agrees_with(&mut self, peer: &DeviceId) {
         self.sync.agrees(peer);
         if let Some(progress) =
-            self.sync.peers.get_mut(peer).filter(|progress| progress.width == Width::Narrow)
+            self.sync.peers.get_mut(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
             && !progress.owes_digest
         {
             progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
@@ -285,11 +284,11 @@ impl Device {
             if progress.owed && !progress.has_just_told(now, false) {
                 frontiers.push(*peer);
             } else if progress.digest_at <= now
-                || (nudged && but != Some(*peer) && progress.width == Width::Broad)
+                || (nudged && but != Some(*peer) && progress.exchange.width() == Width::Broad)
             {
                 progress.owes_digest = false;
                 progress.digest_at = now
-                    + match progress.width {
+                    + match progress.exchange.width() {
                         Width::Broad => DIGEST_EVERY_MS,
                         Width::Narrow => DIGEST_EVERY_NARROW_MS,
                     };
