@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Chain, Log, MAX_RANGE_BYTES, Range, Vouch, change_hash, signed_message};
+use super::{Bodies, Chain, Log, MAX_RANGE_BYTES, Range, Vouch, change_hash, signed_message};
 use crate::clock::Hlc;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Nonce, Ref};
@@ -101,6 +101,7 @@ impl Linked {
 /// How a chain begins.
 #[derive(Debug, Clone)]
 pub(super) struct Opening {
+    pub(super) event: EventId,
     pub(super) document: Document,
     pub(super) certificate: SignedCertificate,
     pub(super) previous: Option<Previous>,
@@ -173,7 +174,8 @@ impl Gate {
             let (kind, needs) = ("programme change", Role::Hq);
             return Err(RecordError::Role { kind, roles: certificate.roles, needs }.into());
         }
-        Ok(Opening { document: start.document, certificate, previous: start.previous })
+        let event = self.charter.event();
+        Ok(Opening { event, document: start.document, certificate, previous: start.previous })
     }
 }
 
@@ -218,7 +220,7 @@ impl Log {
             return Err(Fault::Gap { chain: range.chain, have, first: range.first });
         }
         // As many as there are said to be, or none.
-        let mut bodies = range.bodies.unpack().ok_or(Fault::Range)?;
+        let mut bodies = self.bodies_of(gate, range, first).ok_or(Fault::Range)?;
         // What is far apart signed could not be passed on in messages that others take.
         if !stretches_fit(&bodies, &range.signatures) {
             return Err(Fault::Range);
@@ -256,6 +258,34 @@ impl Log {
             }
             _ => Ok(linked),
         }
+    }
+
+    /// The bodies of a range as they were written: what was left out is put back. `first` is the first entry of its chain, if
+    /// that is still waiting. `None` if they are not what they say.
+    pub(super) fn bodies_of(
+        &self,
+        gate: &mut Gate,
+        range: &Range,
+        first: Option<&Linked>,
+    ) -> Option<Vec<Vec<u8>>> {
+        let mut bodies = range.bodies.unpack()?;
+        if let Bodies::Plain(_) = range.bodies {
+            return Some(bodies);
+        }
+        let run = match self.chain(&range.chain) {
+            Some(chain) => Some(chain.run(range.first)),
+            None => {
+                let first = first.map(|first| first.body.as_slice());
+                let start = first.or(bodies.first().map(Vec::as_slice)).and_then(|body| start_of(body).ok());
+                let opening = start.and_then(|start| gate.open(&range.chain, start).ok());
+                opening.map(|opening| Chain::new(range.chain, opening).run(range.first))
+            }
+        };
+        // Without, the bodies are of no chain, which is found when they are linked.
+        if let Some(run) = run {
+            run.put_back(&mut bodies);
+        }
+        Some(bodies)
     }
 
     /// Links entries read back from this device's own store: checked like any others but for their signatures, of

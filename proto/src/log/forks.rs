@@ -169,7 +169,7 @@ impl Log {
         let programme = chain.document == Document::Programme;
         let (ours, signature) = chain.branch_from(seq)?;
         let ours = Branch::of(&ours, signature)?;
-        let bodies = range.bodies.unpack()?;
+        let bodies = self.bodies_of(gate, range, None)?;
         let from = seq.checked_sub(range.first)?;
         let vouch = range.signatures.iter().find(|vouch| u64::from(vouch.offset) >= from)?;
         let bodies = bodies.get(usize::try_from(from).ok()?..=usize::try_from(vouch.offset).ok()?)?;

@@ -2,6 +2,7 @@
 
 mod admission;
 mod forks;
+mod implied;
 mod lives;
 mod range;
 
@@ -27,6 +28,7 @@ pub(crate) const STRETCH_BYTES: usize = 256 << 10;
 pub struct Chain {
     /// Its id.
     pub id: ChainId,
+    event: EventId,
     /// Its author.
     pub device: DeviceId,
     /// Its document.
@@ -51,6 +53,7 @@ impl Chain {
     fn new(id: ChainId, start: admission::Opening) -> Self {
         Self {
             id,
+            event: start.event,
             device: start.certificate.device,
             document: start.document,
             certificate: start.certificate,
@@ -64,6 +67,11 @@ impl Chain {
             signatures: BTreeMap::new(),
             cut: None,
         }
+    }
+
+    /// Its entries from one on.
+    fn run(&self, first: u64) -> implied::Run {
+        implied::Run { event: self.event, device: self.device, chain: self.id, first }
     }
 
     /// How many entries it has.

@@ -60,7 +60,7 @@ pub enum Bodies {
     /// One after the other.
     #[n(0)]
     Plain(#[n(0)] Vec<minicbor::bytes::ByteVec>),
-    /// Packed by [`crate::bundle`].
+    /// Packed by [`crate::bundle`], without the hashes of receipts before that follow from others of them.
     #[n(1)]
     Packed {
         /// How many.
@@ -86,7 +86,7 @@ impl Bodies {
         self.len() == 0
     }
 
-    /// The bodies, unpacked within bounds; `None` if they are not what they say.
+    /// The bodies as they travel, unpacked within bounds; `None` if they are not what they say.
     pub fn unpack(&self) -> Option<Vec<Vec<u8>>> {
         match self {
             Bodies::Plain(bodies) => Some(bodies.iter().map(|body| body.to_vec()).collect()),
@@ -125,13 +125,15 @@ impl Chain {
         let size = size + more.clone().map(<[u8]>::len).sum::<usize>();
         let bodies = (first..=last).filter_map(|seq| self.body(seq)).chain(more);
         let small = size <= PACK_BYTES_EACH.saturating_mul(count as usize);
-        let bodies = if count >= PACK_FROM && small && self.document != Document::Programme {
-            let mut bytes = Vec::new();
-            let mut bodies = bodies;
-            bundle::pack(&mut bodies, &mut bytes);
-            Bodies::Packed { count: count as u32, bytes: bytes.into() }
-        } else {
-            Bodies::Plain(bodies.map(|body| body.to_vec().into()).collect())
+        let bodies: Vec<&[u8]> = bodies.collect();
+        let packs = count >= PACK_FROM && small && self.document != Document::Programme;
+        let bodies = match packs.then(|| self.run(first).leave_out(&bodies)).flatten() {
+            Some(left) => {
+                let mut bytes = Vec::new();
+                bundle::pack(&mut left.iter().map(Vec::as_slice), &mut bytes);
+                Bodies::Packed { count: count as u32, bytes: bytes.into() }
+            }
+            None => Bodies::Plain(bodies.into_iter().map(|body| body.to_vec().into()).collect()),
         };
         let kept = self.signatures.range(first..=last).map(|(seq, signature)| (seq - first, *signature));
         let signatures = kept
