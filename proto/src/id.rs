@@ -1,5 +1,6 @@
 //! Names of things: event, device, chain, change hash, and a reference to one entry.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -26,7 +27,7 @@ pub enum IdError {
 macro_rules! byte_name {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(pub [u8; $bytes]);
 
@@ -39,6 +40,23 @@ macro_rules! byte_name {
             /// The first eight hexadecimal digits, for people.
             pub fn short(&self) -> String {
                 hex::encode(&self.0[..4])
+            }
+        }
+
+        impl Ord for $name {
+            // By their bytes. Names are the keys of most maps here, and nearly always differ at their very beginning, which
+            // is compared in one step.
+            #[inline]
+            fn cmp(&self, other: &Self) -> Ordering {
+                let begins = |name: &Self| name.0.first_chunk().copied().map(u64::from_be_bytes);
+                begins(self).cmp(&begins(other)).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            #[inline]
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
             }
         }
 

@@ -15,10 +15,11 @@ use crate::text::{DropId, Place, Sku};
 
 /// How often a device tells everybody that it is there, at the most.
 const PRESENCE_EVERY_MS: u64 = 1_000;
-/// So much longer for every device known: all presences together are some 20 a second, however many devices there are.
-const PRESENCE_MS_EACH: u64 = 50;
+/// How many presences all devices together hear in a second where there are many: each presence goes to all, and they share the
+/// air.
+const PRESENCES_HEARD_PER_S: u64 = 2_000;
 /// The longest time between two.
-const PRESENCE_AT_LEAST_MS: u64 = 10_000;
+const PRESENCE_AT_LEAST_MS: u64 = 20_000;
 /// How often a device looks who has fallen silent.
 pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
@@ -29,7 +30,8 @@ const EVERY_S_MOST: u32 = 3_600;
 
 /// How often each of so many devices tells everybody that it is there.
 pub(super) fn presence_every_ms(devices: usize) -> u64 {
-    (devices as u64 * PRESENCE_MS_EACH).clamp(PRESENCE_EVERY_MS, PRESENCE_AT_LEAST_MS)
+    let heard = (devices as u64).saturating_mul(devices as u64);
+    (heard.saturating_mul(1_000) / PRESENCES_HEARD_PER_S).clamp(PRESENCE_EVERY_MS, PRESENCE_AT_LEAST_MS)
 }
 
 /// How often each of so many devices looks who should get stock: what it goes by are rates, which come with presences.

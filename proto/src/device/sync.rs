@@ -1,6 +1,6 @@
 //! Sync by frontier: two frontiers say exactly what is missing on either side.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Device;
 use super::budgets::REQUEST_US;
@@ -14,12 +14,16 @@ use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
 
 /// How often linked devices compare the digests of their logs.
 const DIGEST_EVERY_MS: u64 = 2_000;
+/// With many links it does so the more seldom over each: some four digests a second in all.
+const DIGEST_MS_EACH: u64 = 250;
 /// The same over a narrow link, where a digest from the other side counts as well.
 const DIGEST_EVERY_NARROW_MS: u64 = 120_000;
 /// How soon after the last entries over a narrow link the two compare digests: the sender then knows that they came.
 const DIGEST_AFTER_ENTRIES_MS: u64 = 2_000;
 /// How soon after entries came by sync the other neighbours are told.
 const NUDGE_AFTER_MS: u64 = 50;
+/// So many of them, at the most; they tell others.
+const NUDGED_AT_ONCE: usize = 8;
 /// The least time between two frontiers to one peer.
 const FRONTIER_EVERY_MS: u64 = 200;
 /// A peer that sends what does not fit, again and again, is asked for the rest so seldom at the most. Digests find it, too.
@@ -82,6 +86,12 @@ impl Progress {
         times.is_multiple_of(STUCK_AFTER) && (times / STUCK_AFTER).is_power_of_two()
     }
 
+    /// When a frontier or a digest is to go.
+    fn due_at(&self) -> u64 {
+        let frontier = self.asked.map_or(0, |(at, _)| at + FRONTIER_EVERY_MS).max(self.not_before_ms);
+        if self.owed { frontier.min(self.digest_at) } else { self.digest_at }
+    }
+
     /// Whether a frontier has just gone, one of all chains if `full`.
     fn has_just_told(&self, now_ms: u64, full: bool) -> bool {
         let just = |(at, was_full)| now_ms < at + FRONTIER_EVERY_MS && (was_full || !full);
@@ -93,6 +103,8 @@ impl Progress {
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     peers: BTreeMap<DeviceId, Progress>,
+    /// Before this time no peer is due, unless one of them has changed since it was worked out; then it is zero.
+    quiet_until: u64,
     nudge_at: Option<u64>,
     nudge_not: Option<DeviceId>,
     /// When the last frontier went to anybody.
@@ -103,12 +115,13 @@ pub(super) struct Sync {
 
 impl Sync {
     pub(super) fn link_up(&mut self, peer: DeviceId, width: Width, now_ms: u64) {
+        self.quiet_until = 0;
         self.peers.insert(peer, Progress::new(width, now_ms));
     }
 
     /// A link is of another width from now on. What was under way may be lost: digests tell.
     pub(super) fn link_width(&mut self, peer: &DeviceId, width: Width) {
-        if let Some(progress) = self.peers.get_mut(peer) {
+        if let Some(progress) = self.progress(peer) {
             progress.exchange.set_width(width);
             progress.digest_at = 0;
         }
@@ -117,7 +130,7 @@ impl Sync {
     /// Entries came over a link.
     fn entries_came(&mut self, peer: &DeviceId, ranges: &[Range], now_ms: u64) {
         if let Some(progress) =
-            self.peers.get_mut(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
+            self.progress(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
         {
             progress.digest_at = now_ms + DIGEST_AFTER_ENTRIES_MS;
             progress.owes_digest = true;
@@ -142,7 +155,7 @@ impl Sync {
     /// A frontier goes to a peer.
     pub(super) fn asks(&mut self, peer: &DeviceId, now_ms: u64, full: bool) {
         self.asked_at = Some(now_ms);
-        if let Some(progress) = self.peers.get_mut(peer) {
+        if let Some(progress) = self.progress(peer) {
             progress.asked = Some((now_ms, full));
             progress.owed = false;
         }
@@ -150,7 +163,7 @@ impl Sync {
 
     /// A frontier is owed to a peer, at some time: what it sends until then may be lost.
     pub(super) fn owe(&mut self, peer: &DeviceId, at_ms: u64) {
-        if let Some(progress) = self.peers.get_mut(peer) {
+        if let Some(progress) = self.progress(peer) {
             progress.owed = true;
             progress.not_before_ms = progress.not_before_ms.max(at_ms);
         }
@@ -181,13 +194,34 @@ impl Sync {
         self.nudge_at = self.nudge_at.or(Some(0));
     }
 
+    /// How sync goes with a peer, so that it may become due earlier.
+    fn progress(&mut self, peer: &DeviceId) -> Option<&mut Progress> {
+        self.quiet_until = 0;
+        self.peers.get_mut(peer)
+    }
+
+    /// When the first peer is due.
+    fn first_due(&self) -> Option<u64> {
+        if self.quiet_until > 0 {
+            return Some(self.quiet_until);
+        }
+        self.peers.values().map(Progress::due_at).min()
+    }
+
     fn next_deadline(&self) -> Option<u64> {
-        let owed = |progress: &Progress| {
-            let frontier = progress.asked.map_or(0, |(at, _)| at + FRONTIER_EVERY_MS);
-            let frontier = frontier.max(progress.not_before_ms);
-            if progress.owed { frontier.min(progress.digest_at) } else { progress.digest_at }
-        };
-        self.peers.values().map(owed).chain(self.nudge_at.filter(|at| *at > 0)).min()
+        self.first_due().into_iter().chain(self.nudge_at.filter(|at| *at > 0)).min()
+    }
+
+    /// Those of the neighbours that news are told of at once: all, or of many those that would be told next anyway.
+    fn to_nudge(&self, but: Option<DeviceId>) -> BTreeSet<DeviceId> {
+        let mut peers: Vec<(u64, DeviceId)> = self
+            .peers
+            .iter()
+            .filter(|(peer, progress)| but != Some(**peer) && progress.exchange.width() == Width::Broad)
+            .map(|(peer, progress)| (progress.digest_at, *peer))
+            .collect();
+        peers.sort_unstable();
+        peers.into_iter().take(NUDGED_AT_ONCE).map(|(_, peer)| peer).collect()
     }
 }
 
@@ -205,7 +239,7 @@ impl Device {
     fn agrees_with(&mut self, peer: &DeviceId) {
         self.sync.agrees(peer);
         if let Some(progress) =
-            self.sync.peers.get_mut(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
+            self.sync.progress(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
             && !progress.owes_digest
         {
             progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
@@ -216,7 +250,7 @@ impl Device {
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
     /// neighbour's turn soon.
     fn differs_from(&mut self, peer: DeviceId, ours: Hash, theirs: Hash) {
-        if let Some(progress) = self.sync.peers.get_mut(&peer)
+        if let Some(progress) = self.sync.progress(&peer)
             && progress.is_stuck(ours, theirs, self.now.mono_ms)
         {
             progress.exchange.begin_anew();
@@ -244,7 +278,7 @@ impl Device {
     /// Sends a frontier now, or soon if one has just gone.
     pub(super) fn sync_with(&mut self, peer: DeviceId) {
         let now = self.now.mono_ms;
-        let Some(progress) = self.sync.peers.get_mut(&peer) else { return };
+        let Some(progress) = self.sync.progress(&peer) else { return };
         if progress.has_just_told(now, false) {
             progress.owed = true;
         } else {
@@ -255,7 +289,7 @@ impl Device {
     /// Sends a frontier now, or soon if one that says as much has just gone.
     pub(super) fn tell_what_is_here(&mut self, peer: DeviceId, full: bool) {
         let now = self.now.mono_ms;
-        match self.sync.peers.get_mut(&peer) {
+        match self.sync.progress(&peer) {
             Some(progress) if progress.has_just_told(now, full) => progress.owed = true,
             _ => self.send_frontier(peer, full),
         }
@@ -273,23 +307,25 @@ impl Device {
             Some(at) => at <= now,
             None => false,
         };
-        let but = self.sync.nudge_not;
+        let mut told = BTreeSet::new();
         if nudged {
             self.sync.nudge_at = None;
-            self.sync.nudge_not = None;
+            let but = self.sync.nudge_not.take();
+            told = self.sync.to_nudge(but);
+        } else if now < self.sync.quiet_until {
+            return;
         }
+        let every_ms = DIGEST_EVERY_MS.max(DIGEST_MS_EACH * self.sync.peers.len() as u64);
         let mut frontiers = Vec::new();
         let mut digests = Vec::new();
         for (peer, progress) in &mut self.sync.peers {
             if progress.owed && !progress.has_just_told(now, false) {
                 frontiers.push(*peer);
-            } else if progress.digest_at <= now
-                || (nudged && but != Some(*peer) && progress.exchange.width() == Width::Broad)
-            {
+            } else if progress.digest_at <= now || told.contains(peer) {
                 progress.owes_digest = false;
                 progress.digest_at = now
                     + match progress.exchange.width() {
-                        Width::Broad => DIGEST_EVERY_MS,
+                        Width::Broad => every_ms,
                         Width::Narrow => DIGEST_EVERY_NARROW_MS,
                     };
                 digests.push(*peer);
@@ -304,6 +340,8 @@ impl Device {
                 self.outbox.emit(Output::Send { to, bytes: bytes.clone() });
             }
         }
+        self.sync.quiet_until = 0;
+        self.sync.quiet_until = self.sync.first_due().unwrap_or(u64::MAX);
     }
 
     /// A message over a link.
