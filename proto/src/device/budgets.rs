@@ -14,7 +14,7 @@ use crate::budget::{Bucket, Penalty, Terms};
 use crate::id::DeviceId;
 use crate::identity::MAX_ISSUERS;
 use crate::io::{Notice, Output};
-use crate::log::{Admitted, Bodies, Fault, Linked, Range};
+use crate::log::{Admitted, Fault, Linked, Range};
 
 /// Work that a peer may cause: reading, checking signatures, taking entries in; in microseconds.
 const WORK: Terms = Terms { burst: 2_000_000, per_second: 250_000 };
@@ -155,10 +155,7 @@ impl Budgets {
 /// What it cost to look at a range: `known` bytes of it are here already and were compared, and of the rest came new
 /// entries, or a fault.
 pub(super) fn cost_of(range: &Range, known: usize, new: Result<&[Linked], &Fault>) -> u64 {
-    let sent: usize = match &range.bodies {
-        Bodies::Plain(bodies) => bodies.iter().map(|body| body.len()).sum(),
-        Bodies::Packed { bytes, .. } => bytes.len(),
-    };
+    let sent = range.bodies.travel_as();
     let (unpacked, done) = match new {
         Err(Fault::Gap { .. }) => return GAP_US,
         Err(_) => (known, REFUSED_US),

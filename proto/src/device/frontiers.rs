@@ -24,6 +24,8 @@ const RESEND_AFTER_NARROW_MS: u64 = 3_000;
 const NARROW_RANGE_BYTES: usize = 12 << 10;
 /// The least that each chain gets of such a message: shorter ranges pack worse.
 const NARROW_SHARE_BYTES: usize = 1 << 10;
+/// The same bytes before they are packed, where that makes them so much fewer.
+const NARROW_UNPACKED_BYTES: usize = 64 << 10;
 
 /// What has passed over one link.
 #[derive(Debug)]
@@ -366,9 +368,9 @@ impl Device {
         may_get: usize,
         width: Width,
     ) -> (Vec<Range>, Option<ChainId>) {
-        let (most, least_share) = match width {
-            Width::Broad => (MAX_RANGE_BYTES, 0),
-            Width::Narrow => (NARROW_RANGE_BYTES, NARROW_SHARE_BYTES),
+        let (most, least_share, mut room) = match width {
+            Width::Broad => (MAX_RANGE_BYTES, 0, usize::MAX),
+            Width::Narrow => (NARROW_UNPACKED_BYTES, NARROW_SHARE_BYTES, NARROW_RANGE_BYTES),
         };
         if let Some(begin) = begin {
             let at = missing.iter().position(|missing| missing.chain >= begin).unwrap_or(0);
@@ -383,18 +385,20 @@ impl Device {
         let mut ranges = Vec::new();
         while !missing.is_empty() {
             for missing in &mut missing {
-                if budget == 0 {
+                if budget == 0 || room == 0 {
                     return (ranges, Some(missing.chain));
                 }
-                let next = self
-                    .log
-                    .chain(&missing.chain)
-                    .and_then(|chain| Some((chain, chain.range_after(missing.have, share.min(budget))?)));
+                let next = self.log.chain(&missing.chain).and_then(|chain| {
+                    let range = |most| chain.range_after(missing.have, share.min(budget).min(most));
+                    let fits = range(usize::MAX).filter(|range| range.travels_as() <= room);
+                    Some((chain, fits.or_else(|| range(room))?))
+                });
                 let Some((chain, range)) = next else {
                     missing.have = missing.signed;
                     continue;
                 };
                 let upto = range.last();
+                room = room.saturating_sub(range.travels_as());
                 budget = budget.saturating_sub(chain.bytes_between(missing.have, upto).max(1));
                 missing.have = upto;
                 ranges.push(range);

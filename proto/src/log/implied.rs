@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub(super) event: EventId,
     pub(super) device: DeviceId,
     pub(super) chain: ChainId,
+    /// Whether records of its document have receipts at all.
+    pub(super) receipts: bool,
     /// Position of the first.
     pub(super) first: u64,
 }
@@ -50,6 +52,9 @@ impl Run {
     /// The bodies without what follows from others of them; `None` if that could not be put back.
     pub(super) fn leave_out(&self, bodies: &[&[u8]]) -> Option<Vec<Vec<u8>>> {
         let mut left: Vec<Vec<u8>> = bodies.iter().map(|body| body.to_vec()).collect();
+        if !self.receipts {
+            return Some(left);
+        }
         let mut before = None;
         for (index, body) in left.iter_mut().enumerate() {
             let Some(link) = receipt_of(body) else { continue };
@@ -67,6 +72,9 @@ impl Run {
 
     /// Puts back what was left out.
     pub(super) fn put_back(&self, bodies: &mut [Vec<u8>]) {
+        if !self.receipts {
+            return;
+        }
         let mut before = None;
         for (index, body) in bodies.iter_mut().enumerate() {
             let Some(link) = receipt_of(body) else { continue };
@@ -89,8 +97,13 @@ mod tests {
     use crate::payment::Payments;
     use crate::record::{Body, Received, Sale};
 
-    const RUN: Run =
-        Run { event: EventId([1; 32]), device: DeviceId([2; 32]), chain: ChainId([3; 16]), first: 7 };
+    const RUN: Run = Run {
+        event: EventId([1; 32]),
+        device: DeviceId([2; 32]),
+        chain: ChainId([3; 16]),
+        receipts: true,
+        first: 7,
+    };
 
     fn sale(number: u64, previous: Option<ReceiptHash>, programme: Option<Vec<Hash>>) -> Vec<u8> {
         let body = Body::Sale(Sale {

@@ -71,7 +71,8 @@ impl Chain {
 
     /// Its entries from one on.
     fn run(&self, first: u64) -> implied::Run {
-        implied::Run { event: self.event, device: self.device, chain: self.id, first }
+        let receipts = matches!(self.document, Document::Claims(_));
+        implied::Run { event: self.event, device: self.device, chain: self.id, receipts, first }
     }
 
     /// How many entries it has.

@@ -41,6 +41,11 @@ impl Range {
     pub fn last(&self) -> u64 {
         self.first.saturating_sub(1).saturating_add(self.bodies.len())
     }
+
+    /// About how many bytes it takes on its way.
+    pub(crate) fn travels_as(&self) -> usize {
+        self.bodies.travel_as() + self.signatures.len() * size_of::<Signature>()
+    }
 }
 
 /// The signature of one entry of a range.
@@ -84,6 +89,14 @@ impl Bodies {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many bytes they take on their way.
+    pub(crate) fn travel_as(&self) -> usize {
+        match self {
+            Bodies::Plain(bodies) => bodies.iter().map(|body| body.len()).sum(),
+            Bodies::Packed { bytes, .. } => bytes.len(),
+        }
     }
 
     /// The bodies as they travel, unpacked within bounds; `None` if they are not what they say.
