@@ -26,7 +26,7 @@ mod window;
 
 pub use self::{
     adapter::{Adapter, AdapterError},
-    beacon::ShortId,
+    beacon::{Heard, ShortId, Standing},
     counters::Counters,
     host::{Ble, BleConfig, BleEvent, DialError, Pace, StartError},
     stream::BleStream,
