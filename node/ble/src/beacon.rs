@@ -67,8 +67,8 @@ pub struct Standing {
     pub has_room: bool,
 }
 
-/// How a device said that it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a device said that it stands. By default it is closed, and of no group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Heard {
     address: Address,
     state: u16,

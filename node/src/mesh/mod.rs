@@ -12,6 +12,7 @@ mod addresses;
 mod admission;
 mod behaviour;
 mod budget;
+mod choice;
 mod closing;
 mod dialling;
 mod discovery;
@@ -37,6 +38,7 @@ mod start;
 mod taken;
 mod task;
 mod transport;
+mod tree;
 
 use std::{
     fmt,

@@ -165,6 +165,8 @@ pub struct Counters {
     pub gossip_over_budget: u64,
     /// Links cut off for what their peers sent.
     pub cut_off: u64,
+    /// Links over the radio that this device let go, for a place.
+    pub radio_let_go: u64,
     /// Requests dropped because too many waited, or too large.
     pub requests_dropped: u64,
 }

@@ -16,7 +16,7 @@ use libp2p::{
     identity::Keypair,
     swarm,
 };
-use popmesh_ble::{Ble, ShortId};
+use popmesh_ble::Ble;
 use tokio::sync::mpsc;
 
 use super::{
@@ -27,6 +27,7 @@ use super::{
     identity::device_of,
     interfaces::{self, multiaddr},
     medium,
+    nearby::Sighting,
     outbox::Outboxes,
     radio::{Radio, short_id_of},
     sightings::Side,
@@ -145,7 +146,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
 fn start_radio(
     config: BleConfig,
     me: &DeviceKey,
-    sightings: mpsc::Sender<ShortId>,
+    sightings: mpsc::Sender<Sighting>,
 ) -> Result<(Radio, Side), MeshError> {
     let (ble, events) = Ble::start(popmesh_ble::BleConfig {
         adapter: config.adapter,
