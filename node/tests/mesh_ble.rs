@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use libp2p::{identity::Keypair, multiaddr::Protocol};
 use popmesh::mesh::{
     BleConfig, DeviceKey, Listen, Mesh, MeshConfig, MeshEvent, Multiaddr, Transport, Verdict,
 };
@@ -173,12 +174,26 @@ async fn wire(to: u16) -> (u16, watch::Sender<bool>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_is_used_while_it_lives_and_the_radio_when_it_dies() {
+    the_network_dies_and_returns(false).await;
+}
+
+/// Who is known by its key, as by mDNS, is dialled though there is a link over the radio.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_returned_to_where_it_is_known_whose_address_it_is() {
+    the_network_dies_and_returns(true).await;
+}
+
+async fn the_network_dies_and_returns(by_key: bool) {
     let [a, b] = free_ports().unwrap();
     let _controllers = Controllers::start(&[a, b], &[(a, b)]).unwrap();
     let mut one = start(1, a, 9, true, &[]).await;
     let port = timeout(DEADLINE, one.port()).await.expect("it listens");
     let (port, open) = wire(port).await;
-    let peer: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    let mut peer: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    if by_key {
+        let keypair = Keypair::ed25519_from_bytes([1; 32]).unwrap();
+        peer = peer.with(Protocol::P2p(keypair.public().to_peer_id()));
+    }
     let mut other = start(2, b, 9, true, &[peer]).await;
     let (one_key, other_key) = (one.key(), other.key());
     let both = [Transport::Tcp, Transport::Ble];

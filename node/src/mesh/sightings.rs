@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{
     BleSnapshot, DeviceKey,
     choice::{Candidate, Chooser, Held, Step, worth},
-    dialling::Dial,
+    dialling::{Dial, to_peer},
     identity::{peer_of, short},
     links::{Link, Links},
     medium::{Medium, in_range},
@@ -162,7 +162,7 @@ impl Task {
         let address = in_range(id);
         let device = side.nearby.get(id).and_then(|known| known.device);
         let options = match device.as_ref().and_then(peer_of) {
-            Some(peer) => DialOpts::peer_id(peer).addresses(vec![address]).allocate_new_port().build(),
+            Some(peer) => to_peer(peer, vec![address]),
             None => DialOpts::unknown_peer_id().address(address).allocate_new_port().build(),
         };
         self.dial(options, Dial::Nearby(id));
