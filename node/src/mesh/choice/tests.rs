@@ -234,7 +234,7 @@ fn field(places: Vec<(u16, u16)>, metres: f64) -> Vec<(usize, usize, i8)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 100, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 4, ..ProptestConfig::default() })]
 
     /// On a field, five places and one for the next are enough for anything, four for nearly anything.
     #[test]
