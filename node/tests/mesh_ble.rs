@@ -19,6 +19,9 @@ use tokio::{
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// So that a test sees a ping fail: twice, each after a tenth of it.
+const PING_EVERY: Duration = Duration::from_secs(6);
+
 struct Node {
     mesh: Mesh,
     events: mpsc::Receiver<MeshEvent>,
@@ -36,7 +39,12 @@ async fn start(seed: u8, radio: u16, key: u8, tcp: bool, peers: &[Multiaddr]) ->
         listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp, quic: false },
         peers: peers.to_vec(),
         mdns: false,
-        ble: Some(BleConfig { adapter: adapter(radio), key: [key; 32].into(), links_max: 4 }),
+        ble: Some(BleConfig {
+            adapter: adapter(radio),
+            key: [key; 32].into(),
+            links_max: 4,
+            ping_every: PING_EVERY,
+        }),
     })
     .await
     .unwrap();
@@ -244,4 +252,32 @@ async fn devices_of_another_event_are_not_even_dialled() {
     let ble = stranger.mesh.snapshot().await.ble.expect("it has a radio");
     assert_eq!((ble.counters.accepted, ble.counters.accepts_failed, ble.in_range), (0, 0, 0));
     assert_eq!(one.over().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_range_and_does_not_answer_is_let_go() {
+    let [a, b] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, b], &[(a, b)]).unwrap();
+    let mut one = start(1, a, 9, false, &[]).await;
+    // The other's program hangs, while its Bluetooth host goes on by itself.
+    let (linked, is_linked) = tokio::sync::oneshot::channel();
+    let (hang_up, hung_up) = std::sync::mpsc::channel::<()>();
+    let hangs = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut other = start(2, b, 9, false, &[]).await;
+            let link = |event| matches!(event, MeshEvent::LinkUp { .. }).then_some(());
+            other.event("link", link).await;
+            linked.send(()).unwrap();
+            // Until the test is over, in the only thread of this runtime.
+            let _ = hung_up.recv();
+        });
+    });
+    timeout(DEADLINE, is_linked).await.expect("in time").expect("it is linked");
+    let since = Instant::now();
+    one.event("end of the link", |event| matches!(event, MeshEvent::LinkDown { .. }).then_some(())).await;
+    println!("let go {:?} after it fell silent", since.elapsed());
+    assert_eq!(one.mesh.snapshot().await.counters.silent_closed, 1);
+    drop(hang_up);
+    hangs.join().unwrap();
 }

@@ -137,6 +137,9 @@ pub(crate) struct Shared {
     pub(crate) events: mpsc::Sender<BleEvent>,
     pub(crate) pace: watch::Receiver<Pace>,
     pub(crate) is_up: Arc<AtomicBool>,
+    /// Told to have a fault.
+    #[cfg(feature = "testing")]
+    pub(crate) fault: Arc<tokio::sync::Notify>,
 }
 
 /// A running Bluetooth LE host. When the last copy is dropped, all streams end and the adapter is given back.
@@ -148,6 +151,8 @@ pub struct Ble {
     pace: Arc<watch::Sender<Pace>>,
     counting: Arc<Counting>,
     is_up: Arc<AtomicBool>,
+    #[cfg(feature = "testing")]
+    fault: Arc<tokio::sync::Notify>,
 }
 
 impl fmt::Debug for Ble {
@@ -177,7 +182,11 @@ impl Ble {
             pace: Arc::new(pace),
             counting: Arc::clone(&counting),
             is_up: Arc::clone(&is_up),
+            #[cfg(feature = "testing")]
+            fault: Arc::default(),
         };
+        #[cfg(feature = "testing")]
+        let fault = Arc::clone(&handle.fault);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ble".to_owned()).spawn(move || {
             let shared = Shared {
@@ -192,6 +201,8 @@ impl Ble {
                 events,
                 pace: paces,
                 is_up,
+                #[cfg(feature = "testing")]
+                fault,
             };
             runtime.block_on(keep_up(shared, requests));
         })?;
@@ -228,6 +239,12 @@ impl Ble {
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Acquire)
+    }
+
+    /// Has the host panic, as it may over what a stranger sends.
+    #[cfg(feature = "testing")]
+    pub fn panic(&self) {
+        self.fault.notify_one();
     }
 
     /// What happened since the start.

@@ -190,6 +190,7 @@ impl Session<'_, '_> {
             ended = self.advertise(asked, hand_over) => ended.map(|never| match never {}),
             ended = self.change_address(give_way) => ended.map(|never| match never {}),
             ended = self.look_after() => ended.map(|never| match never {}),
+            never = self.fault() => match never {},
             () = links => Ok(()),
         }
     }
@@ -367,6 +368,17 @@ impl Session<'_, '_> {
                 .await?;
             *address = fresh;
         }
+    }
+
+    /// A fault of the host, where a test asks for one.
+    async fn fault(&self) -> Infallible {
+        #[cfg(feature = "testing")]
+        {
+            self.shared.fault.notified().await;
+            std::panic::panic_any("a test asked for it");
+        }
+        #[cfg(not(feature = "testing"))]
+        std::future::pending().await
     }
 
     /// Asks the adapter whether it is still there. A dial that was given up may come to a connection all the same; nobody

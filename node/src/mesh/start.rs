@@ -79,11 +79,12 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         desk,
         links_on: AtomicBool::new(true),
     });
+    let ping_every = config.ble.as_ref().map_or(behaviour::PING_EVERY_BLE, |ble| ble.ping_every);
     let (sightings, sighted) = mpsc::channel(FOUND_QUEUE_MAX);
     let (radio, side) = config.ble.map(|ble| start_radio(ble, &me, sightings)).transpose()?.unzip();
     let transport = transport::build(&keypair, &config.listen, radio, &gate)?;
     let topic = behaviour::topic(&config.event);
-    let behaviour = behaviour::build(&topic)?;
+    let behaviour = behaviour::build(&topic, ping_every)?;
     let swarm_config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_TIMEOUT)
         // Each protocol names one version of itself, so its first message need not wait for the other end's consent.
