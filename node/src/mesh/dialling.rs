@@ -326,6 +326,7 @@ impl Task {
             dialled: link.dialled,
             since: link.since,
             rtt: link.rtt,
+            rssi: if medium == Medium::Ble { self.rssi_of(device) } else { None },
             messages_sent: link.messages_sent,
             bytes_sent: link.bytes_sent,
             messages_received: link.messages_received,

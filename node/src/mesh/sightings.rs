@@ -232,11 +232,18 @@ impl Task {
         side.ble.set_pace(pace(since.map(|since| now - since)));
     }
 
+    /// How strong a device's signal is, if it was heard.
+    pub(crate) fn rssi_of(&self, device: &DeviceKey) -> Option<i8> {
+        let side = self.side.as_ref()?;
+        side.nearby.get(side.id_of(device))?.said.map(|said| said.rssi)
+    }
+
     pub(crate) fn ble_snapshot(&self) -> Option<BleSnapshot> {
         let side = self.side.as_ref()?;
         Some(BleSnapshot {
             is_up: side.ble.is_up(),
             in_range: side.nearby.in_range(Instant::now()).count(),
+            let_go: self.counters.radio_let_go,
             counters: side.ble.counters(),
         })
     }
