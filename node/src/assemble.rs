@@ -20,7 +20,7 @@ use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
 use crate::clock::now_ms;
 use crate::door::{Doors, Keeper};
 use crate::folder::{self, Folder, Identity};
-use crate::mesh::{Admit, BleConfig, Listen, Mesh, MeshConfig, MeshError};
+use crate::mesh::{Admit, BLE_PING_EVERY, BleConfig, Listen, Mesh, MeshConfig, MeshError};
 use crate::run::{RunOptions, Started, Starter, Transports};
 use crate::runtime::{self, Runtime, RuntimeJoin};
 
@@ -168,7 +168,7 @@ fn ble_config(identity: &Identity, adapter: Adapter, links_max: usize) -> anyhow
     Hkdf::<Sha256>::new(Some(&identity.charter.event().0), secret.bytes())
         .expand(b"popmesh bluetooth 1", &mut *key)
         .map_err(|error| anyhow::anyhow!("no key for Bluetooth: {error}"))?;
-    Ok(BleConfig { adapter, key, links_max })
+    Ok(BleConfig { adapter, key, links_max, ping_every: BLE_PING_EVERY })
 }
 
 /// A certificate of this event, of the device at the other end, that is valid by this device's clock.

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use libp2p::{identity::Keypair, multiaddr::Protocol};
 use popmesh::mesh::{
     BleConfig, DeviceKey, Listen, Mesh, MeshConfig, MeshEvent, Multiaddr, Transport, Verdict,
 };
@@ -17,6 +18,9 @@ use tokio::{
 
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// So that a test sees a ping fail: twice, each after a tenth of it.
+const PING_EVERY: Duration = Duration::from_secs(6);
 
 struct Node {
     mesh: Mesh,
@@ -35,7 +39,12 @@ async fn start(seed: u8, radio: u16, key: u8, tcp: bool, peers: &[Multiaddr]) ->
         listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp, quic: false },
         peers: peers.to_vec(),
         mdns: false,
-        ble: Some(BleConfig { adapter: adapter(radio), key: [key; 32].into(), links_max: 4 }),
+        ble: Some(BleConfig {
+            adapter: adapter(radio),
+            key: [key; 32].into(),
+            links_max: 4,
+            ping_every: PING_EVERY,
+        }),
     })
     .await
     .unwrap();
@@ -173,12 +182,26 @@ async fn wire(to: u16) -> (u16, watch::Sender<bool>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_network_is_used_while_it_lives_and_the_radio_when_it_dies() {
+    the_network_dies_and_returns(false).await;
+}
+
+/// Who is known by its key, as by mDNS, is dialled though there is a link over the radio.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_is_returned_to_where_it_is_known_whose_address_it_is() {
+    the_network_dies_and_returns(true).await;
+}
+
+async fn the_network_dies_and_returns(by_key: bool) {
     let [a, b] = free_ports().unwrap();
     let _controllers = Controllers::start(&[a, b], &[(a, b)]).unwrap();
     let mut one = start(1, a, 9, true, &[]).await;
     let port = timeout(DEADLINE, one.port()).await.expect("it listens");
     let (port, open) = wire(port).await;
-    let peer: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    let mut peer: Multiaddr = format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap();
+    if by_key {
+        let keypair = Keypair::ed25519_from_bytes([1; 32]).unwrap();
+        peer = peer.with(Protocol::P2p(keypair.public().to_peer_id()));
+    }
     let mut other = start(2, b, 9, true, &[peer]).await;
     let (one_key, other_key) = (one.key(), other.key());
     let both = [Transport::Tcp, Transport::Ble];
@@ -229,4 +252,32 @@ async fn devices_of_another_event_are_not_even_dialled() {
     let ble = stranger.mesh.snapshot().await.ble.expect("it has a radio");
     assert_eq!((ble.counters.accepted, ble.counters.accepts_failed, ble.in_range), (0, 0, 0));
     assert_eq!(one.over().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_range_and_does_not_answer_is_let_go() {
+    let [a, b] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, b], &[(a, b)]).unwrap();
+    let mut one = start(1, a, 9, false, &[]).await;
+    // The other's program hangs, while its Bluetooth host goes on by itself.
+    let (linked, is_linked) = tokio::sync::oneshot::channel();
+    let (hang_up, hung_up) = std::sync::mpsc::channel::<()>();
+    let hangs = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut other = start(2, b, 9, false, &[]).await;
+            let link = |event| matches!(event, MeshEvent::LinkUp { .. }).then_some(());
+            other.event("link", link).await;
+            linked.send(()).unwrap();
+            // Until the test is over, in the only thread of this runtime.
+            let _ = hung_up.recv();
+        });
+    });
+    timeout(DEADLINE, is_linked).await.expect("in time").expect("it is linked");
+    let since = Instant::now();
+    one.event("end of the link", |event| matches!(event, MeshEvent::LinkDown { .. }).then_some(())).await;
+    println!("let go {:?} after it fell silent", since.elapsed());
+    assert_eq!(one.mesh.snapshot().await.counters.silent_closed, 1);
+    drop(hang_up);
+    hangs.join().unwrap();
 }

@@ -23,6 +23,8 @@ const BEFORE: u32 = 100;
 const MISSED: u32 = 1_000;
 /// A sale has gone to its neighbour, and the digest after it has come back.
 const SETTLE: Duration = Duration::from_secs(5);
+/// A whole number of all periods at work: presences come every minute or less, digests every two, pings every five.
+const IDLE_MINUTES: u64 = 10;
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -58,9 +60,15 @@ fn main() -> Result<()> {
     let sale = on_air(till)? - before;
     let second = documents(&event, till)?;
 
-    let before = on_air(till)?;
-    std::thread::sleep(Duration::from_secs(60));
-    let idle = on_air(till)? - before;
+    let before = each_way(till)?;
+    let mut last = before;
+    for minute in 1..=IDLE_MINUTES {
+        std::thread::sleep(Duration::from_secs(60));
+        let now = each_way(till)?;
+        println!("idle minute {minute}: {} bytes in, {} out", now[0] - last[0], now[1] - last[1]);
+        last = now;
+    }
+    let idle = [last[0] - before[0], last[1] - before[1]];
 
     till.set_links(false)?;
     sell(till, MISSED)?;
@@ -86,13 +94,18 @@ fn main() -> Result<()> {
     for (what, ours, theirs) in [
         ("one sale", sale, Some(their_sale)),
         ("1,000 sales missed, with the link", missed, Some(their_missed)),
-        ("an idle minute", idle, None),
+        ("ten idle minutes", idle[0] + idle[1], None),
     ] {
         match theirs {
             Some(theirs) => println!("{what:36} {ours:9} {theirs:17} {:7.2}", ours as f64 / theirs as f64),
             None => println!("{what:36} {ours:9}"),
         }
     }
+    let each_second = idle.map(|bytes| bytes as f64 / (60 * IDLE_MINUTES) as f64);
+    println!(
+        "an idle link takes {:.1} bytes a second one way, {:.1} the other",
+        each_second[0], each_second[1]
+    );
     Ok(())
 }
 
@@ -109,11 +122,15 @@ fn sell(device: &Api<'_>, units: u32) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of links that have passed a node's adapter.
-fn on_air(device: &Api<'_>) -> Result<u64> {
+/// Bytes of links that have passed a node's adapter, in and out.
+fn each_way(device: &Api<'_>) -> Result<[u64; 2]> {
     let ble = &device.get("/v1/peers")?["ble"];
     let bytes = |name: &str| ble[name].as_u64().with_context(|| format!("no {name} in {ble}"));
-    Ok(bytes("link_bytes_in")? + bytes("link_bytes_out")?)
+    Ok([bytes("link_bytes_in")?, bytes("link_bytes_out")?])
+}
+
+fn on_air(device: &Api<'_>) -> Result<u64> {
+    Ok(each_way(device)?.iter().sum())
 }
 
 /// Every document of a device, as Automerge has it.

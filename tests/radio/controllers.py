@@ -1,9 +1,9 @@
 """Virtual Bluetooth controllers, each at a port, and who of them hears whom.
 
-    controllers.py <port>,<port>,... <port>-<port> ...
+    controllers.py <port>,<port>,... <port>-<port>[:<rssi>] ...
 
 The controllers are Bumble's: real HCI, and a link layer without a radio. What is ours is the air between them: those of
-a pair named hear each other, all others do not. A controller is new with each host that connects to its port, and gone
+a pair named hear each other, at that strength, all others do not. A controller is new with each host that connects to its port, and gone
 with it, as if the adapter was pulled out: those that were connected to it notice.
 
 It says "ready" when all ports are open, and ends with its standard input.
@@ -13,12 +13,15 @@ import asyncio
 import sys
 
 from bumble import core, hci, ll
-from bumble.controller import Controller
+from bumble.controller import Controller, LegacyAdvertiser
 from bumble.link import LocalLink
 from bumble.transport.common import PacketParser
 
 # What adapters of today take in one piece.
 ACL_BYTES = 251
+
+# How strong a signal is, in dBm, unless it is said.
+RSSI = -50
 
 # What an adapter says of a peer that is not heard any more.
 CONNECTION_TIMEOUT = 0x08
@@ -36,6 +39,13 @@ class Air(LocalLink):
 
     def hear(self, one, other):
         return frozenset((one.port, other.port)) in self.pairs
+
+    def strength_between(self, address, hearer):
+        """How strong the one who advertises from an address is heard."""
+        for other in self.controllers:
+            if other.random_address == address and self.hear(other, hearer):
+                return self.pairs[frozenset((other.port, hearer.port))]
+        return RSSI
 
     def send_advertising_pdu(self, sender_controller, packet):
         loop = asyncio.get_running_loop()
@@ -73,6 +83,22 @@ class Air(LocalLink):
                 return
 
 
+class Advertiser(LegacyAdvertiser):
+    """Also advertises that it is there when nobody can connect to it."""
+
+    @property
+    def connectable(self):
+        return self.advertising_type != hci.HCI_LE_Set_Advertising_Parameters_Command.AdvertisingType.ADV_NONCONN_IND
+
+    def send_advertising_data(self):
+        if self.connectable:
+            super().send_advertising_data()
+        elif self.enabled:
+            self.controller.send_advertising_pdu(
+                ll.AdvNonConnInd(advertiser_address=self.address, data=self.advertising_data)
+            )
+
+
 class Adapter(Controller):
     """A controller with what Bumble's leaves out and hosts rely on."""
 
@@ -82,6 +108,13 @@ class Adapter(Controller):
         super().__init__(str(port), host_sink=sink, link=air)
         self.port = port
         self.told = set()
+        self.le_legacy_advertiser = Advertiser(self)
+
+    def on_ll_advertising_pdu(self, packet):
+        if isinstance(packet, ll.AdvNonConnInd):
+            self.on_advertising_pdu(packet)
+        elif not isinstance(packet, ll.ConnectInd) or self.le_legacy_advertiser.connectable:
+            super().on_ll_advertising_pdu(packet)
 
     def on_hci_le_set_scan_enable_command(self, command):
         self.told.clear()
@@ -138,7 +171,8 @@ class Adapter(Controller):
 
     def on_advertising_pdu(self, pdu):
         pending = self.pending_le_connection
-        if pending and pending.peer_address == pdu.advertiser_address:
+        connectable = not isinstance(pdu, ll.AdvNonConnInd)
+        if pending and connectable and pending.peer_address == pdu.advertiser_address:
             self.create_le_connection(pdu.advertiser_address)
         elif self.le_scan_enable:
             # Duplicates are left out, as the host asks for.
@@ -146,11 +180,15 @@ class Adapter(Controller):
             if not (self.filter_duplicates and key in self.told):
                 self.told.add(key)
                 report = hci.HCI_LE_Advertising_Report_Event.Report(
-                    event_type=hci.HCI_LE_Advertising_Report_Event.EventType.ADV_IND,
+                    event_type=(
+                        hci.HCI_LE_Advertising_Report_Event.EventType.ADV_IND
+                        if connectable
+                        else hci.HCI_LE_Advertising_Report_Event.EventType.ADV_NONCONN_IND
+                    ),
                     address_type=pdu.advertiser_address.address_type,
                     address=pdu.advertiser_address,
                     data=pdu.data,
-                    rssi=-50,
+                    rssi=self.link.strength_between(pdu.advertiser_address, self),
                 )
                 self.send_hci_packet(hci.HCI_LE_Advertising_Report_Event([report]))
 
@@ -200,10 +238,16 @@ async def main(ports, pairs):
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
 
 
+def pair(text):
+    """A pair of ports, and how strong they hear each other."""
+    ports, _, rssi = text.partition(":")
+    return frozenset(map(int, ports.split("-"))), int(rssi or RSSI)
+
+
 if __name__ == "__main__":
     asyncio.run(
         main(
             [int(port) for port in sys.argv[1].split(",")],
-            {frozenset(map(int, pair.split("-"))) for pair in sys.argv[2:]},
+            dict(map(pair, sys.argv[2:])),
         )
     )

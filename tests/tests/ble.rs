@@ -17,6 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// How long a sale waits for units from elsewhere.
 const WAIT: Duration = Duration::from_secs(30);
 const UNITS: u32 = 12;
+/// How strong virtual controllers hear each other.
+const RSSI_DBM: i64 = -50;
 
 struct Line<'a> {
     ports: [u16; 3],
@@ -62,11 +64,36 @@ fn controllers(ports: [u16; 3]) -> Result<Controllers> {
     Controllers::start(&ports, &[(till, hq), (hq, locker)]).context("virtual controllers")
 }
 
+/// How strong signals are, in all three places where links are shown; and that `doctor` leaves the adapter to the node.
+fn what_people_see(event: &Event, line: &Line<'_>) -> Result<()> {
+    let [_, hq, _] = line.devices();
+    // Whoever was dialled may not have been heard yet.
+    hq.wait_until("signals", DEADLINE, |device| {
+        Ok(device.links()?.iter().all(|link| link["rssi_dbm"] == RSSI_DBM).then_some(()))
+    })?;
+    let metrics = hq.call("GET", "/metrics", None, None)?.ok()?;
+    let metrics = metrics.as_str().context("no text")?;
+    let strong = |line: &&str| line.contains("ble_rssi_dbm{") && line.ends_with(&RSSI_DBM.to_string());
+    ensure!(metrics.lines().filter(strong).count() == 2, "{metrics}");
+    let table = event.run(&["peers", "--api", hq.api()])?.stdout;
+    let table = String::from_utf8(table)?;
+    ensure!(
+        table.contains(&format!("ble in {RSSI_DBM} dBm"))
+            || table.contains(&format!("ble out {RSSI_DBM} dBm")),
+        "{table}"
+    );
+    let said = event.run(&["--data", line.nodes[1].data().to_str().context("a path")?, "doctor"])?.stdout;
+    let said = String::from_utf8(said)?;
+    ensure!(said.contains("the node has the adapter: 2 links"), "{said}");
+    Ok(())
+}
+
 #[test]
 fn a_venue_without_a_network_sells_hands_out_and_gets_over_lost_adapters() -> Result<()> {
     let event = Event::found("Neon Drop")?;
     let mut line = Line::start(&event)?;
     println!("linked {:?} after the last node was up", line.is_linked()?);
+    what_people_see(&event, &line)?;
     let [till, hq, locker] = line.devices();
 
     put_on_sale(hq, "CAP", UNITS)?;

@@ -1,9 +1,15 @@
 //! What is advertised: who is there, for those who have the key, and nothing for anybody else.
 //!
 //! A legacy advertisement has 31 bytes: flags take 3, the service's 128-bit UUID with its header 18, which leaves 10.
-//! They are `tag (6) || short id (4), encrypted`. Tag and key stream depend on the address that is advertised from,
-//! which is 46 random bits anew each time it changes: so the 10 bytes change with it, tell a passer-by nothing, and are
-//! worth nothing under another address. No clock is needed, since devices that were off for long have a wrong one.
+//! They are `tag (4) || short id (4) and standing (2), encrypted`. Tag and key stream depend on the address that is
+//! advertised from, which is 46 random bits anew each time it changes: so the 10 bytes change with it, tell a passer-by
+//! nothing, and are worth nothing under another address. The key stream depends on the tag and the tag on all that it
+//! hides, so no key stream is used for two contents. No clock is needed, since devices that were off for long have a
+//! wrong one.
+//!
+//! Of the group that a device is in, it tells a mark that depends on the address, too: who knows the key can tell
+//! whether it is the same group as its own. Two groups may have one mark by chance, one in 8,192, until either address
+//! changes.
 
 use std::fmt;
 
@@ -20,9 +26,15 @@ const FLAGS: u8 = 0x01;
 /// General discoverable, and nothing but LE.
 const FLAGS_LE_ONLY: u8 = 0x06;
 const SERVICE_DATA_128: u8 = 0x21;
-const TAG_BYTES: usize = 6;
+const TAG_BYTES: usize = 4;
 const ID_BYTES: usize = 4;
-const SERVICE_DATA_BYTES: usize = SERVICE.len() + TAG_BYTES + ID_BYTES;
+const BODY_BYTES: usize = ID_BYTES + 2;
+const SERVICE_DATA_BYTES: usize = SERVICE.len() + TAG_BYTES + BODY_BYTES;
+
+const IS_OPEN: u16 = 1 << 15;
+const HAS_ROOM: u16 = 1 << 14;
+const BRIDGES: u16 = 1 << 13;
+const MARK: u16 = BRIDGES - 1;
 const ADVERT_BYTES: usize = 3 + 2 + SERVICE_DATA_BYTES;
 
 /// A device's address on the air, in the order of the air.
@@ -44,6 +56,49 @@ impl fmt::Debug for ShortId {
     }
 }
 
+/// How a device stands among others, as it tells those with the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Names all that it is linked to, directly or through others.
+    pub group: ShortId,
+    /// Whether it has links beside those over the radio.
+    pub bridges: bool,
+    /// Whether it has a use for links to devices of its own group.
+    pub has_room: bool,
+}
+
+/// How a device said that it stands. By default it is closed, and of no group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    address: Address,
+    state: u16,
+}
+
+impl Heard {
+    #[cfg(test)]
+    pub(crate) fn of(address: Address, state: u16) -> Self {
+        Self { address, state }
+    }
+
+    /// Whether it can be connected to.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state & IS_OPEN != 0
+    }
+
+    /// Whether it has a use for links to devices of its own group.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.state & HAS_ROOM != 0
+    }
+
+    /// Whether it has links beside those over the radio.
+    #[must_use]
+    pub fn bridges(&self) -> bool {
+        self.state & BRIDGES != 0
+    }
+}
+
 /// Writes and reads advertisements under one key.
 pub(crate) struct Beacon {
     key: Zeroizing<[u8; 32]>,
@@ -55,32 +110,51 @@ impl Beacon {
     }
 
     /// What a device advertises from an address.
-    pub(crate) fn write(&self, id: ShortId, address: &Address) -> [u8; ADVERT_BYTES] {
+    pub(crate) fn write(
+        &self,
+        id: ShortId,
+        standing: Standing,
+        is_open: bool,
+        address: &Address,
+    ) -> [u8; ADVERT_BYTES] {
+        let flags = [(is_open, IS_OPEN), (standing.has_room, HAS_ROOM), (standing.bridges, BRIDGES)];
+        let state = flags
+            .into_iter()
+            .filter(|(is_set, _)| *is_set)
+            .fold(self.mark(standing.group, address), |state, (_, flag)| state | flag);
+        let mut body = [0; BODY_BYTES];
+        body[..ID_BYTES].copy_from_slice(&id.0);
+        body[ID_BYTES..].copy_from_slice(&state.to_be_bytes());
+        let tag: [u8; TAG_BYTES] = self.derive(b"tag", &body, address);
         let mut advert = [0; ADVERT_BYTES];
         advert[..3].copy_from_slice(&[2, FLAGS, FLAGS_LE_ONLY]);
         advert[3..5].copy_from_slice(&[1 + SERVICE_DATA_BYTES as u8, SERVICE_DATA_128]);
         let (service, data) = advert[5..].split_at_mut(SERVICE.len());
         service.copy_from_slice(&SERVICE);
-        let (tag, body) = data.split_at_mut(TAG_BYTES);
-        tag.copy_from_slice(&self.tag(id, address));
-        body.copy_from_slice(&masked(id.0, self.mask(tag, address)));
+        let (tag_there, body_there) = data.split_at_mut(TAG_BYTES);
+        tag_there.copy_from_slice(&tag);
+        body_there.copy_from_slice(&masked(body, self.derive(b"mask", &tag, address)));
         advert
     }
 
-    /// Who advertises, if it is one with the same key.
-    pub(crate) fn read(&self, advert: &[u8], address: &Address) -> Option<ShortId> {
+    /// Who advertises, and how that device stands, if it is one with the same key.
+    pub(crate) fn read(&self, advert: &[u8], address: &Address) -> Option<(ShortId, Heard)> {
         let data = service_data(advert)?;
         let (tag, body) = data.split_at_checked(TAG_BYTES)?;
-        let id = ShortId(masked(body.try_into().ok()?, self.mask(tag, address)));
-        bool::from(self.tag(id, address).ct_eq(tag)).then_some(id)
+        let body = masked(body.try_into().ok()?, self.derive(b"mask", tag, address));
+        let expected: [u8; TAG_BYTES] = self.derive(b"tag", &body, address);
+        let [id @ .., high, low] = body;
+        let heard = Heard { address: *address, state: u16::from_be_bytes([high, low]) };
+        bool::from(expected.ct_eq(tag)).then_some((ShortId(id), heard))
     }
 
-    fn tag(&self, id: ShortId, address: &Address) -> [u8; TAG_BYTES] {
-        self.derive(b"tag", &id.0, address)
+    /// Whether a device said that it is in this group.
+    pub(crate) fn is_of(&self, heard: &Heard, group: ShortId) -> bool {
+        heard.state & MARK == self.mark(group, &heard.address)
     }
 
-    fn mask(&self, tag: &[u8], address: &Address) -> [u8; ID_BYTES] {
-        self.derive(b"mask", tag, address)
+    fn mark(&self, group: ShortId, address: &Address) -> u16 {
+        u16::from_be_bytes(self.derive(b"group", &group.0, address)) & MARK
     }
 
     fn derive<const N: usize>(&self, label: &[u8], of: &[u8], address: &Address) -> [u8; N] {
@@ -95,8 +169,8 @@ impl Beacon {
     }
 }
 
-fn masked(id: [u8; ID_BYTES], mask: [u8; ID_BYTES]) -> [u8; ID_BYTES] {
-    std::array::from_fn(|index| id[index] ^ mask[index])
+fn masked(body: [u8; BODY_BYTES], mask: [u8; BODY_BYTES]) -> [u8; BODY_BYTES] {
+    std::array::from_fn(|index| body[index] ^ mask[index])
 }
 
 /// The service data of this service, in an advertisement of anybody.
@@ -135,28 +209,64 @@ mod tests {
         Beacon::new(Zeroizing::new([key; 32]))
     }
 
-    #[test]
-    fn members_read_it_and_nobody_else() {
-        let advert = beacon(1).write(ID, &HERE);
-        assert!(advert.len() <= 31);
-        assert_eq!(beacon(1).read(&advert, &HERE), Some(ID));
-        assert_eq!(beacon(2).read(&advert, &HERE), None, "of another event");
-        assert_eq!(beacon(1).read(&advert, &THERE), None, "said again from another address");
+    const ALONE: Standing = Standing { group: ID, bridges: false, has_room: true };
+
+    fn who(read: Option<(ShortId, Heard)>) -> Option<ShortId> {
+        read.map(|(id, _)| id)
     }
 
     #[test]
-    fn nothing_of_it_stays_when_the_address_changes() {
-        let (one, other) = (beacon(1).write(ID, &HERE), beacon(1).write(ID, &THERE));
-        assert_eq!(one[..21], other[..21], "the service is the same");
-        let same = one[21..].iter().zip(&other[21..]).filter(|(one, other)| one == other).count();
-        assert!(same <= 2, "{same} of 10 bytes are the same");
+    fn members_read_it_and_nobody_else() {
+        let advert = beacon(1).write(ID, ALONE, true, &HERE);
+        assert!(advert.len() <= 31);
+        assert_eq!(who(beacon(1).read(&advert, &HERE)), Some(ID));
+        assert_eq!(who(beacon(2).read(&advert, &HERE)), None, "of another event");
+        assert_eq!(who(beacon(1).read(&advert, &THERE)), None, "said again from another address");
+    }
+
+    #[test]
+    fn how_a_device_stands_is_read_as_it_was_written() {
+        let beacon = beacon(1);
+        for number in 0..8 {
+            let [is_open, bridges, has_room] = [1, 2, 4].map(|bit| number & bit != 0);
+            let standing = Standing { group: ShortId([9, 8, 7, number]), bridges, has_room };
+            let (_, heard) = beacon.read(&beacon.write(ID, standing, is_open, &HERE), &HERE).unwrap();
+            assert_eq!((heard.is_open(), heard.bridges(), heard.has_room()), (is_open, bridges, has_room));
+            assert!(beacon.is_of(&heard, standing.group) && !beacon.is_of(&heard, ID));
+        }
+    }
+
+    #[test]
+    fn groups_that_look_alike_from_one_address_differ_from_another() {
+        let beacon = beacon(1);
+        let alike = |number: u32, address| {
+            beacon.mark(ShortId(number.to_be_bytes()), address) == beacon.mark(ALONE.group, address)
+        };
+        let here: Vec<u32> = (0..40_000).filter(|number| alike(*number, &HERE)).collect();
+        assert!(!here.is_empty() && here.len() < 20, "{here:?}");
+        assert!(!here.iter().any(|number| alike(*number, &THERE)));
+    }
+
+    #[test]
+    fn nothing_of_it_stays_when_the_address_or_the_standing_changes() {
+        let one = beacon(1).write(ID, ALONE, true, &HERE);
+        let others = [
+            beacon(1).write(ID, ALONE, true, &THERE),
+            beacon(1).write(ID, ALONE, false, &HERE),
+            beacon(1).write(ID, Standing { bridges: true, ..ALONE }, true, &HERE),
+        ];
+        for other in others {
+            assert_eq!(one[..21], other[..21], "the service is the same");
+            let same = one[21..].iter().zip(&other[21..]).filter(|(one, other)| one == other).count();
+            assert!(same <= 2, "{same} of 10 bytes are the same");
+        }
         assert!(!one.windows(4).any(|window| window == ID.0));
     }
 
     #[test]
     fn whatever_is_on_the_air_is_read_without_harm() {
         let beacon = beacon(1);
-        let advert = beacon.write(ID, &HERE);
+        let advert = beacon.write(ID, ALONE, true, &HERE);
         for cut in 0..advert.len() {
             assert_eq!(beacon.read(&advert[..cut], &HERE), None);
         }

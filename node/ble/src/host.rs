@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::{
     adapter::Adapter,
-    beacon::{Beacon, ShortId},
+    beacon::{Beacon, Heard, ShortId, Standing},
     counters::{Counters, Counting, add},
     seen::Seen,
     session::{self, SessionError},
@@ -83,6 +83,8 @@ pub enum BleEvent {
         id: ShortId,
         /// How strong its signal is, in dBm.
         rssi: i8,
+        /// How it says that it stands.
+        heard: Heard,
     },
     /// Somebody opened a stream to this device.
     Incoming(BleStream),
@@ -125,7 +127,8 @@ pub(crate) struct Dial {
 /// What the thread and its sessions share.
 pub(crate) struct Shared {
     pub(crate) adapter: Adapter,
-    pub(crate) beacon: Beacon,
+    pub(crate) beacon: Arc<Beacon>,
+    pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) id: ShortId,
     pub(crate) links_max: usize,
     pub(crate) address_for: Duration,
@@ -134,15 +137,28 @@ pub(crate) struct Shared {
     pub(crate) events: mpsc::Sender<BleEvent>,
     pub(crate) pace: watch::Receiver<Pace>,
     pub(crate) is_up: Arc<AtomicBool>,
+    /// Told to have a fault.
+    #[cfg(feature = "testing")]
+    pub(crate) fault: Arc<tokio::sync::Notify>,
 }
 
 /// A running Bluetooth LE host. When the last copy is dropped, all streams end and the adapter is given back.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Ble {
+    beacon: Arc<Beacon>,
     dials: mpsc::Sender<Dial>,
+    standing: Arc<watch::Sender<Standing>>,
     pace: Arc<watch::Sender<Pace>>,
     counting: Arc<Counting>,
     is_up: Arc<AtomicBool>,
+    #[cfg(feature = "testing")]
+    fault: Arc<tokio::sync::Notify>,
+}
+
+impl fmt::Debug for Ble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Ble").field("is_up", &self.is_up()).finish_non_exhaustive()
+    }
 }
 
 impl Ble {
@@ -156,13 +172,27 @@ impl Ble {
         let (pace, paces) = watch::channel(Pace::Seeking);
         let counting = Arc::new(Counting::default());
         let is_up = Arc::new(AtomicBool::new(false));
-        let handle =
-            Self { dials, pace: Arc::new(pace), counting: Arc::clone(&counting), is_up: Arc::clone(&is_up) };
+        let beacon = Arc::new(Beacon::new(config.key));
+        let alone = Standing { group: config.id, bridges: false, has_room: true };
+        let (standing, standings) = watch::channel(alone);
+        let handle = Self {
+            beacon: Arc::clone(&beacon),
+            dials,
+            standing: Arc::new(standing),
+            pace: Arc::new(pace),
+            counting: Arc::clone(&counting),
+            is_up: Arc::clone(&is_up),
+            #[cfg(feature = "testing")]
+            fault: Arc::default(),
+        };
+        #[cfg(feature = "testing")]
+        let fault = Arc::clone(&handle.fault);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name("ble".to_owned()).spawn(move || {
             let shared = Shared {
                 adapter: config.adapter,
-                beacon: Beacon::new(config.key),
+                beacon,
+                standing: standings,
                 id: config.id,
                 links_max: config.links_max.clamp(1, session::LINKS_MAX),
                 address_for: config.address_for,
@@ -171,6 +201,8 @@ impl Ble {
                 events,
                 pace: paces,
                 is_up,
+                #[cfg(feature = "testing")]
+                fault,
             };
             runtime.block_on(keep_up(shared, requests));
         })?;
@@ -192,10 +224,27 @@ impl Ble {
         self.pace.send_if_modified(|current| std::mem::replace(current, pace) != pace);
     }
 
+    /// Says how this device stands, for others to hear. To begin with it is alone.
+    pub fn set_standing(&self, standing: Standing) {
+        self.standing.send_if_modified(|current| std::mem::replace(current, standing) != standing);
+    }
+
+    /// Whether a device said that it is in this group. Now and then two groups look alike, for a quarter of an hour.
+    #[must_use]
+    pub fn is_of(&self, heard: &Heard, group: ShortId) -> bool {
+        self.beacon.is_of(heard, group)
+    }
+
     /// Whether the adapter is there.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.is_up.load(Ordering::Acquire)
+    }
+
+    /// Has the host panic, as it may over what a stranger sends.
+    #[cfg(feature = "testing")]
+    pub fn panic(&self) {
+        self.fault.notify_one();
     }
 
     /// What happened since the start.

@@ -12,6 +12,7 @@
 mod adapter;
 mod beacon;
 mod counters;
+mod examine;
 mod guard;
 mod hci;
 mod host;
@@ -26,8 +27,9 @@ mod window;
 
 pub use self::{
     adapter::{Adapter, AdapterError},
-    beacon::ShortId,
+    beacon::{Heard, ShortId, Standing},
     counters::Counters,
+    examine::{Examined, Unfit},
     host::{Ble, BleConfig, BleEvent, DialError, Pace, StartError},
     stream::BleStream,
 };

@@ -121,6 +121,7 @@ pub(crate) async fn run(shared: &Shared, requests: &mut mpsc::Receiver<Dial>) ->
         stack: &stack,
         address: RwLock::new(address),
         places: Arc::new(Semaphore::new(shared.links_max)),
+        filled: Notify::new(),
         called,
     };
     tokio::select! {
@@ -139,13 +140,13 @@ impl EventHandler for Ears<'_> {
         for report in reports.flatten() {
             let mut address: Address = [0; 6];
             address.copy_from_slice(report.addr.raw());
-            let Some(id) = self.0.beacon.read(report.data, &address) else { continue };
+            let Some((id, heard)) = self.0.beacon.read(report.data, &address) else { continue };
             if report.addr_kind != AddrKind::RANDOM || id == self.0.id {
                 continue;
             }
-            if self.0.seen.borrow_mut().put(id, address, now) {
+            if self.0.seen.borrow_mut().put(id, address, heard, now) {
                 // A sighting that nobody has room for comes again.
-                let _ = self.0.events.try_send(BleEvent::Sighted { id, rssi: report.rssi });
+                let _ = self.0.events.try_send(BleEvent::Sighted { id, rssi: report.rssi, heard });
             }
         }
     }
@@ -161,6 +162,8 @@ pub(crate) struct Session<'a, 's> {
     /// The address on the air. Whoever advertises, listens or dials holds it; it changes when nobody does.
     address: RwLock<Address>,
     places: Arc<Semaphore>,
+    /// Told when the last place was taken.
+    filled: Notify,
     /// Told when somebody connects to this device, which ends its advertising.
     called: Arc<Notify>,
 }
@@ -187,13 +190,18 @@ impl Session<'_, '_> {
             ended = self.advertise(asked, hand_over) => ended.map(|never| match never {}),
             ended = self.change_address(give_way) => ended.map(|never| match never {}),
             ended = self.look_after() => ended.map(|never| match never {}),
+            never = self.fault() => match never {},
             () = links => Ok(()),
         }
     }
 
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
-        Arc::clone(&self.places).acquire_owned().await.ok()
+    /// A place for a link, if there is one.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        if self.places.available_permits() == 0 {
+            self.filled.notify_one();
+        }
+        Some(place)
     }
 
     async fn advertise<'l>(
@@ -207,20 +215,45 @@ impl Session<'_, '_> {
             interval_max: ADVERTISE_EVERY,
             ..Default::default()
         };
+        let mut standings = self.shared.standing.clone();
         loop {
-            let Some(place) = self.place().await else { continue };
             let address = self.address.read().await;
             asked.mark_unchanged();
-            // Calls up to here were for an earlier advertisement.
+            // Calls up to here were for an earlier advertisement, and so was what filled the last place.
             self.called.notified().now_or_never();
-            let advert = self.shared.beacon.write(self.shared.id, &address);
-            let data = Advertisement::ConnectableScannableUndirected { adv_data: &advert, scan_data: &[] };
+            self.filled.notified().now_or_never();
+            let is_open = self.places.available_permits() > 0;
+            let standing = *standings.borrow_and_update();
+            let advert = self.shared.beacon.write(self.shared.id, standing, is_open, &address);
+            let data = if is_open {
+                Advertisement::ConnectableScannableUndirected { adv_data: &advert, scan_data: &[] }
+            } else {
+                // Whoever is cut off from here is to be known of by others who might make room, and to know of this one.
+                Advertisement::NonconnectableNonscannableUndirected { adv_data: &advert }
+            };
             let advertiser = in_time(async { Ok(peripheral.advertise(&params, data).await?) }).await?;
+            if !is_open {
+                tokio::select! {
+                    _ = self.places.acquire() => {}
+                    _ = asked.changed() => {}
+                    _ = standings.changed() => {}
+                }
+                continue;
+            }
             let connection = tokio::select! {
+                biased;
                 accepted = advertiser.accept() => accepted?,
                 _ = asked.changed() => continue,
+                _ = standings.changed() => continue,
+                () = self.filled.notified() => continue,
                 // Whoever connects and hangs up at once is never accepted, and nobody is advertising any more.
                 () = self.called_and_gone() => continue,
+            };
+            // A dial may have taken the last place meanwhile.
+            let Some(place) = self.place() else {
+                add(&self.shared.counting.accepts_failed, 1);
+                connection.disconnect();
+                continue;
             };
             let link = link::accepted(self, connection, place);
             // There is room for as many as there can be.
@@ -286,7 +319,7 @@ impl Session<'_, '_> {
         let Some(address) = self.shared.seen.borrow().address(dial.id, Instant::now()) else {
             return refuse(dial, DialError::NotSeen);
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Some(place) = self.place() else {
             return refuse(dial, DialError::Busy);
         };
         let peer = [HostAddress::random(address)];
@@ -335,6 +368,17 @@ impl Session<'_, '_> {
                 .await?;
             *address = fresh;
         }
+    }
+
+    /// A fault of the host, where a test asks for one.
+    async fn fault(&self) -> Infallible {
+        #[cfg(feature = "testing")]
+        {
+            self.shared.fault.notified().await;
+            std::panic::panic_any("a test asked for it");
+        }
+        #[cfg(not(feature = "testing"))]
+        std::future::pending().await
     }
 
     /// Asks the adapter whether it is still there. A dial that was given up may come to a connection all the same; nobody

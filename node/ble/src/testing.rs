@@ -51,6 +51,18 @@ impl Controllers {
     /// # Errors
     /// If they cannot be started, such as without Bumble, which `scripts/test` installs.
     pub fn start(ports: &[u16], pairs: &[(u16, u16)]) -> io::Result<Self> {
+        Self::run(ports, pairs.iter().map(|(one, other)| format!("{one}-{other}")))
+    }
+
+    /// Starts a controller at each port. Those of a pair hear each other, with a signal of so many dBm.
+    ///
+    /// # Errors
+    /// As for [`Controllers::start`].
+    pub fn start_at(ports: &[u16], pairs: &[(u16, u16, i8)]) -> io::Result<Self> {
+        Self::run(ports, pairs.iter().map(|(one, other, rssi)| format!("{one}-{other}:{rssi}")))
+    }
+
+    fn run(ports: &[u16], pairs: impl Iterator<Item = String>) -> io::Result<Self> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
         let python = std::env::var_os("POPMESH_RADIO_PYTHON")
             .map_or_else(|| root.join("target/radio/bin/python"), PathBuf::from);
@@ -58,7 +70,7 @@ impl Controllers {
         let mut child = Command::new(&python)
             .arg(root.join("tests/radio/controllers.py"))
             .arg(listed.join(","))
-            .args(pairs.iter().map(|(one, other)| format!("{one}-{other}")))
+            .args(pairs)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

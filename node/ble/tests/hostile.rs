@@ -20,6 +20,12 @@ const A: ShortId = ShortId([0xaa; 4]);
 const B: ShortId = ShortId([0xbb; 4]);
 const LONG: Duration = Duration::from_secs(30);
 
+/// A host takes 0.5 MB at most for whatever comes over the radio (see SECURITY.md); there are two, and what malloc keeps.
+const GROWN_BYTES_MAX: u64 = 2 << 20;
+
+/// What the host waits for somebody who takes nothing, and a good deal more.
+const STALLED_WITHIN: Duration = Duration::from_secs(60);
+
 /// The adapter of the hostile device.
 struct Hci {
     to: OwnedWriteHalf,
@@ -102,6 +108,33 @@ impl Hci {
         }
         self.command(0x200c, &[0, 0]).await;
         found
+    }
+
+    /// Who advertises, and what.
+    async fn hear(&mut self) -> ([u8; 6], Vec<u8>) {
+        self.command(0x200b, &[0, 16, 0, 16, 0, 1, 0]).await;
+        self.command(0x200c, &[1, 0]).await;
+        let heard = self
+            .packet(|kind, event| {
+                let is_report = kind == 4 && event[0] == 0x3e && event[2] == 2;
+                let data = |event: &[u8]| event[13..13 + usize::from(event[12])].to_vec();
+                is_report.then(|| (event[6..12].try_into().unwrap(), data(event)))
+            })
+            .await;
+        self.command(0x200c, &[0, 0]).await;
+        heard
+    }
+
+    /// Advertises, from an address of its own or of another.
+    async fn advertise(&mut self, address: [u8; 6], data: &[u8]) {
+        self.command(0x200a, &[0]).await;
+        self.command(0x2005, &address).await;
+        self.command(0x2006, &[160, 0, 160, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7, 0]).await;
+        let mut padded = [0; 32];
+        padded[0] = data.len() as u8;
+        padded[1..=data.len()].copy_from_slice(data);
+        self.command(0x2008, &padded).await;
+        self.command(0x200a, &[1]).await;
     }
 
     /// A connection to an address, from another one each time: what is under way of an earlier connection is not taken for
@@ -229,49 +262,38 @@ async fn talk(one: &mut BleStream, other: &mut BleStream, bytes: usize) {
     assert_eq!(read, sent);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn whatever_a_stranger_sends_others_go_on() {
-    let [a, b, h] = free_ports().unwrap();
-    let _controllers = Controllers::start(&[a, b, h], &[(a, b), (h, b)]).unwrap();
-    let (one, mut seen) = start(a, A);
-    let (other, mut incoming) = start(b, B);
-    let (mut here, mut there) = linked(&one, &mut seen, &mut incoming).await;
-    talk(&mut here, &mut there, 10_000).await;
-
-    let mut hostile = Hci::new(h).await;
-    let victim = hostile.scan(1).await[0];
-
+/// Everything that a stranger can think of, while two others talk.
+async fn flood(hostile: &mut Hci, victim: [u8; 6], here: &mut BleStream, there: &mut BleStream) {
     // Frames that are not what they say, on every channel that there may be.
     let mut connection = hostile.connect(victim).await;
     for bytes in [&[][..], &[1], &[0, 0, 5], &[0, 0, 5, 0], &[255, 255, 5, 0, 1, 1, 255, 255], &[0; 250]] {
         hostile.send(connection, 0, bytes).await;
         hostile.send(connection, 1, bytes).await;
-        talk(&mut here, &mut there, 10).await;
+        talk(here, there, 10).await;
         connection = hostile.keep_connected(connection, victim).await;
     }
     for channel in (0..0x50).chain([0xffff]) {
         for body in [&[][..], &[1], &[0, 0], &[255, 255, 1], &[6, 1, 4, 0, 0x40, 0, 0x40, 0]] {
             hostile.frame(connection, channel, body).await;
         }
-        talk(&mut here, &mut there, 10).await;
+        talk(here, there, 10).await;
         connection = hostile.keep_connected(connection, victim).await;
     }
     for code in 0..=255 {
         for body in [&[][..], &[0; 2], &[255; 10], &[0x40, 0, 0x40, 0], &[0x40, 0, 255, 255]] {
             hostile.signal(connection, code, 1, body).await;
         }
-        talk(&mut here, &mut there, 10).await;
+        talk(here, there, 10).await;
         connection = hostile.keep_connected(connection, victim).await;
     }
-    talk(&mut here, &mut there, 10_000).await;
-    println!("{:?}", other.counters());
+    talk(here, there, 10_000).await;
     hostile.disconnect(connection).await;
 
     // Channels of sizes that cannot be.
     for (mtu, mps) in [(0, 0), (1, 1), (23, 2), (65_535, 0), (2, 65_535)] {
         let connection = hostile.connect(victim).await;
         hostile.open(connection, mtu, mps).await;
-        talk(&mut here, &mut there, 10_000).await;
+        talk(here, there, 10_000).await;
         hostile.disconnect(connection).await;
     }
 
@@ -288,7 +310,7 @@ async fn whatever_a_stranger_sends_others_go_on() {
     for _ in 0..3 {
         hostile.signal(connection, 0x16, 2, &[0x50, 0, 255, 255]).await;
     }
-    talk(&mut here, &mut there, 10_000).await;
+    talk(here, there, 10_000).await;
     hostile.disconnect(connection).await;
 
     // Connections that come and go, and one that stays and says nothing.
@@ -296,8 +318,54 @@ async fn whatever_a_stranger_sends_others_go_on() {
         let connection = hostile.connect(victim).await;
         hostile.disconnect(connection).await;
     }
-    hostile.connect(victim).await;
+    let silent = hostile.connect(victim).await;
+    talk(here, there, 10_000).await;
+    hostile.disconnect(silent).await;
+}
+
+/// Twice as much as may be kept of it: frames on channels that are not there, beginnings without an end, and the reverse.
+async fn much(hostile: &mut Hci, victim: [u8; 6], here: &mut BleStream, there: &mut BleStream) {
+    let mut connection = hostile.connect(victim).await;
+    for _ in 0..2 * GROWN_BYTES_MAX / (500 * 250) {
+        for number in 0..125 {
+            hostile.frame(connection, 0x40 + number, &[7; 246]).await;
+            hostile.signal(connection, 0x14, number as u8, &[7; 242]).await;
+            hostile.send(connection, 0, &[[255, 0, 5, 0].as_slice(), &[7; 246]].concat()).await;
+            hostile.send(connection, 1, &[7; 250]).await;
+        }
+        talk(here, there, 10).await;
+        connection = hostile.keep_connected(connection, victim).await;
+    }
+    hostile.disconnect(connection).await;
+}
+
+/// Memory of this process, all hosts and the hostile device included.
+fn resident_bytes() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap() * 4_096
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_stranger_sends_others_go_on() {
+    let [a, b, h] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, b, h], &[(a, b), (h, b)]).unwrap();
+    let (one, mut seen) = start(a, A);
+    let (other, mut incoming) = start(b, B);
+    let (mut here, mut there) = linked(&one, &mut seen, &mut incoming).await;
     talk(&mut here, &mut there, 10_000).await;
+
+    let mut hostile = Hci::new(h).await;
+    let victim = hostile.scan(1).await[0];
+
+    // The first time it takes what it is allowed to.
+    flood(&mut hostile, victim, &mut here, &mut there).await;
+    let before = resident_bytes();
+    flood(&mut hostile, victim, &mut here, &mut there).await;
+    much(&mut hostile, victim, &mut here, &mut there).await;
+    flood(&mut hostile, victim, &mut here, &mut there).await;
+    let grown = resident_bytes().saturating_sub(before);
+    println!("{grown} bytes more after twice as much again; {:?}", other.counters());
+    assert!(grown < GROWN_BYTES_MAX, "{grown} bytes more");
 
     drop((here, there));
     let (mut here, mut there) = linked(&one, &mut seen, &mut incoming).await;
@@ -306,4 +374,67 @@ async fn whatever_a_stranger_sends_others_go_on() {
     assert_eq!((counters.adapter_up, counters.adapter_failed), (1, 0), "the host never fell: {counters:?}");
     assert!(counters.malformed > 90, "{counters:?}");
     println!("{counters:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_again_from_another_address_is_not_believed() {
+    let [a, b, h] = free_ports().unwrap();
+    // The two do not hear each other, but for whoever is between them.
+    let _controllers = Controllers::start(&[a, b, h], &[(a, h), (h, b)]).unwrap();
+    let (_other, _incoming) = start(b, B);
+    let mut hostile = Hci::new(h).await;
+    let (address, said) = hostile.hear().await;
+
+    let (one, mut seen) = start(a, A);
+    let mut own = address;
+    own[0] ^= 1;
+    hostile.advertise(own, &said).await;
+    let sees = async {
+        while let Some(event) = seen.recv().await {
+            if let BleEvent::Sighted { id, .. } = event {
+                return id;
+            }
+        }
+        panic!("the host runs");
+    };
+    let mut sees = std::pin::pin!(sees);
+    assert!(timeout(Duration::from_secs(5), &mut sees).await.is_err(), "it is taken for another");
+
+    // That it would have been heard: from the very same address it is. Who answers there, is for others to find out.
+    hostile.advertise(address, &said).await;
+    assert_eq!(timeout(LONG, sees).await.expect("it is heard"), B);
+    assert_eq!(one.counters().malformed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_is_let_go_in_the_end() {
+    let [a, h] = free_ports().unwrap();
+    let _controllers = Controllers::start(&[a, h], &[(a, h)]).unwrap();
+    let (one, mut events) = start(a, A);
+    let mut hostile = Hci::new(h).await;
+    let victim = hostile.scan(1).await[0];
+    let connection = hostile.connect(victim).await;
+    hostile.open(connection, 250, 250).await.expect("a channel");
+    let mut stream = timeout(LONG, async {
+        loop {
+            if let Some(BleEvent::Incoming(stream)) = events.recv().await {
+                return stream;
+            }
+        }
+    })
+    .await
+    .expect("a stream comes in");
+    let began = std::time::Instant::now();
+    let written = async { while stream.write_all(&[7; 1_000]).await.is_ok() {} };
+    timeout(STALLED_WITHIN, written).await.expect("it ends");
+    println!("let go after {:?}", began.elapsed());
+    // It is counted when the stream has ended.
+    let counted = async {
+        while one.counters().stalled == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(LONG, counted).await.unwrap_or_else(|_| panic!("{:?}", one.counters()));
+    assert_eq!(one.counters().stalled, 1);
+    assert!(one.is_up());
 }

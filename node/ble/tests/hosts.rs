@@ -198,3 +198,55 @@ async fn strangers_are_not_seen_and_who_is_not_seen_is_not_dialled() {
     assert!(!seen.is_empty() && seen.iter().all(|id| *id == friend), "{seen:?}");
     assert_eq!(a.ble.dial(B).await.err(), Some(DialError::NotSeen));
 }
+
+#[tokio::test]
+async fn a_host_that_panics_starts_anew_and_gives_the_adapter_back() {
+    let [a, b] = free_ports().expect("ports");
+    let _controllers = Controllers::start(&[a, b], &[(a, b)]).expect("controllers");
+    let mut a = host(a, A, 1, LONG);
+    let mut b = host(b, B, 1, LONG);
+    for round in 1..=2 {
+        let (mut one, mut other) = linked(&mut a, &mut b).await;
+        b.ble.panic();
+        for stream in [&mut one, &mut other] {
+            let ended = timeout(LONG, stream.read(&mut [0; 1])).await.expect("in time");
+            assert!(matches!(ended, Ok(0) | Err(_)), "a stream ends with its host");
+        }
+        let (one, other) = linked(&mut a, &mut b).await;
+        exchange(one, other, 1_000).await;
+        let counters = b.ble.counters();
+        assert_eq!((counters.adapter_up, counters.adapter_failed), (round + 1, round));
+    }
+    assert_eq!(a.ble.counters().adapter_failed, 0, "the other host goes on");
+}
+
+#[tokio::test]
+async fn one_place_is_enough_to_dial_and_who_has_none_left_is_heard_all_the_same() {
+    let [a, b, c] = free_ports().expect("ports");
+    let _controllers = Controllers::start(&[a, b, c], &[(a, b), (b, c)]).expect("controllers");
+    let single = |port, id| {
+        let (key, address_for) = ([1; 32].into(), LONG);
+        let (ble, events) =
+            Ble::start(BleConfig { adapter: adapter(port), key, id, links_max: 1, address_for })
+                .expect("a thread");
+        Host { ble, events }
+    };
+    let (mut a, mut b) = (single(a, A), single(b, B));
+    let (one, other) = linked(&mut a, &mut b).await;
+    let mut c = single(c, ShortId([0xcc; 4]));
+    let closed = async {
+        loop {
+            if let Some(BleEvent::Sighted { id: B, heard, .. }) = c.events.recv().await
+                && !heard.is_open()
+            {
+                return;
+            }
+        }
+    };
+    timeout(LONG, closed).await.expect("it is heard");
+    assert_eq!(b.ble.dial(ShortId([0xcc; 4])).await.err(), Some(DialError::Busy));
+    exchange(one, other, 1_000).await;
+    // The place is free again: whoever waited gets it.
+    let (one, other) = linked(&mut c, &mut b).await;
+    exchange(one, other, 1_000).await;
+}

@@ -39,6 +39,8 @@ pub struct BleStatus {
     pub in_range: u64,
     /// Links over it.
     pub links: u64,
+    /// Links that this node let go because there were too few places.
+    pub let_go: u64,
     /// Bytes from the adapter, of any kind.
     pub hci_bytes_in: u64,
     /// Bytes to the adapter, of any kind.
@@ -79,12 +81,15 @@ pub struct MeshLink {
     pub device: DeviceId,
     /// Its addresses (multiaddrs).
     pub addresses: Vec<String>,
-    /// `tcp` or `quic`.
+    /// `tcp`, `quic` or `ble`.
     pub transport: String,
     /// Since when, Unix milliseconds.
     pub since_ms: u64,
     /// Round-trip time, milliseconds; absent until measured.
     pub rtt_ms: Option<f64>,
+    /// Over Bluetooth, how strong the other end's signal is, dBm; absent until it is heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rssi_dbm: Option<i8>,
     /// Which side dialled.
     pub direction: Direction,
     /// Bytes received.

@@ -319,6 +319,7 @@ fn states(levels: &Levels) -> [(&'static str, u64); 7] {
 fn register_ble(registry: &mut Registry, ble: &BleStatus) {
     gauge(registry, "ble_up", "Whether the Bluetooth adapter is there", u64::from(ble.is_up));
     gauge(registry, "ble_in_range", "Devices of the event in range of the radio", ble.in_range);
+    counter(registry, "ble_let_go", "Bluetooth links let go because there were too few places", ble.let_go);
     counter(registry, "ble_hci_bytes_in", "Bytes from the Bluetooth adapter", ble.hci_bytes_in);
     counter(registry, "ble_hci_bytes_out", "Bytes to the Bluetooth adapter", ble.hci_bytes_out);
     counter(registry, "ble_link_bytes_in", "Bytes over Bluetooth links, with all headers", ble.link_bytes_in);
@@ -337,17 +338,26 @@ fn register_mesh(registry: &mut Registry, mesh: &MeshSnapshot) {
     gauge(registry, "mesh_discovered", "Nodes found on the network", mesh.discovered.len() as u64);
     let bytes = Family::<LinkLabels, Counter>::default();
     let dropped = Family::<DeviceLabels, Counter>::default();
+    let signals = Family::<DeviceLabels, Gauge>::default();
     for link in &mesh.links {
         let device = link.device.to_string();
         for (direction, count) in [("in", link.bytes_in), ("out", link.bytes_out)] {
             let labels = LinkLabels { device: device.clone(), transport: link.transport.clone(), direction };
             bytes.get_or_create(&labels).inc_by(count);
         }
+        if let Some(rssi_dbm) = link.rssi_dbm {
+            signals.get_or_create(&DeviceLabels { device: device.clone() }).set(rssi_dbm.into());
+        }
         dropped.get_or_create(&DeviceLabels { device }).inc_by(link.dropped);
     }
     registry.register("mesh_bytes", "Bytes over each link since it is up", bytes);
     if let Some(ble) = &mesh.ble {
         register_ble(registry, ble);
+        registry.register(
+            "ble_rssi_dbm",
+            "How strong the signal of each device linked over Bluetooth is",
+            signals,
+        );
     }
     registry.register("mesh_dropped", "Messages dropped because a link was too slow", dropped);
 }

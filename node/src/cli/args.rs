@@ -844,4 +844,7 @@ pub(super) struct Doctor {
     /// The port for other devices, if it is fixed
     #[arg(long, value_name = "N")]
     pub(super) listen_port: Option<u16>,
+    /// The adapter for Bluetooth LE, if it is to be used: what `run --ble` takes
+    #[arg(long, value_name = "ADAPTER", env = "POPMESH_BLE")]
+    pub(super) ble: Option<Adapter>,
 }

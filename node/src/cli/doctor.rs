@@ -1,5 +1,7 @@
 //! `popmesh doctor`: what could keep this device from selling, found before the doors open.
 
+mod radio;
+
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -60,6 +62,7 @@ pub(super) fn doctor(args: &Doctor, folder: &Folder, json: bool, check_store: St
     findings.push(multicast());
     if node.is_none() {
         findings.extend(ports(args));
+        findings.extend(args.ble.as_ref().map(|adapter| radio::adapter(adapter, folder)));
     }
     print(json, &findings, || {
         let lines: Vec<String> = findings
@@ -150,7 +153,9 @@ fn asked(client: &Client) -> Vec<Finding> {
         Err(Failure::Problem(problem)) => fail("books", problem.detail),
         Err(other) => fail("books", format!("cannot be checked: {other:?}")),
     };
-    vec![node, books]
+    let mut findings = vec![node, books];
+    findings.extend(radio::in_use(client));
+    findings
 }
 
 fn receipts(check: &Check) -> String {

@@ -11,7 +11,7 @@ use super::client::{Client, print};
 use super::failure::Outcome;
 use super::table::{Table, printable};
 use super::{renew, values};
-use crate::api::{Direction, Peers};
+use crate::api::{Direction, MeshLink, Peers};
 use crate::clock::now_ms;
 
 pub(super) fn status(client: &Client, json: bool) -> Outcome {
@@ -67,6 +67,16 @@ fn roles(device: &DeviceInfo) -> String {
     roles.join(",")
 }
 
+/// What a link goes over, who dialled, and how strong the signal is.
+fn over(link: &MeshLink) -> String {
+    let direction = match link.direction {
+        Direction::Inbound => "in",
+        Direction::Outbound => "out",
+    };
+    let signal = link.rssi_dbm.map_or_else(String::new, |dbm| format!(" {dbm} dBm"));
+    format!("{} {direction}{signal}", link.transport)
+}
+
 pub(super) fn peers(client: &Client, json: bool) -> Outcome {
     let peers: Peers = client.get("/v1/peers", &[])?;
     print(json, &peers, || {
@@ -84,13 +94,11 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
         ]);
         for peer in &peers.peers {
             let info = &peer.info;
-            let link = match peer.links.first() {
-                Some(link) => match link.direction {
-                    Direction::Inbound => format!("{} in", link.transport),
-                    Direction::Outbound => format!("{} out", link.transport),
-                },
-                None if info.linked => "yes".to_owned(),
-                None => "-".to_owned(),
+            let links: Vec<String> = peer.links.iter().map(over).collect();
+            let link = match links.is_empty() {
+                false => links.join(", "),
+                true if info.linked => "yes".to_owned(),
+                true => "-".to_owned(),
             };
             table.row([
                 info.name.clone(),

@@ -36,8 +36,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The same over the radio, where a ping costs some 150 bytes and the adapter notices by itself, within seconds, when a
 /// peer is out of range. This finds a peer that is there and does not answer.
-const PING_INTERVAL_BLE: Duration = Duration::from_secs(300);
-const PING_TIMEOUT_BLE: Duration = Duration::from_secs(30);
+pub(crate) const PING_EVERY_BLE: Duration = Duration::from_secs(300);
+
+/// The part of that within which the answer has to come.
+const PING_TIMEOUT_BLE_PART: u32 = 10;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
@@ -49,7 +51,7 @@ pub(crate) struct Behaviour {
     pub(crate) messages: messages::Behaviour,
 }
 
-pub(crate) fn build(topic: &IdentTopic) -> Result<Behaviour, MeshError> {
+pub(crate) fn build(topic: &IdentTopic, ping_every_ble: Duration) -> Result<Behaviour, MeshError> {
     let limits = ConnectionLimits::default()
         .with_max_pending_incoming(Some(PENDING_INBOUND_MAX))
         .with_max_pending_outgoing(Some(PENDING_OUTBOUND_MAX))
@@ -60,7 +62,7 @@ pub(crate) fn build(topic: &IdentTopic) -> Result<Behaviour, MeshError> {
         limits: connection_limits::Behaviour::new(limits),
         gossip: Only::over(Medium::Ip, gossip(topic)?),
         ping: ping(Medium::Ip, PING_INTERVAL, PING_TIMEOUT),
-        ping_ble: ping(Medium::Ble, PING_INTERVAL_BLE, PING_TIMEOUT_BLE),
+        ping_ble: ping(Medium::Ble, ping_every_ble, ping_every_ble / PING_TIMEOUT_BLE_PART),
         messages: messages::Behaviour::default(),
     })
 }

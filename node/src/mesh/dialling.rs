@@ -3,10 +3,13 @@
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use libp2p::{
-    Multiaddr,
+    Multiaddr, PeerId,
     core::transport::ListenerId,
     multiaddr::Protocol,
-    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use popmesh_ble::ShortId;
 use popmesh_proto::links;
@@ -45,6 +48,12 @@ pub(crate) enum Dial {
     Named(usize),
     /// One that the radio sees.
     Nearby(ShortId),
+}
+
+/// A dial to a device, whatever there is to it already: over the other medium, or that hangs. Which are to be is settled by
+/// who asks for it, and at the gate.
+pub(crate) fn to_peer(peer: PeerId, addresses: Vec<Multiaddr>) -> DialOpts {
+    DialOpts::peer_id(peer).condition(PeerCondition::Always).addresses(addresses).allocate_new_port().build()
 }
 
 impl Task {
@@ -104,10 +113,10 @@ impl Task {
         for device in due.into_iter().take(DIALS_AT_ONCE_MAX) {
             let Some(peer) = peer_of(&device) else { continue };
             let addresses = self.book.addresses(&device);
-            self.book.dialling(&device);
+            self.book.dialling(&device, now);
             // From a port of its own: two devices that dial each other from their listening ports at once would both take
             // themselves for the dialler.
-            let options = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
+            let options = to_peer(peer, addresses);
             self.dial(options, Dial::Device(device));
         }
         for index in 0..self.named.len() {
@@ -118,7 +127,7 @@ impl Task {
             if is_linked || is_out || !entry.is_due(now) {
                 continue;
             }
-            entry.dialling();
+            entry.dialling(now);
             let address = entry.address.clone();
             let options = DialOpts::unknown_peer_id().address(address).allocate_new_port().build();
             self.dial(options, Dial::Named(index));
@@ -317,6 +326,7 @@ impl Task {
             dialled: link.dialled,
             since: link.since,
             rtt: link.rtt,
+            rssi: if medium == Medium::Ble { self.rssi_of(device) } else { None },
             messages_sent: link.messages_sent,
             bytes_sent: link.bytes_sent,
             messages_received: link.messages_received,
@@ -336,7 +346,7 @@ impl Task {
                 let left = self.budgets.out_for_ms(device, now_ms).unwrap_or_default();
                 PeerStatus::CutOff { remaining: Duration::from_millis(left) }
             }
-            PeerState::Dialling => PeerStatus::Dialling,
+            PeerState::Dialling { .. } => PeerStatus::Dialling,
             PeerState::Waiting { until } => {
                 PeerStatus::BackingOff { remaining: until.saturating_duration_since(now) }
             }

@@ -1,4 +1,5 @@
-//! Direct messages: one ordered stream in each direction of a link, length-prefixed.
+//! Direct messages: one ordered stream in each direction of a link, length-prefixed. Between them go words of the mesh's own,
+//! marked by a bit of the length.
 //!
 //! There is no acknowledgement of its own: a message is delivered as soon as it is read, and a receiver that does not take
 //! what was read stops reading, which the sender feels through the stream's flow control.
@@ -41,6 +42,10 @@ const WRITE_BATCH_BYTES: usize = 64 * 1024;
 /// Messages up to this are copied to be written together.
 const SMALL_BYTES_MAX: usize = 4 * 1024;
 
+/// The bit of the length, and how long such a word may be.
+const IS_WORD: u32 = 1 << 31;
+const WORD_BYTES_MAX: usize = 16;
+
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/popmesh/messages/1");
 
 /// What the swarm's task hears of a link's messages.
@@ -48,6 +53,8 @@ const PROTOCOL: StreamProtocol = StreamProtocol::new("/popmesh/messages/1");
 pub(crate) enum Event {
     /// A message came in. It counts against the link until it is [taken](Behaviour::taken).
     Received { peer: PeerId, connection: ConnectionId, message: Bytes },
+    /// A word of the mesh's own came in. It counts against the link until it is taken, like a message.
+    Word { peer: PeerId, connection: ConnectionId, word: Bytes },
     /// Messages have left for the peer, or were lost with a broken stream.
     Flushed { peer: PeerId, connection: ConnectionId, messages: usize, bytes: usize, lost: bool },
     /// The peer does not take messages; the link is of no use.
@@ -57,12 +64,14 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) enum ToHandler {
     Send(Bytes),
+    SendWord(Bytes),
     Taken { bytes: usize },
 }
 
 #[derive(Debug)]
 pub(crate) enum FromHandler {
     Received(Bytes),
+    Word(Bytes),
     Flushed { messages: usize, bytes: usize, lost: bool },
     Unsupported,
 }
@@ -77,6 +86,12 @@ pub(crate) struct Behaviour {
 impl Behaviour {
     pub(crate) fn send(&mut self, peer_id: PeerId, connection: ConnectionId, message: Bytes) {
         self.notify(peer_id, connection, ToHandler::Send(message));
+    }
+
+    /// Sends a word of the mesh's own.
+    pub(crate) fn send_word(&mut self, peer_id: PeerId, connection: ConnectionId, word: Bytes) {
+        debug_assert!(word.len() <= WORD_BYTES_MAX, "words are short");
+        self.notify(peer_id, connection, ToHandler::SendWord(word));
     }
 
     /// Lets a link read on, after one of its messages was handed over.
@@ -128,6 +143,7 @@ impl NetworkBehaviour for Behaviour {
     ) {
         let event = match event {
             FromHandler::Received(message) => Event::Received { peer, connection, message },
+            FromHandler::Word(word) => Event::Word { peer, connection, word },
             FromHandler::Flushed { messages, bytes, lost } => {
                 Event::Flushed { peer, connection, messages, bytes, lost }
             }
@@ -153,12 +169,18 @@ enum Outbound {
 enum Inbound {
     Closed,
     Idle(BufReader<Stream>),
-    Reading(BoxFuture<'static, io::Result<(BufReader<Stream>, Bytes)>>),
+    Reading(BoxFuture<'static, io::Result<(BufReader<Stream>, Bytes, Kind)>>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Message,
+    Word,
 }
 
 /// Direct messages on one connection.
 pub(crate) struct Handler {
-    to_send: VecDeque<Bytes>,
+    to_send: VecDeque<(Bytes, Kind)>,
     outbound: Outbound,
     inbound: Inbound,
     untaken_messages: usize,
@@ -221,10 +243,12 @@ impl Handler {
     fn start_writing(&mut self, mut stream: Stream) -> Outbound {
         let mut batch = Vec::new();
         let (mut messages, mut bytes) = (0, 0);
-        while let Some(message) = self.to_send.pop_front() {
-            messages += 1;
-            bytes += message.len();
-            batch.push(message);
+        while let Some((message, kind)) = self.to_send.pop_front() {
+            if kind == Kind::Message {
+                messages += 1;
+                bytes += message.len();
+            }
+            batch.push((message, kind));
             if bytes >= WRITE_BATCH_BYTES {
                 break;
             }
@@ -232,9 +256,10 @@ impl Handler {
         let done = async move {
             // Small messages share a write, since each write is a frame of its own further down.
             let mut small = Vec::new();
-            for message in batch {
-                // Senders refuse messages over 4 MiB, so the length fits.
-                small.extend_from_slice(&(message.len() as u32).to_be_bytes());
+            for (message, kind) in batch {
+                // Senders refuse messages over 4 MiB, so the length fits, and the bit is free.
+                let mark = if kind == Kind::Word { IS_WORD } else { 0 };
+                small.extend_from_slice(&(message.len() as u32 | mark).to_be_bytes());
                 if message.len() <= SMALL_BYTES_MAX {
                     small.extend_from_slice(&message);
                     continue;
@@ -264,11 +289,14 @@ impl Handler {
                         self.inbound = Inbound::Reading(reading);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok((stream, message))) => {
+                    Poll::Ready(Ok((stream, message, kind))) => {
                         self.inbound = Inbound::Idle(stream);
                         self.untaken_messages += 1;
                         self.untaken_bytes += message.len();
-                        let received = FromHandler::Received(message);
+                        let received = match kind {
+                            Kind::Message => FromHandler::Received(message),
+                            Kind::Word => FromHandler::Word(message),
+                        };
                         return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(received));
                     }
                     Poll::Ready(Err(error)) => {
@@ -284,11 +312,16 @@ impl Handler {
     }
 }
 
-async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Bytes)> {
+async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Bytes, Kind)> {
     let mut length = [0; 4];
     stream.read_exact(&mut length).await?;
-    let length = u32::from_be_bytes(length) as usize;
-    if length > MESSAGE_BYTES_MAX {
+    let length = u32::from_be_bytes(length);
+    let (kind, bytes_max) = match length & IS_WORD {
+        0 => (Kind::Message, MESSAGE_BYTES_MAX),
+        _ => (Kind::Word, WORD_BYTES_MAX),
+    };
+    let length = (length & !IS_WORD) as usize;
+    if length > bytes_max {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long"));
     }
     // Memory grows with what has come in, not with what was announced.
@@ -297,7 +330,7 @@ async fn read_message<R: AsyncRead + Unpin>(mut stream: R) -> io::Result<(R, Byt
     if read < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok((stream, message.into()))
+    Ok((stream, message.into(), kind))
 }
 
 impl ConnectionHandler for Handler {
@@ -325,7 +358,8 @@ impl ConnectionHandler for Handler {
 
     fn on_behaviour_event(&mut self, event: ToHandler) {
         match event {
-            ToHandler::Send(message) => self.to_send.push_back(message),
+            ToHandler::Send(message) => self.to_send.push_back((message, Kind::Message)),
+            ToHandler::SendWord(word) => self.to_send.push_back((word, Kind::Word)),
             ToHandler::Taken { bytes } => {
                 self.untaken_messages = self.untaken_messages.saturating_sub(1);
                 self.untaken_bytes = self.untaken_bytes.saturating_sub(bytes);

@@ -12,6 +12,7 @@ mod addresses;
 mod admission;
 mod behaviour;
 mod budget;
+mod choice;
 mod closing;
 mod dialling;
 mod discovery;
@@ -37,6 +38,7 @@ mod start;
 mod taken;
 mod task;
 mod transport;
+mod tree;
 
 use std::{
     fmt,
@@ -106,7 +108,12 @@ pub struct BleConfig {
     pub key: Zeroizing<[u8; 32]>,
     /// Links at once at most; adapters manage 7 or more.
     pub links_max: usize,
+    /// How often a link is pinged. A peer that is there and does not answer twice in a row is let go.
+    pub ping_every: Duration,
 }
+
+/// How often a Bluetooth link is pinged, unless somebody has a reason.
+pub const BLE_PING_EVERY: Duration = behaviour::PING_EVERY_BLE;
 
 impl fmt::Debug for BleConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     DeviceKey,
     identity::device_of,
-    peers::{LINK_STABLE_AFTER, backoff},
+    peers::{DIAL_HANGS_AFTER, LINK_STABLE_AFTER, backoff},
 };
 
 /// How long to leave an address alone that turned out to be this device's own.
@@ -20,7 +20,7 @@ pub(crate) struct Named {
     pub(crate) address: Multiaddr,
     /// Who answered there last.
     pub(crate) device: Option<DeviceKey>,
-    dialling: bool,
+    dialling_since: Option<Instant>,
     attempts: u32,
     next: Instant,
     answered: Option<Instant>,
@@ -28,11 +28,11 @@ pub(crate) struct Named {
 
 impl Named {
     pub(crate) fn new(address: Multiaddr, now: Instant) -> Self {
-        Self { address, device: None, dialling: false, attempts: 0, next: now, answered: None }
+        Self { address, device: None, dialling_since: None, attempts: 0, next: now, answered: None }
     }
 
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        !self.dialling && self.next <= now
+        self.next <= now && self.dialling_since.is_none_or(|since| now - since >= DIAL_HANGS_AFTER)
     }
 
     /// Nobody answered there yet, and this is the first dial since it was named or the network changed.
@@ -40,8 +40,8 @@ impl Named {
         self.device.is_none() && self.attempts == 1
     }
 
-    pub(crate) fn dialling(&mut self) {
-        self.dialling = true;
+    pub(crate) fn dialling(&mut self, now: Instant) {
+        self.dialling_since = Some(now);
         self.attempts = self.attempts.saturating_add(1);
     }
 
@@ -53,7 +53,7 @@ impl Named {
 
     /// The dial is over. Whether to dial again is up to whoever knows whether the device is linked.
     pub(crate) fn ended(&mut self, me: &DeviceKey, now: Instant) {
-        self.dialling = false;
+        self.dialling_since = None;
         if self.answered.is_some_and(|answered| now - answered >= LINK_STABLE_AFTER) {
             self.attempts = 1;
             self.answered = None;
@@ -64,11 +64,12 @@ impl Named {
 
     pub(crate) fn is_own(&mut self, now: Instant) {
         self.next = now + OWN_ADDRESS_WAIT;
-        self.dialling = false;
+        self.dialling_since = None;
     }
 
     /// Dial soon: the network has changed.
     pub(crate) fn hurry(&mut self, now: Instant) {
+        self.dialling_since = None;
         self.attempts = 0;
         self.next = now;
     }

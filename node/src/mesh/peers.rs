@@ -20,6 +20,10 @@ const BACKOFF_FIRST: Duration = Duration::from_millis(200);
 /// takes to come back. A device dials its two dozen wanted peers at most, so that is a few packets a second.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// A dial that has taken so long may hang: of a connection that was made as the network died, nobody hears until its
+/// handshake is given up. Another one is begun beside it, and the gate sees to it that one link comes of them.
+pub(crate) const DIAL_HANGS_AFTER: Duration = Duration::from_secs(3);
+
 /// A link that lasted less than this does not reset the backoff.
 pub(crate) const LINK_STABLE_AFTER: Duration = Duration::from_secs(5);
 
@@ -51,7 +55,7 @@ pub(crate) struct Peer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PeerState {
     Linked { since: Instant },
-    Dialling,
+    Dialling { since: Instant },
     Waiting { until: Instant },
     Refused { reason: String, until: Instant },
 }
@@ -149,27 +153,27 @@ impl PeerBook {
         }
     }
 
-    pub(crate) fn dialling(&mut self, device: &DeviceKey) {
+    pub(crate) fn dialling(&mut self, device: &DeviceKey, now: Instant) {
         if let Some(peer) = self.peers.get_mut(device) {
             peer.attempts = peer.attempts.saturating_add(1);
-            peer.state = PeerState::Dialling;
+            peer.state = PeerState::Dialling { since: now };
         }
     }
 
     pub(crate) fn dial_failed(&mut self, device: &DeviceKey, now: Instant) {
         if let Some(peer) = self.peers.get_mut(device)
-            && peer.state == PeerState::Dialling
+            && matches!(peer.state, PeerState::Dialling { .. })
         {
             let wait = backoff(&self.me, device, peer.attempts);
             peer.state = PeerState::Waiting { until: now + wait };
         }
     }
 
-    /// The network has changed: everybody is worth another try at once.
+    /// The network has changed: everybody is worth another try at once, also who is being dialled over what it was.
     pub(crate) fn hurry(&mut self, now: Instant) {
         for peer in self.peers.values_mut() {
-            if let PeerState::Waiting { until } = &mut peer.state {
-                *until = now;
+            if matches!(peer.state, PeerState::Waiting { .. } | PeerState::Dialling { .. }) {
+                peer.state = PeerState::Waiting { until: now };
                 peer.attempts = 0;
             }
         }
@@ -205,7 +209,7 @@ impl PeerBook {
     pub(crate) fn forget_old(&mut self, now: Instant) {
         self.peers.retain(|_, peer| {
             !peer.named_at.is_empty()
-                || matches!(peer.state, PeerState::Linked { .. } | PeerState::Dialling)
+                || matches!(peer.state, PeerState::Linked { .. } | PeerState::Dialling { .. })
                 || now - peer.seen < FORGET_AFTER
         });
     }
@@ -221,7 +225,8 @@ impl Peer {
             PeerState::Waiting { until } | PeerState::Refused { until, .. } => {
                 *until <= now && self.has_address()
             }
-            PeerState::Linked { .. } | PeerState::Dialling => false,
+            PeerState::Dialling { since } => now - *since >= DIAL_HANGS_AFTER && self.has_address(),
+            PeerState::Linked { .. } => false,
         }
     }
 }
@@ -278,7 +283,7 @@ mod tests {
         let mut book = PeerBook::new(LOW);
         book.seen(HIGH, String::new(), addresses(), now);
         assert!(book.addresses(&HIGH).iter().all(is_tcp));
-        book.dialling(&HIGH);
+        book.dialling(&HIGH, now);
         book.dial_failed(&HIGH, now);
         assert!(!book.addresses(&HIGH).iter().any(is_tcp));
     }
@@ -291,13 +296,13 @@ mod tests {
         book.gone(&HIGH);
         for round in 0..20 {
             assert_eq!(book.due(now), vec![HIGH], "its last addresses are tried on and on");
-            book.dialling(&HIGH);
+            book.dialling(&HIGH, now);
             book.dial_failed(&HIGH, now);
             assert!(book.due(now).is_empty());
             now += if round == 10 { Duration::from_secs(3 * 24 * 3600) } else { BACKOFF_MAX * 5 / 4 };
             book.forget_old(now);
         }
-        book.dialling(&HIGH);
+        book.dialling(&HIGH, now);
         book.dial_failed(&HIGH, now);
         assert!(book.due(now).is_empty());
         book.seen(HIGH, String::new(), addresses(), now);
@@ -305,11 +310,24 @@ mod tests {
     }
 
     #[test]
+    fn a_dial_that_hangs_is_not_waited_for() {
+        let now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        book.seen(HIGH, String::new(), addresses(), now);
+        book.dialling(&HIGH, now);
+        assert!(book.due(now + DIAL_HANGS_AFTER / 2).is_empty());
+        let later = now + DIAL_HANGS_AFTER;
+        assert_eq!(book.due(later), vec![HIGH]);
+        book.dialling(&HIGH, later);
+        assert!(book.due(later + DIAL_HANGS_AFTER / 2).is_empty(), "one more at a time");
+    }
+
+    #[test]
     fn refused_peers_are_left_alone_for_a_while() {
         let now = Instant::now();
         let mut book = PeerBook::new(LOW);
         book.seen(HIGH, String::new(), addresses(), now);
-        book.dialling(&HIGH);
+        book.dialling(&HIGH, now);
         book.refused(&HIGH, "expired".into(), now);
         book.dial_failed(&HIGH, now);
         assert!(book.due(now + Duration::from_secs(5)).is_empty());

@@ -19,20 +19,21 @@ use tokio::sync::mpsc;
 use super::{
     DeviceKey,
     medium::{caller, is_radio, radio, short_id},
+    nearby::Sighting,
 };
 
 /// The transport.
 pub(crate) struct Radio {
     ble: Ble,
     events: mpsc::Receiver<BleEvent>,
-    sighted: mpsc::Sender<ShortId>,
+    sighted: mpsc::Sender<Sighting>,
     listener: Option<ListenerId>,
     is_announced: bool,
 }
 
 impl Radio {
     /// Over a host. Who is in range goes to `sighted`, as far as there is room.
-    pub(crate) fn over(ble: Ble, events: mpsc::Receiver<BleEvent>, sighted: mpsc::Sender<ShortId>) -> Self {
+    pub(crate) fn over(ble: Ble, events: mpsc::Receiver<BleEvent>, sighted: mpsc::Sender<Sighting>) -> Self {
         Self { ble, events, sighted, listener: None, is_announced: false }
     }
 }
@@ -74,9 +75,9 @@ impl Transport for Radio {
         }
         while let Poll::Ready(Some(event)) = self.events.poll_recv(cx) {
             match (event, self.listener) {
-                (BleEvent::Sighted { id, .. }, _) => {
+                (BleEvent::Sighted { id, rssi, heard }, _) => {
                     // It comes again.
-                    let _ = self.sighted.try_send(id);
+                    let _ = self.sighted.try_send(Sighting { id, rssi, heard });
                 }
                 (BleEvent::Incoming(stream), Some(listener_id)) => {
                     return Poll::Ready(TransportEvent::Incoming {

@@ -30,6 +30,8 @@ pub struct BleSnapshot {
     pub is_up: bool,
     /// Devices of the event in range.
     pub in_range: usize,
+    /// Links that this device let go, for a place.
+    pub let_go: u64,
     /// What happened since the start.
     pub counters: popmesh_ble::Counters,
 }
@@ -49,6 +51,8 @@ pub struct LinkSnapshot {
     pub since: SystemTime,
     /// The last measured round trip.
     pub rtt: Option<Duration>,
+    /// Over the radio, how strong the other end's signal is, in dBm, if it was heard lately.
+    pub rssi: Option<i8>,
     /// Messages sent, without gossip.
     pub messages_sent: u64,
     /// Their bytes.
@@ -165,6 +169,8 @@ pub struct Counters {
     pub gossip_over_budget: u64,
     /// Links cut off for what their peers sent.
     pub cut_off: u64,
+    /// Links over the radio that this device let go, for a place.
+    pub(crate) radio_let_go: u64,
     /// Requests dropped because too many waited, or too large.
     pub requests_dropped: u64,
 }

@@ -16,7 +16,7 @@ use libp2p::{
     identity::Keypair,
     swarm,
 };
-use popmesh_ble::{Ble, ShortId};
+use popmesh_ble::Ble;
 use tokio::sync::mpsc;
 
 use super::{
@@ -27,6 +27,7 @@ use super::{
     identity::device_of,
     interfaces::{self, multiaddr},
     medium,
+    nearby::Sighting,
     outbox::Outboxes,
     radio::{Radio, short_id_of},
     sightings::Side,
@@ -78,11 +79,12 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         desk,
         links_on: AtomicBool::new(true),
     });
+    let ping_every = config.ble.as_ref().map_or(behaviour::PING_EVERY_BLE, |ble| ble.ping_every);
     let (sightings, sighted) = mpsc::channel(FOUND_QUEUE_MAX);
     let (radio, side) = config.ble.map(|ble| start_radio(ble, &me, sightings)).transpose()?.unzip();
     let transport = transport::build(&keypair, &config.listen, radio, &gate)?;
     let topic = behaviour::topic(&config.event);
-    let behaviour = behaviour::build(&topic)?;
+    let behaviour = behaviour::build(&topic, ping_every)?;
     let swarm_config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(IDLE_TIMEOUT)
         // Each protocol names one version of itself, so its first message need not wait for the other end's consent.
@@ -145,7 +147,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
 fn start_radio(
     config: BleConfig,
     me: &DeviceKey,
-    sightings: mpsc::Sender<ShortId>,
+    sightings: mpsc::Sender<Sighting>,
 ) -> Result<(Radio, Side), MeshError> {
     let (ble, events) = Ble::start(popmesh_ble::BleConfig {
         adapter: config.adapter,

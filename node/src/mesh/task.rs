@@ -14,7 +14,6 @@ use libp2p::{
     ping,
     swarm::{ConnectionId, SwarmEvent},
 };
-use popmesh_ble::ShortId;
 use popmesh_proto::links::Width;
 use tokio::{
     sync::{mpsc, oneshot},
@@ -37,6 +36,7 @@ use super::{
     medium::{Medium, medium, medium_of},
     messages,
     named::Named,
+    nearby::Sighting,
     outbox::Outboxes,
     peers::PeerBook,
     sightings::Side,
@@ -80,7 +80,7 @@ pub(crate) struct Parts {
     pub(crate) desk_notes: mpsc::Receiver<GateNote>,
     pub(crate) findings: mpsc::Receiver<Found>,
     /// Devices that the radio sees.
-    pub(crate) sighted: mpsc::Receiver<ShortId>,
+    pub(crate) sighted: mpsc::Receiver<Sighting>,
     pub(crate) changed: mpsc::Sender<()>,
     /// Tells discovery whether this device has few links and misses somebody.
     pub(crate) missing: Arc<AtomicBool>,
@@ -167,7 +167,7 @@ impl Task {
                 },
                 Some(note) = self.parts.desk_notes.recv() => self.on_gate_note(note),
                 Some(found) = self.parts.findings.recv() => self.on_found(found),
-                Some(id) = self.parts.sighted.recv() => self.on_sighted(id),
+                Some(sighting) = self.parts.sighted.recv() => self.on_sighted(&sighting),
                 () = self.parts.outboxes.filled.notified() => self.pump_all(),
                 Some(done) = self.dealt_with.recv() => self.on_dealt_with(done),
                 permit = events.reserve(), if !self.feed.is_empty() => match (permit, self.feed.pop()) {
@@ -178,7 +178,8 @@ impl Task {
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
                     self.dial_due();
-                    self.dial_nearby();
+                    self.choose_nearby();
+                    self.tell_neighbours();
                     self.read_on_where_due();
                     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
                         self.keep_house();
@@ -253,7 +254,7 @@ impl Task {
         }
     }
 
-    fn close_link_over(&mut self, medium: Medium, device: DeviceKey, reason: &str) {
+    pub(crate) fn close_link_over(&mut self, medium: Medium, device: DeviceKey, reason: &str) {
         if let Some(connection) = self.links.get(&device, medium).map(|link| link.connection) {
             self.parts.swarm.close_connection(connection);
             self.on_closed(connection, reason);
@@ -431,6 +432,11 @@ impl Task {
                 let done = Done { peer, connection, bytes: message.len() };
                 link.messages_received += 1;
                 self.feed.message(device, message, Taken::new(done, self.tell_dealt_with.clone()));
+            }
+            messages::Event::Word { peer, connection, word } => {
+                // It counts like a message, so that nobody sends words without end.
+                self.on_dealt_with(Done { peer, connection, bytes: word.len() });
+                self.on_word(connection, &word);
             }
             messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
                 let Some(device) = device_of(&peer) else { return };

@@ -188,6 +188,7 @@ impl MeshView for Mesh {
             addresses: vec!["/ip4/10.0.0.2/tcp/9000".to_owned()],
             transport: "tcp".to_owned(),
             since_ms: 1,
+            rssi_dbm: None,
             rtt_ms,
             direction: Direction::Outbound,
             bytes_in: 10,
