@@ -1,7 +1,7 @@
 //! What popmesh costs on the air, beside Automerge's own sync of the same documents over the same kind of link.
 //!
-//! `./scripts/test ble` once, for the virtual controllers, then `cargo test -p popmesh-tests --bench radio`: bytes do not
-//! depend on the profile. They are counted at the HCI, those of links alone, in both directions, with all headers: of Bluetooth, and, for popmesh, of noise, yamux and its own messages.
+//! `./scripts/test ble` once, for the virtual controllers, then `cargo build -p popmesh && cargo test -p popmesh-tests --bench radio`:
+//! bytes do not depend on the profile. They are counted at the HCI, those of links alone, in both directions, with all headers: of Bluetooth, and, for popmesh, of noise, yamux and its own messages.
 //! Automerge's messages go over the bare stream, neither encrypted nor authenticated, each with its length.
 
 use std::collections::BTreeMap;
