@@ -17,13 +17,13 @@ use popmesh_tests::{Api, Event, Node, Options, wait_until};
 
 /// Entries that one has to catch up with.
 const MISSED: u32 = 10_000;
-/// The network dies when so much of them has passed, of some 200 kB, and returns when so many have arrived.
-const DIES_AT_BYTES: usize = 60_000;
+/// The network dies when so much has passed, of less than 20 kB that they take, and returns when so many have arrived.
+const DIES_AT_BYTES: usize = 6_000;
 const RETURNS_AT: u64 = 5_000;
 /// Sales of the drop on each device.
 const SALES: usize = 60;
 /// As slow as Wi-Fi in a crowd, so that a catch-up has a middle.
-const BYTES_PER_STEP: usize = 1_024;
+const BYTES_PER_STEP: usize = 128;
 const STEP: Duration = Duration::from_millis(15);
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(120);
