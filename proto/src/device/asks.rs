@@ -1,5 +1,6 @@
 //! On demand: asks other devices for units that sales here wait for, and answers when others ask.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Device;
@@ -27,6 +28,8 @@ struct Outstanding {
 #[derive(Debug, Default)]
 struct Request {
     outstanding: Option<Outstanding>,
+    /// Until when those are not asked again that gave nothing. What they are said to have is likely to be gone, so all others come
+    /// before them even after that.
     avoid: BTreeMap<DeviceId, u64>,
 }
 
@@ -44,10 +47,10 @@ impl Asks {
         self.next_id
     }
 
-    pub(super) fn next_deadline(&self) -> Option<u64> {
+    pub(super) fn next_deadline(&self, now_ms: u64) -> Option<u64> {
         let of = |request: &Request| match &request.outstanding {
             Some(outstanding) => Some(outstanding.until_ms),
-            None => request.avoid.values().min().copied(),
+            None => request.avoid.values().filter(|until| **until > now_ms).min().copied(),
         };
         self.requests.values().filter_map(of).min()
     }
@@ -92,23 +95,25 @@ impl Device {
             if let Some(late) = request.outstanding.take_if(|outstanding| outstanding.until_ms <= now) {
                 request.avoid.insert(late.peer, now + AVOID_MS);
             }
-            request.avoid.retain(|_, until| *until > now);
             if request.outstanding.is_some() {
                 continue;
             }
-            let avoid = request.avoid.clone();
+            let gave_nothing = request.avoid.clone();
+            let avoid = |device: &DeviceId| gave_nothing.get(device).is_some_and(|until| *until > now);
             let (drop, sku, place) = shelf;
             let holders = self.holdings.free_by_holder(drop, sku, place.as_ref());
             let may_give = holders
                 .into_iter()
-                .filter(|(device, _)| *device != self.me && !avoid.contains_key(device))
+                .filter(|(device, _)| *device != self.me && !avoid(device))
                 // Whoever has two pasts may give nothing, whoever was retired is given up.
                 .filter(|(device, _)| !self.suspended.contains_key(device) && !self.is_retired(device));
             // Where much is lost, presences are as well: who has not been heard of for a while may hear a request all the same.
             let (in_reach, others): (Vec<_>, Vec<_>) =
                 may_give.partition(|(device, _)| self.peers.is_reachable(device));
             let asked = if in_reach.is_empty() { others } else { in_reach };
-            let best = asked.into_iter().max_by_key(|(device, units)| (*units, *device));
+            let best = asked.into_iter().max_by_key(|(device, units)| {
+                (Reverse(gave_nothing.get(device).copied()), *units, *device)
+            });
             let Some((peer, _)) = best else { continue };
             let id = self.asks.number();
             let outstanding = Outstanding { id, peer, until_ms: now + ANSWER_WITHIN_MS };

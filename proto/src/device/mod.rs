@@ -435,7 +435,7 @@ impl Device {
             self.sales.next_deadline(),
             self.carts.next_deadline(),
             self.takes.next_deadline(),
-            self.asks.next_deadline(),
+            self.asks.next_deadline(self.now.mono_ms),
             self.sync_deadline(),
             self.sealed.next_deadline(),
             self.past.deadline().filter(|at| *at > self.now.mono_ms),
