@@ -111,9 +111,9 @@ impl Device {
             let (in_reach, others): (Vec<_>, Vec<_>) =
                 may_give.partition(|(device, _)| self.peers.is_reachable(device));
             let asked = if in_reach.is_empty() { others } else { in_reach };
-            let best = asked.into_iter().max_by_key(|(device, units)| {
-                (Reverse(gave_nothing.get(device).copied()), *units, *device)
-            });
+            let best = asked
+                .into_iter()
+                .max_by_key(|(device, units)| (Reverse(gave_nothing.get(device).copied()), *units, *device));
             let Some((peer, _)) = best else { continue };
             let id = self.asks.number();
             let outstanding = Outstanding { id, peer, until_ms: now + ANSWER_WITHIN_MS };
