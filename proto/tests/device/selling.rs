@@ -76,6 +76,36 @@ fn a_device_that_holds_nothing_sells_by_asking() {
 }
 
 #[test]
+fn who_gave_nothing_is_asked_again_after_all_others() {
+    let mut world = World::new(24);
+    for (name, roles) in [("hq", "hq"), ("slow-1", "pos"), ("slow-2", "pos"), ("till", "pos")] {
+        world.add(name, roles, "hall");
+    }
+    world.link(0, 1);
+    world.link(0, 2);
+    world.open_drop(0, 9);
+    for slow in [1, 2] {
+        let (drop, to) = (night(), world.nodes[slow].id);
+        world
+            .done(0, Command::Transfer(Transfer { drop, sku: shirt(), units: Units::Count(4), to }))
+            .unwrap();
+    }
+    world.run_ms(1_000);
+    assert_eq!([0, 1, 2].map(|at| world.available(at)), [1, 4, 4]);
+    // What these two would give is never on their disks.
+    world.stall(1, true);
+    world.stall(2, true);
+    world.link_all();
+    world.run_ms(500);
+    assert_eq!(world.available(3), 0);
+    let before = world.time;
+    let call = world.command(3, Command::Sell(sell(1, 20_000)));
+    claim_of(world.outcome(call));
+    let took = world.time - before;
+    assert!(took < 2_500, "{took} ms: each of the two was asked once, for a second");
+}
+
+#[test]
 fn a_sale_larger_than_any_holding_is_gathered_from_all() {
     let mut world = evening(4, 20);
     world.run_ms(4_000);
