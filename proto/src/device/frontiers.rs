@@ -339,7 +339,7 @@ impl Device {
                 chain.hash(run * RUN).is_some_and(|hash| first_bytes(hash) == end.0)
             });
         let before = same.count() as u64 * RUN;
-        if let Some(range) = chain.range_after(before, MAX_RANGE_BYTES) {
+        if let Some(range) = chain.range_after(before, MAX_RANGE_BYTES, Width::Broad) {
             let entries = Entries { ranges: vec![range], more: false };
             self.outbox.emit(Output::Send { to: from, bytes: encode(&Message::Entries(entries)) });
         }
@@ -389,7 +389,7 @@ impl Device {
                     return (ranges, Some(missing.chain));
                 }
                 let next = self.log.chain(&missing.chain).and_then(|chain| {
-                    let range = |most| chain.range_after(missing.have, share.min(budget).min(most));
+                    let range = |most| chain.range_after(missing.have, share.min(budget).min(most), width);
                     let fits = range(usize::MAX).filter(|range| range.travels_as() <= room);
                     Some((chain, fits.or_else(|| range(room))?))
                 });

@@ -7,6 +7,7 @@ use crate::command::Refusal;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Output, StoredReply};
+use crate::links::Width;
 use crate::log::{Admitted, Fault, MAX_RANGE_BYTES, Range, STRETCH_BYTES, own_start, signed_message};
 use crate::message::{Entries, Gossip, MAX_GOSSIP, Message, encode};
 use crate::programme::{Authorship, EditError, Programme};
@@ -185,7 +186,7 @@ impl Device {
         for (id, first) in &own {
             let mut have = first - 1;
             while let Some(range) =
-                self.log.chain(id).and_then(|chain| chain.range_after(have, MAX_RANGE_BYTES))
+                self.log.chain(id).and_then(|chain| chain.range_after(have, MAX_RANGE_BYTES, Width::Broad))
             {
                 have += range.bodies.len();
                 fresh.push(range);

@@ -1,4 +1,5 @@
-//! What need not travel: the hash of the receipt before, of a record whose receipt before is in the same range.
+//! What need not travel over a narrow link: the hash of the receipt before, of a record whose receipt before is in the same
+//! range.
 //!
 //! Half of what is left of a sale in a packed range would be that hash, which follows from a body that is there as well, and
 //! which nothing can make shorter. So it is blank on the way, all zeros, and worked out anew at the other end. A hash that
@@ -27,6 +28,11 @@ fn replace(body: &mut [u8], hash: &ReceiptHash, by: &ReceiptHash) {
     }
 }
 
+fn has_blank(body: &[u8]) -> bool {
+    let blank = encoded(&BLANK);
+    body.windows(blank.len()).any(|bytes| bytes == blank)
+}
+
 fn receipt_of(body: &[u8]) -> Option<ReceiptLink> {
     ReceiptLink::of(&Record::decode(body).ok()?)
 }
@@ -47,6 +53,12 @@ impl Run {
     fn hash(&self, index: usize, body: &[u8]) -> ReceiptHash {
         let entry = Ref { chain: self.chain, seq: self.first.saturating_add(index as u64) };
         receipt::hash(&self.event, &self.device, &entry, body)
+    }
+
+    /// The bodies, nothing left out; `None` if something would seem to be.
+    pub(super) fn as_they_are(&self, bodies: &[&[u8]]) -> Option<Vec<Vec<u8>>> {
+        let seems = self.receipts && bodies.iter().any(|body| has_blank(body));
+        (!seems).then(|| bodies.iter().map(|body| body.to_vec()).collect())
     }
 
     /// The bodies without what follows from others of them; `None` if that could not be put back.
@@ -72,7 +84,7 @@ impl Run {
 
     /// Puts back what was left out.
     pub(super) fn put_back(&self, bodies: &mut [Vec<u8>]) {
-        if !self.receipts {
+        if !self.receipts || !bodies.iter().any(|body| has_blank(body)) {
             return;
         }
         let mut before = None;
@@ -170,6 +182,9 @@ mod tests {
         let mut bodies = linked(2);
         bodies.push(sale(9, Some(BLANK), None));
         assert_eq!(leave_out(&bodies), None);
+        let bodies: Vec<&[u8]> = bodies.iter().map(Vec::as_slice).collect();
+        assert_eq!(RUN.as_they_are(&bodies), None);
+        assert!(RUN.as_they_are(&bodies[..2]).is_some());
     }
 
     #[test]

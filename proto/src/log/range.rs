@@ -5,6 +5,7 @@ use crate::bundle;
 use crate::document::Document;
 use crate::id::ChainId;
 use crate::identity::Signature;
+use crate::links::Width;
 
 /// About how many bytes of bodies one range carries, before packing.
 pub const MAX_RANGE_BYTES: usize = 1 << 20;
@@ -113,8 +114,8 @@ impl Bodies {
 
 impl Chain {
     /// The entries after the `have`-th, up to about `budget` bytes and to an entry that a signature vouches for.
-    /// `None` if there are none.
-    pub fn range_after(&self, have: u64, budget: usize) -> Option<Range> {
+    /// `None` if there are none. For a narrow link they are made as few bytes as can be, which takes more time.
+    pub fn range_after(&self, have: u64, budget: usize, width: Width) -> Option<Range> {
         let signed = self.signed();
         if have >= signed {
             return None;
@@ -140,7 +141,11 @@ impl Chain {
         let small = size <= PACK_BYTES_EACH.saturating_mul(count as usize);
         let bodies: Vec<&[u8]> = bodies.collect();
         let packs = count >= PACK_FROM && small && self.document != Document::Programme;
-        let bodies = match packs.then(|| self.run(first).leave_out(&bodies)).flatten() {
+        let packed = || match width {
+            Width::Broad => self.run(first).as_they_are(&bodies),
+            Width::Narrow => self.run(first).leave_out(&bodies),
+        };
+        let bodies = match packs.then(packed).flatten() {
             Some(left) => {
                 let mut bytes = Vec::new();
                 bundle::pack(&mut left.iter().map(Vec::as_slice), &mut bytes);
