@@ -15,6 +15,7 @@ mod sealed;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -22,11 +23,13 @@ use std::path::{Path, PathBuf};
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, SealedWrites, StoredReply};
-use rusqlite::{Connection, Transaction};
+use rusqlite::Connection;
 
 pub use boots::BOOTS_FILE;
 pub use error::StoreError;
 pub use lock::{FolderLock, LOCK_FILE};
+
+use transaction::Transaction;
 
 /// The name of the database in the data folder.
 pub const DATABASE_FILE: &str = "popmesh.db";
@@ -308,7 +311,7 @@ impl Store {
             })
             .collect();
         // Dropped without commit, the transaction is rolled back.
-        let transaction = self.connection.transaction().map_err(failed)?;
+        let transaction = Transaction::begin(&self.connection).map_err(failed)?;
         insert_chains(&transaction, &new_chains).map_err(failed)?;
         insert_entries(&transaction, self.entries, &numbered).map_err(failed)?;
         insert_answers(&transaction, self.answers, replies.iter().zip(&encoded)).map_err(failed)?;
@@ -320,7 +323,7 @@ impl Store {
             new_chains.iter().map(|(chain, number)| (*number, *chain)).collect();
         by_number.sort_unstable();
         self.chains_by_number.extend(by_number.into_iter().map(|(_, chain)| chain));
-        self.chains.append(&mut new_chains);
+        self.chains.extend(new_chains);
         let first = AnswerId(self.answers + 1);
         self.entries += entries.len() as i64;
         self.answers += replies.len() as i64;

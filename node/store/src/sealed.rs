@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 
 use popmesh_proto::id::{ChainId, Ref};
 use popmesh_proto::io::{Sealed, SealedWrites};
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension};
 
+use crate::transaction::Transaction;
 use crate::{Store, StoreError};
 
 /// In `meta`: the write-ahead log may have what was deleted.

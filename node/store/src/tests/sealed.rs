@@ -79,7 +79,7 @@ fn a_cut_between_the_write_and_the_cleaning_is_made_up_for_at_the_next_start() {
     let entries: Vec<_> = (1..=3).map(|seq| entry(CHAIN, seq, b"personal")).collect();
     store.append_with(&entries, &[], &keep(1..=3)).unwrap();
     // The write alone.
-    let transaction = store.connection.transaction().unwrap();
+    let transaction = crate::transaction::Transaction::begin(&store.connection).unwrap();
     let changes = store.sealed.write(&transaction, &erase(2..=2), |_| Some(1)).unwrap();
     transaction.commit().unwrap();
     drop(changes);
