@@ -5,7 +5,7 @@ use super::queue::NodeIndex;
 use super::{SECOND, World};
 
 /// Where not every step is checked, so many devices are, each second.
-const CHECKED_A_SECOND: usize = 12;
+const CHECKED_A_SECOND: usize = 2;
 /// What incidents say that are about a claim.
 const OF_CLAIM: &str = " of claim ";
 

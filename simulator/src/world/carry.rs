@@ -12,7 +12,7 @@ use sha2::Digest;
 use super::ledger::Breach;
 use super::node::Write;
 use super::queue::{Event, Life, NodeIndex};
-use super::{Gossip, Judging, MS, World};
+use super::{MS, World};
 use crate::connectivity::PathKind;
 use crate::network::Arrival;
 
@@ -221,7 +221,7 @@ impl World<'_> {
     }
 
     /// What becomes of a message between two nodes.
-    fn travel(&mut self, from: NodeIndex, to: NodeIndex, bytes: usize) -> crate::network::Fate {
+    pub(super) fn travel(&mut self, from: NodeIndex, to: NodeIndex, bytes: usize) -> crate::network::Fate {
         let (a, b) = (self.nodes[from].device_index, self.nodes[to].device_index);
         let path = self.path(from, to);
         let carrier = match path {
@@ -239,11 +239,11 @@ impl World<'_> {
         self.carriers[carrier].send(self.now_us, bytes, &mut self.random, &mut self.traffic)
     }
 
-    fn in_order(&mut self, from: NodeIndex, to: NodeIndex, arrival: Arrival) -> u64 {
+    pub(super) fn in_order(&mut self, from: NodeIndex, to: NodeIndex, arrival: Arrival) -> u64 {
         if arrival.overtaken { arrival.at_us } else { self.links.in_order(from, to, arrival.at_us) }
     }
 
-    fn spoil(&mut self, bytes: &Rc<[u8]>) -> Rc<[u8]> {
+    pub(super) fn spoil(&mut self, bytes: &Rc<[u8]>) -> Rc<[u8]> {
         let mut spoiled = bytes.to_vec();
         let at = self.random.index(spoiled.len());
         if let Some(byte) = spoiled.get_mut(at) {
@@ -258,91 +258,4 @@ impl World<'_> {
             self.give(to, Input::Message { from, bytes: bytes.to_vec() });
         }
     }
-
-    fn publish(&mut self, node: NodeIndex, bytes: Rc<[u8]>) {
-        self.gossip_made += 1;
-        let id = self.gossip_made;
-        let mut seen = vec![0; self.nodes.len().div_ceil(64)];
-        mark(&mut seen, node);
-        let due_us = vec![u64::MAX; self.nodes.len()];
-        self.gossip.insert(id, Gossip { bytes, seen, due_us, copies: 0 });
-        self.pass_on(node, id, None);
-        self.forget_arrived(id);
-    }
-
-    fn pass_on(&mut self, node: NodeIndex, id: u64, but: Option<NodeIndex>) {
-        let Some(bytes) = self.gossip.get(&id).map(|gossip| gossip.bytes.clone()) else { return };
-        for peer in self.links.gossip_peers(node) {
-            if Some(peer) == but {
-                continue;
-            }
-            let life = self.nodes[peer].life;
-            for arrival in self.travel(node, peer, bytes.len()).into_iter().flatten() {
-                let at_us = self.in_order(node, peer, arrival);
-                let Some(gossip) = self.gossip.get_mut(&id) else { return };
-                if !arrival.spoiled {
-                    let due_us = gossip.due_us.get(peer).copied().unwrap_or(u64::MAX);
-                    if due_us <= at_us || is_marked(&gossip.seen, peer) {
-                        // It takes its time on the air, and then makes no difference.
-                        continue;
-                    }
-                    if let Some(due_us) = gossip.due_us.get_mut(peer) {
-                        *due_us = at_us;
-                    }
-                }
-                gossip.copies += 1;
-                let spoiled = arrival.spoiled.then(|| self.spoil(&bytes));
-                self.queue.plan(at_us, Event::Gossip { from: node, to: peer, life, id, spoiled });
-            }
-        }
-    }
-
-    pub(super) fn deliver_gossip(
-        &mut self,
-        from: NodeIndex,
-        to: NodeIndex,
-        life: Life,
-        id: u64,
-        spoiled: Option<Rc<[u8]>>,
-    ) {
-        let Some(gossip) = self.gossip.get_mut(&id) else { return };
-        gossip.copies -= 1;
-        let arrives =
-            self.nodes[to].life == life && self.nodes[to].is_running() && self.links.are_linked(from, to);
-        let (bytes, known) = match spoiled {
-            // Its hash is another: to the mesh it is another message.
-            Some(bytes) => (bytes, None),
-            None => (gossip.bytes.clone(), Some(id)),
-        };
-        if arrives && (known.is_none() || mark(&mut gossip.seen, to)) {
-            self.calls += 1;
-            let token = self.calls;
-            self.judging = Some(Judging { token, id: known, from });
-            let from = self.nodes[from].id;
-            self.give(to, Input::Gossip { from, bytes: bytes.to_vec(), token });
-            self.judging = None;
-        }
-        self.forget_arrived(id);
-    }
-
-    fn forget_arrived(&mut self, id: u64) {
-        if self.gossip.get(&id).is_some_and(|gossip| gossip.copies == 0) {
-            self.gossip.remove(&id);
-        }
-    }
-}
-
-fn is_marked(seen: &[u64], node: NodeIndex) -> bool {
-    seen.get(node / 64).is_some_and(|word| word & (1 << (node % 64)) != 0)
-}
-
-/// Sets a node's bit; whether it was not set.
-fn mark(seen: &mut Vec<u64>, node: NodeIndex) -> bool {
-    let (word, bit) = (node / 64, 1 << (node % 64));
-    if seen.len() <= word {
-        seen.resize(word + 1, 0);
-    }
-    let fresh = seen[word] & bit == 0;
-    seen[word] |= bit;
-    fresh
 }

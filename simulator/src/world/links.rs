@@ -1,6 +1,7 @@
 //! Links between nodes: dialled where there is a way and the mesh wants one, lost where the way is gone for a while.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use popmesh_proto::io::Input;
 use popmesh_proto::links::{DeviceKey, Width, wanted};
@@ -42,7 +43,9 @@ pub(super) struct Links {
     between: BTreeMap<(NodeIndex, NodeIndex), Link>,
     /// For each node: its peers, and when the last message from it to each of them arrives.
     peers: Vec<BTreeMap<NodeIndex, u64>>,
-    gossip: Vec<Vec<NodeIndex>>,
+    /// For each node: those of its links that it picks for gossip, and all that it uses.
+    picks: Vec<Vec<NodeIndex>>,
+    gossip: Vec<Rc<[NodeIndex]>>,
     /// Those between them that are narrow: no gossip goes over them.
     narrow: BTreeSet<(NodeIndex, NodeIndex)>,
     attempts: u64,
@@ -55,7 +58,8 @@ fn pair(a: NodeIndex, b: NodeIndex) -> (NodeIndex, NodeIndex) {
 impl Links {
     pub(super) fn add_node(&mut self) {
         self.peers.push(BTreeMap::new());
-        self.gossip.push(Vec::new());
+        self.picks.push(Vec::new());
+        self.gossip.push(Rc::default());
     }
 
     pub(super) fn are_linked(&self, a: NodeIndex, b: NodeIndex) -> bool {
@@ -75,7 +79,7 @@ impl Links {
     }
 
     /// The neighbours to which a node passes gossip on.
-    pub(super) fn gossip_peers(&self, node: NodeIndex) -> Vec<NodeIndex> {
+    pub(super) fn gossip_peers(&self, node: NodeIndex) -> Rc<[NodeIndex]> {
         self.gossip[node].clone()
     }
 
@@ -118,20 +122,22 @@ impl Links {
         self.choose_gossip_peers(a, b);
     }
 
-    /// A link between two has come or gone: their neighbours may pick, or be picked by, others than before.
+    /// A link between two has come or gone: they may pick others than before, and so be picked by others.
     fn choose_gossip_peers(&mut self, a: NodeIndex, b: NodeIndex) {
+        for node in [a, b] {
+            self.picks[node] = self.best_for_gossip(node);
+        }
         let touched: BTreeSet<NodeIndex> =
             [a, b].into_iter().chain(self.peers(a)).chain(self.peers(b)).collect();
         for node in touched {
-            let own = self.picks(node);
-            let chosen =
-                self.broad_peers(node).filter(|peer| own.contains(peer) || self.picks(*peer).contains(&node));
-            self.gossip[node] = chosen.collect();
+            let picked =
+                |peer: &NodeIndex| self.picks[node].contains(peer) || self.picks[*peer].contains(&node);
+            self.gossip[node] = self.broad_peers(node).filter(picked).collect();
         }
     }
 
     /// The links with the lowest marks.
-    fn picks(&self, node: NodeIndex) -> Vec<NodeIndex> {
+    fn best_for_gossip(&self, node: NodeIndex) -> Vec<NodeIndex> {
         let mut peers: Vec<(u64, NodeIndex)> =
             self.broad_peers(node).map(|peer| (mark(node, peer), peer)).collect();
         peers.sort_unstable();

@@ -10,6 +10,7 @@ mod carry;
 mod cheat;
 mod claims;
 mod faults;
+mod gossip;
 mod hand_outs;
 mod holds;
 mod ledger;
@@ -31,7 +32,6 @@ mod verdict;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use popmesh_proto::id::{DeviceId, Nonce};
@@ -39,7 +39,7 @@ use popmesh_proto::identity::{
     Certificate, CertificateError, Charter, CharterError, Role, Roles, SecretKey, SignedCertificate,
     SignedCharter,
 };
-use popmesh_proto::io::{CallId, GossipToken};
+use popmesh_proto::io::CallId;
 use popmesh_proto::money::CurrencyError;
 use popmesh_proto::pin::EventSecret;
 use sha2::{Digest, Sha256};
@@ -113,27 +113,6 @@ pub struct Ended {
     pub trace: Vec<String>,
 }
 
-/// A gossiped message on its way.
-#[derive(Debug)]
-struct Gossip {
-    bytes: Rc<[u8]>,
-    /// Who has seen it, a bit for each node.
-    seen: Vec<u64>,
-    /// When the first of the copies under way to each node arrives.
-    due_us: Vec<u64>,
-    /// Copies under way.
-    copies: u64,
-}
-
-/// Gossip that a device judges right now.
-#[derive(Debug, Clone, Copy)]
-struct Judging {
-    token: GossipToken,
-    /// Which, unless it was spoiled on the way.
-    id: Option<u64>,
-    from: NodeIndex,
-}
-
 /// Everything.
 struct World<'s> {
     scenario: &'s Scenario,
@@ -153,9 +132,8 @@ struct World<'s> {
     traffic: Traffic,
     connectivity: &'s Connectivity,
     reach: Reach<'s>,
-    gossip: BTreeMap<u64, Gossip>,
-    gossip_made: u64,
-    judging: Option<Judging>,
+    gossip: gossip::UnderWay,
+    judging: Option<gossip::Judging>,
     calls: CallId,
     shoppers: Vec<Shopper>,
     shop: Shop,
@@ -262,8 +240,7 @@ impl<'s> World<'s> {
             traffic: Traffic::default(),
             connectivity,
             reach,
-            gossip: BTreeMap::new(),
-            gossip_made: 0,
+            gossip: gossip::UnderWay::default(),
             judging: None,
             calls: 0,
             shop: Shop::new(shoppers.len()),
