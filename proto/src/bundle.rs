@@ -117,11 +117,19 @@ fn distinct(bytes: &[u8]) -> usize {
 
 /// How many bodies of its group ago the one was that is most like the `at`-th of the group; 0 for the first.
 fn most_alike(bodies: &[&[u8]], group: &[usize], at: usize) -> usize {
-    let alike = |back: usize| {
-        let pairs = bodies[group[at]].iter().zip(bodies[group[at - back]]);
-        pairs.filter(|(new, old)| new == old).count()
-    };
+    let alike = |back: usize| equal_places(bodies[group[at]], bodies[group[at - back]]);
     (1..=at.min(LOOK_BACK)).max_by_key(|back| (alike(*back), std::cmp::Reverse(*back))).unwrap_or(0)
+}
+
+/// At how many places two bodies are the same.
+fn equal_places(one: &[u8], other: &[u8]) -> usize {
+    // Counted in bytes as far as they reach, many places go in one step.
+    const REACH: usize = u8::MAX as usize;
+    let same = |(one, other): (&[u8], &[u8])| {
+        let pairs = one.iter().zip(other);
+        usize::from(pairs.map(|(one, other)| u8::from(one == other)).sum::<u8>())
+    };
+    one.chunks(REACH).zip(other.chunks(REACH)).map(same).sum()
 }
 
 /// Unpacks a bundle of `count` bodies, which together have at most `limit` bytes.

@@ -218,3 +218,9 @@ impl<'de> serde::Deserialize<'de> for Ref {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+impl Hash {
+    /// Its first eight bytes: enough to tell it from any other by accident.
+    pub fn begins(&self) -> [u8; 8] {
+        self.0.first_chunk().copied().unwrap_or_default()
+    }
+}

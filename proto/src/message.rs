@@ -80,15 +80,34 @@ pub struct Frontier {
     /// The others.
     #[n(2)]
     pub heads: Vec<Head>,
-    /// Counts the sender's frontiers over this link, from 1.
+    /// Counts the sender's frontiers to the receiver, from 1.
     #[n(3)]
     pub number: u32,
-    /// Whether `heads` are only what has changed since the sender's frontier before.
+    /// What `heads` are changes since; if there is nothing, they are all.
     #[n(4)]
-    pub changes: bool,
-    /// Whether the sender has missed a frontier of the receiver's, whose next has to name all heads.
+    pub since: Option<Since>,
+    /// The sender has missed frontiers of the receiver's that came after the one with this number: they have to be told again;
+    /// 0: all.
     #[n(5)]
-    pub again: bool,
+    pub again: Option<u32>,
+    /// Another after each start of the sender, which then knows of nothing that it was told before.
+    #[n(6)]
+    pub start: u32,
+}
+
+/// What the heads of a frontier are changes since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum Since {
+    /// Since the sender's frontier with this number.
+    #[n(0)]
+    Frontier(#[n(0)] u32),
+    /// Since the sender had the same as the receiver, which said so with a digest that begins with these bytes.
+    #[n(1)]
+    Alike(
+        #[n(0)]
+        #[cbor(with = "minicbor::bytes")]
+        [u8; 8],
+    ),
 }
 
 /// The end of one chain.

@@ -11,7 +11,7 @@ use popmesh_proto::identity::{
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
     Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
-    Rate, SealedPart, SealedParts, decode, encode,
+    Rate, SealedPart, SealedParts, Since, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
@@ -322,6 +322,7 @@ fn range() -> impl Strategy<Value = Range> {
         vec(bytes(), 0..5)
             .prop_map(|bodies| Bodies::Plain(bodies.into_iter().map(|body| body.into()).collect())),
         (any::<u32>(), bytes()).prop_map(|(count, bytes)| Bodies::Packed { count, bytes: bytes.into() }),
+        (any::<u32>(), bytes()).prop_map(|(count, bytes)| Bodies::Implied { count, bytes: bytes.into() }),
     ];
     let vouch = (any::<u32>(), signature()).prop_map(|(offset, signature)| Vouch { offset, signature });
     (chain(), any::<u64>(), bodies, vec(vouch, 0..3)).prop_map(|(chain, first, bodies, signatures)| Range {
@@ -335,12 +336,18 @@ fn range() -> impl Strategy<Value = Range> {
 fn message() -> impl Strategy<Value = Message> {
     let head =
         (chain(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(chain, seq, hash)| Head { chain, seq, hash });
+    let since = prop_oneof![any::<u32>().prop_map(Since::Frontier), any::<[u8; 8]>().prop_map(Since::Alike),];
     prop_oneof![
-        (hash(), any::<[bool; 3]>(), any::<u32>(), vec(head, 0..5)).prop_map(
-            |(ended, [full, changes, again], number, heads)| {
-                Message::Frontier(Frontier { ended, full, heads, number, changes, again })
-            }
-        ),
+        (
+            hash(),
+            any::<bool>(),
+            any::<(u32, Option<u32>, u32)>(),
+            vec(head, 0..5),
+            proptest::option::of(since)
+        )
+            .prop_map(|(ended, full, (number, again, start), heads, since)| {
+                Message::Frontier(Frontier { ended, full, heads, number, since, again, start })
+            }),
         (vec(range(), 0..3), any::<bool>())
             .prop_map(|(ranges, more)| Message::Entries(Entries { ranges, more })),
         hash().prop_map(Message::Digest),

@@ -349,8 +349,13 @@ impl Device {
 
     fn notice(&mut self, event: &Event<'_>) {
         let units = spent_lines(&event.record.body).iter().map(|(_, units)| units.len()).sum();
-        let parcel = self.holdings.parcel(&event.entry);
-        let sku = parcel.and_then(|parcel| self.holdings.lot(&parcel.lot)).map(|lot| lot.sku.clone());
+        let sku = match &event.record.body {
+            Body::Transfer(_) | Body::Mint(_) => {
+                let parcel = self.holdings.parcel(&event.entry);
+                parcel.and_then(|parcel| self.holdings.lot(&parcel.lot)).map(|lot| lot.sku.clone())
+            }
+            _ => None,
+        };
         let drop = event.drop.clone();
         let notice = match (&event.record.body, sku) {
             (Body::Sale(_), _) => Notice::Sold { claim: event.entry, drop, seller: event.author, units },

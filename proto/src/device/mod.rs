@@ -7,6 +7,7 @@ mod claims;
 mod commands;
 mod compartments;
 mod doors;
+mod exchange;
 mod expiry;
 mod forks;
 mod frontiers;
@@ -309,6 +310,11 @@ impl Device {
         (self.intake.waiting(), self.sales.len() as u64)
     }
 
+    /// Whether all that is in the log is stored, for whoever checks a device from outside.
+    pub fn is_all_durable(&self) -> bool {
+        self.outbox.is_idle()
+    }
+
     /// Takes one input. What follows from it comes out of [`Device::poll`].
     pub fn handle(&mut self, now: Now, input: Input) {
         self.now = now;
@@ -432,6 +438,7 @@ impl Device {
 
     fn next_wake(&self) -> u64 {
         [
+            self.outbox.next_deadline(),
             self.sales.next_deadline(),
             self.carts.next_deadline(),
             self.takes.next_deadline(),

@@ -8,6 +8,10 @@ use crate::io::{BatchId, Entry, Output, SealedWrites, StoredReply};
 use crate::log::Linked;
 use crate::planted::{Plant, Planted};
 
+/// Others' entries wait for each other so long before they are written, unless something is to be told that needs them
+/// durable: each write wears the flash of a till, and at a large event somebody sells all the time.
+const OTHERS_WAIT_MS: u64 = 200;
+
 /// Records of one write, while they are gathered.
 #[derive(Debug, Default)]
 pub(super) struct OpenBatch {
@@ -22,6 +26,11 @@ pub(super) struct OpenBatch {
 }
 
 impl OpenBatch {
+    /// Whether nothing in it is this device's own doing.
+    fn is_of_others(&self) -> bool {
+        self.own.is_empty() && self.replies.is_empty() && self.sealed.is_empty()
+    }
+
     fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.replies.is_empty() && self.sealed.is_empty()
     }
@@ -41,6 +50,10 @@ pub(super) struct Fresh {
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) open: OpenBatch,
+    /// Since when there is something in it.
+    open_since_ms: Option<u64>,
+    /// Whether something waits for it to be durable.
+    presses: bool,
     /// Of the batch that was closed last, until its gossip is lined up.
     pub(super) fresh: Option<Fresh>,
     next: BatchId,
@@ -54,6 +67,8 @@ impl Outbox {
     pub(super) fn new(plant: Plant) -> Self {
         Self {
             open: OpenBatch::default(),
+            open_since_ms: None,
+            presses: false,
             fresh: None,
             next: 1,
             in_flight: None,
@@ -75,7 +90,10 @@ impl Outbox {
     pub(super) fn emit(&mut self, output: Output) {
         let until = if self.open.is_empty() { self.in_flight } else { Some(self.next) };
         match until.filter(|_| !self.plant.has(Planted::AcknowledgeBeforeSync)) {
-            Some(batch) => self.held.push_back((batch, output)),
+            Some(batch) => {
+                self.presses |= batch == self.next && !matches!(output, Output::Notice(_));
+                self.held.push_back((batch, output));
+            }
             None => self.ready.push_back(output),
         }
     }
@@ -85,16 +103,33 @@ impl Outbox {
         self.ready.push_back(output);
     }
 
+    /// What is in the open batch is wanted durable.
+    pub(super) fn press(&mut self) {
+        self.presses = true;
+    }
+
     /// The batch to be closed and written now, if one is due: only one write is under way at a time, and what arrives
     /// meanwhile goes into the next.
-    pub(super) fn due(&mut self) -> Option<(BatchId, OpenBatch)> {
-        if self.in_flight.is_some() || self.open.is_empty() {
+    pub(super) fn due(&mut self, now_ms: u64) -> Option<(BatchId, OpenBatch)> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let since = *self.open_since_ms.get_or_insert(now_ms);
+        let can_wait = !self.presses && self.open.is_of_others() && now_ms < since + OTHERS_WAIT_MS;
+        if can_wait || self.in_flight.is_some() {
             return None;
         }
         let batch = self.next;
         self.next += 1;
         self.in_flight = Some(batch);
+        self.open_since_ms = None;
+        self.presses = false;
         Some((batch, std::mem::take(&mut self.open)))
+    }
+
+    /// When a batch that waits for more is due.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.open_since_ms.filter(|_| self.in_flight.is_none()).map(|since| since + OTHERS_WAIT_MS)
     }
 
     /// Lets `output` out when `batch` is durable.
@@ -130,6 +165,8 @@ impl Outbox {
             }
         }
         self.open = OpenBatch::default();
+        self.open_since_ms = None;
+        self.presses = false;
         self.fresh = None;
     }
 

@@ -125,8 +125,8 @@ impl Device {
         if self.past.known || !whole {
             return;
         }
-        let theirs = self.sync.exchange(&from).and_then(|exchange| exchange.theirs()).cloned();
-        let Some(theirs) = theirs else { return };
+        let Some(theirs) = self.sync.exchange(&from).and_then(|exchange| exchange.theirs()) else { return };
+        let theirs = theirs.collect();
         self.past.missing.insert(from, theirs);
         self.look_at_past();
     }

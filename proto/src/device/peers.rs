@@ -41,6 +41,18 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Whether its certificate is known.
+    pub(super) fn is_vouched_for(&self) -> bool {
+        self.certificate.is_some()
+    }
+
+    /// It is there. Whether that is news.
+    pub(super) fn is_heard(&mut self, now: Now) -> bool {
+        self.heard_mono_ms = Some(now.mono_ms);
+        self.heard_wall_ms = Some(now.wall_ms);
+        !std::mem::replace(&mut self.reachable, true)
+    }
+
     /// Whether it belongs to a venue.
     pub(super) fn is_of(&self, venue: &Place) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.venue == *venue)
@@ -49,26 +61,37 @@ impl Peer {
 
 /// Every device known.
 #[derive(Debug, Default)]
-pub(super) struct Peers(BTreeMap<DeviceId, Peer>);
+pub(super) struct Peers {
+    all: BTreeMap<DeviceId, Peer>,
+    /// How many are linked.
+    links: usize,
+    /// Nobody in reach falls silent before this time.
+    none_silent_until: u64,
+}
 
 impl Peers {
+    fn set_linked(&mut self, device: &DeviceId, linked: bool) {
+        let before = std::mem::replace(&mut self.get_mut(device).linked, linked);
+        self.links = self.links - usize::from(before) + usize::from(linked);
+    }
+
     pub(super) fn meet(&mut self, certificate: &SignedCertificate) {
-        let peer = self.0.entry(certificate.device).or_default();
+        let peer = self.all.entry(certificate.device).or_default();
         if peer.certificate.as_ref().is_none_or(|known| known.not_after_ms < certificate.not_after_ms) {
             peer.certificate = Some(certificate.clone());
         }
     }
 
     pub(super) fn certificate(&self, device: &DeviceId) -> Option<&SignedCertificate> {
-        self.0.get(device)?.certificate.as_ref()
+        self.all.get(device)?.certificate.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, device: &DeviceId) -> &mut Peer {
-        self.0.entry(*device).or_default()
+        self.all.entry(*device).or_default()
     }
 
     pub(super) fn get(&self, device: &DeviceId) -> Option<&Peer> {
-        self.0.get(device)
+        self.all.get(device)
     }
 
     pub(super) fn name(&self, device: &DeviceId) -> String {
@@ -76,11 +99,11 @@ impl Peers {
     }
 
     pub(super) fn is_linked(&self, device: &DeviceId) -> bool {
-        self.0.get(device).is_some_and(|peer| peer.linked)
+        self.all.get(device).is_some_and(|peer| peer.linked)
     }
 
     pub(super) fn is_reachable(&self, device: &DeviceId) -> bool {
-        self.0.get(device).is_some_and(|peer| peer.reachable)
+        self.all.get(device).is_some_and(|peer| peer.reachable)
     }
 
     /// What introduces those that a link to `peer` brings in its reach, and that are `wanted`.
@@ -97,12 +120,12 @@ impl Peers {
     }
 
     pub(super) fn reachable(&self) -> impl Iterator<Item = (&DeviceId, &Peer)> {
-        self.0.iter().filter(|(_, peer)| peer.reachable)
+        self.all.iter().filter(|(_, peer)| peer.reachable)
     }
 
     /// An entry of a device bears a time: it was alive then, if nothing better is known.
     pub(super) fn wrote(&mut self, device: DeviceId, at: Hlc) {
-        let peer = self.0.entry(device).or_default();
+        let peer = self.all.entry(device).or_default();
         if peer.heard_mono_ms.is_none() {
             peer.heard_wall_ms = peer.heard_wall_ms.max(Some(at.ms()));
         }
@@ -110,17 +133,17 @@ impl Peers {
 
     /// When a device was last heard, by this device's wall clock.
     pub(super) fn last_heard(&self, device: &DeviceId) -> Option<u64> {
-        self.0.get(device)?.heard_wall_ms
+        self.all.get(device)?.heard_wall_ms
     }
 
     pub(super) fn is_stranded(&self, device: &DeviceId, now: Now) -> bool {
-        let Some(peer) = self.0.get(device) else { return true };
+        let Some(peer) = self.all.get(device) else { return true };
         !peer.reachable
             && peer.heard_wall_ms.is_none_or(|heard| now.wall_ms.saturating_sub(heard) > STRANDED_AFTER_MS)
     }
 
     pub(super) fn infos(&self, me: &DeviceId, now: Now, budgets: &Budgets) -> Vec<DeviceInfo> {
-        self.0
+        self.all
             .iter()
             .filter_map(|(device, peer)| {
                 let certificate = peer.certificate.as_ref()?;
@@ -145,16 +168,16 @@ impl Peers {
 
     /// How many links there are.
     pub(super) fn links(&self) -> usize {
-        self.0.values().filter(|peer| peer.linked).count()
+        self.links
     }
 
     /// How many devices there are, this one included.
     pub(super) fn count(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(super) fn known(&self) -> BTreeSet<DeviceId> {
-        self.0.iter().filter(|(_, peer)| peer.certificate.is_some()).map(|(device, _)| *device).collect()
+        self.all.iter().filter(|(_, peer)| peer.certificate.is_some()).map(|(device, _)| *device).collect()
     }
 }
 
@@ -164,19 +187,14 @@ impl Device {
         if device == self.me {
             return;
         }
-        let now = self.now;
-        let peer = self.peers.get_mut(&device);
-        peer.heard_mono_ms = Some(now.mono_ms);
-        peer.heard_wall_ms = Some(now.wall_ms);
-        if !peer.reachable {
-            peer.reachable = true;
+        if self.peers.get_mut(&device).is_heard(self.now) {
             self.outbox.emit_now(Output::Notice(Notice::Reachable { device }));
         }
     }
 
     pub(super) fn link_up(&mut self, peer: DeviceId, width: Width) {
         self.cut_off_again(peer);
-        self.peers.get_mut(&peer).linked = true;
+        self.peers.set_linked(&peer, true);
         self.heard(peer);
         self.say_hello(peer);
         // New neighbours do not know this device's mail yet.
@@ -185,9 +203,8 @@ impl Device {
         self.next_look_ms = self.now.mono_ms;
         self.next_share_ms = self.now.mono_ms;
         self.past.meet(self.now.mono_ms);
-        self.sync.link_up(peer, width, self.now.mono_ms);
+        self.sync_link_up(peer, width);
         self.sealed.link_up(peer);
-        self.send_frontier(peer, false);
         self.narrow_link(peer, width);
     }
 
@@ -197,38 +214,47 @@ impl Device {
     }
 
     pub(super) fn link_down(&mut self, peer: DeviceId) {
-        self.peers.get_mut(&peer).linked = false;
+        self.peers.set_linked(&peer, false);
         self.sync.link_down(&peer);
         self.narrow.link_down(&peer);
         self.lose_what_came_through(&peer);
         self.sealed.link_down(&peer);
-        let alone = !self.peers.0.values().any(|peer| peer.linked);
+        let alone = self.peers.links == 0;
         self.past.lose(&peer, alone);
         self.asks.lost(&peer);
+        self.peers.none_silent_until = 0;
         self.notice_silence();
     }
 
     /// Notices who has fallen silent. Without any link there is nobody through whom others could be heard.
     pub(super) fn notice_silence(&mut self) {
         let now = self.now.mono_ms;
-        let cut_off = !self.peers.0.values().any(|peer| peer.linked);
-        let silent_after =
-            SILENT_AFTER_MS.max(SILENT_AFTER_PRESENCES * presence_every_ms(self.peers.0.len()));
-        for (device, peer) in &mut self.peers.0 {
-            let silent_after = silent_after.max(SILENT_AFTER_PRESENCES * peer.every_ms);
-            let silent = !peer.linked
-                && (cut_off
-                    || peer.heard_mono_ms.is_none_or(|heard| now.saturating_sub(heard) >= silent_after));
-            if peer.reachable && silent {
+        let cut_off = self.peers.links == 0;
+        if !cut_off && now < self.peers.none_silent_until {
+            return;
+        }
+        let usual = SILENT_AFTER_MS.max(SILENT_AFTER_PRESENCES * presence_every_ms(self.peers.all.len()));
+        let mut first = now + usual;
+        for (device, peer) in &mut self.peers.all {
+            if !peer.reachable || peer.linked {
+                continue;
+            }
+            let silent_after = usual.max(SILENT_AFTER_PRESENCES * peer.every_ms);
+            let heard = peer.heard_mono_ms.unwrap_or(0);
+            if cut_off || now.saturating_sub(heard) >= silent_after {
                 peer.reachable = false;
                 self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
+            } else {
+                // Not after `silent_after`: that may become shorter.
+                first = first.min((heard + usual).max(now + 1));
             }
         }
+        self.peers.none_silent_until = first;
     }
 
     /// Those of whom news came only through a neighbour that is gone.
     fn lose_what_came_through(&mut self, neighbour: &DeviceId) {
-        for (device, peer) in &mut self.peers.0 {
+        for (device, peer) in &mut self.peers.all {
             if peer.heard_through.as_ref() == Some(neighbour) && peer.reachable && !peer.linked {
                 peer.reachable = false;
                 self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));

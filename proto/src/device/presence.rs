@@ -1,12 +1,15 @@
 //! Presence: how this device is doing, told to everybody; and what follows from others' presence for the stock.
 
+use std::collections::BTreeMap;
+
 use super::Device;
 use super::budgets::{REQUEST_US, SIGNATURE_US};
+use super::peers::Peer;
 use crate::broker::Seller;
 use crate::command::DropState;
 use crate::document::Document;
 use crate::id::DeviceId;
-use crate::io::{Output, Verdict};
+use crate::io::{Notice, Output, Verdict};
 use crate::links::Width;
 use crate::message::{
     Gossip, MAX_GOSSIP, MAX_RATES, MAX_REACHES, Mail, Message, Presence, Rate, decode, encode,
@@ -17,9 +20,9 @@ use crate::text::{DropId, Place, Sku};
 const PRESENCE_EVERY_MS: u64 = 1_000;
 /// How many presences all devices together hear in a second where there are many: each presence goes to all, and they share the
 /// air.
-const PRESENCES_HEARD_PER_S: u64 = 2_000;
+const PRESENCES_HEARD_PER_S: u64 = 1_333;
 /// The longest time between two.
-const PRESENCE_AT_LEAST_MS: u64 = 20_000;
+const PRESENCE_AT_LEAST_MS: u64 = 30_000;
 /// How often a device looks who has fallen silent.
 pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
@@ -122,9 +125,11 @@ impl Device {
 
     /// Mail that a neighbour passed on over a link of some width.
     pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, width: Width) -> Verdict {
-        if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
+        let author = self.peers.get(&mail.from);
+        if mail.from == self.me || author.is_some_and(|author| author.last_mail >= mail.at) {
             return Verdict::Ignore;
         }
+        let mut is_vouched_for = author.is_some_and(Peer::is_vouched_for);
         self.budgets.work(&neighbour, SIGNATURE_US, self.now.mono_ms);
         if !mail.verifies(self.gate.signatures(), &self.gate.event()) {
             self.wrong(neighbour, "mail with a wrong signature".to_owned());
@@ -144,26 +149,34 @@ impl Device {
             },
             Some(_) => None,
         };
-        if let Some(bytes) = presence.as_ref().and_then(|presence| presence.certificate.as_ref()) {
+        let shown = presence.as_ref().and_then(|presence| presence.certificate.as_ref());
+        let is_known =
+            |bytes: &[u8]| self.peers.certificate(&mail.from).is_some_and(|known| known.bytes() == bytes);
+        if let Some(bytes) = shown.filter(|bytes| !is_known(bytes)) {
             match self.gate.certificate(bytes) {
-                Ok(certificate) if certificate.device == mail.from => self.peers.meet(&certificate),
+                Ok(certificate) if certificate.device == mail.from => {
+                    self.peers.meet(&certificate);
+                    is_vouched_for = true;
+                }
                 _ => {
                     self.fault(neighbour, "presence with a wrong certificate".to_owned());
                     return Verdict::Reject;
                 }
             }
         }
-        if self.peers.certificate(&mail.from).is_none() {
+        if !is_vouched_for {
             // Its certificate comes with one of its next; until then nobody here vouches for it.
             if width == Width::Narrow {
                 self.ask_who(neighbour, mail.from);
             }
             return Verdict::Ignore;
         }
-        self.heard(mail.from);
         self.clock.observe(mail.at, self.now);
         let narrow_ms = self.narrow_presence_ms();
         let peer = self.peers.get_mut(&mail.from);
+        if peer.is_heard(self.now) {
+            self.outbox.emit_now(Output::Notice(Notice::Reachable { device: mail.from }));
+        }
         peer.last_mail = mail.at;
         peer.heard_through = (width == Width::Narrow).then_some(neighbour);
         if let Some(presence) = presence {
@@ -224,13 +237,20 @@ impl Device {
             .collect();
         shelves.sort();
         shelves.dedup();
+        let mut sellers_at: BTreeMap<Place, Vec<DeviceId>> = BTreeMap::new();
+        for (_, _, place) in &shelves {
+            if !sellers_at.contains_key(place) {
+                sellers_at.insert(place.clone(), self.sellers_at(place));
+            }
+        }
         for (drop, sku, place) in shelves {
             let closed =
                 |drop| self.programme.drops().get(drop).is_none_or(|info| info.state == DropState::Closed);
             if closed(&drop) || self.sales.wait_for(&drop, &sku) {
                 continue;
             }
-            let sellers = self.sellers(&drop, &sku, &place);
+            let there = sellers_at.get(&place).map_or(&[][..], Vec::as_slice);
+            let sellers = self.sellers(&drop, &sku, &place, there);
             for (to, units) in self.config.policy.share(&self.me, &sellers) {
                 // What cannot be given stays; the next round tries again.
                 let _ = self.give(&Document::Stock(drop.clone()), &drop, &sku, Some(&place), units, to);
@@ -238,8 +258,16 @@ impl Device {
         }
     }
 
-    /// This device and those in reach that sell from `place`, each with its rate and its free units there.
-    fn sellers(&self, drop: &DropId, sku: &Sku, place: &Place) -> Vec<Seller> {
+    /// Those in reach that sell from a place and may be given stock.
+    fn sellers_at(&self, place: &Place) -> Vec<DeviceId> {
+        let sell_there = |(device, peer): &(&DeviceId, &Peer)| {
+            peer.sells && peer.is_of(place) && self.check_may_get(device).is_ok()
+        };
+        self.peers.reachable().filter(sell_there).map(|(device, _)| *device).collect()
+    }
+
+    /// This device and the others `there`, each with its rate and its free units at `place`.
+    fn sellers(&self, drop: &DropId, sku: &Sku, place: &Place, there: &[DeviceId]) -> Vec<Seller> {
         let shelf = self.holdings.shelf(drop, sku, place);
         let free = |device: &DeviceId| shelf.and_then(|holders| holders.get(device)).copied().unwrap_or(0);
         let mut sellers = vec![Seller {
@@ -248,15 +276,13 @@ impl Device {
             rate: self.meter.rate(drop, sku, self.now.mono_ms),
             free: free(&self.me),
         }];
-        for (device, peer) in self.peers.reachable() {
-            if peer.sells && peer.is_of(place) && self.check_may_get(device).is_ok() {
-                let rate = peer
-                    .rates
-                    .iter()
-                    .find(|rate| rate.drop == *drop && rate.sku == *sku)
-                    .map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
-                sellers.push(Seller { device: *device, sells: true, rate, free: free(device) });
-            }
+        for device in there {
+            let rates = self.peers.get(device).map_or(&[][..], |peer| &peer.rates);
+            let rate = rates
+                .iter()
+                .find(|rate| rate.drop == *drop && rate.sku == *sku)
+                .map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
+            sellers.push(Seller { device: *device, sells: true, rate, free: free(device) });
         }
         sellers
     }

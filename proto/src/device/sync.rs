@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Device;
 use super::budgets::REQUEST_US;
-use super::frontiers::Exchange;
+use super::exchange::Exchange;
 use super::intake::Taken;
 use crate::id::{DeviceId, Hash};
 use crate::io::{Notice, Output};
 use crate::links::Width;
-use crate::log::{Fault, Range};
+use crate::log::{Fault, Log, Range};
 use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
 
 /// How often linked devices compare the digests of their logs.
@@ -35,6 +35,9 @@ const PATIENCE_MS_EACH: u64 = 5;
 /// takes the other to have may be wrong: two boxes with one key are one peer.
 const STUCK_AFTER: u32 = 3;
 
+/// So many links that are gone are remembered.
+const GONE_REMEMBERED: usize = 256;
+
 #[derive(Debug)]
 struct Progress {
     /// When the last frontier went to this peer, and whether it was full.
@@ -56,20 +59,22 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(width: Width, now_ms: u64) -> Self {
+    /// `resumes`: there was a link before, and what passed over it is known.
+    fn new(exchange: Exchange, resumes: bool, now_ms: u64) -> Self {
         Self {
             asked: None,
             owed: false,
             not_before_ms: 0,
             in_vain: 0,
             gaps_wait_until_ms: 0,
-            // Both sides begin with a frontier, which says more.
-            digest_at: match width {
+            digest_at: match exchange.width() {
                 Width::Broad => 0,
+                Width::Narrow if resumes => 0,
+                // Both sides begin with a frontier, which says more.
                 Width::Narrow => now_ms + DIGEST_AFTER_ENTRIES_MS,
             },
             owes_digest: false,
-            exchange: Exchange::new(width),
+            exchange,
             differed: None,
         }
     }
@@ -103,6 +108,8 @@ impl Progress {
 #[derive(Debug, Default)]
 pub(super) struct Sync {
     peers: BTreeMap<DeviceId, Progress>,
+    /// What passed over links that are gone: most come back, and then only what has changed need be told.
+    gone: BTreeMap<DeviceId, Exchange>,
     /// Before this time no peer is due, unless one of them has changed since it was worked out; then it is zero.
     quiet_until: u64,
     nudge_at: Option<u64>,
@@ -114,9 +121,14 @@ pub(super) struct Sync {
 }
 
 impl Sync {
-    pub(super) fn link_up(&mut self, peer: DeviceId, width: Width, now_ms: u64) {
+    /// Whether what passed over an earlier link to the peer is remembered.
+    fn link_up(&mut self, peer: DeviceId, width: Width, now_ms: u64) -> bool {
         self.quiet_until = 0;
-        self.peers.insert(peer, Progress::new(width, now_ms));
+        let before = self.gone.remove(&peer);
+        let resumes = before.is_some();
+        let exchange = before.map_or_else(|| Exchange::new(width), |exchange| exchange.resume(width));
+        self.peers.insert(peer, Progress::new(exchange, resumes, now_ms));
+        resumes
     }
 
     /// A link is of another width from now on. What was under way may be lost: digests tell.
@@ -128,18 +140,23 @@ impl Sync {
     }
 
     /// Entries came over a link.
-    fn entries_came(&mut self, peer: &DeviceId, ranges: &[Range], now_ms: u64) {
+    fn entries_came(&mut self, peer: &DeviceId, ranges: &[Range], log: &mut Log, now_ms: u64) {
         if let Some(progress) =
             self.progress(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
         {
             progress.digest_at = now_ms + DIGEST_AFTER_ENTRIES_MS;
             progress.owes_digest = true;
-            progress.exchange.has_sent(ranges);
+            progress.exchange.has_sent(ranges, log);
         }
     }
 
     pub(super) fn link_down(&mut self, peer: &DeviceId) {
-        self.peers.remove(peer);
+        let gone = self.peers.remove(peer).map(|progress| progress.exchange);
+        if let Some(exchange) = gone.filter(Exchange::is_small)
+            && self.gone.len() < GONE_REMEMBERED
+        {
+            self.gone.insert(*peer, exchange);
+        }
         self.agrees(peer);
     }
 
@@ -236,6 +253,13 @@ impl Device {
         self.sync.asked_at.map(|at| at + self.patience_ms())
     }
 
+    /// A link is up. A digest may be enough where the two know each other.
+    pub(super) fn sync_link_up(&mut self, peer: DeviceId, width: Width) {
+        if !self.sync.link_up(peer, width, self.now.mono_ms) {
+            self.send_frontier(peer, false);
+        }
+    }
+
     fn agrees_with(&mut self, peer: &DeviceId) {
         self.sync.agrees(peer);
         if let Some(progress) =
@@ -245,6 +269,7 @@ impl Device {
             progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
         }
         self.note_agreement(peer);
+        self.compare_past(*peer, true);
     }
 
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
@@ -315,6 +340,7 @@ impl Device {
         } else if now < self.sync.quiet_until {
             return;
         }
+        let digest = Hash(self.log.digest(false));
         let every_ms = DIGEST_EVERY_MS.max(DIGEST_MS_EACH * self.sync.peers.len() as u64);
         let mut frontiers = Vec::new();
         let mut digests = Vec::new();
@@ -323,6 +349,7 @@ impl Device {
                 frontiers.push(*peer);
             } else if progress.digest_at <= now || told.contains(peer) {
                 progress.owes_digest = false;
+                progress.exchange.sends_digest(&digest, &mut self.log);
                 progress.digest_at = now
                     + match progress.exchange.width() {
                         Width::Broad => every_ms,
@@ -335,7 +362,7 @@ impl Device {
             self.send_frontier(peer, false);
         }
         if !digests.is_empty() {
-            let bytes = encode(&Message::Digest(Hash(self.log.digest(false))));
+            let bytes = encode(&Message::Digest(digest));
             for to in digests {
                 self.outbox.emit(Output::Send { to, bytes: bytes.clone() });
             }
@@ -402,7 +429,7 @@ impl Device {
     }
 
     fn take_entries(&mut self, from: DeviceId, entries: &Entries) {
-        self.sync.entries_came(&from, &entries.ranges, self.now.mono_ms);
+        self.sync.entries_came(&from, &entries.ranges, &mut self.log, self.now.mono_ms);
         let taken = self.take_ranges(from, &entries.ranges);
         if taken.admitted > 0 {
             self.sync.nudge_all(Some(from));

@@ -7,7 +7,6 @@ use crate::command::Refusal;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Output, StoredReply};
-use crate::links::Width;
 use crate::log::{Admitted, Fault, MAX_RANGE_BYTES, Range, STRETCH_BYTES, own_start, signed_message};
 use crate::message::{Entries, Gossip, MAX_GOSSIP, Message, encode};
 use crate::programme::{Authorship, EditError, Programme};
@@ -150,7 +149,10 @@ impl Device {
         if self.failed.is_some() {
             return None;
         }
-        let (batch, mut open) = self.outbox.due()?;
+        if self.forks.reopen.is_some() {
+            self.outbox.press();
+        }
+        let (batch, mut open) = self.outbox.due(self.now.mono_ms)?;
         for (id, first) in &open.own {
             let Some(chain) = self.log.chain(id) else { continue };
             let (document, last) = (chain.document.clone(), chain.len());
@@ -186,7 +188,7 @@ impl Device {
         for (id, first) in &own {
             let mut have = first - 1;
             while let Some(range) =
-                self.log.chain(id).and_then(|chain| chain.range_after(have, MAX_RANGE_BYTES, Width::Broad))
+                self.log.chain(id).and_then(|chain| chain.range_after(have, MAX_RANGE_BYTES))
             {
                 have += range.bodies.len();
                 fresh.push(range);

@@ -269,9 +269,7 @@ impl Log {
         first: Option<&Linked>,
     ) -> Option<Vec<Vec<u8>>> {
         let mut bodies = range.bodies.unpack()?;
-        if let Bodies::Plain(_) = range.bodies {
-            return Some(bodies);
-        }
+        let Bodies::Implied { .. } = range.bodies else { return Some(bodies) };
         let run = match self.chain(&range.chain) {
             Some(chain) => Some(chain.run(range.first)),
             None => {

@@ -219,6 +219,7 @@ impl Log {
     /// Forgets a chain of which nothing counts.
     fn remove(&mut self, id: &ChainId) {
         let Some(chain) = self.chains.remove(id) else { return };
+        self.shown.remove(id);
         self.follow_no_more(&chain);
         let Some(previous) = chain.previous else { return };
         if let Some(before) = self.chains.get_mut(&previous.chain) {

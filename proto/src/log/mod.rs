@@ -6,7 +6,7 @@ mod implied;
 mod lives;
 mod range;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 pub use admission::{Admitted, Fault, Gate, Linked};
 pub(crate) use admission::{Tip, own_start};
@@ -203,21 +203,45 @@ pub(crate) fn signed_message(event: &EventId, document: &Document, hash: &Hash) 
     message
 }
 
-/// So many changes of heads are remembered, for frontiers that tell of changes only.
-const RECENT: usize = 4_096;
+/// So many changes of heads are remembered, at least those of so many versions, for frontiers that tell of changes only.
+pub(crate) const VERSIONS_REMEMBERED: usize = 4_096;
+
+/// A change of a head, which was at `before` (0: there was none), that came with a version; one that came later with none of
+/// another chain between them is the same.
+#[derive(Debug, Clone, Copy)]
+struct Changed {
+    version: u64,
+    chain: ChainId,
+    before: u64,
+}
+
+/// What frontiers say of a chain: up to where it is vouched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shown {
+    /// How many entries.
+    pub seq: u64,
+    /// How the hash of the last of them begins.
+    pub hash: [u8; 8],
+    /// Whether it is known to be complete.
+    pub ended: bool,
+}
 
 /// Every chain.
 #[derive(Debug, Default)]
 pub struct Log {
     chains: BTreeMap<ChainId, Chain>,
+    /// What frontiers say, kept by itself: they name many chains at once, and a chain takes far more room.
+    shown: BTreeMap<ChainId, Shown>,
     /// For each chain that is named as the one before: by which.
     successors: BTreeMap<ChainId, Vec<ChainId>>,
     /// The chains of each device that name none.
     beginnings: BTreeMap<DeviceId, Vec<ChainId>>,
     entries: u64,
     version: u64,
-    /// Which heads have changed last, each with the version that it changed with.
-    recent: VecDeque<(u64, ChainId)>,
+    /// The last version that somebody has taken note of.
+    marked: u64,
+    /// Which heads have changed last.
+    recent: VecDeque<Changed>,
     /// The digests of all chains and of those that have ended.
     digests: [[u8; 32]; 2],
     /// Chains that end before a fork, and its proof.
@@ -245,6 +269,16 @@ impl Log {
         self.entries == 0
     }
 
+    /// What frontiers say of a chain; nothing if no entry of it is vouched for.
+    pub fn shown(&self, chain: &ChainId) -> Option<Shown> {
+        self.shown.get(chain).copied()
+    }
+
+    /// The same of every chain, by id.
+    pub fn all_shown(&self) -> impl Iterator<Item = (ChainId, Shown)> {
+        self.shown.iter().map(|(chain, shown)| (*chain, *shown))
+    }
+
     /// Goes up whenever what [`Log::heads`] says may have changed.
     pub fn version(&self) -> u64 {
         self.version
@@ -266,13 +300,20 @@ impl Log {
         self.chains.values().filter_map(Chain::head)
     }
 
-    /// The chains whose heads have changed since a version; `None` if that is too long ago to tell.
-    pub fn changed_since(&self, version: u64) -> Option<BTreeSet<ChainId>> {
-        let reaches =
-            self.recent.len() < RECENT || self.recent.front().is_some_and(|(first, _)| *first <= version);
+    /// The version now, for [`Log::changed_since`] to tell later what has changed.
+    pub fn mark(&mut self) -> u64 {
+        self.marked = self.version;
+        self.version
+    }
+
+    /// The chains whose heads have changed since a version that was marked, and where they were then, 0 if nowhere; `None` if
+    /// that is too long ago to tell.
+    pub fn changed_since(&self, version: u64) -> Option<BTreeMap<ChainId, u64>> {
+        let reaches = self.recent.len() < VERSIONS_REMEMBERED
+            || self.recent.front().is_some_and(|first| first.version <= version);
         reaches.then(|| {
-            let later = self.recent.iter().rev().take_while(|(at, _)| *at > version);
-            later.map(|(_, chain)| *chain).collect()
+            let later = self.recent.iter().rev().take_while(|changed| changed.version > version);
+            later.map(|changed| (changed.chain, changed.before)).collect()
         })
     }
 
@@ -287,7 +328,8 @@ impl Log {
     fn sum_up(&mut self, id: &ChainId) {
         self.version += 1;
         let Some(chain) = self.chains.get_mut(id) else { return };
-        let head = chain.hash(chain.signed()).copied();
+        let signed = chain.signed();
+        let head = chain.hash(signed).copied();
         let adds = [head, head.filter(|_| chain.ended)];
         if adds == chain.adds {
             return;
@@ -298,10 +340,21 @@ impl Log {
             }
         }
         chain.adds = adds;
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
+        let shown = head.map(|head| Shown { seq: signed, hash: head.begins(), ended: chain.ended });
+        let before = match shown {
+            Some(shown) => self.shown.insert(*id, shown),
+            None => self.shown.remove(id),
+        };
+        let before = before.map_or(0, |before| before.seq);
+        match self.recent.back_mut() {
+            Some(last) if last.chain == *id && last.version > self.marked => last.version = self.version,
+            _ => {
+                if self.recent.len() == VERSIONS_REMEMBERED {
+                    self.recent.pop_front();
+                }
+                self.recent.push_back(Changed { version: self.version, chain: *id, before });
+            }
         }
-        self.recent.push_back((self.version, *id));
     }
 
     /// The last entry of `device` in `document`, for a new chain to name.

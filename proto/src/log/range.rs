@@ -5,7 +5,6 @@ use crate::bundle;
 use crate::document::Document;
 use crate::id::ChainId;
 use crate::identity::Signature;
-use crate::links::Width;
 
 /// About how many bytes of bodies one range carries, before packing.
 pub const MAX_RANGE_BYTES: usize = 1 << 20;
@@ -66,9 +65,19 @@ pub enum Bodies {
     /// One after the other.
     #[n(0)]
     Plain(#[n(0)] Vec<minicbor::bytes::ByteVec>),
-    /// Packed by [`crate::bundle`], without the hashes of receipts before that follow from others of them.
+    /// Packed by [`crate::bundle`].
     #[n(1)]
     Packed {
+        /// How many.
+        #[n(0)]
+        count: u32,
+        /// The bundle.
+        #[n(1)]
+        bytes: minicbor::bytes::ByteVec,
+    },
+    /// The same, without the hashes of receipts before that follow from others of them.
+    #[n(2)]
+    Implied {
         /// How many.
         #[n(0)]
         count: u32,
@@ -83,7 +92,7 @@ impl Bodies {
     pub fn len(&self) -> u64 {
         match self {
             Bodies::Plain(bodies) => bodies.len() as u64,
-            Bodies::Packed { count, .. } => u64::from(*count),
+            Bodies::Packed { count, .. } | Bodies::Implied { count, .. } => u64::from(*count),
         }
     }
 
@@ -96,7 +105,7 @@ impl Bodies {
     pub(crate) fn travel_as(&self) -> usize {
         match self {
             Bodies::Plain(bodies) => bodies.iter().map(|body| body.len()).sum(),
-            Bodies::Packed { bytes, .. } => bytes.len(),
+            Bodies::Packed { bytes, .. } | Bodies::Implied { bytes, .. } => bytes.len(),
         }
     }
 
@@ -104,7 +113,7 @@ impl Bodies {
     pub fn unpack(&self) -> Option<Vec<Vec<u8>>> {
         match self {
             Bodies::Plain(bodies) => Some(bodies.iter().map(|body| body.to_vec()).collect()),
-            Bodies::Packed { count, bytes } => {
+            Bodies::Packed { count, bytes } | Bodies::Implied { count, bytes } => {
                 let unpacked = bundle::unpack(bytes, *count as usize, MAX_UNPACKED).ok()?;
                 Some(unpacked.iter().map(<[u8]>::to_vec).collect())
             }
@@ -114,8 +123,8 @@ impl Bodies {
 
 impl Chain {
     /// The entries after the `have`-th, up to about `budget` bytes and to an entry that a signature vouches for.
-    /// `None` if there are none. For a narrow link they are made as few bytes as can be, which takes more time.
-    pub fn range_after(&self, have: u64, budget: usize, width: Width) -> Option<Range> {
+    /// `None` if there are none.
+    pub fn range_after(&self, have: u64, budget: usize) -> Option<Range> {
         let signed = self.signed();
         if have >= signed {
             return None;
@@ -141,17 +150,21 @@ impl Chain {
         let small = size <= PACK_BYTES_EACH.saturating_mul(count as usize);
         let bodies: Vec<&[u8]> = bodies.collect();
         let packs = count >= PACK_FROM && small && self.document != Document::Programme;
-        let packed = || match width {
-            Width::Broad => self.run(first).as_they_are(&bodies),
-            Width::Narrow => self.run(first).leave_out(&bodies),
-        };
-        let bodies = match packs.then(packed).flatten() {
-            Some(left) => {
-                let mut bytes = Vec::new();
-                bundle::pack(&mut left.iter().map(Vec::as_slice), &mut bytes);
-                Bodies::Packed { count: count as u32, bytes: bytes.into() }
+        let bodies = if !packs {
+            Bodies::Plain(bodies.into_iter().map(|body| body.to_vec().into()).collect())
+        } else {
+            let implied = self.run(first).leave_out(&bodies);
+            let (mut bytes, count) = (Vec::new(), count as u32);
+            match implied {
+                Some(left) => {
+                    bundle::pack(&mut left.iter().map(Vec::as_slice), &mut bytes);
+                    Bodies::Implied { count, bytes: bytes.into() }
+                }
+                None => {
+                    bundle::pack(&mut bodies.into_iter(), &mut bytes);
+                    Bodies::Packed { count, bytes: bytes.into() }
+                }
             }
-            None => Bodies::Plain(bodies.into_iter().map(|body| body.to_vec().into()).collect()),
         };
         let kept = self.signatures.range(first..=last).map(|(seq, signature)| (seq - first, *signature));
         let signatures = kept

@@ -7,7 +7,9 @@ use popmesh_proto::command::Command;
 use popmesh_proto::id::{ChainId, Hash};
 use popmesh_proto::io::Entry;
 use popmesh_proto::log::{Bodies, Range};
-use popmesh_proto::message::{Frontier, Gossip, Head, MAX_GOSSIP, MAX_MESSAGE, Message, decode, encode};
+use popmesh_proto::message::{
+    Frontier, Gossip, Head, MAX_GOSSIP, MAX_MESSAGE, Message, Since, decode, encode,
+};
 use popmesh_proto::record::Record;
 
 use crate::event::{claim_of, sell};
@@ -161,8 +163,9 @@ fn what_is_read_of_altered_bytes_is_written_and_read_the_same() {
         full: false,
         heads: heads.collect(),
         number: 3,
-        changes: true,
-        again: false,
+        since: Some(Since::Frontier(2)),
+        again: None,
+        start: 1,
     };
     let messages =
         [entries(vec![range(&chains[1]), packed(&chains[2])]), encode(&Message::Frontier(frontier))];

@@ -5,7 +5,7 @@ use popmesh_proto::command::{Claim, Command};
 use popmesh_proto::id::{ChainId, Hash, Ref};
 use popmesh_proto::io::{Input, Notice, Output, Verdict};
 use popmesh_proto::links::Width;
-use popmesh_proto::message::{Frontier, Head, Message, encode};
+use popmesh_proto::message::{Frontier, Head, Message, Since, encode};
 use popmesh_proto::query::{Answer, DeviceInfo, Query};
 use popmesh_proto::record::{Body, MAX_LINES, Received};
 
@@ -254,8 +254,9 @@ fn who_wants_everything_again_and_again_gets_so_much() {
             full: true,
             heads: Vec::new(),
             number: 1,
-            changes: false,
-            again: false,
+            since: None,
+            again: None,
+            start: 1,
         };
         let bytes = encode(&Message::Frontier(nothing));
         for input in [
@@ -288,8 +289,9 @@ fn heads_of_nothing_take_bounded_room_and_are_asked_for_seldom() {
             Head { chain, seq: 5, hash: [0; 8] }
         };
         let heads = (0..20_000).map(head).collect();
-        let changes = number > 1;
-        let frontier = Frontier { ended: Hash([0; 32]), full: false, heads, number, changes, again: false };
+        let since = (number > 1).then(|| Since::Frontier(number - 1));
+        let frontier =
+            Frontier { ended: Hash([0; 32]), full: false, heads, number, since, again: None, start: 1 };
         send(&mut world, MALLORY, TILL, encode(&Message::Frontier(frontier)));
     }
     let told = world.frontiers;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use popmesh_proto::Device;
 use popmesh_proto::command::{
     Claim, ClaimItem, Command, DropNew, Lot, LotMint, ProductAdd, Refusal, Reply, Sell, SellItem,
 };
@@ -143,10 +144,20 @@ impl World {
         let from = self.time;
         loop {
             let powered = self.powered();
-            let statuses: Vec<Status> = powered.iter().map(|at| self.status(*at)).collect();
+            // One that is about to begin anew answers nothing.
+            let statuses: Vec<Status> = powered
+                .iter()
+                .filter_map(|at| match self.query(*at, Query::Status) {
+                    Answer::Status(status) => Some(status),
+                    _ => None,
+                })
+                .collect();
+            let answer = statuses.len() == powered.len();
             let equal = statuses.windows(2).all(|pair| pair[0].digest == pair[1].digest);
             let quiet = statuses.iter().all(|status| status.waiting == 0 && status.sales_waiting == 0);
-            if equal && quiet && powered.iter().all(|at| self.nodes[*at].write.is_none()) {
+            let durable =
+                powered.iter().all(|at| self.nodes[*at].device.as_ref().is_some_and(Device::is_all_durable));
+            if answer && equal && quiet && durable {
                 return self.time - from;
             }
             let behind = || {

@@ -101,6 +101,7 @@ fn told(parts: &[(u64, u64, u32)], seed: u64) -> (World, Ref, Vec<Incident>) {
     for (device, author) in [TILL, PEER, OTHER].into_iter().zip(&histories) {
         // The link is there for as long as it takes to hand it over.
         world.hand(HQ, device, entries(vec![author.range()]));
+        world.run_ms(300);
         assert!(world.chain(device, author.chain).len() > 1 || author.entries.len() == 1);
     }
     world.link_all();

@@ -86,8 +86,9 @@ fn thought_of() -> Vec<Message> {
             .map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 8] })
             .collect(),
         number: 1,
-        changes: false,
-        again: true,
+        since: None,
+        again: Some(0),
+        start: 1,
     };
     vec![
         Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None }),

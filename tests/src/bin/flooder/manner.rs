@@ -2,7 +2,7 @@
 
 use popmesh_proto::id::{ChainId, Hash};
 use popmesh_proto::log::Range;
-use popmesh_proto::message::{Entries, Frontier, Gossip, Head, Message, encode};
+use popmesh_proto::message::{Entries, Frontier, Gossip, Head, Message, Since, encode};
 use popmesh_proto::record::MAX_LINES;
 
 use crate::Manner;
@@ -77,8 +77,9 @@ impl Flood {
                 full: true,
                 heads: Vec::new(),
                 number: self.number,
-                changes: false,
-                again: true,
+                since: None,
+                again: Some(0),
+                start: 1,
             })),
             Manner::Connections => Next { bytes: Vec::new(), gossip: false },
         }
@@ -115,8 +116,9 @@ impl Flood {
             full: false,
             heads,
             number: self.number / 100,
-            changes: self.number > 100,
-            again: false,
+            since: (self.number > 100).then(|| Since::Frontier(self.number / 100 - 1)),
+            again: None,
+            start: 1,
         })
     }
 }
