@@ -169,3 +169,87 @@ fn a_device_gets_its_own_past_back_and_goes_on_from_it() {
     world.assert_agreed();
     assert_eq!(world.claims(0).len(), 2);
 }
+
+/// An hq and seven tills, each of which has sold.
+fn tills_that_sold(seed: u64) -> World {
+    let mut world = World::new(seed);
+    world.add("hq", "hq", "hall");
+    for till in 1..8 {
+        world.add(&format!("till-{till}"), "pos", "hall");
+    }
+    world.link_all();
+    world.open_drop(0, 200);
+    world.converge(5_000);
+    for till in 1..8 {
+        claim_of(world.done(till, Command::Sell(sell(1, 5_000))));
+    }
+    world.converge(5_000);
+    // Until each has heard from each that they are alike.
+    world.run_ms(5_000);
+    world
+}
+
+fn forget_what_was_said(world: &mut World) {
+    (world.frontiers, world.whole_frontiers, world.heads) = (0, 0, 0);
+}
+
+#[test]
+fn a_link_that_comes_back_names_only_what_has_changed() {
+    let mut world = tills_that_sold(3);
+    let chains = world.frontier(1).len();
+    assert!(chains >= 15, "{chains}");
+    world.isolate(1);
+    world.run_ms(1_000);
+    claim_of(world.done(2, Command::Sell(sell(1, 5_000))));
+    world.run_ms(5_000);
+    forget_what_was_said(&mut world);
+    world.link_all();
+    world.converge(5_000);
+    world.assert_agreed();
+    assert_eq!(world.whole_frontiers, 0);
+    // To tell all over one link of the seven would be as many.
+    assert!(world.heads < chains, "{} heads, of {chains} chains", world.heads);
+}
+
+#[test]
+fn who_was_started_anew_is_told_all() {
+    let mut world = World::new(4);
+    world.add("hq", "hq,pos", "hall");
+    world.add("till", "pos", "hall");
+    world.link_all();
+    world.open_drop(0, 200);
+    world.converge(5_000);
+    // Each time there is something to tell, over a link on which much has been told.
+    for _ in 0..10 {
+        world.isolate(1);
+        for at in [0, 1] {
+            world.done(at, Command::Sell(sell(1, 0))).ok();
+        }
+        world.link_all();
+        world.converge(5_000);
+    }
+    world.power_cut_with(1, false);
+    claim_of(world.done(0, Command::Sell(sell(1, 5_000))));
+    forget_what_was_said(&mut world);
+    world.power_on(1);
+    world.link_all();
+    world.converge(500);
+    world.assert_agreed();
+    assert!(world.whole_frontiers > 0);
+}
+
+#[test]
+fn what_a_lost_frontier_told_is_told_again_and_no_more() {
+    let mut world = tills_that_sold(5);
+    world.conditions.lost_per_mille = 500;
+    forget_what_was_said(&mut world);
+    for round in 0..60 {
+        claim_of(world.done(1 + round % 7, Command::Sell(sell(1, 20_000))));
+        world.run_ms(500);
+    }
+    world.conditions.lost_per_mille = 0;
+    world.converge(20_000);
+    world.assert_agreed();
+    assert!(world.frontiers > 20, "{}", world.frontiers);
+    assert_eq!(world.whole_frontiers, 0, "of {}", world.frontiers);
+}

@@ -3,10 +3,11 @@
 
 use popmesh_proto::command::{Command, DropNew, ProductAdd, Refusal, Sell};
 use popmesh_proto::io::Idempotency;
-use popmesh_proto::query::Query;
+use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::record::{Body, Record};
 
 use crate::event::{claim_of, mint, night, sell, shirt, units_of};
+use crate::wire::{live, range};
 use crate::world::World;
 
 fn key(key: u8) -> Option<Idempotency> {
@@ -207,4 +208,33 @@ fn a_clock_that_is_set_back_does_not_turn_lives_around() {
         .map(|claim| claim.at_ms)
         .collect();
     assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn what_others_wrote_is_written_together_unless_something_waits_for_it() {
+    let mut world = pair(3);
+    world.isolate(1);
+    let mut sales = Vec::new();
+    for _ in 0..5 {
+        let had: usize = sales.iter().map(Vec::len).sum();
+        claim_of(world.done(0, Command::Sell(sell(1, 0))));
+        sales.push(world.written(0, "claims/night").split_off(had));
+    }
+    let last = sales.pop().unwrap();
+    world.run_ms(5_000);
+    let before = world.nodes[1].stored.len();
+    for sale in &sales {
+        world.hand_gossip(0, 1, live(vec![range(sale)]));
+        assert!(world.nodes[1].write.is_none());
+    }
+    assert_eq!(world.nodes[1].stored.len(), before, "they wait for each other");
+    world.run_ms(200);
+    let sold: usize = sales.iter().map(Vec::len).sum();
+    assert_eq!(world.nodes[1].stored.len(), before + sold);
+    world.hand_gossip(0, 1, live(vec![range(&last)]));
+    assert_eq!(world.nodes[1].stored.len(), before + sold);
+    // An answer says what is in the log, so that has to be durable.
+    let answer = world.query(1, Query::Status);
+    assert!(matches!(answer, Answer::Status(_)), "{answer:?}");
+    assert_eq!(world.nodes[1].stored.len(), before + sold + last.len());
 }

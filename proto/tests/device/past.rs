@@ -55,6 +55,34 @@ fn a_device_that_meets_another_hears_of_its_past_before_it_spends() {
 }
 
 #[test]
+fn who_was_set_back_is_told_at_once_by_a_peer_that_had_told_it_much() {
+    let mut world = World::new(3);
+    world.add("hq", "hq", "hall");
+    world.add("till", "pos", "hall");
+    world.link_all();
+    world.open_drop(HQ, 40);
+    world.run_ms(4_000);
+    world.converge(5_000);
+    let image = world.nodes[TILL].stored.clone();
+    for round in 0..10 {
+        world.isolate(TILL);
+        world.product(HQ, 100 + round);
+        claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
+        world.link_all();
+        world.converge(5_000);
+    }
+    world.power_cut_with(TILL, true);
+    let node = &mut world.nodes[TILL];
+    node.durable = image.iter().map(|entry| (entry.chain, entry.seq)).collect();
+    node.stored = image;
+    world.power_on(TILL);
+    let met = world.now(HQ).mono_ms;
+    claim_of(world.done(TILL, Command::Sell(sell(1, 2_000))));
+    let took_ms = world.now(HQ).mono_ms - met;
+    assert!(took_ms < 100, "{took_ms} ms");
+}
+
+#[test]
 fn one_that_is_suspected_spends_nothing_alone() {
     let mut world = set_back(1);
     world.isolate(TILL);

@@ -72,8 +72,10 @@ pub(crate) struct World {
     pub(crate) verdicts: Vec<Verdict>,
     /// Outputs that said something of a log, by device: for tests that stall a disk.
     pub(crate) spoken: BTreeMap<usize, u64>,
-    /// Frontiers that devices sent to linked peers.
+    /// Frontiers that devices sent to linked peers, those of them that tell all, and the heads that they name.
     pub(crate) frontiers: usize,
+    pub(crate) whole_frontiers: usize,
+    pub(crate) heads: usize,
     history: Sha256,
 }
 
@@ -109,6 +111,8 @@ impl World {
             verdicts: Vec::new(),
             spoken: BTreeMap::new(),
             frontiers: 0,
+            whole_frontiers: 0,
+            heads: 0,
             history: Sha256::new(),
         }
     }
@@ -411,8 +415,10 @@ impl World {
                 }
             }
             Output::Send { to, bytes } => {
-                if let Ok(Message::Frontier(_)) = decode::<Message>(&bytes, MAX_MESSAGE) {
+                if let Ok(Message::Frontier(frontier)) = decode::<Message>(&bytes, MAX_MESSAGE) {
                     self.frontiers += 1;
+                    self.whole_frontiers += usize::from(frontier.since.is_none());
+                    self.heads += frontier.heads.len();
                 }
                 // Two boxes with one key both hear what is meant for the one.
                 for peer in
