@@ -218,6 +218,7 @@ impl<'de> serde::Deserialize<'de> for Ref {
         text.parse().map_err(serde::de::Error::custom)
     }
 }
+
 impl Hash {
     /// Its first eight bytes: enough to tell it from any other by accident.
     pub fn begins(&self) -> [u8; 8] {

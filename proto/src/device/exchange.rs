@@ -238,8 +238,8 @@ impl Exchange {
         (self.sent, told, again)
     }
 
-    /// A peer that was started anew knows of nothing that it was told. Whether that is so.
-    pub(super) fn is_of_newborn(&mut self, frontier: &Frontier) -> bool {
+    /// A peer that was started anew knows of nothing that it was told: nor does this device from then on. Whether that is so.
+    pub(super) fn forgets_if_newborn(&mut self, frontier: &Frontier) -> bool {
         let newborn = self.heard.is_some_and(|(start, _)| start != frontier.start);
         if newborn {
             self.begin_anew();

@@ -1,13 +1,13 @@
 //! Frontiers: which heads a linked peer is told, and what it lacks by its own (`exchange` remembers both).
 //!
 //! The first frontier over a link names every living chain, those after it only what has changed since, or since the two
-//! were alike. They are numbered, so that one that went missing is noticed; then all heads are told again.
+//! were alike. They are numbered, so that one that went missing is noticed; then what it told is told again.
 
 use std::collections::BTreeSet;
 
 use super::Device;
 use super::budgets::cost_of_frontier;
-use super::exchange::{Exchange, RESEND_AFTER_MS, Told};
+use super::exchange::{Exchange, RESEND_AFTER_MS};
 use crate::change::RUN;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash};
@@ -46,9 +46,9 @@ impl Device {
         self.sync.asks(&to, self.now.mono_ms, full);
         let Some(exchange) = self.sync.exchange(&to) else { return };
         let version = self.log.mark();
-        let changed = |told: &Told| self.log.changed_since(told.version);
         let (number, told, again) = exchange.tells(version);
-        let since = told.filter(|_| !full).and_then(|told| Some((changed(&told)?, told.by)));
+        let since =
+            told.filter(|_| !full).and_then(|told| Some((self.log.changed_since(told.version)?, told.by)));
         let head = |(chain, shown): (ChainId, Shown)| Head { chain, seq: shown.seq, hash: shown.hash };
         let named = |(_, shown): &(ChainId, Shown)| full || !shown.ended;
         let heads = match &since {
@@ -80,7 +80,7 @@ impl Device {
             self.tell_what_is_here(from, true);
         }
         let Some(exchange) = self.sync.exchange(&from) else { return };
-        let newborn = exchange.is_of_newborn(frontier);
+        let newborn = exchange.forgets_if_newborn(frontier);
         if !exchange.hear(frontier, &mut self.log) {
             self.tell_what_is_here(from, false);
             return;

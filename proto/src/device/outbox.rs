@@ -23,6 +23,10 @@ pub(super) struct OpenBatch {
     pub(super) own: Vec<(ChainId, u64)>,
     /// Devices that units were given to: they are told directly, too.
     pub(super) given_to: BTreeSet<DeviceId>,
+    /// Since when there is something in it.
+    since_ms: Option<u64>,
+    /// Whether something waits for it to be durable.
+    presses: bool,
 }
 
 impl OpenBatch {
@@ -50,10 +54,6 @@ pub(super) struct Fresh {
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) open: OpenBatch,
-    /// Since when there is something in it.
-    open_since_ms: Option<u64>,
-    /// Whether something waits for it to be durable.
-    presses: bool,
     /// Of the batch that was closed last, until its gossip is lined up.
     pub(super) fresh: Option<Fresh>,
     next: BatchId,
@@ -67,8 +67,6 @@ impl Outbox {
     pub(super) fn new(plant: Plant) -> Self {
         Self {
             open: OpenBatch::default(),
-            open_since_ms: None,
-            presses: false,
             fresh: None,
             next: 1,
             in_flight: None,
@@ -91,7 +89,7 @@ impl Outbox {
         let until = if self.open.is_empty() { self.in_flight } else { Some(self.next) };
         match until.filter(|_| !self.plant.has(Planted::AcknowledgeBeforeSync)) {
             Some(batch) => {
-                self.presses |= batch == self.next && !matches!(output, Output::Notice(_));
+                self.open.presses |= batch == self.next && !matches!(output, Output::Notice(_));
                 self.held.push_back((batch, output));
             }
             None => self.ready.push_back(output),
@@ -105,7 +103,7 @@ impl Outbox {
 
     /// What is in the open batch is wanted durable.
     pub(super) fn press(&mut self) {
-        self.presses = true;
+        self.open.presses = true;
     }
 
     /// The batch to be closed and written now, if one is due: only one write is under way at a time, and what arrives
@@ -114,22 +112,20 @@ impl Outbox {
         if self.open.is_empty() {
             return None;
         }
-        let since = *self.open_since_ms.get_or_insert(now_ms);
-        let can_wait = !self.presses && self.open.is_of_others() && now_ms < since + OTHERS_WAIT_MS;
+        let since = *self.open.since_ms.get_or_insert(now_ms);
+        let can_wait = !self.open.presses && self.open.is_of_others() && now_ms < since + OTHERS_WAIT_MS;
         if can_wait || self.in_flight.is_some() {
             return None;
         }
         let batch = self.next;
         self.next += 1;
         self.in_flight = Some(batch);
-        self.open_since_ms = None;
-        self.presses = false;
         Some((batch, std::mem::take(&mut self.open)))
     }
 
     /// When a batch that waits for more is due.
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.open_since_ms.filter(|_| self.in_flight.is_none()).map(|since| since + OTHERS_WAIT_MS)
+        self.open.since_ms.filter(|_| self.in_flight.is_none()).map(|since| since + OTHERS_WAIT_MS)
     }
 
     /// Lets `output` out when `batch` is durable.
@@ -165,8 +161,6 @@ impl Outbox {
             }
         }
         self.open = OpenBatch::default();
-        self.open_since_ms = None;
-        self.presses = false;
         self.fresh = None;
     }
 

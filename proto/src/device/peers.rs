@@ -41,18 +41,6 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Whether its certificate is known.
-    pub(super) fn is_vouched_for(&self) -> bool {
-        self.certificate.is_some()
-    }
-
-    /// It is there. Whether that is news.
-    pub(super) fn is_heard(&mut self, now: Now) -> bool {
-        self.heard_mono_ms = Some(now.mono_ms);
-        self.heard_wall_ms = Some(now.wall_ms);
-        !std::mem::replace(&mut self.reachable, true)
-    }
-
     /// Whether it belongs to a venue.
     pub(super) fn is_of(&self, venue: &Place) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.venue == *venue)
@@ -187,7 +175,12 @@ impl Device {
         if device == self.me {
             return;
         }
-        if self.peers.get_mut(&device).is_heard(self.now) {
+        let now = self.now;
+        let peer = self.peers.get_mut(&device);
+        peer.heard_mono_ms = Some(now.mono_ms);
+        peer.heard_wall_ms = Some(now.wall_ms);
+        if !peer.reachable {
+            peer.reachable = true;
             self.outbox.emit_now(Output::Notice(Notice::Reachable { device }));
         }
     }

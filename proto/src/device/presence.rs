@@ -9,7 +9,7 @@ use crate::broker::Seller;
 use crate::command::DropState;
 use crate::document::Document;
 use crate::id::DeviceId;
-use crate::io::{Notice, Output, Verdict};
+use crate::io::{Output, Verdict};
 use crate::links::Width;
 use crate::message::{
     Gossip, MAX_GOSSIP, MAX_RATES, MAX_REACHES, Mail, Message, Presence, Rate, decode, encode,
@@ -125,11 +125,9 @@ impl Device {
 
     /// Mail that a neighbour passed on over a link of some width.
     pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, width: Width) -> Verdict {
-        let author = self.peers.get(&mail.from);
-        if mail.from == self.me || author.is_some_and(|author| author.last_mail >= mail.at) {
+        if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
             return Verdict::Ignore;
         }
-        let mut is_vouched_for = author.is_some_and(Peer::is_vouched_for);
         self.budgets.work(&neighbour, SIGNATURE_US, self.now.mono_ms);
         if !mail.verifies(self.gate.signatures(), &self.gate.event()) {
             self.wrong(neighbour, "mail with a wrong signature".to_owned());
@@ -154,29 +152,24 @@ impl Device {
             |bytes: &[u8]| self.peers.certificate(&mail.from).is_some_and(|known| known.bytes() == bytes);
         if let Some(bytes) = shown.filter(|bytes| !is_known(bytes)) {
             match self.gate.certificate(bytes) {
-                Ok(certificate) if certificate.device == mail.from => {
-                    self.peers.meet(&certificate);
-                    is_vouched_for = true;
-                }
+                Ok(certificate) if certificate.device == mail.from => self.peers.meet(&certificate),
                 _ => {
                     self.fault(neighbour, "presence with a wrong certificate".to_owned());
                     return Verdict::Reject;
                 }
             }
         }
-        if !is_vouched_for {
+        if self.peers.certificate(&mail.from).is_none() {
             // Its certificate comes with one of its next; until then nobody here vouches for it.
             if width == Width::Narrow {
                 self.ask_who(neighbour, mail.from);
             }
             return Verdict::Ignore;
         }
+        self.heard(mail.from);
         self.clock.observe(mail.at, self.now);
         let narrow_ms = self.narrow_presence_ms();
         let peer = self.peers.get_mut(&mail.from);
-        if peer.is_heard(self.now) {
-            self.outbox.emit_now(Output::Notice(Notice::Reachable { device: mail.from }));
-        }
         peer.last_mail = mail.at;
         peer.heard_through = (width == Width::Narrow).then_some(neighbour);
         if let Some(presence) = presence {
@@ -238,18 +231,13 @@ impl Device {
         shelves.sort();
         shelves.dedup();
         let mut sellers_at: BTreeMap<Place, Vec<DeviceId>> = BTreeMap::new();
-        for (_, _, place) in &shelves {
-            if !sellers_at.contains_key(place) {
-                sellers_at.insert(place.clone(), self.sellers_at(place));
-            }
-        }
         for (drop, sku, place) in shelves {
             let closed =
                 |drop| self.programme.drops().get(drop).is_none_or(|info| info.state == DropState::Closed);
             if closed(&drop) || self.sales.wait_for(&drop, &sku) {
                 continue;
             }
-            let there = sellers_at.get(&place).map_or(&[][..], Vec::as_slice);
+            let there = sellers_at.entry(place.clone()).or_insert_with(|| self.sellers_at(&place));
             let sellers = self.sellers(&drop, &sku, &place, there);
             for (to, units) in self.config.policy.share(&self.me, &sellers) {
                 // What cannot be given stays; the next round tries again.

@@ -10,8 +10,8 @@ use crate::world::World;
 const HQ: usize = 0;
 const TILL: usize = 1;
 
-/// A till that has sold, and whose disk was set back to before that; without power.
-fn set_back(seed: u64) -> World {
+/// A till whose disk was set back to before an `evening`; without power.
+fn set_back_after(seed: u64, evening: impl FnOnce(&mut World)) -> World {
     let mut world = World::new(seed);
     world.add("hq", "hq", "hall");
     world.add("till", "pos", "hall");
@@ -20,15 +20,22 @@ fn set_back(seed: u64) -> World {
     world.run_ms(4_000);
     world.converge(5_000);
     let image = world.nodes[TILL].stored.clone();
-    for _ in 0..3 {
-        claim_of(world.done(TILL, Command::Sell(sell(1, 1_000))));
-    }
+    evening(&mut world);
     world.converge(5_000);
     world.power_cut_with(TILL, true);
     let node = &mut world.nodes[TILL];
     node.durable = image.iter().map(|entry| (entry.chain, entry.seq)).collect();
     node.stored = image;
     world
+}
+
+/// A till that has sold, and whose disk was set back to before that; without power.
+fn set_back(seed: u64) -> World {
+    set_back_after(seed, |world| {
+        for _ in 0..3 {
+            claim_of(world.done(TILL, Command::Sell(sell(1, 1_000))));
+        }
+    })
 }
 
 fn incidents(world: &mut World, at: usize) -> usize {
@@ -56,25 +63,15 @@ fn a_device_that_meets_another_hears_of_its_past_before_it_spends() {
 
 #[test]
 fn who_was_set_back_is_told_at_once_by_a_peer_that_had_told_it_much() {
-    let mut world = World::new(3);
-    world.add("hq", "hq", "hall");
-    world.add("till", "pos", "hall");
-    world.link_all();
-    world.open_drop(HQ, 40);
-    world.run_ms(4_000);
-    world.converge(5_000);
-    let image = world.nodes[TILL].stored.clone();
-    for round in 0..10 {
-        world.isolate(TILL);
-        world.product(HQ, 100 + round);
-        claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
-        world.link_all();
-        world.converge(5_000);
-    }
-    world.power_cut_with(TILL, true);
-    let node = &mut world.nodes[TILL];
-    node.durable = image.iter().map(|entry| (entry.chain, entry.seq)).collect();
-    node.stored = image;
+    let mut world = set_back_after(3, |world| {
+        for round in 0..10 {
+            world.isolate(TILL);
+            world.product(HQ, 100 + round);
+            claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
+            world.link_all();
+            world.converge(5_000);
+        }
+    });
     world.power_on(TILL);
     let met = world.now(HQ).mono_ms;
     claim_of(world.done(TILL, Command::Sell(sell(1, 2_000))));
