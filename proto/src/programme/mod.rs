@@ -6,7 +6,7 @@
 mod raw;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable};
@@ -161,34 +161,45 @@ impl Programme {
 
     /// Applies a change whose dependencies are here.
     ///
+    /// Whether it is taken in depends on the changes that it builds on alone, never on what else is here: a change that
+    /// edits an object of a change that it does not depend on would be admitted by those that have both, and by nobody
+    /// else.
+    ///
     /// # Errors
     /// [`EditError::Refused`]; then nothing has changed.
     pub(crate) fn apply(&mut self, edit: &Edit) -> Result<(), EditError> {
         if self.document.get_change_by_hash(&ChangeHash(edit.hash.0)).is_some() {
             return Ok(());
         }
-        // Automerge panics on some malformed changes, and accepts others that it cannot load again.
-        let trial = catch_unwind(AssertUnwindSafe(|| -> Result<Automerge, String> {
-            let change = Change::from_bytes(edit.bytes.clone()).map_err(|error| error.to_string())?;
-            let mut copy = self.document.clone();
-            copy.apply_changes([change]).map_err(|error| error.to_string())?;
-            let loaded = Automerge::load(&copy.save()).map_err(|error| error.to_string())?;
-            if loaded.get_heads() == copy.get_heads()
-                && copy.get_change_by_hash(&ChangeHash(edit.hash.0)).is_some()
-            {
-                Ok(copy)
-            } else {
-                Err("it does not load again as it was".to_owned())
-            }
-        }));
-        let copy = match trial {
-            Ok(Ok(copy)) => copy,
-            Ok(Err(problem)) => return Err(EditError::Refused(problem)),
-            Err(_) => return Err(EditError::Refused("it panicked".to_owned())),
-        };
-        self.document = copy;
+        if !self.is_built_on_all(edit) {
+            try_on(edit, || self.causal_past(edit))?;
+        }
+        self.document = try_on(edit, || Ok(self.document.clone()))?;
         self.refresh();
         Ok(())
+    }
+
+    /// Whether a change depends on everything that is here.
+    fn is_built_on_all(&self, edit: &Edit) -> bool {
+        self.heads.iter().all(|head| edit.deps.contains(head))
+    }
+
+    /// The document as it was for the author of a change: made of what the change depends on, and of nothing else.
+    fn causal_past(&self, edit: &Edit) -> Result<Automerge, String> {
+        let mut wanted: Vec<ChangeHash> = edit.deps.iter().map(|dep| ChangeHash(dep.0)).collect();
+        let mut past = BTreeSet::new();
+        while let Some(hash) = wanted.pop() {
+            if past.insert(hash) {
+                let change = self.document.get_change_by_hash(&hash).ok_or("it needs what is not here")?;
+                wanted.extend(change.deps());
+            }
+        }
+        // In the order in which they were applied here, each comes after what it depends on.
+        let changes =
+            self.document.get_changes(&[]).into_iter().filter(|change| past.contains(&change.hash()));
+        let mut document = Automerge::new();
+        document.apply_changes(changes).map_err(|error| error.to_string())?;
+        Ok(document)
     }
 
     /// Applies a change that was applied before, and stored then.
@@ -329,6 +340,28 @@ impl Programme {
     fn number(&self, entry: &ObjId, field: &str) -> Option<i64> {
         let (value, _) = self.document.get(entry, field).ok()??;
         value.as_i64()
+    }
+}
+
+/// Applies a change to a document of its own, and gives that back.
+///
+/// Automerge panics on some malformed changes, and accepts others that it cannot load again.
+fn try_on(edit: &Edit, on: impl FnOnce() -> Result<Automerge, String>) -> Result<Automerge, EditError> {
+    let trial = catch_unwind(AssertUnwindSafe(|| -> Result<Automerge, String> {
+        let change = Change::from_bytes(edit.bytes.clone()).map_err(|error| error.to_string())?;
+        let mut copy = on()?;
+        copy.apply_changes([change]).map_err(|error| error.to_string())?;
+        let loaded = Automerge::load(&copy.save()).map_err(|error| error.to_string())?;
+        let is_in = copy.get_change_by_hash(&ChangeHash(edit.hash.0)).is_some();
+        if loaded.get_heads() == copy.get_heads() && is_in {
+            Ok(copy)
+        } else {
+            Err("it does not load again as it was".to_owned())
+        }
+    }));
+    match trial {
+        Ok(tried) => tried.map_err(EditError::Refused),
+        Err(_) => Err(EditError::Refused("it panicked".to_owned())),
     }
 }
 

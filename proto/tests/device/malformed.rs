@@ -112,7 +112,12 @@ fn evening(seed: u64) -> World {
     world
 }
 
-fn still_works(mut world: World) {
+fn still_works(world: World) {
+    still_works_with(world, 2);
+}
+
+/// A cap is added now; then there are so many products.
+fn still_works_with(mut world: World, products: usize) {
     let cap = ProductAdd { sku: "cap".parse().unwrap(), name: "Cap".to_owned(), price: 900, tax: None };
     world.done(HQ, Command::ProductAdd(cap)).unwrap();
     world.converge(5_000);
@@ -121,7 +126,7 @@ fn still_works(mut world: World) {
         assert!(automerge::Automerge::load(&bytes).is_ok(), "{name} loads");
     }
     let Answer::Programme(programme) = world.query(TILL, Query::Programme) else { panic!() };
-    assert_eq!(programme.products.len(), 2);
+    assert_eq!(programme.products.len(), products);
     world.power_cut(TILL);
     world.power_on(TILL);
     claim_of(world.done(TILL, Command::Sell(Sell { wait_ms: 5_000, ..sell(1, 0) })));
@@ -215,4 +220,61 @@ fn compressed_damaged_and_foreign_bytes_are_refused() {
         assert_eq!((world.frontier(TILL), world.faults(TILL).len()), (before.0, before.1 + 1));
     }
     still_works(world);
+}
+
+#[test]
+fn a_change_is_judged_by_what_it_builds_on_alone() {
+    // What it edits is an object of a change that it does not depend on: who has that might take it in, nobody else.
+    type Spoil = fn(ObjectId, OpId, &mut ExpandedChange);
+    let spoils: [(&str, Spoil); 3] = [
+        ("an object of a change that it does not build on", |object, _, change| {
+            change.operations[0].obj = object
+        }),
+        ("a predecessor in a change that it does not build on", |_, op, change| {
+            change.operations[0].pred = vec![op].into();
+        }),
+        ("both", |object, op, change| {
+            change.operations[0].obj = object;
+            change.operations[0].pred = vec![op].into();
+        }),
+    ];
+    for (nonce, (what, spoil)) in spoils.into_iter().enumerate() {
+        let mut world = evening(4);
+        let cheat = Cheat::new(&mut world, nonce as u8);
+        world.isolate(PEER);
+        let hat = ProductAdd { sku: "hat".parse().unwrap(), name: "Hat".to_owned(), price: 900, tax: None };
+        world.done(HQ, Command::ProductAdd(hat)).unwrap();
+        world.run_ms(5_000);
+        let beside = Change::from_bytes(world.written(HQ, "programme").pop().unwrap().body).unwrap();
+        let actor = beside.actor_id().clone();
+        let (object, name) = (OpId::new(beside.start_op().get(), &actor), OpId::new(beside.max_op(), &actor));
+        let mut change = cheat.first();
+        change.start_op = NonZeroU64::new(beside.max_op() + 1).unwrap();
+        spoil(ObjectId::Id(object), name, &mut change);
+        let entry = cheat.entry(1, raw(change));
+        for at in [TILL, PEER] {
+            let before = world.frontier(at);
+            world.hand(HQ, at, entries(vec![range(std::slice::from_ref(&entry))]));
+            assert_eq!(world.faults(at).len(), 1, "{what}, at {at}: {:?}", world.faults(at));
+            assert_eq!(world.frontier(at), before, "{what}, at {at}");
+        }
+        world.link(PEER, HQ);
+        world.link(PEER, TILL);
+        still_works_with(world, 3);
+    }
+}
+
+#[test]
+fn a_change_made_beside_others_is_admitted() {
+    let mut world = evening(5);
+    let cheat = Cheat::new(&mut world, 1);
+    let hat = ProductAdd { sku: "hat".parse().unwrap(), name: "Hat".to_owned(), price: 900, tax: None };
+    world.done(HQ, Command::ProductAdd(hat)).unwrap();
+    world.converge(5_000);
+    let before = world.status(TILL).entries;
+    let entry = cheat.entry(1, raw(cheat.first()));
+    world.hand(PEER, TILL, entries(vec![range(&[entry])]));
+    assert_eq!(world.faults(TILL), Vec::<&str>::new());
+    assert_eq!(world.status(TILL).entries, before + 1);
+    still_works_with(world, 3);
 }
