@@ -3,7 +3,7 @@
 use minicbor::bytes::ByteVec;
 
 use crate::clock::Hlc;
-use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
+use crate::id::{ChainId, DeviceId, EventId, Hash, HashStart, Ref};
 use crate::identity::{SecretKey, Signature, Signatures};
 use crate::log::Range;
 use crate::text::{DropId, Place, Sku};
@@ -14,6 +14,8 @@ pub const MAX_MESSAGE: usize = 4 << 20;
 pub const MAX_GOSSIP: usize = 192 * 1024;
 /// The most chains that one frontier names.
 pub const MAX_HEADS: usize = 50_000;
+/// A device that tells all its heads names so many at once, and the rest in further pages: some 45 kB each.
+pub const PAGE_HEADS: usize = 1_024;
 
 const MAIL: &[u8] = b"popmesh gossip v1";
 
@@ -66,6 +68,9 @@ pub enum Message {
     /// they part: proof that the chain's author has forked it.
     #[n(10)]
     Compare(#[n(0)] Compare),
+    /// A request for entries by name: the sender has others that need them, and waits for them already.
+    #[n(20)]
+    AskEntries(#[n(0)] AskEntries),
 }
 
 /// What a device has.
@@ -93,6 +98,18 @@ pub struct Frontier {
     /// Another after each start of the sender, which then knows of nothing that it was told before.
     #[n(6)]
     pub start: u32,
+    /// How the digest of all that the sender has begins, once digests have differed a few times. A receiver that sees no
+    /// other difference then knows that there is one that heads do not show.
+    #[n(7)]
+    #[cbor(with = "minicbor::bytes")]
+    pub sum: Option<HashStart>,
+    /// Where there are too many heads for one frontier, they come in pages: `heads` are those of chains from this one on;
+    /// from the first, if absent.
+    #[n(8)]
+    pub from: Option<ChainId>,
+    /// And up to this one, which the next page begins with; up to the last, if absent.
+    #[n(9)]
+    pub upto: Option<ChainId>,
 }
 
 /// What the heads of a frontier are changes since.
@@ -106,7 +123,7 @@ pub enum Since {
     Alike(
         #[n(0)]
         #[cbor(with = "minicbor::bytes")]
-        [u8; 8],
+        HashStart,
     ),
 }
 
@@ -119,10 +136,21 @@ pub struct Head {
     /// Its length.
     #[n(1)]
     pub seq: u64,
-    /// The first eight bytes of the hash there: enough to notice a fork, which its entries then prove.
+    /// How the hash there begins: enough to notice a fork, which its entries then prove.
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
-    pub hash: [u8; 8],
+    pub hash: HashStart,
+    /// The rest of the hash, where heads that begin alike have left something unequal.
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub rest: Option<HashStart>,
+}
+
+impl Head {
+    /// Whether a hash may be that of this head, as far as it is told.
+    pub fn is_of(&self, hash: &Hash) -> bool {
+        self.hash == hash.begins() && self.rest.is_none_or(|rest| rest == hash.ends())
+    }
 }
 
 /// Entries.
@@ -142,24 +170,35 @@ pub struct Compare {
     /// The chain.
     #[n(0)]
     pub chain: ChainId,
-    /// Its end, and the first bytes of the hash there.
+    /// Its end, with the whole hash there.
     #[n(1)]
     pub head: Head,
-    /// Those of each 256th entry before.
+    /// The hash of each 256th entry before, whole: what begins alike need not go on alike.
     #[n(2)]
-    pub runs: Vec<RunEnd>,
+    pub runs: Vec<Hash>,
 }
-
-/// The first eight bytes of a hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-pub struct RunEnd(
-    #[n(0)]
-    #[cbor(with = "minicbor::bytes")]
-    pub [u8; 8],
-);
 
 /// The most runs that are compared.
 pub const MAX_RUNS: usize = 1 << 16;
+
+/// The most entries and changes that one request names.
+pub const MAX_ASKED: usize = 16;
+
+/// A request for entries that the sender needs and has not got, and for what comes before them in their chains. At most
+/// [`MAX_ASKED`] are named. Answered with [`Entries`], as far as the receiver has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskEntries {
+    /// The entries.
+    #[n(0)]
+    pub entries: Vec<Ref>,
+    /// Changes of the programme, whose chains the sender may not know.
+    #[n(1)]
+    pub changes: Vec<Hash>,
+    /// The last entry that the sender has of some of these chains, and if it names changes, of chains of the programme. Of
+    /// those that are not here it has nothing.
+    #[n(2)]
+    pub have: Vec<Ref>,
+}
 
 /// A request for units of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]

@@ -34,13 +34,15 @@ pub enum Planted {
     KeepErased,
     /// What a device wrote after its retirement counts.
     CountLate,
+    /// Digests leave out what was written about stock and claims.
+    BlindDigests,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 16] = [
+    pub const ALL: [Planted; 17] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -56,6 +58,7 @@ impl Planted {
         Planted::ForgetPast,
         Planted::KeepErased,
         Planted::CountLate,
+        Planted::BlindDigests,
         Planted::InheritSold,
     ];
 }

@@ -8,6 +8,7 @@ mod entrust;
 mod fork;
 mod personal;
 mod renewal;
+mod retire_cut;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use entrust::Entrust;
@@ -17,6 +18,7 @@ pub use personal::{
 };
 
 pub use renewal::Renewal;
+pub use retire_cut::{MAX_CUT_PARTS, RetireCut};
 
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
@@ -127,6 +129,9 @@ pub enum Body {
     /// Has personal data deleted everywhere. In `people`; what another device took, by an hq.
     #[n(31)]
     Erase(#[n(0)] Erase),
+    /// Names more of the last entries of a device, for a retirement that has no room for all. In `devices`, by anybody.
+    #[n(32)]
+    RetireCut(#[n(0)] RetireCut),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -418,6 +423,10 @@ pub struct Retire {
     /// What gave the author the right: an [`Entrust`]; its certificate if absent.
     #[n(2)]
     pub under: Option<Ref>,
+    /// So many records directly before this one in its chain, each a [`RetireCut`] of the same device, name more chains; none if
+    /// absent.
+    #[n(3)]
+    pub parts: Option<u32>,
 }
 
 /// Takes over units that a retired device held, of one lot and one place; they become one parcel of the author's.
@@ -531,7 +540,12 @@ impl Record {
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
             (
-                Body::Retire(_) | Body::Entrust(_) | Body::Resolve(_) | Body::Fork(_) | Body::Renewal(_),
+                Body::Retire(_)
+                | Body::RetireCut(_)
+                | Body::Entrust(_)
+                | Body::Resolve(_)
+                | Body::Fork(_)
+                | Body::Renewal(_),
                 document,
             ) => *document == Document::Devices,
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
@@ -581,6 +595,7 @@ impl Record {
             Body::Hold(hold) => (&[], &hold.lines, &[]),
             Body::Release(release) => (&[], &[], from_ref(&release.hold)),
             Body::Retire(retire) => (&[], &[], &retire.cut),
+            Body::RetireCut(part) => (&[], &[], &part.cut),
             Body::Inherit(inherit) => (&inherit.lines, &[], from_ref(&inherit.retirement)),
             Body::Resolve(resolve) => (&[], &[], from_ref(&resolve.incident)),
             Body::Received(received) => (&[], &[], &received.transfers),
@@ -626,6 +641,7 @@ impl Body {
             Body::WrongPin(_) => "wrong PIN",
             Body::Unlock(_) => "unlocking of a PIN",
             Body::Retire(_) => "retirement",
+            Body::RetireCut(_) => "part of a retirement",
             Body::Entrust(_) => "hand-over of the right to retire",
             Body::Inherit(_) => "inheritance",
             Body::Fork(_) => "proof of two histories",
@@ -663,6 +679,7 @@ impl Body {
             | Body::Door(_)
             | Body::PaymentSettled(_)
             | Body::Retire(_)
+            | Body::RetireCut(_)
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
@@ -691,6 +708,7 @@ impl Body {
             | Body::Hold(_)
             | Body::Release(_)
             | Body::Retire(_)
+            | Body::RetireCut(_)
             | Body::Entrust(_)
             | Body::Inherit(_)
             | Body::Fork(_)
@@ -763,13 +781,12 @@ impl Body {
                 lines_fit(inherit.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
             }
             Body::Retire(retire) => {
-                let chains: std::collections::BTreeSet<ChainId> =
-                    retire.cut.iter().map(|last| last.chain).collect();
-                match retire.cut.len() <= MAX_LINES && chains.len() == retire.cut.len() {
-                    true => Ok(()),
-                    false => Err("too many chains, or one twice"),
+                if retire.parts.is_some_and(|parts| !(1..=MAX_CUT_PARTS).contains(&parts)) {
+                    return Err("impossible parts of a retirement");
                 }
+                cut_fits(&retire.cut)
             }
+            Body::RetireCut(part) => cut_fits(&part.cut),
             Body::Resolve(resolve) => {
                 let fits = (1..=MAX_NOTE).contains(&resolve.note.len());
                 if fits { Ok(()) } else { Err("no note, or one that is too long") }
@@ -794,6 +811,14 @@ impl Body {
                 }
             }
         }
+    }
+}
+
+fn cut_fits(cut: &[Ref]) -> Result<(), &'static str> {
+    let chains: std::collections::BTreeSet<ChainId> = cut.iter().map(|last| last.chain).collect();
+    match cut.len() <= MAX_LINES && chains.len() == cut.len() {
+        true => Ok(()),
+        false => Err("too many chains, or one twice"),
     }
 }
 

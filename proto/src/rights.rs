@@ -48,8 +48,9 @@ enum What {
 }
 
 impl Deed {
-    pub(crate) fn retire(author: DeviceId, retire: &Retire) -> Self {
-        let cut = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
+    /// A retirement; `more` is what its parts name.
+    pub(crate) fn retire(author: DeviceId, retire: &Retire, more: Vec<Ref>) -> Self {
+        let cut = more.iter().chain(&retire.cut).map(|last| (last.chain, last.seq)).collect();
         Self {
             author,
             right: right_of(author, retire.under),

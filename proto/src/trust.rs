@@ -7,7 +7,7 @@ use crate::document::Document;
 use crate::holdings::Precedence;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::Log;
-use crate::record::{Body, Fork, Record, Resolve};
+use crate::record::{Body, Fork, Record, Resolve, Retire};
 use crate::rights::{Deed, Rights};
 
 /// A device that was retired.
@@ -69,6 +69,8 @@ pub struct Trust {
     /// By what an incident is named with; of two resolutions the earlier counts.
     resolved: BTreeMap<Ref, (Precedence, Resolution)>,
     forked: BTreeMap<ChainId, Forked>,
+    /// Parts of retirements that have not come yet: of which device, and what they name.
+    parts: BTreeMap<Ref, (DeviceId, Vec<Ref>)>,
 }
 
 impl Trust {
@@ -127,12 +129,19 @@ impl Trust {
         }
     }
 
-    /// Takes in a retirement, a hand-over of the right to retire, or a resolution. Whether that changes who is retired, or
-    /// since when.
+    /// Takes in a retirement or a part of one, a hand-over of the right to retire, or a resolution. Whether that changes who is
+    /// retired, or since when. The records of one chain come in their order.
     pub fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
         let precedence = (record.at, hash);
         match &record.body {
-            Body::Retire(retire) => self.rights.take(precedence, entry, Deed::retire(by, retire)),
+            Body::Retire(retire) => {
+                let more = self.parts_of(&entry, retire);
+                self.rights.take(precedence, entry, Deed::retire(by, retire, more))
+            }
+            Body::RetireCut(part) => {
+                self.parts.insert(entry, (part.device, part.cut.clone()));
+                false
+            }
             Body::Entrust(entrust) => self.rights.take(precedence, entry, Deed::entrust(by, entrust)),
             Body::Resolve(resolve) => {
                 self.resolve(entry, by, hash, record, resolve);
@@ -140,6 +149,13 @@ impl Trust {
             }
             _ => false,
         }
+    }
+
+    /// What the records before a retirement that belong to it name; any that is something else names nothing.
+    fn parts_of(&mut self, entry: &Ref, retire: &Retire) -> Vec<Ref> {
+        let first = entry.seq.saturating_sub(u64::from(retire.parts.unwrap_or(0)));
+        let parts = (first..entry.seq).filter_map(|seq| self.parts.remove(&Ref { seq, ..*entry }));
+        parts.filter(|(device, _)| *device == retire.device).flat_map(|(_, cut)| cut).collect()
     }
 
     /// Takes in a resolution.

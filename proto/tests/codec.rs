@@ -10,8 +10,8 @@ use popmesh_proto::identity::{
 };
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
-    Rate, SealedPart, SealedParts, Since, decode, encode,
+    Ask, AskCart, AskClaim, AskEntries, AskSealed, Compare, Decline, Entries, Frontier, Gossip, Head, Mail,
+    Message, Presence, Rate, SealedPart, SealedParts, Since, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
@@ -19,7 +19,7 @@ use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
     Aside, Behaved, Body, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Line, Mint, Move,
     Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Renewal,
-    Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Resolve, Retire, RetireCut, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
@@ -248,8 +248,9 @@ fn claim_body() -> impl Strategy<Value = Body> {
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
         entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
-        (device(), vec(entry(), 0..4), option::of(entry()))
-            .prop_map(|(device, cut, under)| Body::Retire(Retire { device, cut, under })),
+        (device(), vec(entry(), 0..4), option::of(entry()), option::of(any::<u32>()))
+            .prop_map(|(device, cut, under, parts)| Body::Retire(Retire { device, cut, under, parts })),
+        (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::RetireCut(RetireCut { device, cut })),
         (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
         (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
@@ -334,20 +335,43 @@ fn range() -> impl Strategy<Value = Range> {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let head =
-        (chain(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(chain, seq, hash)| Head { chain, seq, hash });
-    let since = prop_oneof![any::<u32>().prop_map(Since::Frontier), any::<[u8; 8]>().prop_map(Since::Alike),];
+    let head = || {
+        (chain(), any::<u64>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>())
+            .prop_map(|(chain, seq, hash, rest)| Head { chain, seq, hash, rest })
+    };
+    let since =
+        prop_oneof![any::<u32>().prop_map(Since::Frontier), any::<[u8; 16]>().prop_map(Since::Alike),];
     prop_oneof![
         (
             hash(),
             any::<bool>(),
-            any::<(u32, Option<u32>, u32)>(),
-            vec(head, 0..5),
-            proptest::option::of(since)
+            any::<(u32, Option<u32>, u32, Option<[u8; 16]>)>(),
+            vec(head(), 0..5),
+            option::of(since),
+            (option::of(chain()), option::of(chain())),
         )
-            .prop_map(|(ended, full, (number, again, start), heads, since)| {
-                Message::Frontier(Frontier { ended, full, heads, number, since, again, start })
+            .prop_map(|(ended, full, (number, again, start, sum), heads, since, (from, upto))| {
+                Message::Frontier(Frontier {
+                    ended,
+                    full,
+                    heads,
+                    number,
+                    since,
+                    again,
+                    start,
+                    sum,
+                    from,
+                    upto,
+                })
             }),
+        (chain(), head(), vec(hash(), 0..4)).prop_map(|(chain, head, runs)| Message::Compare(Compare {
+            chain,
+            head,
+            runs
+        })),
+        (vec(entry(), 0..4), vec(hash(), 0..3), vec(entry(), 0..4)).prop_map(|(entries, changes, have)| {
+            Message::AskEntries(AskEntries { entries, changes, have })
+        }),
         (vec(range(), 0..3), any::<bool>())
             .prop_map(|(ranges, more)| Message::Entries(Entries { ranges, more })),
         hash().prop_map(Message::Digest),

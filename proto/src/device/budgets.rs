@@ -54,6 +54,11 @@ const REFUSED_US: u64 = 10_000;
 const ENTRY_BYTES: u64 = 256;
 /// What a chain takes, not least in every frontier.
 const CHAIN_BYTES: u64 = 64 << 10;
+/// So many chains of one author that have not ended are as cheap: no honest device has a tenth, one for each document and loss of
+/// its disk.
+const LIVING: u64 = 1_024;
+/// What one more takes: one in 16 s then comes in.
+const LIVING_BYTES: u64 = 4 << 20;
 
 #[derive(Debug)]
 struct Peer {
@@ -128,8 +133,11 @@ impl Budgets {
     }
 
     /// An entry of an author's is kept.
-    pub(super) fn written(&mut self, author: &DeviceId, bytes: usize, begins_chain: bool, now_ms: u64) {
-        let cost = bytes as u64 + ENTRY_BYTES + if begins_chain { CHAIN_BYTES } else { 0 };
+    ///
+    /// `begins`: it begins a chain, with which its author has so many that have not ended.
+    pub(super) fn written(&mut self, author: &DeviceId, bytes: usize, begins: Option<u64>, now_ms: u64) {
+        let of_chain = begins.map_or(0, |living| if living > LIVING { LIVING_BYTES } else { CHAIN_BYTES });
+        let cost = bytes as u64 + ENTRY_BYTES + of_chain;
         self.authors.entry(*author).or_insert_with(|| Bucket::full(WRITTEN, now_ms)).draw(cost, now_ms);
     }
 

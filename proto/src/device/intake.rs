@@ -17,7 +17,7 @@ use crate::record::{Body, Record};
 /// What waits, and what follows from what came in.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
     /// Chains whose waiting entries may be ready.
     freed: Vec<ChainId>,
     pub(super) received: Vec<(Document, Ref)>,
@@ -31,6 +31,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
+    /// How many entries wait.
     pub(super) fn waiting(&self) -> u64 {
         self.waiting.len()
     }
@@ -135,7 +136,7 @@ impl Device {
                         taken.postponed += linked.len() as u64;
                         continue;
                     }
-                    self.intake.waiting.push(range.chain, author, linked);
+                    self.intake.waiting.push(range.chain, author, from, linked);
                     match self.drain(range.chain) {
                         Ok(admitted) => taken.admitted += admitted,
                         Err(fault) => taken.fault = Some(fault),
@@ -147,6 +148,11 @@ impl Device {
                 Err(fault) => {
                     self.refused += 1;
                     taken.wrong |= self.is_own_doing(from, range, &fault);
+                    // It may be right after another history than is here, whose hash frontiers take for the one here.
+                    let follows = !matches!(fault, Fault::Range | Fault::ChainId | Fault::Full(_));
+                    if follows && range.first > 1 && self.log.chain(&range.chain).is_some() {
+                        self.does_not_follow(from, &range.chain);
+                    }
                     taken.fault = Some(fault);
                 }
             }
@@ -215,7 +221,7 @@ impl Device {
                 let need = self.need_of(next);
                 let unseen = need.is_some() && self.plant.has(Planted::DropWaiting);
                 if let Some(need) = need.filter(|_| !unseen) {
-                    self.intake.waiting.block(chain, need);
+                    self.intake.waiting.block(chain, need, self.now.mono_ms);
                     break;
                 }
                 let Some(linked) = self.intake.waiting.pop(&chain) else { break };
@@ -250,7 +256,8 @@ impl Device {
         }
         self.log.admit(&mut self.gate, &linked)?;
         if linked.author != self.me {
-            let (bytes, begins) = (linked.body.len(), linked.entry.seq == 1);
+            let begins = (linked.entry.seq == 1).then(|| self.log.living_of(&linked.author));
+            let bytes = linked.body.len();
             self.budgets.written(&linked.author, bytes, begins, self.now.mono_ms);
         }
         self.outbox.store(&mut linked);
@@ -480,7 +487,8 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
+        Body::Retire(_) | Body::RetireCut(_) | Body::Entrust(_) => None,
+        Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
         Body::Personal(_) | Body::Erase(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 mod asks;
 mod budgets;
+mod by_name;
 mod carts;
 mod claims;
 mod commands;
@@ -206,7 +207,7 @@ impl Device {
             gate: Gate::new(config.charter.clone(), config.signatures.clone(), plant),
             clock: Clock::default(),
             now,
-            log: Log::default(),
+            log: Log::new(plant),
             programme: Programme::new(config.charter.charter().currency)?,
             holdings: Holdings::new(plant),
             trust: Trust::default(),
@@ -433,6 +434,7 @@ impl Device {
             self.next_share_ms = now + presence::share_every_ms(self.peers.count());
             self.share_out();
         }
+        self.ask_by_name();
         self.pump_sync();
     }
 
@@ -444,6 +446,7 @@ impl Device {
             self.takes.next_deadline(),
             self.asks.next_deadline(self.now.mono_ms),
             self.sync_deadline(),
+            self.by_name_deadline(),
             self.sealed.next_deadline(),
             self.past.deadline().filter(|at| *at > self.now.mono_ms),
         ]

@@ -212,7 +212,8 @@ impl Device {
             | Message::Sealed(_)
             | Message::Mail(_)
             | Message::Who(_)
-            | Message::Compare(_) => {
+            | Message::Compare(_)
+            | Message::AskEntries(_) => {
                 self.fault(from, "mail that cannot be read".to_owned());
             }
         }

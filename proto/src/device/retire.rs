@@ -12,7 +12,7 @@ use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::planted::Planted;
 use crate::query::{HeldUnits, RetirementRisk};
-use crate::record::{self, Body, Custody, Inherit, Record};
+use crate::record::{self, Body, Custody, Inherit, MAX_LINES, Record, RetireCut};
 use crate::text::DropId;
 
 impl Device {
@@ -170,8 +170,16 @@ impl Device {
             return Err(Refusal::RiskChanged { device: retire.device, at_risk: risk.at_risk });
         }
         let own = self.log.chains().filter(|chain| chain.device == retire.device);
-        let cut: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
-        let record = Body::Retire(record::Retire { device: retire.device, cut, under });
+        let ends: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
+        let mut parts = ends.chunks(MAX_LINES).map(<[Ref]>::to_vec);
+        let cut = parts.next().unwrap_or_default();
+        let mut more = 0;
+        for cut in parts {
+            self.write(&Document::Devices, Body::RetireCut(RetireCut { device: retire.device, cut }))?;
+            more += 1;
+        }
+        let parts = (more > 0).then_some(more);
+        let record = Body::Retire(record::Retire { device: retire.device, cut, under, parts });
         let entry = self.write(&Document::Devices, record)?;
         self.take_over();
         Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))

@@ -211,6 +211,16 @@ impl Sync {
         self.nudge_at = self.nudge_at.or(Some(0));
     }
 
+    /// The linked peers, by id.
+    pub(super) fn linked(&self) -> Vec<DeviceId> {
+        self.peers.keys().copied().collect()
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_links(&self) -> bool {
+        !self.peers.is_empty()
+    }
+
     /// How sync goes with a peer, so that it may become due earlier.
     fn progress(&mut self, peer: &DeviceId) -> Option<&mut Progress> {
         self.quiet_until = 0;
@@ -275,10 +285,11 @@ impl Device {
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
     /// neighbour's turn soon.
     fn differs_from(&mut self, peer: DeviceId, ours: Hash, theirs: Hash) {
-        if let Some(progress) = self.sync.progress(&peer)
-            && progress.is_stuck(ours, theirs, self.now.mono_ms)
-        {
-            progress.exchange.begin_anew();
+        if let Some(progress) = self.sync.progress(&peer) {
+            progress.exchange.differs();
+            if progress.is_stuck(ours, theirs, self.now.mono_ms) {
+                progress.exchange.begin_anew();
+            }
         }
         if !self.sync.differ.contains(&peer) {
             self.sync.differ.push_back(peer);
@@ -340,7 +351,6 @@ impl Device {
         } else if now < self.sync.quiet_until {
             return;
         }
-        let digest = Hash(self.log.digest(false));
         let every_ms = DIGEST_EVERY_MS.max(DIGEST_MS_EACH * self.sync.peers.len() as u64);
         let mut frontiers = Vec::new();
         let mut digests = Vec::new();
@@ -349,6 +359,7 @@ impl Device {
                 frontiers.push(*peer);
             } else if progress.digest_at <= now || told.contains(peer) {
                 progress.owes_digest = false;
+                let digest = Hash(self.log.digest(false));
                 progress.exchange.sends_digest(&digest, &mut self.log);
                 progress.digest_at = now
                     + match progress.exchange.width() {
@@ -362,7 +373,7 @@ impl Device {
             self.send_frontier(peer, false);
         }
         if !digests.is_empty() {
-            let bytes = encode(&Message::Digest(digest));
+            let bytes = encode(&Message::Digest(Hash(self.log.digest(false))));
             for to in digests {
                 self.outbox.emit(Output::Send { to, bytes: bytes.clone() });
             }
@@ -413,6 +424,10 @@ impl Device {
             Ok(Message::Who(device)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.say_who(from, device);
+            }
+            Ok(Message::AskEntries(ask)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.asked_by_name(from, &ask);
             }
             Ok(Message::Compare(theirs)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);

@@ -89,6 +89,9 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         Body::Release(release) => format!("ended hold {}", release.hold),
         Body::Entrust(entrust) => format!("gave the right to retire to {}", device.name_of(&entrust.to)),
         Body::Retire(retire) => format!("retired {}", device.name_of(&retire.device)),
+        Body::RetireCut(part) => {
+            format!("named {} chains of {}, for a retirement", part.cut.len(), device.name_of(&part.device))
+        }
         Body::Renewal(renewal) => match crate::identity::unproven(&renewal.certificate) {
             Some((_, new)) => format!("renewed {}, until {}", new.name, utc(new.not_after_ms)),
             None => "renewed a certificate".to_owned(),

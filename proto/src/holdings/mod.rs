@@ -309,9 +309,8 @@ impl Holdings {
         }
         match &event.record.body {
             Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
-            Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
-                Effect::None
-            }
+            Body::Retire(_) | Body::RetireCut(_) | Body::Entrust(_) | Body::Fork(_) => Effect::None,
+            Body::Renewal(_) | Body::Resolve(_) => Effect::None,
             Body::Personal(_) | Body::Erase(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
@@ -454,6 +453,7 @@ impl Holdings {
             Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
             Body::PaymentSettled(_) => {}
             Body::Retire(_)
+            | Body::RetireCut(_)
             | Body::Entrust(_)
             | Body::Fork(_)
             | Body::Renewal(_)
@@ -708,6 +708,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
         Body::PaymentSettled(_) => Vec::new(),
         Body::Retire(_)
+        | Body::RetireCut(_)
         | Body::Entrust(_)
         | Body::Fork(_)
         | Body::Renewal(_)

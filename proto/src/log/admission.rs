@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::certificates::Certificates;
 use super::{Bodies, Chain, Log, MAX_RANGE_BYTES, Range, Vouch, change_hash, signed_message};
 use crate::clock::Hlc;
 use crate::document::Document;
@@ -16,9 +17,6 @@ use crate::io::Entry;
 use crate::planted::{Plant, Planted};
 use crate::programme::{Edit, EditError};
 use crate::record::{Body, Previous, Record, RecordError, Start};
-
-/// Certificates whose signatures have been checked are kept, so many at most.
-const CERTIFICATES_KEPT: usize = 4096;
 
 /// Why entries were not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -120,14 +118,14 @@ pub(crate) struct Tip {
 pub struct Gate {
     charter: SignedCharter,
     signatures: Arc<dyn Signatures>,
-    checked: BTreeMap<Vec<u8>, SignedCertificate>,
+    checked: Certificates,
     pub(super) plant: Plant,
 }
 
 impl Gate {
     /// Believes what this charter's organiser signed.
     pub(crate) fn new(charter: SignedCharter, signatures: Arc<dyn Signatures>, plant: Plant) -> Self {
-        Self { charter, signatures, checked: BTreeMap::new(), plant }
+        Self { charter, signatures, checked: Certificates::default(), plant }
     }
 
     /// Believes what this charter's organiser signed, where there is no device: to look at a token, say.
@@ -156,12 +154,10 @@ impl Gate {
     /// [`CertificateError`].
     pub fn certificate(&mut self, bytes: &[u8]) -> Result<SignedCertificate, CertificateError> {
         if let Some(known) = self.checked.get(bytes) {
-            return Ok(known.clone());
+            return Ok(known);
         }
         let certificate = SignedCertificate::from_bytes(bytes, &self.charter)?;
-        if self.checked.len() < CERTIFICATES_KEPT {
-            self.checked.insert(bytes.to_vec(), certificate.clone());
-        }
+        self.checked.keep(bytes, certificate.clone());
         Ok(certificate)
     }
 

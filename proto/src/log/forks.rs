@@ -206,6 +206,9 @@ impl Log {
             return Some(Dropped::default());
         }
         let dropped = chain.truncate(last);
+        for hash in &dropped.edits {
+            self.changes.remove(hash);
+        }
         self.entries = self.entries.saturating_sub(dropped.entries);
         self.sum_up(&fork.chain);
         if last == 0 {

@@ -21,6 +21,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             | Message::AskCart(_)
             | Message::AskClaim(_)
             | Message::Decline(_) => Vec::new(),
+            Message::AskEntries(ask) => ask.have.iter().copied().map(at).collect(),
             Message::AskSealed(ask) => ask.entries.iter().copied().map(at).collect(),
             Message::Sealed(sent) => sent.parts.iter().map(|part| at(part.entry)).collect(),
         },

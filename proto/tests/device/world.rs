@@ -8,7 +8,7 @@ use popmesh_proto::id::{ChainId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
 use popmesh_proto::links::Width;
-use popmesh_proto::message::{MAX_MESSAGE, Message, decode};
+use popmesh_proto::message::{MAX_MESSAGE, Message, decode, encode};
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::text::Compartment;
@@ -58,6 +58,16 @@ pub(crate) struct World {
     pub(crate) links: BTreeSet<(usize, usize)>,
     /// Those that are narrow.
     narrow: BTreeSet<(usize, usize)>,
+    /// Pairs between which no digest and no frontier comes through, the lower first.
+    pub(crate) mute: BTreeSet<(usize, usize)>,
+    /// A chain whose hashes all seem to begin alike: heads that name it travel with the beginning that their receiver has.
+    pub(crate) collides: Option<ChainId>,
+    /// Pages of frontiers that have others after them.
+    pub(crate) pages: usize,
+    /// Heads with whole hashes that devices sent.
+    pub(crate) whole_heads: usize,
+    /// Requests for entries by name that devices sent.
+    pub(crate) asked_by_name: usize,
     /// Messages over each narrow link, and their bytes.
     pub(crate) aired: BTreeMap<(usize, usize), (u64, u64)>,
     events: BTreeMap<(u64, u64), (u64, Event)>,
@@ -99,6 +109,11 @@ impl World {
             nodes: Vec::new(),
             links: BTreeSet::new(),
             narrow: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            collides: None,
+            pages: 0,
+            whole_heads: 0,
+            asked_by_name: 0,
             aired: BTreeMap::new(),
             events: BTreeMap::new(),
             order: 0,
@@ -419,12 +434,17 @@ impl World {
                     self.frontiers += 1;
                     self.whole_frontiers += usize::from(frontier.since.is_none());
                     self.heads += frontier.heads.len();
+                    self.pages += usize::from(frontier.upto.is_some());
+                    self.whole_heads += frontier.heads.iter().filter(|head| head.rest.is_some()).count();
                 }
+                self.asked_by_name +=
+                    usize::from(matches!(decode(&bytes, MAX_MESSAGE), Ok(Message::AskEntries(_))));
                 // Two boxes with one key both hear what is meant for the one.
                 for peer in
                     (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
                 {
                     if self.reaches(at, peer) {
+                        let Some(bytes) = self.tampered(at, peer, &bytes) else { continue };
                         if self.width(at, peer) == Width::Narrow {
                             let aired = self.aired.entry((at.min(peer), at.max(peer))).or_default();
                             *aired = (aired.0 + 1, aired.1 + bytes.len() as u64);
@@ -468,6 +488,23 @@ impl World {
             // The device itself takes nothing from it meanwhile; links of this world stay.
             Output::CutOff { .. } => {}
             Output::Notice(notice) => self.notices.push((at, notice)),
+        }
+    }
+
+    /// What comes through of a message, if a test has something done to it.
+    fn tampered(&self, from: usize, to: usize, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mute = self.mute.contains(&(from.min(to), from.max(to)));
+        match decode::<Message>(bytes, MAX_MESSAGE) {
+            Ok(Message::Frontier(_) | Message::Digest(_)) if mute => None,
+            Ok(Message::Frontier(mut frontier)) if self.collides.is_some() => {
+                let log = self.nodes[to].device.as_ref()?.log();
+                for head in frontier.heads.iter_mut().filter(|head| Some(head.chain) == self.collides) {
+                    let here = log.chain(&head.chain).and_then(|chain| chain.hash(head.seq));
+                    head.hash = here.map_or(head.hash, |hash| hash.begins());
+                }
+                Some(encode(&Message::Frontier(frontier)))
+            }
+            _ => Some(bytes.to_vec()),
         }
     }
 
