@@ -121,6 +121,16 @@ fn to_keep_what_is_erased() {
 }
 
 #[test]
+fn to_leave_out_of_digests_what_matters() {
+    is_caught(
+        Planted::Device(DeviceBug::BlindDigests),
+        |seed| mix::draw("network", seed).unwrap(),
+        NIGHTS,
+        &["I5"],
+    );
+}
+
+#[test]
 fn a_disk_that_lies() {
     is_caught(Planted::LyingDisk, honest_mix, NIGHTS, &["I3"]);
 }

@@ -156,6 +156,7 @@ impl Claims {
             | Body::Unlock(_)
             | Body::Door(_)
             | Body::Retire(_)
+            | Body::RetireCut(_)
             | Body::Entrust(_)
             | Body::Inherit(_)
             | Body::Fork(_)

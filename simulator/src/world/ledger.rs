@@ -370,9 +370,8 @@ fn spend_of(event: &Event<'_>, holdings: &Holdings) -> Option<Spend> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {
             return None;
         }
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
-            return None;
-        }
+        Body::Retire(_) | Body::RetireCut(_) | Body::Entrust(_) => return None,
+        Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => return None,
         Body::Personal(_) | Body::Erase(_) => return None,
         Body::PaymentSettled(_) => return None,
     };

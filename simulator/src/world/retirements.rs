@@ -408,7 +408,15 @@ impl Line {
                     line.given.insert((under, author), (entry, entrust.to));
                 }
                 Body::Retire(retire) => {
-                    let upto = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
+                    let before = entry.seq.saturating_sub(u64::from(retire.parts.unwrap_or(0)));
+                    let parts = (before..entry.seq)
+                        .filter_map(|seq| record_of(log, &Ref { seq, ..entry }))
+                        .filter_map(|record| match record.body {
+                            Body::RetireCut(part) if part.device == retire.device => Some(part.cut),
+                            _ => None,
+                        });
+                    let named = parts.flatten().chain(retire.cut.iter().copied());
+                    let upto = named.map(|last| (last.chain, last.seq)).collect();
                     line.retired.entry(retire.device).or_insert(Cut { by: author, upto });
                 }
                 _ => {}

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
-use popmesh_proto::id::{DeviceId, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
+use popmesh_proto::log::Log;
 use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
 use popmesh_proto::text::{DropId, Place, Sku};
 use popmesh_proto::{Device, Need};
@@ -21,6 +22,10 @@ const LOOK_MS: u64 = 20;
 const SALE_WAIT_MS: u64 = 20_000;
 /// So many sales are tried on each device after the night.
 const PROBES_EACH: usize = 2;
+
+fn heads(log: &Log) -> impl Iterator<Item = (ChainId, u64, Hash)> {
+    log.heads().map(|(chain, seq, hash)| (chain.id, seq, *hash))
+}
 
 impl World<'_> {
     pub(super) fn settle(&mut self, progress: &mut dyn FnMut(u64) -> bool) {
@@ -113,10 +118,10 @@ impl World<'_> {
                 if !self.waits_for_what_is_lost(company) {
                     return false;
                 }
-                let digests = company.iter().filter_map(|node| self.nodes[*node].device());
-                let mut digests = digests.map(|device| device.log().digest(false));
-                let first = digests.next();
-                digests.all(|digest| Some(digest) == first)
+                let mut logs = company.iter().filter_map(|node| self.nodes[*node].device()).map(Device::log);
+                let Some(first) = logs.next() else { return true };
+                // Equal digests are the devices' own word for it.
+                logs.all(|log| log.digest(false) == first.digest(false) && heads(log).eq(heads(first)))
             })
     }
 
