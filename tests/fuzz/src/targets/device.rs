@@ -3,7 +3,8 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence, Rate, encode,
+    Ask, AskCart, AskClaim, AskEntries, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence,
+    Rate, encode,
 };
 
 use crate::Target;
@@ -77,18 +78,21 @@ fn thought_of() -> Vec<Message> {
     let event = event();
     let last = event.entries().last().unwrap();
     let (drop, sku) = ("night".parse().unwrap(), "shirt".parse().unwrap());
-    let head = Head { chain: last.chain, seq: last.seq + 3, hash: [9; 8] };
+    let head = Head { chain: last.chain, seq: last.seq + 3, hash: [9; 16], rest: None };
     let frontier = Frontier {
         ended: popmesh_proto::id::Hash([2; 32]),
         full: true,
         heads: event
             .entries()
-            .map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 8] })
+            .map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 16], rest: None })
             .collect(),
         number: 1,
         since: None,
         again: Some(0),
         start: 1,
+        sum: Some([4; 16]),
+        from: None,
+        upto: Some(last.chain),
     };
     vec![
         Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None }),
@@ -96,6 +100,11 @@ fn thought_of() -> Vec<Message> {
         Message::AskClaim(AskClaim { id: 3, claim: last }),
         Message::Decline(Decline { id: 1 }),
         Message::Compare(Compare { chain: last.chain, head, runs: Vec::new() }),
+        Message::AskEntries(AskEntries {
+            entries: event.entries().take(2).chain([Ref { seq: last.seq + 3, ..last }]).collect(),
+            changes: vec![popmesh_proto::id::Hash([5; 32])],
+            have: vec![last],
+        }),
         Message::Digest(popmesh_proto::id::Hash([3; 32])),
         Message::Hello(event.mallory.certificate.bytes().to_vec().into()),
         Message::Frontier(frontier),
