@@ -142,7 +142,7 @@ mod tests {
             let mut set = SetHash::default();
             let mut now = BTreeMap::new();
             for (chain, hash, asks) in steps {
-                let is = (hash > 0).then(|| Hash([chain ^ (hash << 6); 32]));
+                let is = (hash > 0).then_some(Hash([chain ^ (hash << 6); 32]));
                 let was = match is {
                     Some(is) => now.insert(chain, is),
                     None => now.remove(&chain),
