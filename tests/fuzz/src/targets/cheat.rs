@@ -9,8 +9,8 @@ use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
     Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record,
-    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock,
-    WrongPin,
+    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Transfer,
+    Unlock, WrongPin,
 };
 use popmesh_proto::units::UnitSet;
 
@@ -244,7 +244,13 @@ impl Plot {
                 let mut cut: Vec<Ref> = (0..cursor.below(5)).map(|_| self.entry(cursor)).collect();
                 cut.sort();
                 cut.dedup_by_key(|last| last.chain);
-                Body::Retire(Retire { device: Self::device(cursor), cut, under: self.right(cursor) })
+                let device = Self::device(cursor);
+                // Parts are made here as well, and named whether or not they are there.
+                if cursor.chance(80) {
+                    return Body::RetireCut(RetireCut { device, cut });
+                }
+                let parts = cursor.chance(80).then(|| 1 + cursor.below(4) as u32);
+                Body::Retire(Retire { device, cut, under: self.right(cursor), parts })
             }
             2 => Body::Entrust(Entrust { to: Self::device(cursor), under: self.right(cursor) }),
             _ => Body::Resolve(Resolve { incident: self.entry(cursor), note: "looked into it".to_owned() }),

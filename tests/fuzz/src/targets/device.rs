@@ -1,6 +1,7 @@
 //! A whole device that is told things by admitted peers: messages, gossip, mail.
 
 use popmesh_proto::clock::Hlc;
+use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::message::{
     Ask, AskCart, AskClaim, AskEntries, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence,
