@@ -48,6 +48,7 @@ impl Starter for Node {
         let doors = options.door.as_ref().map(|spec| Doors::new(spec, options.door_within));
         config.doors = doors.is_some();
         config.restored = loaded.restored;
+        config.carries_kbit_per_s = options.venue_kbit;
         if loaded.restored {
             tracing::error!(
                 "the database was set back to an earlier state: nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`"

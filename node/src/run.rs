@@ -65,6 +65,8 @@ pub struct RunOptions {
     pub transports: Transports,
     /// The adapter for Bluetooth LE, if it is to be used.
     pub ble: Option<Adapter>,
+    /// What the Wi-Fi of this venue carries, kbit/s.
+    pub venue_kbit: u64,
     /// Links over Bluetooth LE at once at most.
     pub ble_links: usize,
     /// How to log.

@@ -228,6 +228,11 @@ pub enum Output {
         /// For how long, milliseconds.
         for_ms: u64,
     },
+    /// Look whether the peer behind a link is there, and close the link if it does not answer: another device lost it.
+    Probe {
+        /// The peer.
+        peer: DeviceId,
+    },
     /// Something that observers should know.
     Notice(Notice),
 }

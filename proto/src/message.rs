@@ -62,6 +62,9 @@ pub enum Message {
     /// `Hello`, or with mail that shows it.
     #[n(14)]
     Who(#[n(0)] DeviceId),
+    /// Of whom the sender has heard; answered with mail that is newer.
+    #[n(15)]
+    Heard(#[n(0)] Heard),
     /// The sender's history of a chain is another than the receiver's, which answers with entries of its own from where
     /// they part: proof that the chain's author has forked it.
     #[n(10)]
@@ -301,7 +304,30 @@ impl Mail {
     }
 }
 
-/// How a device is doing, told to everybody every second; less often where there are many devices, or links are narrow.
+/// Of whom a device has heard.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Heard {
+    /// Those in its reach, at most [`MAX_HEARD`].
+    #[n(0)]
+    pub of: Vec<HeardOf>,
+}
+
+/// A device, and its last presence that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct HeardOf {
+    /// The first bytes of its key.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub device: [u8; 4],
+    /// When it made that presence; zero if there is none.
+    #[n(1)]
+    pub at: Hlc,
+}
+
+/// The most devices that one message says were heard.
+pub const MAX_HEARD: usize = 1_024;
+
+/// How a device is doing, told to everybody when that changes, and seldom besides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Presence {
     /// Whether it sells.
@@ -313,13 +339,17 @@ pub struct Presence {
     /// Its certificate, now and then.
     #[n(2)]
     pub certificate: Option<ByteVec>,
-    /// In how many seconds its next comes, if all its links are narrow and that is later than usual.
+    /// In how many seconds its next comes, if nothing changes.
     #[n(3)]
     pub every_s: Option<u32>,
     /// Devices that it reaches over narrow links alone, at most [`MAX_REACHES`]: over those they seldom say themselves that they
     /// are there.
     #[n(4)]
     pub reaches: Vec<DeviceId>,
+    /// Whom it is linked to over broad links, at most [`MAX_NEIGHBOURS`]: the first four bytes of the key of each, in order.
+    /// Absent if all its links are narrow.
+    #[n(7)]
+    pub neighbours: Option<ByteVec>,
 }
 
 /// How fast one SKU sells on one device.
@@ -335,6 +365,9 @@ pub struct Rate {
     #[n(2)]
     pub milli_units: u64,
 }
+
+/// The most neighbours that one presence names.
+pub const MAX_NEIGHBOURS: usize = 128;
 
 /// The most devices that one presence speaks for.
 pub const MAX_REACHES: usize = 64;

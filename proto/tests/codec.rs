@@ -10,8 +10,8 @@ use popmesh_proto::identity::{
 };
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
-    Rate, SealedPart, SealedParts, Since, decode, encode,
+    Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Heard, HeardOf, Mail,
+    Message, Presence, Rate, SealedPart, SealedParts, Since, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
@@ -359,6 +359,10 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),
         mail().prop_map(Message::Mail),
         device().prop_map(Message::Who),
+        vec((any::<[u8; 4]>(), any::<u64>()), 0..20).prop_map(|of| {
+            let of = of.into_iter().map(|(device, at)| HeardOf { device, at: Hlc(at) }).collect();
+            Message::Heard(Heard { of })
+        }),
         vec(entry(), 0..4).prop_map(|entries| Message::AskSealed(AskSealed { entries })),
         (vec((entry(), vec(any::<u8>(), 0..100)), 0..4), vec(entry(), 0..4)).prop_map(|(parts, lacking)| {
             let part = |(entry, payload): (Ref, Vec<u8>)| SealedPart { entry, payload: payload.into() };
@@ -387,13 +391,16 @@ fn presence() -> impl Strategy<Value = Presence> {
     let rate =
         (drop_id(), sku(), any::<u64>()).prop_map(|(drop, sku, milli_units)| Rate { drop, sku, milli_units });
     let certificate = option::of(vec(any::<u8>(), 0..100));
-    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>()), vec(device(), 0..3)).prop_map(
-        |(sells, rates, certificate, every_s, reaches)| Presence {
+    let neighbours = option::of(vec(any::<u8>(), 0..60));
+    let told = (option::of(any::<u32>()), vec(device(), 0..3), neighbours);
+    (any::<bool>(), vec(rate, 0..5), certificate, told).prop_map(
+        |(sells, rates, certificate, (every_s, reaches, neighbours))| Presence {
             sells,
             rates,
             certificate: certificate.map(Into::into),
             every_s,
             reaches,
+            neighbours: neighbours.map(Into::into),
         },
     )
 }

@@ -257,6 +257,21 @@ fn to_spend_before_the_past_is_known() {
     is_caught(Planted::Device(DeviceBug::ForgetPast), set_back_alone, 1..=6, &["I1"]);
 }
 
+/// Eleven devices at one venue, where nothing happens for minutes.
+fn idle_hall(_: u64) -> Scenario {
+    let text =
+        THREE_TILLS.replace("lasts = \"5 min\"", "lasts = \"6 min\"").replace("count = 3", "count = 10");
+    let text = text.replace("name = \"market\"", "name = \"market\"\nwifi = \"crowded-wifi\"");
+    let text = text.replace("patience = \"10 s\"", "until = \"18:00:30\"\npatience = \"10 s\"");
+    scenario::parse("idle-hall", &text.replace("shoppers = 120", "shoppers = 6")).unwrap()
+}
+
+#[test]
+fn to_tell_every_second_whatever_the_air_carries() {
+    assert_eq!(broken(&idle_hall(1), 1, None), None);
+    is_caught(Planted::Device(DeviceBug::TellEverySecond), idle_hall, 1..=1, &["I10"]);
+}
+
 fn retired_mix(seed: u64) -> Scenario {
     mix::draw("retired", seed).unwrap()
 }

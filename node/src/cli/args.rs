@@ -260,6 +260,9 @@ pub(super) struct Run {
     /// Link over QUIC only
     #[arg(long)]
     pub(super) quic_only: bool,
+    /// What the Wi-Fi of this venue carries, kbit/s: while nothing happens, all devices together take a twentieth of it at most
+    #[arg(long, value_name = "KBIT_PER_S", env = "POPMESH_VENUE_KBIT", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    pub(super) venue_kbit: u64,
     /// Link over Bluetooth LE too, with this adapter: `hci0`, `serial:/dev/ttyACM0` or `tcp:ADDRESS:PORT`
     #[arg(long, value_name = "ADAPTER", env = "POPMESH_BLE")]
     pub(super) ble: Option<Adapter>,

@@ -55,6 +55,7 @@ impl Effects {
             Output::Publish { bytes } => self.links.publish(bytes),
             Output::Judge { token, verdict } => self.links.judge(token, verdict),
             Output::CutOff { peer, for_ms } => self.links.cut_off(peer, for_ms),
+            Output::Probe { peer } => self.links.probe(peer),
             Output::Reply { call, result } => self.book.reply(call, result),
             Output::Answer { call, answer } => self.book.answer(call, *answer),
             Output::Wake { at_mono_ms } => self.wake_at_ms = Some(at_mono_ms),

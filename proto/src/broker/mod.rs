@@ -6,6 +6,7 @@
 mod rates;
 
 pub use rates::RateMeter;
+pub(crate) use rates::faded;
 
 use crate::id::DeviceId;
 

@@ -301,6 +301,7 @@ impl Device {
         }
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
         let effect = self.holdings.apply(&event);
+        self.note_rate(author, linked.at, &event);
         self.note_receipt(author, linked.entry, record);
         self.note_payments(linked.entry, &record.body);
         let breach = self.holdings.breach_by(&linked.entry).map(str::to_owned);

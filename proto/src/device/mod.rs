@@ -1,5 +1,6 @@
 //! The state machine of one device: inputs in, outputs out.
 
+mod air;
 mod asks;
 mod budgets;
 mod carts;
@@ -23,6 +24,7 @@ mod people;
 mod pins;
 mod presence;
 mod queries;
+mod reach;
 mod receipts;
 mod registrar;
 mod renew;
@@ -34,6 +36,7 @@ mod stock;
 mod sync;
 mod take;
 mod takings;
+mod telling;
 mod waiting;
 mod words;
 mod write;
@@ -84,6 +87,8 @@ pub struct Config {
     /// Whether the runtime has found that what is stored is older than what this device has written: nothing is spent
     /// until a peer has told what is missing, or a person has answered for it.
     pub restored: bool,
+    /// What the Wi-Fi of a venue carries, kbit/s: all that repeats takes a twentieth of it at most while nothing happens.
+    pub carries_kbit_per_s: u64,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -107,6 +112,7 @@ impl Config {
             event_secret: None,
             doors: false,
             restored: false,
+            carries_kbit_per_s: air::CARRIES_KBIT_PER_S,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -175,11 +181,9 @@ pub struct Device {
     asks: asks::Asks,
     doors: doors::Opening,
     meter: RateMeter,
-    last_presence_ms: Option<u64>,
-    next_presence_ms: u64,
+    telling: telling::Telling,
     next_look_ms: u64,
     next_share_ms: u64,
-    presences: u64,
     wake_at: Option<u64>,
     refused: u64,
     /// Entries that came and were not looked at, their authors having written too much for now.
@@ -235,11 +239,9 @@ impl Device {
             asks: asks::Asks::default(),
             doors: doors::Opening::default(),
             meter: RateMeter::default(),
-            last_presence_ms: None,
-            next_presence_ms: now.mono_ms,
+            telling: telling::Telling::new(now.mono_ms),
             next_look_ms: now.mono_ms,
             next_share_ms: now.mono_ms,
-            presences: 0,
             wake_at: None,
             refused: 0,
             postponed: 0,
@@ -420,17 +422,15 @@ impl Device {
 
     fn pump_time(&mut self) {
         let now = self.now.mono_ms;
-        if now >= self.next_presence_ms {
-            self.next_presence_ms = now + self.presence_every_ms();
-            self.publish_presence();
-        }
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
             self.notice_silence();
+            self.plan_telling();
             self.tell_end();
         }
+        self.pump_telling();
         if now >= self.next_share_ms {
-            self.next_share_ms = now + presence::share_every_ms(self.peers.count());
+            self.next_share_ms = now + self.share_every_ms();
             self.share_out();
         }
         self.pump_sync();
@@ -449,7 +449,7 @@ impl Device {
         ]
         .into_iter()
         .flatten()
-        .chain([self.next_presence_ms, self.next_look_ms])
+        .chain([self.telling.next_deadline(), self.next_look_ms])
         .fold(self.next_share_ms, u64::min)
         .max(self.now.mono_ms + 1)
     }

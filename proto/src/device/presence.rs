@@ -5,24 +5,21 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::budgets::{REQUEST_US, SIGNATURE_US};
 use super::peers::Peer;
+use super::reach::Word;
 use crate::broker::Seller;
+use crate::clock::Hlc;
 use crate::command::DropState;
 use crate::document::Document;
+use crate::holdings::Event;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::links::Width;
 use crate::message::{
     Gossip, MAX_GOSSIP, MAX_RATES, MAX_REACHES, Mail, Message, Presence, Rate, decode, encode,
 };
+use crate::record::Body;
 use crate::text::{DropId, Place, Sku};
 
-/// How often a device tells everybody that it is there, at the most.
-const PRESENCE_EVERY_MS: u64 = 1_000;
-/// How many presences all devices together hear in a second where there are many: each presence goes to all, and they share the
-/// air.
-const PRESENCES_HEARD_PER_S: u64 = 1_333;
-/// The longest time between two.
-const PRESENCE_AT_LEAST_MS: u64 = 30_000;
 /// How often a device looks who has fallen silent.
 pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
@@ -31,52 +28,62 @@ const CERTIFICATE_EVERY: u64 = 10;
 /// The longest time between two presences that a device is believed, seconds.
 const EVERY_S_MOST: u32 = 3_600;
 
-/// How often each of so many devices tells everybody that it is there.
-pub(super) fn presence_every_ms(devices: usize) -> u64 {
-    let heard = (devices as u64).saturating_mul(devices as u64);
-    (heard.saturating_mul(1_000) / PRESENCES_HEARD_PER_S).clamp(PRESENCE_EVERY_MS, PRESENCE_AT_LEAST_MS)
-}
-
-/// How often each of so many devices looks who should get stock: what it goes by are rates, which come with presences.
-pub(super) fn share_every_ms(devices: usize) -> u64 {
-    (presence_every_ms(devices) / 4).max(LOOK_EVERY_MS)
-}
+/// A sale that was made longer ago says nothing of how fast its seller sells, milliseconds.
+const OLD_SALE_MS: u64 = 60_000;
+/// The longest time between two looks who should get stock.
+const SHARE_AT_LEAST_MS: u64 = 5_000;
 
 impl Device {
-    /// Now, but for the shortest time after the last one: where many links come up one after the other, one tells all.
-    pub(super) fn publish_presence_soon(&mut self) {
-        let soon = self.last_presence_ms.map_or(0, |last| last + PRESENCE_EVERY_MS).max(self.now.mono_ms);
-        self.next_presence_ms = self.next_presence_ms.min(soon);
+    /// How often a device looks who should get stock: what it goes by are rates, which come with presences and with sales.
+    pub(super) fn share_every_ms(&self) -> u64 {
+        (self.air().change_every_ms() / 4).clamp(LOOK_EVERY_MS, SHARE_AT_LEAST_MS)
     }
 
-    pub(super) fn publish_presence(&mut self) {
-        self.last_presence_ms = Some(self.now.mono_ms);
+    /// This device's presence as of now, and whom that says it is linked to.
+    pub(super) fn sign_presence(&mut self, shows_certificate: bool) -> (Mail, Option<Word>, Vec<DeviceId>) {
         let rates = self
             .meter
             .rates(self.now.mono_ms)
             .take(MAX_RATES)
             .map(|(drop, sku, milli_units)| Rate { drop: drop.clone(), sku: sku.clone(), milli_units })
             .collect();
-        let shown = self.presences.is_multiple_of(CERTIFICATE_EVERY);
-        self.presences += 1;
-        let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
-        let every_s = self.is_all_narrow().then(|| (self.narrow_presence_ms() / 1_000) as u32);
+        let certificate = shows_certificate.then(|| self.config.certificate.bytes().to_vec().into());
+        let every_s = Some(self.presence_every_ms().div_ceil(1_000) as u32);
+        let word =
+            (!self.is_all_narrow()).then(|| Word { at: Hlc::default(), neighbours: self.neighbours() });
         let reaches = self.reaches_narrowly();
-        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches });
-        self.mail(None, content);
+        let content = encode(&Presence {
+            sells: self.sells(),
+            rates,
+            certificate,
+            every_s,
+            reaches: reaches.clone(),
+            neighbours: word.as_ref().map(Word::written),
+        });
+        (self.sign_mail(None, content), word, reaches)
     }
 
-    /// How soon this device tells everybody again that it is there.
-    pub(super) fn presence_every_ms(&self) -> u64 {
-        if self.is_all_narrow() { self.narrow_presence_ms() } else { presence_every_ms(self.peers.count()) }
+    pub(super) fn publish_presence(&mut self) {
+        let shown = self.count_presence().is_multiple_of(CERTIFICATE_EVERY);
+        let (mail, word, reaches) = self.sign_presence(shown);
+        self.has_told(mail.at, word, reaches);
+        self.post(mail);
+    }
+
+    fn sign_mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) -> Mail {
+        let at = self.clock.next(self.now);
+        let (signatures, event) = (self.gate.signatures(), self.gate.event());
+        Mail::sign(signatures, &event, &self.config.secret, at, to, content)
+    }
+
+    fn post(&mut self, mail: Mail) {
+        self.pass_on_narrow(&mail, None);
+        self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
     }
 
     fn mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) {
-        let at = self.clock.next(self.now);
-        let (signatures, event) = (self.gate.signatures(), self.gate.event());
-        let mail = Mail::sign(signatures, &event, &self.config.secret, at, to, content);
-        self.pass_on_narrow(&mail, None);
-        self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
+        let mail = self.sign_mail(to, content);
+        self.post(mail);
     }
 
     /// Tells one device something: over a link, or by mail. Not for what says anything about records.
@@ -159,11 +166,19 @@ impl Device {
                 }
             }
         }
+        let word = match presence.as_ref().and_then(|presence| presence.neighbours.as_ref()) {
+            Some(neighbours) => match Word::read(mail.at, neighbours) {
+                Some(word) => Some(word),
+                None => {
+                    self.fault(neighbour, "presence that cannot be read".to_owned());
+                    return Verdict::Reject;
+                }
+            },
+            None => None,
+        };
         if self.peers.certificate(&mail.from).is_none() {
             // Its certificate comes with one of its next; until then nobody here vouches for it.
-            if width == Width::Narrow {
-                self.ask_who(neighbour, mail.from);
-            }
+            self.ask_who(neighbour, mail.from);
             return Verdict::Ignore;
         }
         self.heard(mail.from);
@@ -178,11 +193,14 @@ impl Device {
             if presence.certificate.is_some() {
                 peer.introduction = Some(mail.clone());
             }
+            peer.latest = Some(mail.clone());
             peer.sells = presence.sells;
             peer.rates = presence.rates;
-            for device in presence.reaches {
-                self.heard_of(device);
+            peer.rates_at_ms = self.now.mono_ms;
+            for device in &presence.reaches {
+                self.heard_of(*device);
             }
+            self.take_word(mail.from, word, presence.reaches);
         } else if mail.to == Some(self.me) {
             match decode::<Message>(&mail.content, MAX_GOSSIP) {
                 // Who asks pays, not who passed it on; if it cannot, it asks again.
@@ -212,8 +230,27 @@ impl Device {
             | Message::Sealed(_)
             | Message::Mail(_)
             | Message::Who(_)
+            | Message::Heard(_)
             | Message::Compare(_) => {
                 self.fault(from, "mail that cannot be read".to_owned());
+            }
+        }
+    }
+
+    /// A sale says how fast its seller sells, if it is not an old one.
+    pub(super) fn note_rate(&mut self, seller: DeviceId, at: Hlc, event: &Event<'_>) {
+        let Body::Sale(sale) = &event.record.body else { return };
+        // Nor are units moved after each sale over narrow links.
+        let narrowly = self.peers.get(&seller).is_some_and(|peer| peer.heard_through.is_some());
+        let is_old = self.now.wall_ms.saturating_sub(at.ms()) > OLD_SALE_MS;
+        if is_old || narrowly || self.narrow.is_to(&seller) {
+            return;
+        }
+        for line in &sale.lines {
+            let lot = self.holdings.parcel(&line.parcel).and_then(|parcel| self.holdings.lot(&parcel.lot));
+            if let Some(sku) = lot.map(|lot| lot.sku.clone()) {
+                let sold = &mut self.peers.get_mut(&seller).sold;
+                sold.note(event.drop, &sku, line.units.len(), self.now.mono_ms);
             }
         }
     }
@@ -265,11 +302,8 @@ impl Device {
             free: free(&self.me),
         }];
         for device in there {
-            let rates = self.peers.get(device).map_or(&[][..], |peer| &peer.rates);
-            let rate = rates
-                .iter()
-                .find(|rate| rate.drop == *drop && rate.sku == *sku)
-                .map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
+            let now = self.now.mono_ms;
+            let rate = self.peers.get(device).map_or(0, |peer| peer.rate(drop, sku, now));
             sellers.push(Seller { device: *device, sells: true, rate, free: free(device) });
         }
         sellers

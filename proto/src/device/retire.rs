@@ -118,7 +118,7 @@ impl Device {
         Ok(RetirementRisk {
             device,
             name: self.name_of(&device),
-            last_heard_ms: self.peers.last_heard(&device),
+            last_heard_ms: self.peers.last_heard(&device, self.now),
             reachable: self.peers.is_reachable(&device),
             at_risk: held.iter().map(|held| held.units).sum::<u64>() + in_claims,
             held,

@@ -444,7 +444,7 @@ impl Device {
                 last_heard_ms: if own {
                     Some(self.now.wall_ms)
                 } else {
-                    self.peers.last_heard(&parcel.owner)
+                    self.peers.last_heard(&parcel.owner, self.now)
                 },
                 reachable: own || self.peers.is_reachable(&parcel.owner),
             });

@@ -179,7 +179,7 @@ impl Device {
     }
 
     fn out_of_reach(&self, cart: Ref, holder: DeviceId, offers: Vec<Offer>) -> Refusal {
-        let (name, last_heard_ms) = (self.name_of(&holder), self.peers.last_heard(&holder));
+        let (name, last_heard_ms) = (self.name_of(&holder), self.peers.last_heard(&holder, self.now));
         Refusal::CartOutOfReach { cart, holder, name, last_heard_ms, offers }
     }
 

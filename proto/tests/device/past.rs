@@ -63,7 +63,7 @@ fn a_device_that_meets_another_hears_of_its_past_before_it_spends() {
 
 #[test]
 fn who_was_set_back_is_told_at_once_by_a_peer_that_had_told_it_much() {
-    let mut world = set_back_after(3, |world| {
+    let mut world = set_back_after(7, |world| {
         for round in 0..10 {
             world.isolate(TILL);
             world.product(HQ, 100 + round);

@@ -16,6 +16,7 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             Message::Mail(mail) => by_mail(&mail),
             Message::Digest(_)
             | Message::Who(_)
+            | Message::Heard(_)
             | Message::Hello(_)
             | Message::Ask(_)
             | Message::AskCart(_)

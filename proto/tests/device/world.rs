@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
-use popmesh_proto::id::{ChainId, Nonce, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
 use popmesh_proto::links::Width;
@@ -23,6 +23,9 @@ use crate::visible::{shown, speaks_of_the_log};
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
 /// Certificates end so long after it.
 pub(crate) const VALID_MS: u64 = 86_400_000;
+
+/// What carries a message over Wi-Fi: noise, yamux, TCP, IP and the frame.
+const BROAD_CARRIER_BYTES: u64 = 90;
 
 /// How well links and disks work.
 #[derive(Debug, Clone, Copy)]
@@ -76,6 +79,10 @@ pub(crate) struct World {
     pub(crate) frontiers: usize,
     pub(crate) whole_frontiers: usize,
     pub(crate) heads: usize,
+    /// Whom devices wanted looked at, and who wanted it.
+    pub(crate) probes: Vec<(usize, DeviceId)>,
+    /// Bytes that left over broad links since a test set it to zero, each copy of gossip counted, with what carries them.
+    pub(crate) broad_bytes: u64,
     history: Sha256,
 }
 
@@ -113,6 +120,8 @@ impl World {
             frontiers: 0,
             whole_frontiers: 0,
             heads: 0,
+            probes: Vec::new(),
+            broad_bytes: 0,
             history: Sha256::new(),
         }
     }
@@ -428,6 +437,8 @@ impl World {
                         if self.width(at, peer) == Width::Narrow {
                             let aired = self.aired.entry((at.min(peer), at.max(peer))).or_default();
                             *aired = (aired.0 + 1, aired.1 + bytes.len() as u64);
+                        } else {
+                            self.broad_bytes += bytes.len() as u64 + BROAD_CARRIER_BYTES;
                         }
                         self.travel(peer, |bytes| Event::Message { from: at, to: peer, bytes }, &bytes);
                     }
@@ -467,6 +478,8 @@ impl World {
             Output::Install { certificate } => self.nodes[at].certificate = certificate,
             // The device itself takes nothing from it meanwhile; links of this world stay.
             Output::CutOff { .. } => {}
+            // A link of this world is as it is said to be.
+            Output::Probe { peer } => self.probes.push((at, peer)),
             Output::Notice(notice) => self.notices.push((at, notice)),
         }
     }
@@ -485,6 +498,7 @@ impl World {
         for to in 0..self.nodes.len() {
             let gossips = self.reaches(at, to) && self.width(at, to) == Width::Broad;
             if Some(to) != but && gossips {
+                self.broad_bytes += bytes.len() as u64 + BROAD_CARRIER_BYTES;
                 self.travel(to, |bytes| Event::Gossip { from: at, to, bytes }, bytes);
             }
         }

@@ -78,7 +78,11 @@ impl World<'_> {
         let nonce = self.mistakes.nonce(node).unwrap_or_else(|| Nonce(self.random.bytes()));
         let of = &mut self.nodes[node];
         of.nonce = nonce;
+        let venue = self.scenario.devices[of.device_index].venue;
+        let wifi_kbit = self.scenario.venues[venue].wifi.kbit_per_s;
         let mut config = Config::new(of.secret.clone(), self.charter.clone(), of.certificate.clone(), nonce);
+        // A crew says where a Wi-Fi carries less than usual; nobody says where it carries more.
+        config.carries_kbit_per_s = config.carries_kbit_per_s.min(wifi_kbit);
         config.event_secret = Some(self.event_secret.clone());
         config.policy = super::organiser::policy(self.scenario.policy);
         config.restored = of.past_doubted;

@@ -79,6 +79,7 @@ impl World<'_> {
             }
             // No device of a run has doors. Who is cut off is not listened to, whether or not its link is closed.
             Output::OpenDoor { .. } | Output::CutOff { .. } => {}
+            Output::Probe { peer } => self.looks_at_link(node, peer),
             Output::Reopen { problem } => self.begins_anew(node, &problem),
             Output::Install { certificate } => self.nodes[node].certificate = certificate,
             Output::Notice(notice) => self.noticed(node, notice),
@@ -109,6 +110,7 @@ impl World<'_> {
             Output::OpenDoor { .. } => (6, &[]),
             Output::Reopen { .. } => (7, &[]),
             Output::CutOff { .. } => (8, &[]),
+            Output::Probe { .. } => (10, &[]),
             Output::Install { certificate } => (9, certificate.bytes()),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
@@ -171,6 +173,7 @@ impl World<'_> {
             }
         };
         self.nodes[node].stored_something();
+        self.disturbed();
         for (later, reply) in write.replies.iter().enumerate() {
             let prefix = popmesh_store::key_prefix(&reply.idempotency.key);
             let before = self.nodes[node].answers.insert(prefix, first_answer.plus(later));
@@ -233,6 +236,8 @@ impl World<'_> {
         };
         let Some(carrier) = carrier else {
             self.watch.sent_to_nobody();
+            // What is sent and brings nothing back has the link looked at.
+            self.doubt_link(from, to);
             return [None, None];
         };
         self.watch.sent(a, bytes);

@@ -3,6 +3,7 @@
 //! [`run`] plays one night to its end: first everything may fail, then all faults end, and the devices must agree and
 //! sell. After every step the [`ledger`] knows whether a promise was broken.
 
+mod air;
 mod baskets;
 mod books;
 mod boot;
@@ -129,6 +130,7 @@ struct World<'s> {
     ids: BTreeMap<DeviceId, Vec<NodeIndex>>,
     links: Links,
     carriers: Vec<Carrier>,
+    calm: air::Calm,
     traffic: Traffic,
     connectivity: &'s Connectivity,
     reach: Reach<'s>,
@@ -237,6 +239,7 @@ impl<'s> World<'s> {
             ids: BTreeMap::new(),
             links: Links::default(),
             carriers,
+            calm: air::Calm::default(),
             traffic: Traffic::default(),
             connectivity,
             reach,

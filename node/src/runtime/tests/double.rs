@@ -234,4 +234,8 @@ impl Links for Tell {
     fn cut_off(&self, peer: DeviceId, for_ms: u64) {
         let _ = self.0.send(format!("cut off {peer} for {for_ms}"));
     }
+
+    fn probe(&self, peer: DeviceId) {
+        let _ = self.0.send(format!("probe {peer}"));
+    }
 }

@@ -3,7 +3,8 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence, Rate, encode,
+    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Heard, HeardOf, Mail, Message,
+    Presence, Rate, encode,
 };
 
 use crate::Target;
@@ -99,6 +100,7 @@ fn thought_of() -> Vec<Message> {
         Message::Digest(popmesh_proto::id::Hash([3; 32])),
         Message::Hello(event.mallory.certificate.bytes().to_vec().into()),
         Message::Frontier(frontier),
+        Message::Heard(Heard { of: vec![HeardOf { device: [7; 4], at: Hlc(1) }] }),
     ]
 }
 
@@ -127,6 +129,7 @@ fn seeds() -> Vec<Vec<u8>> {
             certificate,
             every_s: None,
             reaches: Vec::new(),
+            neighbours: Some(event.mole.id().0[..4].to_vec().into()),
         }),
     ));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);

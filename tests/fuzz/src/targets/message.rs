@@ -67,6 +67,7 @@ fn seeds() -> Vec<Vec<u8>> {
         certificate: None,
         every_s: Some(90),
         reaches: vec![DeviceId([7; 32])],
+        neighbours: Some(vec![7; 8].into()),
     };
     let said = messages.into_iter().map(|bytes| (0, bytes)).chain(gossip.into_iter().map(|bytes| (1, bytes)));
     said.chain([(2, encode(&presence))])
