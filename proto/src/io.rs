@@ -9,6 +9,7 @@ use crate::command::{Command, DoorState, Refusal, Reply};
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::{Signature, SignedCertificate};
 use crate::links::Width;
+use crate::mark::Marking;
 use crate::query::{Answer, Query};
 use crate::record::PersonalKind;
 use crate::text::{Compartment, DropId, Sku};
@@ -162,6 +163,8 @@ pub enum Output {
         replies: Vec<StoredReply>,
         /// Sealed payloads.
         sealed: SealedWrites,
+        /// What to change in the mark beside the database, once the rest is durable and before it is said to be.
+        mark: Marking,
     },
     /// Send to a linked peer; may be lost.
     Send {

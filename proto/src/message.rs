@@ -3,6 +3,7 @@
 use minicbor::bytes::ByteVec;
 
 use crate::clock::Hlc;
+use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::{SecretKey, Signature, Signatures};
 use crate::log::Range;
@@ -66,6 +67,87 @@ pub enum Message {
     /// they part: proof that the chain's author has forked it.
     #[n(10)]
     Compare(#[n(0)] Compare),
+    /// What has the receiver seen of the sender? Answered with [`Message::Past`].
+    #[n(20)]
+    AskPast(#[n(0)] AskPast),
+    /// What the sender has seen of the receiver.
+    #[n(21)]
+    Past(#[n(0)] Past),
+}
+
+/// The most own chains that a device names when it asks what others have seen of it.
+pub const MAX_OWN_ENDS: usize = 64;
+/// The most entries that one answer proves.
+pub const MAX_PROOFS: usize = 32;
+/// The most bytes of these entries together, but for the first.
+pub const MAX_PAST_BYTES: usize = 32 * 1024;
+
+/// A device asks what others have seen of it: after a start, and while its past is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskPast {
+    /// Up to where the sender has its own chains, those that have not ended; at most [`MAX_OWN_ENDS`].
+    #[n(0)]
+    pub ends: Vec<Seen>,
+}
+
+/// Up to where a chain was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Seen {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// How many entries of it.
+    #[n(1)]
+    pub seq: u64,
+}
+
+/// How much a device knows of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum Knows {
+    /// It has never seen an entry of it.
+    #[n(0)]
+    Nothing,
+    /// It has seen some, and not all that the other has.
+    #[n(1)]
+    Some,
+    /// It has seen all that the other has, and maybe more.
+    #[n(2)]
+    All,
+}
+
+/// What a device has seen of another, which asked.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Past {
+    /// How much.
+    #[n(0)]
+    pub knows: Knows,
+    /// What the other seems to lack: the last entry of each chain, at most [`MAX_PROOFS`].
+    #[n(1)]
+    pub proofs: Vec<Proof>,
+}
+
+/// An entry with its author's signature: proof that the author wrote its chain up to there.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Proof {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// The entry's position.
+    #[n(1)]
+    pub seq: u64,
+    /// The chain's document.
+    #[n(2)]
+    pub document: Document,
+    /// The hash of the entry before; absent in the first, and in `programme`, where the entry has it inside.
+    #[n(3)]
+    pub previous: Option<Hash>,
+    /// The entry's record; in `programme` the change.
+    #[n(4)]
+    pub body: ByteVec,
+    /// The author's signature of the entry.
+    #[n(5)]
+    pub signature: Signature,
 }
 
 /// What a device has.
@@ -320,6 +402,18 @@ pub struct Presence {
     /// are there.
     #[n(4)]
     pub reaches: Vec<DeviceId>,
+    /// What have others seen of the sender? Asked after a start, and while the sender's past is in doubt.
+    #[n(6)]
+    pub asks: Option<AskPast>,
+}
+
+impl Presence {
+    /// Whether it says no more than one may.
+    pub fn is_bounded(&self) -> bool {
+        self.rates.len() <= MAX_RATES
+            && self.reaches.len() <= MAX_REACHES
+            && self.asks.as_ref().is_none_or(|asks| asks.ends.len() <= MAX_OWN_ENDS)
+    }
 }
 
 /// How fast one SKU sells on one device.

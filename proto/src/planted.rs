@@ -36,11 +36,15 @@ pub enum Planted {
     CountLate,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
+    /// A peer that has never seen a device clears it of having been set back.
+    BelieveWhoKnowsNothing,
+    /// A command whose key came back with the past is done again.
+    ForgetKeys,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 16] = [
+    pub const ALL: [Planted; 18] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -57,6 +61,8 @@ impl Planted {
         Planted::KeepErased,
         Planted::CountLate,
         Planted::InheritSold,
+        Planted::BelieveWhoKnowsNothing,
+        Planted::ForgetKeys,
     ];
 }
 

@@ -2,6 +2,7 @@
 //! durable.
 
 mod money;
+mod past;
 mod people;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ pub use money::{
     TenderTakings, WaitingPayment,
 };
 
+pub use past::{Missing, PastInfo};
 pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
@@ -335,6 +337,9 @@ pub struct Status {
     /// What is stored is older than what this device did, and nobody has told it the rest: it spends nothing.
     #[serde(default)]
     pub past_unknown: bool,
+    /// What of its own past this device knows to be missing here.
+    #[serde(default)]
+    pub past: PastInfo,
     /// The number of this device's last receipt, 0 if it has written none.
     #[serde(default)]
     pub last_receipt: u64,

@@ -1,7 +1,7 @@
 //! Records: what an entry of `stock/…` or `claims/…` says. One CBOR item (RFC 8949) each.
 //!
-//! Schema: `[at, body]`; `at` is the author's hybrid time, `body` is `[kind, [fields…]]` with the numbers below. A unit
-//! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
+//! Schema: `[at, body]`, or `[at, body, key]`; `at` is the author's hybrid time, `body` is `[kind, [fields…]]` with the numbers
+//! below, `key` names the command that wrote it (see [`crate::key`]). A unit set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
 mod door;
 mod entrust;
@@ -23,6 +23,7 @@ use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
+use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
 use crate::payment::{Back, PaymentSettled, Payments};
 use crate::pin::PinTag;
@@ -47,6 +48,9 @@ pub struct Record {
     /// What.
     #[n(1)]
     pub body: Body,
+    /// The key of the command that wrote it, if that had one.
+    #[n(2)]
+    pub key: Option<CommandKey>,
 }
 
 /// What a record does.

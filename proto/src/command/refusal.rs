@@ -268,6 +268,26 @@ pub enum Refusal {
         /// What is stored is older than what it did; not only just started.
         suspected: bool,
     },
+    /// It was done before, under this key; what was replied then is lost.
+    #[error(
+        "this was done before, under the same key: see {what} {entry}; it is not done again. For another, take a new key"
+    )]
+    AlreadyDone {
+        /// The first entry that it wrote.
+        entry: Ref,
+        /// What that is.
+        what: String,
+    },
+    /// The key is that of another request, which was done.
+    #[error(
+        "another request was done under this key: see {what} {entry}; for another request take a new key"
+    )]
+    KeyOfAnother {
+        /// The first entry that it wrote.
+        entry: Ref,
+        /// What that is.
+        what: String,
+    },
     /// No such incident, as far as this device knows.
     #[error("no incident {incident} is known here; see `popmesh incidents`")]
     UnknownIncident {
@@ -467,7 +487,8 @@ fn no_right(holders: &[String]) -> String {
 fn past_unknown(suspected: bool) -> &'static str {
     if suspected {
         "what is stored on this device is older than what it did: its database was set back. Bring it into reach of another \
-         device, which tells it the rest; if there is none, and nothing was sold or given away since, `popmesh past accept`"
+         device that has the rest (`popmesh status` says what is missing); if there is none, and nothing was sold or given away \
+         since, `popmesh past accept`"
     } else {
         "this device has just started, and hears from another what it did before; try again in a moment"
     }

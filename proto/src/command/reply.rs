@@ -228,6 +228,13 @@ pub struct Refunded {
     pub claim: Claim,
 }
 
+impl Refunded {
+    /// Nothing is paid back yet: the custodian of the claim has only been asked to.
+    pub fn asked(claim: Claim) -> Self {
+        Self { amount: 0, payments: Vec::new(), taxes: Vec::new(), receipts: Vec::new(), claim }
+    }
+}
+
 /// A product of the programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -122,7 +122,10 @@ impl Device {
         self.is_open(&drop)?;
         let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
         let priced = self.priced_lines(&held.lines, &sell)?;
+        // The sale alone carries the command's key, so that the key leads to it.
+        let key = self.doing.take();
         self.end_holds(cart, &drop)?;
+        self.doing = key;
         let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell, priced)?);
         self.keep_reply(idempotency, &reply);
         self.outbox.emit(Output::Reply { call, result: Ok(reply) });

@@ -196,28 +196,8 @@ impl Device {
         let written = self.take_back(claim, &units, Why::Refund { damaged: refund.damaged })?;
         let unknown = Refusal::UnknownClaim { claim };
         let (_, _, sale) = self.sale(&claim).ok_or_else(|| unknown.clone())?;
-        let mut refunded = Refunded {
-            amount: paid_out(&written),
-            payments: Vec::new(),
-            taxes: Vec::new(),
-            receipts: Vec::new(),
-            claim: self.known_claim(&claim).ok_or(unknown)?,
-        };
-        for record::Refund { lines, receipt, back, .. } in &written {
-            refunded.receipts.push(receipt.number);
-            add_taxes(&mut refunded.taxes, taxes_back(&sale, lines, back));
-            for part in paid_back(back) {
-                let same = |of: &&mut PaidBack| (of.payment, of.cancelled) == (part.payment, part.cancelled);
-                match refunded.payments.iter_mut().find(same) {
-                    Some(of) => {
-                        of.amount = of.amount.saturating_add(part.amount);
-                        of.rounding = of.rounding.saturating_add(part.rounding);
-                    }
-                    None => refunded.payments.push(part),
-                }
-            }
-        }
-        Ok(Reply::Refund(refunded))
+        let known = self.known_claim(&claim).ok_or(unknown)?;
+        Ok(Reply::Refund(refunded_by(&sale, &written, known)))
     }
 
     /// Writes the refund of these units, one record for each lot and place. Returns the records.
@@ -276,13 +256,7 @@ impl Device {
             self.write(&Document::Claims(drop), Body::RefundRequest(request))?;
         }
         let claim = self.known_claim(&claim).ok_or(unknown)?;
-        Ok(Reply::Refund(Refunded {
-            amount: 0,
-            payments: Vec::new(),
-            taxes: Vec::new(),
-            receipts: Vec::new(),
-            claim,
-        }))
+        Ok(Reply::Refund(Refunded::asked(claim)))
     }
 
     /// Refunds what this device is the custodian of and was asked to refund elsewhere. What has been handed out
@@ -452,4 +426,24 @@ impl Device {
             },
         }
     }
+}
+
+/// What refunds of one claim come to together; the claim as it stands now.
+pub(super) fn refunded_by(sale: &Sale, written: &[record::Refund], claim: Claim) -> Refunded {
+    let mut refunded = Refunded { amount: paid_out(written), ..Refunded::asked(claim) };
+    for record::Refund { lines, receipt, back, .. } in written {
+        refunded.receipts.push(receipt.number);
+        add_taxes(&mut refunded.taxes, taxes_back(sale, lines, back));
+        for part in paid_back(back) {
+            let same = |of: &&mut PaidBack| (of.payment, of.cancelled) == (part.payment, part.cancelled);
+            match refunded.payments.iter_mut().find(same) {
+                Some(of) => {
+                    of.amount = of.amount.saturating_add(part.amount);
+                    of.rounding = of.rounding.saturating_add(part.rounding);
+                }
+                None => refunded.payments.push(part),
+            }
+        }
+    }
+    refunded
 }

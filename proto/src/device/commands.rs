@@ -10,6 +10,7 @@ use crate::document::Document;
 use crate::id::Ref;
 use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
+use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
 use crate::record::{self, Body, Mint};
 use crate::tax::WHOLE;
@@ -28,6 +29,30 @@ impl Device {
         let Some((call, command, idempotency)) = self.once_past_is_known(call, command, idempotency) else {
             return;
         };
+        if let Some(done) = self.done_before(&command, idempotency) {
+            // Stored with the whole of its key, so that the next retry is answered without asking the log.
+            self.answer_again(call, idempotency, done);
+            return;
+        }
+        self.doing = idempotency.map(|idempotency| CommandKey::of(&idempotency));
+        self.command_anew(call, command, idempotency);
+        self.doing = None;
+    }
+
+    /// Answers with what a command did before.
+    pub(super) fn answer_again(
+        &mut self,
+        call: CallId,
+        idempotency: Option<Idempotency>,
+        done: Result<Reply, Refusal>,
+    ) {
+        if let Ok(reply) = &done {
+            self.keep_reply(idempotency, reply);
+        }
+        self.outbox.emit(Output::Reply { call, result: done });
+    }
+
+    fn command_anew(&mut self, call: CallId, command: Command, idempotency: Option<Idempotency>) {
         let checked = self.may_write();
         let result = match (checked, command) {
             (Err(refusal), _) => Err(refusal),

@@ -169,12 +169,6 @@ impl Exchange {
         self.theirs.is_some()
     }
 
-    /// What the peer has that is not here, or that it lacks, as far as it has told.
-    pub(super) fn theirs(&self) -> Option<impl Iterator<Item = (ChainId, u64)>> {
-        let but = &self.theirs.as_ref()?.but;
-        Some(but.iter().filter_map(|(chain, upto)| Some((*chain, (*upto)?))))
-    }
-
     /// The peer has what it sent.
     pub(super) fn has_sent(&mut self, ranges: &[Range], log: &mut Log) {
         let Some(theirs) = self.theirs_now(log) else { return };

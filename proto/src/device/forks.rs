@@ -50,6 +50,9 @@ impl Device {
     pub(super) fn show_fork(&mut self, hash: Hash, record: &Record, fork: &Fork) {
         let Ok((device, document)) = self.gate.check_fork(fork, false) else { return };
         self.trust.fork(hash, record, fork, (device, document.clone()));
+        if device == self.me {
+            self.note_keys_cut(fork);
+        }
         for hash in &fork.dropped {
             self.forks.orphans.insert(*hash);
             self.intake.free_change(hash);

@@ -89,7 +89,6 @@ impl Device {
             self.tell_what_is_here(from, false);
         }
         self.compare_histories(from, frontier);
-        self.compare_past(from, alike);
         let named: BTreeSet<ChainId> = frontier.heads.iter().map(|head| head.chain).collect();
         self.send_missing(from, &named, full, alike);
         if frontier.heads.iter().any(|head| self.lacks(head)) {

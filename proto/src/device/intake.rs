@@ -253,6 +253,9 @@ impl Device {
             let (bytes, begins) = (linked.body.len(), linked.entry.seq == 1);
             self.budgets.written(&linked.author, bytes, begins, self.now.mono_ms);
         }
+        if linked.author == self.me {
+            self.past.came(linked.entry.chain, linked.entry.seq == 1, self.now.mono_ms);
+        }
         self.outbox.store(&mut linked);
         self.narrow.something_is_new();
         if show {
@@ -273,6 +276,7 @@ impl Device {
         self.intake.lives_changed |= may_tell && self.log.bears_on_pasts(&linked.entry.chain);
         if author == self.me {
             self.clock.resume(linked.at);
+            self.note_key(linked);
         } else {
             self.clock.observe(linked.at, self.now);
         }

@@ -1,5 +1,6 @@
 //! The state machine of one device: inputs in, outputs out.
 
+mod again;
 mod asks;
 mod budgets;
 mod carts;
@@ -51,7 +52,9 @@ use crate::holdings::Holdings;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, ReceiptHash, Ref};
 use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
+use crate::key::CommandKey;
 use crate::log::{Fault, Gate, Log};
+use crate::mark::Mark;
 use crate::people::People;
 use crate::pin::EventSecret;
 use crate::planted::{Plant, Planted};
@@ -81,8 +84,11 @@ pub struct Config {
     /// Whether the runtime opens the doors of this device's compartments. Without, a person opens them by hand, and nothing
     /// is written about them.
     pub doors: bool,
-    /// Whether the runtime has found that what is stored is older than what this device has written: nothing is spent
-    /// until a peer has told what is missing, or a person has answered for it.
+    /// The mark that lies beside what is stored: what it names and is not stored has to come from others before anything is
+    /// spent. Absent if the runtime keeps none, or lost it.
+    pub mark: Option<Mark>,
+    /// Whether the runtime has found that what is stored may be older than what this device has written, as the mark is lost:
+    /// nothing is spent until a peer that knows all that is stored has told what it knows, or a person has answered for it.
     pub restored: bool,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
@@ -106,6 +112,7 @@ impl Config {
             signatures: Arc::new(Ed25519),
             event_secret: None,
             doors: false,
+            mark: None,
             restored: false,
             #[cfg(feature = "planted")]
             planted: None,
@@ -159,6 +166,9 @@ pub struct Device {
     deferred: payments::Deferred,
     forks: forks::Forks,
     past: past::Past,
+    /// The key of the command that is being done.
+    doing: Option<CommandKey>,
+    keys: again::Keys,
     renewing: renew::Renewing,
     /// To whom it has given everything, since it goes.
     left_to: Option<DeviceId>,
@@ -219,7 +229,9 @@ impl Device {
             last_receipt: None,
             deferred: payments::Deferred::default(),
             forks: forks::Forks::default(),
-            past: past::Past::new(config.restored),
+            past: past::Past::new(config.restored, config.mark.as_ref()),
+            doing: None,
+            keys: again::Keys::default(),
             renewing: renew::Renewing::default(),
             left_to: None,
             budgets: budgets::Budgets::default(),
@@ -260,6 +272,7 @@ impl Device {
             .verify_tips(&device.gate)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
         device.resolve_restored();
+        device.look_back();
         device.intake.lives_changed = true;
         device.forks.reopen = None;
         device.look_for_doubles();

@@ -159,6 +159,11 @@ impl Peers {
         self.links
     }
 
+    /// Those that are linked.
+    pub(super) fn linked(&self) -> Vec<DeviceId> {
+        self.all.iter().filter(|(_, peer)| peer.linked).map(|(device, _)| *device).collect()
+    }
+
     /// How many devices there are, this one included.
     pub(super) fn count(&self) -> usize {
         self.all.len()
@@ -195,8 +200,8 @@ impl Device {
         self.publish_presence_soon();
         self.next_look_ms = self.now.mono_ms;
         self.next_share_ms = self.now.mono_ms;
-        self.past.meet(self.now.mono_ms);
         self.sync_link_up(peer, width);
+        self.meet_past(peer);
         self.sealed.link_up(peer);
         self.narrow_link(peer, width);
     }

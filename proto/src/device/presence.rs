@@ -12,7 +12,7 @@ use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::links::Width;
 use crate::message::{
-    Gossip, MAX_GOSSIP, MAX_RATES, MAX_REACHES, Mail, Message, Presence, Rate, decode, encode,
+    Gossip, MAX_GOSSIP, MAX_OWN_ENDS, MAX_RATES, Mail, Message, Presence, Rate, decode, encode,
 };
 use crate::text::{DropId, Place, Sku};
 
@@ -62,7 +62,8 @@ impl Device {
         let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
         let every_s = self.is_all_narrow().then(|| (self.narrow_presence_ms() / 1_000) as u32);
         let reaches = self.reaches_narrowly();
-        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches });
+        let asks = self.ask_by_presence();
+        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches, asks });
         self.mail(None, content);
     }
 
@@ -135,11 +136,7 @@ impl Device {
         }
         let presence = match mail.to {
             None => match decode::<Presence>(&mail.content, MAX_GOSSIP) {
-                Ok(presence)
-                    if presence.rates.len() <= MAX_RATES && presence.reaches.len() <= MAX_REACHES =>
-                {
-                    Some(presence)
-                }
+                Ok(presence) if presence.is_bounded() => Some(presence),
                 _ => {
                     self.fault(neighbour, "presence that cannot be read".to_owned());
                     return Verdict::Reject;
@@ -183,6 +180,12 @@ impl Device {
             for device in presence.reaches {
                 self.heard_of(device);
             }
+            // Who is linked asks over the link.
+            if let Some(ask) = presence.asks.filter(|_| !self.peers.is_linked(&mail.from))
+                && self.budgets.may_work(&mail.from, self.now.mono_ms)
+            {
+                self.tell_past(mail.from, &ask);
+            }
         } else if mail.to == Some(self.me) {
             match decode::<Message>(&mail.content, MAX_GOSSIP) {
                 // Who asks pays, not who passed it on; if it cannot, it asks again.
@@ -204,7 +207,10 @@ impl Device {
             Message::Decline(decline) => self.declined(from, decline.id),
             Message::AskCart(ask) => self.asked_for_cart(from, ask),
             Message::AskClaim(ask) => self.asked_for_claim(from, ask),
-            Message::Frontier(_)
+            Message::AskPast(ask) if ask.ends.len() <= MAX_OWN_ENDS => self.tell_past(from, ask),
+            Message::Past(told) => self.hear_past(from, told),
+            Message::AskPast(_)
+            | Message::Frontier(_)
             | Message::Entries(_)
             | Message::Digest(_)
             | Message::Hello(_)

@@ -97,6 +97,7 @@ impl Device {
             carts: self.carts(&CartFilter::default()).len() as u64,
             people: self.people_counts(),
             past_unknown: self.past.is_suspected(),
+            past: self.past_info(),
             last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
             deferred: self.deferred.of_own(),
         }

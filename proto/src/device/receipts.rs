@@ -25,7 +25,8 @@ struct Shown {
 impl Device {
     /// The number of this device's next receipt, and what it follows.
     pub(super) fn next_receipt(&self) -> ReceiptLink {
-        match self.last_receipt {
+        // One that only the mark knows of was written, too.
+        match self.past.last_receipt(self.last_receipt) {
             // A device that has written as many receipts as 64 bits count does not exist.
             Some((number, hash)) => ReceiptLink { number: number.saturating_add(1), previous: Some(hash) },
             None => ReceiptLink::FIRST,
@@ -116,7 +117,7 @@ impl Device {
     /// The receipt that an entry is.
     fn receipt(&self, entry: Ref) -> Option<Receipt> {
         let chain = self.log.chain(&entry.chain)?;
-        let Record { at, body } = Record::decode(chain.body(entry.seq)?).ok()?;
+        let Record { at, body, .. } = Record::decode(chain.body(entry.seq)?).ok()?;
         match body {
             Body::Sale(sale) => {
                 let lines =

@@ -11,11 +11,13 @@ use super::payments::{Good, Priced, taxes_of};
 use super::stock::Found;
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Claim, ClaimItem, ClaimState, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal, Reply, Sell,
+    CartNew, Claim, ClaimItem, ClaimState, Command, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal,
+    Reply, Sell,
 };
 use crate::document::Document;
 use crate::id::DeviceId;
 use crate::io::{CallId, Idempotency, Notice, Output};
+use crate::key::CommandKey;
 use crate::record::{Body, Sale, SaleLine};
 use crate::text::{DropId, Place, Sku};
 
@@ -34,6 +36,23 @@ struct Waiting {
     hopeless_from_ms: u64,
     /// For how long the units are put aside, if they are not sold yet.
     hold_ms: Option<u64>,
+}
+
+impl Waiting {
+    /// What was asked for.
+    fn command(&self) -> Command {
+        let sell = self.sell.clone();
+        match self.hold_ms {
+            None => Command::Sell(sell),
+            Some(ttl_ms) => Command::CartNew(CartNew {
+                drop: sell.drop,
+                items: sell.items,
+                shopper: sell.shopper,
+                ttl_ms,
+                wait_ms: sell.wait_ms,
+            }),
+        }
+    }
 }
 
 /// Sales that wait for units from elsewhere, the oldest first.
@@ -329,12 +348,20 @@ impl Device {
                 }
                 continue;
             }
+            // It may have come back meanwhile from another device that it was done.
+            if self.has_key(sale.idempotency)
+                && let Some(done) = self.done_before(&sale.command(), sale.idempotency)
+            {
+                self.answer_again(sale.call, sale.idempotency, done);
+                continue;
+            }
             if let Err(refusal) = self.is_open(&sale.drop) {
                 self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                 continue;
             }
             let lack = match self.find_all(&sale.drop, &sale.sell) {
                 Ok(found) => {
+                    self.doing = sale.idempotency.map(|idempotency| CommandKey::of(&idempotency));
                     let done = self.complete(
                         sale.call,
                         &sale.drop,
@@ -343,6 +370,7 @@ impl Device {
                         sale.hold_ms,
                         sale.idempotency,
                     );
+                    self.doing = None;
                     if let Err(refusal) = done {
                         self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                     }

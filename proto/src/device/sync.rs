@@ -269,7 +269,6 @@ impl Device {
             progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
         }
         self.note_agreement(peer);
-        self.compare_past(*peer, true);
     }
 
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
@@ -395,8 +394,12 @@ impl Device {
                 Err(error) => self.fault(from, error.to_string()),
             },
             Ok(
-                request
-                @ (Message::Ask(_) | Message::Decline(_) | Message::AskCart(_) | Message::AskClaim(_)),
+                request @ (Message::Ask(_)
+                | Message::Decline(_)
+                | Message::AskCart(_)
+                | Message::AskClaim(_)
+                | Message::AskPast(_)
+                | Message::Past(_)),
             ) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.request(from, &request);

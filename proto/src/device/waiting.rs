@@ -201,7 +201,11 @@ mod tests {
     const HOSTILE: DeviceId = DeviceId([2; 32]);
 
     fn entries(chain: ChainId, author: DeviceId, from: u64, count: u64, bytes: usize) -> Vec<Linked> {
-        let record = Record { at: Hlc::default(), body: Body::Received(Received { transfers: Vec::new() }) };
+        let record = Record {
+            at: Hlc::default(),
+            body: Body::Received(Received { transfers: Vec::new() }),
+            key: None,
+        };
         (from..from + count)
             .map(|seq| Linked {
                 entry: Ref { chain, seq },
