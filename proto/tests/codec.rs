@@ -8,10 +8,11 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Re
 use popmesh_proto::identity::{
     Certificate, Charter, Enrolment, Role, Roles, SecretKey, Signature, SignedCertificate, SignedCharter,
 };
+use popmesh_proto::key::CommandKey;
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
-    Rate, SealedPart, SealedParts, Since, decode, encode,
+    Ask, AskCart, AskClaim, AskPast, AskSealed, Decline, Entries, Frontier, Gossip, Head, Knows, Mail,
+    Message, Past, Presence, Proof, Rate, SealedPart, SealedParts, Seen, Since, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
@@ -313,7 +314,11 @@ fn record() -> impl Strategy<Value = Record> {
             door().prop_map(Body::Door),
             people_body(),
         ];
-    (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
+    (any::<u64>(), body, option::of(command_key())).prop_map(|(at, body, key)| Record {
+        at: Hlc(at),
+        body,
+        key,
+    })
 }
 
 fn range() -> impl Strategy<Value = Range> {
@@ -331,6 +336,31 @@ fn range() -> impl Strategy<Value = Range> {
         bodies,
         signatures,
     })
+}
+
+fn command_key() -> impl Strategy<Value = CommandKey> {
+    any::<([u8; 8], [u8; 4])>().prop_map(|(key, request)| CommandKey { key, request })
+}
+
+fn ask_past() -> impl Strategy<Value = AskPast> {
+    let seen = (chain(), any::<u64>()).prop_map(|(chain, seq)| Seen { chain, seq });
+    vec(seen, 0..5).prop_map(|ends| AskPast { ends })
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let entry = (chain(), any::<u64>(), document(), option::of(hash()));
+    let proof = (entry, vec(any::<u8>(), 0..200), signature()).prop_map(
+        |((chain, seq, document, previous), body, signature)| Proof {
+            chain,
+            seq,
+            document,
+            previous,
+            body: body.into(),
+            signature,
+        },
+    );
+    let knows = prop_oneof![Just(Knows::Nothing), Just(Knows::Some), Just(Knows::All)];
+    (knows, vec(proof, 0..3)).prop_map(|(knows, proofs)| Past { knows, proofs })
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -358,6 +388,8 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
         (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),
         mail().prop_map(Message::Mail),
+        ask_past().prop_map(Message::AskPast),
+        past().prop_map(Message::Past),
         device().prop_map(Message::Who),
         vec(entry(), 0..4).prop_map(|entries| Message::AskSealed(AskSealed { entries })),
         (vec((entry(), vec(any::<u8>(), 0..100)), 0..4), vec(entry(), 0..4)).prop_map(|(parts, lacking)| {
@@ -387,15 +419,16 @@ fn presence() -> impl Strategy<Value = Presence> {
     let rate =
         (drop_id(), sku(), any::<u64>()).prop_map(|(drop, sku, milli_units)| Rate { drop, sku, milli_units });
     let certificate = option::of(vec(any::<u8>(), 0..100));
-    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>()), vec(device(), 0..3)).prop_map(
-        |(sells, rates, certificate, every_s, reaches)| Presence {
+    let asks = option::of(ask_past());
+    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>()), vec(device(), 0..3), asks)
+        .prop_map(|(sells, rates, certificate, every_s, reaches, asks)| Presence {
             sells,
             rates,
             certificate: certificate.map(Into::into),
             every_s,
             reaches,
-        },
-    )
+            asks,
+        })
 }
 
 fn read_all(bytes: &[u8]) {
@@ -554,6 +587,7 @@ fn a_length_that_lies_takes_no_memory() {
 #[test]
 fn money_in_records_may_be_anything_and_is_checked() {
     let refund = |parts: Vec<BackPart>, taxes: Option<Vec<RateTax>>| Record {
+        key: None,
         at: Hlc(2),
         body: Body::Refund(Refund {
             claim: Ref { chain: ChainId([1; 16]), seq: 2 },
@@ -606,7 +640,7 @@ fn money_in_records_may_be_anything_and_is_checked() {
         let claim = Ref { chain: ChainId([1; 16]), seq: 2 };
         let settled = PaymentSettled { claim, payment, amount, failed: false, reference };
         assert!(
-            check(Record { at: Hlc(2), body: Body::PaymentSettled(settled.clone()) }).is_err(),
+            check(Record { at: Hlc(2), body: Body::PaymentSettled(settled.clone()), key: None }).is_err(),
             "{settled:?}"
         );
     }
@@ -615,7 +649,7 @@ fn money_in_records_may_be_anything_and_is_checked() {
 #[test]
 fn records_about_people_are_checked() {
     let check = |body: Body, document: Document| {
-        Record { at: Hlc(2), body }.check(&document, "pos".parse().unwrap(), Hlc(1))
+        Record { at: Hlc(2), body, key: None }.check(&document, "pos".parse().unwrap(), Hlc(1))
     };
     let good = Personal {
         kind: PersonalKind::OptIn,

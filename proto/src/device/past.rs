@@ -66,6 +66,8 @@ pub(super) struct Past {
     told: BTreeMap<DeviceId, Knows>,
     /// Peers that were asked in this life. Bounded by the devices that there are.
     asked: BTreeSet<DeviceId>,
+    /// When each linked peer was asked that has not answered yet.
+    unanswered: BTreeMap<DeviceId, u64>,
     /// Whether the mark has been written anew since own entries came from elsewhere, or ever.
     is_marked: bool,
     /// Commands that wait until then.
@@ -103,6 +105,7 @@ impl Past {
 
     pub(super) fn lose(&mut self, peer: &DeviceId, alone: bool) {
         self.told.remove(peer);
+        self.unanswered.remove(peer);
         if alone {
             self.met_ms = None;
         }
@@ -134,12 +137,12 @@ impl Past {
 
     /// Until when somebody may tell of it any moment, if anybody may.
     fn on_its_way_until(&self) -> Option<u64> {
-        let met = self.met_ms.filter(|_| !self.known || self.is_suspected())?;
-        if self.is_suspected() {
-            let progress = self.progress_ms.map_or(0, |at| at + NEXT_ENTRY_MS);
-            return Some(progress.max(met + FIRST_PEER_MS));
-        }
-        (!self.has_heard()).then_some(met + FIRST_PEER_MS)
+        let suspected = self.is_suspected();
+        let met = self.met_ms.filter(|_| suspected || !(self.known || self.has_heard()))?;
+        let asked = self.unanswered.values().max().copied().unwrap_or(0);
+        let first = met.max(asked) + FIRST_PEER_MS;
+        let next = self.progress_ms.filter(|_| suspected).map_or(0, |at| at + NEXT_ENTRY_MS);
+        Some(first.max(next))
     }
 
     /// When there is something to be done about it.
@@ -376,6 +379,7 @@ impl Device {
         self.past.presences = 0;
         self.past.ask_at_ms = self.now.mono_ms + ASK_AGAIN_MS;
         if self.past.asked.insert(peer) || !self.past.known || self.past.is_suspected() {
+            self.past.unanswered.insert(peer, self.now.mono_ms);
             self.ask_for_past(peer);
         }
     }
@@ -409,7 +413,8 @@ impl Device {
     pub(super) fn ask_by_presence(&mut self) -> Option<AskPast> {
         let asks = self.past.met_ms.is_some() && self.past.presences < ASKED_BY_PRESENCE;
         let open = !self.past.known || self.past.is_suspected();
-        (asks && open).then(|| {
+        // It goes out at once, and must not name what is not durable.
+        (asks && open && self.outbox.is_idle()).then(|| {
             self.past.presences += 1;
             self.own_ends()
         })
@@ -481,6 +486,7 @@ impl Device {
         }
         if self.peers.is_linked(&from) {
             self.past.told.insert(from, told.knows);
+            self.past.unanswered.remove(&from);
         }
         if self.plant.has(Planted::BelieveWhoKnowsNothing) && told.knows == Knows::Nothing {
             self.past.missing.clear();
@@ -491,6 +497,9 @@ impl Device {
 
     /// The hash of an entry that proves how far a chain of this device's went; `None` if it proves nothing.
     fn hash_of(&self, proof: &Proof) -> Option<Hash> {
+        if !(1..=u64::from(u32::MAX)).contains(&proof.seq) {
+            return None;
+        }
         let hash = match proof.document {
             Document::Programme => Edit::read(&proof.chain, proof.seq, &proof.body).ok()?.hash,
             _ => {
@@ -503,7 +512,7 @@ impl Device {
                     time: (at.ms() / 1000) as i64,
                     record: &proof.body,
                 };
-                (proof.seq > 0).then(|| Hash(change::hash(&parts, &mut Vec::new())))?
+                Hash(change::hash(&parts, &mut Vec::new()))
             }
         };
         let message = signed_message(&self.gate.event(), &proof.document, &hash);

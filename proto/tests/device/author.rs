@@ -55,7 +55,7 @@ impl Author {
     }
 
     pub(crate) fn write(&mut self, at: Hlc, body: Body) -> Ref {
-        self.append(at, Record { at, body }.encode())
+        self.append(at, Record { at, body, key: None }.encode())
     }
 
     /// Appends a body, whatever it is, linked to the one before, and signs it.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
 mod admission;
+mod again;
 mod altered;
 mod author;
 mod budgets;

@@ -159,6 +159,7 @@ impl World {
         copy.replies = of.replies.clone();
         copy.payloads = of.payloads.clone();
         copy.durable = of.durable.clone();
+        copy.mark = of.mark.clone();
         self.nodes.push(copy);
         self.power_on(self.nodes.len() - 1);
         self.nodes.len() - 1
@@ -284,6 +285,7 @@ impl World {
         let config = Config {
             event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
             doors: node.doors,
+            mark: node.mark.clone(),
             restored: node.restored,
             ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
         };
@@ -405,10 +407,10 @@ impl World {
             *self.spoken.entry(at).or_default() += 1;
         }
         match output {
-            Output::Store { batch, entries, replies, sealed } => {
+            Output::Store { batch, entries, replies, sealed, mark } => {
                 let node = &mut self.nodes[at];
                 assert!(node.write.is_none(), "one write at a time");
-                node.write = Some(Write { batch, entries, replies, sealed });
+                node.write = Some(Write { batch, entries, replies, sealed, mark });
                 if !node.stalled {
                     let after = self.rng.within(self.conditions.write_ms);
                     self.later(at, after, Event::Written { at });
