@@ -48,9 +48,10 @@ impl Starter for Node {
         let doors = options.door.as_ref().map(|spec| Doors::new(spec, options.door_within));
         config.doors = doors.is_some();
         config.restored = loaded.restored;
+        config.mark.clone_from(&loaded.mark);
         if loaded.restored {
             tracing::error!(
-                "the database was set back to an earlier state: nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`"
+                "the mark beside the database is lost: whether that was set back to an earlier state nothing here can tell, so nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`"
             );
         }
         let started =
@@ -225,12 +226,15 @@ fn check(path: &Path) -> anyhow::Result<String> {
     );
     let mut read_error = None;
     let entries = store.entries().map_while(|entry| entry.map_err(|error| read_error = Some(error)).ok());
-    let config = config_of(identity)?;
+    let mut config = config_of(identity)?;
+    config.restored = loaded.restored;
+    config.mark = loaded.mark;
     let now = popmesh_proto::clock::Now { wall_ms: now_ms(), mono_ms: 0 };
     let opened = Device::open(config, entries, now);
     if let Some(error) = read_error {
         return Err(error.into());
     }
-    opened?;
+    let past = opened?.past_info();
+    anyhow::ensure!(!past.unknown, "this device's own past is {past}");
     Ok(format!("{} entries, all read back and checked", loaded.entries))
 }

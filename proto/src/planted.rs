@@ -38,13 +38,11 @@ pub enum Planted {
     InheritSold,
     /// A peer that has never seen a device clears it of having been set back.
     BelieveWhoKnowsNothing,
-    /// A command whose key came back with the past is done again.
-    ForgetKeys,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 18] = [
+    pub const ALL: [Planted; 17] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -62,7 +60,6 @@ impl Planted {
         Planted::CountLate,
         Planted::InheritSold,
         Planted::BelieveWhoKnowsNothing,
-        Planted::ForgetKeys,
     ];
 }
 

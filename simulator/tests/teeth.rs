@@ -257,6 +257,26 @@ fn to_spend_before_the_past_is_known() {
     is_caught(Planted::Device(DeviceBug::ForgetPast), set_back_alone, 1..=6, &["I1"]);
 }
 
+/// A till that was left alone is set back, and the first that comes into its reach has never heard of it.
+fn set_back_and_met_by_a_newcomer(_: u64) -> Scenario {
+    till_1(
+        "[[fault]]\nat = \"18:00:01\"\nfor = \"2 min\"\nfault = \"power_cut\"\ndevice = \"till-3\"\n\
+         [[fault]]\nat = \"18:01:10\"\nfor = \"5 s\"\nfault = \"power_cut\"\ndevice = \"till-1\"\n\
+         [[fault]]\nat = \"18:01:30\"\nfor = \"2 min\"\nfault = \"offline\"\ndevice = \"laptop\"\n\
+         [[fault]]\nat = \"18:01:30\"\nfor = \"2 min\"\nfault = \"offline\"\ndevice = \"till-2\"\n\
+         [[fault]]\nat = \"18:01:58\"\nfault = \"restored\"\ndevice = \"till-1\"\nimage = \"18:01\"\n",
+    )
+}
+
+#[test]
+fn to_believe_a_peer_that_knows_nothing() {
+    let bug = Planted::Device(DeviceBug::BelieveWhoKnowsNothing);
+    is_caught(bug, set_back_and_met_by_a_newcomer, 1..=12, &["I1"]);
+    for seed in 1..=12 {
+        assert_eq!(broken(&set_back_and_met_by_a_newcomer(seed), seed, None), None, "seed {seed}");
+    }
+}
+
 fn retired_mix(seed: u64) -> Scenario {
     mix::draw("retired", seed).unwrap()
 }

@@ -207,6 +207,12 @@ fn register_status(registry: &mut Registry, status: &Status) {
         "1 while this device may have forgotten what it did, and spends nothing",
         past_unknown,
     );
+    gauge(
+        registry,
+        "past_missing_entries",
+        "Entries that this device wrote and that are not here, as far as it knows",
+        status.past.entries,
+    );
     gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
     let deferred = u64::try_from(status.deferred).unwrap_or(0);
     gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);

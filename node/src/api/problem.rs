@@ -96,6 +96,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownPersonal { .. }
         | Refusal::UnknownReceipt { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. }
+        | Refusal::KeyOfAnother { .. }
         | Refusal::Token { .. }
         | Refusal::PaymentsDiffer { .. }
         | Refusal::CashShort { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -126,6 +127,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::NoDriver
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. }
+        | Refusal::AlreadyDone { .. }
         | Refusal::DeferredLimit { .. }
         | Refusal::NotDeferred { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use popmesh_proto::query::Check;
+use popmesh_proto::query::{Check, Status};
 use serde::Serialize;
 
 use super::StoreCheck;
@@ -153,7 +153,12 @@ fn asked(client: &Client) -> Vec<Finding> {
         Err(Failure::Problem(problem)) => fail("books", problem.detail),
         Err(other) => fail("books", format!("cannot be checked: {other:?}")),
     };
-    let mut findings = vec![node, books];
+    let past = match client.get::<Status>("/v1/status", &[]) {
+        Ok(status) if status.past.unknown => fail("past", status.past.to_string()),
+        Ok(_) => ok("past", "all that this device is known to have written is here".to_owned()),
+        Err(other) => fail("past", format!("cannot be asked for: {other:?}")),
+    };
+    let mut findings = vec![node, books, past];
     findings.extend(radio::in_use(client));
     findings
 }

@@ -51,7 +51,7 @@ pub(super) fn describe(status: &Status) -> String {
     };
     line("receipts", format!("{}{deferred}", status.last_receipt));
     if status.past_unknown {
-        line("past", "unknown: the database was set back, so nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`".to_owned());
+        line("past", format!("{}; nothing is sold or handed out until then", status.past));
     }
     line("refused", status.refused.to_string());
     line("incidents", status.incidents.to_string());

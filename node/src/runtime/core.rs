@@ -97,9 +97,9 @@ impl<D: Machine> Core<D> {
         })
     }
 
-    /// Counts this start: what is stored is whole, and nobody doubts it.
-    pub(super) fn count_start(&self) {
-        self.effects.job(Job::CountStart);
+    /// Has a mark beside the database: what is stored is whole, and nobody doubts it.
+    pub(super) fn begin_mark(&self) {
+        self.effects.job(Job::BeginMark);
     }
 
     /// Runs until told to stop, or until it cannot go on.
@@ -344,7 +344,7 @@ impl<D: Machine> Core<D> {
             }
             if let Output::Notice(Notice::PastKnown { .. }) = output {
                 D::trust_past(&mut self.config);
-                self.effects.job(Job::CountStart);
+                self.effects.job(Job::BeginMark);
             }
             self.effects.carry_out(output);
         }
@@ -395,6 +395,7 @@ impl<D: Machine> Core<D> {
 
     fn reopen(&mut self) -> Result<(), RuntimeError> {
         D::set_nonce(&mut self.config, fresh_nonce()?);
+        D::set_mark(&mut self.config, self.effects.mark.clone());
         let device = match open_device::<D>(&self.config, &self.effects.jobs, self.clock) {
             Ok(device) => device,
             Err(RuntimeError::Store(error)) => {

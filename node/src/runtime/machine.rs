@@ -3,6 +3,7 @@
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::Nonce;
 use popmesh_proto::io::{Entry, Input, Output, Sealed};
+use popmesh_proto::mark::Mark;
 use popmesh_proto::{Config, Device, OpenError};
 
 /// A state machine of inputs and outputs. It need not be [`Send`]: it lives and dies on the core's thread.
@@ -30,6 +31,9 @@ pub trait Machine: Sized + 'static {
 
     /// The next start need not doubt what is stored.
     fn trust_past(config: &mut Self::Config);
+
+    /// The mark beside the database, for the next start.
+    fn set_mark(config: &mut Self::Config, mark: Option<Mark>);
 
     /// Takes an input in.
     fn handle(&mut self, now: Now, input: Input);
@@ -60,6 +64,10 @@ impl Machine for Device {
 
     fn trust_past(config: &mut Self::Config) {
         config.restored = false;
+    }
+
+    fn set_mark(config: &mut Self::Config, mark: Option<Mark>) {
+        config.mark = mark;
     }
 
     fn handle(&mut self, now: Now, input: Input) {

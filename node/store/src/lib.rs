@@ -3,10 +3,10 @@
 //! What [`Store::append`] has returned `Ok` for survives a power cut. What is in here is not interpreted: whether
 //! entries fit together is for proto to judge when they are read back.
 
-mod boots;
 mod error;
 mod header;
 mod lock;
+mod mark;
 mod open;
 mod renew;
 mod schema;
@@ -23,12 +23,14 @@ use std::path::{Path, PathBuf};
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, SealedWrites, StoredReply};
+use popmesh_proto::mark::{Mark, Marking};
 use rusqlite::Connection;
 
-pub use boots::BOOTS_FILE;
 pub use error::StoreError;
 pub use lock::{FolderLock, LOCK_FILE};
+pub use mark::MARK_FILE;
 
+use mark::MarkFile;
 use transaction::Transaction;
 
 /// The name of the database in the data folder.
@@ -60,7 +62,10 @@ pub struct Loaded {
     pub entries: u64,
     /// Where the outcome of each command with an idempotency key is.
     pub answers: Vec<(KeyPrefix, AnswerId)>,
-    /// Whether the database was set back to an earlier state, as far as what lies beside it tells.
+    /// The mark that lies beside the database: how far the device had written, at least.
+    pub mark: Option<Mark>,
+    /// Whether there was a mark and is none that can be read: the database may have been set back to an earlier state, or
+    /// copied from elsewhere, and nothing says how much is missing.
     pub restored: bool,
 }
 
@@ -83,6 +88,8 @@ pub struct Store {
     entries: i64,
     answers: i64,
     sealed: sealed::Rows,
+    /// Absent where there is no folder.
+    mark: Option<MarkFile>,
     _lock: Option<FolderLock>,
 }
 
@@ -96,9 +103,13 @@ impl Store {
         let lock = FolderLock::take(folder)?;
         let connection = open::in_folder(folder, event, device)?;
         let path = folder.join(DATABASE_FILE);
-        let (store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
+        let (mut store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
         renew::write_ahead_log(&path)?;
-        loaded.restored = boots::is_behind(&store.connection, folder).map_err(|error| store.failed(error))?;
+        let (file, mark) = MarkFile::read(folder, event, device);
+        store.mark = Some(file);
+        loaded.restored =
+            mark.is_none() && mark::was_beside(&store.connection).map_err(|error| store.failed(error))?;
+        loaded.mark = mark;
         Ok((store, loaded))
     }
 
@@ -135,13 +146,14 @@ impl Store {
             entries: 0,
             answers: 0,
             sealed: sealed::Rows::default(),
+            mark: None,
             _lock: lock,
         };
         store.load_chains()?;
         store.entries = store.count("SELECT coalesce(max(id), 0) FROM entries")?;
         let answers = store.load_answers()?;
         store.load_sealed()?;
-        let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, restored: false };
+        let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, mark: None, restored: false };
         Ok((store, loaded))
     }
 
@@ -169,27 +181,18 @@ impl Store {
         Ok(rows)
     }
 
-    /// How many starts the database has counted: what [`Store::open`] compares with the file beside it.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be read.
-    pub fn boots(&self) -> Result<u64, StoreError> {
-        boots::in_database(&self.connection).map_err(|error| self.failed(error))
+    /// From now on there is a mark beside the database. Not where one was lost, before it is known what is missing: then the
+    /// next start doubts nothing.
+    pub fn begin_mark(&mut self) {
+        if let Some(mark) = &mut self.mark {
+            mark.begin(&self.connection);
+        }
     }
 
-    /// Has the database count so many starts.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be written.
-    pub fn set_boots(&mut self, boots: u64) -> Result<(), StoreError> {
-        boots::put_in_database(&self.connection, boots).map_err(|error| self.failed(error))
-    }
-
-    /// Counts a start. Not of a database that was set back, before what it had lost is there again or a person answers for
-    /// it: then the next start does not doubt it.
-    pub fn count_start(&mut self) {
-        if let Some(folder) = self.path.parent() {
-            boots::count(&self.connection, folder);
+    /// Changes the mark beside the database, by what is durable. What cannot be written makes it say less.
+    pub fn write_mark(&mut self, marking: &Marking) {
+        if let Some(mark) = &mut self.mark {
+            mark.write(marking);
         }
     }
 
@@ -397,6 +400,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be tidied up; everything that was appended is durable all the same.
     pub fn close(mut self) -> Result<(), StoreError> {
+        if let Some(mark) = &mut self.mark {
+            mark.close();
+        }
         // SQLite does it on closing too, but does not tell when that fails.
         open::checkpoint(&self.connection).map_err(|error| self.failed(error))?;
         open::checkpoint_on_close(&self.connection, true).map_err(|error| self.failed(error))?;

@@ -445,6 +445,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
         Query::Status => Answer::Status(Status {
             past_unknown: false,
+            past: Default::default(),
             device: info(DEVICE, "till-1"),
             event: EventId([5; 32]),
             event_name: "Neon Night".to_owned(),

@@ -16,7 +16,6 @@ use crate::id::{ChainId, Ref};
 use crate::io::Idempotency;
 use crate::key::{CommandKey, KEY_BYTES};
 use crate::log::{Admitted, Chain, Linked};
-use crate::planted::Planted;
 use crate::programme::Edit;
 use crate::record::{self, Body, Record};
 use crate::token::SignedToken;
@@ -108,9 +107,6 @@ impl Device {
         idempotency: Option<Idempotency>,
     ) -> Option<Result<Reply, Refusal>> {
         let key = CommandKey::of(&idempotency?);
-        if self.plant.has(Planted::ForgetKeys) {
-            return None;
-        }
         let first = self.keys.get(&key.key)?;
         let Some((chain, known)) =
             self.log.chain(&first.chain).and_then(|chain| Some((chain, key_at(chain, first.seq)?)))

@@ -88,7 +88,8 @@ pub struct Config {
     /// spent. Absent if the runtime keeps none, or lost it.
     pub mark: Option<Mark>,
     /// Whether the runtime has found that what is stored may be older than what this device has written, as the mark is lost:
-    /// nothing is spent until a peer that knows all that is stored has told what it knows, or a person has answered for it.
+    /// nothing is spent until a peer has told, and given, what is missing, or a person has answered for it. That a peer has as
+    /// much as is stored proves nothing: it may have it from here.
     pub restored: bool,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]

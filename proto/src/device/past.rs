@@ -50,6 +50,8 @@ pub(super) struct Past {
     missing: BTreeMap<ChainId, (u64, Hash)>,
     /// Up to where own chains are lost: a person has answered for it.
     lost: BTreeMap<ChainId, u64>,
+    /// Something that was missing has come.
+    brought: bool,
     /// Own chains that came in, of which it has not been looked what they follow.
     arrived: Vec<ChainId>,
     /// The last receipt that the mark knows.
@@ -284,7 +286,9 @@ impl Device {
     fn find_missing(&mut self) -> bool {
         if !self.past.missing.is_empty() {
             let mut missing = std::mem::take(&mut self.past.missing);
+            let before = missing.len();
             missing.retain(|chain, end| !self.is_reached(chain, *end));
+            self.past.brought |= missing.len() < before;
             self.past.missing = missing;
         }
         let mut more = false;
@@ -307,9 +311,9 @@ impl Device {
         if !self.past.missing.is_empty() {
             return;
         }
-        // Who has all that is here knows at least as much of this device as it does itself.
         let is_told = match self.past.doubted {
-            true => self.past.told.values().any(|knows| *knows == Knows::All),
+            // Who has what is here may have it from here. Who knew more, and has all that is here, was there later.
+            true => self.past.brought && self.past.told.values().any(|knows| *knows == Knows::All),
             false => self.past.has_heard() || self.past.suspected,
         };
         if is_told {
@@ -487,6 +491,10 @@ impl Device {
         if self.peers.is_linked(&from) {
             self.past.told.insert(from, told.knows);
             self.past.unanswered.remove(&from);
+            if told.knows != Knows::Nothing && self.past.is_suspected() {
+                // It may have what is missing, and give it any moment.
+                self.past.progress_ms = Some(self.now.mono_ms);
+            }
         }
         if self.plant.has(Planted::BelieveWhoKnowsNothing) && told.knows == Knows::Nothing {
             self.past.missing.clear();

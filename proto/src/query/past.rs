@@ -43,7 +43,7 @@ impl std::fmt::Display for PastInfo {
         if self.entries == 0 {
             return f.write_str(
                 "in doubt: what lay beside the database is lost, and with it how far this device had written; bring it into \
-                 reach of a device that was in its reach lately, or say `popmesh past accept`",
+                 reach of a device that knows more of it than is here, or say `popmesh past accept`",
             );
         }
         let (entries, chains) = (self.entries, self.chains);

@@ -240,7 +240,7 @@ fn who_was_started_anew_is_told_all() {
 
 #[test]
 fn what_a_lost_frontier_told_is_told_again_and_no_more() {
-    let mut world = tills_that_sold(5);
+    let mut world = tills_that_sold(9);
     world.conditions.lost_per_mille = 500;
     forget_what_was_said(&mut world);
     for round in 0..60 {

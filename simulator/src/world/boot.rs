@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use popmesh_proto::id::{ChainId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input};
+use popmesh_proto::mark::End;
 use popmesh_proto::record::Record;
 use popmesh_proto::{Config, Device};
 use popmesh_store::{Store, StoreError};
@@ -34,13 +35,7 @@ impl World<'_> {
             self.nodes[node].disk.arm_fuse(operation, Kept::Any);
         }
         self.nodes[node].booted_us = self.now_us;
-        let mut opened = open_store(&self.nodes[node], self.charter.event());
-        if let Ok((store, _)) = &mut opened
-            && !self.nodes[node].disk.fuse_blown()
-        {
-            // A disk that cannot be read now is found out when the log is read.
-            self.nodes[node].count_boot(store);
-        }
+        let opened = open_store(&self.nodes[node], self.charter.event());
         if self.nodes[node].disk.fuse_blown() {
             drop(opened);
             self.power_fails_again(node);
@@ -81,7 +76,8 @@ impl World<'_> {
         let mut config = Config::new(of.secret.clone(), self.charter.clone(), of.certificate.clone(), nonce);
         config.event_secret = Some(self.event_secret.clone());
         config.policy = super::organiser::policy(self.scenario.policy);
-        config.restored = of.past_doubted;
+        config.restored = of.mark.is_none();
+        config.mark.clone_from(&of.mark);
         config.signatures = self.signatures.clone();
         #[cfg(feature = "planted")]
         {
@@ -114,6 +110,17 @@ impl World<'_> {
         of.write = None;
         match opened {
             Ok(device) => {
+                let ends = of.mark.iter().flat_map(|mark| &mark.ends);
+                let lost = |chain: &ChainId, seq| {
+                    of.mark.as_ref().is_some_and(|mark| mark.lost.get(chain).is_some_and(|lost| *lost >= seq))
+                };
+                of.owed = ends
+                    .filter(|(chain, (seq, _))| {
+                        read.get(chain).is_none_or(|have| have < seq) && !lost(chain, *seq)
+                    })
+                    .map(|(chain, (seq, hash))| End { chain: *chain, seq: *seq, hash: *hash })
+                    .collect();
+                of.past_doubted = of.mark.is_none() || !of.owed.is_empty();
                 of.state = State::Running { device: Box::new(device), store: Box::new(store) };
                 self.check(problem);
                 if !self.ledger.suspects.contains(&me) {
@@ -194,7 +201,16 @@ impl World<'_> {
     pub(super) fn check_past(&mut self, node: NodeIndex, entries: &[Entry]) {
         let of = &self.nodes[node];
         // What it heard may be on its way to the disk in the same write.
-        if !of.past_doubted || !of.device().is_some_and(Device::doubts_its_past) {
+        let owes = |device: &Device| {
+            of.owed.iter().any(|end| {
+                let log = device.log();
+                let is_cut = log.cut_at(&end.chain).is_some_and(|cut| cut <= end.seq);
+                let here = log.chain(&end.chain).and_then(|chain| chain.hash(end.seq)) == Some(&end.hash);
+                !here && !is_cut
+            })
+        };
+        // Whether it knows of it itself or not.
+        if !of.past_doubted || !of.device().is_some_and(|device| device.doubts_its_past() || owes(device)) {
             return;
         }
         let own = |entry: &&Entry| {
@@ -261,6 +277,10 @@ impl World<'_> {
         }
         self.half_write(node);
         self.nodes[node].disk.cut(Kept::Any);
+        if self.random.chance(300) {
+            let of = &mut self.nodes[node];
+            of.mark.clone_from(&of.mark_synced);
+        }
         self.watch.power_cuts += 1;
         self.note(|| format!("{node} has no power"));
         let of = &mut self.nodes[node];

@@ -50,13 +50,13 @@ impl World<'_> {
     fn carry_out(&mut self, node: NodeIndex, output: Output) {
         self.remember(node, &output);
         match output {
-            Output::Store { batch, entries, replies, sealed } => {
+            Output::Store { batch, entries, replies, sealed, mark } => {
                 self.check_past(node, &entries);
                 let life = self.nodes[node].life;
                 let speed = self.nodes[node].disk_speed;
                 let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };
                 let takes_us = (speed.write_us + jitter) * self.nodes[node].slow;
-                self.nodes[node].write = Some(Write { batch, entries, replies, sealed });
+                self.nodes[node].write = Some(Write { batch, entries, replies, sealed, mark });
                 self.queue.plan(self.now_us + takes_us, Event::Written { node, life });
             }
             Output::Send { to, bytes } => self.send(node, to, bytes.into()),
@@ -171,6 +171,7 @@ impl World<'_> {
             }
         };
         self.nodes[node].stored_something();
+        self.nodes[node].write_mark(&write.mark);
         for (later, reply) in write.replies.iter().enumerate() {
             let prefix = popmesh_store::key_prefix(&reply.idempotency.key);
             let before = self.nodes[node].answers.insert(prefix, first_answer.plus(later));

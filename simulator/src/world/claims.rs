@@ -232,7 +232,7 @@ mod tests {
         let mut results = Vec::new();
         let sale = (TILL, Body::Sale(sale));
         for (seq, (author, body)) in (10..).zip([&sale].into_iter().chain(deeds)) {
-            let record = Record { at: Hlc(seq), body: body.clone() };
+            let record = Record { at: Hlc(seq), body: body.clone(), key: None };
             let event = Event {
                 entry: entry(seq),
                 drop: &drop,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use popmesh_proto::id::{DeviceId, Nonce};
+use popmesh_proto::mark::Mark;
 
 use super::node::{Node, State};
 use super::queue::{Event, NodeIndex};
@@ -18,8 +19,8 @@ const OVERHEARD: usize = 64;
 /// What people do wrong.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
-    /// Each with the starts that the file beside the database had counted.
-    images: BTreeMap<usize, (Image, u64)>,
+    /// Each with the mark that lay beside the database.
+    images: BTreeMap<usize, (Image, Option<Mark>)>,
     /// For each fault that made one: the second box.
     seconds: BTreeMap<usize, NodeIndex>,
     forks: BTreeSet<DeviceIndex>,
@@ -68,12 +69,12 @@ impl World<'_> {
     pub(super) fn take_image(&mut self, fault: usize) {
         if let crate::scenario::FaultKind::Restored { device, .. } = self.scenario.faults[fault].kind {
             let image = self.nodes[device].disk.image();
-            self.mistakes.images.insert(fault, (image, self.nodes[device].boots_beside));
+            self.mistakes.images.insert(fault, (image, self.nodes[device].mark.clone()));
         }
     }
 
     pub(super) fn restores(&mut self, fault: usize, node: NodeIndex) {
-        let Some((image, boots)) = self.mistakes.images.remove(&fault) else { return };
+        let Some((image, mark)) = self.mistakes.images.remove(&fault) else { return };
         if matches!(self.nodes[node].state, State::Dead) {
             return;
         }
@@ -83,10 +84,14 @@ impl World<'_> {
         // No store is open on a disk without power.
         if self.nodes[node].disk.restore(&image).is_ok() {
             self.nodes[node].restored = true;
-            // The whole disk, or the database alone.
-            if self.random.chance(500) {
-                self.nodes[node].boots_beside = boots;
-            }
+            // The whole disk, or the database alone, with the mark beside it or without.
+            let beside = match self.random.below(4) {
+                0 => None,
+                1 | 2 => mark,
+                _ => self.nodes[node].mark.clone(),
+            };
+            self.nodes[node].mark_synced.clone_from(&beside);
+            self.nodes[node].mark = beside;
         }
         self.boot_if_it_can(node);
     }
@@ -117,7 +122,8 @@ impl World<'_> {
             clock: original.clock,
             supply: original.supply,
             nonce: original.nonce,
-            boots_beside: original.boots_beside,
+            mark: original.mark.clone(),
+            mark_synced: original.mark.clone(),
             ..Node::new(
                 original.device_index,
                 spec,

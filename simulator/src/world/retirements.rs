@@ -246,7 +246,8 @@ impl World<'_> {
             let heir = company.iter().copied().find(|node| self.nodes[*node].id == cut.by);
             let takes_over = heir.is_some_and(|heir| {
                 let able = !self.ledger.suspects.contains(&cut.by) && !cuts.contains_key(&cut.by);
-                able && self.nodes[heir].is_running() && !self.nodes[heir].past_doubted
+                let heir = &self.nodes[heir];
+                able && heir.device().is_some_and(|device| !device.doubts_its_past()) && !heir.past_doubted
             });
             let left = units_with(device.holdings(), retired).len();
             if takes_over && left > 0 {

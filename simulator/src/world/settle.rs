@@ -394,7 +394,8 @@ impl World<'_> {
 
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
         // Nobody is left who could tell it what it has forgotten: a person decides.
-        if self.nodes[node].past_doubted {
+        let doubts = self.nodes[node].device().is_some_and(popmesh_proto::Device::doubts_its_past);
+        if self.nodes[node].past_doubted || doubts {
             self.order(node, Who::Crew, Command::AcceptPast, None);
         }
         let item = SellItem { sku: sku.clone(), quantity: 1, unit_price: None };
