@@ -26,10 +26,14 @@ use crate::record::Record;
 
 /// For so long a device that nobody suspects waits for the first peer to tell it of its past.
 const FIRST_PEER_MS: u64 = 5_000;
+/// For so long if all peers have answered, and have never seen anything of it.
+const STRANGERS_MS: u64 = 2_000;
 /// For so long after the last of what is missing came, or was heard of, commands wait for the rest of it.
 const NEXT_ENTRY_MS: u64 = 5_000;
-/// How often peers are asked again while this device does not know its past.
+/// How often peers are asked again while this device doubts its past.
 const ASK_AGAIN_MS: u64 = 5_000;
+/// How often those are that have not answered, while the first peer is waited for.
+const REMIND_MS: u64 = 1_000;
 /// In so many of its presences a device asks everybody what they have seen of it, once it has a link.
 const ASKED_BY_PRESENCE: u32 = 2;
 /// The most chains that a status names of what is missing.
@@ -50,7 +54,7 @@ pub(super) struct Past {
     missing: BTreeMap<ChainId, (u64, Hash)>,
     /// Up to where own chains are lost: a person has answered for it.
     lost: BTreeMap<ChainId, u64>,
-    /// Something that was missing has come.
+    /// Something that this device wrote and lacked has come from elsewhere in this life.
     brought: bool,
     /// Own chains that came in, of which it has not been looked what they follow.
     arrived: Vec<ChainId>,
@@ -116,6 +120,7 @@ impl Past {
     /// A chain of this device's own came from elsewhere, or an entry of one.
     pub(super) fn came(&mut self, chain: ChainId, begins: bool, now_ms: u64) {
         self.is_marked = false;
+        self.brought = true;
         if begins {
             self.arrived.push(chain);
         }
@@ -141,16 +146,21 @@ impl Past {
     fn on_its_way_until(&self) -> Option<u64> {
         let suspected = self.is_suspected();
         let met = self.met_ms.filter(|_| suspected || !(self.known || self.has_heard()))?;
+        if !suspected {
+            let strangers = self.unanswered.is_empty() && !self.told.is_empty();
+            return Some(met + if strangers { STRANGERS_MS } else { FIRST_PEER_MS });
+        }
         let asked = self.unanswered.values().max().copied().unwrap_or(0);
         let first = met.max(asked) + FIRST_PEER_MS;
-        let next = self.progress_ms.filter(|_| suspected).map_or(0, |at| at + NEXT_ENTRY_MS);
+        let next = self.progress_ms.map_or(0, |at| at + NEXT_ENTRY_MS);
         Some(first.max(next))
     }
 
     /// When there is something to be done about it.
     pub(super) fn deadline(&self) -> Option<u64> {
-        let asks = self.is_suspected() && self.met_ms.is_some();
-        self.on_its_way_until().into_iter().chain(asks.then_some(self.ask_at_ms)).min()
+        let until = self.on_its_way_until();
+        let asks = self.met_ms.is_some() && (self.is_suspected() || until.is_some());
+        until.into_iter().chain(asks.then_some(self.ask_at_ms)).min()
     }
 
     /// The last receipt that this device is known to have written: that in the log, or that of the mark.
@@ -286,9 +296,7 @@ impl Device {
     fn find_missing(&mut self) -> bool {
         if !self.past.missing.is_empty() {
             let mut missing = std::mem::take(&mut self.past.missing);
-            let before = missing.len();
             missing.retain(|chain, end| !self.is_reached(chain, *end));
-            self.past.brought |= missing.len() < before;
             self.past.missing = missing;
         }
         let mut more = false;
@@ -381,7 +389,7 @@ impl Device {
     pub(super) fn meet_past(&mut self, peer: DeviceId) {
         self.past.meet(self.now.mono_ms);
         self.past.presences = 0;
-        self.past.ask_at_ms = self.now.mono_ms + ASK_AGAIN_MS;
+        self.past.ask_at_ms = self.now.mono_ms + REMIND_MS;
         if self.past.asked.insert(peer) || !self.past.known || self.past.is_suspected() {
             self.past.unanswered.insert(peer, self.now.mono_ms);
             self.ask_for_past(peer);
@@ -393,15 +401,24 @@ impl Device {
         self.outbox.emit(Output::Send { to: peer, bytes: crate::message::encode(&ask) });
     }
 
-    /// While the past is in doubt everybody is asked again, now and then.
+    /// While the past is in doubt everybody is asked again, now and then; before that, who has not answered.
     fn ask_again(&mut self) {
         let now = self.now.mono_ms;
-        if self.past.is_suspected() && self.past.met_ms.is_some() && now >= self.past.ask_at_ms {
+        if self.past.met_ms.is_none() || now < self.past.ask_at_ms {
+            return;
+        }
+        let peers = if self.past.is_suspected() {
             self.past.ask_at_ms = now + ASK_AGAIN_MS;
             self.past.presences = 0;
-            for peer in self.peers.linked() {
-                self.ask_for_past(peer);
-            }
+            self.peers.linked()
+        } else if self.is_past_on_its_way() {
+            self.past.ask_at_ms = now + REMIND_MS;
+            self.past.unanswered.keys().copied().collect()
+        } else {
+            return;
+        };
+        for peer in peers {
+            self.ask_for_past(peer);
         }
     }
 

@@ -186,7 +186,7 @@ fn a_plain_start_waits_for_who_knows_something() {
     let fresh = world.add("fresh", "pos", "hall");
     world.link(TILL, fresh);
     let call = world.command(TILL, Command::Sell(sell(1, 0)));
-    world.run_ms(2_000);
+    world.run_ms(1_500);
     assert!(!world.is_answered(call), "it waits while somebody may come who knows");
     world.link(HQ, fresh);
     claim_of(world.outcome(call));
