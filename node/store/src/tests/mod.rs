@@ -1,6 +1,7 @@
 //! The store against real files.
 
 mod damage;
+mod marks;
 mod mounts;
 mod sealed;
 
