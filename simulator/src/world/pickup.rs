@@ -338,8 +338,8 @@ impl World<'_> {
     fn key_of_visit(&self, visit: usize) -> Idempotency {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(visit as u64).to_be_bytes());
-        key[8] = KEY_OF_VISIT;
-        key[9] = self.pickups.visits[visit].showing;
+        key[0] = KEY_OF_VISIT;
+        key[1] = self.pickups.visits[visit].showing;
         Idempotency { key, request: key }
     }
 

@@ -80,7 +80,8 @@ impl Shop {
 const ACCEPT_PAST: u64 = 100;
 
 /// What a key is for, and where in it that stands.
-const KEY_KIND: usize = 8;
+/// Where a key says what it is of: records carry its first eight bytes, which have to tell keys apart.
+const KEY_KIND: usize = 0;
 const KEY_OF_SALE: u8 = 1;
 
 /// A sale's idempotency key: the shopper's number.
@@ -91,7 +92,7 @@ pub(super) fn key_of(shopper: usize) -> Idempotency {
 /// The idempotency key of something else that a shopper wants.
 pub(super) fn key_of_kind(shopper: usize, kind: u8) -> Idempotency {
     let mut key = [0; 32];
-    key[..KEY_KIND].copy_from_slice(&(shopper as u64).to_be_bytes());
+    key[..8].copy_from_slice(&(shopper as u64).to_be_bytes());
     key[KEY_KIND] = kind;
     Idempotency { key, request: key }
 }

@@ -302,7 +302,8 @@ fn play(bytes: &[u8]) -> Played {
             node.message(author.party.id(), author.last(1));
         }
         plot.at_ms += 1 + u64::from(cursor.byte());
-        let record = Record { at: Hlc::from_ms(plot.at_ms), body: plot.body(number, author, &mut cursor), key: None };
+        let record =
+            Record { at: Hlc::from_ms(plot.at_ms), body: plot.body(number, author, &mut cursor), key: None };
         let body = record.encode();
         let entry = author.append(body.clone());
         if hand(&mut node, author, 1) {

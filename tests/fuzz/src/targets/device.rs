@@ -3,7 +3,8 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence, Rate, encode,
+    Ask, AskCart, AskClaim, AskPast, Compare, Decline, Frontier, Gossip, Head, Knows, Mail, Message, Past,
+    Presence, Proof, Rate, Seen, encode,
 };
 
 use crate::Target;
@@ -90,6 +91,14 @@ fn thought_of() -> Vec<Message> {
         again: Some(0),
         start: 1,
     };
+    let proof = Proof {
+        chain: last.chain,
+        seq: last.seq + 1,
+        document: "claims/night".parse().unwrap(),
+        previous: None,
+        body: vec![0x82, 0x01, 0x82, 0x00].into(),
+        signature: popmesh_proto::identity::Signature([5; 64]),
+    };
     vec![
         Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None }),
         Message::AskCart(AskCart { id: 2, cart: last }),
@@ -99,6 +108,8 @@ fn thought_of() -> Vec<Message> {
         Message::Digest(popmesh_proto::id::Hash([3; 32])),
         Message::Hello(event.mallory.certificate.bytes().to_vec().into()),
         Message::Frontier(frontier),
+        Message::AskPast(AskPast { ends: vec![Seen { chain: last.chain, seq: last.seq }] }),
+        Message::Past(Past { knows: Knows::All, proofs: vec![proof] }),
     ]
 }
 
@@ -127,6 +138,7 @@ fn seeds() -> Vec<Vec<u8>> {
             certificate,
             every_s: None,
             reaches: Vec::new(),
+            asks: Some(AskPast { ends: Vec::new() }),
         }),
     ));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);
