@@ -36,7 +36,7 @@ pub enum Planted {
     CountLate,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
-    /// A peer that has never seen a device clears it of having been set back.
+    /// A peer that has nothing to tell a device of its past clears it of having been set back.
     BelieveWhoKnowsNothing,
 }
 

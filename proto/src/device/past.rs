@@ -513,7 +513,7 @@ impl Device {
                 self.past.progress_ms = Some(self.now.mono_ms);
             }
         }
-        if self.plant.has(Planted::BelieveWhoKnowsNothing) && told.knows == Knows::Nothing {
+        if self.plant.has(Planted::BelieveWhoKnowsNothing) && told.proofs.is_empty() {
             self.past.missing.clear();
             self.past.doubted = false;
         }
