@@ -190,6 +190,14 @@ impl World<'_> {
         self.note(|| format!("{node} knows its past{}", if accepted { ", a person says" } else { "" }));
         let numbers = &mut self.mistakes.numbers;
         *(if accepted { &mut numbers.pasts_accepted } else { &mut numbers.pasts_told }) += 1;
+        // It may say so only when all is here that the mark named; a person may say so whatever is.
+        if !accepted && self.nodes[node].owes() {
+            let text = format!(
+                "{} says that it knows its past, and lacks what it had written",
+                self.nodes[node].name
+            );
+            self.check(Err(Breach::new("I1", text)));
+        }
         let of = &mut self.nodes[node];
         of.trust_past();
         if of.disk.fuse_blown() {
@@ -201,16 +209,8 @@ impl World<'_> {
     pub(super) fn check_past(&mut self, node: NodeIndex, entries: &[Entry]) {
         let of = &self.nodes[node];
         // What it heard may be on its way to the disk in the same write.
-        let owes = |device: &Device| {
-            of.owed.iter().any(|end| {
-                let log = device.log();
-                let is_cut = log.cut_at(&end.chain).is_some_and(|cut| cut <= end.seq);
-                let here = log.chain(&end.chain).and_then(|chain| chain.hash(end.seq)) == Some(&end.hash);
-                !here && !is_cut
-            })
-        };
         // Whether it knows of it itself or not.
-        if !of.past_doubted || !of.device().is_some_and(|device| device.doubts_its_past() || owes(device)) {
+        if !of.past_doubted || !(of.device().is_some_and(Device::doubts_its_past) || of.owes()) {
             return;
         }
         let own = |entry: &&Entry| {

@@ -232,6 +232,16 @@ impl Node {
         wait
     }
 
+    /// Whether something is not in its log that the mark named at its start, and that counts.
+    pub(super) fn owes(&self) -> bool {
+        let Some(log) = self.device().map(Device::log) else { return false };
+        self.owed.iter().any(|end| {
+            let is_cut = log.cut_at(&end.chain).is_some_and(|cut| cut <= end.seq);
+            let here = log.chain(&end.chain).and_then(|chain| chain.hash(end.seq)) == Some(&end.hash);
+            !here && !is_cut
+        })
+    }
+
     /// What its database had lost is there again, or a person answers for it.
     pub(super) fn trust_past(&mut self) {
         self.past_doubted = false;
