@@ -179,6 +179,23 @@ pub struct Ask {
     /// Where they must lie, for a walk-in.
     #[n(4)]
     pub place: Option<Place>,
+    /// The one large wish that they are for; absent where they are for ordinary sales.
+    #[n(5)]
+    pub wish: Option<Wish>,
+}
+
+/// A sale, or a cart, of more units than the event's rules call ordinary. Who is asked gives only what is above its floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Wish {
+    /// The asker's number for it, another one after each start.
+    #[n(0)]
+    pub number: u64,
+    /// All of its units, of every SKU, those that the asker has included.
+    #[n(1)]
+    pub total: u64,
+    /// For how long units are put aside for it at the most, milliseconds from 1 to a day.
+    #[n(2)]
+    pub left_ms: u64,
 }
 
 /// A request for a cart, whose units come as transfers.

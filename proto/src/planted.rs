@@ -36,11 +36,15 @@ pub enum Planted {
     CountLate,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
+    /// Whoever is asked for a large wish gives its last units.
+    StripForWishes,
+    /// What came for a large wish stays put aside when that has ended in vain.
+    KeepWishes,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 16] = [
+    pub const ALL: [Planted; 18] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -57,6 +61,8 @@ impl Planted {
         Planted::KeepErased,
         Planted::CountLate,
         Planted::InheritSold,
+        Planted::StripForWishes,
+        Planted::KeepWishes,
     ];
 }
 

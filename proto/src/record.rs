@@ -6,12 +6,14 @@
 mod door;
 mod entrust;
 mod fork;
+mod leave;
 mod personal;
 mod renewal;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use entrust::Entrust;
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
+pub use leave::{Cause, Leave};
 pub use personal::{
     Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_SEALED, Personal, PersonalKind, SEALED_SIZES,
 };
@@ -112,6 +114,9 @@ pub enum Body {
     /// Gives the right to retire devices to another hq. In `devices`, by who has it.
     #[n(22)]
     Entrust(#[n(0)] Entrust),
+    /// Says that the author has left, or is back. In `devices`, by anybody about itself.
+    #[n(27)]
+    Leave(#[n(0)] Leave),
     /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
@@ -204,6 +209,9 @@ pub struct Transfer {
     /// The cart that they are in, and stay in.
     #[n(2)]
     pub aside: Option<Aside>,
+    /// What they are given for, other than a cart, where the receiver goes by it.
+    #[n(3)]
+    pub cause: Option<Cause>,
 }
 
 /// The cart that given units are put aside for.
@@ -531,7 +539,12 @@ impl Record {
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
             (
-                Body::Retire(_) | Body::Entrust(_) | Body::Resolve(_) | Body::Fork(_) | Body::Renewal(_),
+                Body::Retire(_)
+                | Body::Entrust(_)
+                | Body::Leave(_)
+                | Body::Resolve(_)
+                | Body::Fork(_)
+                | Body::Renewal(_),
                 document,
             ) => *document == Document::Devices,
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
@@ -571,6 +584,7 @@ impl Record {
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Personal(_) => (&[], &[], &[]),
             // So whoever hears of an erasure knows what it is of, and who took that.
             Body::Erase(erase) => (&[], &[], &erase.entries),
@@ -603,6 +617,8 @@ impl Record {
                 Body::Custody(custody) => custody.retirement,
                 Body::Retire(retire) => retire.under,
                 Body::Entrust(entrust) => entrust.under,
+                // So whoever hears of it knows that the giver has left, and gives nothing of it back.
+                Body::Transfer(Transfer { cause: Some(Cause::Leave(leave)), .. }) => Some(*leave),
                 _ => None,
             })
     }
@@ -627,6 +643,7 @@ impl Body {
             Body::Unlock(_) => "unlocking of a PIN",
             Body::Retire(_) => "retirement",
             Body::Entrust(_) => "hand-over of the right to retire",
+            Body::Leave(_) => "leave",
             Body::Inherit(_) => "inheritance",
             Body::Fork(_) => "proof of two histories",
             Body::Renewal(_) => "renewal of a certificate",
@@ -663,6 +680,7 @@ impl Body {
             | Body::Door(_)
             | Body::PaymentSettled(_)
             | Body::Retire(_)
+            | Body::Leave(_)
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
@@ -692,6 +710,7 @@ impl Body {
             | Body::Release(_)
             | Body::Retire(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Renewal(_)
@@ -709,6 +728,7 @@ impl Body {
             | Body::Release(_)
             | Body::WrongPin(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Unlock(_) => Ok(()),
             Body::Hold(hold) => {
                 lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
@@ -753,6 +773,14 @@ impl Body {
                     || !(1..=MAX_LINES as u32).contains(&aside.pieces) =>
             {
                 Err("an impossible cart")
+            }
+            Body::Transfer(Transfer { aside: Some(_), cause: Some(_), .. }) => {
+                Err("units that stay in a cart, and are given for something else")
+            }
+            Body::Transfer(Transfer { cause: Some(Cause::Wish { left_ms, .. }), .. })
+                if !(1..=MAX_HOLD_MS).contains(left_ms) =>
+            {
+                Err("an impossible time to live")
             }
             Body::Transfer(Transfer { lines, .. })
             | Body::Move(Move { lines, .. })

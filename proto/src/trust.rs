@@ -69,6 +69,17 @@ pub struct Trust {
     /// By what an incident is named with; of two resolutions the earlier counts.
     resolved: BTreeMap<Ref, (Precedence, Resolution)>,
     forked: BTreeMap<ChainId, Forked>,
+    /// What each device said last of its leaving.
+    left: BTreeMap<DeviceId, (Precedence, Left)>,
+}
+
+/// That a device has left, or is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// The entry that says so.
+    pub entry: Ref,
+    /// Who gets what it had, and what still comes to it; absent if it is back.
+    pub to: Option<DeviceId>,
 }
 
 impl Trust {
@@ -127,13 +138,27 @@ impl Trust {
         }
     }
 
-    /// Takes in a retirement, a hand-over of the right to retire, or a resolution. Whether that changes who is retired, or
+    /// The entry with which a device has left, and who gets what comes to it; nothing if it has not left, or is back.
+    pub fn left(&self, device: &DeviceId) -> Option<(Ref, DeviceId)> {
+        let (_, left) = self.left.get(device)?;
+        Some((left.entry, left.to?))
+    }
+
+    /// Takes in a retirement, a hand-over of the right to retire, a leave, or a resolution. Whether that changes who is retired, or
     /// since when.
     pub fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
         let precedence = (record.at, hash);
         match &record.body {
             Body::Retire(retire) => self.rights.take(precedence, entry, Deed::retire(by, retire)),
             Body::Entrust(entrust) => self.rights.take(precedence, entry, Deed::entrust(by, entrust)),
+            Body::Leave(leave) => {
+                let left = Left { entry, to: leave.to.filter(|to| *to != by) };
+                let known = self.left.entry(by).or_insert((precedence, left));
+                if precedence > known.0 {
+                    *known = (precedence, left);
+                }
+                false
+            }
             Body::Resolve(resolve) => {
                 self.resolve(entry, by, hash, record, resolve);
                 false

@@ -11,15 +11,15 @@ use popmesh_proto::identity::{
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
     Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
-    Rate, SealedPart, SealedParts, Since, decode, encode,
+    Rate, SealedPart, SealedParts, Since, Wish, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Line, Mint, Move,
-    Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Renewal,
-    Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Cause, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Leave, Line,
+    Mint, Move, Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release,
+    Renewal, Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
@@ -251,6 +251,7 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (device(), vec(entry(), 0..4), option::of(entry()))
             .prop_map(|(device, cut, under)| Body::Retire(Retire { device, cut, under })),
         (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
+        option::of(device()).prop_map(|to| Body::Leave(Leave { to })),
         (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
         vec(any::<u8>(), 0..300).prop_map(|certificate| Body::Renewal(Renewal { certificate })),
@@ -295,24 +296,34 @@ fn settled() -> impl Strategy<Value = PaymentSettled> {
     )
 }
 
+fn wish() -> impl Strategy<Value = Wish> {
+    any::<(u64, u64, u64)>().prop_map(|(number, total, left_ms)| Wish { number, total, left_ms })
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![
+        entry().prop_map(Cause::Leave),
+        any::<(u64, u64)>().prop_map(|(number, left_ms)| Cause::Wish { number, left_ms }),
+    ]
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place())
         .prop_map(|(sku, first, last, numbered, place)| Mint { sku, first, last, numbered, place });
-    let body =
-        prop_oneof![
-            start().prop_map(Body::Start),
-            mint.prop_map(Body::Mint),
-            (device(), lines(), option::of(aside()))
-                .prop_map(|(to, lines, aside)| Body::Transfer(Transfer { to, lines, aside })),
-            vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
-            (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
-            lines().prop_map(|lines| Body::Damage(Damage { lines })),
-            sale().prop_map(Body::Sale),
-            claim_body(),
-            redeem().prop_map(Body::Redeem),
-            door().prop_map(Body::Door),
-            people_body(),
-        ];
+    let body = prop_oneof![
+        start().prop_map(Body::Start),
+        mint.prop_map(Body::Mint),
+        (device(), lines(), option::of(aside()), option::of(cause()))
+            .prop_map(|(to, lines, aside, cause)| Body::Transfer(Transfer { to, lines, aside, cause })),
+        vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
+        (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
+        lines().prop_map(|lines| Body::Damage(Damage { lines })),
+        sale().prop_map(Body::Sale),
+        claim_body(),
+        redeem().prop_map(Body::Redeem),
+        door().prop_map(Body::Door),
+        people_body(),
+    ];
     (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
 }
 
@@ -352,8 +363,9 @@ fn message() -> impl Strategy<Value = Message> {
             .prop_map(|(ranges, more)| Message::Entries(Entries { ranges, more })),
         hash().prop_map(Message::Digest),
         vec(any::<u8>(), 0..200).prop_map(|bytes| Message::Hello(bytes.into())),
-        (any::<u64>(), drop_id(), sku(), any::<u64>(), option::of(place()))
-            .prop_map(|(id, drop, sku, units, place)| Message::Ask(Ask { id, drop, sku, units, place })),
+        (any::<u64>(), drop_id(), sku(), any::<u64>(), option::of(place()), option::of(wish())).prop_map(
+            |(id, drop, sku, units, place, wish)| Message::Ask(Ask { id, drop, sku, units, place, wish })
+        ),
         any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
         (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
         (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),

@@ -284,3 +284,31 @@ fn without_a_bug_nights_of_mistakes_are_clean() {
         assert_eq!(broken(&mistakes_mix(seed), seed, None), None, "seed {seed}");
     }
 }
+
+/// Some want most of what three tills have, while the third till hardly gets anything written, so that it gives too late.
+fn large_wishes(seed: u64) -> Scenario {
+    let minute = 1 + seed % 3;
+    let text = format!(
+        "{THREE_TILLS}[[demand]]\nproduct = \"tee\"\nshape = \"steady\"\nfrom = \"18:00:20\"\nuntil = \"18:0{minute}\"\n\
+         shoppers = 4\nquantity = \"60-190\"\nwhere = [\"till-1\", \"till-2\"]\npatience = \"6 s\"\n\
+         [[fault]]\nat = \"18:00:18\"\nfor = \"100 s\"\nfault = \"slow_disk\"\ndevice = \"till-3\"\ntimes = 100000\n"
+    );
+    scenario::parse("large-wishes", &text).unwrap()
+}
+
+#[test]
+fn to_give_the_last_units_for_a_large_wish() {
+    is_caught(Planted::Device(DeviceBug::StripForWishes), large_wishes, 1..=6, &["I8"]);
+}
+
+#[test]
+fn to_keep_what_came_for_a_wish_that_is_over() {
+    is_caught(Planted::Device(DeviceBug::KeepWishes), large_wishes, 1..=12, &["I8"]);
+}
+
+#[test]
+fn without_a_bug_large_wishes_break_nothing() {
+    for seed in 1..=12 {
+        assert_eq!(broken(&large_wishes(seed), seed, None), None, "seed {seed}");
+    }
+}

@@ -17,7 +17,9 @@ use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
 use super::args_api::{ApiAccess, ApiCommand, ApiServing};
-use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
+use super::args_money::{
+    EventCash, EventLimit, EventTax, EventWishes, Paying, Payment, Receipt, Receipts, Takings,
+};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, IssuerArgs, Join, Ticket, ValidityArgs};
 use super::people::People;
@@ -45,7 +47,7 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Found an event or look at one (the organiser); set its rules for tax, cash and deferred payments (an hq)
+    /// Found an event or look at one (the organiser); set its rules for tax, cash, deferred payments and large wishes (an hq)
     #[command(subcommand)]
     Event(Event),
     /// Give this device a key and a certificate
@@ -184,6 +186,8 @@ pub(super) enum Event {
     Cash(EventCash),
     /// Set how much of a device's sales may wait to be authorised
     Limit(EventLimit),
+    /// Up to how many units of a sale or a cart other devices give away their last ones (an hq)
+    Wishes(EventWishes),
 }
 
 #[derive(Debug, Subcommand)]

@@ -25,7 +25,8 @@ pub trait Machine: Sized + 'static {
     /// Takes back the sealed payloads that are stored, before anything else.
     fn take_back_sealed(&mut self, payloads: Vec<Sealed>);
 
-    /// Gives the next start a nonce of its own, so that it never continues a chain of an earlier one.
+    /// The machine is opened again in this process: the next life gets a nonce of its own, so that it never continues a chain
+    /// of an earlier one.
     fn set_nonce(config: &mut Self::Config, nonce: Nonce);
 
     /// The next start need not doubt what is stored.
@@ -56,6 +57,7 @@ impl Machine for Device {
 
     fn set_nonce(config: &mut Self::Config, nonce: Nonce) {
         config.nonce = nonce;
+        config.goes_on = true;
     }
 
     fn trust_past(config: &mut Self::Config) {

@@ -39,7 +39,14 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::Certificate { problem: text() }, 403, "certificate"),
         (Refusal::SoldOut { sku: sku(), minted: 100 }, 409, "sold_out"),
         (
-            Refusal::HeldElsewhere { sku: sku(), wanted: 2, held: 0, on_hold: 0, holders: vec![holder] },
+            Refusal::HeldElsewhere {
+                sku: sku(),
+                wanted: 2,
+                held: 0,
+                on_hold: 0,
+                could_get: 0,
+                holders: vec![holder],
+            },
             409,
             "held_elsewhere",
         ),

@@ -32,6 +32,10 @@ pub use reply::{
 pub const MAX_QUANTITY: u64 = 10_000;
 /// The most units of one lot.
 pub const MAX_LOT: u64 = 1_000_000;
+/// The most units of a wish that an event's rules can call ordinary.
+pub const MAX_ORDINARY_WISH: u64 = 1_000;
+/// What is ordinary if the rules do not say.
+pub const USUAL_ORDINARY_WISH: u64 = 4;
 /// The longest that units are put aside, in milliseconds: a day.
 pub const MAX_HOLD_MS: u64 = 24 * 3_600_000;
 /// The longest that a claim can wait to be picked up, in milliseconds: a year.

@@ -138,7 +138,10 @@ pub enum Refusal {
         minted: u64,
     },
     /// There are units, but on devices that did not give any in time.
-    #[error("not enough {sku} here: wanted {wanted}, hold {held}; {}{}", holders_text(holders), on_hold_text(*on_hold))]
+    #[error(
+        "not enough {sku} here: wanted {wanted}, hold {held}, and could get {could_get} in all now; {}{}",
+        holders_text(holders), on_hold_text(*on_hold)
+    )]
     HeldElsewhere {
         /// The SKU.
         sku: Sku,
@@ -146,9 +149,13 @@ pub enum Refusal {
         wanted: u64,
         /// Units this device has free, and here if it is a walk-in.
         held: u64,
-        /// Units put aside for carts, here and elsewhere.
+        /// Units put aside for carts and large wishes, here and elsewhere.
         #[serde(default)]
         on_hold: u64,
+        /// Units that a sale here could have now, as far as known: those held, and what devices in reach would give. Of a wish
+        /// beyond what the event's rules call ordinary they keep what they need themselves.
+        #[serde(default)]
+        could_get: u64,
         /// Who has the rest, as far as known.
         holders: Vec<Holder>,
     },
@@ -432,7 +439,7 @@ fn offers_text(offers: &[Offer]) -> String {
 }
 
 fn on_hold_text(on_hold: u64) -> String {
-    if on_hold == 0 { String::new() } else { format!("; {on_hold} are on hold in carts") }
+    if on_hold == 0 { String::new() } else { format!("; {on_hold} are on hold in carts or for large wishes") }
 }
 
 fn holders_text(holders: &[Holder]) -> String {

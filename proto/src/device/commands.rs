@@ -174,6 +174,7 @@ impl Device {
 
     fn mint(&mut self, mint: LotMint) -> Result<Reply, Refusal> {
         self.needs_hq("minting a lot")?;
+        self.check_not_left()?;
         let state = self.drop_info(&mint.drop)?.state;
         self.product(&mint.sku)?;
         if state == DropState::Closed {
@@ -218,7 +219,7 @@ impl Device {
         self.check_may_get(&transfer.to)?;
         let to = transfer.to;
         self.draw(transfer.drop, transfer.sku, &transfer.units, |lines| {
-            Body::Transfer(record::Transfer { to, lines, aside: None })
+            Body::Transfer(record::Transfer { to, lines, aside: None, cause: None })
         })
     }
 

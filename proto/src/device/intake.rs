@@ -12,7 +12,7 @@ use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Notice, Output};
 use crate::log::{Admitted, Fault, Linked, Range};
 use crate::planted::Planted;
-use crate::record::{Body, Record};
+use crate::record::{Body, Cause, Record};
 
 /// What waits, and what follows from what came in.
 #[derive(Debug, Default)]
@@ -324,7 +324,13 @@ impl Device {
             if let Some(aside) = &transfer.aside {
                 self.carts.came(linked.entry, self.now.mono_ms + aside.left_ms);
             }
+            if let Some(Cause::Wish { left_ms, .. }) = transfer.cause {
+                self.wishes.came(linked.entry, self.now.mono_ms + left_ms);
+            }
             self.asks.given(author);
+        }
+        if author == self.me || gives_to(&record.body) == Some(self.me) {
+            self.may_pass_on();
         }
         self.intake.heirless |= match &record.body {
             Body::Transfer(transfer) => self.is_retired(&transfer.to),
@@ -470,6 +476,16 @@ impl Device {
     }
 }
 
+/// Who gets stock or custody by a record.
+fn gives_to(body: &Body) -> Option<DeviceId> {
+    match body {
+        Body::Transfer(transfer) => Some(transfer.to),
+        Body::Sale(sale) => sale.pickup_at,
+        Body::Custody(custody) => Some(custody.to),
+        _ => None,
+    }
+}
+
 fn spend_kind(body: &Body) -> Option<SpendKind> {
     match body {
         Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => Some(SpendKind::Parcel),
@@ -480,7 +496,12 @@ fn spend_kind(body: &Body) -> Option<SpendKind> {
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
         Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
+        Body::Retire(_)
+        | Body::Entrust(_)
+        | Body::Leave(_)
+        | Body::Fork(_)
+        | Body::Renewal(_)
+        | Body::Resolve(_) => None,
         Body::Personal(_) | Body::Erase(_) => None,
     }
 }

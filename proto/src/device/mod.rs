@@ -24,6 +24,7 @@ mod pins;
 mod presence;
 mod queries;
 mod receipts;
+mod receivers;
 mod registrar;
 mod renew;
 mod retire;
@@ -35,6 +36,7 @@ mod sync;
 mod take;
 mod takings;
 mod waiting;
+mod wishes;
 mod words;
 mod write;
 
@@ -81,6 +83,9 @@ pub struct Config {
     /// Whether the runtime opens the doors of this device's compartments. Without, a person opens them by hand, and nothing
     /// is written about them.
     pub doors: bool,
+    /// Whether the runtime opens the device again without having been started anew, such as after a failed write: a device
+    /// that has left then stays so.
+    pub goes_on: bool,
     /// Whether the runtime has found that what is stored is older than what this device has written: nothing is spent
     /// until a peer has told what is missing, or a person has answered for it.
     pub restored: bool,
@@ -106,6 +111,7 @@ impl Config {
             signatures: Arc::new(Ed25519),
             event_secret: None,
             doors: false,
+            goes_on: false,
             restored: false,
             #[cfg(feature = "planted")]
             planted: None,
@@ -160,8 +166,9 @@ pub struct Device {
     forks: forks::Forks,
     past: past::Past,
     renewing: renew::Renewing,
-    /// To whom it has given everything, since it goes.
-    left_to: Option<DeviceId>,
+    leaving: leave::Leaving,
+    wishes: wishes::Wishes,
+    shared: presence::Shared,
     budgets: budgets::Budgets,
     intake: intake::Intake,
     outbox: outbox::Outbox,
@@ -221,7 +228,9 @@ impl Device {
             forks: forks::Forks::default(),
             past: past::Past::new(config.restored),
             renewing: renew::Renewing::default(),
-            left_to: None,
+            leaving: leave::Leaving::default(),
+            wishes: wishes::Wishes::default(),
+            shared: presence::Shared::default(),
             budgets: budgets::Budgets::default(),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
@@ -267,6 +276,8 @@ impl Device {
         device.take_up_renewal();
         device.find_refund_requests();
         device.find_carts();
+        device.find_wishes();
+        device.end_leave();
         if plant.has(Planted::NumberReceiptsAnew) {
             device.last_receipt = None;
         }
@@ -354,11 +365,15 @@ impl Device {
             self.acknowledge();
             self.answer_refund_requests();
             self.take_over();
+            self.pump_return();
             self.pump_leave();
             self.pump_carts();
             self.pump_takes();
         }
         self.pump_sales();
+        if self.check_past().is_ok() {
+            self.pump_wishes();
+        }
         self.pump_sealed();
         self.pump_time();
         self.resolve_contested();
@@ -442,6 +457,8 @@ impl Device {
             self.sales.next_deadline(),
             self.carts.next_deadline(),
             self.takes.next_deadline(),
+            self.wishes.next_deadline(),
+            self.leave_deadline(),
             self.asks.next_deadline(self.now.mono_ms),
             self.sync_deadline(),
             self.sealed.next_deadline(),

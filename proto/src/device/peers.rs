@@ -12,7 +12,7 @@ use crate::io::{Notice, Output};
 use crate::links::Width;
 use crate::message::{Mail, Message, Rate, encode};
 use crate::query::DeviceInfo;
-use crate::text::Place;
+use crate::text::{DropId, Place, Sku};
 
 /// A device that has not been heard, directly or through others, for so long cannot be reached.
 const SILENT_AFTER_MS: u64 = 5_000;
@@ -44,6 +44,12 @@ impl Peer {
     /// Whether it belongs to a venue.
     pub(super) fn is_of(&self, venue: &Place) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.venue == *venue)
+    }
+
+    /// How fast it sells a SKU, in thousandths of units a minute or so.
+    pub(super) fn rate_of(&self, drop: &DropId, sku: &Sku) -> u64 {
+        let of = |rate: &&Rate| rate.drop == *drop && rate.sku == *sku;
+        self.rates.iter().find(of).map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)))
     }
 }
 
@@ -257,6 +263,6 @@ impl Device {
 
     /// Whether this device sells at all, or only keeps stock for those that do.
     pub(super) fn sells(&self) -> bool {
-        self.left_to.is_none() && self.config.certificate.roles.sells()
+        self.own_leave().is_none() && self.config.certificate.roles.sells()
     }
 }

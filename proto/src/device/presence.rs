@@ -7,7 +7,6 @@ use super::budgets::{REQUEST_US, SIGNATURE_US};
 use super::peers::Peer;
 use crate::broker::Seller;
 use crate::command::DropState;
-use crate::document::Document;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::links::Width;
@@ -218,8 +217,11 @@ impl Device {
         }
     }
 
-    /// Gives stock unasked to where it sells faster.
+    /// Gives stock unasked to where it sells faster. A device that has left gives all to its heir instead.
     pub(super) fn share_out(&mut self) {
+        if self.own_leave().is_some() {
+            return;
+        }
         let mut shelves: Vec<(DropId, Sku, Place)> = self
             .holdings
             .live_of(&self.me)
@@ -230,20 +232,32 @@ impl Device {
             .collect();
         shelves.sort();
         shelves.dedup();
+        let mut shared = std::mem::take(&mut self.shared);
+        shared.0.retain(|shelf, _| shelves.contains(shelf));
         let mut sellers_at: BTreeMap<Place, Vec<DeviceId>> = BTreeMap::new();
         for (drop, sku, place) in shelves {
             let closed =
                 |drop| self.programme.drops().get(drop).is_none_or(|info| info.state == DropState::Closed);
-            if closed(&drop) || self.sales.wait_for(&drop, &sku) {
+            if closed(&drop) || self.sales.wait_for(&drop, &sku).is_some() {
                 continue;
             }
             let there = sellers_at.entry(place.clone()).or_insert_with(|| self.sellers_at(&place));
             let sellers = self.sellers(&drop, &sku, &place, there);
-            for (to, units) in self.config.policy.share(&self.me, &sellers) {
+            let pause = shared.0.entry((drop.clone(), sku.clone(), place.clone())).or_default();
+            if !pause.is_over(&sellers, self.now.mono_ms) {
+                continue;
+            }
+            let gifts = self.config.policy.share(&self.me, &sellers);
+            if !gifts.is_empty() {
+                pause.gave(self.now.mono_ms);
+            }
+            let shelf = (drop, sku, Some(place));
+            for (to, units) in gifts {
                 // What cannot be given stays; the next round tries again.
-                let _ = self.give(&Document::Stock(drop.clone()), &drop, &sku, Some(&place), units, to);
+                let _ = self.give(&shelf, units, to, None);
             }
         }
+        self.shared = shared;
     }
 
     /// Those in reach that sell from a place and may be given stock.
@@ -265,13 +279,45 @@ impl Device {
             free: free(&self.me),
         }];
         for device in there {
-            let rates = self.peers.get(device).map_or(&[][..], |peer| &peer.rates);
-            let rate = rates
-                .iter()
-                .find(|rate| rate.drop == *drop && rate.sku == *sku)
-                .map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
+            let rate = self.peers.get(device).map_or(0, |peer| peer.rate_of(drop, sku));
             sellers.push(Seller { device: *device, sells: true, rate, free: free(device) });
         }
         sellers
+    }
+}
+
+/// The longest time until stock of which nothing sells is shared out again, milliseconds.
+const PAUSE_MOST_MS: u64 = 600_000;
+
+/// For each shelf of this device's, how long it shares out nothing.
+#[derive(Debug, Default)]
+pub(super) struct Shared(BTreeMap<(DropId, Sku, Place), Pause>);
+
+/// While nothing sells and nobody comes or goes, each gift is followed by a pause twice as long as the one before. Where news
+/// of a gift takes longer than it takes to give again, two devices would else go on handing units round by what they last
+/// heard: with pauses the news is there in the end, and stock comes to rest.
+#[derive(Debug, Default)]
+struct Pause {
+    /// The sellers, and how many units they have together.
+    of: (Vec<DeviceId>, u64),
+    until_ms: u64,
+    next_ms: u64,
+}
+
+impl Pause {
+    fn is_over(&mut self, sellers: &[Seller], now_ms: u64) -> bool {
+        let of = (
+            sellers.iter().map(|seller| seller.device).collect(),
+            sellers.iter().map(|seller| seller.free).sum(),
+        );
+        if self.of != of || sellers.iter().any(|seller| seller.rate > 0) {
+            *self = Self { of, until_ms: 0, next_ms: 0 };
+        }
+        now_ms >= self.until_ms
+    }
+
+    fn gave(&mut self, now_ms: u64) {
+        self.next_ms = (2 * self.next_ms).clamp(1_000, PAUSE_MOST_MS);
+        self.until_ms = now_ms + self.next_ms;
     }
 }

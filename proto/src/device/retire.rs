@@ -49,6 +49,7 @@ impl Device {
     pub(super) fn fold_anew(&mut self) {
         let before = self.holdings.incident_count();
         self.holdings = self.holdings_anew();
+        self.may_pass_on();
         self.intake.heirless = true;
         if self.holdings.incident_count() > before {
             let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
@@ -75,26 +76,6 @@ impl Device {
     /// Whether a device was retired: nobody gives it anything.
     pub(super) fn is_retired(&self, device: &DeviceId) -> bool {
         self.trust.retired().contains_key(device)
-    }
-
-    /// Whether a device may be given stock or custody.
-    pub(super) fn check_may_get(&self, device: &DeviceId) -> Result<(), Refusal> {
-        match self.trust.retired().get(device) {
-            Some(retired) => {
-                let (name, by) = (self.name_of(device), self.name_of(&retired.by));
-                Err(invalid("to", format!("{name} was retired by {by}; name another device")))
-            }
-            None if self.suspended.contains_key(device) => {
-                let name = self.name_of(device);
-                Err(invalid(
-                    "to",
-                    format!(
-                        "{name} has two pasts, and is given nothing until an hq has looked into that; see `popmesh incidents`"
-                    ),
-                ))
-            }
-            None => Ok(()),
-        }
     }
 
     /// What retiring a device would risk.
@@ -134,6 +115,11 @@ impl Device {
                 && known.standing(**claim).is_some_and(|standing| standing.waits())
         });
         waits.map(|(claim, _)| *claim).collect()
+    }
+
+    /// Whether claims wait with this device.
+    pub(super) fn has_custody(&self) -> bool {
+        !self.waiting_with(&self.me).is_empty()
     }
 
     /// Claims that wait with a device, each with its drop and what made that device the custodian.

@@ -69,6 +69,13 @@ impl Takes {
 }
 
 impl Device {
+    /// Gives up everything that was asked for, since this device takes nothing more in hand.
+    pub(super) fn refuse_takes(&mut self, refusal: &Refusal) {
+        for taking in std::mem::take(&mut self.takes.waiting) {
+            self.outbox.emit(Output::Reply { call: taking.call, result: Err(refusal.clone()) });
+        }
+    }
+
     /// Takes a cart over from its holder, or lines that up to wait.
     pub(super) fn take_cart(
         &mut self,
@@ -76,6 +83,8 @@ impl Device {
         take: &CartTake,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
+        self.check_not_left()?;
+        self.check_holds("taking a cart over")?;
         if take.wait_ms > MAX_WAIT_MS {
             return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", take.wait_ms)));
         }
@@ -124,6 +133,8 @@ impl Device {
         if give.wait_ms > MAX_WAIT_MS {
             return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", give.wait_ms)));
         }
+        self.check_not_left()?;
+        self.check_holds("taking custody of a claim")?;
         let custodian = self.waits_with(give.claim)?;
         if !self.peers.is_reachable(&custodian) || give.wait_ms == 0 {
             return Err(self.not_custodian(give.claim, custodian));
@@ -242,7 +253,7 @@ impl Device {
         if self.waits_with(ask.claim).is_ok_and(|custodian| custodian == from) {
             return;
         }
-        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
+        let known = self.check_may_get(&from).is_ok();
         let give = GiveCustody { claim: ask.claim, to: from, wait_ms: 0 };
         if !known || self.may_write().is_err() || self.give_custody(&give).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
@@ -256,13 +267,13 @@ impl Device {
             // It was given already; the entries are on their way.
             return;
         }
-        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
+        let known = self.check_may_get(&from).is_ok();
         if !known || self.may_write().is_err() || self.give_cart(ask.cart, from).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
         }
     }
 
-    fn give_cart(&mut self, cart: Ref, to: DeviceId) -> Result<(), Refusal> {
+    pub(super) fn give_cart(&mut self, cart: Ref, to: DeviceId) -> Result<(), Refusal> {
         let (drop, held) = self.own_cart(cart)?;
         let left_ms = self.time_left_ms(cart).max(1);
         let shopper = held.shopper.clone();
@@ -280,7 +291,7 @@ impl Device {
         let pieces = parcels.len() as u32;
         for (unit_price, lines) in parcels {
             let aside = Aside { cart, pieces, left_ms, unit_price, shopper: shopper.clone() };
-            let transfer = Transfer { to, lines, aside: Some(aside) };
+            let transfer = Transfer { to, lines, aside: Some(aside), cause: None };
             self.write(&Document::Stock(drop.clone()), Body::Transfer(transfer))?;
         }
         Ok(())

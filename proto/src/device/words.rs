@@ -88,6 +88,10 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         }
         Body::Release(release) => format!("ended hold {}", release.hold),
         Body::Entrust(entrust) => format!("gave the right to retire to {}", device.name_of(&entrust.to)),
+        Body::Leave(leave) => match &leave.to {
+            Some(to) => format!("left, and gave everything to {}", device.name_of(to)),
+            None => "came back after it had left".to_owned(),
+        },
         Body::Retire(retire) => format!("retired {}", device.name_of(&retire.device)),
         Body::Renewal(renewal) => match crate::identity::unproven(&renewal.certificate) {
             Some((_, new)) => format!("renewed {}, until {}", new.name, utc(new.not_after_ms)),

@@ -154,6 +154,7 @@ impl Holdings {
             from: None,
             free: UnitSet::default(),
             held: UnitSet::default(),
+            wish: None,
             units: all,
             place: place.clone(),
             received: true,

@@ -1,9 +1,12 @@
 //! Holds: units that their holder has put aside for a cart. Held units stay the holder's and are not free until the hold
 //! is released; whoever sells a cart releases it in the same write.
+//!
+//! Units that were given for a *wish* are held from the start: a parcel of ten that came for wish 7 has no free unit. They
+//! are sold, or given back, as they are; a release that names the transfer, or a hold of them, ends that they are the wish's.
 
 use std::collections::BTreeSet;
 
-use super::{Effect, Event, Holdings};
+use super::{Effect, Event, Holdings, Parcel};
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Ref};
 use crate::record::{Aside, Hold, SaleLine};
@@ -68,6 +71,17 @@ impl Holdings {
         self.see_holds(BTreeSet::from([event.entry]));
     }
 
+    /// Units that were given for a wish are nobody else's until their holder says so.
+    pub(super) fn keep_for_wish(&mut self, event: &Event<'_>, to: DeviceId, number: u64) {
+        if to == event.author || self.retired.contains_key(&to) {
+            return;
+        }
+        self.change(&event.entry, |parcel| {
+            parcel.wish = Some(number);
+            parcel.held = parcel.units.clone();
+        });
+    }
+
     pub(super) fn put_aside(&mut self, event: &Event<'_>, hold: &Hold) -> Effect {
         let owns = |line: &SaleLine| {
             self.parcels
@@ -93,18 +107,33 @@ impl Holdings {
             lines: hold.lines.clone(),
         };
         self.holds.insert(event.entry, held);
-        self.see_holds(hold.lines.iter().map(|line| line.parcel).collect());
+        let parcels: BTreeSet<Ref> = hold.lines.iter().map(|line| line.parcel).collect();
+        for parcel in &parcels {
+            self.change(parcel, |parcel| parcel.wish = None);
+        }
+        self.see_holds(parcels);
         Effect::Applied
     }
 
     /// A release needs its hold, so it comes after it; one by anybody else than the holder counts for nothing.
     pub(super) fn release(&mut self, event: &Event<'_>, hold: &Ref) -> Effect {
-        let Some(held) = self.holds.remove(hold) else { return Effect::None };
+        let Some(held) = self.holds.remove(hold) else { return self.let_go(event, hold) };
         if held.by != event.author {
             self.holds.insert(*hold, held);
             return Effect::None;
         }
         self.see_holds(held.lines.iter().map(|line| line.parcel).collect());
+        Effect::Applied
+    }
+
+    /// The holder of what was put aside for a wish has it on sale again.
+    fn let_go(&mut self, event: &Event<'_>, given: &Ref) -> Effect {
+        let of_wish = |parcel: &Parcel| parcel.owner == event.author && parcel.wish.is_some();
+        if !self.parcels.get(given).is_some_and(of_wish) {
+            return Effect::None;
+        }
+        self.change(given, |parcel| parcel.wish = None);
+        self.see_holds(BTreeSet::from([*given]));
         Effect::Applied
     }
 

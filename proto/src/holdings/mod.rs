@@ -24,7 +24,7 @@ pub use shelves::ByHolder;
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
-use crate::record::{Body, Line, Record, SaleLine};
+use crate::record::{Body, Cause, Line, Record, SaleLine};
 use crate::text::{DropId, Place, Sku};
 use crate::trust::{Retirement, Retirements};
 use crate::units::UnitSet;
@@ -72,8 +72,10 @@ pub struct Parcel {
     pub units: UnitSet,
     /// Those that are left.
     pub free: UnitSet,
-    /// Those that are put aside for a cart, left or not.
+    /// Those that are put aside for a cart or a wish, left or not.
     pub held: UnitSet,
+    /// The holder's number for the wish that all of it is put aside for.
+    pub wish: Option<u64>,
     /// Where they lie.
     pub place: Place,
     /// Whether its holder has said that it knows of it. True if the holder made it itself.
@@ -84,6 +86,11 @@ impl Parcel {
     /// Units that are left and not put aside.
     pub fn available(&self) -> UnitSet {
         if self.held.is_empty() { self.free.clone() } else { self.free.difference(&self.held) }
+    }
+
+    /// Units that are left and in no cart: those that are free, and those that were given for a wish.
+    pub fn free_or_for_wish(&self) -> UnitSet {
+        if self.wish.is_some() { self.free.clone() } else { self.available() }
     }
 
     /// How many are left and put aside.
@@ -309,9 +316,12 @@ impl Holdings {
         }
         match &event.record.body {
             Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
-            Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
-                Effect::None
-            }
+            Body::Retire(_)
+            | Body::Entrust(_)
+            | Body::Leave(_)
+            | Body::Fork(_)
+            | Body::Renewal(_)
+            | Body::Resolve(_) => Effect::None,
             Body::Personal(_) | Body::Erase(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
@@ -335,6 +345,7 @@ impl Holdings {
                         from: None,
                         free: units.clone(),
                         held: UnitSet::default(),
+                        wish: None,
                         units,
                         place: mint.place.clone(),
                         received: true,
@@ -441,6 +452,9 @@ impl Holdings {
                 if let Some(aside) = &transfer.aside {
                     self.keep_aside(event, transfer.to, aside);
                 }
+                if let Some(Cause::Wish { number, .. }) = transfer.cause {
+                    self.keep_for_wish(event, transfer.to, number);
+                }
             }
             Body::Move(moved) => self.make(event, &lines, event.author, Some(moved.place.clone()), true),
             Body::Inherit(_) => self.make(event, &lines, event.author, None, true),
@@ -455,6 +469,7 @@ impl Holdings {
             Body::PaymentSettled(_) => {}
             Body::Retire(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
@@ -590,6 +605,7 @@ impl Holdings {
             from: (owner != event.author).then_some(event.author),
             free: units.clone(),
             held: UnitSet::default(),
+            wish: None,
             units,
             place: place.unwrap_or_else(|| source.place.clone()),
             received,
@@ -709,6 +725,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::PaymentSettled(_) => Vec::new(),
         Body::Retire(_)
         | Body::Entrust(_)
+        | Body::Leave(_)
         | Body::Fork(_)
         | Body::Renewal(_)
         | Body::Resolve(_)

@@ -72,6 +72,12 @@ impl Roles {
         [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| self.has(role))
     }
 
+    /// Whether one of them holds stock and claims: those that sell do, and an hq, which keeps stock for them. A steward
+    /// admits devices, and a registrar retires them; neither does anything else.
+    pub fn holds(self) -> bool {
+        self.sells() || self.has(Role::Hq)
+    }
+
     /// The roles that a device with these may give to others: none, unless it is an hq or a steward.
     pub fn may_grant(self) -> Self {
         const SELLING: [Role; 3] = [Role::Pos, Role::Locker, Role::Encoder];

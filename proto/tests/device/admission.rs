@@ -64,7 +64,9 @@ fn still_works(mut world: World) {
     world.assert_agreed();
     world.power_cut(TILL);
     world.power_on(TILL);
-    claim_of(world.done(TILL, Command::Sell(sell(8, 5_000))));
+    for _ in 0..2 {
+        claim_of(world.done(TILL, Command::Sell(sell(4, 5_000))));
+    }
     world.converge(5_000);
     world.assert_agreed();
 }
@@ -304,11 +306,18 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
     let to = secret.id();
     let own = author.write(
         at(2),
-        Body::Transfer(Transfer { to, lines: vec![Line { parcel, units: units.clone() }], aside: None }),
+        Body::Transfer(Transfer {
+            to,
+            lines: vec![Line { parcel, units: units.clone() }],
+            aside: None,
+            cause: None,
+        }),
     );
     // What is built on it counts no more.
-    author
-        .write(at(3), Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }], aside: None }));
+    author.write(
+        at(3),
+        Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }], aside: None, cause: None }),
+    );
     let levels = |world: &mut World, at| {
         let line = world.stock(at).unwrap();
         let holders = line.holders.iter().map(|holder| (holder.device, holder.units));

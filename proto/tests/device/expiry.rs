@@ -96,7 +96,10 @@ fn what_nobody_came_for_goes_back_to_stock_and_is_paid_as_the_drop_says() {
         assert!(matches!(world.done(LOCKER, Command::Redeem(redeem)), Err(Refusal::AlreadyRefunded { .. })));
         // They are somebody else's to buy now.
         assert!(world.available(LOCKER) >= free, "{free}");
-        let rest = Sell { drop: Some(drop.clone()), ..sell(17, 10_000) };
+        let rest = Sell { drop: Some(drop.clone()), ..sell(1, 10_000) };
+        for _ in 0..16 {
+            claim_of(world.done(TILL, Command::Sell(rest.clone())));
+        }
         claim_of(world.done(TILL, Command::Sell(rest)));
         world.converge(5_000);
         world.assert_agreed();

@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) stalled: bool,
     /// Whether its runtime finds that what is stored is older than what it wrote, from its next start on.
     pub(crate) restored: bool,
+    /// Whether its runtime only opens it again, without a start, from its next start on.
+    pub(crate) goes_on: bool,
     /// Whether its compartments have doors, from its next start on.
     pub(crate) doors: bool,
     /// Gossip it has seen, as the mesh beneath it remembers.
@@ -66,6 +68,7 @@ impl Node {
             write: None,
             stalled: false,
             restored: false,
+            goes_on: false,
             doors: false,
             seen: BTreeSet::new(),
             ahead_ms: 0,

@@ -49,7 +49,10 @@ fn by_mail(mail: &Mail) -> Vec<(ChainId, u64)> {
     if mail.to.is_some() {
         let message = decode::<Message>(&mail.content, MAX_GOSSIP).expect("a message by mail");
         assert!(
-            matches!(message, Message::Ask(_) | Message::Decline(_)),
+            matches!(
+                message,
+                Message::Ask(_) | Message::AskCart(_) | Message::AskClaim(_) | Message::Decline(_)
+            ),
             "only requests and their refusals go by mail"
         );
     }

@@ -1,7 +1,9 @@
 //! Devices in one process, under virtual time: links that come and go, disks that take a while, power that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use popmesh_proto::broker::{ByRate, Policy};
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
 use popmesh_proto::id::{ChainId, Nonce, Ref};
@@ -51,6 +53,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) time: u64,
     pub(crate) conditions: Conditions,
+    /// How stock moves on devices that are started from now on.
+    pub(crate) policy: Arc<dyn Policy + Sync>,
     pub(crate) charter: SignedCharter,
     root: SecretKey,
     pub(crate) nodes: Vec<Node>,
@@ -96,6 +100,7 @@ impl World {
             rng,
             time: 0,
             conditions: Conditions::GOOD,
+            policy: Arc::new(ByRate),
             nodes: Vec::new(),
             links: BTreeSet::new(),
             narrow: BTreeSet::new(),
@@ -285,6 +290,8 @@ impl World {
             event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
             doors: node.doors,
             restored: node.restored,
+            goes_on: node.goes_on,
+            policy: self.policy.clone(),
             ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
         };
         let now = self.now(at);

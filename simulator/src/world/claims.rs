@@ -157,6 +157,7 @@ impl Claims {
             | Body::Door(_)
             | Body::Retire(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Renewal(_)

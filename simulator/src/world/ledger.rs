@@ -22,6 +22,7 @@ use super::claims::Claims;
 use super::hand_outs::HandOuts;
 use super::holds::Holds;
 use super::queue::{Life, NodeIndex};
+use super::wishes::Wishes;
 
 /// A life that nobody leads any more.
 const OVER: Life = Life::MAX;
@@ -83,6 +84,7 @@ pub(super) struct Ledger {
     pub(super) holdings: Holdings,
     pub(super) claims: Claims,
     holds: Holds,
+    pub(super) wishes: Wishes,
     pub(super) hand_outs: HandOuts,
     spends: Vec<Spend>,
     /// Who was retired. What they write late counts for nothing in the stock view.
@@ -190,6 +192,12 @@ impl Ledger {
         self.hand_outs.fold(event);
         let money = self.fold_money(event);
         let stock = self.fold_stock(event, suspect);
+        let stripped = self.wishes.fold(event, &self.holdings);
+        if let Err(problem) = stripped
+            && !self.is_in_doubt()
+        {
+            return Err(Breach::new("I8", problem));
+        }
         if !suspect {
             money?;
         }
@@ -370,9 +378,8 @@ fn spend_of(event: &Event<'_>, holdings: &Holdings) -> Option<Spend> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {
             return None;
         }
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
-            return None;
-        }
+        Body::Retire(_) | Body::Entrust(_) | Body::Leave(_) => return None,
+        Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => return None,
         Body::Personal(_) | Body::Erase(_) => return None,
         Body::PaymentSettled(_) => return None,
     };

@@ -30,6 +30,7 @@ mod signatures;
 mod trust;
 mod verdict;
 mod watch;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -288,6 +289,9 @@ impl<'s> World<'s> {
         let certificate = SignedCertificate::sign(certificate, &self.root, &self.charter)
             .map_err(|problem| WorldError::Certificate { name: spec.name.clone(), problem })?;
         let id = secret.id();
+        if spec.roles.sells() {
+            self.ledger.wishes.sells_at(id, self.scenario.venues[spec.venue].name.clone());
+        }
         self.ids.entry(id).or_default().push(self.nodes.len());
         let disk = self.disks.add();
         disk.set_faults(self.usual_faults());

@@ -65,6 +65,7 @@ impl World<'_> {
         self.check_all_books();
         self.check_claims();
         self.check_money();
+        self.check_nothing_is_aside();
         self.check_unsold_is_for_sale();
     }
 

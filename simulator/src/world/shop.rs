@@ -14,6 +14,7 @@ use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 use super::ledger::Breach;
 use super::node::{Caller, State, Who};
 use super::queue::{Event, NodeIndex};
+use super::wishes::KEPT;
 use super::{MS, World};
 use crate::night::{Answered, Outcome};
 use crate::planted::Planted;
@@ -385,6 +386,7 @@ impl World<'_> {
                 .filter_map(|node| self.nodes[*node].device())
                 .any(|device| device.holdings().parcel(parcel).is_some())
         };
+        let own = self.ledger.holdings.free_of(&self.nodes[node].id, drop, sku, place);
         let free: u64 = self
             .ledger
             .holdings
@@ -398,6 +400,10 @@ impl World<'_> {
             })
             .map(|(_, parcel)| parcel.available_count())
             .sum();
+        if wish.quantity > KEPT {
+            // Of a large wish others keep what they need; how much they had to spare then, nobody knows from outside.
+            return own >= wish.quantity;
+        }
         free >= wish.quantity
     }
 

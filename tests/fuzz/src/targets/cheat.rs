@@ -8,9 +8,9 @@ use popmesh_proto::identity::SignedCertificate;
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record,
-    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock,
-    WrongPin,
+    Aside, Behaved, Body, Cause, Custody, Damage, Door, Entrust, Hold, Inherit, Leave, Line, Mint, Move,
+    Received, Record, Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine,
+    Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::units::UnitSet;
 
@@ -141,6 +141,17 @@ impl Plot {
         }
     }
 
+    fn cause(&self, cursor: &mut Cursor<'_>) -> Option<Cause> {
+        match cursor.below(6) {
+            0 => Some(Cause::Leave(self.entry(cursor))),
+            1 | 2 => Some(Cause::Wish {
+                number: cursor.below(4) as u64,
+                left_ms: 1 + 1000 * cursor.below(200) as u64,
+            }),
+            _ => None,
+        }
+    }
+
     fn of_stock(&self, cursor: &mut Cursor<'_>) -> Body {
         match cursor.below(9) {
             0 => {
@@ -158,7 +169,8 @@ impl Plot {
                     unit_price: PRICE,
                     shopper: None,
                 });
-                Body::Transfer(Transfer { to: Self::device(cursor), lines: self.lines(cursor), aside })
+                let cause = if aside.is_some() { None } else { self.cause(cursor) };
+                Body::Transfer(Transfer { to: Self::device(cursor), lines: self.lines(cursor), aside, cause })
             }
             3 => Body::Received(Received { transfers: vec![self.entry(cursor)] }),
             4 => {
@@ -238,7 +250,8 @@ impl Plot {
     }
 
     fn of_devices(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(5) {
+        match cursor.below(6) {
+            5 => Body::Leave(Leave { to: cursor.chance(180).then(|| Self::device(cursor)) }),
             3 => Body::Renewal(Renewal { certificate: Self::renewal(cursor) }),
             0 | 1 => {
                 let mut cut: Vec<Ref> = (0..cursor.below(5)).map(|_| self.entry(cursor)).collect();

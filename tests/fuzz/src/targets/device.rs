@@ -3,7 +3,8 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence, Rate, encode,
+    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence, Rate, Wish,
+    encode,
 };
 
 use crate::Target;
@@ -91,7 +92,15 @@ fn thought_of() -> Vec<Message> {
         start: 1,
     };
     vec![
-        Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None }),
+        Message::Ask(Ask {
+            id: 1,
+            drop: drop.clone(),
+            sku: sku.clone(),
+            units: 3,
+            place: None,
+            wish: Some(Wish { number: 9, total: 40, left_ms: 5_000 }),
+        }),
+        Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None, wish: None }),
         Message::AskCart(AskCart { id: 2, cart: last }),
         Message::AskClaim(AskClaim { id: 3, claim: last }),
         Message::Decline(Decline { id: 1 }),
