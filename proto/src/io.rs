@@ -283,7 +283,7 @@ pub enum Notice {
         /// How many units.
         units: u64,
     },
-    /// The custodian of a claim was asked to refund it.
+    /// The shopper of a claim wants the money back: somebody has marked it, for a person to pay. Said once a claim.
     RefundRequested {
         /// The entry.
         entry: Ref,

@@ -36,11 +36,16 @@ pub enum Planted {
     CountLate,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
+    /// What a device hands out by the token alone names the sale, whatever the token says; and it hands out again what its
+    /// view says waits.
+    HandOutAgain,
+    /// A custodian refunds a claim, attended or not, as soon as somebody asks for it.
+    RefundOnWord,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 16] = [
+    pub const ALL: [Planted; 18] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -57,6 +62,8 @@ impl Planted {
         Planted::KeepErased,
         Planted::CountLate,
         Planted::InheritSold,
+        Planted::HandOutAgain,
+        Planted::RefundOnWord,
     ];
 }
 

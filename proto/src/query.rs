@@ -257,6 +257,9 @@ pub struct RetirementRisk {
     /// Who has retired it already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_by: Option<String>,
+    /// Who has what it left behind: who retired it, or, where that was retired since, the heir of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir: Option<String>,
 }
 
 /// Units of one SKU.

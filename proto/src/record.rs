@@ -97,7 +97,8 @@ pub enum Body {
     /// Retires a device that is lost or dead. In `devices`, by who has the right.
     #[n(17)]
     Retire(#[n(0)] Retire),
-    /// Takes over units that a retired device held. In `stock`, by who retired it.
+    /// Takes over units that a retired device held. In `stock`, by its heir: who retired it, or, where that was retired
+    /// since, the heir of that.
     #[n(18)]
     Inherit(#[n(0)] Inherit),
     /// Proves that a device has written two histories of one life. In `devices`, by anybody.
@@ -112,7 +113,7 @@ pub enum Body {
     /// Gives the right to retire devices to another hq. In `devices`, by who has it.
     #[n(22)]
     Entrust(#[n(0)] Entrust),
-    /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
+    /// Marks a claim whose shopper wants the money back. In `claims`, by anybody; a person pays it.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
     /// Says how a door behaved at a redemption. In `claims`, by who redeemed.
@@ -315,6 +316,24 @@ pub struct Custody {
     /// The retirement of its custodian, if the author took it over by that.
     #[n(3)]
     pub retirement: Option<Ref>,
+    /// Where who retired that custodian was retired since: its retirement, that of who retired it, and so on, the author's
+    /// own as the last. Absent where the author retired the custodian itself.
+    #[n(4)]
+    pub heirs: Option<Vec<Ref>>,
+    /// What handed it out, if that was done: what moves is the right to take it back then. Without it a hand-over of what
+    /// a copy of the author had handed out would be taken for this.
+    #[n(5)]
+    pub handed_out: Option<Ref>,
+    /// The refunds of parts of it so far: who gets it must not hand those units out. Absent if there are none.
+    #[n(6)]
+    pub refunds: Option<Vec<Ref>>,
+}
+
+impl Custody {
+    /// By its custodian, of a claim that waits.
+    pub fn of(claim: Ref, under: Ref, to: DeviceId) -> Self {
+        Self { claim, under, to, retirement: None, heirs: None, handed_out: None, refunds: None }
+    }
 }
 
 /// Hands a claim out: all of it that has not been refunded.
@@ -326,7 +345,8 @@ pub struct Redeem {
     /// What made the author its custodian: the sale, or a record of custody.
     #[n(1)]
     pub under: Ref,
-    /// The token that was shown, where the author had nothing else to go by; it need not know the sale then.
+    /// The token that was shown, where the author had nothing else to go by; it need not know the sale then, nor the record
+    /// of custody. Admitted only if it is genuine and says the same as this record.
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
     pub token: Option<Vec<u8>>,
@@ -429,7 +449,14 @@ pub struct Inherit {
     /// Which units, by the parcels in which they were held.
     #[n(1)]
     pub lines: Vec<Line>,
+    /// Where who retired their holder was retired since: its retirement, that of who retired it, and so on, the author's own
+    /// as the last. Absent where the author retired the holder itself.
+    #[n(2)]
+    pub heirs: Option<Vec<Ref>>,
 }
+
+/// The most retirements by which one device takes over what another left behind.
+pub const MAX_HEIRS: usize = 64;
 
 /// Says what was done about an incident.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -445,7 +472,7 @@ pub struct Resolve {
 /// The most bytes of what is said about an incident.
 pub const MAX_NOTE: usize = 400;
 
-/// Asks for the refund of a whole claim, which only its custodian can make.
+/// Says that the shopper of a claim wants the money back. It moves no money: a person pays it, on an attended device.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct RefundRequest {
     /// The claim.
@@ -581,11 +608,11 @@ impl Record {
             Body::Hold(hold) => (&[], &hold.lines, &[]),
             Body::Release(release) => (&[], &[], from_ref(&release.hold)),
             Body::Retire(retire) => (&[], &[], &retire.cut),
-            Body::Inherit(inherit) => (&inherit.lines, &[], from_ref(&inherit.retirement)),
+            Body::Inherit(inherit) => (&inherit.lines, &[], inherit.heirs.as_deref().unwrap_or_default()),
             Body::Resolve(resolve) => (&[], &[], from_ref(&resolve.incident)),
             Body::Received(received) => (&[], &[], &received.transfers),
             // What made the author the custodian follows from the claim itself, in the end.
-            Body::Custody(custody) => (&[], &[], from_ref(&custody.under)),
+            Body::Custody(custody) => (&[], &[], custody.heirs.as_deref().unwrap_or_default()),
             Body::Redeem(redeem) if redeem.token.is_some() => (&[], &[], &[]),
             Body::Redeem(redeem) => (&[], &[], from_ref(&redeem.under)),
             Body::Refund(refund) => (&refund.lines, &[], from_ref(&refund.under)),
@@ -598,6 +625,19 @@ impl Record {
             .map(|line| line.parcel)
             .chain(sale.iter().map(|line| line.parcel))
             .chain(named.iter().copied())
+            .chain(match &self.body {
+                Body::Custody(custody) => Some(custody.under),
+                Body::Inherit(inherit) => Some(inherit.retirement),
+                _ => None,
+            })
+            .chain(match &self.body {
+                Body::Custody(custody) => custody.handed_out,
+                _ => None,
+            })
+            .chain(match &self.body {
+                Body::Custody(Custody { refunds: Some(refunds), .. }) => refunds.iter().copied(),
+                _ => [].iter().copied(),
+            })
             .chain(match &self.body {
                 Body::Refund(refund) => refund.handed_out,
                 Body::Custody(custody) => custody.retirement,
@@ -704,12 +744,16 @@ impl Body {
     fn bounds(&self) -> Result<(), &'static str> {
         match self {
             Body::Start(_)
-            | Body::Custody(_)
             | Body::RefundRequest(_)
             | Body::Release(_)
             | Body::WrongPin(_)
             | Body::Entrust(_)
             | Body::Unlock(_) => Ok(()),
+            Body::Custody(custody) => {
+                heirs_fit(custody.retirement.is_some(), custody.heirs.as_deref())?;
+                let fits = custody.refunds.as_ref().is_none_or(|some| (1..=MAX_LINES).contains(&some.len()));
+                if fits { Ok(()) } else { Err("too many or no refunds") }
+            }
             Body::Hold(hold) => {
                 lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
                 let prices = hold.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
@@ -760,6 +804,7 @@ impl Body {
                 lines_fit(lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
             }
             Body::Inherit(inherit) => {
+                heirs_fit(true, inherit.heirs.as_deref())?;
                 lines_fit(inherit.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
             }
             Body::Retire(retire) => {
@@ -795,6 +840,12 @@ impl Body {
             }
         }
     }
+}
+
+/// There is one way to say that nobody stands between.
+fn heirs_fit(inherits: bool, heirs: Option<&[Ref]>) -> Result<(), &'static str> {
+    let fits = heirs.is_none_or(|heirs| inherits && (1..=MAX_HEIRS).contains(&heirs.len()));
+    if fits { Ok(()) } else { Err("an impossible line of heirs") }
 }
 
 fn lines_fit<'a>(lines: impl Iterator<Item = (Ref, &'a UnitSet)>, most: usize) -> Result<(), &'static str> {

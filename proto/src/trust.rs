@@ -15,7 +15,7 @@ use crate::rights::{Deed, Rights};
 pub struct Retirement {
     /// The entry that says so.
     pub entry: Ref,
-    /// Who retired it, and holds what it held.
+    /// Who retired it, and is its heir.
     pub by: DeviceId,
     /// Which of two retirements of one device counts: the earlier.
     pub precedence: Precedence,
@@ -32,6 +32,36 @@ impl Retirement {
 
 /// The retired devices.
 pub type Retirements = BTreeMap<DeviceId, Retirement>;
+
+/// The living heir of a retired device, and the retirements that lead there: its own first, then that of who retired it,
+/// and so on. `None` if the device was not retired.
+pub fn succession(retired: &Retirements, device: &DeviceId) -> Option<(DeviceId, Vec<Ref>)> {
+    let mut heir = *device;
+    let mut named = Vec::new();
+    // Nobody is retired by its own heir (see `rights`), so this ends.
+    while let Some(retirement) = retired.get(&heir) {
+        named.push(retirement.entry);
+        heir = retirement.by;
+    }
+    (!named.is_empty()).then_some((heir, named))
+}
+
+/// Whether these retirements, one after the other, lead from `device` to `heir`, who may have been retired since.
+pub fn leads_to(
+    retired: &Retirements,
+    device: &DeviceId,
+    named: impl IntoIterator<Item = Ref>,
+    heir: &DeviceId,
+) -> bool {
+    let mut at = *device;
+    for entry in named {
+        match retired.get(&at) {
+            Some(retirement) if retirement.entry == entry => at = retirement.by,
+            _ => return false,
+        }
+    }
+    at == *heir
+}
 
 /// How an incident was settled.
 #[derive(Debug, Clone, PartialEq, Eq)]

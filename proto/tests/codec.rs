@@ -237,9 +237,11 @@ fn claim_body() -> impl Strategy<Value = Body> {
         unit_price,
     });
     prop_oneof![
-        (entry(), entry(), device(), option::of(entry())).prop_map(|(claim, under, to, retirement)| {
-            Body::Custody(Custody { claim, under, to, retirement })
-        }),
+        ((entry(), entry(), device()), option::of(entry()), heirs(), option::of(entry()), heirs()).prop_map(
+            |((claim, under, to), retirement, heirs, handed_out, refunds)| {
+                Body::Custody(Custody { claim, under, to, retirement, heirs, handed_out, refunds })
+            }
+        ),
         refund().prop_map(Body::Refund),
         settled().prop_map(Body::PaymentSettled),
         (vec(sale_line, 0..4), any::<u64>(), shopper())
@@ -251,10 +253,18 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (device(), vec(entry(), 0..4), option::of(entry()))
             .prop_map(|(device, cut, under)| Body::Retire(Retire { device, cut, under })),
         (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
-        (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
+        (entry(), lines(), heirs()).prop_map(|(retirement, lines, heirs)| Body::Inherit(Inherit {
+            retirement,
+            lines,
+            heirs
+        })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
         vec(any::<u8>(), 0..300).prop_map(|certificate| Body::Renewal(Renewal { certificate })),
     ]
+}
+
+fn heirs() -> impl Strategy<Value = Option<Vec<Ref>>> {
+    option::of(vec(entry(), 1..4))
 }
 
 fn shopper() -> impl Strategy<Value = Option<ShopperRef>> {

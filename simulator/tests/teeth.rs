@@ -91,6 +91,16 @@ fn to_hand_out_without_custody_shows_in_what_is_written() {
 }
 
 #[test]
+fn to_hand_out_again_what_the_view_calls_issued() {
+    is_caught(Planted::Device(DeviceBug::HandOutAgain), honest_mix, 1..=12, &["I1", "I2", "I6"]);
+}
+
+#[test]
+fn to_pay_back_on_a_word() {
+    is_caught(Planted::Device(DeviceBug::RefundOnWord), honest_mix, 1..=12, &["I7"]);
+}
+
+#[test]
 fn to_accept_an_entry_out_of_its_chain() {
     device_bug_is_caught(DeviceBug::AcceptOutOfChain, 12, &["I5", "I6"]);
 }

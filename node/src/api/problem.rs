@@ -100,6 +100,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::PaymentsDiffer { .. }
         | Refusal::CashShort { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::RoleForbids { .. }
+        | Refusal::Unattended { .. }
         | Refusal::Certificate { .. }
         | Refusal::PinNeeded { .. }
         | Refusal::WrongPin { .. }

@@ -581,7 +581,7 @@ pub(super) struct Claims {
 pub(super) enum StateArg {
     /// Waiting to be picked up
     Issued,
-    /// Waiting to be picked up, and asked to be refunded
+    /// Waiting to be picked up, and marked: its shopper wants the money back
     RefundRequested,
     /// Handed over
     Redeemed,
@@ -712,7 +712,8 @@ pub(super) enum Claim {
         #[command(flatten)]
         target: Target,
     },
-    /// Take it back and pay for it; on another device than its custodian, ask the custodian to
+    /// Take it back and pay for it, on a device with a person and a drawer, to which its custodian gives it; elsewhere, and
+    /// where the custodian is out of reach, mark it. Of what was handed out elsewhere, say which units are brought
     Refund {
         /// The claim
         claim: Ref,

@@ -259,6 +259,8 @@ pub(crate) fn claim() -> Claim {
         redeemed_at_ms: Some(1_800_000_000_000),
         redeemed_by: Some(DEVICE),
         refunded: vec![],
+        refund_asked_at_ms: None,
+        refund_asked_by: None,
         refund_declined: None,
         contested: vec![],
         door: None,
@@ -500,6 +502,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             claims: 1,
             at_risk: 6,
             retired_by: None,
+            heir: None,
         })),
         Query::Claim(claim) => Answer::Claim(Err(Refusal::UnknownClaim { claim: *claim })),
         Query::CartToken(cart) => {

@@ -36,6 +36,7 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         ),
         (Refusal::NotHeld { sku: sku(), asked: text(), held: 2 }, 409, "not_held"),
         (Refusal::RoleForbids { action: text(), roles: text(), needs: text() }, 403, "role_forbids"),
+        (Refusal::Unattended { roles: text(), at: vec![text()] }, 403, "unattended"),
         (Refusal::Certificate { problem: text() }, 403, "certificate"),
         (Refusal::SoldOut { sku: sku(), minted: 100 }, 409, "sold_out"),
         (

@@ -123,6 +123,14 @@ pub enum Refusal {
         /// The role it takes.
         needs: String,
     },
+    /// Money goes back only where a person with a drawer is, and nobody is here.
+    #[error("{}", unattended(roles, at))]
+    Unattended {
+        /// The roles that this device has.
+        roles: String,
+        /// The names of some devices in reach where a person pays.
+        at: Vec<String>,
+    },
     /// This device's certificate is not valid now.
     #[error("{problem}")]
     Certificate {
@@ -462,6 +470,16 @@ fn no_right(holders: &[String]) -> String {
             some.join(" or ")
         ),
     }
+}
+
+fn unattended(roles: &str, at: &[String]) -> String {
+    let place = match at {
+        [] => "a till or an hq; none is in reach".to_owned(),
+        some => some.join(" or "),
+    };
+    format!(
+        "this device is {roles}, without a person and a drawer, and pays nothing back; have it refunded with `popmesh claim refund` at {place}"
+    )
 }
 
 fn past_unknown(suspected: bool) -> &'static str {

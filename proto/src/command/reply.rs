@@ -352,7 +352,7 @@ pub struct UnitsDone {
 pub enum ClaimState {
     /// Waiting to be picked up.
     Issued,
-    /// Waiting to be picked up, and its custodian has been asked to refund it.
+    /// Waiting to be picked up, and marked: its shopper wants the money back, which a person pays on an attended device.
     RefundRequested,
     /// Handed over.
     Redeemed,
@@ -433,6 +433,12 @@ pub struct Claim {
     /// Units that were taken back and paid for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunded: Vec<ClaimItem>,
+    /// When somebody first marked it for a refund, milliseconds since the Unix epoch by that device's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_asked_at_ms: Option<u64>,
+    /// On which device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_asked_by: Option<DeviceId>,
     /// Who asked for a refund, and why it was not made if it can no longer be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_declined: Option<String>,

@@ -213,6 +213,7 @@ impl Device {
             drop,
             items: items.collect(),
             custodian: self.me,
+            under: None,
             issued_ms: self.now.wall_ms,
             not_before_ms: None,
             expires_ms: Some(shown.until_ms),

@@ -63,7 +63,12 @@ impl Device {
             (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
-            (Ok(()), Command::Refund(refund)) => self.refund(&refund),
+            (Ok(()), Command::Refund(refund)) => match self.refund(call, &refund, idempotency) {
+                // Answered when the claim has come, or does not.
+                Ok(None) => return,
+                Ok(Some(reply)) => Ok(reply),
+                Err(refusal) => Err(refusal),
+            },
             (Ok(()), Command::Retire(retire)) => self.retire(&retire),
             (Ok(()), Command::Renew(renew)) => self.renew(&renew),
             (Ok(()), Command::Entrust(entrust)) => self.entrust(&entrust),

@@ -21,8 +21,8 @@ pub(super) struct Intake {
     /// Chains whose waiting entries may be ready.
     freed: Vec<ChainId>,
     pub(super) received: Vec<(Document, Ref)>,
-    /// Claims about whose refund this device may have to do something.
-    pub(super) refunds_asked: BTreeSet<Ref>,
+    /// Claims that have come into this device's custody, which may have handed them out before.
+    pub(super) regained: BTreeSet<Ref>,
     pub(super) contested: BTreeSet<Ref>,
     /// Whether a retired device may have something that nobody has taken over yet.
     pub(super) heirless: bool,
@@ -334,11 +334,11 @@ impl Device {
             _ => false,
         };
         match &record.body {
-            Body::RefundRequest(request) => {
-                self.intake.refunds_asked.insert(request.claim);
+            Body::RefundRequest(request) if self.plant.has(Planted::RefundOnWord) => {
+                self.intake.regained.insert(request.claim);
             }
             Body::Custody(custody) if custody.to == self.me => {
-                self.intake.refunds_asked.insert(custody.claim);
+                self.intake.regained.insert(custody.claim);
             }
             _ => {}
         }
@@ -378,6 +378,11 @@ impl Device {
                 units: refund.lines.iter().map(|line| line.units.len()).sum(),
             },
             (Body::RefundRequest(request), _) => {
+                // However many ask, it is said once.
+                let first = self.holdings.claim(&request.claim).and_then(|known| known.request_for_refund());
+                if first.is_none_or(|first| first.entry != event.entry) {
+                    return;
+                }
                 Notice::RefundRequested { entry: event.entry, claim: request.claim, drop, by: event.author }
             }
             (Body::Door(door), _) => {

@@ -81,7 +81,8 @@ impl Device {
             given.units += units;
         }
         for (drop, claim, under) in self.custody_of(&self.me) {
-            let custody = record::Custody { claim, under, to, retirement: None };
+            let refunds = self.paid_back_so_far(&claim);
+            let custody = record::Custody { refunds, ..record::Custody::of(claim, under, to) };
             self.write(&Document::Claims(drop), Body::Custody(custody))?;
             given.claims += 1;
         }

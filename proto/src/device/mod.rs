@@ -24,6 +24,7 @@ mod pins;
 mod presence;
 mod queries;
 mod receipts;
+mod refunds;
 mod registrar;
 mod renew;
 mod retire;
@@ -265,7 +266,7 @@ impl Device {
         device.look_for_doubles();
         while device.outbox.pop().is_some() {}
         device.take_up_renewal();
-        device.find_refund_requests();
+        device.find_own_hand_outs();
         device.find_carts();
         if plant.has(Planted::NumberReceiptsAnew) {
             device.last_receipt = None;
@@ -352,8 +353,8 @@ impl Device {
         self.pump_past();
         if self.check_past().is_ok() {
             self.acknowledge();
-            self.answer_refund_requests();
             self.take_over();
+            self.settle_own_hand_outs();
             self.pump_leave();
             self.pump_carts();
             self.pump_takes();

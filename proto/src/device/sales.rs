@@ -305,6 +305,8 @@ impl Device {
             redeemed_by: walk_in.then_some(self.me),
             door: None,
             refunded: Vec::new(),
+            refund_asked_at_ms: None,
+            refund_asked_by: None,
             refund_declined: None,
             contested: Vec::new(),
         })

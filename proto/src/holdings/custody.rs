@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::claims::{Act, Claim, Deed, Sold, Standing};
 use super::{Effect, Event, Holdings, Outcome, Parcel};
 use crate::id::{DeviceId, Ref};
-use crate::record::{Body, Line, Sale};
-use crate::trust::Retirement;
+use crate::record::{Body, Custody, Line, Sale};
+use crate::token::UnprovenToken;
 use crate::units::UnitSet;
 
 /// What became of units, by lot and by the device that did it.
@@ -70,16 +70,18 @@ impl Holdings {
     pub(super) fn act(&mut self, event: &Event<'_>) -> Effect {
         let (claim, under, deed) = match &event.record.body {
             Body::Custody(custody) => {
-                let of = |(_, retired): &(&DeviceId, &Retirement)| {
-                    custody.retirement == Some(retired.entry) && retired.by == event.author
-                };
-                let deed = match self.retired.iter().find(of) {
-                    Some((from, _)) => Deed::Inherit { from: *from, to: custody.to },
-                    None => Deed::Custody(custody.to),
+                let deed = Deed::Custody {
+                    to: custody.to,
+                    from: self.inherited_from(custody, &event.author),
+                    handed_out: custody.handed_out,
                 };
                 (custody.claim, custody.under, deed)
             }
-            Body::Redeem(redeem) => (redeem.claim, redeem.under, Deed::Redeem),
+            Body::Redeem(redeem) => {
+                let token = redeem.token.as_ref().and_then(|token| UnprovenToken::parse(token).ok());
+                let vouched_by = token.map(|token| token.issuer().device);
+                (redeem.claim, redeem.under, Deed::Redeem { vouched_by })
+            }
             Body::Refund(refund) => {
                 if let Some(problem) = self.mixes(&refund.lines) {
                     let text = format!("refund {} by {}: {problem}", event.entry, event.author.short());
@@ -89,7 +91,7 @@ impl Holdings {
                     units: by_parcel(refund.lines.iter().map(|line| (line.parcel, &line.units))),
                     place: refund.place.clone(),
                     damaged: refund.damaged,
-                    returned: refund.handed_out.is_some(),
+                    returned: refund.handed_out,
                     unclaimed: refund.unclaimed.unwrap_or(false),
                 };
                 (refund.claim, refund.under, deed)
@@ -119,6 +121,14 @@ impl Holdings {
         let new: Vec<Ref> = now.into_iter().filter(|refund| !refunds.contains(refund)).collect();
         self.adjust(&claim, before, &new);
         Effect::Applied
+    }
+
+    /// The retired device whose custody this takes over, if its author is an heir of one by the retirements that it names.
+    fn inherited_from(&self, custody: &Custody, author: &DeviceId) -> Option<DeviceId> {
+        let first = custody.retirement?;
+        let mut retired = self.retired.iter().filter(|(_, retirement)| retirement.entry == first);
+        let (from, _) = retired.next()?;
+        self.takes_over(from, first, custody.heirs.as_deref(), author).then_some(*from)
     }
 
     /// One parcel is made of what comes back: of one lot.

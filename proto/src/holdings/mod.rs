@@ -24,9 +24,9 @@ pub use shelves::ByHolder;
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
-use crate::record::{Body, Line, Record, SaleLine};
+use crate::record::{Body, Inherit, Line, Record, SaleLine};
 use crate::text::{DropId, Place, Sku};
-use crate::trust::{Retirement, Retirements};
+use crate::trust::{Retirement, Retirements, leads_to};
 use crate::units::UnitSet;
 
 /// A lot.
@@ -188,6 +188,12 @@ impl Holdings {
     /// The retirement of a device.
     pub fn retirement(&self, device: &DeviceId) -> Option<&Retirement> {
         self.retired.get(device)
+    }
+
+    /// Whether `author` is an heir of `from` by these retirements.
+    fn takes_over(&self, from: &DeviceId, first: Ref, further: Option<&[Ref]>, author: &DeviceId) -> bool {
+        let named = std::iter::once(first).chain(further.into_iter().flatten().copied());
+        leads_to(&self.retired, from, named, author)
     }
 
     /// Whether an entry was written by a device after its retirement.
@@ -364,7 +370,7 @@ impl Holdings {
             Body::PaymentSettled(_) => Effect::None,
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
-                claim.request(event.entry);
+                claim.request((event.record.at, event.hash), event.entry, event.author);
                 Effect::Applied
             }
         }
@@ -497,10 +503,9 @@ impl Holdings {
                 return Err("spends units of another drop");
             }
             let inherits = match &event.record.body {
-                Body::Inherit(inherit) => self
-                    .retired
-                    .get(&parcel.owner)
-                    .is_some_and(|retired| retired.entry == inherit.retirement && retired.by == event.author),
+                Body::Inherit(Inherit { retirement, heirs, .. }) => {
+                    self.takes_over(&parcel.owner, *retirement, heirs.as_deref(), &event.author)
+                }
                 _ => false,
             };
             if makes_parcel {

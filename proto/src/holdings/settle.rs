@@ -55,7 +55,7 @@ fn refunds_of<'a>(
 ) -> impl Iterator<Item = (&'a Act, &'a UnitSet, bool)> {
     claims.get(claim).into_iter().flat_map(Claim::valid).filter_map(move |act| match &act.deed {
         Deed::Refund { units, damaged, .. } => Some((act, units.get(parcel)?, *damaged)),
-        Deed::Custody(_) | Deed::Inherit { .. } | Deed::Redeem => None,
+        Deed::Custody { .. } | Deed::Redeem { .. } => None,
     })
 }
 

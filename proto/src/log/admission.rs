@@ -15,7 +15,8 @@ use crate::identity::{CertificateError, Role, Signature, Signatures, SignedCerti
 use crate::io::Entry;
 use crate::planted::{Plant, Planted};
 use crate::programme::{Edit, EditError};
-use crate::record::{Body, Previous, Record, RecordError, Start};
+use crate::record::{Body, Previous, Record, RecordError, Redeem, Start};
+use crate::token::{Kind, SignedToken};
 
 /// Certificates whose signatures have been checked are kept, so many at most.
 const CERTIFICATES_KEPT: usize = 4096;
@@ -53,6 +54,9 @@ pub enum Fault {
     /// The chain's id does not follow from its author, nonce and document.
     #[error("a chain whose id does not belong to its author")]
     ChainId,
+    /// A redemption by a token that is not genuine, or says something else.
+    #[error("a redemption by a token that does not say so")]
+    Token,
     /// A renewed certificate that somebody else signed than who tells of it.
     #[error("a renewed certificate that its author did not sign")]
     Renewal,
@@ -163,6 +167,17 @@ impl Gate {
             self.checked.insert(bytes.to_vec(), certificate.clone());
         }
         Ok(certificate)
+    }
+
+    /// Checks the token, if there is one, that a redemption by `author` goes by.
+    fn check_token(&mut self, redeem: &Redeem, author: &DeviceId) -> Result<(), Fault> {
+        let Some(bytes) = &redeem.token else { return Ok(()) };
+        let token = SignedToken::read(bytes, self).map_err(|_| Fault::Token)?;
+        let says_so = token.kind == Kind::Claim
+            && token.claim == redeem.claim
+            && token.custodian == *author
+            && token.under.unwrap_or(token.claim) == redeem.under;
+        if says_so { Ok(()) } else { Err(Fault::Token) }
     }
 
     pub(super) fn open(&mut self, id: &ChainId, start: Start) -> Result<Opening, Fault> {
@@ -343,6 +358,7 @@ impl Log {
                         }
                         renewed.valid_at(record.at.ms())?;
                     }
+                    Body::Redeem(redeem) if verify => gate.check_token(redeem, &chain.device)?,
                     _ => {}
                 }
                 let previous = tip.as_ref().map(|tip| &tip.hash);

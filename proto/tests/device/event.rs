@@ -22,10 +22,15 @@ pub(crate) fn shirt() -> Sku {
 
 /// A hall with an hq, a till and a locker, in this order, and so many shirts on sale.
 pub(crate) fn hall_with_locker(seed: u64, units: u32) -> World {
+    hall_with(seed, units, "locker")
+}
+
+/// The same, with a third device of these roles.
+pub(crate) fn hall_with(seed: u64, units: u32, roles: &str) -> World {
     let mut world = World::new(seed);
     world.add("hq", "hq", "hall");
     world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
+    world.add("locker", roles, "hall");
     world.link_all();
     world.open_drop(0, units);
     world.run_ms(4_000);

@@ -19,7 +19,8 @@ fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
     let mut world = World::new(seed);
     world.add("hq", "hq", "hall");
     world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
+    // A person with a drawer is at it.
+    world.add("locker", "pos,locker", "hall");
     world.link_all();
     world.open_drop(HQ, 4);
     let drop: DropId = "short".parse().unwrap();

@@ -102,6 +102,8 @@ pub(super) struct Ledger {
     pub(super) retired: BTreeSet<DeviceId>,
     /// Every retirement that was written.
     pub(super) retirements: Vec<Retired>,
+    /// Devices without a person and a drawer.
+    pub(super) unattended: BTreeSet<DeviceId>,
     pub(super) incidents: u64,
 }
 
@@ -136,6 +138,11 @@ impl Ledger {
             return Err(Breach::new("I6", text));
         }
         self.written(node, me, entry)
+    }
+
+    /// Who sold a claim.
+    pub(super) fn seller_of(&self, claim: &Ref) -> Option<DeviceId> {
+        self.chains.get(&claim.chain).map(|chain| chain.author)
     }
 
     /// Takes in an entry that `node` has read back at a start. What a cut let through without a word is known from here on.
@@ -218,6 +225,11 @@ impl Ledger {
                 sale.receipt.number
             }
             Body::Refund(refund) => {
+                let forfeited = refund.unclaimed == Some(true) && refund.back.parts.is_empty();
+                if !forfeited && self.unattended.contains(&event.author) {
+                    let who = event.author.short();
+                    return Err(Breach::new("I7", format!("money goes back at {who}, where no person is")));
+                }
                 for part in refund.back.parts.iter().filter(|part| !part.cancelled) {
                     let of = self.takings.entry((event.author, part.tender)).or_default();
                     of.paid_back += part.amount + part.rounding.unwrap_or(0);

@@ -288,6 +288,9 @@ impl<'s> World<'s> {
         let certificate = SignedCertificate::sign(certificate, &self.root, &self.charter)
             .map_err(|problem| WorldError::Certificate { name: spec.name.clone(), problem })?;
         let id = secret.id();
+        if !certificate.roles.are_attended() {
+            self.ledger.unattended.insert(id);
+        }
         self.ids.entry(id).or_default().push(self.nodes.len());
         let disk = self.disks.add();
         disk.set_faults(self.usual_faults());

@@ -246,7 +246,7 @@ impl World<'_> {
             let known = holdings.and_then(|holdings| holdings.claim(claim));
             known
                 .zip(by)
-                .is_some_and(|(known, by)| known.sold().is_none() && known.redeemed_unseen(&by).is_some())
+                .is_some_and(|(known, by)| known.sold().is_none() && known.handed_out_by(&by).is_some())
         };
         if let Some(claim) = handed_out.iter().find(|claim| !out.contains(claim) && !by_token(claim)) {
             return Err(Breach::new("I2", format!("{claim} was handed out, and {name} does not show it")));

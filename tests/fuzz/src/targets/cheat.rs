@@ -4,7 +4,7 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::id::{DeviceId, ReceiptHash, Ref};
-use popmesh_proto::identity::SignedCertificate;
+use popmesh_proto::identity::{Ed25519, SignedCertificate};
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
@@ -12,6 +12,7 @@ use popmesh_proto::record::{
     Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock,
     WrongPin,
 };
+use popmesh_proto::token::{Kind, Token, TokenItem};
 use popmesh_proto::units::UnitSet;
 
 use super::record::{agree, authors, hand};
@@ -171,27 +172,65 @@ impl Plot {
                 Body::Hold(Hold { lines: self.sale_lines(cursor), ttl_ms, shopper: None })
             }
             7 => Body::Release(Release { hold: self.entry(cursor) }),
-            _ => Body::Inherit(Inherit { retirement: self.entry(cursor), lines: self.lines(cursor) }),
+            _ => Body::Inherit(Inherit {
+                retirement: self.entry(cursor),
+                lines: self.lines(cursor),
+                heirs: self.heirs(cursor),
+            }),
         }
     }
 
-    fn of_claims(&self, author: usize, cursor: &mut Cursor<'_>) -> Body {
+    fn heirs(&self, cursor: &mut Cursor<'_>) -> Option<Vec<Ref>> {
+        let count = if cursor.chance(60) { 1 + cursor.below(2) } else { 0 };
+        (count > 0).then(|| (0..count).map(|_| self.entry(cursor)).collect())
+    }
+
+    /// A genuine token that lets `by` hand a claim out under whatever it wants, from whoever sells and may have sold something
+    /// else.
+    fn token(by: DeviceId, claim: Ref, under: Ref, cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
+        let parties = event().parties();
+        let issuer = cursor.pick(&parties);
+        let token = Token {
+            kind: Kind::Claim,
+            claim,
+            drop: "night".parse().unwrap(),
+            items: vec![TokenItem { sku: "shirt".parse().unwrap(), units: Self::units(cursor) }],
+            custodian: by,
+            under: (under != claim).then_some(under),
+            issued_ms: EPOCH_MS + LATER_MS,
+            not_before_ms: None,
+            expires_ms: None,
+            pin: None,
+        };
+        let signed = token.sign(&Ed25519, &issuer.secret, &issuer.certificate).ok()?;
+        Some(signed.bytes().to_vec())
+    }
+
+    fn of_claims(&self, author: usize, by: DeviceId, cursor: &mut Cursor<'_>) -> Body {
         match cursor.below(11) {
             0..3 => Body::Sale(self.sale(author, cursor)),
             3 => {
                 let retirement = cursor.chance(60).then(|| self.entry(cursor));
                 let (claim, under) = (self.entry(cursor), self.entry(cursor));
-                Body::Custody(Custody { claim, under, to: Self::device(cursor), retirement })
+                let heirs = self.heirs(cursor).filter(|_| retirement.is_some());
+                let handed_out = cursor.chance(60).then(|| self.entry(cursor));
+                Body::Custody(Custody {
+                    retirement,
+                    heirs,
+                    handed_out,
+                    refunds: self.heirs(cursor),
+                    ..Custody::of(claim, under, Self::device(cursor))
+                })
             }
             4 => {
                 let compartments = cursor.chance(100).then(|| vec!["07".parse().unwrap()]);
                 let (claim, under) = (self.entry(cursor), self.entry(cursor));
-                Body::Redeem(Redeem {
-                    claim,
-                    under,
-                    token: cursor.chance(20).then(|| vec![1; 9]),
-                    compartments,
-                })
+                let token = match cursor.below(12) {
+                    0 => Some(vec![1; 9]),
+                    1..4 => Self::token(by, claim, under, cursor),
+                    _ => None,
+                };
+                Body::Redeem(Redeem { claim, under, token, compartments })
             }
             5 | 6 => Body::Refund(self.refund(author, cursor)),
             7 => Body::RefundRequest(RefundRequest { claim: self.entry(cursor) }),
@@ -254,7 +293,7 @@ impl Plot {
     fn body(&self, author: usize, of: &Author, cursor: &mut Cursor<'_>) -> Body {
         match of.document.to_string().split('/').next() {
             Some("stock") => self.of_stock(cursor),
-            Some("claims") => self.of_claims(author, cursor),
+            Some("claims") => self.of_claims(author, of.party.id(), cursor),
             _ => self.of_devices(cursor),
         }
     }
