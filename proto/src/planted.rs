@@ -36,11 +36,13 @@ pub enum Planted {
     CountLate,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
+    /// Lots may print what another prints, and nobody says so.
+    PrintTwice,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 16] = [
+    pub const ALL: [Planted; 17] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -57,6 +59,7 @@ impl Planted {
         Planted::KeepErased,
         Planted::CountLate,
         Planted::InheritSold,
+        Planted::PrintTwice,
     ];
 }
 

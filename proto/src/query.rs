@@ -410,7 +410,7 @@ pub struct Programme {
     pub rules: EventRules,
 }
 
-/// The retail stock states, in units. `on_hand = available + held + committed + damaged`.
+/// The retail stock states, in units. `on_hand = available + held + committed + damaged + frozen`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Levels {
@@ -424,6 +424,9 @@ pub struct Levels {
     pub committed: u64,
     /// Out of sale.
     pub damaged: u64,
+    /// Not sold, and not for sale: another lot of this SKU and edition prints the same serials. See `incidents`.
+    #[serde(default)]
+    pub frozen: u64,
     /// Given to a device that has not yet acknowledged it.
     pub in_transit: u64,
     /// Sold and handed over.

@@ -28,7 +28,7 @@ use crate::payment::{Back, PaymentSettled, Payments};
 use crate::pin::PinTag;
 use crate::receipt::ReceiptLink;
 use crate::tax::Taxes;
-use crate::text::{Compartment, Place, ShopperRef, Sku};
+use crate::text::{Compartment, Edition, Place, ShopperRef, Sku};
 use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
 
@@ -179,6 +179,10 @@ pub struct Mint {
     /// Where the units lie.
     #[n(4)]
     pub place: Place,
+    /// The word that is printed with the serials, if one is. Numbered lots of one SKU and edition, or of one SKU and none,
+    /// are not to have a serial in common, in whatever drop.
+    #[n(5)]
+    pub edition: Option<Edition>,
 }
 
 /// Units drawn from one parcel. A parcel is what one mint, transfer or move made; it is named by that entry.
@@ -745,6 +749,9 @@ impl Body {
             Body::Erase(erase) => erase.bounds(),
             Body::Mint(mint) => {
                 let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
+                if mint.edition.is_some() && !mint.numbered {
+                    return Err("an edition of what is not numbered");
+                }
                 if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }
             }
             Body::Transfer(Transfer { aside: Some(aside), .. })

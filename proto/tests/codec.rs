@@ -22,7 +22,7 @@ use popmesh_proto::record::{
     Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
-use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
+use popmesh_proto::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 use proptest::collection::vec;
 use proptest::option;
@@ -36,6 +36,10 @@ fn name() -> impl Strategy<Value = String> {
 
 fn sku() -> impl Strategy<Value = Sku> {
     name().prop_map(|name| name.parse().unwrap())
+}
+
+fn edition() -> impl Strategy<Value = Edition> {
+    "[a-zA-Z0-9ä._-]{1,20}".prop_map(|word| word.parse().unwrap())
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -296,8 +300,9 @@ fn settled() -> impl Strategy<Value = PaymentSettled> {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place())
-        .prop_map(|(sku, first, last, numbered, place)| Mint { sku, first, last, numbered, place });
+    let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place(), option::of(edition())).prop_map(
+        |(sku, first, last, numbered, place, edition)| Mint { sku, first, last, numbered, place, edition },
+    );
     let body =
         prop_oneof![
             start().prop_map(Body::Start),

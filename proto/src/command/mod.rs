@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Ref};
 use crate::pin::Pin;
-use crate::text::{DropId, Place, ShopperRef, Sku};
+use crate::text::{DropId, Edition, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 pub use door::{CompartmentInfo, Door, DoorOpen, DoorReport, DoorSettle, DoorState, Doors, Lying};
@@ -212,6 +212,10 @@ pub struct LotMint {
     /// Where the units lie; this device's venue if absent.
     #[serde(default)]
     pub place: Option<Place>,
+    /// The word that is printed with each serial, if one is: lots of one SKU and edition have no serial in common, in
+    /// whatever drop.
+    #[serde(default)]
+    pub edition: Option<Edition>,
 }
 
 fn yes() -> bool {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{DoorState, DropState};
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
-use crate::text::{DropId, Place, Sku};
+use crate::text::{DropId, Edition, Place, Sku};
 use crate::units::UnitSet;
 
 /// A device that holds units that were asked for.
@@ -94,12 +94,32 @@ pub enum Refusal {
         problem: String,
     },
     /// A lot would mint serials that exist.
-    #[error("serials {units} of {sku} are already in lot {lot}; mint others")]
+    #[error(
+        "serials {units} of {sku}{} are already in lot {lot} of drop {drop}; {}",
+        edition.as_ref().map(|edition| format!(" {edition}")).unwrap_or_default(),
+        next_serial(next_free)
+    )]
     SerialOverlap {
         /// The SKU.
         sku: Sku,
+        /// The edition, if they are of one.
+        edition: Option<Edition>,
         /// The lot that has them.
         lot: Ref,
+        /// Its drop.
+        drop: DropId,
+        /// Which ones.
+        units: UnitSet,
+        /// The lowest serial above all that there are; absent if there is none.
+        next_free: Option<u32>,
+    },
+    /// Units that are not for sale: another lot prints the same serials.
+    #[error(
+        "serials {units} of {sku} are frozen, since another lot prints the same; see `popmesh incidents`, and take them out with `popmesh damage`"
+    )]
+    Frozen {
+        /// The SKU.
+        sku: Sku,
         /// Which ones.
         units: UnitSet,
     },
@@ -410,6 +430,13 @@ pub enum Refusal {
 fn off_by(currency: Currency, paid: i64, total: i64) -> String {
     let off = currency.format(total.saturating_sub(paid).saturating_abs());
     if paid < total { format!("{off} lacks") } else { format!("{off} is too much") }
+}
+
+fn next_serial(next_free: &Option<u32>) -> String {
+    match next_free {
+        Some(next) => format!("mint from {next} on, or another edition"),
+        None => "mint another edition".to_owned(),
+    }
 }
 
 fn listed(names: &[String]) -> String {

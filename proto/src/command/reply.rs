@@ -8,7 +8,7 @@ use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::query::{HeldUnits, Incident};
 use crate::tax::TaxLine;
-use crate::text::{Compartment, DropId, Place, ShopperRef, Sku};
+use crate::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 /// What a command did.
@@ -329,6 +329,12 @@ pub struct Lot {
     pub numbered: bool,
     /// Where they lay when minted.
     pub place: Place,
+    /// The word that is printed with them, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edition: Option<Edition>,
+    /// Serials that are not for sale, since another lot prints them as well; see `incidents`.
+    #[serde(default, skip_serializing_if = "UnitSet::is_empty")]
+    pub frozen: UnitSet,
 }
 
 /// What a transfer, a move or a damage report did.
@@ -453,4 +459,7 @@ pub struct ClaimItem {
     pub units: UnitSet,
     /// Price of one unit, minor units.
     pub unit_price: i64,
+    /// The edition that is printed with the serials, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edition: Option<Edition>,
 }

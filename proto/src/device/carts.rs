@@ -121,6 +121,7 @@ impl Device {
         let (drop, held) = self.own_cart(cart)?;
         self.is_open(&drop)?;
         let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
+        self.check_not_frozen(&held.lines)?;
         let priced = self.priced_lines(&held.lines, &sell)?;
         self.end_holds(cart, &drop)?;
         let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell, priced)?);

@@ -170,7 +170,6 @@ impl Device {
             self.note_receipt(author, entry, &record);
             self.note_payments(entry, &record.body);
         }
-        self.intake.contested.clear();
         self.intake.lives_changed = true;
     }
 

@@ -7,12 +7,12 @@ use super::Device;
 use super::budgets::{cost_of, is_enough};
 use super::waiting::{Need, Waiting};
 use crate::document::Document;
-use crate::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_lines};
+use crate::holdings::{Effect, Event, spent_lines};
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Notice, Output};
 use crate::log::{Admitted, Fault, Linked, Range};
 use crate::planted::Planted;
-use crate::record::{Body, Record};
+use crate::record::Body;
 
 /// What waits, and what follows from what came in.
 #[derive(Debug, Default)]
@@ -23,7 +23,6 @@ pub(super) struct Intake {
     pub(super) received: Vec<(Document, Ref)>,
     /// Claims about whose refund this device may have to do something.
     pub(super) refunds_asked: BTreeSet<Ref>,
-    pub(super) contested: BTreeSet<Ref>,
     /// Whether a retired device may have something that nobody has taken over yet.
     pub(super) heirless: bool,
     /// Whether a device may have shown that it has two pasts, or somebody looked into it.
@@ -85,22 +84,6 @@ impl Device {
         Ok(())
     }
 
-    /// Works out what has been spent twice since this was done last.
-    pub(super) fn resolve_contested(&mut self) {
-        if !self.intake.contested.is_empty() {
-            let contested = std::mem::take(&mut self.intake.contested);
-            self.resolve(&contested);
-        }
-    }
-
-    /// Finishes the views once everything stored has been taken back.
-    pub(super) fn resolve_restored(&mut self) {
-        self.refresh_restored();
-        self.resolve_contested();
-        // Nobody waits for notices of what happened before the start.
-        while self.outbox.pop().is_some() {}
-    }
-
     /// Takes in what a peer sent, as far as its budget goes.
     pub(super) fn take_ranges(&mut self, from: DeviceId, ranges: &[Range]) -> Taken {
         let mut taken = Taken::default();
@@ -153,7 +136,6 @@ impl Device {
         }
         self.drain_freed();
         self.refresh_views();
-        self.resolve_contested();
         self.intake.waiting.keep_in_bounds();
         self.postponed += taken.postponed;
         taken.gap |= ranges.iter().any(|range| self.intake.waiting.has(&range.chain));
@@ -310,7 +292,11 @@ impl Device {
         }
         match effect {
             Effect::None | Effect::Applied => {}
-            Effect::Contested(lots) => self.intake.contested.extend(lots),
+            Effect::Contested(texts) | Effect::Doubled(texts) => {
+                for text in texts {
+                    self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                }
+            }
             Effect::Void(text) => {
                 self.outbox.emit(Output::Notice(Notice::Incident { text }));
                 return;
@@ -419,68 +405,8 @@ impl Device {
         }
     }
 
-    fn resolve(&mut self, contested: &BTreeSet<Ref>) {
-        let drops: BTreeSet<_> =
-            contested.iter().filter_map(|lot| self.holdings.lot(lot)).map(|lot| lot.drop.clone()).collect();
-        for drop in drops {
-            let spends = self.spends(&drop, &self.holdings);
-            let lots = contested
-                .iter()
-                .copied()
-                .filter(|lot| self.holdings.lot(lot).is_some_and(|lot| lot.drop == drop))
-                .collect();
-            let before = self.holdings.incident_count();
-            self.holdings.resolve(&lots, &spends);
-            if self.holdings.incident_count() > before {
-                let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
-                self.outbox.emit(Output::Notice(Notice::Incident { text }));
-            }
-        }
-    }
-
-    /// Every spend of one drop that is valid by a view of all that is in the log, read from there.
-    pub(super) fn spends(&self, drop: &crate::text::DropId, view: &Holdings) -> Vec<Spend> {
-        let mut spends = Vec::new();
-        for chain in self.log.chains().filter(|chain| chain.document.drop() == Some(drop)) {
-            for seq in 1..=chain.len() {
-                let entry = Ref { chain: chain.id, seq };
-                let (Some(body), Some(hash)) = (chain.body(seq), chain.hash(seq)) else { continue };
-                let Ok(record) = Record::decode(body) else { continue };
-                let Some(kind) = spend_kind(&record.body) else { continue };
-                let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
-                let lines = view.counted(&event);
-                if lines.is_empty() {
-                    continue;
-                }
-                spends.push(Spend {
-                    entry,
-                    author: chain.device,
-                    precedence: (record.at, *hash),
-                    kind,
-                    lines,
-                });
-            }
-        }
-        spends
-    }
-
     /// The devices that this device knows to have written or to be there.
     pub(super) fn name_of(&self, device: &DeviceId) -> String {
         self.peers.name(device)
-    }
-}
-
-fn spend_kind(body: &Body) -> Option<SpendKind> {
-    match body {
-        Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => Some(SpendKind::Parcel),
-        Body::Damage(_) => Some(SpendKind::Damaged),
-        Body::Sale(sale) if sale.pickup_at.is_some() => Some(SpendKind::Committed),
-        Body::Sale(_) => Some(SpendKind::Sold),
-        Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
-        Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
-        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
-        Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
-        Body::Personal(_) | Body::Erase(_) => None,
     }
 }

@@ -259,7 +259,7 @@ impl Device {
             .log
             .verify_tips(&device.gate)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
-        device.resolve_restored();
+        device.refresh_restored();
         device.intake.lives_changed = true;
         device.forks.reopen = None;
         device.look_for_doubles();
@@ -347,7 +347,6 @@ impl Device {
         }
         self.refresh_views();
         self.look_at_past();
-        self.resolve_contested();
         self.look_for_doubles();
         self.pump_past();
         if self.check_past().is_ok() {
@@ -361,7 +360,6 @@ impl Device {
         self.pump_sales();
         self.pump_sealed();
         self.pump_time();
-        self.resolve_contested();
     }
 
     /// Refuses everything that waits, and from now on everything.

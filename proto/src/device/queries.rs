@@ -121,6 +121,8 @@ impl Device {
             units: state.units.clone(),
             numbered: state.numbered,
             place: state.place.clone(),
+            edition: state.edition.clone(),
+            frozen: state.frozen.clone(),
         });
         let mut lots: Vec<Lot> = lots.collect();
         lots.sort_by(|a, b| (&a.drop, &a.sku, &a.lot).cmp(&(&b.drop, &b.sku, &b.lot)));
@@ -172,11 +174,13 @@ impl Device {
             }
             let units = parcel.available_count();
             mesh.held += parcel.held_count();
+            mesh.frozen += parcel.frozen.len();
             let mine = parcel.owner == self.me;
             let bucket = if parcel.received { &mut mesh.available } else { &mut mesh.in_transit };
             *bucket += units;
             if mine {
                 own.held += parcel.held_count();
+                own.frozen += parcel.frozen.len();
                 own.available += units;
                 *places.entry(parcel.place.clone()).or_default() += units;
             } else if !parcel.received && parcel.from == Some(self.me) {
@@ -192,7 +196,7 @@ impl Device {
             }
         }
         for level in [&mut own, &mut mesh] {
-            level.on_hand = level.available + level.held + level.committed + level.damaged;
+            level.on_hand = level.available + level.held + level.committed + level.damaged + level.frozen;
         }
         let holders = self.holders(&drop, &sku);
         let places = places.into_iter().map(|(place, units)| PlaceCount { place, units }).collect();
@@ -361,13 +365,7 @@ impl Device {
     /// The stock view, folded again from the log in an order of its own.
     pub(super) fn holdings_anew(&self) -> Holdings {
         let mut holdings = Holdings::new(self.plant).with_retired(self.trust.retired());
-        let contested = crate::holdings::refold(&self.log, &mut holdings);
-        for lot in contested {
-            if let Some(drop) = holdings.lot(&lot).map(|state| state.drop.clone()) {
-                let spends = self.spends(&drop, &holdings);
-                holdings.resolve(&std::collections::BTreeSet::from([lot]), &spends);
-            }
-        }
+        crate::holdings::refold(&self.log, &mut holdings);
         holdings
     }
 }

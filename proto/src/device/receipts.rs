@@ -216,6 +216,7 @@ impl Device {
                 amount: unit_price.saturating_mul(units.len() as i64),
                 rate: rates.and_then(|rates| rates.get(rate)).map(|rate| rate.rate),
                 serials: lot.numbered.then_some(units),
+                edition: lot.edition.clone(),
             })
         };
         items.into_iter().filter_map(item).collect()

@@ -246,8 +246,14 @@ impl Device {
     pub(super) fn items_of(&self, lines: &[SaleLine]) -> Vec<ClaimItem> {
         let item = |line: &SaleLine| {
             let lot = self.holdings.parcel(&line.parcel)?.lot;
-            let sku = self.holdings.lot(&lot)?.sku.clone();
-            Some(ClaimItem { sku, lot, units: line.units.clone(), unit_price: line.unit_price })
+            let state = self.holdings.lot(&lot)?;
+            Some(ClaimItem {
+                sku: state.sku.clone(),
+                lot,
+                units: line.units.clone(),
+                unit_price: line.unit_price,
+                edition: state.edition.clone(),
+            })
         };
         lines.iter().filter_map(item).collect()
     }

@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::holdings::{LotState, Parcel};
 use crate::id::{DeviceId, Ref};
 use crate::planted::Planted;
-use crate::record::{Body, Line, Transfer};
+use crate::record::{Body, Line, SaleLine, Transfer};
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
 
@@ -120,6 +120,45 @@ impl Device {
             }
         }
         lacking.is_empty().then_some(found)
+    }
+
+    /// Finds exactly these of this device's own units to take them out of sale, those that are frozen first; `None` if it
+    /// does not hold them all.
+    pub(super) fn find_to_discard(&self, drop: &DropId, sku: &Sku, serials: &UnitSet) -> Option<Found> {
+        let mut lacking = serials.clone();
+        let mut found: BTreeMap<Ref, UnitSet> = BTreeMap::new();
+        let shelf = self.shelf(&self.me, drop, sku, None);
+        let frozen = shelf.iter().map(|(reference, parcel)| (**reference, parcel.frozen.clone()));
+        let rest = shelf.iter().map(|(reference, parcel)| (**reference, parcel.available()));
+        for (reference, has) in frozen.chain(rest) {
+            let units = has.intersection(&lacking);
+            if !units.is_empty() {
+                lacking.remove_all(&units);
+                found.entry(reference).or_default().insert_all(&units);
+            }
+        }
+        lacking.is_empty().then(|| found.into_iter().collect())
+    }
+
+    /// This device's own units that are frozen.
+    pub(super) fn frozen_here(&self, drop: &DropId, sku: &Sku) -> UnitSet {
+        let mut frozen = UnitSet::default();
+        for (_, parcel) in self.shelf(&self.me, drop, sku, None) {
+            frozen.insert_all(&parcel.frozen);
+        }
+        frozen
+    }
+
+    /// Whether all of what a cart has is for sale.
+    pub(super) fn check_not_frozen(&self, lines: &[SaleLine]) -> Result<(), Refusal> {
+        for line in lines {
+            let Some(parcel) = self.holdings.parcel(&line.parcel) else { continue };
+            let units = parcel.frozen.intersection(&line.units);
+            if let Some(lot) = self.holdings.lot(&parcel.lot).filter(|_| !units.is_empty()) {
+                return Err(Refusal::Frozen { sku: lot.sku.clone(), units });
+            }
+        }
+        Ok(())
     }
 
     /// What was found, by lot and place: each makes one parcel.

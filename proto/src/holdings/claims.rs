@@ -172,14 +172,6 @@ impl Claim {
         self.stood().map_or(&[], |standing| &standing.valid)
     }
 
-    /// Whether it was handed out.
-    pub(super) fn is_handed_out(&self) -> bool {
-        match self.stood() {
-            Some(standing) => standing.redeemed.is_some(),
-            None => self.sold.as_ref().is_some_and(|sold| sold.handed_over),
-        }
-    }
-
     /// The redemption by `device` of a claim whose sale is not known yet.
     pub fn redeemed_unseen(&self, device: &DeviceId) -> Option<HandedOut> {
         let acts = self.acts().filter(|(_, act)| act.author == *device && act.deed == Deed::Redeem);
@@ -213,11 +205,6 @@ impl Claim {
             );
             (act.entry, text)
         })
-    }
-
-    /// Every refund, whether or not it counts.
-    pub(super) fn refunds(&self) -> impl Iterator<Item = Ref> {
-        self.acts().filter(|(_, act)| matches!(act.deed, Deed::Refund { .. })).map(|(_, act)| act.entry)
     }
 
     /// The refunds that count, in order.

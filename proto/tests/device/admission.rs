@@ -41,7 +41,8 @@ fn at(ms: u64) -> Hlc {
 }
 
 fn lot() -> Body {
-    Body::Mint(Mint { sku: shirt(), first: 900, last: 909, numbered: true, place: "hall".parse().unwrap() })
+    let place = "hall".parse().unwrap();
+    Body::Mint(Mint { sku: shirt(), first: 900, last: 909, numbered: true, place, edition: None })
 }
 
 /// Hands `ranges` to the till, and sees that they are refused, and that all goes on as before.
@@ -248,8 +249,22 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     ] {
         refused(&mut world, what, vec![author("claims/night", vec![(2, body)]).range()]);
     }
-    let backward_lot =
-        Body::Mint(Mint { sku: shirt(), first: 9, last: 8, numbered: true, place: "hall".parse().unwrap() });
+    let lot = Mint {
+        sku: shirt(),
+        first: 9,
+        last: 8,
+        numbered: true,
+        place: "hall".parse().unwrap(),
+        edition: None,
+    };
+    let of_no_number =
+        Mint { last: 10, numbered: false, edition: Some("gold".parse().unwrap()), ..lot.clone() };
+    refused(
+        &mut world,
+        "an edition of what is not numbered",
+        vec![author("stock/night", vec![(2, Body::Mint(of_no_number))]).range()],
+    );
+    let backward_lot = Body::Mint(lot);
     refused(
         &mut world,
         "a lot that ends before it begins",

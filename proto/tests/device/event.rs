@@ -39,7 +39,7 @@ pub(crate) fn sell(quantity: u64, wait_ms: u64) -> Sell {
 }
 
 pub(crate) fn mint(first: u32, last: u32) -> LotMint {
-    LotMint { drop: night(), sku: shirt(), first, last, numbered: true, place: None }
+    LotMint { drop: night(), sku: shirt(), first, last, numbered: true, place: None, edition: None }
 }
 
 pub(crate) fn claim_of(outcome: Result<Reply, Refusal>) -> Claim {

@@ -30,15 +30,15 @@ struct Mix {
 
 use Kind::{
     BadWan, BadWifi, BatterySwap, Cheats, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite, Dies,
-    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Restored, RetiredAlive,
-    RetiredDead, SlowDisk, Split, WanDown, WifiDown,
+    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored,
+    RetiredAlive, RetiredDead, SlowDisk, Split, WanDown, WifiDown,
 };
 
 const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan];
 const POWER: &[Kind] =
     &[CutAtOnce, CutInWrite, CutInRecovery, MainsDown, BatterySwap, DiskFull, DiskErrors, SlowDisk];
 const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
-const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats];
+const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats, Reprints];
 const RETIREMENTS: &[Kind] = &[Entrusted, RetiredDead, RetiredAlive];
 
 const MIXES: [Mix; 7] = [

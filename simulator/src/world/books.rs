@@ -43,9 +43,11 @@ impl World<'_> {
                 result = Err(Breach::new("I4", text));
             }
         }
+        let printed = self.ledger.prints.any_twice();
+        let unmade = holdings.incidents().filter(|text| !printed || !holdings.is_of_print(text)).next();
         if honest
             && result.is_ok()
-            && let Some(incident) = holdings.incidents().next()
+            && let Some(incident) = unmade
         {
             result = Err(Breach::new("I6", format!("{name} sees an incident that nobody made: {incident}")));
         }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use popmesh_proto::command::{Command, LotMint};
 use popmesh_proto::id::{DeviceId, Nonce};
 
-use super::node::{Node, State};
+use super::node::{Node, State, Who};
 use super::queue::{Event, NodeIndex};
 use super::{MS, SECOND, World};
 use crate::disk::{Image, Kept};
@@ -97,6 +98,28 @@ impl World<'_> {
             self.second_box(fault, of, &image, None);
         } else {
             self.second_box_leaves(fault);
+        }
+    }
+
+    /// A person at an hq mints what others mint, where that device knows of the drop and not of their lots.
+    pub(super) fn reprints(&mut self, node: NodeIndex) {
+        if !self.nodes[node].is_running() {
+            return;
+        }
+        let scenario = self.scenario;
+        for drop in &scenario.drops {
+            for lot in drop.lots.iter().filter(|lot| lot.numbered && lot.at != node) {
+                let mint = LotMint {
+                    drop: drop.drop.clone(),
+                    sku: scenario.products[lot.product].sku.clone(),
+                    first: lot.first,
+                    last: lot.first + lot.units.saturating_sub(1),
+                    numbered: true,
+                    place: None,
+                    edition: None,
+                };
+                self.order(node, Who::Crew, Command::LotMint(mint), None);
+            }
         }
     }
 

@@ -22,6 +22,7 @@ mod organiser;
 mod people;
 mod pickup;
 mod power;
+mod prints;
 mod queue;
 mod retirements;
 mod settle;

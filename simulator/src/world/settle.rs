@@ -58,6 +58,7 @@ impl World<'_> {
             return;
         }
         self.look_whether_all_agree();
+        self.check_prints();
         self.check_agreement();
         self.check_trust();
         self.check_retirements();
@@ -153,6 +154,40 @@ impl World<'_> {
             }
         };
         self.alive().into_iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+
+    /// A number that is printed twice is an incident on every device that knows of both lots, and one that was sold twice
+    /// another, which names the claims (I1).
+    fn check_prints(&mut self) {
+        if !self.ledger.prints.any_twice() || self.ledger.is_in_doubt() {
+            return;
+        }
+        let sold = self.ledger.prints.sold_twice(&self.ledger.hand_outs);
+        let lots = self.ledger.prints.printed_twice();
+        for node in self.alive() {
+            let Some(device) = self.nodes[node].device() else { continue };
+            let knows = |claims: &BTreeSet<Ref>| claims.iter().all(|claim| device.log().has(claim));
+            let sold: Vec<_> = sold.iter().filter(|(_, claims)| knows(claims)).cloned().collect();
+            let knows_lots = knows(&lots);
+            let name = self.nodes[node].name.clone();
+            let Some(Answer::Incidents(incidents)) = self.ask(node, Query::Incidents) else { continue };
+            let names = |entries: &BTreeSet<Ref>| {
+                incidents.iter().any(|incident| {
+                    entries.contains(&incident.incident)
+                        && entries.iter().all(|entry| incident.text.contains(&entry.to_string()))
+                })
+            };
+            if knows_lots && !incidents.iter().any(|incident| lots.contains(&incident.incident)) {
+                let text = format!("numbers are printed twice, and {name} says nothing of it");
+                self.check(Err(Breach::new("I1", text)));
+            }
+            for ((sku, _, serial), claims) in sold.iter().filter(|(_, claims)| !names(claims)) {
+                let claims: Vec<String> = claims.iter().map(Ref::to_string).collect();
+                let claims = claims.join(" and ");
+                let text = format!("{sku} {serial} was sold twice, in {claims}, and {name} says nothing of it");
+                self.check(Err(Breach::new("I1", text)));
+            }
+        }
     }
 
     /// Equal logs make equal views (I5), which are the true ones where nothing was lost for good.

@@ -148,7 +148,9 @@ impl Plot {
                 let last = first + cursor.below(40) as u32;
                 let sku = if cursor.chance(200) { "shirt" } else { "cap" };
                 let (sku, place) = (sku.parse().unwrap(), "hall".parse().unwrap());
-                Body::Mint(Mint { sku, first, last, numbered: cursor.chance(128), place })
+                let numbered = cursor.chance(128);
+                let edition = (numbered && cursor.chance(100)).then(|| "gold".parse().ok()).flatten();
+                Body::Mint(Mint { sku, first, last, numbered, place, edition })
             }
             1 | 2 => {
                 let aside = cursor.chance(60).then(|| Aside {
