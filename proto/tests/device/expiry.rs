@@ -7,7 +7,7 @@ use popmesh_proto::command::{
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
 use popmesh_proto::text::DropId;
 
-use crate::event::{claim_of, night, sell, shirt};
+use crate::event::{claim_of, mint, night, sell, shirt};
 use crate::world::World;
 
 const HQ: usize = 0;
@@ -26,7 +26,7 @@ fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
     let rule = (unclaimed != Unclaimed::Keep).then_some(WITHIN_MS);
     let new = DropNew { pickup_within_ms: rule, unclaimed, ..DropNew::of(drop.clone(), "Short".to_owned()) };
     world.done(HQ, Command::DropNew(new)).unwrap();
-    let lot = LotMint { drop: drop.clone(), sku: shirt(), first: 1, last: 20, numbered: true, place: None, edition: None };
+    let lot = LotMint { drop: drop.clone(), ..mint(101, 120) };
     world.done(HQ, Command::LotMint(lot)).unwrap();
     world.done(HQ, Command::DropOpen(drop.clone())).unwrap();
     world.run_ms(4_000);
