@@ -304,12 +304,13 @@ fn register_stock(registry: &mut Registry, stock: &Stock) {
     registry.register("units", "Units of each drop and SKU, own and mesh-wide, by state", units);
 }
 
-fn states(levels: &Levels) -> [(&'static str, u64); 7] {
+fn states(levels: &Levels) -> [(&'static str, u64); 8] {
     [
         ("available", levels.available),
         ("held", levels.held),
         ("committed", levels.committed),
         ("damaged", levels.damaged),
+        ("frozen", levels.frozen),
         ("in_transit", levels.in_transit),
         ("sold", levels.sold),
         ("stranded", levels.stranded),

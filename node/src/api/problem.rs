@@ -113,6 +113,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }
         | Refusal::SerialOverlap { .. }
+        | Refusal::Frozen { .. }
         | Refusal::NotHeld { .. }
         | Refusal::SoldOut { .. }
         | Refusal::HeldElsewhere { .. }

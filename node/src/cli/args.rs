@@ -13,7 +13,7 @@ use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Roles;
 use popmesh_proto::money::Currency;
 use popmesh_proto::pin::Pin;
-use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
+use popmesh_proto::text::{DropId, Edition, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
 use super::args_api::{ApiAccess, ApiCommand, ApiServing};
@@ -403,6 +403,9 @@ pub(super) enum Lot {
         /// The serials are not printed on the units: any piece will do
         #[arg(long)]
         unnumbered: bool,
+        /// The word that is printed with each serial, such as gold: lots of one SKU and edition share no serial
+        #[arg(long, conflicts_with = "unnumbered")]
+        edition: Option<Edition>,
         /// Where the units lie [default: this device's venue]
         #[arg(long)]
         place: Option<Place>,

@@ -151,6 +151,7 @@ pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcom
             ">held",
             ">committed",
             ">damaged",
+            ">frozen",
             ">in transit",
             ">sold",
             ">stranded",
@@ -159,8 +160,16 @@ pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcom
         for line in &stock.lines {
             for (whose, of) in [("own", &line.own), ("event", &line.mesh)] {
                 let name = [line.drop.to_string(), line.sku.to_string(), whose.to_owned()];
-                let counts =
-                    [of.available, of.held, of.committed, of.damaged, of.in_transit, of.sold, of.stranded];
+                let counts = [
+                    of.available,
+                    of.held,
+                    of.committed,
+                    of.damaged,
+                    of.frozen,
+                    of.in_transit,
+                    of.sold,
+                    of.stranded,
+                ];
                 levels.row(name.into_iter().chain(counts.map(|count| count.to_string())));
             }
             for holder in &line.holders {

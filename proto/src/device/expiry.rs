@@ -74,12 +74,8 @@ impl Device {
             let chain = self.log.chain(&claim.chain);
             chain.is_some_and(|chain| chain.document == Document::Claims(drop.clone()))
         };
-        let here = self.holdings.claims().filter(|(claim, known)| {
-            let standing = known.standing(**claim);
-            standing.is_some_and(|standing| standing.waits() && standing.custodian == self.me)
-                && of_drop(claim)
-        });
-        here.filter_map(|(claim, _)| Some((self.expires_ms(claim)?, *claim)))
+        let here = self.holdings.waiting_with(&self.me).filter(of_drop);
+        here.filter_map(|claim| Some((self.expires_ms(&claim)?, claim)))
             .filter(|(expires_ms, _)| *expires_ms <= self.now.wall_ms)
             .collect()
     }

@@ -251,8 +251,7 @@ impl Device {
             let certificate = chain.certificate.clone();
             self.peers.meet(&certificate);
         }
-        let may_tell = linked.entry.seq == 1 || self.log.is_followed(&linked.entry.chain);
-        self.intake.lives_changed |= may_tell && self.log.bears_on_pasts(&linked.entry.chain);
+        self.intake.lives_changed |= self.log.may_tell_of_pasts(&linked.entry);
         if author == self.me {
             self.clock.resume(linked.at);
         } else {

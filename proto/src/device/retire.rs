@@ -129,11 +129,7 @@ impl Device {
 
     /// Claims that wait with a device to be picked up.
     fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
-        let waits = self.holdings.claims().filter(|(claim, known)| {
-            known.custodian() == Some(*device)
-                && known.standing(**claim).is_some_and(|standing| standing.waits())
-        });
-        waits.map(|(claim, _)| *claim).collect()
+        self.holdings.waiting_with(device).collect()
     }
 
     /// Claims that wait with a device, each with its drop and what made that device the custodian.

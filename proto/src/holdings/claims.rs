@@ -159,6 +159,15 @@ impl Claim {
         stood.or_else(|| self.sold.as_ref().map(|sold| sold.custodian))
     }
 
+    /// Its custodian, while somebody may still come for it.
+    pub(super) fn waits_with(&self) -> Option<DeviceId> {
+        match (self.stood(), &self.sold) {
+            (Some(standing), _) => standing.waits().then_some(standing.custodian),
+            (None, Some(sold)) => (!sold.handed_over && !sold.units.is_empty()).then_some(sold.custodian),
+            (None, None) => None,
+        }
+    }
+
     fn stood(&self) -> Option<&Standing> {
         self.deeds.as_ref()?.standing.as_ref()
     }

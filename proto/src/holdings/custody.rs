@@ -34,7 +34,9 @@ impl Holdings {
             units: by_parcel(lines.iter().copied()).into_iter().collect(),
         };
         let handed_over = sold.handed_over;
-        if !self.claims.entry(event.entry).or_default().sell(event.entry, sold) {
+        let acted = self.claims.entry(event.entry).or_default().sell(event.entry, sold);
+        self.note_waiting(&event.entry, None);
+        if !acted {
             self.count(event, lines, |outcome, units| {
                 *(if handed_over { &mut outcome.sold } else { &mut outcome.committed }) += units;
             });
@@ -101,7 +103,9 @@ impl Holdings {
         self.make_parcel(&act);
         let before = self.tally_of(&claim);
         let counted = self.valid_refunds(&claim);
+        let waited_with = self.claims.get(&claim).and_then(Claim::waits_with);
         self.claims.entry(claim).or_default().act(claim, precedence, act);
+        self.note_waiting(&claim, waited_with);
         self.note_breaches(&claim);
         self.adjust(&claim, before);
         let now = self.valid_refunds(&claim);
@@ -111,6 +115,22 @@ impl Holdings {
         self.settle(work);
         self.note_sold(&claim);
         Effect::Applied
+    }
+
+    /// A claim may wait with another device than before, or with none.
+    fn note_waiting(&mut self, claim: &Ref, before: Option<DeviceId>) {
+        let now = self.claims.get(claim).and_then(Claim::waits_with);
+        if let Some(device) = before.filter(|_| now != before)
+            && let Some(claims) = self.waiting.get_mut(&device)
+        {
+            claims.remove(claim);
+            if claims.is_empty() {
+                self.waiting.remove(&device);
+            }
+        }
+        if let Some(device) = now {
+            self.waiting.entry(device).or_default().insert(*claim);
+        }
     }
 
     /// One parcel is made of what comes back: of one lot.

@@ -18,6 +18,8 @@ mod settle;
 mod shelves;
 mod spans;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -195,6 +197,8 @@ pub struct Holdings {
     /// How many units they have.
     shelves: shelves::Shelves,
     claims: BTreeMap<Ref, claims::Claim>,
+    /// By custodian: claims that somebody may still come for.
+    waiting: BTreeMap<DeviceId, BTreeSet<Ref>>,
     /// Redemptions that doors are opened for.
     openings: BTreeMap<Ref, doors::Opening>,
     /// What was said of doors and counts for nothing.
@@ -325,6 +329,11 @@ impl Holdings {
     /// Every claim.
     pub fn claims(&self) -> impl Iterator<Item = (&Ref, &claims::Claim)> {
         self.claims.iter()
+    }
+
+    /// Claims in a device's custody that somebody may still come for.
+    pub fn waiting_with(&self, device: &DeviceId) -> impl Iterator<Item = Ref> {
+        self.waiting.get(device).into_iter().flatten().copied()
     }
 
     /// Units of a claim that an earlier spend has, or that its seller did not hold, by parcel.

@@ -177,8 +177,8 @@ impl World {
             assert_eq!(check.incidents, Vec::<String>::new(), "on device {at}");
             assert_eq!(check.sold_twice, 0, "on device {at}");
             if let Some(line) = self.stock(at) {
-                let Levels { available, held, committed, damaged, in_transit, sold, .. } = line.mesh;
-                let sum = available + held + committed + damaged + in_transit + sold;
+                let Levels { available, held, committed, damaged, in_transit, sold, frozen, .. } = line.mesh;
+                let sum = available + held + committed + damaged + in_transit + sold + frozen;
                 assert_eq!(line.minted, sum, "on device {at}: {:?}", line.mesh);
             }
         }
