@@ -257,6 +257,74 @@ fn to_spend_before_the_past_is_known() {
     is_caught(Planted::Device(DeviceBug::ForgetPast), set_back_alone, 1..=6, &["I1"]);
 }
 
+/// Two hqs in two halls that are cut off from each other mint the same numbers, and both halls sell them.
+fn printed_twice(_: u64) -> Scenario {
+    let halls = r#"
+name = "printed-twice"
+title = "Two halls with the same numbers"
+starts = "18:00"
+lasts = "6 min"
+[[venue]]
+name = "hall-a"
+[[venue]]
+name = "hall-b"
+[[device]]
+name = "laptop-a"
+roles = "hq"
+venue = "hall-a"
+[[device]]
+name = "laptop-b"
+roles = "hq"
+venue = "hall-b"
+[[device]]
+name = "till-a"
+roles = "pos"
+venue = "hall-a"
+[[device]]
+name = "till-b"
+roles = "pos"
+venue = "hall-b"
+[[product]]
+sku = "print"
+name = "Print"
+price = 2500
+[[drop]]
+name = "friday"
+opens = "18:01"
+minted = "18:00:50"
+[[drop.lot]]
+product = "print"
+units = 60
+numbered = true
+minted_by = "laptop-a"
+[[demand]]
+product = "print"
+shape = "steady"
+from = "18:01:30"
+shoppers = 60
+where = ["till-a", "till-b"]
+patience = "10 s"
+[[fault]]
+at = "18:00:30"
+until = "18:03"
+fault = "wan_down"
+venue = "hall-b"
+[[fault]]
+at = "18:01:10"
+fault = "reprints"
+device = "laptop-b"
+"#;
+    scenario::parse("printed-twice", halls).unwrap()
+}
+
+#[test]
+fn to_say_nothing_of_numbers_that_are_printed_twice() {
+    for seed in 1..=6 {
+        assert_eq!(broken(&printed_twice(seed), seed, None), None, "seed {seed}");
+    }
+    is_caught(Planted::Device(DeviceBug::PrintTwice), printed_twice, 1..=6, &["I1"]);
+}
+
 fn retired_mix(seed: u64) -> Scenario {
     mix::draw("retired", seed).unwrap()
 }
