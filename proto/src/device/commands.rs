@@ -226,9 +226,8 @@ impl Device {
         {
             return Err(overlap(known.lot, &known.drop, known.units, known.next_free));
         }
-        let here = || {
-            self.holdings.lots_of(&mint.drop, &mint.sku).filter(|(_, lot)| lot.edition == mint.edition)
-        };
+        let here =
+            || self.holdings.lots_of(&mint.drop, &mint.sku).filter(|(_, lot)| lot.edition == mint.edition);
         let last = here().filter_map(|(_, lot)| lot.units.ranges().last()).map(|range| *range.end()).max();
         for (lot, state) in here() {
             let both = state.units.intersection(units);

@@ -136,7 +136,8 @@ impl History {
         match self.rng.below(3) {
             0 => {
                 let to = device(self.rng.below(DEVICES));
-                let custody = self.write(custodian, Body::Custody(Custody { claim, under, to, retirement: None }));
+                let custody =
+                    self.write(custodian, Body::Custody(Custody { claim, under, to, retirement: None }));
                 if self.rng.chance(70) {
                     (self.claims[at].1, self.claims[at].2) = (to, custody);
                 }

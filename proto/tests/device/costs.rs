@@ -83,9 +83,7 @@ fn nor_where_a_unit_of_the_lot_was_spent_twice() {
 fn nor_does_a_refund_there() {
     let refund = |world: &mut World| {
         let claim = claim_of(world.done(HQ, Command::Sell(sell(1, 0)))).claim;
-        world
-            .done(HQ, Command::Refund(Refund { claim, items: Vec::new(), damaged: false }))
-            .unwrap();
+        world.done(HQ, Command::Refund(Refund { claim, items: Vec::new(), damaged: false })).unwrap();
     };
     assert_flat("a refund in a disputed lot", costs(disputed(3), HQ, refund));
 }

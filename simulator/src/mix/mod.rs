@@ -30,8 +30,8 @@ struct Mix {
 
 use Kind::{
     BadWan, BadWifi, BatterySwap, Cheats, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite, Dies,
-    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored,
-    RetiredAlive, RetiredDead, SlowDisk, Split, WanDown, WifiDown,
+    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored, RetiredAlive,
+    RetiredDead, SlowDisk, Split, WanDown, WifiDown,
 };
 
 const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan];

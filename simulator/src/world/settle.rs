@@ -184,7 +184,8 @@ impl World<'_> {
             for ((sku, _, serial), claims) in sold.iter().filter(|(_, claims)| !names(claims)) {
                 let claims: Vec<String> = claims.iter().map(Ref::to_string).collect();
                 let claims = claims.join(" and ");
-                let text = format!("{sku} {serial} was sold twice, in {claims}, and {name} says nothing of it");
+                let text =
+                    format!("{sku} {serial} was sold twice, in {claims}, and {name} says nothing of it");
                 self.check(Err(Breach::new("I1", text)));
             }
         }
