@@ -1,6 +1,7 @@
 //! What taking in an entry costs does not grow with the log: counted in what the stock view looks at, not in time.
 
-use popmesh_proto::command::{Command, Refund, Retire, Transfer, Units};
+use popmesh_proto::command::{Command, Redeem, Refund, Retire, Sell, Transfer, Units};
+use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
 
 use crate::event::{claim_of, mint, night, sell, shirt};
@@ -131,6 +132,48 @@ fn nor_where_serials_are_printed_twice() {
     world.run_ms(5_000);
     assert!(world.check(HQ).incidents.iter().any(|text| text.contains("minted twice")));
     assert_flat("a sale of doubled serials", costs(world, HQ, sell_one));
+}
+
+#[test]
+fn a_redemption_costs_no_more_where_many_counted_for_nothing() {
+    let mut world = market(8);
+    let locker = world.add("locker", "locker", "hall");
+    let second = world.add("locker-2", "locker", "hall");
+    world.link_all();
+    world.converge(5_000);
+    let sold = |world: &mut World, at: usize, count: usize| -> Vec<Ref> {
+        let to = world.nodes[at].id;
+        let sale = || Sell { pickup_at: Some(to), ..sell(1, 0) };
+        (0..count).map(|_| claim_of(world.done(HQ, Command::Sell(sale()))).claim).collect()
+    };
+    let twice = sold(&mut world, locker, 60);
+    let (few, many) = (sold(&mut world, second, 3), sold(&mut world, second, 3));
+    world.converge(10_000);
+    world.isolate(locker);
+    let copy = world.clone_disk(locker);
+    for at in [locker, copy] {
+        for claim in &twice {
+            world.done(at, Command::Redeem(Redeem::of(*claim))).unwrap();
+        }
+    }
+    let redeem = |world: &mut World, claims: &[Ref]| {
+        let before = steps(world, HQ);
+        for claim in claims {
+            world.done(second, Command::Redeem(Redeem::of(*claim))).unwrap();
+        }
+        world.run_ms(3_000);
+        steps(world, HQ) - before
+    };
+    // One of the two tells what it did, then the other: then 60 redemptions count for nothing.
+    world.link(locker, HQ);
+    world.run_ms(5_000);
+    let before = redeem(&mut world, &few);
+    world.link(copy, HQ);
+    world.run_ms(10_000);
+    let breaches = world.check(HQ).incidents.iter().filter(|text| text.contains("redeemed before")).count();
+    assert!(breaches >= 60, "{breaches}");
+    let after = redeem(&mut world, &many);
+    assert_flat("a redemption", (before, after));
 }
 
 #[test]
