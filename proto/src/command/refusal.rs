@@ -103,7 +103,7 @@ pub enum Refusal {
         /// The SKU.
         sku: Sku,
         /// The edition, if they are of one.
-        edition: Option<Edition>,
+        edition: Option<Box<Edition>>,
         /// The lot that has them.
         lot: Ref,
         /// Its drop.

@@ -215,7 +215,7 @@ impl Device {
     fn check_serials(&self, mint: &LotMint, units: &UnitSet) -> Result<(), Refusal> {
         let overlap = |lot, drop: &DropId, units, next_free| Refusal::SerialOverlap {
             sku: mint.sku.clone(),
-            edition: mint.edition.clone(),
+            edition: mint.edition.clone().map(Box::new),
             lot,
             drop: drop.clone(),
             units,

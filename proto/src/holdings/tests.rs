@@ -289,7 +289,9 @@ fn assert_true(history: &History, view: &Holdings) {
 }
 
 fn assert_printed(view: &Holdings, sold: &BTreeMap<(Ref, u32), Ref>) {
-    let mut printed: BTreeMap<(Option<Edition>, u32), Vec<(Precedence, Ref)>> = BTreeMap::new();
+    /// The lots that print one serial, the earliest first.
+    type Lots = Vec<(Precedence, Ref)>;
+    let mut printed: BTreeMap<(Option<Edition>, u32), Lots> = BTreeMap::new();
     for (lot, state) in view.lots.iter().filter(|(_, state)| state.numbered) {
         for serial in state.units.iter() {
             printed.entry((state.edition.clone(), serial)).or_default().push((state.precedence, *lot));
