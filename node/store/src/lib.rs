@@ -3,6 +3,7 @@
 //! What [`Store::append`] has returned `Ok` for survives a power cut. What is in here is not interpreted: whether
 //! entries fit together is for proto to judge when they are read back.
 
+mod answers;
 mod boots;
 mod error;
 mod header;
@@ -25,6 +26,7 @@ use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, SealedWrites, StoredReply};
 use rusqlite::Connection;
 
+pub use answers::{ANSWERS_KEPT, AnswerId};
 pub use boots::BOOTS_FILE;
 pub use error::StoreError;
 pub use lock::{FolderLock, LOCK_FILE};
@@ -41,24 +43,12 @@ const PROBE_BYTES: i64 = 64 << 10;
 /// The first half of an idempotency key's SHA-256: enough to tell keys apart, half the memory.
 pub type KeyPrefix = [u8; 16];
 
-/// The number of a stored outcome of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AnswerId(i64);
-
-impl AnswerId {
-    /// The one that is stored `later` places after this one.
-    #[must_use]
-    pub fn plus(self, later: usize) -> Self {
-        Self(self.0.saturating_add_unsigned(later as u64))
-    }
-}
-
 /// What there is in a store that was just opened.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// Entries stored.
     pub entries: u64,
-    /// Where the outcome of each command with an idempotency key is.
+    /// Where the outcomes of the last commands with an idempotency key are, [`ANSWERS_KEPT`] at most, the oldest first.
     pub answers: Vec<(KeyPrefix, AnswerId)>,
     /// Whether the database was set back to an earlier state, as far as what lies beside it tells.
     pub restored: bool,
@@ -81,7 +71,7 @@ pub struct Store {
     chains: BTreeMap<ChainId, i64>,
     chains_by_number: Vec<ChainId>,
     entries: i64,
-    answers: i64,
+    answers: answers::Answers,
     sealed: sealed::Rows,
     _lock: Option<FolderLock>,
 }
@@ -133,7 +123,7 @@ impl Store {
             chains: BTreeMap::new(),
             chains_by_number: Vec::new(),
             entries: 0,
-            answers: 0,
+            answers: answers::Answers::default(),
             sealed: sealed::Rows::default(),
             _lock: lock,
         };
@@ -156,17 +146,6 @@ impl Store {
             self.chains_by_number.push(chain);
         }
         Ok(())
-    }
-
-    fn load_answers(&mut self) -> Result<Vec<(KeyPrefix, AnswerId)>, StoreError> {
-        let rows = self.rows("SELECT id, substr(key, 1, 16) FROM answers ORDER BY id", |row| {
-            Ok((row.get::<_, KeyPrefix>(1)?, AnswerId(row.get(0)?)))
-        })?;
-        if let Some((expected, _)) = (1..).zip(&rows).find(|(expected, (_, id))| id.0 != *expected) {
-            return Err(self.damaged(format!("the outcome of command {expected} is missing")));
-        }
-        self.answers = rows.last().map_or(0, |(_, id)| id.0);
-        Ok(rows)
     }
 
     /// How many starts the database has counted: what [`Store::open`] compares with the file beside it.
@@ -314,7 +293,7 @@ impl Store {
         let transaction = Transaction::begin(&self.connection).map_err(failed)?;
         insert_chains(&transaction, &new_chains).map_err(failed)?;
         insert_entries(&transaction, self.entries, &numbered).map_err(failed)?;
-        insert_answers(&transaction, self.answers, replies.iter().zip(&encoded)).map_err(failed)?;
+        let answers = self.answers.write(&transaction, replies.iter().zip(&encoded)).map_err(failed)?;
         let number = |chain: &ChainId| self.chains.get(chain).or(new_chains.get(chain)).copied();
         let changes = self.sealed.write(&transaction, sealed, number).map_err(failed)?;
         transaction.commit().map_err(failed)?;
@@ -324,9 +303,9 @@ impl Store {
         by_number.sort_unstable();
         self.chains_by_number.extend(by_number.into_iter().map(|(_, chain)| chain));
         self.chains.extend(new_chains);
-        let first = AnswerId(self.answers + 1);
+        let first = self.answers.next();
         self.entries += entries.len() as i64;
-        self.answers += replies.len() as i64;
+        self.answers = answers;
         self.sealed.written(changes);
         // The write is durable, whatever comes of this.
         let _ = self.clean();
@@ -447,19 +426,6 @@ fn insert_entries(
     for (id, (chain, entry)) in (stored + 1..).zip(entries) {
         let signature = entry.signature.as_ref().map(|signature| &signature.0[..]);
         insert.execute((id, chain, entry.seq.cast_signed(), &entry.body, signature))?;
-    }
-    Ok(())
-}
-
-fn insert_answers<'a>(
-    transaction: &Transaction<'_>,
-    stored: i64,
-    replies: impl Iterator<Item = (&'a StoredReply, &'a Vec<u8>)>,
-) -> rusqlite::Result<()> {
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO answers (id, key, request, reply) VALUES (?1, ?2, ?3, ?4)")?;
-    for (id, (stored, encoded)) in (stored + 1..).zip(replies) {
-        insert.execute((id, &stored.idempotency.key[..], &stored.idempotency.request[..], encoded))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The store against real files.
 
+mod answers;
 mod damage;
 mod mounts;
 mod sealed;
