@@ -68,6 +68,9 @@ pub(super) struct Core<D: Machine> {
     sources: Sources,
     effects: Effects,
     peers: BTreeMap<DeviceId, Width>,
+    /// Room for the calls that are taken in at once, 0.4 MB. Made anew for each, it would lie between entries that stay, and
+    /// the memory would be in pieces.
+    taken: Vec<Call>,
     clock: RuntimeClock,
     probe_wait_ms: u64,
     share: Share,
@@ -90,6 +93,7 @@ impl<D: Machine> Core<D> {
             sources,
             effects,
             peers: BTreeMap::new(),
+            taken: Vec::new(),
             clock,
             probe_wait_ms: PROBE_FIRST_MS,
             share: Share::default(),
@@ -253,9 +257,9 @@ impl<D: Machine> Core<D> {
 
     fn take_calls(&mut self, context: &mut Context<'_>) -> bool {
         let mut taken = 0;
+        let mut calls = std::mem::take(&mut self.taken);
         // What arrives while a call is handled is taken in along with it: given at once, they share one write.
         while taken < TAKEN_AT_ONCE {
-            let mut calls = Vec::new();
             let left = TAKEN_AT_ONCE - taken;
             let count = match self.sources.calls.poll_recv_many(context, &mut calls, left) {
                 // Closed, with nothing left.
@@ -267,11 +271,12 @@ impl<D: Machine> Core<D> {
             if commands && taken == 0 && self.effects.write.is_none() {
                 self.effects.job(Job::Soon);
             }
-            for call in calls {
+            for call in calls.drain(..) {
                 self.take_call(call);
             }
             taken += count;
         }
+        self.taken = calls;
         taken > 0
     }
 
