@@ -140,7 +140,7 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
         secret: identity.key.seed().into(),
         event: identity.charter.event().0,
         certificate: identity.certificate.bytes().to_vec(),
-        admit: admit(identity.charter.clone()),
+        admit: admit(identity.charter.clone(), identity.certificate.not_before_ms),
         label: identity.certificate.name.clone(),
         listen: Listen {
             interfaces: (!options.interfaces.is_empty()).then(|| options.interfaces.clone()),
@@ -171,13 +171,19 @@ fn ble_config(identity: &Identity, adapter: Adapter, links_max: usize) -> anyhow
     Ok(BleConfig { adapter, key, links_max, ping_every: BLE_PING_EVERY })
 }
 
-/// A certificate of this event, of the device at the other end, that is valid by this device's clock.
-fn admit(charter: SignedCharter) -> Admit {
+/// A certificate of this event, of the device at the other end, that is valid by this device's clock. One that shows a time
+/// before this device's own certificate, which begins at `own_from_ms`, cannot tell whose has not begun yet.
+fn admit(charter: SignedCharter, own_from_ms: u64) -> Admit {
     Arc::new(move |device, certificate| {
         let judge = || {
             let certificate = SignedCertificate::from_bytes(certificate, &charter)?;
             certificate.belongs_to(&DeviceId(*device))?;
-            certificate.valid_at(now_ms())
+            match now_ms() {
+                impossible if impossible < own_from_ms => {
+                    certificate.valid_at(own_from_ms.max(certificate.not_before_ms))
+                }
+                now_ms => certificate.valid_at(now_ms),
+            }
         };
         judge().map_err(|error| error.to_string())
     })

@@ -320,6 +320,10 @@ pub struct Presence {
     /// are there.
     #[n(4)]
     pub reaches: Vec<DeviceId>,
+    /// By how many milliseconds its wall clock is behind the time of the mail, if by a second or more: then it fell back, or
+    /// has been further ahead. Otherwise that time is what the clock shows.
+    #[n(10)]
+    pub behind_ms: Option<u64>,
 }
 
 /// How fast one SKU sells on one device.

@@ -15,7 +15,8 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Cart, Claim, ClaimState, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo, Product, Refusal,
+    Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
+    Product, Refusal,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -350,6 +351,9 @@ pub struct Status {
     /// Personal data that was taken, everywhere, by where its payload is.
     #[serde(default)]
     pub people: PeopleCounts,
+    /// The two wall clocks in reach that are furthest apart, if that is more than a minute: while it is, nothing is swept.
+    #[serde(default)]
+    pub clocks_apart: Option<ClocksApart>,
 }
 
 /// Claims in one state.
@@ -393,6 +397,10 @@ pub struct DeviceInfo {
     /// Until when it is cut off for its faults, Unix milliseconds by this device's clock; absent if it is not.
     #[serde(default)]
     pub cut_off_until_ms: Option<u64>,
+    /// By how many milliseconds its wall clock is ahead of this device's (below 0: behind), by what it told last; absent if it
+    /// has told nothing.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// Products and drops.

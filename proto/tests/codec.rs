@@ -387,15 +387,16 @@ fn presence() -> impl Strategy<Value = Presence> {
     let rate =
         (drop_id(), sku(), any::<u64>()).prop_map(|(drop, sku, milli_units)| Rate { drop, sku, milli_units });
     let certificate = option::of(vec(any::<u8>(), 0..100));
-    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>()), vec(device(), 0..3)).prop_map(
-        |(sells, rates, certificate, every_s, reaches)| Presence {
+    let behind = option::of(any::<u64>());
+    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>()), vec(device(), 0..3), behind)
+        .prop_map(|(sells, rates, certificate, every_s, reaches, behind_ms)| Presence {
             sells,
             rates,
             certificate: certificate.map(Into::into),
             every_s,
             reaches,
-        },
-    )
+            behind_ms,
+        })
 }
 
 fn read_all(bytes: &[u8]) {

@@ -207,6 +207,13 @@ fn register_status(registry: &mut Registry, status: &Status) {
         "1 while this device may have forgotten what it did, and spends nothing",
         past_unknown,
     );
+    let apart_ms = status.clocks_apart.as_ref().map_or(0, |apart| apart.apart_ms);
+    gauge(
+        registry,
+        "clocks_apart_seconds",
+        "How far the wall clocks in reach are apart, if that is more than a minute; 0 otherwise",
+        apart_ms / 1_000,
+    );
     gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
     let deferred = u64::try_from(status.deferred).unwrap_or(0);
     gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);

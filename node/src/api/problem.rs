@@ -109,7 +109,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::Suspended { .. }
         | Refusal::Left { .. } => StatusCode::FORBIDDEN,
         Refusal::PastUnknown { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::AmbiguousDrop { .. }
+        Refusal::ClocksDisagree(_)
+        | Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }
         | Refusal::SerialOverlap { .. }

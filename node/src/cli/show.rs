@@ -53,6 +53,10 @@ pub(super) fn describe(status: &Status) -> String {
     if status.past_unknown {
         line("past", "unknown: the database was set back, so nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`".to_owned());
     }
+    if let Some(apart) = &status.clocks_apart {
+        let apart = printable(&apart.to_string());
+        line("clocks", format!("{apart}: set the one that is wrong; meanwhile no claims are swept"));
+    }
     line("refused", status.refused.to_string());
     line("incidents", status.incidents.to_string());
     text

@@ -229,6 +229,7 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         faults: 0,
         unread: 0,
         cut_off_until_ms: None,
+        clock_ahead_ms: None,
     }
 }
 
@@ -467,6 +468,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             last_receipt: 7,
             deferred: 2_500,
             people: PeopleCounts { here: 3, missing: 1, erased: 2 },
+            clocks_apart: None,
         }),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
         Query::Programme => Answer::Programme(Programme {

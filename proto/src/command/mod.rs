@@ -22,7 +22,7 @@ pub use payment::{
     SettlePayment, Settled,
 };
 pub use people::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo};
-pub use refusal::{Holder, Offer, Refusal};
+pub use refusal::{ClockShown, ClocksApart, Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
     Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DoorState, DropState};
+use crate::clock::utc;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::text::{DropId, Place, Sku};
@@ -24,6 +25,51 @@ pub struct Holder {
     pub last_heard_ms: Option<u64>,
     /// Whether it can be reached now.
     pub reachable: bool,
+}
+
+/// What the wall clock of a device shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClockShown {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// What its clock shows now, milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+}
+
+/// Two wall clocks that disagree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClocksApart {
+    /// By how much, milliseconds: more than a minute.
+    pub apart_ms: u64,
+    /// The one that shows the earlier time.
+    pub behind: ClockShown,
+    /// The one that shows the later time.
+    pub ahead: ClockShown,
+}
+
+impl std::fmt::Display for ClocksApart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { apart_ms, behind, ahead } = self;
+        let (seconds, minutes) = (apart_ms / 1_000, apart_ms / 60_000);
+        let apart = match minutes {
+            0..10 => format!("{seconds} s"),
+            10..120 => format!("{minutes} min"),
+            120..2_880 => format!("{} h", minutes / 60),
+            _ => format!("{} days", minutes / 1_440),
+        };
+        write!(
+            f,
+            "the clocks of {} ({}) and {} ({}) are {apart} apart",
+            behind.name,
+            utc(behind.wall_ms),
+            ahead.name,
+            utc(ahead.wall_ms)
+        )
+    }
 }
 
 /// How much of what a cart has this device could put aside itself.
@@ -396,6 +442,9 @@ pub enum Refusal {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// It depends on the time, and the wall clocks of devices in reach disagree.
+    #[error("{0}: while they disagree, nobody is late; set the one that is wrong, and try again")]
+    ClocksDisagree(ClocksApart),
     /// The write could not be made durable.
     #[error("not done, because it could not be written down: {problem}")]
     NotStored {

@@ -213,9 +213,9 @@ impl Device {
             drop,
             items: items.collect(),
             custodian: self.me,
-            issued_ms: self.now.wall_ms,
+            issued_ms: self.time_ms(),
             not_before_ms: None,
-            expires_ms: Some(shown.until_ms),
+            expires_ms: Some(self.time_ms() + self.time_left_ms(cart)),
             pin: None,
         };
         Ok(CartToken { cart, token: self.sign_token(token, &self.config.certificate)? })

@@ -87,9 +87,10 @@ impl Device {
         self.outbox.emit(Output::Reply { call, result });
     }
 
-    /// Whether this device's certificate holds now.
+    /// Whether this device's certificate holds at the time that its entries bear: of that admission asks everywhere, and a
+    /// wall clock that fell back says nothing of it.
     pub(super) fn may_write(&self) -> Result<(), Refusal> {
-        let valid = self.config.certificate.valid_at(self.now.wall_ms);
+        let valid = self.config.certificate.valid_at(self.time_ms());
         valid.map_err(|error| Refusal::Certificate { problem: error.to_string() })?;
         self.check_not_retired()
     }

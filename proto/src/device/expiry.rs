@@ -22,13 +22,13 @@ impl Device {
         self.check_may_get(&device)
     }
 
-    /// Until when a sale can be picked up, if that ends.
+    /// Until when a sale can be picked up, if that ends: so long after the time that it bears.
     pub(super) fn pickup_ends(&self, drop: &DropId, sell: &Sell) -> Result<Option<u64>, Refusal> {
         if sell.pickup_at.is_none() {
             return Ok(None);
         }
         let within = sell.pickup_within_ms.or(self.drop_info(drop)?.pickup_within_ms);
-        Ok(within.map(|within| self.now.wall_ms.saturating_add(within)))
+        Ok(within.map(|within| self.time_ms().saturating_add(within)))
     }
 
     /// Whether a claim waits longer than it may.
@@ -55,6 +55,7 @@ impl Device {
             Unclaimed::Refund => true,
             Unclaimed::Forfeit => false,
         };
+        self.check_clocks()?;
         let mut late = self.late_here(drop);
         late.sort();
         let left = late.len().saturating_sub(MAX_SWEPT) as u64;

@@ -271,11 +271,7 @@ impl Device {
         }
         let may_tell = linked.entry.seq == 1 || self.log.is_followed(&linked.entry.chain);
         self.intake.lives_changed |= may_tell && self.log.bears_on_pasts(&linked.entry.chain);
-        if author == self.me {
-            self.clock.resume(linked.at);
-        } else {
-            self.clock.observe(linked.at, self.now);
-        }
+        self.see_time(author, &document, linked.at);
         self.peers.wrote(author, linked.at);
         let record = match &linked.content {
             Admitted::Edit(_) => {

@@ -4,6 +4,7 @@ mod asks;
 mod budgets;
 mod carts;
 mod claims;
+mod clocks;
 mod commands;
 mod compartments;
 mod doors;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 pub use waiting::Need;
 
 use crate::broker::{ByRate, Policy, RateMeter};
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Hlc, Now};
 use crate::command::Refusal;
 use crate::document::Document;
 use crate::holdings::Holdings;
@@ -142,6 +143,8 @@ pub struct Device {
     venue: Place,
     gate: Gate,
     clock: Clock,
+    /// The time of the last mail of its own.
+    last_mail: Hlc,
     now: Now,
     log: Log,
     programme: Programme,
@@ -205,6 +208,7 @@ impl Device {
             venue: config.certificate.venue.clone(),
             gate: Gate::new(config.charter.clone(), config.signatures.clone(), plant),
             clock: Clock::default(),
+            last_mail: Hlc::default(),
             now,
             log: Log::default(),
             programme: Programme::new(config.charter.charter().currency)?,
@@ -250,6 +254,7 @@ impl Device {
         device.gate.certificate(device.config.certificate.bytes())?;
         let certificate = device.config.certificate.clone();
         device.peers.meet(&certificate);
+        device.clock.resume(Hlc::from_ms(certificate.not_before_ms));
         let mut read = 0;
         for entry in entries {
             read += 1;
@@ -427,6 +432,7 @@ impl Device {
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
             self.notice_silence();
+            self.budgets.tidy(now);
             self.tell_end();
         }
         if now >= self.next_share_ms {

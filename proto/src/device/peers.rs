@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::budgets::Budgets;
+use super::clocks::wall_ahead_of_mono_ms;
 use super::presence::presence_every_ms;
 use crate::clock::{Hlc, Now};
 use crate::id::DeviceId;
@@ -29,7 +30,10 @@ pub(super) struct Peer {
     heard_mono_ms: Option<u64>,
     heard_wall_ms: Option<u64>,
     reachable: bool,
-    pub(super) last_mail: Hlc,
+    /// The last mail of its own.
+    pub(super) last_mail: Option<Mail>,
+    /// By how much its wall clock is ahead of this device's monotonic clock, milliseconds, as its last presence told.
+    pub(super) wall_ahead_of_mono_ms: Option<i64>,
     /// How long it may take from one of its presences to the next, where that is longer than usual.
     pub(super) every_ms: u64,
     /// The neighbour behind a narrow link that passed on its last mail.
@@ -41,6 +45,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// By how much its wall clock is ahead of this device's, milliseconds; `None` if it has not told.
+    pub(super) fn clock_ahead_ms(&self, now: Now) -> Option<i64> {
+        self.wall_ahead_of_mono_ms.map(|there_ms| there_ms - wall_ahead_of_mono_ms(now.wall_ms, now))
+    }
+
     /// Whether it belongs to a venue.
     pub(super) fn is_of(&self, venue: &Place) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.venue == *venue)
@@ -149,6 +158,7 @@ impl Peers {
                     faults: conduct.faults,
                     unread: conduct.unread,
                     cut_off_until_ms: conduct.cut_off_for_ms.map(|left| now.wall_ms.saturating_add(left)),
+                    clock_ahead_ms: peer.clock_ahead_ms(now),
                 })
             })
             .collect()

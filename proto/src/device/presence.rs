@@ -6,6 +6,7 @@ use super::Device;
 use super::budgets::{REQUEST_US, SIGNATURE_US};
 use super::peers::Peer;
 use crate::broker::Seller;
+use crate::clock::Hlc;
 use crate::command::DropState;
 use crate::document::Document;
 use crate::id::DeviceId;
@@ -62,8 +63,11 @@ impl Device {
         let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
         let every_s = self.is_all_narrow().then(|| (self.narrow_presence_ms() / 1_000) as u32);
         let reaches = self.reaches_narrowly();
-        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches });
-        self.mail(None, content);
+        let at = self.mail_time();
+        let behind_ms = self.is_behind(at);
+        let content =
+            encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches, behind_ms });
+        self.mail(at, None, content);
     }
 
     /// How soon this device tells everybody again that it is there.
@@ -71,8 +75,7 @@ impl Device {
         if self.is_all_narrow() { self.narrow_presence_ms() } else { presence_every_ms(self.peers.count()) }
     }
 
-    fn mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) {
-        let at = self.clock.next(self.now);
+    fn mail(&mut self, at: Hlc, to: Option<DeviceId>, content: Vec<u8>) {
         let (signatures, event) = (self.gate.signatures(), self.gate.event());
         let mail = Mail::sign(signatures, &event, &self.config.secret, at, to, content);
         self.pass_on_narrow(&mail, None);
@@ -85,7 +88,8 @@ impl Device {
         if self.peers.is_linked(&to) {
             self.outbox.emit_now(Output::Send { to, bytes });
         } else {
-            self.mail(Some(to), bytes);
+            let at = self.mail_time();
+            self.mail(at, Some(to), bytes);
         }
     }
 
@@ -125,7 +129,13 @@ impl Device {
 
     /// Mail that a neighbour passed on over a link of some width.
     pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, width: Width) -> Verdict {
-        if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
+        if mail.from == self.me {
+            self.own_mail(neighbour, mail);
+            return Verdict::Ignore;
+        }
+        let last = self.peers.get(&mail.from).and_then(|peer| peer.last_mail.as_ref());
+        if last.is_some_and(|last| last.at >= mail.at) {
+            self.show_last_mail(neighbour, mail);
             return Verdict::Ignore;
         }
         self.budgets.work(&neighbour, SIGNATURE_US, self.now.mono_ms);
@@ -170,9 +180,11 @@ impl Device {
         self.clock.observe(mail.at, self.now);
         let narrow_ms = self.narrow_presence_ms();
         let peer = self.peers.get_mut(&mail.from);
-        peer.last_mail = mail.at;
+        peer.last_mail = Some(mail.clone());
         peer.heard_through = (width == Width::Narrow).then_some(neighbour);
         if let Some(presence) = presence {
+            self.note_clock(neighbour, mail, &presence);
+            let peer = self.peers.get_mut(&mail.from);
             let told_ms = u64::from(presence.every_s.unwrap_or(0).min(EVERY_S_MOST)) * 1_000;
             peer.every_ms = told_ms.max(if width == Width::Narrow { narrow_ms } else { 0 });
             if presence.certificate.is_some() {

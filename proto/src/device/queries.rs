@@ -78,6 +78,7 @@ impl Device {
                 faults: 0,
                 unread: 0,
                 cut_off_until_ms: None,
+                clock_ahead_ms: None,
             }),
             event: self.gate.event(),
             event_name: self.config.charter.charter().name.clone(),
@@ -99,6 +100,7 @@ impl Device {
             past_unknown: self.past.is_suspected(),
             last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
             deferred: self.deferred.of_own(),
+            clocks_apart: self.clocks_apart(),
         }
     }
 

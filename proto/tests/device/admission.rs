@@ -335,6 +335,7 @@ fn mail_that_its_author_did_not_sign_is_refused() {
         certificate: None,
         every_s: None,
         reaches: Vec::new(),
+        behind_ms: None,
     });
     let mail = |world: &World, at: Hlc| {
         Mail::sign(&Ed25519, &event, &world.nodes[HQ].secret, at, None, presence.clone())

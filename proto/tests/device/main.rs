@@ -9,6 +9,7 @@ mod carts;
 mod catching_up;
 mod chaos;
 mod claims;
+mod clocks;
 mod doors;
 mod durable;
 mod event;

@@ -44,8 +44,8 @@ pub(crate) struct Node {
     pub(crate) doors: bool,
     /// Gossip it has seen, as the mesh beneath it remembers.
     pub(crate) seen: BTreeSet<[u8; 32]>,
-    /// How far its wall clock is ahead of the world's time, in milliseconds.
-    pub(crate) ahead_ms: u64,
+    /// How far its wall clock is ahead of the world's time, in milliseconds; below 0 it is behind.
+    pub(crate) ahead_ms: i64,
 }
 
 impl Node {

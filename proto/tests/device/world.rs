@@ -321,7 +321,8 @@ impl World {
 
     pub(crate) fn now(&self, at: usize) -> Now {
         let node = &self.nodes[at];
-        Now { wall_ms: EPOCH_MS + self.time + node.ahead_ms, mono_ms: self.time - node.booted_at }
+        let wall_ms = (EPOCH_MS + self.time).saturating_add_signed(node.ahead_ms);
+        Now { wall_ms, mono_ms: self.time - node.booted_at }
     }
 
     fn later(&mut self, life_of: usize, after_ms: u64, event: Event) {

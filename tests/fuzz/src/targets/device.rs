@@ -127,6 +127,7 @@ fn seeds() -> Vec<Vec<u8>> {
             certificate,
             every_s: None,
             reaches: Vec::new(),
+            behind_ms: None,
         }),
     ));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);

@@ -67,6 +67,7 @@ fn seeds() -> Vec<Vec<u8>> {
         certificate: None,
         every_s: Some(90),
         reaches: vec![DeviceId([7; 32])],
+        behind_ms: Some(3_600_000),
     };
     let said = messages.into_iter().map(|bytes| (0, bytes)).chain(gossip.into_iter().map(|bytes| (1, bytes)));
     said.chain([(2, encode(&presence))])
