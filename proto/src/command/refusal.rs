@@ -444,7 +444,7 @@ pub enum Refusal {
     },
     /// It depends on the time, and the wall clocks of devices in reach disagree.
     #[error("{0}: while they disagree, nobody is late; set the one that is wrong, and try again")]
-    ClocksDisagree(ClocksApart),
+    ClocksDisagree(Box<ClocksApart>),
     /// The write could not be made durable.
     #[error("not done, because it could not be written down: {problem}")]
     NotStored {

@@ -83,7 +83,7 @@ impl Device {
     /// # Errors
     /// [`Refusal::ClocksDisagree`].
     pub(super) fn check_clocks(&self) -> Result<(), Refusal> {
-        self.clocks_apart().map_or(Ok(()), |apart| Err(Refusal::ClocksDisagree(apart)))
+        self.clocks_apart().map_or(Ok(()), |apart| Err(Refusal::ClocksDisagree(Box::new(apart))))
     }
 
     /// Mail of a neighbour's that is older than the last that came of it: if its clock fell back while it was off, nobody
