@@ -48,9 +48,11 @@ impl Starter for Node {
         let doors = options.door.as_ref().map(|spec| Doors::new(spec, options.door_within));
         config.doors = doors.is_some();
         config.restored = loaded.restored;
+        config.mark.clone_from(&loaded.mark);
+        config.carries_kbit_per_s = options.venue_kbit;
         if loaded.restored {
             tracing::error!(
-                "the database was set back to an earlier state: nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`"
+                "the mark beside the database is lost: whether that was set back to an earlier state nothing here can tell, so nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`"
             );
         }
         let started =
@@ -140,7 +142,7 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
         secret: identity.key.seed().into(),
         event: identity.charter.event().0,
         certificate: identity.certificate.bytes().to_vec(),
-        admit: admit(identity.charter.clone()),
+        admit: admit(identity.charter.clone(), identity.certificate.not_before_ms),
         label: identity.certificate.name.clone(),
         listen: Listen {
             interfaces: (!options.interfaces.is_empty()).then(|| options.interfaces.clone()),
@@ -171,13 +173,19 @@ fn ble_config(identity: &Identity, adapter: Adapter, links_max: usize) -> anyhow
     Ok(BleConfig { adapter, key, links_max, ping_every: BLE_PING_EVERY })
 }
 
-/// A certificate of this event, of the device at the other end, that is valid by this device's clock.
-fn admit(charter: SignedCharter) -> Admit {
+/// A certificate of this event, of the device at the other end, that is valid by this device's clock. One that shows a time
+/// before this device's own certificate, which begins at `own_from_ms`, cannot tell whose has not begun yet.
+fn admit(charter: SignedCharter, own_from_ms: u64) -> Admit {
     Arc::new(move |device, certificate| {
         let judge = || {
             let certificate = SignedCertificate::from_bytes(certificate, &charter)?;
             certificate.belongs_to(&DeviceId(*device))?;
-            certificate.valid_at(now_ms())
+            match now_ms() {
+                impossible if impossible < own_from_ms => {
+                    certificate.valid_at(own_from_ms.max(certificate.not_before_ms))
+                }
+                now_ms => certificate.valid_at(now_ms),
+            }
         };
         judge().map_err(|error| error.to_string())
     })
@@ -225,12 +233,15 @@ fn check(path: &Path) -> anyhow::Result<String> {
     );
     let mut read_error = None;
     let entries = store.entries().map_while(|entry| entry.map_err(|error| read_error = Some(error)).ok());
-    let config = config_of(identity)?;
+    let mut config = config_of(identity)?;
+    config.restored = loaded.restored;
+    config.mark = loaded.mark;
     let now = popmesh_proto::clock::Now { wall_ms: now_ms(), mono_ms: 0 };
     let opened = Device::open(config, entries, now);
     if let Some(error) = read_error {
         return Err(error.into());
     }
-    opened?;
+    let past = opened?.past_info();
+    anyhow::ensure!(!past.unknown, "this device's own past is {past}");
     Ok(format!("{} entries, all read back and checked", loaded.entries))
 }

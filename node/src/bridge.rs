@@ -39,6 +39,10 @@ impl Links for MeshLinks {
     fn cut_off(&self, peer: DeviceId, for_ms: u64) {
         self.0.cut_off(peer.0, Duration::from_millis(for_ms));
     }
+
+    fn probe(&self, peer: DeviceId) {
+        self.0.probe(peer.0);
+    }
 }
 
 /// Hands the mesh's events to the runtime until either ends. It never waits for the runtime: what each peer may have waiting

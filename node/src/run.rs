@@ -9,6 +9,7 @@ use anyhow::Context;
 use futures::future::BoxFuture;
 use libp2p::Multiaddr;
 use popmesh_ble::Adapter;
+use popmesh_proto::clock::utc;
 use popmesh_proto::identity::SecretKey;
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,6 +66,8 @@ pub struct RunOptions {
     pub transports: Transports,
     /// The adapter for Bluetooth LE, if it is to be used.
     pub ble: Option<Adapter>,
+    /// What the Wi-Fi of this venue carries, kbit/s.
+    pub venue_kbit: u64,
     /// Links over Bluetooth LE at once at most.
     pub ble_links: usize,
     /// How to log.
@@ -115,7 +118,17 @@ pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
 /// Who the device is, if it may run now.
 fn load(folder: &Folder) -> anyhow::Result<Identity> {
     let identity = folder.identity()?;
-    identity.certificate.valid_at(now_ms())?;
+    let (now_ms, from_ms) = (now_ms(), identity.certificate.not_before_ms);
+    if now_ms < from_ms {
+        // A till must not stand still for want of a battery behind its clock.
+        tracing::warn!(
+            clock = %utc(now_ms), begins = %utc(from_ms),
+            "this device's certificate begins later than its clock shows; set the clock: until then what it does is dated no \
+             earlier than that, and than what it did last"
+        );
+    } else {
+        identity.certificate.valid_at(now_ms)?;
+    }
     Ok(identity)
 }
 

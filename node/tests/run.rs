@@ -69,6 +69,7 @@ fn installed() -> (TempDir, RunOptions) {
         mdns: false,
         transports: Transports::Both,
         ble: None,
+        venue_kbit: 4_000,
         ble_links: 4,
         log_format: LogFormat::Human,
         door: None,

@@ -78,6 +78,7 @@ fn issued(dir: &Path, from_ms: Option<u64>, until_ms: u64) -> String {
         drop: "midnight".parse().unwrap(),
         items: vec![TokenItem { sku: "CAP".parse().unwrap(), units: "7-8".parse().unwrap() }],
         custodian: SecretKey::from_seed(&[3; 32]).id(),
+        under: Some(Ref { chain: ChainId([0xc6; 16]), seq: 3 }),
         issued_ms: now_ms() - HOUR_MS / 2,
         not_before_ms: from_ms,
         expires_ms: Some(until_ms),

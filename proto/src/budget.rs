@@ -38,6 +38,12 @@ impl Bucket {
         u64::try_from(self.thousandths / 1_000).unwrap_or(0)
     }
 
+    /// Whether it holds all that it can: then it says no more than a new one.
+    pub fn is_full(&mut self, now_ms: u64) -> bool {
+        self.fill(now_ms);
+        self.thousandths == i128::from(self.terms.burst) * 1_000
+    }
+
     /// Whether anything may be drawn.
     pub fn has_any(&mut self, now_ms: u64) -> bool {
         self.left(now_ms) > 0
@@ -90,11 +96,15 @@ impl Penalty {
 
     /// Begins another one, and says how long it is.
     pub fn begin(&mut self, now_ms: u64) -> u64 {
-        let forgotten = self.until_ms.is_none_or(|until| now_ms >= until + Self::FORGOTTEN_AFTER_MS);
-        self.times = if forgotten { 0 } else { self.times.saturating_add(1) };
+        self.times = if self.is_forgotten(now_ms) { 0 } else { self.times.saturating_add(1) };
         let for_ms = (Self::FIRST_MS << self.times.min(16)).min(Self::MOST_MS);
         self.until_ms = Some(now_ms + for_ms);
         for_ms
+    }
+
+    /// Whether the next counts as the first: then it says no more than a new one.
+    pub fn is_forgotten(&self, now_ms: u64) -> bool {
+        self.until_ms.is_none_or(|until| now_ms >= until + Self::FORGOTTEN_AFTER_MS)
     }
 
     /// How much of it is left; `None` if there is none.
@@ -117,6 +127,8 @@ mod tests {
         assert!(!bucket.has_any(5_249));
         assert!(bucket.take(1, 5_250));
         assert!(!bucket.has_any(5_250));
+        assert!(!bucket.is_full(7_749));
+        assert!(bucket.is_full(7_750));
         assert_eq!(bucket.left(3_600_000), 10, "it holds no more than a burst");
     }
 

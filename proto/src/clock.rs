@@ -60,13 +60,21 @@ impl fmt::Debug for Hlc {
 /// does not become everybody's.
 pub const MAX_DRIFT_MS: u64 = 5 * 60 * 1000;
 
-/// A device's own hybrid clock.
+/// A device's own hybrid clock: never below the latest time that the device has durable, whatever its wall clock says.
+/// What that is at a start: the beginning of its certificate, its own entries, and, with a wall clock that shows a time
+/// before its certificate, the programme.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Clock {
     last: Hlc,
 }
 
 impl Clock {
+    /// The time that the device goes by, Unix milliseconds: what its wall clock shows, unless it has seen a later one.
+    /// An entry that it writes now bears this time, or a few milliseconds more.
+    pub fn time_ms(&self, now: Now) -> u64 {
+        now.wall_ms.max(self.last.ms())
+    }
+
     /// A time later than every one that this clock has given or seen within the drift allowed.
     pub fn next(&mut self, now: Now) -> Hlc {
         self.last = Hlc::from_ms(now.wall_ms).max(Hlc(self.last.0.saturating_add(1)));
@@ -80,7 +88,7 @@ impl Clock {
         }
     }
 
-    /// Takes note of a time this device itself has written, however far ahead.
+    /// Takes note of a time that has been for certain, as one that this device itself has written; however far ahead.
     pub fn resume(&mut self, own: Hlc) {
         self.last = self.last.max(own);
     }

@@ -219,9 +219,18 @@ impl<'de> serde::Deserialize<'de> for Ref {
     }
 }
 
+/// How a hash begins: its first 16 bytes. Enough to tell it from any other by accident; two that begin alike take 2^64 tries
+/// to make, so where something stays unequal whole hashes are compared.
+pub type HashStart = [u8; 16];
+
 impl Hash {
-    /// Its first eight bytes: enough to tell it from any other by accident.
-    pub fn begins(&self) -> [u8; 8] {
+    /// Its first half.
+    pub fn begins(&self) -> HashStart {
         self.0.first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Its second half.
+    pub fn ends(&self) -> HashStart {
+        self.0.last_chunk().copied().unwrap_or_default()
     }
 }

@@ -9,6 +9,7 @@ use crate::command::{Command, DoorState, Refusal, Reply};
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::{Signature, SignedCertificate};
 use crate::links::Width;
+use crate::mark::Marking;
 use crate::query::{Answer, Query};
 use crate::record::PersonalKind;
 use crate::text::{Compartment, DropId, Sku};
@@ -162,6 +163,8 @@ pub enum Output {
         replies: Vec<StoredReply>,
         /// Sealed payloads.
         sealed: SealedWrites,
+        /// What to change in the mark beside the database, once the rest is durable and before it is said to be.
+        mark: Marking,
     },
     /// Send to a linked peer; may be lost.
     Send {
@@ -228,6 +231,11 @@ pub enum Output {
         /// For how long, milliseconds.
         for_ms: u64,
     },
+    /// Look whether the peer behind a link is there, and close the link if it does not answer: another device lost it.
+    Probe {
+        /// The peer.
+        peer: DeviceId,
+    },
     /// Something that observers should know.
     Notice(Notice),
 }
@@ -283,7 +291,7 @@ pub enum Notice {
         /// How many units.
         units: u64,
     },
-    /// The custodian of a claim was asked to refund it.
+    /// The shopper of a claim wants the money back: somebody has marked it, for a person to pay. Said once a claim.
     RefundRequested {
         /// The entry.
         entry: Ref,

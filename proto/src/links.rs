@@ -51,6 +51,20 @@ pub fn wanted(event: &[u8; 32], me: &DeviceKey, known: &BTreeSet<DeviceKey>) -> 
         .collect()
 }
 
+/// Those of the devices that `me` is linked to whose links it looks after most: its neighbours on the ring, one in each
+/// direction. As every device has some that look after it, a death does not stay unnoticed; whoever notices tells the others.
+#[must_use]
+pub fn watched(event: &[u8; 32], me: &DeviceKey, linked: &BTreeSet<DeviceKey>) -> BTreeSet<DeviceKey> {
+    let here = place(event, me);
+    let mut ring: Vec<([u8; 32], DeviceKey)> =
+        linked.iter().filter(|key| *key != me).map(|key| (place(event, key), *key)).collect();
+    ring.sort_unstable();
+    let next = ring.partition_point(|(place, _)| *place < here);
+    let after = ring.get(next).or(ring.first());
+    let before = next.checked_sub(1).and_then(|before| ring.get(before)).or(ring.last());
+    after.into_iter().chain(before).map(|(_, key)| *key).collect()
+}
+
 fn place(event: &[u8; 32], key: &DeviceKey) -> [u8; 32] {
     Sha256::new().chain_update(event).chain_update(key).finalize().into()
 }
@@ -100,6 +114,21 @@ mod tests {
             }
             for key in keys.iter().take(1) {
                 prop_assert_eq!(reachable(&links, *key), keys.len());
+            }
+        }
+
+        #[test]
+        fn everybody_is_watched_by_those_whom_it_watches(
+            event in any::<[u8; 32]>(),
+            keys in proptest::collection::btree_set(any::<[u8; 32]>(), 2..60),
+        ) {
+            for key in &keys {
+                let linked = wanted(&event, key, &keys);
+                let theirs = watched(&event, key, &linked);
+                prop_assert!((1..=2).contains(&theirs.len()));
+                for other in &theirs {
+                    prop_assert!(watched(&event, other, &wanted(&event, other, &keys)).contains(key));
+                }
             }
         }
 

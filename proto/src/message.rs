@@ -3,7 +3,8 @@
 use minicbor::bytes::ByteVec;
 
 use crate::clock::Hlc;
-use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
+use crate::document::Document;
+use crate::id::{ChainId, DeviceId, EventId, Hash, HashStart, Ref};
 use crate::identity::{SecretKey, Signature, Signatures};
 use crate::log::Range;
 use crate::text::{DropId, Place, Sku};
@@ -14,6 +15,8 @@ pub const MAX_MESSAGE: usize = 4 << 20;
 pub const MAX_GOSSIP: usize = 192 * 1024;
 /// The most chains that one frontier names.
 pub const MAX_HEADS: usize = 50_000;
+/// A device that tells all its heads names so many at once, and the rest in further pages: some 45 kB each.
+pub const PAGE_HEADS: usize = 1_024;
 
 const MAIL: &[u8] = b"popmesh gossip v1";
 
@@ -62,10 +65,97 @@ pub enum Message {
     /// `Hello`, or with mail that shows it.
     #[n(14)]
     Who(#[n(0)] DeviceId),
+    /// Of whom the sender has heard; answered with mail that is newer.
+    #[n(15)]
+    Heard(#[n(0)] Heard),
     /// The sender's history of a chain is another than the receiver's, which answers with entries of its own from where
     /// they part: proof that the chain's author has forked it.
     #[n(10)]
     Compare(#[n(0)] Compare),
+    /// What has the receiver seen of the sender? Answered with [`Message::Past`].
+    #[n(20)]
+    AskPast(#[n(0)] AskPast),
+    /// What the sender has seen of the receiver.
+    #[n(21)]
+    Past(#[n(0)] Past),
+    /// A request for entries by name: the sender has others that need them, and waits for them already.
+    #[n(22)]
+    AskEntries(#[n(0)] AskEntries),
+}
+
+/// The most own chains that a device names when it asks what others have seen of it.
+pub const MAX_OWN_ENDS: usize = 64;
+/// The most entries that one answer proves.
+pub const MAX_PROOFS: usize = 32;
+/// The most bytes of these entries together, but for the first.
+pub const MAX_PAST_BYTES: usize = 32 * 1024;
+
+/// A device asks what others have seen of it: after a start, and while its past is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskPast {
+    /// Up to where the sender has its own chains, those that have not ended; at most [`MAX_OWN_ENDS`].
+    #[n(0)]
+    pub ends: Vec<Seen>,
+}
+
+/// Up to where a chain was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Seen {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// How many entries of it.
+    #[n(1)]
+    pub seq: u64,
+}
+
+/// How much a device knows of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum Knows {
+    /// It has never seen an entry of it.
+    #[n(0)]
+    Nothing,
+    /// It has seen some, and not all that the other has.
+    #[n(1)]
+    Some,
+    /// It has seen all that the other has, and maybe more.
+    #[n(2)]
+    All,
+}
+
+/// What a device has seen of another, which asked.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Past {
+    /// How much.
+    #[n(0)]
+    pub knows: Knows,
+    /// What the other seems to lack: the last entry of each chain, at most [`MAX_PROOFS`].
+    #[n(1)]
+    pub proofs: Vec<Proof>,
+}
+
+/// An entry with its author's signature: proof that the author wrote its chain up to there.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Proof {
+    /// The chain.
+    #[n(0)]
+    pub chain: ChainId,
+    /// The entry's position.
+    #[n(1)]
+    pub seq: u64,
+    /// The chain's document.
+    #[n(2)]
+    pub document: Document,
+    /// The hash of the entry before; absent in the first, and in `programme`, where the entry has it inside.
+    #[n(3)]
+    pub previous: Option<Hash>,
+    /// The entry's record; in `programme` the change.
+    #[n(4)]
+    pub body: ByteVec,
+    /// The author's signature of the entry.
+    #[n(5)]
+    pub signature: Signature,
 }
 
 /// What a device has.
@@ -93,6 +183,18 @@ pub struct Frontier {
     /// Another after each start of the sender, which then knows of nothing that it was told before.
     #[n(6)]
     pub start: u32,
+    /// How the digest of all that the sender has begins, once digests have differed a few times. A receiver that sees no
+    /// other difference then knows that there is one that heads do not show.
+    #[n(7)]
+    #[cbor(with = "minicbor::bytes")]
+    pub sum: Option<HashStart>,
+    /// Where there are too many heads for one frontier, they come in pages: `heads` are those of chains from this one on;
+    /// from the first, if absent.
+    #[n(8)]
+    pub from: Option<ChainId>,
+    /// And up to this one, which the next page begins with; up to the last, if absent.
+    #[n(9)]
+    pub upto: Option<ChainId>,
 }
 
 /// What the heads of a frontier are changes since.
@@ -106,7 +208,7 @@ pub enum Since {
     Alike(
         #[n(0)]
         #[cbor(with = "minicbor::bytes")]
-        [u8; 8],
+        HashStart,
     ),
 }
 
@@ -119,10 +221,21 @@ pub struct Head {
     /// Its length.
     #[n(1)]
     pub seq: u64,
-    /// The first eight bytes of the hash there: enough to notice a fork, which its entries then prove.
+    /// How the hash there begins: enough to notice a fork, which its entries then prove.
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
-    pub hash: [u8; 8],
+    pub hash: HashStart,
+    /// The rest of the hash, where heads that begin alike have left something unequal.
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub rest: Option<HashStart>,
+}
+
+impl Head {
+    /// Whether a hash may be that of this head, as far as it is told.
+    pub fn is_of(&self, hash: &Hash) -> bool {
+        self.hash == hash.begins() && self.rest.is_none_or(|rest| rest == hash.ends())
+    }
 }
 
 /// Entries.
@@ -142,24 +255,35 @@ pub struct Compare {
     /// The chain.
     #[n(0)]
     pub chain: ChainId,
-    /// Its end, and the first bytes of the hash there.
+    /// Its end, with the whole hash there.
     #[n(1)]
     pub head: Head,
-    /// Those of each 256th entry before.
+    /// The hash of each 256th entry before, whole: what begins alike need not go on alike.
     #[n(2)]
-    pub runs: Vec<RunEnd>,
+    pub runs: Vec<Hash>,
 }
-
-/// The first eight bytes of a hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
-pub struct RunEnd(
-    #[n(0)]
-    #[cbor(with = "minicbor::bytes")]
-    pub [u8; 8],
-);
 
 /// The most runs that are compared.
 pub const MAX_RUNS: usize = 1 << 16;
+
+/// The most entries and changes that one request names.
+pub const MAX_ASKED: usize = 16;
+
+/// A request for entries that the sender needs and has not got, and for what comes before them in their chains. At most
+/// [`MAX_ASKED`] are named. Answered with [`Entries`], as far as the receiver has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct AskEntries {
+    /// The entries.
+    #[n(0)]
+    pub entries: Vec<Ref>,
+    /// Changes of the programme, whose chains the sender may not know.
+    #[n(1)]
+    pub changes: Vec<Hash>,
+    /// The last entry that the sender has of some of these chains, and if it names changes, of chains of the programme. Of
+    /// those that are not here it has nothing.
+    #[n(2)]
+    pub have: Vec<Ref>,
+}
 
 /// A request for units of one SKU.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -179,6 +303,23 @@ pub struct Ask {
     /// Where they must lie, for a walk-in.
     #[n(4)]
     pub place: Option<Place>,
+    /// The one large wish that they are for; absent where they are for ordinary sales.
+    #[n(5)]
+    pub wish: Option<Wish>,
+}
+
+/// A sale, or a cart, of more units than the event's rules call ordinary. Who is asked gives only what is above its floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Wish {
+    /// The asker's number for it, another one after each start.
+    #[n(0)]
+    pub number: u64,
+    /// All of its units, of every SKU, those that the asker has included.
+    #[n(1)]
+    pub total: u64,
+    /// For how long units are put aside for it at the most, milliseconds from 1 to a day.
+    #[n(2)]
+    pub left_ms: u64,
 }
 
 /// A request for a cart, whose units come as transfers.
@@ -301,7 +442,30 @@ impl Mail {
     }
 }
 
-/// How a device is doing, told to everybody every second; less often where there are many devices, or links are narrow.
+/// Of whom a device has heard.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Heard {
+    /// Those in its reach, at most [`MAX_HEARD`].
+    #[n(0)]
+    pub of: Vec<HeardOf>,
+}
+
+/// A device, and its last presence that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct HeardOf {
+    /// The first bytes of its key.
+    #[n(0)]
+    #[cbor(with = "minicbor::bytes")]
+    pub device: [u8; 4],
+    /// When it made that presence; zero if there is none.
+    #[n(1)]
+    pub at: Hlc,
+}
+
+/// The most devices that one message says were heard.
+pub const MAX_HEARD: usize = 1_024;
+
+/// How a device is doing, told to everybody when that changes, and seldom besides.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct Presence {
     /// Whether it sells.
@@ -313,13 +477,33 @@ pub struct Presence {
     /// Its certificate, now and then.
     #[n(2)]
     pub certificate: Option<ByteVec>,
-    /// In how many seconds its next comes, if all its links are narrow and that is later than usual.
+    /// In how many seconds its next comes, if nothing changes.
     #[n(3)]
     pub every_s: Option<u32>,
     /// Devices that it reaches over narrow links alone, at most [`MAX_REACHES`]: over those they seldom say themselves that they
     /// are there.
     #[n(4)]
     pub reaches: Vec<DeviceId>,
+    /// What have others seen of the sender? Asked after a start, and while the sender's past is in doubt.
+    #[n(6)]
+    pub asks: Option<AskPast>,
+    /// Whom it is linked to over broad links, at most [`MAX_NEIGHBOURS`]: the first four bytes of the key of each, in order.
+    /// Absent if all its links are narrow.
+    #[n(7)]
+    pub neighbours: Option<ByteVec>,
+    /// By how many milliseconds its wall clock is behind the time of the mail, if by a second or more: then it fell back, or
+    /// has been further ahead. Otherwise that time is what the clock shows.
+    #[n(10)]
+    pub behind_ms: Option<u64>,
+}
+
+impl Presence {
+    /// Whether it says no more than one may.
+    pub fn is_bounded(&self) -> bool {
+        self.rates.len() <= MAX_RATES
+            && self.reaches.len() <= MAX_REACHES
+            && self.asks.as_ref().is_none_or(|asks| asks.ends.len() <= MAX_OWN_ENDS)
+    }
 }
 
 /// How fast one SKU sells on one device.
@@ -335,6 +519,9 @@ pub struct Rate {
     #[n(2)]
     pub milli_units: u64,
 }
+
+/// The most neighbours that one presence names.
+pub const MAX_NEIGHBOURS: usize = 128;
 
 /// The most devices that one presence speaks for.
 pub const MAX_REACHES: usize = 64;

@@ -34,13 +34,30 @@ pub enum Planted {
     KeepErased,
     /// What a device wrote after its retirement counts.
     CountLate,
+    /// Digests leave out what was written about stock and claims.
+    BlindDigests,
     /// Whoever retires a device takes over all that it was ever given, sold or not.
     InheritSold,
+    /// Lots may print what another prints, and nobody says so.
+    PrintTwice,
+    /// What a device hands out by the token alone names the sale, whatever the token says; and it hands out again what its
+    /// view says waits.
+    HandOutAgain,
+    /// A custodian refunds a claim, attended or not, as soon as somebody asks for it.
+    RefundOnWord,
+    /// A peer that has nothing to tell a device of its past clears it of having been set back.
+    BelieveWhoKnowsNothing,
+    /// Whoever is asked for a large wish gives its last units.
+    StripForWishes,
+    /// What came for a large wish stays put aside when that has ended in vain.
+    KeepWishes,
+    /// A device tells everybody every second that it is there, whatever the air carries.
+    TellEverySecond,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 16] = [
+    pub const ALL: [Planted; 24] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -56,7 +73,15 @@ impl Planted {
         Planted::ForgetPast,
         Planted::KeepErased,
         Planted::CountLate,
+        Planted::BlindDigests,
         Planted::InheritSold,
+        Planted::PrintTwice,
+        Planted::HandOutAgain,
+        Planted::RefundOnWord,
+        Planted::BelieveWhoKnowsNothing,
+        Planted::StripForWishes,
+        Planted::KeepWishes,
+        Planted::TellEverySecond,
     ];
 }
 

@@ -2,6 +2,7 @@
 //! durable.
 
 mod money;
+mod past;
 mod people;
 
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,13 @@ pub use money::{
     TenderTakings, WaitingPayment,
 };
 
+pub use past::{Missing, PastInfo};
 pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Cart, Claim, ClaimState, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo, Product, Refusal,
+    Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
+    Product, Refusal,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -257,6 +260,9 @@ pub struct RetirementRisk {
     /// Who has retired it already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_by: Option<String>,
+    /// Who has what it left behind: who retired it, or, where that was retired since, the heir of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heir: Option<String>,
 }
 
 /// Units of one SKU.
@@ -335,6 +341,9 @@ pub struct Status {
     /// What is stored is older than what this device did, and nobody has told it the rest: it spends nothing.
     #[serde(default)]
     pub past_unknown: bool,
+    /// What of its own past this device knows to be missing here.
+    #[serde(default)]
+    pub past: PastInfo,
     /// The number of this device's last receipt, 0 if it has written none.
     #[serde(default)]
     pub last_receipt: u64,
@@ -350,6 +359,9 @@ pub struct Status {
     /// Personal data that was taken, everywhere, by where its payload is.
     #[serde(default)]
     pub people: PeopleCounts,
+    /// The two wall clocks in reach that are furthest apart, if that is more than a minute: while it is, nothing is swept.
+    #[serde(default)]
+    pub clocks_apart: Option<ClocksApart>,
 }
 
 /// Claims in one state.
@@ -393,6 +405,10 @@ pub struct DeviceInfo {
     /// Until when it is cut off for its faults, Unix milliseconds by this device's clock; absent if it is not.
     #[serde(default)]
     pub cut_off_until_ms: Option<u64>,
+    /// By how many milliseconds its wall clock is ahead of this device's (below 0: behind), by what it told last; absent if it
+    /// has told nothing.
+    #[serde(default)]
+    pub clock_ahead_ms: Option<i64>,
 }
 
 /// Products and drops.
@@ -410,7 +426,7 @@ pub struct Programme {
     pub rules: EventRules,
 }
 
-/// The retail stock states, in units. `on_hand = available + held + committed + damaged`.
+/// The retail stock states, in units. `on_hand = available + held + committed + damaged + frozen`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Levels {
@@ -424,6 +440,9 @@ pub struct Levels {
     pub committed: u64,
     /// Out of sale.
     pub damaged: u64,
+    /// Not sold, and not for sale: another lot of this SKU and edition prints the same serials. See `incidents`.
+    #[serde(default)]
+    pub frozen: u64,
     /// Given to a device that has not yet acknowledged it.
     pub in_transit: u64,
     /// Sold and handed over.

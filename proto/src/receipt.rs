@@ -98,6 +98,16 @@ impl Run {
         self.twice.iter().copied()
     }
 
+    /// Whether a number is there more than once.
+    pub fn is_twice(&self, number: u64) -> bool {
+        self.twice.contains(&number)
+    }
+
+    /// Receipts of a number that do not follow from the one before.
+    pub fn unlinked_at(&self, number: u64) -> impl Iterator<Item = Ref> {
+        self.unlinked.range((number, LEAST)..=(number, GREATEST)).map(|(_, entry)| *entry)
+    }
+
     /// Receipts that do not follow from the one before.
     pub fn unlinked(&self) -> impl Iterator<Item = (u64, Ref)> {
         self.unlinked.iter().copied()

@@ -1,34 +1,39 @@
 //! Records: what an entry of `stock/…` or `claims/…` says. One CBOR item (RFC 8949) each.
 //!
-//! Schema: `[at, body]`; `at` is the author's hybrid time, `body` is `[kind, [fields…]]` with the numbers below. A unit
-//! set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
+//! Schema: `[at, body]`, or `[at, body, key]`; `at` is the author's hybrid time, `body` is `[kind, [fields…]]` with the numbers
+//! below, `key` names the command that wrote it (see [`crate::key`]). A unit set is a flat array of gaps and lengths (see [`UnitSet`]); ids are byte strings; a reference is `[chain, seq]`.
 
 mod door;
 mod entrust;
 mod fork;
+mod leave;
 mod personal;
 mod renewal;
+mod retire_cut;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use entrust::Entrust;
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
+pub use leave::{Cause, Leave};
 pub use personal::{
     Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_SEALED, Personal, PersonalKind, SEALED_SIZES,
 };
 
 pub use renewal::Renewal;
+pub use retire_cut::{MAX_CUT_PARTS, RetireCut};
 
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
+use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
 use crate::payment::{Back, PaymentSettled, Payments};
 use crate::pin::PinTag;
 use crate::receipt::ReceiptLink;
 use crate::tax::Taxes;
-use crate::text::{Compartment, Place, ShopperRef, Sku};
+use crate::text::{Compartment, Edition, Place, ShopperRef, Sku};
 use crate::token::MAX_TOKEN;
 use crate::units::UnitSet;
 
@@ -47,6 +52,9 @@ pub struct Record {
     /// What.
     #[n(1)]
     pub body: Body,
+    /// The key of the command that wrote it, if that had one.
+    #[n(2)]
+    pub key: Option<CommandKey>,
 }
 
 /// What a record does.
@@ -97,7 +105,8 @@ pub enum Body {
     /// Retires a device that is lost or dead. In `devices`, by who has the right.
     #[n(17)]
     Retire(#[n(0)] Retire),
-    /// Takes over units that a retired device held. In `stock`, by who retired it.
+    /// Takes over units that a retired device held. In `stock`, by its heir: who retired it, or, where that was retired
+    /// since, the heir of that.
     #[n(18)]
     Inherit(#[n(0)] Inherit),
     /// Proves that a device has written two histories of one life. In `devices`, by anybody.
@@ -112,7 +121,10 @@ pub enum Body {
     /// Gives the right to retire devices to another hq. In `devices`, by who has it.
     #[n(22)]
     Entrust(#[n(0)] Entrust),
-    /// Asks the custodian of a claim to refund it. In `claims`, by anybody.
+    /// Says that the author has left, or is back. In `devices`, by anybody about itself.
+    #[n(27)]
+    Leave(#[n(0)] Leave),
+    /// Marks a claim whose shopper wants the money back. In `claims`, by anybody; a person pays it.
     #[n(10)]
     RefundRequest(#[n(0)] RefundRequest),
     /// Says how a door behaved at a redemption. In `claims`, by who redeemed.
@@ -127,6 +139,9 @@ pub enum Body {
     /// Has personal data deleted everywhere. In `people`; what another device took, by an hq.
     #[n(31)]
     Erase(#[n(0)] Erase),
+    /// Names more of the last entries of a device, for a retirement that has no room for all. In `devices`, by anybody.
+    #[n(32)]
+    RetireCut(#[n(0)] RetireCut),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -179,6 +194,10 @@ pub struct Mint {
     /// Where the units lie.
     #[n(4)]
     pub place: Place,
+    /// The word that is printed with the serials, if one is. Numbered lots of one SKU and edition, or of one SKU and none,
+    /// are not to have a serial in common, in whatever drop.
+    #[n(5)]
+    pub edition: Option<Edition>,
 }
 
 /// Units drawn from one parcel. A parcel is what one mint, transfer or move made; it is named by that entry.
@@ -204,6 +223,9 @@ pub struct Transfer {
     /// The cart that they are in, and stay in.
     #[n(2)]
     pub aside: Option<Aside>,
+    /// What they are given for, other than a cart, where the receiver goes by it.
+    #[n(3)]
+    pub cause: Option<Cause>,
 }
 
 /// The cart that given units are put aside for.
@@ -315,6 +337,24 @@ pub struct Custody {
     /// The retirement of its custodian, if the author took it over by that.
     #[n(3)]
     pub retirement: Option<Ref>,
+    /// Where who retired that custodian was retired since: its retirement, that of who retired it, and so on, the author's
+    /// own as the last. Absent where the author retired the custodian itself.
+    #[n(4)]
+    pub heirs: Option<Vec<Ref>>,
+    /// What handed it out, if that was done: what moves is the right to take it back then. Without it a hand-over of what
+    /// a copy of the author had handed out would be taken for this.
+    #[n(5)]
+    pub handed_out: Option<Ref>,
+    /// The refunds of parts of it so far: who gets it must not hand those units out. Absent if there are none.
+    #[n(6)]
+    pub refunds: Option<Vec<Ref>>,
+}
+
+impl Custody {
+    /// By its custodian, of a claim that waits.
+    pub fn of(claim: Ref, under: Ref, to: DeviceId) -> Self {
+        Self { claim, under, to, retirement: None, heirs: None, handed_out: None, refunds: None }
+    }
 }
 
 /// Hands a claim out: all of it that has not been refunded.
@@ -326,7 +366,8 @@ pub struct Redeem {
     /// What made the author its custodian: the sale, or a record of custody.
     #[n(1)]
     pub under: Ref,
-    /// The token that was shown, where the author had nothing else to go by; it need not know the sale then.
+    /// The token that was shown, where the author had nothing else to go by; it need not know the sale then, nor the record
+    /// of custody. Admitted only if it is genuine and says the same as this record.
     #[n(2)]
     #[cbor(with = "minicbor::bytes")]
     pub token: Option<Vec<u8>>,
@@ -418,6 +459,10 @@ pub struct Retire {
     /// What gave the author the right: an [`Entrust`]; its certificate if absent.
     #[n(2)]
     pub under: Option<Ref>,
+    /// So many records directly before this one in its chain, each a [`RetireCut`] of the same device, name more chains; none if
+    /// absent.
+    #[n(3)]
+    pub parts: Option<u32>,
 }
 
 /// Takes over units that a retired device held, of one lot and one place; they become one parcel of the author's.
@@ -429,7 +474,14 @@ pub struct Inherit {
     /// Which units, by the parcels in which they were held.
     #[n(1)]
     pub lines: Vec<Line>,
+    /// Where who retired their holder was retired since: its retirement, that of who retired it, and so on, the author's own
+    /// as the last. Absent where the author retired the holder itself.
+    #[n(2)]
+    pub heirs: Option<Vec<Ref>>,
 }
+
+/// The most retirements by which one device takes over what another left behind.
+pub const MAX_HEIRS: usize = 64;
 
 /// Says what was done about an incident.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -445,7 +497,7 @@ pub struct Resolve {
 /// The most bytes of what is said about an incident.
 pub const MAX_NOTE: usize = 400;
 
-/// Asks for the refund of a whole claim, which only its custodian can make.
+/// Says that the shopper of a claim wants the money back. It moves no money: a person pays it, on an attended device.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct RefundRequest {
     /// The claim.
@@ -531,7 +583,13 @@ impl Record {
         let fits = match (&self.body, document) {
             (Body::Start(_), _) => return Err(RecordError::Start),
             (
-                Body::Retire(_) | Body::Entrust(_) | Body::Resolve(_) | Body::Fork(_) | Body::Renewal(_),
+                Body::Retire(_)
+                | Body::RetireCut(_)
+                | Body::Entrust(_)
+                | Body::Leave(_)
+                | Body::Resolve(_)
+                | Body::Fork(_)
+                | Body::Renewal(_),
                 document,
             ) => *document == Document::Devices,
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
@@ -571,6 +629,7 @@ impl Record {
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Personal(_) => (&[], &[], &[]),
             // So whoever hears of an erasure knows what it is of, and who took that.
             Body::Erase(erase) => (&[], &[], &erase.entries),
@@ -581,11 +640,12 @@ impl Record {
             Body::Hold(hold) => (&[], &hold.lines, &[]),
             Body::Release(release) => (&[], &[], from_ref(&release.hold)),
             Body::Retire(retire) => (&[], &[], &retire.cut),
-            Body::Inherit(inherit) => (&inherit.lines, &[], from_ref(&inherit.retirement)),
+            Body::RetireCut(part) => (&[], &[], &part.cut),
+            Body::Inherit(inherit) => (&inherit.lines, &[], inherit.heirs.as_deref().unwrap_or_default()),
             Body::Resolve(resolve) => (&[], &[], from_ref(&resolve.incident)),
             Body::Received(received) => (&[], &[], &received.transfers),
             // What made the author the custodian follows from the claim itself, in the end.
-            Body::Custody(custody) => (&[], &[], from_ref(&custody.under)),
+            Body::Custody(custody) => (&[], &[], custody.heirs.as_deref().unwrap_or_default()),
             Body::Redeem(redeem) if redeem.token.is_some() => (&[], &[], &[]),
             Body::Redeem(redeem) => (&[], &[], from_ref(&redeem.under)),
             Body::Refund(refund) => (&refund.lines, &[], from_ref(&refund.under)),
@@ -599,10 +659,25 @@ impl Record {
             .chain(sale.iter().map(|line| line.parcel))
             .chain(named.iter().copied())
             .chain(match &self.body {
+                Body::Custody(custody) => Some(custody.under),
+                Body::Inherit(inherit) => Some(inherit.retirement),
+                _ => None,
+            })
+            .chain(match &self.body {
+                Body::Custody(custody) => custody.handed_out,
+                _ => None,
+            })
+            .chain(match &self.body {
+                Body::Custody(Custody { refunds: Some(refunds), .. }) => refunds.iter().copied(),
+                _ => [].iter().copied(),
+            })
+            .chain(match &self.body {
                 Body::Refund(refund) => refund.handed_out,
                 Body::Custody(custody) => custody.retirement,
                 Body::Retire(retire) => retire.under,
                 Body::Entrust(entrust) => entrust.under,
+                // So whoever hears of it knows that the giver has left, and gives nothing of it back.
+                Body::Transfer(Transfer { cause: Some(Cause::Leave(leave)), .. }) => Some(*leave),
                 _ => None,
             })
     }
@@ -626,7 +701,9 @@ impl Body {
             Body::WrongPin(_) => "wrong PIN",
             Body::Unlock(_) => "unlocking of a PIN",
             Body::Retire(_) => "retirement",
+            Body::RetireCut(_) => "part of a retirement",
             Body::Entrust(_) => "hand-over of the right to retire",
+            Body::Leave(_) => "leave",
             Body::Inherit(_) => "inheritance",
             Body::Fork(_) => "proof of two histories",
             Body::Renewal(_) => "renewal of a certificate",
@@ -663,6 +740,8 @@ impl Body {
             | Body::Door(_)
             | Body::PaymentSettled(_)
             | Body::Retire(_)
+            | Body::RetireCut(_)
+            | Body::Leave(_)
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
@@ -691,7 +770,9 @@ impl Body {
             | Body::Hold(_)
             | Body::Release(_)
             | Body::Retire(_)
+            | Body::RetireCut(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Renewal(_)
@@ -704,12 +785,17 @@ impl Body {
     fn bounds(&self) -> Result<(), &'static str> {
         match self {
             Body::Start(_)
-            | Body::Custody(_)
             | Body::RefundRequest(_)
             | Body::Release(_)
             | Body::WrongPin(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Unlock(_) => Ok(()),
+            Body::Custody(custody) => {
+                heirs_fit(custody.retirement.is_some(), custody.heirs.as_deref())?;
+                let fits = custody.refunds.as_ref().is_none_or(|some| (1..=MAX_LINES).contains(&some.len()));
+                if fits { Ok(()) } else { Err("too many or no refunds") }
+            }
             Body::Hold(hold) => {
                 lines_fit(hold.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)?;
                 let prices = hold.lines.iter().all(|line| (1..=MAX_PRICE).contains(&line.unit_price));
@@ -745,6 +831,9 @@ impl Body {
             Body::Erase(erase) => erase.bounds(),
             Body::Mint(mint) => {
                 let count = u64::from(mint.last).checked_sub(u64::from(mint.first)).map(|n| n + 1);
+                if mint.edition.is_some() && !mint.numbered {
+                    return Err("an edition of what is not numbered");
+                }
                 if count.is_some_and(|count| count <= MAX_LOT) { Ok(()) } else { Err("impossible serials") }
             }
             Body::Transfer(Transfer { aside: Some(aside), .. })
@@ -754,22 +843,30 @@ impl Body {
             {
                 Err("an impossible cart")
             }
+            Body::Transfer(Transfer { aside: Some(_), cause: Some(_), .. }) => {
+                Err("units that stay in a cart, and are given for something else")
+            }
+            Body::Transfer(Transfer { cause: Some(Cause::Wish { left_ms, .. }), .. })
+                if !(1..=MAX_HOLD_MS).contains(left_ms) =>
+            {
+                Err("an impossible time to live")
+            }
             Body::Transfer(Transfer { lines, .. })
             | Body::Move(Move { lines, .. })
             | Body::Damage(Damage { lines }) => {
                 lines_fit(lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
             }
             Body::Inherit(inherit) => {
+                heirs_fit(true, inherit.heirs.as_deref())?;
                 lines_fit(inherit.lines.iter().map(|line| (line.parcel, &line.units)), MAX_LINES)
             }
             Body::Retire(retire) => {
-                let chains: std::collections::BTreeSet<ChainId> =
-                    retire.cut.iter().map(|last| last.chain).collect();
-                match retire.cut.len() <= MAX_LINES && chains.len() == retire.cut.len() {
-                    true => Ok(()),
-                    false => Err("too many chains, or one twice"),
+                if retire.parts.is_some_and(|parts| !(1..=MAX_CUT_PARTS).contains(&parts)) {
+                    return Err("impossible parts of a retirement");
                 }
+                cut_fits(&retire.cut)
             }
+            Body::RetireCut(part) => cut_fits(&part.cut),
             Body::Resolve(resolve) => {
                 let fits = (1..=MAX_NOTE).contains(&resolve.note.len());
                 if fits { Ok(()) } else { Err("no note, or one that is too long") }
@@ -794,6 +891,20 @@ impl Body {
                 }
             }
         }
+    }
+}
+
+/// There is one way to say that nobody stands between.
+fn heirs_fit(inherits: bool, heirs: Option<&[Ref]>) -> Result<(), &'static str> {
+    let fits = heirs.is_none_or(|heirs| inherits && (1..=MAX_HEIRS).contains(&heirs.len()));
+    if fits { Ok(()) } else { Err("an impossible line of heirs") }
+}
+
+fn cut_fits(cut: &[Ref]) -> Result<(), &'static str> {
+    let chains: std::collections::BTreeSet<ChainId> = cut.iter().map(|last| last.chain).collect();
+    match cut.len() <= MAX_LINES && chains.len() == cut.len() {
+        true => Ok(()),
+        false => Err("too many chains, or one twice"),
     }
 }
 

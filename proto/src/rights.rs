@@ -8,7 +8,8 @@
 //! count. A right that is given twice went with the earlier record.
 //!
 //! Two certificates make two lines, which know nothing of each other: where both retire one device, the earlier
-//! retirement counts. A line whose holder was retired has ended. So the organiser's key, which signs another
+//! retirement counts; and a device does not retire its own heir, so that each has a living one. A line whose holder was
+//! retired has ended. So the organiser's key, which signs another
 //! certificate, is the last resort.
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ type Key = (Precedence, Ref);
 
 const GONE: &str = "it had given the right away before";
 const NEVER_GIVEN: &str = "it was not given the right";
+const ITS_HEIR: &str = "nobody retires itself, nor who had retired it";
 
 /// What gives a device the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,8 +50,9 @@ enum What {
 }
 
 impl Deed {
-    pub(crate) fn retire(author: DeviceId, retire: &Retire) -> Self {
-        let cut = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
+    /// A retirement; `more` is what its parts name.
+    pub(crate) fn retire(author: DeviceId, retire: &Retire, more: Vec<Ref>) -> Self {
+        let cut = more.iter().chain(&retire.cut).map(|last| (last.chain, last.seq)).collect();
         Self {
             author,
             right: right_of(author, retire.under),
@@ -192,11 +195,20 @@ impl Rights {
             What::Retire { device, .. } if self.retired.contains_key(device) => {
                 self.again.insert(entry, *device);
             }
+            What::Retire { device, .. } if self.is_heir(device, &deed.author) => {
+                self.void.insert(entry, in_words(&entry, deed, ITS_HEIR));
+            }
             What::Retire { device, cut } => {
                 let retirement = Retirement { entry, by: deed.author, precedence, cut: cut.clone() };
                 self.retired.insert(*device, retirement);
             }
         }
+    }
+
+    /// Whether `device` is `of` itself or stands among its heirs: two devices would wait for each other's heir for ever.
+    fn is_heir(&self, device: &DeviceId, of: &DeviceId) -> bool {
+        let next = |at: &DeviceId| self.retired.get(at).map(|retirement| retirement.by);
+        std::iter::successors(Some(*of), next).any(|heir| heir == *device)
     }
 
     fn never_given(&self, deed: &Deed) -> Option<&'static str> {

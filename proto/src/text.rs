@@ -124,6 +124,10 @@ name!(
     DropId, 40, "drop name", |text| has_form(text, 40)
 );
 name!(
+    /// The edition of a numbered lot: a word that is printed with each serial, such as `gold`.
+    Edition, 20, "edition", |text| has_form(text, 20)
+);
+name!(
     /// Who a shopper is, as far as the till needs to know: an order's number, a pseudonym of the stream's. No personal data.
     ShopperRef, 40, "shopper reference", |text| has_form(text, 40)
 );

@@ -7,7 +7,7 @@ use crate::document::Document;
 use crate::holdings::Precedence;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::Log;
-use crate::record::{Body, Fork, Record, Resolve};
+use crate::record::{Body, Fork, Record, Resolve, Retire};
 use crate::rights::{Deed, Rights};
 
 /// A device that was retired.
@@ -15,7 +15,7 @@ use crate::rights::{Deed, Rights};
 pub struct Retirement {
     /// The entry that says so.
     pub entry: Ref,
-    /// Who retired it, and holds what it held.
+    /// Who retired it, and is its heir.
     pub by: DeviceId,
     /// Which of two retirements of one device counts: the earlier.
     pub precedence: Precedence,
@@ -32,6 +32,36 @@ impl Retirement {
 
 /// The retired devices.
 pub type Retirements = BTreeMap<DeviceId, Retirement>;
+
+/// The living heir of a retired device, and the retirements that lead there: its own first, then that of who retired it,
+/// and so on. `None` if the device was not retired.
+pub fn succession(retired: &Retirements, device: &DeviceId) -> Option<(DeviceId, Vec<Ref>)> {
+    let mut heir = *device;
+    let mut named = Vec::new();
+    // Nobody is retired by its own heir (see `rights`), so this ends.
+    while let Some(retirement) = retired.get(&heir) {
+        named.push(retirement.entry);
+        heir = retirement.by;
+    }
+    (!named.is_empty()).then_some((heir, named))
+}
+
+/// Whether these retirements, one after the other, lead from `device` to `heir`, who may have been retired since.
+pub fn leads_to(
+    retired: &Retirements,
+    device: &DeviceId,
+    named: impl IntoIterator<Item = Ref>,
+    heir: &DeviceId,
+) -> bool {
+    let mut at = *device;
+    for entry in named {
+        match retired.get(&at) {
+            Some(retirement) if retirement.entry == entry => at = retirement.by,
+            _ => return false,
+        }
+    }
+    at == *heir
+}
 
 /// How an incident was settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +99,19 @@ pub struct Trust {
     /// By what an incident is named with; of two resolutions the earlier counts.
     resolved: BTreeMap<Ref, (Precedence, Resolution)>,
     forked: BTreeMap<ChainId, Forked>,
+    /// Parts of retirements that have not come yet: of which device, and what they name.
+    parts: BTreeMap<Ref, (DeviceId, Vec<Ref>)>,
+    /// What each device said last of its leaving.
+    left: BTreeMap<DeviceId, (Precedence, Left)>,
+}
+
+/// That a device has left, or is back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// The entry that says so.
+    pub entry: Ref,
+    /// Who gets what it had, and what still comes to it; absent if it is back.
+    pub to: Option<DeviceId>,
 }
 
 impl Trust {
@@ -127,19 +170,47 @@ impl Trust {
         }
     }
 
-    /// Takes in a retirement, a hand-over of the right to retire, or a resolution. Whether that changes who is retired, or
-    /// since when.
+    /// The entry with which a device has left, and who gets what comes to it; nothing if it has not left, or is back.
+    pub fn left(&self, device: &DeviceId) -> Option<(Ref, DeviceId)> {
+        let (_, left) = self.left.get(device)?;
+        Some((left.entry, left.to?))
+    }
+
+    /// Takes in a retirement or a part of one, a hand-over of the right to retire, a leave, or a resolution. Whether that changes who is
+    /// retired, or since when. The records of one chain come in their order.
     pub fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
         let precedence = (record.at, hash);
         match &record.body {
-            Body::Retire(retire) => self.rights.take(precedence, entry, Deed::retire(by, retire)),
+            Body::Retire(retire) => {
+                let more = self.parts_of(&entry, retire);
+                self.rights.take(precedence, entry, Deed::retire(by, retire, more))
+            }
+            Body::RetireCut(part) => {
+                self.parts.insert(entry, (part.device, part.cut.clone()));
+                false
+            }
             Body::Entrust(entrust) => self.rights.take(precedence, entry, Deed::entrust(by, entrust)),
+            Body::Leave(leave) => {
+                let left = Left { entry, to: leave.to.filter(|to| *to != by) };
+                let known = self.left.entry(by).or_insert((precedence, left));
+                if precedence > known.0 {
+                    *known = (precedence, left);
+                }
+                false
+            }
             Body::Resolve(resolve) => {
                 self.resolve(entry, by, hash, record, resolve);
                 false
             }
             _ => false,
         }
+    }
+
+    /// What the records before a retirement that belong to it name; any that is something else names nothing.
+    fn parts_of(&mut self, entry: &Ref, retire: &Retire) -> Vec<Ref> {
+        let first = entry.seq.saturating_sub(u64::from(retire.parts.unwrap_or(0)));
+        let parts = (first..entry.seq).filter_map(|seq| self.parts.remove(&Ref { seq, ..*entry }));
+        parts.filter(|(device, _)| *device == retire.device).flat_map(|(_, cut)| cut).collect()
     }
 
     /// Takes in a resolution.

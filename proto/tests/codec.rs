@@ -8,21 +8,23 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Re
 use popmesh_proto::identity::{
     Certificate, Charter, Enrolment, Role, Roles, SecretKey, Signature, SignedCertificate, SignedCharter,
 };
+use popmesh_proto::key::CommandKey;
 use popmesh_proto::log::{Bodies, Range, Vouch};
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, AskSealed, Decline, Entries, Frontier, Gossip, Head, Mail, Message, Presence,
-    Rate, SealedPart, SealedParts, Since, decode, encode,
+    Ask, AskCart, AskClaim, AskEntries, AskPast, AskSealed, Compare, Decline, Entries, Frontier, Gossip,
+    Head, Heard, HeardOf, Knows, Mail, Message, Past, Presence, Proof, Rate, SealedPart, SealedParts, Seen,
+    Since, Wish, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::PinTag;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Line, Mint, Move,
-    Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release, Renewal,
-    Resolve, Retire, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Cause, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Leave, Line,
+    Mint, Move, Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release,
+    Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
-use popmesh_proto::text::{Compartment, DropId, Place, ShopperRef, Sku};
+use popmesh_proto::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 use proptest::collection::vec;
 use proptest::option;
@@ -36,6 +38,10 @@ fn name() -> impl Strategy<Value = String> {
 
 fn sku() -> impl Strategy<Value = Sku> {
     name().prop_map(|name| name.parse().unwrap())
+}
+
+fn edition() -> impl Strategy<Value = Edition> {
+    "[a-zA-Z0-9ä._-]{1,20}".prop_map(|word| word.parse().unwrap())
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -237,9 +243,11 @@ fn claim_body() -> impl Strategy<Value = Body> {
         unit_price,
     });
     prop_oneof![
-        (entry(), entry(), device(), option::of(entry())).prop_map(|(claim, under, to, retirement)| {
-            Body::Custody(Custody { claim, under, to, retirement })
-        }),
+        ((entry(), entry(), device()), option::of(entry()), heirs(), option::of(entry()), heirs()).prop_map(
+            |((claim, under, to), retirement, heirs, handed_out, refunds)| {
+                Body::Custody(Custody { claim, under, to, retirement, heirs, handed_out, refunds })
+            }
+        ),
         refund().prop_map(Body::Refund),
         settled().prop_map(Body::PaymentSettled),
         (vec(sale_line, 0..4), any::<u64>(), shopper())
@@ -248,13 +256,23 @@ fn claim_body() -> impl Strategy<Value = Body> {
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
         entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
-        (device(), vec(entry(), 0..4), option::of(entry()))
-            .prop_map(|(device, cut, under)| Body::Retire(Retire { device, cut, under })),
+        (device(), vec(entry(), 0..4), option::of(entry()), option::of(any::<u32>()))
+            .prop_map(|(device, cut, under, parts)| Body::Retire(Retire { device, cut, under, parts })),
+        (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::RetireCut(RetireCut { device, cut })),
         (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
-        (entry(), lines()).prop_map(|(retirement, lines)| Body::Inherit(Inherit { retirement, lines })),
+        option::of(device()).prop_map(|to| Body::Leave(Leave { to })),
+        (entry(), lines(), heirs()).prop_map(|(retirement, lines, heirs)| Body::Inherit(Inherit {
+            retirement,
+            lines,
+            heirs
+        })),
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
         vec(any::<u8>(), 0..300).prop_map(|certificate| Body::Renewal(Renewal { certificate })),
     ]
+}
+
+fn heirs() -> impl Strategy<Value = Option<Vec<Ref>>> {
+    option::of(vec(entry(), 1..4))
 }
 
 fn shopper() -> impl Strategy<Value = Option<ShopperRef>> {
@@ -295,25 +313,40 @@ fn settled() -> impl Strategy<Value = PaymentSettled> {
     )
 }
 
+fn wish() -> impl Strategy<Value = Wish> {
+    any::<(u64, u64, u64)>().prop_map(|(number, total, left_ms)| Wish { number, total, left_ms })
+}
+
+fn cause() -> impl Strategy<Value = Cause> {
+    prop_oneof![
+        entry().prop_map(Cause::Leave),
+        any::<(u64, u64)>().prop_map(|(number, left_ms)| Cause::Wish { number, left_ms }),
+    ]
+}
+
 fn record() -> impl Strategy<Value = Record> {
-    let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place())
-        .prop_map(|(sku, first, last, numbered, place)| Mint { sku, first, last, numbered, place });
-    let body =
-        prop_oneof![
-            start().prop_map(Body::Start),
-            mint.prop_map(Body::Mint),
-            (device(), lines(), option::of(aside()))
-                .prop_map(|(to, lines, aside)| Body::Transfer(Transfer { to, lines, aside })),
-            vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
-            (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
-            lines().prop_map(|lines| Body::Damage(Damage { lines })),
-            sale().prop_map(Body::Sale),
-            claim_body(),
-            redeem().prop_map(Body::Redeem),
-            door().prop_map(Body::Door),
-            people_body(),
-        ];
-    (any::<u64>(), body).prop_map(|(at, body)| Record { at: Hlc(at), body })
+    let mint = (sku(), any::<u32>(), any::<u32>(), any::<bool>(), place(), option::of(edition())).prop_map(
+        |(sku, first, last, numbered, place, edition)| Mint { sku, first, last, numbered, place, edition },
+    );
+    let body = prop_oneof![
+        start().prop_map(Body::Start),
+        mint.prop_map(Body::Mint),
+        (device(), lines(), option::of(aside()), option::of(cause()))
+            .prop_map(|(to, lines, aside, cause)| Body::Transfer(Transfer { to, lines, aside, cause })),
+        vec(entry(), 0..4).prop_map(|transfers| Body::Received(Received { transfers })),
+        (place(), lines()).prop_map(|(place, lines)| Body::Move(Move { place, lines })),
+        lines().prop_map(|lines| Body::Damage(Damage { lines })),
+        sale().prop_map(Body::Sale),
+        claim_body(),
+        redeem().prop_map(Body::Redeem),
+        door().prop_map(Body::Door),
+        people_body(),
+    ];
+    (any::<u64>(), body, option::of(command_key())).prop_map(|(at, body, key)| Record {
+        at: Hlc(at),
+        body,
+        key,
+    })
 }
 
 fn range() -> impl Strategy<Value = Range> {
@@ -333,32 +366,87 @@ fn range() -> impl Strategy<Value = Range> {
     })
 }
 
+fn command_key() -> impl Strategy<Value = CommandKey> {
+    any::<([u8; 8], [u8; 4])>().prop_map(|(key, request)| CommandKey { key, request })
+}
+
+fn ask_past() -> impl Strategy<Value = AskPast> {
+    let seen = (chain(), any::<u64>()).prop_map(|(chain, seq)| Seen { chain, seq });
+    vec(seen, 0..5).prop_map(|ends| AskPast { ends })
+}
+
+fn past() -> impl Strategy<Value = Past> {
+    let entry = (chain(), any::<u64>(), document(), option::of(hash()));
+    let proof = (entry, vec(any::<u8>(), 0..200), signature()).prop_map(
+        |((chain, seq, document, previous), body, signature)| Proof {
+            chain,
+            seq,
+            document,
+            previous,
+            body: body.into(),
+            signature,
+        },
+    );
+    let knows = prop_oneof![Just(Knows::Nothing), Just(Knows::Some), Just(Knows::All)];
+    (knows, vec(proof, 0..3)).prop_map(|(knows, proofs)| Past { knows, proofs })
+}
+
 fn message() -> impl Strategy<Value = Message> {
-    let head =
-        (chain(), any::<u64>(), any::<[u8; 8]>()).prop_map(|(chain, seq, hash)| Head { chain, seq, hash });
-    let since = prop_oneof![any::<u32>().prop_map(Since::Frontier), any::<[u8; 8]>().prop_map(Since::Alike),];
+    let head = || {
+        (chain(), any::<u64>(), any::<[u8; 16]>(), any::<Option<[u8; 16]>>())
+            .prop_map(|(chain, seq, hash, rest)| Head { chain, seq, hash, rest })
+    };
+    let since =
+        prop_oneof![any::<u32>().prop_map(Since::Frontier), any::<[u8; 16]>().prop_map(Since::Alike),];
     prop_oneof![
         (
             hash(),
             any::<bool>(),
-            any::<(u32, Option<u32>, u32)>(),
-            vec(head, 0..5),
-            proptest::option::of(since)
+            any::<(u32, Option<u32>, u32, Option<[u8; 16]>)>(),
+            vec(head(), 0..5),
+            option::of(since),
+            (option::of(chain()), option::of(chain())),
         )
-            .prop_map(|(ended, full, (number, again, start), heads, since)| {
-                Message::Frontier(Frontier { ended, full, heads, number, since, again, start })
+            .prop_map(|(ended, full, (number, again, start, sum), heads, since, (from, upto))| {
+                Message::Frontier(Frontier {
+                    ended,
+                    full,
+                    heads,
+                    number,
+                    since,
+                    again,
+                    start,
+                    sum,
+                    from,
+                    upto,
+                })
             }),
+        (chain(), head(), vec(hash(), 0..4)).prop_map(|(chain, head, runs)| Message::Compare(Compare {
+            chain,
+            head,
+            runs
+        })),
+        (vec(entry(), 0..4), vec(hash(), 0..3), vec(entry(), 0..4)).prop_map(|(entries, changes, have)| {
+            Message::AskEntries(AskEntries { entries, changes, have })
+        }),
         (vec(range(), 0..3), any::<bool>())
             .prop_map(|(ranges, more)| Message::Entries(Entries { ranges, more })),
         hash().prop_map(Message::Digest),
         vec(any::<u8>(), 0..200).prop_map(|bytes| Message::Hello(bytes.into())),
-        (any::<u64>(), drop_id(), sku(), any::<u64>(), option::of(place()))
-            .prop_map(|(id, drop, sku, units, place)| Message::Ask(Ask { id, drop, sku, units, place })),
+        (any::<u64>(), drop_id(), sku(), any::<u64>(), option::of(place()), option::of(wish())).prop_map(
+            |(id, drop, sku, units, place, wish)| Message::Ask(Ask { id, drop, sku, units, place, wish })
+        ),
         any::<u64>().prop_map(|id| Message::Decline(Decline { id })),
         (any::<u64>(), entry()).prop_map(|(id, cart)| Message::AskCart(AskCart { id, cart })),
         (any::<u64>(), entry()).prop_map(|(id, claim)| Message::AskClaim(AskClaim { id, claim })),
         mail().prop_map(Message::Mail),
+        ask_past().prop_map(Message::AskPast),
+        past().prop_map(Message::Past),
         device().prop_map(Message::Who),
+        vec((any::<[u8; 4]>(), any::<u64>()), 0..20).prop_map(|of| {
+            let of = of.into_iter().map(|(device, at)| HeardOf { device, at: Hlc(at) }).collect();
+            Message::Heard(Heard { of })
+        }),
         vec(entry(), 0..4).prop_map(|entries| Message::AskSealed(AskSealed { entries })),
         (vec((entry(), vec(any::<u8>(), 0..100)), 0..4), vec(entry(), 0..4)).prop_map(|(parts, lacking)| {
             let part = |(entry, payload): (Ref, Vec<u8>)| SealedPart { entry, payload: payload.into() };
@@ -387,13 +475,19 @@ fn presence() -> impl Strategy<Value = Presence> {
     let rate =
         (drop_id(), sku(), any::<u64>()).prop_map(|(drop, sku, milli_units)| Rate { drop, sku, milli_units });
     let certificate = option::of(vec(any::<u8>(), 0..100));
-    (any::<bool>(), vec(rate, 0..5), certificate, option::of(any::<u32>()), vec(device(), 0..3)).prop_map(
-        |(sells, rates, certificate, every_s, reaches)| Presence {
+    let neighbours = option::of(vec(any::<u8>(), 0..60));
+    let told = (option::of(any::<u32>()), vec(device(), 0..3), neighbours);
+    let since = (option::of(ask_past()), option::of(any::<u64>()));
+    (any::<bool>(), vec(rate, 0..5), certificate, told, since).prop_map(
+        |(sells, rates, certificate, (every_s, reaches, neighbours), (asks, behind_ms))| Presence {
             sells,
             rates,
             certificate: certificate.map(Into::into),
             every_s,
             reaches,
+            asks,
+            neighbours: neighbours.map(Into::into),
+            behind_ms,
         },
     )
 }
@@ -554,6 +648,7 @@ fn a_length_that_lies_takes_no_memory() {
 #[test]
 fn money_in_records_may_be_anything_and_is_checked() {
     let refund = |parts: Vec<BackPart>, taxes: Option<Vec<RateTax>>| Record {
+        key: None,
         at: Hlc(2),
         body: Body::Refund(Refund {
             claim: Ref { chain: ChainId([1; 16]), seq: 2 },
@@ -606,7 +701,7 @@ fn money_in_records_may_be_anything_and_is_checked() {
         let claim = Ref { chain: ChainId([1; 16]), seq: 2 };
         let settled = PaymentSettled { claim, payment, amount, failed: false, reference };
         assert!(
-            check(Record { at: Hlc(2), body: Body::PaymentSettled(settled.clone()) }).is_err(),
+            check(Record { at: Hlc(2), body: Body::PaymentSettled(settled.clone()), key: None }).is_err(),
             "{settled:?}"
         );
     }
@@ -615,7 +710,7 @@ fn money_in_records_may_be_anything_and_is_checked() {
 #[test]
 fn records_about_people_are_checked() {
     let check = |body: Body, document: Document| {
-        Record { at: Hlc(2), body }.check(&document, "pos".parse().unwrap(), Hlc(1))
+        Record { at: Hlc(2), body, key: None }.check(&document, "pos".parse().unwrap(), Hlc(1))
     };
     let good = Personal {
         kind: PersonalKind::OptIn,

@@ -120,6 +120,7 @@ impl Connectivity {
             | FaultKind::Cloned { .. }
             | FaultKind::Retired { .. }
             | FaultKind::Entrusted { .. }
+            | FaultKind::Reprints { .. }
             | FaultKind::Cheats { .. } => {}
         }
     }

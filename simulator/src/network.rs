@@ -51,13 +51,23 @@ pub struct Carrier {
     /// How good it is now.
     pub medium: Medium,
     busy_until_us: u64,
+    /// Bytes offered to it so far, with packet overhead.
+    pub offered: u64,
 }
 
 impl Carrier {
     /// A carrier that is idle.
     #[must_use]
     pub fn new(medium: Medium) -> Self {
-        Self { medium, busy_until_us: 0 }
+        Self { medium, busy_until_us: 0, offered: 0 }
+    }
+
+    /// Carries small messages that nobody waits for, `bytes` in all, with packet overhead.
+    pub fn load(&mut self, now_us: u64, messages: u64, bytes: u64, traffic: &mut Traffic) {
+        traffic.messages += messages;
+        traffic.bytes += bytes;
+        self.offered += bytes;
+        self.busy_until_us = self.busy_until_us.max(now_us) + bytes * 8_000 / self.medium.kbit_per_s.max(1);
     }
 
     /// Sends a message of `bytes` at `now_us`.
@@ -68,6 +78,7 @@ impl Carrier {
         let all_bytes = bytes + packets * medium.packet_overhead;
         traffic.messages += 1;
         traffic.bytes += all_bytes;
+        self.offered += all_bytes;
         let start = self.busy_until_us.max(now_us);
         if start - now_us > QUEUE_US {
             traffic.queue_full += 1;

@@ -57,7 +57,7 @@ pub struct Night {
 pub struct Verdict {
     /// Whether every promise was kept and every threshold reached.
     pub passed: bool,
-    /// The promises (I1 to I9), and the thresholds.
+    /// The promises (I1 to I10), and the thresholds.
     pub checks: Vec<Check>,
 }
 
@@ -110,6 +110,9 @@ pub struct Numbers {
     pub messages: u64,
     /// Their bytes, with packet overhead.
     pub bytes: u64,
+    /// The most that was offered to the Wi-Fi of a venue while nothing happened for long, by venue.
+    #[serde(default)]
+    pub idle_air: BTreeMap<String, IdleAir>,
     /// Durable writes.
     pub writes: u64,
     /// Entries in the log at the end.
@@ -126,6 +129,15 @@ pub struct Numbers {
     /// What became of personal data.
     #[serde(default)]
     pub people: PeopleNumbers,
+}
+
+/// What was offered to the Wi-Fi of a venue while nothing happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdleAir {
+    /// By how many devices.
+    pub devices: u64,
+    /// Bytes a second, all together.
+    pub bytes_per_s: u64,
 }
 
 /// What became of personal data.

@@ -27,11 +27,12 @@ pub const KINDS: [&str; 20] = [
 ];
 
 /// Those that only people cause.
-pub const MISTAKES: [&str; 8] = [
+pub const MISTAKES: [&str; 9] = [
     "restored",
     "cloned",
     "retired",
     "entrusted",
+    "reprints",
     "cheat_forks",
     "cheat_rewrites",
     "cheat_overspends",
@@ -81,6 +82,7 @@ pub fn kind_of(kind: &FaultKind) -> &'static str {
         FaultKind::Cloned { .. } => "cloned",
         FaultKind::Retired { .. } => "retired",
         FaultKind::Entrusted { .. } => "entrusted",
+        FaultKind::Reprints { .. } => "reprints",
         FaultKind::Cheats { how: Cheat::Forks, .. } => "cheat_forks",
         FaultKind::Cheats { how: Cheat::Rewrites, .. } => "cheat_rewrites",
         FaultKind::Cheats { how: Cheat::Overspends, .. } => "cheat_overspends",
@@ -108,6 +110,7 @@ pub fn devices_of(kind: &FaultKind, scenario: &Scenario) -> Vec<DeviceIndex> {
         | FaultKind::Cloned { device }
         | FaultKind::Retired { device, .. }
         | FaultKind::Entrusted { device, .. }
+        | FaultKind::Reprints { device }
         | FaultKind::Cheats { device, .. } => vec![*device],
         FaultKind::OneWay { from, to } => vec![*from, *to],
         FaultKind::WifiDown { venue }
@@ -162,6 +165,9 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
         FaultKind::Cloned { device } => format!("a second box runs with a copy of {}", name(device)),
         FaultKind::Entrusted { device, by } => {
             format!("{} gives the right to retire to {}", name(by), name(device))
+        }
+        FaultKind::Reprints { device } => {
+            format!("{} mints the numbers that another hq mints", name(device))
         }
         FaultKind::Retired { device, by, .. } => format!("{} is retired on {}", name(device), name(by)),
         FaultKind::Cheats { device, how } => {

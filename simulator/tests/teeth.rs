@@ -91,6 +91,16 @@ fn to_hand_out_without_custody_shows_in_what_is_written() {
 }
 
 #[test]
+fn to_hand_out_again_what_the_view_calls_issued() {
+    is_caught(Planted::Device(DeviceBug::HandOutAgain), honest_mix, 1..=12, &["I1", "I2", "I6"]);
+}
+
+#[test]
+fn to_pay_back_on_a_word() {
+    is_caught(Planted::Device(DeviceBug::RefundOnWord), honest_mix, 1..=100, &["I7"]);
+}
+
+#[test]
 fn to_accept_an_entry_out_of_its_chain() {
     device_bug_is_caught(DeviceBug::AcceptOutOfChain, 12, &["I5", "I6"]);
 }
@@ -118,6 +128,16 @@ fn to_drop_what_waits() {
 #[test]
 fn to_keep_what_is_erased() {
     device_bug_is_caught(DeviceBug::KeepErased, 9, &["I5"]);
+}
+
+#[test]
+fn to_leave_out_of_digests_what_matters() {
+    is_caught(
+        Planted::Device(DeviceBug::BlindDigests),
+        |seed| mix::draw("network", seed).unwrap(),
+        NIGHTS,
+        &["I5"],
+    );
 }
 
 #[test]
@@ -257,6 +277,109 @@ fn to_spend_before_the_past_is_known() {
     is_caught(Planted::Device(DeviceBug::ForgetPast), set_back_alone, 1..=6, &["I1"]);
 }
 
+/// Two hqs in two halls that are cut off from each other mint the same numbers, and both halls sell them.
+fn printed_twice(_: u64) -> Scenario {
+    let halls = r#"
+name = "printed-twice"
+title = "Two halls with the same numbers"
+starts = "18:00"
+lasts = "6 min"
+[[venue]]
+name = "hall-a"
+[[venue]]
+name = "hall-b"
+[[device]]
+name = "laptop-a"
+roles = "hq"
+venue = "hall-a"
+[[device]]
+name = "laptop-b"
+roles = "hq"
+venue = "hall-b"
+[[device]]
+name = "till-a"
+roles = "pos"
+venue = "hall-a"
+[[device]]
+name = "till-b"
+roles = "pos"
+venue = "hall-b"
+[[product]]
+sku = "print"
+name = "Print"
+price = 2500
+[[drop]]
+name = "friday"
+opens = "18:01"
+minted = "18:00:50"
+[[drop.lot]]
+product = "print"
+units = 60
+numbered = true
+minted_by = "laptop-a"
+[[demand]]
+product = "print"
+shape = "steady"
+from = "18:01:30"
+shoppers = 60
+where = ["till-a", "till-b"]
+patience = "10 s"
+[[fault]]
+at = "18:00:30"
+until = "18:03"
+fault = "wan_down"
+venue = "hall-b"
+[[fault]]
+at = "18:01:10"
+fault = "reprints"
+device = "laptop-b"
+"#;
+    scenario::parse("printed-twice", halls).unwrap()
+}
+
+#[test]
+fn to_say_nothing_of_numbers_that_are_printed_twice() {
+    for seed in 1..=6 {
+        assert_eq!(broken(&printed_twice(seed), seed, None), None, "seed {seed}");
+    }
+    is_caught(Planted::Device(DeviceBug::PrintTwice), printed_twice, 1..=6, &["I1"]);
+}
+
+/// A till that was left alone is set back, and the first that comes into its reach has never heard of it.
+fn set_back_and_met_by_a_newcomer(_: u64) -> Scenario {
+    till_1(
+        "[[fault]]\nat = \"18:00:01\"\nfor = \"2 min\"\nfault = \"power_cut\"\ndevice = \"till-3\"\n\
+         [[fault]]\nat = \"18:01:10\"\nfor = \"5 s\"\nfault = \"power_cut\"\ndevice = \"till-1\"\n\
+         [[fault]]\nat = \"18:01:30\"\nfor = \"2 min\"\nfault = \"offline\"\ndevice = \"laptop\"\n\
+         [[fault]]\nat = \"18:01:30\"\nfor = \"2 min\"\nfault = \"offline\"\ndevice = \"till-2\"\n\
+         [[fault]]\nat = \"18:01:58\"\nfault = \"restored\"\ndevice = \"till-1\"\nimage = \"18:01\"\n",
+    )
+}
+
+#[test]
+fn to_believe_a_peer_that_knows_nothing() {
+    let bug = Planted::Device(DeviceBug::BelieveWhoKnowsNothing);
+    is_caught(bug, set_back_and_met_by_a_newcomer, 1..=12, &["I1"]);
+    for seed in 1..=12 {
+        assert_eq!(broken(&set_back_and_met_by_a_newcomer(seed), seed, None), None, "seed {seed}");
+    }
+}
+
+/// Eleven devices at one venue, where nothing happens for minutes.
+fn idle_hall(_: u64) -> Scenario {
+    let text =
+        THREE_TILLS.replace("lasts = \"5 min\"", "lasts = \"6 min\"").replace("count = 3", "count = 10");
+    let text = text.replace("name = \"market\"", "name = \"market\"\nwifi = \"crowded-wifi\"");
+    let text = text.replace("patience = \"10 s\"", "until = \"18:00:30\"\npatience = \"10 s\"");
+    scenario::parse("idle-hall", &text.replace("shoppers = 120", "shoppers = 6")).unwrap()
+}
+
+#[test]
+fn to_tell_every_second_whatever_the_air_carries() {
+    assert_eq!(broken(&idle_hall(1), 1, None), None);
+    is_caught(Planted::Device(DeviceBug::TellEverySecond), idle_hall, 1..=1, &["I10"]);
+}
+
 fn retired_mix(seed: u64) -> Scenario {
     mix::draw("retired", seed).unwrap()
 }
@@ -282,5 +405,33 @@ fn without_a_bug_nights_with_retirements_are_clean() {
 fn without_a_bug_nights_of_mistakes_are_clean() {
     for seed in 8..=18 {
         assert_eq!(broken(&mistakes_mix(seed), seed, None), None, "seed {seed}");
+    }
+}
+
+/// Some want most of what three tills have, while the third till hardly gets anything written, so that it gives too late.
+fn large_wishes(seed: u64) -> Scenario {
+    let minute = 1 + seed % 3;
+    let text = format!(
+        "{THREE_TILLS}[[demand]]\nproduct = \"tee\"\nshape = \"steady\"\nfrom = \"18:00:20\"\nuntil = \"18:0{minute}\"\n\
+         shoppers = 4\nquantity = \"60-190\"\nwhere = [\"till-1\", \"till-2\"]\npatience = \"6 s\"\n\
+         [[fault]]\nat = \"18:00:18\"\nfor = \"100 s\"\nfault = \"slow_disk\"\ndevice = \"till-3\"\ntimes = 100000\n"
+    );
+    scenario::parse("large-wishes", &text).unwrap()
+}
+
+#[test]
+fn to_give_the_last_units_for_a_large_wish() {
+    is_caught(Planted::Device(DeviceBug::StripForWishes), large_wishes, 1..=6, &["I8"]);
+}
+
+#[test]
+fn to_keep_what_came_for_a_wish_that_is_over() {
+    is_caught(Planted::Device(DeviceBug::KeepWishes), large_wishes, 1..=12, &["I8"]);
+}
+
+#[test]
+fn without_a_bug_large_wishes_break_nothing() {
+    for seed in 1..=12 {
+        assert_eq!(broken(&large_wishes(seed), seed, None), None, "seed {seed}");
     }
 }

@@ -142,6 +142,9 @@ def decode(cose, event, organiser):
         raise Refused("validity")
     if not SELLING & set(issuer["roles"]):
         raise Refused("role")
+    custodian, under = more[0] if more else None, None
+    if isinstance(custodian, list):
+        custodian, *under = custodian
     token = {
         "event": event.hex(),
         "claim": {"chain": chain.hex(), "seq": seq},
@@ -149,12 +152,14 @@ def decode(cose, event, organiser):
         "items": [
             {"sku": sku, "units": units_to_ranges(units)} for sku, units in zip(items[::2], items[1::2])
         ],
-        "custodian": more[0].hex() if more else issuer["device"],
+        "custodian": custodian.hex() if custodian else issuer["device"],
         "issued_s": claims[ISSUED],
         "not_before_s": claims.get(NOT_BEFORE),
         "expires_s": claims.get(EXPIRES),
         "pin_tag": more[1].hex() if len(more) > 1 else None,
     }
+    if under:
+        token["under"] = {"chain": under[0].hex(), "seq": under[1]}
     return issuer, token
 
 
@@ -163,7 +168,10 @@ def encode(token, certificate, issuer, seed):
     claim = [certificate, bytes.fromhex(token["claim"]["chain"]), token["claim"]["seq"], token["drop"], []]
     for item in token["items"]:
         claim[4] += [item["sku"], ranges_to_units(item["units"])]
-    if token["custodian"] != issuer["device"] or token["pin_tag"]:
+    if "under" in token:
+        under = token["under"]
+        claim.append([bytes.fromhex(token["custodian"]), bytes.fromhex(under["chain"]), under["seq"]])
+    elif token["custodian"] != issuer["device"] or token["pin_tag"]:
         claim.append(bytes.fromhex(token["custodian"]))
     if token["pin_tag"]:
         claim.append(bytes.fromhex(token["pin_tag"]))

@@ -111,7 +111,7 @@ pub fn check(api: &Api<'_>, sku: &str) -> Result<u64> {
     let level = |name: &str| line["mesh"][name].as_u64().with_context(|| format!("no {name} in {line}"));
     let minted = line["minted"].as_u64().context("nothing minted")?;
     let mut sum = 0;
-    for name in ["available", "held", "committed", "in_transit", "sold", "damaged"] {
+    for name in ["available", "held", "committed", "in_transit", "sold", "damaged", "frozen"] {
         sum += level(name)?;
     }
     ensure!(sum == minted, "{}: {minted} minted are not {sum}: {line}", api.name);

@@ -31,6 +31,8 @@ pub struct Options<'a> {
     pub arguments: Vec<String>,
     /// What it logs, as `POPMESH_LOG` says it; the usual if absent.
     pub log: Option<&'static str>,
+    /// What else is in its environment.
+    pub environment: Vec<(String, String)>,
     /// Whether to keep its log to itself when it goes.
     pub quiet: bool,
 }
@@ -169,6 +171,7 @@ fn spawn(program: &Path, name: &str, data: &Path, options: &Options<'_>) -> Resu
     let api = format!("127.0.0.1:{}", options.api_port);
     command.args(words).arg("--data").arg(data).args(["run", "--api", &api]).args(&options.arguments);
     command.env("NO_COLOR", "1").env_remove("POPMESH_DATA");
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     if let Some(log) = options.log {
         command.env("POPMESH_LOG", log);
     }

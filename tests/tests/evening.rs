@@ -36,7 +36,7 @@ fn from_the_cart_over_another_till_to_the_locker_with_a_pin() -> Result<()> {
                 Ok((device.get("/v1/status")?["reachable"] == NAMES.len()).then_some(()))
             })?;
         }
-        put_on_sale(devices[0], "CAP", 12)?;
+        put_on_sale(devices[0], "CAP", 120)?;
         agree(&devices)?;
         give(devices[0], "CAP", 4, devices[1])?;
         agree(&devices)?;

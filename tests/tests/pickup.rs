@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 const NAMES: [&str; 3] = ["hq", "till", "locker"];
 /// The locker's place among the hosts.
 const LOCKER: usize = 2;
-const UNITS: u32 = 20;
+const UNITS: u32 = 100;
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(60);
 const CUTS: usize = 3;
@@ -245,7 +245,7 @@ fn a_power_cut_before_the_door_leaves_it_in_doubt_for_a_person_to_settle() -> Re
     for device in evening.devices() {
         assert_eq!(to_look_at(device)?, 1, "{} shows what was not handed over", device.name);
     }
-    evening.locker().done("/v1/refunds", &json!({ "claim": claim }))?;
+    evening.nodes[1].done("/v1/refunds", &json!({ "claim": claim }))?;
     agree(&evening.devices())?;
     for device in evening.devices() {
         assert_eq!((to_look_at(device)?, check(device, "CAP")?), (0, 0), "{}", device.name);
@@ -273,13 +273,22 @@ fn a_pickup_wins_over_a_refund_asked_for_at_the_till() -> Result<()> {
 }
 
 #[test]
-fn a_refund_that_reaches_the_locker_first_makes_the_token_worthless() -> Result<()> {
+fn a_refund_that_a_person_pays_at_the_till_makes_the_token_worthless() -> Result<()> {
     let event = Event::found("Neon Drop")?;
     let network = Network::new(43, NAMES.len())?;
     let evening = Evening::begin(&event, &network, "virtual")?;
     let (claim, token) = evening.sell_for_pickup()?;
-    evening.nodes[1].done("/v1/refunds", &json!({ "claim": claim }))?;
+    let asked = evening.nodes[1].done("/v1/refunds", &json!({ "claim": claim }))?;
+    assert_eq!(asked["claim"]["state"], "refund_requested");
     evening.network.heal();
+    // The locker hears of the request, and pays nothing.
+    evening.agreed_claim(&claim)?;
+    let at_locker = evening.locker().call("POST", "/v1/refunds", Some(&json!({ "claim": claim })), None)?;
+    assert_eq!((at_locker.status, at_locker.code()), (403, "unattended"));
+    println!("at the locker: {}", at_locker.body["detail"]);
+    evening.wait_for_reachable("everybody again", |_| NAMES.len())?;
+    let paid = evening.nodes[1].done("/v1/refunds", &json!({ "claim": claim }))?;
+    assert_eq!(paid["claim"]["state"], "refunded");
     evening.locker().wait_until("the refund", DEADLINE, |locker| {
         let known = locker.claims()?.into_iter().find(|known| known["claim"] == claim.as_str());
         Ok(known.filter(|known| known["state"] == "refunded"))

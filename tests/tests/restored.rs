@@ -1,5 +1,5 @@
-//! A till whose database is set back to an earlier state: it says so, sells nothing alone, hears from another what it did,
-//! and goes on without selling anything twice.
+//! A till whose database is set back to an earlier state, or moved away: it says so, sells nothing alone, hears from another
+//! what it did, and goes on without selling anything twice.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -129,5 +129,94 @@ fn a_person_can_answer_for_it_where_nobody_else_is_left() -> Result<()> {
     hq.restart()?;
     let api: &Api<'_> = &hq;
     assert_eq!(api.get("/v1/status")?["past_unknown"], false);
+    Ok(())
+}
+
+/// Moves the database out of the folder, as a node with a damaged one asks people to; what lies beside it stays.
+fn move_database_away(folder: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for suffix in ["", "-wal"] {
+        let name = format!("popmesh.db{suffix}");
+        match fs::rename(folder.join(&name), to.join(&name)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !suffix.is_empty() => {}
+            other => other.context("move the database")?,
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_database_that_was_moved_away_comes_back_with_its_keys() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    let network = Network::new(75, NAMES.len())?;
+    for (name, roles) in NAMES.into_iter().zip(["hq", "pos"]) {
+        event.enrol(name, roles, "hall-a")?;
+    }
+    let start = |index: usize| {
+        let host = Some(&network.hosts()[index]);
+        Node::start(&event, NAMES[index], Options { host, ..Options::default() })
+    };
+    let (hq, mut till) = (start(0)?, start(TILL)?);
+    put_on_sale(&hq, "CAP", UNITS)?;
+    agree(&[&hq, &till])?;
+    let first = till.sell("CAP", WAIT, Some("order-1"))?.ok()?;
+    let second = till.sell("CAP", WAIT, Some("order-2"))?.ok()?;
+    agree(&[&hq, &till])?;
+    network.cut_off(TILL);
+    till.kill()?;
+    let folder = event.path().join(NAMES[TILL]);
+    ensure!(folder.join("mark").exists(), "no mark beside the database");
+    move_database_away(&folder, &event.path().join("damaged"))?;
+    till.restart()?;
+
+    // Alone it knows that it has forgotten something, and how much.
+    let status = till.get("/v1/status")?;
+    assert_eq!(status["past_unknown"], true, "{status}");
+    ensure!(status["past"]["entries"].as_u64() >= Some(4), "{status}");
+    let refused = till.sell("CAP", Duration::ZERO, Some("order-1"))?;
+    ensure!(refused.status >= 400, "{}", refused.body);
+
+    network.rejoin(TILL);
+    till.wait_until("it to have heard", DEADLINE, |till| {
+        Ok((till.get("/v1/status")?["past_unknown"] == false).then_some(()))
+    })?;
+    for (key, sold) in [("order-1", &first), ("order-2", &second)] {
+        let again = till.sell("CAP", WAIT, Some(key))?.ok()?;
+        assert_eq!(claim_id(&again)?, claim_id(sold)?, "{key}");
+    }
+    // Another request under a key that came back, of which the whole is lost.
+    let refused = till.sell("CAP", Duration::from_millis(7), Some("order-1"))?;
+    ensure!(refused.status == 422, "{}", refused.body);
+    let third = till.sell("CAP", WAIT, Some("order-3"))?.ok()?;
+    agree(&[&hq, &till])?;
+    let mut units: BTreeSet<u32> = BTreeSet::new();
+    for claim in [&first, &second, &third] {
+        for unit in serials(claim)? {
+            ensure!(units.insert(unit), "unit {unit} is sold twice");
+        }
+    }
+    let incidents = hq.get("/v1/incidents")?;
+    assert_eq!(incidents.as_array().map(Vec::len), Some(0), "{incidents}");
+    Ok(())
+}
+
+#[test]
+fn without_its_mark_a_database_is_doubted_until_a_person_answers() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    event.enrol("hq", "hq,pos", "hall-a")?;
+    let mut hq = Node::start(&event, "hq", Options::loopback(&[]))?;
+    put_on_sale(&hq, "CAP", UNITS)?;
+    hq.kill()?;
+    fs::remove_file(event.path().join("hq").join("mark"))?;
+    hq.restart()?;
+    problem(&hq.sell("CAP", Duration::ZERO, None)?, 503, "past_unknown");
+    let said = event.run(&["status", "--api", hq.api()])?;
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    ensure!(text.contains("in doubt") && text.contains("past accept"), "{text}");
+    ensure!(event.run(&["past", "accept", "--api", hq.api()])?.status.success());
+    hq.sell("CAP", Duration::ZERO, None)?.ok()?;
+    hq.kill()?;
+    hq.restart()?;
+    hq.sell("CAP", Duration::ZERO, None)?.ok()?;
     Ok(())
 }

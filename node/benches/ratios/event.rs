@@ -89,17 +89,20 @@ pub(crate) fn opening(drops: usize) -> Vec<Command> {
             tax: None,
         }));
     }
-    for drop in (0..drops).map(drop_named) {
+    for (index, drop) in (0..drops).map(drop_named).enumerate() {
+        // Printed serials are those of one drop alone.
+        let first = 1 + index as u32 * UNITS_OF_LOT;
         commands.push(Command::DropNew(DropNew::of(drop.clone(), format!("Drop {drop}"))));
         commands.push(Command::DropOpen(drop.clone()));
         for sku in SKUS {
             commands.push(Command::LotMint(LotMint {
                 drop: drop.clone(),
                 sku: sku.parse().unwrap(),
-                first: 1,
-                last: UNITS_OF_LOT,
+                first,
+                last: first + UNITS_OF_LOT - 1,
                 numbered: true,
                 place: None,
+                edition: None,
             }));
         }
     }

@@ -89,7 +89,8 @@ impl Local {
                 | Output::Notice(_)
                 | Output::Install { .. }
                 | Output::OpenDoor { .. }
-                | Output::CutOff { .. } => {}
+                | Output::CutOff { .. }
+                | Output::Probe { .. } => {}
                 Output::Reopen { problem } => panic!("{problem}"),
             }
         }

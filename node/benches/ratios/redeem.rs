@@ -29,6 +29,7 @@ pub(crate) fn run(scale: Scale, folder: &Path) {
             drop: drop_named(0),
             items: vec![TokenItem { sku: "poster".parse().unwrap(), units: UnitSet::range(1, 2) }],
             custodian,
+            under: None,
             issued_ms: EVENING_MS,
             not_before_ms: None,
             expires_ms: None,

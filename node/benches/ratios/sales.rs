@@ -39,6 +39,7 @@ impl Links for Nobody {
     fn publish(&self, _: Vec<u8>) {}
     fn judge(&self, _: GossipToken, _: Verdict) {}
     fn cut_off(&self, _: DeviceId, _: u64) {}
+    fn probe(&self, _: DeviceId) {}
 }
 
 pub(crate) fn nobody() -> (Box<dyn Links>, InboundEvents) {

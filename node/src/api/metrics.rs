@@ -207,6 +207,19 @@ fn register_status(registry: &mut Registry, status: &Status) {
         "1 while this device may have forgotten what it did, and spends nothing",
         past_unknown,
     );
+    let apart_ms = status.clocks_apart.as_ref().map_or(0, |apart| apart.apart_ms);
+    gauge(
+        registry,
+        "past_missing_entries",
+        "Entries that this device wrote and that are not here, as far as it knows",
+        status.past.entries,
+    );
+    gauge(
+        registry,
+        "clocks_apart_seconds",
+        "How far the wall clocks in reach are apart, if that is more than a minute; 0 otherwise",
+        apart_ms / 1_000,
+    );
     gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
     let deferred = u64::try_from(status.deferred).unwrap_or(0);
     gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);
@@ -304,12 +317,13 @@ fn register_stock(registry: &mut Registry, stock: &Stock) {
     registry.register("units", "Units of each drop and SKU, own and mesh-wide, by state", units);
 }
 
-fn states(levels: &Levels) -> [(&'static str, u64); 7] {
+fn states(levels: &Levels) -> [(&'static str, u64); 8] {
     [
         ("available", levels.available),
         ("held", levels.held),
         ("committed", levels.committed),
         ("damaged", levels.damaged),
+        ("frozen", levels.frozen),
         ("in_transit", levels.in_transit),
         ("sold", levels.sold),
         ("stranded", levels.stranded),

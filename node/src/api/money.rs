@@ -20,7 +20,7 @@ use super::service::{Api, only};
 use super::write::{Done, done};
 use crate::receipt;
 
-/// Changes the event's rules for tax and cash
+/// Changes the event's rules for tax, cash and large wishes
 ///
 /// On an hq. What is absent stays as it is. Sales that were made keep what was reckoned then.
 #[utoipa::path(

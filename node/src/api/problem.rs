@@ -96,10 +96,12 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownPersonal { .. }
         | Refusal::UnknownReceipt { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. }
+        | Refusal::KeyOfAnother { .. }
         | Refusal::Token { .. }
         | Refusal::PaymentsDiffer { .. }
         | Refusal::CashShort { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         Refusal::RoleForbids { .. }
+        | Refusal::Unattended { .. }
         | Refusal::Certificate { .. }
         | Refusal::PinNeeded { .. }
         | Refusal::WrongPin { .. }
@@ -109,10 +111,12 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::Suspended { .. }
         | Refusal::Left { .. } => StatusCode::FORBIDDEN,
         Refusal::PastUnknown { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::AmbiguousDrop { .. }
+        Refusal::ClocksDisagree(_)
+        | Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }
         | Refusal::SerialOverlap { .. }
+        | Refusal::Frozen { .. }
         | Refusal::NotHeld { .. }
         | Refusal::SoldOut { .. }
         | Refusal::HeldElsewhere { .. }
@@ -126,6 +130,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::NoDriver
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. }
+        | Refusal::AlreadyDone { .. }
         | Refusal::DeferredLimit { .. }
         | Refusal::NotDeferred { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,

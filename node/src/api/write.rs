@@ -255,7 +255,7 @@ pub(super) async fn give_custody(
 /// is a request, which the custodian answers as soon as it hears of it; if the claim is picked up before, it is declined.
 #[utoipa::path(
     post, path = "/v1/refunds", tag = "act", request_body = Refund, params(IdempotencyHeader),
-    responses((status = 201, description = "Pay this back; nothing if it is a request", body = Refunded), CommandProblems)
+    responses((status = 201, description = "Pay this back; nothing if the claim is but marked, for a person on an attended device to pay", body = Refunded), CommandProblems)
 )]
 pub(super) async fn refund(
     State(api): State<Api>,

@@ -84,17 +84,18 @@ fn change_drop(change: &args::DropChange, what: &str, folder: &Folder) -> Result
 
 pub(super) fn lot(lot: args::Lot, folder: &Folder, json: bool) -> Outcome {
     match lot {
-        args::Lot::Mint { drop, sku, serials: (first, last), unnumbered, place, retry, target } => {
-            let body = LotMint { drop, sku, first, last, numbered: !unnumbered, place };
+        args::Lot::Mint { drop, sku, serials: (first, last), unnumbered, edition, place, retry, target } => {
+            let body = LotMint { drop, sku, first, last, numbered: !unnumbered, place, edition };
             let client = Client::find(&target, folder)?;
             let done: Lot = client.post("/v1/lots", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &done, || {
                 let numbered = if done.numbered { "numbered" } else { "unnumbered" };
                 format!(
-                    "minted {} {} {} ({}) for drop {}, at {}\nlot {}",
+                    "minted {} {} {}{} ({}) for drop {}, at {}\nlot {}",
                     done.units.len(),
                     numbered,
                     done.sku,
+                    done.edition.as_ref().map(|edition| format!(" {edition}")).unwrap_or_default(),
                     done.units,
                     done.drop,
                     done.place,
@@ -105,14 +106,18 @@ pub(super) fn lot(lot: args::Lot, folder: &Folder, json: bool) -> Outcome {
         args::Lot::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
             print(json, &programme.lots, || {
-                let mut table = Table::new(&["drop", "sku", ">units", "serials", "numbered", "place", "lot"]);
+                let mut table = Table::new(&[
+                    "drop", "sku", "edition", ">units", "serials", "numbered", "frozen", "place", "lot",
+                ]);
                 for lot in &programme.lots {
                     table.row([
                         lot.drop.to_string(),
                         lot.sku.to_string(),
+                        lot.edition.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
                         lot.units.len().to_string(),
                         lot.units.to_string(),
                         if lot.numbered { "yes" } else { "no" }.to_owned(),
+                        if lot.frozen.is_empty() { "-".to_owned() } else { lot.frozen.to_string() },
                         lot.place.to_string(),
                         lot.lot.to_string(),
                     ]);

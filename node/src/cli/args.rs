@@ -13,11 +13,13 @@ use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Roles;
 use popmesh_proto::money::Currency;
 use popmesh_proto::pin::Pin;
-use popmesh_proto::text::{DropId, Place, ShopperRef, Sku};
+use popmesh_proto::text::{DropId, Edition, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
 use super::args_api::{ApiAccess, ApiCommand, ApiServing};
-use super::args_money::{EventCash, EventLimit, EventTax, Paying, Payment, Receipt, Receipts, Takings};
+use super::args_money::{
+    EventCash, EventLimit, EventTax, EventWishes, Paying, Payment, Receipt, Receipts, Takings,
+};
 use super::door::{DoorCommand, DoorOptions, Stow};
 use super::join::{Admit, IssuerArgs, Join, Ticket, ValidityArgs};
 use super::people::People;
@@ -45,7 +47,7 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Found an event or look at one (the organiser); set its rules for tax, cash and deferred payments (an hq)
+    /// Found an event or look at one (the organiser); set its rules for tax, cash, deferred payments and large wishes (an hq)
     #[command(subcommand)]
     Event(Event),
     /// Give this device a key and a certificate
@@ -184,6 +186,8 @@ pub(super) enum Event {
     Cash(EventCash),
     /// Set how much of a device's sales may wait to be authorised
     Limit(EventLimit),
+    /// Up to how many units of a sale or a cart other devices give away their last ones (an hq)
+    Wishes(EventWishes),
 }
 
 #[derive(Debug, Subcommand)]
@@ -260,6 +264,9 @@ pub(super) struct Run {
     /// Link over QUIC only
     #[arg(long)]
     pub(super) quic_only: bool,
+    /// What the Wi-Fi of this venue carries, kbit/s: while nothing happens, all devices together take a twentieth of it at most
+    #[arg(long, value_name = "KBIT_PER_S", env = "POPMESH_VENUE_KBIT", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    pub(super) venue_kbit: u64,
     /// Link over Bluetooth LE too, with this adapter: `hci0`, `serial:/dev/ttyACM0` or `tcp:ADDRESS:PORT`
     #[arg(long, value_name = "ADAPTER", env = "POPMESH_BLE")]
     pub(super) ble: Option<Adapter>,
@@ -403,6 +410,9 @@ pub(super) enum Lot {
         /// The serials are not printed on the units: any piece will do
         #[arg(long)]
         unnumbered: bool,
+        /// The word that is printed with each serial, such as gold: lots of one SKU and edition share no serial
+        #[arg(long, conflicts_with = "unnumbered")]
+        edition: Option<Edition>,
         /// Where the units lie [default: this device's venue]
         #[arg(long)]
         place: Option<Place>,
@@ -581,7 +591,7 @@ pub(super) struct Claims {
 pub(super) enum StateArg {
     /// Waiting to be picked up
     Issued,
-    /// Waiting to be picked up, and asked to be refunded
+    /// Waiting to be picked up, and marked: its shopper wants the money back
     RefundRequested,
     /// Handed over
     Redeemed,
@@ -712,7 +722,8 @@ pub(super) enum Claim {
         #[command(flatten)]
         target: Target,
     },
-    /// Take it back and pay for it; on another device than its custodian, ask the custodian to
+    /// Take it back and pay for it, on a device with a person and a drawer, to which its custodian gives it; elsewhere, and
+    /// where the custodian is out of reach, mark it. Of what was handed out elsewhere, say which units are brought
     Refund {
         /// The claim
         claim: Ref,

@@ -34,6 +34,19 @@ pub(super) struct EventCash {
     pub(super) target: Target,
 }
 
+/// Up to how many units a wish is ordinary.
+#[derive(Debug, Args)]
+pub(super) struct EventWishes {
+    /// The most units of a sale or a cart for which other devices give away their last ones, 1 to 1000; for more, each that sells
+    /// keeps so many, or a minute's sales
+    #[arg(long, value_name = "UNITS")]
+    pub(super) ordinary: u64,
+    #[command(flatten)]
+    pub(super) retry: Retry,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
 /// How much may wait to be authorised.
 #[derive(Debug, Args)]
 pub(super) struct EventLimit {

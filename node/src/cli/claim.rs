@@ -2,7 +2,7 @@
 
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Claim, GiveCustody, Redeem, Refund, RefundItem, Refunded, Sweep, Swept, Unlocked,
+    Claim, ClaimState, GiveCustody, Redeem, Refund, RefundItem, Refunded, Sweep, Swept, Unlocked,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{ClaimToken, Claims};
@@ -36,7 +36,9 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
                 let amount = done.claim.currency.format(done.amount);
                 let claim = format!("claim {} is {}", done.claim.claim, done.claim.state);
                 if done.receipts.is_empty() {
-                    return format!("asked for: {claim}");
+                    return format!(
+                        "asked for: {claim}; a person pays it, on a till or an hq that reaches its custodian"
+                    );
                 }
                 let how = done.payments.iter().map(|part| {
                     let paid = part.amount.saturating_add(part.rounding);
@@ -80,7 +82,12 @@ fn tell_sweep(swept: &Swept) -> String {
     let Some(first) = swept.claims.first() else { return "nothing here is late".to_owned() };
     let mut lines: Vec<String> =
         swept.claims.iter().map(|claim| format!("{} {}", claim.code, in_words(&claim.items))).collect();
+    let marked = |claim: &Claim| claim.state == ClaimState::RefundRequested;
     lines.push(match swept.amount {
+        0 if swept.claims.iter().all(marked) => {
+            let count = swept.claims.len();
+            format!("{count} claims are marked; refund each on a till or an hq: nobody with a drawer is here")
+        }
         0 => format!("{} claims are back in stock; nothing is paid back", swept.claims.len()),
         amount => {
             let amount = first.currency.format(amount);
@@ -136,6 +143,8 @@ fn show(text: &str, client: &Client, json: bool) -> Outcome {
         if !claim.refunded.is_empty() {
             lines.push(format!("taken back {}", in_words(&claim.refunded)));
         }
+        let by = claim.refund_asked_by.map(|by| format!(" at {}", name(by))).unwrap_or_default();
+        lines.extend(claim.refund_asked_at_ms.map(|ms| format!("asked back {}{by}", values::time(ms))));
         lines.extend(claim.refund_declined.iter().map(|why| format!("no refund  {why}")));
         if !claim.contested.is_empty() {
             lines.push(format!("CONTESTED  {}: an earlier sale has them", in_words(&claim.contested)));

@@ -6,13 +6,14 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use popmesh_proto::query::Check;
+use popmesh_proto::query::{Check, Status};
 use serde::Serialize;
 
 use super::StoreCheck;
 use super::args::{Doctor, Target};
 use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
+use super::table::printable;
 use super::{renew, values};
 use crate::api::Health;
 use crate::clock::now_ms;
@@ -114,8 +115,8 @@ fn certificate(folder: &Folder) -> Vec<Finding> {
     let until = values::time(certificate.not_after_ms);
     let roles: Vec<_> = certificate.roles.iter().collect();
     let validity = if now_ms < certificate.not_before_ms {
-        let from = values::time(certificate.not_before_ms);
-        fail("certificate", format!("begins only {from}; wait, or set the clock"))
+        let (from, now) = (values::time(certificate.not_before_ms), values::time(now_ms));
+        warn("certificate", format!("begins only {from}, and this host's clock shows {now}; set the clock"))
     } else if let Some(advice) = renew::advice(&certificate.name, &roles, certificate.not_after_ms, now_ms) {
         let tell = if now_ms >= certificate.not_after_ms { fail } else { warn };
         tell("certificate", format!("until {until}, {advice}"))
@@ -153,9 +154,27 @@ fn asked(client: &Client) -> Vec<Finding> {
         Err(Failure::Problem(problem)) => fail("books", problem.detail),
         Err(other) => fail("books", format!("cannot be checked: {other:?}")),
     };
-    let mut findings = vec![node, books];
+    let past = match client.get::<Status>("/v1/status", &[]) {
+        Ok(status) if status.past.unknown => fail("past", status.past.to_string()),
+        Ok(_) => ok("past", "all that this device is known to have written is here".to_owned()),
+        Err(other) => fail("past", format!("cannot be asked for: {other:?}")),
+    };
+    let mut findings = vec![node, books, past];
+    findings.extend(clocks(client));
     findings.extend(radio::in_use(client));
     findings
+}
+
+/// Whether the clocks in reach agree. A node that does not answer has been told of.
+fn clocks(client: &Client) -> Option<Finding> {
+    let status = client.get::<Status>("/v1/status", &[]).ok()?;
+    Some(match status.clocks_apart {
+        None => ok("clocks", "all in reach show the same time, within a minute"),
+        Some(apart) => {
+            let apart = printable(&apart.to_string());
+            warn("clocks", format!("{apart}: set the one that is wrong; meanwhile no claims are swept"))
+        }
+    })
 }
 
 fn receipts(check: &Check) -> String {

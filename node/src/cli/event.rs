@@ -26,6 +26,7 @@ pub(super) fn event(event: Event, data: &Folder, json: bool) -> Outcome {
         }
         Event::Tax(tax) => money::event_tax(&tax, data, json),
         Event::Cash(cash) => money::event_cash(&cash, data, json),
+        Event::Wishes(wishes) => money::event_wishes(&wishes, data, json),
         Event::Limit(limit) => money::event_limit(&limit, data, json),
     }
 }

@@ -144,6 +144,7 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         mdns: !run.no_mdns,
         transports,
         ble: run.ble,
+        venue_kbit: run.venue_kbit,
         ble_links: usize::from(run.ble_links),
         log_format: run.log_format,
         door_within: run.door.within(),

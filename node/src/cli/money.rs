@@ -37,8 +37,11 @@ pub(super) fn rate(text: &str) -> Result<u16, String> {
 
 pub(super) fn event_tax(tax: &args::EventTax, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&tax.target, folder)?;
-    let body =
-        RulesSet { prices: tax.prices.map(Into::into), round: tax.round.map(Into::into), cash_coin: None };
+    let body = RulesSet {
+        prices: tax.prices.map(Into::into),
+        round: tax.round.map(Into::into),
+        ..RulesSet::default()
+    };
     tell_rules(&client, json, "/v1/rules", &body, tax.retry.idempotency_key.as_deref())
 }
 
@@ -51,6 +54,12 @@ pub(super) fn event_cash(cash: &args::EventCash, folder: &Folder, json: bool) ->
     };
     let body = RulesSet { cash_coin: Some(coin), ..RulesSet::default() };
     tell_rules(&client, json, "/v1/rules", &body, cash.retry.idempotency_key.as_deref())
+}
+
+pub(super) fn event_wishes(wishes: &args::EventWishes, folder: &Folder, json: bool) -> Outcome {
+    let client = Client::find(&wishes.target, folder)?;
+    let body = RulesSet { ordinary_wish: Some(wishes.ordinary), ..RulesSet::default() };
+    tell_rules(&client, json, "/v1/rules", &body, wishes.retry.idempotency_key.as_deref())
 }
 
 pub(super) fn event_limit(limit: &args::EventLimit, folder: &Folder, json: bool) -> Outcome {
@@ -80,10 +89,11 @@ fn tell_rules(
             limit.map_or_else(|| "no limit".to_owned(), |limit| format!("at most {}", currency.format(limit)))
         };
         let mut text = format!(
-            "tax         {} in prices, rounded by {}\ncash        in coins of {}\ndeferred    {} a device",
+            "tax         {} in prices, rounded by {}\ncash        in coins of {}\nwishes      up to {} units get everybody's last ones\ndeferred    {} a device",
             format!("{:?}", rules.prices).to_lowercase(),
             format!("{:?}", rules.round).to_lowercase(),
             currency.format(rules.cash_coin),
+            rules.ordinary_wish,
             limit(rules.deferred_limit),
         );
         for own in &rules.deferred_limits {

@@ -51,7 +51,11 @@ pub(super) fn describe(status: &Status) -> String {
     };
     line("receipts", format!("{}{deferred}", status.last_receipt));
     if status.past_unknown {
-        line("past", "unknown: the database was set back, so nothing is sold or handed out until another device has told what is missing, or until `popmesh past accept`".to_owned());
+        line("past", format!("{}; nothing is sold or handed out until then", status.past));
+    }
+    if let Some(apart) = &status.clocks_apart {
+        let apart = printable(&apart.to_string());
+        line("clocks", format!("{apart}: set the one that is wrong; meanwhile no claims are swept"));
     }
     line("refused", status.refused.to_string());
     line("incidents", status.incidents.to_string());
@@ -151,6 +155,7 @@ pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcom
             ">held",
             ">committed",
             ">damaged",
+            ">frozen",
             ">in transit",
             ">sold",
             ">stranded",
@@ -159,8 +164,16 @@ pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcom
         for line in &stock.lines {
             for (whose, of) in [("own", &line.own), ("event", &line.mesh)] {
                 let name = [line.drop.to_string(), line.sku.to_string(), whose.to_owned()];
-                let counts =
-                    [of.available, of.held, of.committed, of.damaged, of.in_transit, of.sold, of.stranded];
+                let counts = [
+                    of.available,
+                    of.held,
+                    of.committed,
+                    of.damaged,
+                    of.frozen,
+                    of.in_transit,
+                    of.sold,
+                    of.stranded,
+                ];
                 levels.row(name.into_iter().chain(counts.map(|count| count.to_string())));
             }
             for holder in &line.holders {

@@ -99,6 +99,7 @@ fn facts(findings: &Findings) -> Value {
             "items": token.items.iter()
                 .map(|item| json!({"sku": item.sku, "units": item.units})).collect::<Vec<_>>(),
             "custodian": token.custodian,
+            "under": token.under,
             "issued_ms": token.issued_ms,
             "not_before_ms": token.not_before_ms,
             "expires_ms": token.expires_ms,
@@ -139,6 +140,7 @@ fn describe(findings: &Findings, event_name: &str) -> String {
             token.custodian.to_string()
         };
         lines.push(format!("custodian   {custodian}"));
+        lines.extend(token.under.map(|under| format!("by custody  {under}")));
         lines.push(format!(
             "issuer      {} ({}), {} at {}",
             printable(&issuer.name),

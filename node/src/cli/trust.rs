@@ -184,6 +184,13 @@ pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome 
     let client = Client::find(&args.target, folder)?;
     let device = client.device(&args.device)?;
     let risk: RetirementRisk = client.get(&format!("/v1/devices/{device}/retirement"), &[])?;
+    if let Some(by) = &risk.retired_by {
+        let name = printable(&risk.name);
+        let heir = risk.heir.as_ref().map_or_else(String::new, |heir| {
+            format!("; {} has what it left behind, and what still comes to it", printable(heir))
+        });
+        return Err(Failure::here(format!("{name} was retired by {} already{heir}", printable(by))));
+    }
     let at_risk = match args.at_risk {
         Some(at_risk) => at_risk,
         None => {
@@ -207,7 +214,7 @@ pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome 
 fn confirm(risk: &RetirementRisk) -> Outcome {
     let name = printable(&risk.name);
     let heard = risk.last_heard_ms.map_or_else(|| "never".to_owned(), values::time);
-    eprintln!("{name} was last heard {heard}. As far as is known here, it held:");
+    eprintln!("{name} was last heard {heard}. As far as is known here, it held, or had to take over:");
     for held in &risk.held {
         eprintln!("  {} × {} of {}", held.units, held.sku, held.drop);
     }

@@ -230,6 +230,7 @@ mod tests {
             faults: 0,
             unread: 0,
             cut_off_until_ms: None,
+            clock_ahead_ms: None,
         }
     }
 

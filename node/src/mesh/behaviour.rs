@@ -27,14 +27,7 @@ pub(crate) const PENDING_OUTBOUND_MAX: u32 = 32;
 /// The largest gossip message.
 pub(crate) const GOSSIP_BYTES_MAX: usize = 256 * 1024;
 
-/// How often a link is pinged. The first failure is not reported by the ping behaviour, so a dead link is noticed after
-/// twice interval and timeout at most: 7 s.
-const PING_INTERVAL: Duration = Duration::from_millis(1_500);
-
-/// A ping without an answer for so long has failed.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The same over the radio, where a ping costs some 150 bytes and the adapter notices by itself, within seconds, when a
+/// How often a link over the radio is pinged, where a ping costs some 150 bytes and the adapter notices by itself, within seconds, when a
 /// peer is out of range. This finds a peer that is there and does not answer.
 pub(crate) const PING_EVERY_BLE: Duration = Duration::from_secs(300);
 
@@ -46,7 +39,6 @@ pub(crate) struct Behaviour {
     pub(crate) addresses: addresses::Behaviour,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) gossip: Only<gossipsub::Behaviour>,
-    pub(crate) ping: Only<ping::Behaviour>,
     pub(crate) ping_ble: Only<ping::Behaviour>,
     pub(crate) messages: messages::Behaviour,
 }
@@ -61,7 +53,6 @@ pub(crate) fn build(topic: &IdentTopic, ping_every_ble: Duration) -> Result<Beha
         addresses: addresses::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
         gossip: Only::over(Medium::Ip, gossip(topic)?),
-        ping: ping(Medium::Ip, PING_INTERVAL, PING_TIMEOUT),
         ping_ble: ping(Medium::Ble, ping_every_ble, ping_every_ble / PING_TIMEOUT_BLE_PART),
         messages: messages::Behaviour::default(),
     })
@@ -87,7 +78,9 @@ fn gossip(topic: &IdentTopic) -> Result<gossipsub::Behaviour, MeshError> {
         .mesh_n_low(2)
         .mesh_n_high(8)
         .mesh_outbound_min(1)
-        .gossip_lazy(4)
+        // Nobody is told every heartbeat what there is: what gossip loses, digests find.
+        .gossip_lazy(0)
+        .gossip_factor(0.0)
         .heartbeat_interval(Duration::from_millis(700))
         .heartbeat_initial_delay(Duration::from_millis(100))
         .history_length(12)

@@ -31,6 +31,10 @@ const SERVICE: &str = "_popmesh._udp.local.";
 /// somewhere between two switches.
 const BROWSE_EVERY: Duration = Duration::from_secs(15);
 
+/// Every question is answered by all, to all: so among many devices each asks the more seldom, this times the square of their
+/// number. Those that start announce themselves, and those that were linked are dialled where they were.
+const BROWSE_EVERY_EACH: Duration = Duration::from_millis(200);
+
 /// The same for a device that has few links and misses somebody. One that was started while it was cut off knows no
 /// address but what it hears, and must find the others in seconds when the cut heals.
 const BROWSE_EVERY_MISSING: Duration = Duration::from_secs(3);
@@ -100,6 +104,12 @@ pub(crate) async fn run(
     }
 }
 
+/// How often to ask anew among so many devices, if nobody is missed.
+fn browse_every(devices: usize) -> Duration {
+    let devices = u32::try_from(devices).unwrap_or(u32::MAX);
+    BROWSE_EVERY_EACH.saturating_mul(devices.saturating_mul(devices)).max(BROWSE_EVERY)
+}
+
 enum Ended {
     Stopped,
     Changed,
@@ -148,7 +158,7 @@ impl Session {
                 }
                 () = found.closed() => return Ended::Stopped,
                 _ = ask.tick() => {
-                    let lately = asked.is_some_and(|asked| asked.elapsed() < BROWSE_EVERY);
+                    let lately = asked.is_some_and(|asked| asked.elapsed() < browse_every(names.0.len()));
                     if events.is_some() && lately && !missing.load(Ordering::Relaxed) {
                         continue;
                     }

@@ -8,7 +8,7 @@ use libp2p::{
     PeerId,
     gossipsub::{MessageAcceptance, MessageId, PublishError},
 };
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 
 use super::{GOSSIP_BYTES_MAX, Verdict, budget::Gossiped, identity::device_of, medium::Medium, task::Task};
 
@@ -51,6 +51,7 @@ impl Task {
             }
         }
         if let Some(link) = self.links.get_mut(&device, Medium::Ip) {
+            link.watch.heard(Instant::now());
             link.gossip_received += 1;
         }
         let token = self.next_token;

@@ -13,6 +13,7 @@ use super::{
     DeviceKey,
     gate::Boot,
     medium::{Medium, medium_of},
+    watching::Watch,
 };
 
 /// A link that is up.
@@ -25,6 +26,7 @@ pub(crate) struct Link {
     pub(crate) address: Multiaddr,
     pub(crate) dialled: bool,
     pub(crate) rtt: Option<Duration>,
+    pub(crate) watch: Watch,
     pub(crate) messages_sent: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) messages_received: u64,
@@ -51,6 +53,7 @@ impl Link {
             address: endpoint.get_remote_address().clone(),
             dialled: endpoint.is_dialer(),
             rtt: None,
+            watch: Watch::new(now),
             messages_sent: 0,
             bytes_sent: 0,
             messages_received: 0,
@@ -81,6 +84,11 @@ impl Links {
 
     pub(crate) fn remove(&mut self, device: &DeviceKey, medium: Medium) -> Option<Link> {
         self.0.remove(&(*device, medium))
+    }
+
+    pub(crate) fn over_mut(&mut self, medium: Medium) -> impl Iterator<Item = (&DeviceKey, &mut Link)> {
+        let over = self.0.iter_mut().filter(move |((_, over), _)| *over == medium);
+        over.map(|((device, _), link)| (device, link))
     }
 
     /// The link that messages to a device go over: the network as long as it lives, else the radio.

@@ -39,6 +39,7 @@ mod taken;
 mod task;
 mod transport;
 mod tree;
+mod watching;
 
 use std::{
     fmt,
@@ -262,6 +263,7 @@ enum Control {
     Judge(u64, Verdict),
     Known(Vec<DeviceKey>),
     CutOff(DeviceKey, Duration),
+    Probe(DeviceKey),
     Links(bool, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<MeshSnapshot>),
     Stop(oneshot::Sender<()>),
@@ -307,6 +309,11 @@ impl Mesh {
     /// Closes the link to a device, and lets none be for so long, whoever dials.
     pub fn cut_off(&self, device: DeviceKey, time: Duration) {
         self.request(Control::CutOff(device, time));
+    }
+
+    /// Has the link to a device looked at, and closed if nothing comes: somebody else lost that device.
+    pub fn probe(&self, device: DeviceKey) {
+        self.request(Control::Probe(device));
     }
 
     /// Tells the mesh of all devices that belong to the event, reachable or not. It helps every device to choose the same

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -14,7 +15,7 @@ use libp2p::{
     ping,
     swarm::{ConnectionId, SwarmEvent},
 };
-use popmesh_proto::links::Width;
+use popmesh_proto::links::{self, Width};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -42,6 +43,7 @@ use super::{
     sightings::Side,
     start::Listeners,
     taken::{Done, Taken},
+    watching::{self, Step},
 };
 
 /// How often to look at what is due.
@@ -99,6 +101,8 @@ pub(crate) struct Task {
     pub(crate) known: BTreeSet<DeviceKey>,
     pub(crate) wanted: BTreeSet<DeviceKey>,
     pub(crate) choice_is_stale: bool,
+    /// Whose links it looks after most.
+    pub(crate) watched: BTreeSet<DeviceKey>,
     pub(crate) admissions: Admissions,
     pub(crate) locals: BTreeSet<Local>,
     pub(crate) counters: Counters,
@@ -131,6 +135,7 @@ impl Task {
             known: BTreeSet::new(),
             wanted: BTreeSet::new(),
             choice_is_stale: true,
+            watched: BTreeSet::new(),
             admissions: Admissions::default(),
             locals: interfaces::current(parts.listen.interfaces.as_deref()),
             counters: Counters::default(),
@@ -181,6 +186,7 @@ impl Task {
                     self.choose_nearby();
                     self.tell_neighbours();
                     self.read_on_where_due();
+                    self.look_after_links();
                     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
                         self.keep_house();
                     }
@@ -221,6 +227,11 @@ impl Task {
                 self.choice_is_stale = true;
             }
             Control::CutOff(device, time) => self.cut_off(device, time),
+            Control::Probe(device) => {
+                if let Some(link) = self.links.get_mut(&device, Medium::Ip) {
+                    link.watch.doubt();
+                }
+            }
             Control::Links(on, done) => self.switch_links(on, done),
             Control::Snapshot(reply) => {
                 let _ = reply.send(self.snapshot());
@@ -312,9 +323,7 @@ impl Task {
                 message_id,
                 message,
             })) => self.on_gossip(propagation_source, message_id, message.data.into()),
-            SwarmEvent::Behaviour(BehaviourEvent::Ping(event) | BehaviourEvent::PingBle(event)) => {
-                self.on_ping(event);
-            }
+            SwarmEvent::Behaviour(BehaviourEvent::PingBle(event)) => self.on_ping(event),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_established(peer_id, connection_id, &endpoint);
             }
@@ -365,6 +374,7 @@ impl Task {
         }
         self.counters.links_up += 1;
         self.choice_is_stale = true;
+        self.choose_watched();
         let width = self.links.width_to(&device);
         match width_before {
             None => self.feed.link_up(device, width),
@@ -394,6 +404,7 @@ impl Task {
         }
         self.counters.links_down += 1;
         self.choice_is_stale = true;
+        self.choose_watched();
         if !is_linked {
             self.feed.link_down(device);
         } else if medium == Medium::Ip {
@@ -422,12 +433,67 @@ impl Task {
         }
     }
 
+    /// Asks those who have been silent whether they are there, and gives up links that are dead.
+    fn look_after_links(&mut self) {
+        let now = Instant::now();
+        let (me, every) = (self.parts.me, self.watched_every());
+        let mut given_up = Vec::new();
+        for (device, link) in self.links.over_mut(Medium::Ip) {
+            match link.watch.look(self.watched.contains(device), me < *device, every, now) {
+                Step::Nothing => {}
+                Step::Ask(question) => {
+                    let ask = Bytes::from_static(question);
+                    self.parts.swarm.behaviour_mut().messages.send_word(link.peer, link.connection, ask);
+                }
+                Step::GiveUp => given_up.push((*device, link.connection)),
+            }
+        }
+        if given_up.is_empty() {
+            return;
+        }
+        for (device, connection) in given_up {
+            tracing::info!(device = %short(&device), "silent: closing the link");
+            self.counters.silent_closed += 1;
+            self.parts.swarm.close_connection(connection);
+            self.on_closed(connection, "it is silent");
+        }
+        // If the network is gone, so are they.
+        self.links.over_mut(Medium::Ip).for_each(|(_, link)| link.watch.doubt());
+    }
+
+    fn watched_every(&self) -> Duration {
+        watching::watched_every(self.known.len())
+    }
+
+    pub(crate) fn choose_watched(&mut self) {
+        let linked = self.links.over(Medium::Ip).map(|(device, _)| *device).collect();
+        self.watched = links::watched(&self.parts.event, &self.parts.me, &linked);
+    }
+
+    /// A word over the network: a question whether this device is there, or the answer.
+    fn on_watch_word(&mut self, connection: ConnectionId, word: &[u8]) {
+        let (now, every) = (Instant::now(), self.watched_every());
+        let Some(link) = self.links.of_connection(connection) else { return };
+        if word == watching::ASK || word == watching::ASK_OFTEN {
+            if word == watching::ASK_OFTEN {
+                link.watch.was_asked_often(now, every);
+            }
+            let answer = Bytes::from_static(watching::ANSWER);
+            self.parts.swarm.behaviour_mut().messages.send_word(link.peer, link.connection, answer);
+        } else if word == watching::ANSWER
+            && let Some(rtt) = link.watch.answered(now)
+        {
+            link.rtt = Some(rtt);
+        }
+    }
+
     fn on_messages(&mut self, event: messages::Event) {
         match event {
             messages::Event::Received { peer, connection, message } => {
                 let Some(device) = device_of(&peer) else { return };
                 // What a replaced connection still brings belongs to a link that is gone.
                 let Some(link) = self.links.of_connection(connection) else { return };
+                link.watch.heard(Instant::now());
                 link.bytes_received += message.len() as u64;
                 let done = Done { peer, connection, bytes: message.len() };
                 link.messages_received += 1;
@@ -436,7 +502,14 @@ impl Task {
             messages::Event::Word { peer, connection, word } => {
                 // It counts like a message, so that nobody sends words without end.
                 self.on_dealt_with(Done { peer, connection, bytes: word.len() });
-                self.on_word(connection, &word);
+                if let Some((_, Medium::Ip)) = self.links.way_of(connection) {
+                    self.on_watch_word(connection, &word);
+                    if let Some(link) = self.links.of_connection(connection) {
+                        link.watch.heard(Instant::now());
+                    }
+                } else {
+                    self.on_word(connection, &word);
+                }
             }
             messages::Event::Flushed { peer, connection, messages, bytes, lost } => {
                 let Some(device) = device_of(&peer) else { return };
@@ -474,6 +547,7 @@ impl Task {
             let Some(message) = self.parts.outboxes.take(device) else { return };
             link.in_flight_messages += 1;
             link.in_flight_bytes += message.len();
+            link.watch.sent(Instant::now());
             self.parts.swarm.behaviour_mut().messages.send(link.peer, link.connection, message);
         }
     }

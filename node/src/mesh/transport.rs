@@ -26,8 +26,9 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same over the radio, where finding each other takes seconds.
 const HANDSHAKE_TIMEOUT_BLE: Duration = Duration::from_secs(30);
 
-/// QUIC gives up a silent connection after this. The ping is quicker; this is for connections it does not see.
-const QUIC_IDLE_MS_MAX: u32 = 8_000;
+/// QUIC gives up a silent connection after this. Whoever looks after links is quicker; this is for connections that are not
+/// seen there. Idle ones are asked once a minute.
+const QUIC_IDLE_MS_MAX: u32 = 180_000;
 
 type Connections = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -78,7 +79,7 @@ fn quic_transport(keypair: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
     let mut config = quic::Config::new(keypair);
     config.handshake_timeout = QUIC_HANDSHAKE_TIMEOUT;
     config.max_idle_timeout = QUIC_IDLE_MS_MAX;
-    config.keep_alive_interval = Duration::from_secs(2);
+    config.keep_alive_interval = Duration::from_secs(120);
     quic::tokio::Transport::new(config)
         .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)))
         .boxed()

@@ -47,7 +47,9 @@ pub fn page(receipt: &Receipt) -> String {
     };
     for item in &receipt.items {
         let rate = item.rate.map_or_else(String::new, |rate| format!(", {}", percent(rate)));
-        let serials = item.serials.as_ref().map_or_else(String::new, |serials| format!(", no. {serials}"));
+        let edition = item.edition.as_ref().map_or_else(String::new, |edition| format!(" {edition}"));
+        let serials =
+            item.serials.as_ref().map_or_else(String::new, |serials| format!(",{edition} no. {serials}"));
         let price = amount(receipt.currency, item.unit_price);
         let small = format!("{} × {price}{rate} · {}{serials}", item.quantity, item.sku);
         row("", &item.name, &small, &money(item.amount));

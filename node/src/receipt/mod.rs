@@ -134,6 +134,7 @@ pub(crate) mod tests {
                 sku: "TEE".parse().unwrap(),
                 name: "夜のTシャツ, a very long name that no printer has room for on one line".to_owned(),
                 serials: Some("3-4".parse().unwrap()),
+                edition: None,
                 quantity: 2,
                 unit_price: 617,
                 amount: 1_234,

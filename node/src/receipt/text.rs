@@ -127,7 +127,9 @@ pub fn slip(receipt: &Receipt) -> String {
         slip.paragraph(&item.name);
         let rate = item.rate.map_or_else(String::new, |rate| format!(" ({})", percent(rate)));
         slip.row(&format!("  {} x {}{rate}", item.quantity, money(item.unit_price)), &money(item.amount));
-        let serials = item.serials.as_ref().map_or_else(String::new, |serials| format!(", no. {serials}"));
+        let edition = item.edition.as_ref().map_or_else(String::new, |edition| format!(" {edition}"));
+        let serials =
+            item.serials.as_ref().map_or_else(String::new, |serials| format!(",{edition} no. {serials}"));
         slip.paragraph(&format!("  {}{serials}", item.sku));
     }
     slip.rule();

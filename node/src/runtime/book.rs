@@ -1,12 +1,12 @@
 //! Who waits for what: calls under way, keys under way, and where the outcomes of earlier commands are stored.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use popmesh_proto::command::{Refusal, Reply};
 use popmesh_proto::io::{CallId, Idempotency, StoredReply};
 use popmesh_proto::query::Answer;
-use popmesh_store::{AnswerId, KeyPrefix, StoreError, key_prefix};
+use popmesh_store::{ANSWERS_KEPT, AnswerId, KeyPrefix, StoreError, key_prefix};
 use tokio::sync::oneshot;
 
 use super::handle::{CallError, Outcome};
@@ -40,6 +40,8 @@ pub(super) struct Book {
     queries: BTreeMap<CallId, oneshot::Sender<Answer>>,
     under_way: BTreeMap<[u8; 32], [u8; 32]>,
     answers: HashMap<KeyPrefix, AnswerId>,
+    /// Their keys, the oldest first: of the last [`ANSWERS_KEPT`] commands, which are those that the store finds again.
+    oldest: VecDeque<KeyPrefix>,
     metrics: Arc<RuntimeMetrics>,
 }
 
@@ -51,6 +53,7 @@ impl Book {
             lookups: BTreeMap::new(),
             queries: BTreeMap::new(),
             under_way: BTreeMap::new(),
+            oldest: answers.iter().map(|(key, _)| *key).collect(),
             answers: answers.into_iter().collect(),
             metrics,
         }
@@ -148,6 +151,11 @@ impl Book {
     /// Takes note of where outcomes are stored.
     pub(super) fn stored(&mut self, keys: &[KeyPrefix], first: AnswerId) {
         self.answers.extend(keys.iter().enumerate().map(|(later, key)| (*key, first.plus(later))));
+        self.oldest.extend(keys);
+        let too_many = self.oldest.len().saturating_sub(ANSWERS_KEPT);
+        for key in self.oldest.drain(..too_many) {
+            self.answers.remove(&key);
+        }
     }
 
     /// Answers everything that a device which is no more would have answered.
@@ -195,4 +203,39 @@ impl Book {
 
 fn not_stored(problem: &str) -> CallError {
     CallError::Refused(Refusal::NotStored { problem: problem.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: usize) -> [u8; 32] {
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        key
+    }
+
+    /// Whether a command under this key is known to have been done.
+    fn is_stored(book: &mut Book, number: usize) -> bool {
+        let idempotency = Idempotency { key: key(number), request: [1; 32] };
+        matches!(book.admit(Some(idempotency), oneshot::channel().0, None), Admission::Stored(..))
+    }
+
+    #[test]
+    fn the_keys_of_the_last_commands_are_known_and_no_others_take_room() {
+        let id = |store: &mut popmesh_store::Store| store.append(&[], &[]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (event, device) = (popmesh_proto::id::EventId([1; 32]), popmesh_proto::id::DeviceId([2; 32]));
+        let (mut store, _) = popmesh_store::Store::open(folder.path(), event, device).unwrap();
+        let first = id(&mut store);
+        let before = (0..500).map(|number| (key_prefix(&key(number)), first.plus(number))).collect();
+        let mut book = Book::new(before, Arc::default());
+        for from in (500..ANSWERS_KEPT + 2_000).step_by(100) {
+            let keys: Vec<KeyPrefix> = (from..from + 100).map(|number| key_prefix(&key(number))).collect();
+            book.stored(&keys, first.plus(from));
+        }
+        assert_eq!((book.answers.len(), book.oldest.len()), (ANSWERS_KEPT, ANSWERS_KEPT));
+        assert!(!is_stored(&mut book, 0) && !is_stored(&mut book, 1_999));
+        assert!(is_stored(&mut book, 2_000) && is_stored(&mut book, ANSWERS_KEPT + 1_999));
+    }
 }

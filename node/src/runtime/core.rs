@@ -68,6 +68,9 @@ pub(super) struct Core<D: Machine> {
     sources: Sources,
     effects: Effects,
     peers: BTreeMap<DeviceId, Width>,
+    /// Room for the calls that are taken in at once, 0.4 MB. Made anew for each, it would lie between entries that stay, and
+    /// the memory would be in pieces.
+    taken: Vec<Call>,
     clock: RuntimeClock,
     probe_wait_ms: u64,
     share: Share,
@@ -90,6 +93,7 @@ impl<D: Machine> Core<D> {
             sources,
             effects,
             peers: BTreeMap::new(),
+            taken: Vec::new(),
             clock,
             probe_wait_ms: PROBE_FIRST_MS,
             share: Share::default(),
@@ -97,9 +101,9 @@ impl<D: Machine> Core<D> {
         })
     }
 
-    /// Counts this start: what is stored is whole, and nobody doubts it.
-    pub(super) fn count_start(&self) {
-        self.effects.job(Job::CountStart);
+    /// Has a mark beside the database: what is stored is whole, and nobody doubts it.
+    pub(super) fn begin_mark(&self) {
+        self.effects.job(Job::BeginMark);
     }
 
     /// Runs until told to stop, or until it cannot go on.
@@ -253,9 +257,9 @@ impl<D: Machine> Core<D> {
 
     fn take_calls(&mut self, context: &mut Context<'_>) -> bool {
         let mut taken = 0;
+        let mut calls = std::mem::take(&mut self.taken);
         // What arrives while a call is handled is taken in along with it: given at once, they share one write.
         while taken < TAKEN_AT_ONCE {
-            let mut calls = Vec::new();
             let left = TAKEN_AT_ONCE - taken;
             let count = match self.sources.calls.poll_recv_many(context, &mut calls, left) {
                 // Closed, with nothing left.
@@ -267,11 +271,12 @@ impl<D: Machine> Core<D> {
             if commands && taken == 0 && self.effects.write.is_none() {
                 self.effects.job(Job::Soon);
             }
-            for call in calls {
+            for call in calls.drain(..) {
                 self.take_call(call);
             }
             taken += count;
         }
+        self.taken = calls;
         taken > 0
     }
 
@@ -344,7 +349,7 @@ impl<D: Machine> Core<D> {
             }
             if let Output::Notice(Notice::PastKnown { .. }) = output {
                 D::trust_past(&mut self.config);
-                self.effects.job(Job::CountStart);
+                self.effects.job(Job::BeginMark);
             }
             self.effects.carry_out(output);
         }
@@ -395,6 +400,7 @@ impl<D: Machine> Core<D> {
 
     fn reopen(&mut self) -> Result<(), RuntimeError> {
         D::set_nonce(&mut self.config, fresh_nonce()?);
+        D::set_mark(&mut self.config, self.effects.mark.clone());
         let device = match open_device::<D>(&self.config, &self.effects.jobs, self.clock) {
             Ok(device) => device,
             Err(RuntimeError::Store(error)) => {

@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use popmesh_proto::id::Ref;
 use popmesh_proto::identity::SignedCertificate;
 use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
+use popmesh_proto::mark::{Mark, Marking};
 use popmesh_proto::text::Compartment;
 use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 use tokio::sync::{broadcast, mpsc};
@@ -17,6 +18,7 @@ use super::writer::Job;
 pub(super) struct Write {
     batch: BatchId,
     keys: Vec<KeyPrefix>,
+    mark: Marking,
 }
 
 /// A door that the device wants opened: what it is opened for is durable.
@@ -38,6 +40,8 @@ pub(super) struct Effects {
     /// Not bounded here: one a renewal, and one at a start.
     pub(super) certificates: mpsc::UnboundedSender<SignedCertificate>,
     pub(super) book: Book,
+    /// The mark beside the database, as it is by now.
+    pub(super) mark: Option<Mark>,
     pub(super) write: Option<Write>,
     pub(super) wake_at_ms: Option<u64>,
 }
@@ -45,16 +49,17 @@ pub(super) struct Effects {
 impl Effects {
     pub(super) fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Store { batch, entries, replies, sealed } => {
+            Output::Store { batch, entries, replies, sealed, mark } => {
                 debug_assert!(self.write.is_none(), "only one write is under way at a time");
                 let keys = replies.iter().map(|stored| key_prefix(&stored.idempotency.key)).collect();
-                self.write = Some(Write { batch, keys });
-                self.job(Job::Append { batch, entries, replies, sealed });
+                self.write = Some(Write { batch, keys, mark: mark.clone() });
+                self.job(Job::Append { batch, entries, replies, sealed, mark });
             }
             Output::Send { to, bytes } => self.links.send(to, bytes),
             Output::Publish { bytes } => self.links.publish(bytes),
             Output::Judge { token, verdict } => self.links.judge(token, verdict),
             Output::CutOff { peer, for_ms } => self.links.cut_off(peer, for_ms),
+            Output::Probe { peer } => self.links.probe(peer),
             Output::Reply { call, result } => self.book.reply(call, result),
             Output::Answer { call, answer } => self.book.answer(call, *answer),
             Output::Wake { at_mono_ms } => self.wake_at_ms = Some(at_mono_ms),
@@ -84,7 +89,12 @@ impl Effects {
     /// Takes note that a write is durable.
     pub(super) fn stored(&mut self, batch: BatchId, first_answer: AnswerId) {
         match self.write.take() {
-            Some(write) if write.batch == batch => self.book.stored(&write.keys, first_answer),
+            Some(write) if write.batch == batch => {
+                self.book.stored(&write.keys, first_answer);
+                if !write.mark.is_empty() {
+                    self.mark.get_or_insert_default().take(&write.mark);
+                }
+            }
             _ => tracing::error!(batch, "a write was stored that was not under way"),
         }
     }

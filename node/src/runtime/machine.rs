@@ -3,6 +3,7 @@
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::Nonce;
 use popmesh_proto::io::{Entry, Input, Output, Sealed};
+use popmesh_proto::mark::Mark;
 use popmesh_proto::{Config, Device, OpenError};
 
 /// A state machine of inputs and outputs. It need not be [`Send`]: it lives and dies on the core's thread.
@@ -25,11 +26,15 @@ pub trait Machine: Sized + 'static {
     /// Takes back the sealed payloads that are stored, before anything else.
     fn take_back_sealed(&mut self, payloads: Vec<Sealed>);
 
-    /// Gives the next start a nonce of its own, so that it never continues a chain of an earlier one.
+    /// The machine is opened again in this process: the next life gets a nonce of its own, so that it never continues a chain
+    /// of an earlier one.
     fn set_nonce(config: &mut Self::Config, nonce: Nonce);
 
     /// The next start need not doubt what is stored.
     fn trust_past(config: &mut Self::Config);
+
+    /// The mark beside the database, for the next start.
+    fn set_mark(config: &mut Self::Config, mark: Option<Mark>);
 
     /// Takes an input in.
     fn handle(&mut self, now: Now, input: Input);
@@ -56,10 +61,15 @@ impl Machine for Device {
 
     fn set_nonce(config: &mut Self::Config, nonce: Nonce) {
         config.nonce = nonce;
+        config.goes_on = true;
     }
 
     fn trust_past(config: &mut Self::Config) {
         config.restored = false;
+    }
+
+    fn set_mark(config: &mut Self::Config, mark: Option<Mark>) {
+        config.mark = mark;
     }
 
     fn handle(&mut self, now: Now, input: Input) {

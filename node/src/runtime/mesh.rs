@@ -22,6 +22,8 @@ pub trait Links: Send {
     fn judge(&self, token: GossipToken, verdict: Verdict);
     /// Closes the link to a peer, and lets none be for so long.
     fn cut_off(&self, peer: DeviceId, for_ms: u64);
+    /// Has the link to a peer looked at, and closed if nothing comes.
+    fn probe(&self, peer: DeviceId);
 }
 
 /// What happens in the mesh.

@@ -101,17 +101,18 @@ impl Runtime {
             doors: door_sender,
             certificates: certificate_sender,
             book: Book::new(loaded.answers, Arc::clone(&metrics)),
+            mark: loaded.mark,
             write: None,
             wake_at_ms: None,
         };
-        let counts = !loaded.restored;
+        let is_trusted = !loaded.restored;
         let core_metrics = Arc::clone(&metrics);
         let core = thread::Builder::new()
             .name("core".to_owned())
             .spawn(move || {
                 let ran = Core::<D>::open(config, sources, effects, core_metrics).and_then(|core| {
-                    if counts {
-                        core.count_start();
+                    if is_trusted {
+                        core.begin_mark();
                     }
                     // Who started us may be gone; then the stop channel is closed and we end at once.
                     let _ = opened_sender.send(());

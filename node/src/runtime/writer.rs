@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
 use popmesh_proto::io::{BatchId, CallId, Entry, Sealed, SealedWrites, StoredReply};
+use popmesh_proto::mark::Marking;
 use popmesh_store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -22,17 +23,24 @@ pub(super) type Page = Result<Option<Vec<Entry>>, StoreError>;
 pub(super) type Payloads = Result<Vec<Sealed>, StoreError>;
 
 /// What the core wants of the store. Done in order.
+#[allow(clippy::large_enum_variant, reason = "few wait at a time, and most are the large one")]
 pub(super) enum Job {
     /// Be awake: something to append is likely to come at once.
     Soon,
     /// Make this durable.
-    Append { batch: BatchId, entries: Vec<Entry>, replies: Vec<StoredReply>, sealed: SealedWrites },
+    Append {
+        batch: BatchId,
+        entries: Vec<Entry>,
+        replies: Vec<StoredReply>,
+        sealed: SealedWrites,
+        mark: Marking,
+    },
     /// Read what a command did.
     Answer { call: CallId, id: AnswerId },
     /// Try whether writing works again.
     Probe,
-    /// Count this start: the log is whole, as far as anybody knows.
-    CountStart,
+    /// Have a mark beside the database from now on: the log is whole, as far as anybody knows.
+    BeginMark,
     /// Read every entry.
     Load { pages: SyncSender<Page> },
     /// Read every sealed payload.
@@ -65,10 +73,11 @@ pub(super) fn run(
     while let Some(job) = next(jobs) {
         let outcome = match job {
             Job::Soon => continue,
-            Job::Append { batch, entries, replies, sealed } => {
+            Job::Append { batch, entries, replies, sealed, mark } => {
                 let before = Instant::now();
                 match store.append_with(&entries, &replies, &sealed) {
                     Ok(first_answer) => {
+                        store.write_mark(&mark);
                         metrics.written(entries.len(), before.elapsed());
                         has_written = true;
                         Written::Stored { batch, first_answer }
@@ -81,8 +90,8 @@ pub(super) fn run(
             }
             Job::Answer { call, id } => Written::Answer { call, stored: Box::new(store.answer(id)) },
             Job::Probe => Written::Probed(store.probe()),
-            Job::CountStart => {
-                store.count_start();
+            Job::BeginMark => {
+                store.begin_mark();
                 continue;
             }
             Job::Sealed { payloads } => {

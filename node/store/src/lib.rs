@@ -3,10 +3,11 @@
 //! What [`Store::append`] has returned `Ok` for survives a power cut. What is in here is not interpreted: whether
 //! entries fit together is for proto to judge when they are read back.
 
-mod boots;
+mod answers;
 mod error;
 mod header;
 mod lock;
+mod mark;
 mod open;
 mod renew;
 mod schema;
@@ -23,12 +24,15 @@ use std::path::{Path, PathBuf};
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, SealedWrites, StoredReply};
+use popmesh_proto::mark::{Mark, Marking};
 use rusqlite::Connection;
 
-pub use boots::BOOTS_FILE;
+pub use answers::{ANSWERS_KEPT, AnswerId};
 pub use error::StoreError;
 pub use lock::{FolderLock, LOCK_FILE};
+pub use mark::MARK_FILE;
 
+use mark::MarkFile;
 use transaction::Transaction;
 
 /// The name of the database in the data folder.
@@ -41,26 +45,17 @@ const PROBE_BYTES: i64 = 64 << 10;
 /// The first half of an idempotency key's SHA-256: enough to tell keys apart, half the memory.
 pub type KeyPrefix = [u8; 16];
 
-/// The number of a stored outcome of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AnswerId(i64);
-
-impl AnswerId {
-    /// The one that is stored `later` places after this one.
-    #[must_use]
-    pub fn plus(self, later: usize) -> Self {
-        Self(self.0.saturating_add_unsigned(later as u64))
-    }
-}
-
 /// What there is in a store that was just opened.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Loaded {
     /// Entries stored.
     pub entries: u64,
-    /// Where the outcome of each command with an idempotency key is.
+    /// Where the outcomes of the last commands with an idempotency key are, [`ANSWERS_KEPT`] at most, the oldest first.
     pub answers: Vec<(KeyPrefix, AnswerId)>,
-    /// Whether the database was set back to an earlier state, as far as what lies beside it tells.
+    /// The mark that lies beside the database: how far the device had written, at least.
+    pub mark: Option<Mark>,
+    /// Whether there was a mark and is none that can be read: the database may have been set back to an earlier state, or
+    /// copied from elsewhere, and nothing says how much is missing.
     pub restored: bool,
 }
 
@@ -81,8 +76,10 @@ pub struct Store {
     chains: BTreeMap<ChainId, i64>,
     chains_by_number: Vec<ChainId>,
     entries: i64,
-    answers: i64,
+    answers: answers::Answers,
     sealed: sealed::Rows,
+    /// Absent where there is no folder.
+    mark: Option<MarkFile>,
     _lock: Option<FolderLock>,
 }
 
@@ -96,9 +93,13 @@ impl Store {
         let lock = FolderLock::take(folder)?;
         let connection = open::in_folder(folder, event, device)?;
         let path = folder.join(DATABASE_FILE);
-        let (store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
+        let (mut store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
         renew::write_ahead_log(&path)?;
-        loaded.restored = boots::is_behind(&store.connection, folder).map_err(|error| store.failed(error))?;
+        let (file, mark) = MarkFile::read(folder, event, device);
+        store.mark = Some(file);
+        loaded.restored =
+            mark.is_none() && mark::was_beside(&store.connection).map_err(|error| store.failed(error))?;
+        loaded.mark = mark;
         Ok((store, loaded))
     }
 
@@ -133,15 +134,16 @@ impl Store {
             chains: BTreeMap::new(),
             chains_by_number: Vec::new(),
             entries: 0,
-            answers: 0,
+            answers: answers::Answers::default(),
             sealed: sealed::Rows::default(),
+            mark: None,
             _lock: lock,
         };
         store.load_chains()?;
         store.entries = store.count("SELECT coalesce(max(id), 0) FROM entries")?;
         let answers = store.load_answers()?;
         store.load_sealed()?;
-        let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, restored: false };
+        let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, mark: None, restored: false };
         Ok((store, loaded))
     }
 
@@ -158,38 +160,18 @@ impl Store {
         Ok(())
     }
 
-    fn load_answers(&mut self) -> Result<Vec<(KeyPrefix, AnswerId)>, StoreError> {
-        let rows = self.rows("SELECT id, substr(key, 1, 16) FROM answers ORDER BY id", |row| {
-            Ok((row.get::<_, KeyPrefix>(1)?, AnswerId(row.get(0)?)))
-        })?;
-        if let Some((expected, _)) = (1..).zip(&rows).find(|(expected, (_, id))| id.0 != *expected) {
-            return Err(self.damaged(format!("the outcome of command {expected} is missing")));
+    /// From now on there is a mark beside the database. Not where one was lost, before it is known what is missing: then the
+    /// next start doubts nothing.
+    pub fn begin_mark(&mut self) {
+        if let Some(mark) = &mut self.mark {
+            mark.begin(&self.connection);
         }
-        self.answers = rows.last().map_or(0, |(_, id)| id.0);
-        Ok(rows)
     }
 
-    /// How many starts the database has counted: what [`Store::open`] compares with the file beside it.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be read.
-    pub fn boots(&self) -> Result<u64, StoreError> {
-        boots::in_database(&self.connection).map_err(|error| self.failed(error))
-    }
-
-    /// Has the database count so many starts.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be written.
-    pub fn set_boots(&mut self, boots: u64) -> Result<(), StoreError> {
-        boots::put_in_database(&self.connection, boots).map_err(|error| self.failed(error))
-    }
-
-    /// Counts a start. Not of a database that was set back, before what it had lost is there again or a person answers for
-    /// it: then the next start does not doubt it.
-    pub fn count_start(&mut self) {
-        if let Some(folder) = self.path.parent() {
-            boots::count(&self.connection, folder);
+    /// Changes the mark beside the database, by what is durable. What cannot be written makes it say less.
+    pub fn write_mark(&mut self, marking: &Marking) {
+        if let Some(mark) = &mut self.mark {
+            mark.write(marking);
         }
     }
 
@@ -314,7 +296,7 @@ impl Store {
         let transaction = Transaction::begin(&self.connection).map_err(failed)?;
         insert_chains(&transaction, &new_chains).map_err(failed)?;
         insert_entries(&transaction, self.entries, &numbered).map_err(failed)?;
-        insert_answers(&transaction, self.answers, replies.iter().zip(&encoded)).map_err(failed)?;
+        let answers = self.answers.write(&transaction, replies.iter().zip(&encoded)).map_err(failed)?;
         let number = |chain: &ChainId| self.chains.get(chain).or(new_chains.get(chain)).copied();
         let changes = self.sealed.write(&transaction, sealed, number).map_err(failed)?;
         transaction.commit().map_err(failed)?;
@@ -324,9 +306,9 @@ impl Store {
         by_number.sort_unstable();
         self.chains_by_number.extend(by_number.into_iter().map(|(_, chain)| chain));
         self.chains.extend(new_chains);
-        let first = AnswerId(self.answers + 1);
+        let first = self.answers.next();
         self.entries += entries.len() as i64;
-        self.answers += replies.len() as i64;
+        self.answers = answers;
         self.sealed.written(changes);
         // The write is durable, whatever comes of this.
         let _ = self.clean();
@@ -397,6 +379,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if it could not be tidied up; everything that was appended is durable all the same.
     pub fn close(mut self) -> Result<(), StoreError> {
+        if let Some(mark) = &mut self.mark {
+            mark.close();
+        }
         // SQLite does it on closing too, but does not tell when that fails.
         open::checkpoint(&self.connection).map_err(|error| self.failed(error))?;
         open::checkpoint_on_close(&self.connection, true).map_err(|error| self.failed(error))?;
@@ -447,19 +432,6 @@ fn insert_entries(
     for (id, (chain, entry)) in (stored + 1..).zip(entries) {
         let signature = entry.signature.as_ref().map(|signature| &signature.0[..]);
         insert.execute((id, chain, entry.seq.cast_signed(), &entry.body, signature))?;
-    }
-    Ok(())
-}
-
-fn insert_answers<'a>(
-    transaction: &Transaction<'_>,
-    stored: i64,
-    replies: impl Iterator<Item = (&'a StoredReply, &'a Vec<u8>)>,
-) -> rusqlite::Result<()> {
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO answers (id, key, request, reply) VALUES (?1, ?2, ?3, ?4)")?;
-    for (id, (stored, encoded)) in (stored + 1..).zip(replies) {
-        insert.execute((id, &stored.idempotency.key[..], &stored.idempotency.request[..], encoded))?;
     }
     Ok(())
 }

@@ -229,6 +229,7 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         faults: 0,
         unread: 0,
         cut_off_until_ms: None,
+        clock_ahead_ms: None,
     }
 }
 
@@ -243,6 +244,7 @@ pub(crate) fn claim() -> Claim {
             lot: entry(1),
             units: Default::default(),
             unit_price: 2500,
+            edition: None,
         }],
         total: 2500,
         currency: "EUR".parse().unwrap(),
@@ -259,6 +261,8 @@ pub(crate) fn claim() -> Claim {
         redeemed_at_ms: Some(1_800_000_000_000),
         redeemed_by: Some(DEVICE),
         refunded: vec![],
+        refund_asked_at_ms: None,
+        refund_asked_by: None,
         refund_declined: None,
         contested: vec![],
         door: None,
@@ -369,6 +373,8 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             units: Default::default(),
             numbered: mint.numbered,
             place: "hall-a".parse().unwrap(),
+            edition: mint.edition,
+            frozen: Default::default(),
         }),
         Command::Transfer(given) => units(&given.drop, &given.sku),
         Command::Move(moved) => units(&moved.drop, &moved.sku),
@@ -445,6 +451,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
         Query::Status => Answer::Status(Status {
             past_unknown: false,
+            past: Default::default(),
             device: info(DEVICE, "till-1"),
             event: EventId([5; 32]),
             event_name: "Neon Night".to_owned(),
@@ -467,6 +474,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             last_receipt: 7,
             deferred: 2_500,
             people: PeopleCounts { here: 3, missing: 1, erased: 2 },
+            clocks_apart: None,
         }),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
         Query::Programme => Answer::Programme(Programme {
@@ -500,6 +508,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             claims: 1,
             at_risk: 6,
             retired_by: None,
+            heir: None,
         })),
         Query::Claim(claim) => Answer::Claim(Err(Refusal::UnknownClaim { claim: *claim })),
         Query::CartToken(cart) => {

@@ -47,6 +47,7 @@ async fn wrong_payments_say_where() {
     for (path, body, field) in [
         ("/v1/rules", json!({"prices": "free"}), "prices"),
         ("/v1/rules", json!({"round": "up"}), "round"),
+        ("/v1/rules", json!({"ordinary_wish": -1}), "ordinary_wish"),
         ("/v1/limits", json!({"amount": "all"}), "amount"),
         ("/v1/products", json!({"sku": "CAP", "name": "Cap", "price": 1, "tax": -1}), "tax"),
         ("/v1/products", json!({"sku": "CAP", "name": "Cap", "price": 1, "tax": 70_000}), "tax"),

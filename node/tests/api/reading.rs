@@ -89,6 +89,7 @@ async fn every_command_reaches_the_device() {
         ("/v1/carts/take", json!({"token": "POPMESH1:CART"}), 200),
         ("/v1/custody", json!({"claim": claim, "to": to}), 201),
         ("/v1/rules", json!({"prices": "excluded", "round": "line", "cash_coin": 5}), 200),
+        ("/v1/rules", json!({"ordinary_wish": 6}), 200),
         ("/v1/limits", json!({"device": to, "amount": 20_000}), 200),
         ("/v1/settlements", json!({"claim": claim, "payment": 2, "failed": true}), 201),
     ] {
@@ -102,7 +103,7 @@ async fn every_command_reaches_the_device() {
         }
     }
     let done = node.done.lock().unwrap();
-    assert_eq!(done.len(), 21);
+    assert_eq!(done.len(), 22);
     assert!(
         matches!(&done[3], Command::Transfer(given) if given.units == Units::Count(3) && given.to == OTHER)
     );

@@ -6,6 +6,7 @@
 mod rates;
 
 pub use rates::RateMeter;
+pub(crate) use rates::faded;
 
 use crate::id::DeviceId;
 
@@ -41,6 +42,13 @@ pub trait Policy: std::fmt::Debug + Send {
     /// How many units to give to a device that asks; at most `free`, and at least one if there is one.
     fn give(&self, request: AskedFor) -> u64;
 
+    /// How many units of a shelf a device that sells keeps from wishes larger than ordinary ones, which are of `ordinary` units
+    /// at the most. `rate` is its rate of sale, in thousandths of units a minute or so.
+    fn floor(&self, ordinary: u64, rate: u64) -> u64 {
+        // What one ordinary wish takes, or a minute's sales.
+        ordinary.max(rate / 1_000)
+    }
+
     /// How many units this device, `own` of `sellers`, gives to whom unasked.
     fn share(&self, own: &DeviceId, sellers: &[Seller]) -> Vec<(DeviceId, u64)>;
 }
@@ -51,7 +59,8 @@ pub struct ByRate;
 
 /// Every device that sells counts as if it sold this many thousandths of units a minute, so that none is left without.
 const BASE_RATE: u64 = 2_000;
-/// With fewer units than this for each device, stock moves only when asked for: single units near the end.
+/// With fewer units than this for each device, stock moves only when asked for: single units near the end. Nobody who sells
+/// gives away unasked what makes it have fewer, however much faster others sell.
 const NEAR_THE_END: u64 = 2;
 
 impl Policy for ByRate {
@@ -82,7 +91,7 @@ impl Policy for ByRate {
             |seller: &Seller| (u128::from(total) * u128::from(weight(seller)) / u128::from(weights)) as u64;
         let Some(me) = selling.iter().find(|seller| seller.device == *own) else { return Vec::new() };
         let slack = |target: u64| (target / 4).max(2);
-        let keep = target(me);
+        let keep = if me.sells { target(me).max(NEAR_THE_END) } else { target(me) };
         let mut excess = me.free.saturating_sub(keep);
         if excess <= slack(keep) {
             return Vec::new();

@@ -38,7 +38,7 @@ impl RateMeter {
 }
 
 /// Halves once every half-life, in a straight line between.
-fn faded(rate: u64, elapsed_ms: u64) -> u64 {
+pub(crate) fn faded(rate: u64, elapsed_ms: u64) -> u64 {
     let halves = elapsed_ms / HALF_LIFE_MS;
     if halves >= 64 {
         return 0;

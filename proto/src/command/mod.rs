@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{DeviceId, Ref};
 use crate::pin::Pin;
-use crate::text::{DropId, Place, ShopperRef, Sku};
+use crate::text::{DropId, Edition, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 pub use door::{CompartmentInfo, Door, DoorOpen, DoorReport, DoorSettle, DoorState, Doors, Lying};
@@ -22,7 +22,7 @@ pub use payment::{
     SettlePayment, Settled,
 };
 pub use people::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo};
-pub use refusal::{Holder, Offer, Refusal};
+pub use refusal::{ClockShown, ClocksApart, Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
     Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
@@ -32,6 +32,10 @@ pub use reply::{
 pub const MAX_QUANTITY: u64 = 10_000;
 /// The most units of one lot.
 pub const MAX_LOT: u64 = 1_000_000;
+/// The most units of a wish that an event's rules can call ordinary.
+pub const MAX_ORDINARY_WISH: u64 = 1_000;
+/// What is ordinary if the rules do not say.
+pub const USUAL_ORDINARY_WISH: u64 = 4;
 /// The longest that units are put aside, in milliseconds: a day.
 pub const MAX_HOLD_MS: u64 = 24 * 3_600_000;
 /// The longest that a claim can wait to be picked up, in milliseconds: a year.
@@ -212,6 +216,10 @@ pub struct LotMint {
     /// Where the units lie; this device's venue if absent.
     #[serde(default)]
     pub place: Option<Place>,
+    /// The word that is printed with each serial, if one is: lots of one SKU and edition have no serial in common, in
+    /// whatever drop.
+    #[serde(default)]
+    pub edition: Option<Edition>,
 }
 
 fn yes() -> bool {

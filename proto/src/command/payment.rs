@@ -76,6 +76,10 @@ pub struct RulesSet {
     /// What cash is rounded to, minor units: 5 for 5 cents. 0 for what is usual for the currency, 1 for no rounding.
     #[serde(default)]
     pub cash_coin: Option<i64>,
+    /// The most units of a sale or a cart for which other devices give away their last ones, 1 to 1,000. For more, each that sells
+    /// keeps so many, or a minute's sales.
+    #[serde(default)]
+    pub ordinary_wish: Option<u64>,
 }
 
 /// See [`super::Command::LimitSet`].
@@ -101,6 +105,9 @@ pub struct EventRules {
     pub round: Rounding,
     /// What cash is rounded to, minor units.
     pub cash_coin: i64,
+    /// The most units of a sale or a cart for which other devices give away their last ones. For more, each that sells keeps so
+    /// many, or a minute's sales.
+    pub ordinary_wish: u64,
     /// The most that may wait to be authorised at once on a device, minor units; absent for no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deferred_limit: Option<i64>,

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DoorState, DropState};
+use crate::clock::utc;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
-use crate::text::{DropId, Place, Sku};
+use crate::text::{DropId, Edition, Place, Sku};
 use crate::units::UnitSet;
 
 /// A device that holds units that were asked for.
@@ -24,6 +25,51 @@ pub struct Holder {
     pub last_heard_ms: Option<u64>,
     /// Whether it can be reached now.
     pub reachable: bool,
+}
+
+/// What the wall clock of a device shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClockShown {
+    /// The device.
+    pub device: DeviceId,
+    /// Its name.
+    pub name: String,
+    /// What its clock shows now, milliseconds since the Unix epoch.
+    pub wall_ms: u64,
+}
+
+/// Two wall clocks that disagree.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ClocksApart {
+    /// By how much, milliseconds: more than a minute.
+    pub apart_ms: u64,
+    /// The one that shows the earlier time.
+    pub behind: ClockShown,
+    /// The one that shows the later time.
+    pub ahead: ClockShown,
+}
+
+impl std::fmt::Display for ClocksApart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { apart_ms, behind, ahead } = self;
+        let (seconds, minutes) = (apart_ms / 1_000, apart_ms / 60_000);
+        let apart = match minutes {
+            0..10 => format!("{seconds} s"),
+            10..120 => format!("{minutes} min"),
+            120..2_880 => format!("{} h", minutes / 60),
+            _ => format!("{} days", minutes / 1_440),
+        };
+        write!(
+            f,
+            "the clocks of {} ({}) and {} ({}) are {apart} apart",
+            behind.name,
+            utc(behind.wall_ms),
+            ahead.name,
+            utc(ahead.wall_ms)
+        )
+    }
 }
 
 /// How much of what a cart has this device could put aside itself.
@@ -94,12 +140,32 @@ pub enum Refusal {
         problem: String,
     },
     /// A lot would mint serials that exist.
-    #[error("serials {units} of {sku} are already in lot {lot}; mint others")]
+    #[error(
+        "serials {units} of {sku}{} are already in lot {lot} of drop {drop}; {}",
+        edition.as_ref().map(|edition| format!(" {edition}")).unwrap_or_default(),
+        next_serial(next_free)
+    )]
     SerialOverlap {
         /// The SKU.
         sku: Sku,
+        /// The edition, if they are of one.
+        edition: Option<Box<Edition>>,
         /// The lot that has them.
         lot: Ref,
+        /// Its drop.
+        drop: DropId,
+        /// Which ones.
+        units: UnitSet,
+        /// The lowest serial above all that there are; absent if there is none.
+        next_free: Option<u32>,
+    },
+    /// Units that are not for sale: another lot prints the same serials.
+    #[error(
+        "serials {units} of {sku} are frozen, since another lot prints the same; see `popmesh incidents`, and take them out with `popmesh damage`"
+    )]
+    Frozen {
+        /// The SKU.
+        sku: Sku,
         /// Which ones.
         units: UnitSet,
     },
@@ -123,6 +189,14 @@ pub enum Refusal {
         /// The role it takes.
         needs: String,
     },
+    /// Money goes back only where a person with a drawer is, and nobody is here.
+    #[error("{}", unattended(roles, at))]
+    Unattended {
+        /// The roles that this device has.
+        roles: String,
+        /// The names of some devices in reach where a person pays.
+        at: Vec<String>,
+    },
     /// This device's certificate is not valid now.
     #[error("{problem}")]
     Certificate {
@@ -138,7 +212,10 @@ pub enum Refusal {
         minted: u64,
     },
     /// There are units, but on devices that did not give any in time.
-    #[error("not enough {sku} here: wanted {wanted}, hold {held}; {}{}", holders_text(holders), on_hold_text(*on_hold))]
+    #[error(
+        "not enough {sku} here: wanted {wanted}, hold {held}, and could get {could_get} in all now; {}{}",
+        holders_text(holders), on_hold_text(*on_hold)
+    )]
     HeldElsewhere {
         /// The SKU.
         sku: Sku,
@@ -146,9 +223,13 @@ pub enum Refusal {
         wanted: u64,
         /// Units this device has free, and here if it is a walk-in.
         held: u64,
-        /// Units put aside for carts, here and elsewhere.
+        /// Units put aside for carts and large wishes, here and elsewhere.
         #[serde(default)]
         on_hold: u64,
+        /// Units that a sale here could have now, as far as known: those held, and what devices in reach would give. Of a wish
+        /// beyond what the event's rules call ordinary they keep what they need themselves.
+        #[serde(default)]
+        could_get: u64,
         /// Who has the rest, as far as known.
         holders: Vec<Holder>,
     },
@@ -267,6 +348,26 @@ pub enum Refusal {
     PastUnknown {
         /// What is stored is older than what it did; not only just started.
         suspected: bool,
+    },
+    /// It was done before, under this key; what was replied then is lost.
+    #[error(
+        "this was done before, under the same key: see {what} {entry}; it is not done again. For another, take a new key"
+    )]
+    AlreadyDone {
+        /// The first entry that it wrote.
+        entry: Ref,
+        /// What that is.
+        what: String,
+    },
+    /// The key is that of another request, which was done.
+    #[error(
+        "another request was done under this key: see {what} {entry}; for another request take a new key"
+    )]
+    KeyOfAnother {
+        /// The first entry that it wrote.
+        entry: Ref,
+        /// What that is.
+        what: String,
     },
     /// No such incident, as far as this device knows.
     #[error("no incident {incident} is known here; see `popmesh incidents`")]
@@ -396,6 +497,9 @@ pub enum Refusal {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+    /// It depends on the time, and the wall clocks of devices in reach disagree.
+    #[error("{0}: while they disagree, nobody is late; set the one that is wrong, and try again")]
+    ClocksDisagree(Box<ClocksApart>),
     /// The write could not be made durable.
     #[error("not done, because it could not be written down: {problem}")]
     NotStored {
@@ -410,6 +514,13 @@ pub enum Refusal {
 fn off_by(currency: Currency, paid: i64, total: i64) -> String {
     let off = currency.format(total.saturating_sub(paid).saturating_abs());
     if paid < total { format!("{off} lacks") } else { format!("{off} is too much") }
+}
+
+fn next_serial(next_free: &Option<u32>) -> String {
+    match next_free {
+        Some(next) => format!("mint from {next} on, or another edition"),
+        None => "mint another edition".to_owned(),
+    }
 }
 
 fn listed(names: &[String]) -> String {
@@ -432,7 +543,7 @@ fn offers_text(offers: &[Offer]) -> String {
 }
 
 fn on_hold_text(on_hold: u64) -> String {
-    if on_hold == 0 { String::new() } else { format!("; {on_hold} are on hold in carts") }
+    if on_hold == 0 { String::new() } else { format!("; {on_hold} are on hold in carts or for large wishes") }
 }
 
 fn holders_text(holders: &[Holder]) -> String {
@@ -464,10 +575,21 @@ fn no_right(holders: &[String]) -> String {
     }
 }
 
+fn unattended(roles: &str, at: &[String]) -> String {
+    let place = match at {
+        [] => "a till or an hq; none is in reach".to_owned(),
+        some => some.join(" or "),
+    };
+    format!(
+        "this device is {roles}, without a person and a drawer, and pays nothing back; have it refunded with `popmesh claim refund` at {place}"
+    )
+}
+
 fn past_unknown(suspected: bool) -> &'static str {
     if suspected {
         "what is stored on this device is older than what it did: its database was set back. Bring it into reach of another \
-         device, which tells it the rest; if there is none, and nothing was sold or given away since, `popmesh past accept`"
+         device that has the rest (`popmesh status` says what is missing); if there is none, and nothing was sold or given away \
+         since, `popmesh past accept`"
     } else {
         "this device has just started, and hears from another what it did before; try again in a moment"
     }

@@ -8,7 +8,7 @@ use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::query::{HeldUnits, Incident};
 use crate::tax::TaxLine;
-use crate::text::{Compartment, DropId, Place, ShopperRef, Sku};
+use crate::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
 
 /// What a command did.
@@ -228,6 +228,13 @@ pub struct Refunded {
     pub claim: Claim,
 }
 
+impl Refunded {
+    /// Nothing is paid back yet: the custodian of the claim has only been asked to.
+    pub fn asked(claim: Claim) -> Self {
+        Self { amount: 0, payments: Vec::new(), taxes: Vec::new(), receipts: Vec::new(), claim }
+    }
+}
+
 /// A product of the programme.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -329,6 +336,12 @@ pub struct Lot {
     pub numbered: bool,
     /// Where they lay when minted.
     pub place: Place,
+    /// The word that is printed with them, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edition: Option<Edition>,
+    /// Serials that are not for sale, since another lot prints them as well; see `incidents`.
+    #[serde(default, skip_serializing_if = "UnitSet::is_empty")]
+    pub frozen: UnitSet,
 }
 
 /// What a transfer, a move or a damage report did.
@@ -352,7 +365,7 @@ pub struct UnitsDone {
 pub enum ClaimState {
     /// Waiting to be picked up.
     Issued,
-    /// Waiting to be picked up, and its custodian has been asked to refund it.
+    /// Waiting to be picked up, and marked: its shopper wants the money back, which a person pays on an attended device.
     RefundRequested,
     /// Handed over.
     Redeemed,
@@ -433,6 +446,12 @@ pub struct Claim {
     /// Units that were taken back and paid for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refunded: Vec<ClaimItem>,
+    /// When somebody first marked it for a refund, milliseconds since the Unix epoch by that device's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_asked_at_ms: Option<u64>,
+    /// On which device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_asked_by: Option<DeviceId>,
     /// Who asked for a refund, and why it was not made if it can no longer be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_declined: Option<String>,
@@ -453,4 +472,7 @@ pub struct ClaimItem {
     pub units: UnitSet,
     /// Price of one unit, minor units.
     pub unit_price: i64,
+    /// The edition that is printed with the serials, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edition: Option<Edition>,
 }

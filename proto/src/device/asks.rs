@@ -4,10 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Device;
+use super::sales::Size;
+use super::wishes::GRACE_MS;
 use crate::broker::AskedFor;
-use crate::document::Document;
+use crate::command::MAX_HOLD_MS;
 use crate::id::DeviceId;
-use crate::message::{Ask, Decline, Message};
+use crate::message::{Ask, Decline, Message, Wish};
+use crate::record::Cause;
 use crate::text::{DropId, Place, Sku};
 
 /// How long a device that was asked may take before another is.
@@ -17,6 +20,18 @@ const AVOID_MS: u64 = 300;
 
 /// What units are asked for: a SKU of a drop, and where they must lie, for a walk-in.
 pub(super) type Shelf = (DropId, Sku, Option<Place>);
+
+/// What is asked for: units of a shelf, for all ordinary sales that wait together, or for one large wish.
+pub(super) type Wanted = (Shelf, Option<u64>);
+
+/// How much of it lacks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Lacking {
+    pub(super) units: u64,
+    /// Of a large wish: all of it, whatever the SKU; and how long it still waits.
+    pub(super) total: u64,
+    pub(super) left_ms: u64,
+}
 
 #[derive(Debug)]
 struct Outstanding {
@@ -33,10 +48,10 @@ struct Request {
     avoid: BTreeMap<DeviceId, u64>,
 }
 
-/// Requests for units: for each shelf one at a time.
+/// Requests for units: for each shelf one at a time, and one for each large wish.
 #[derive(Debug, Default)]
 pub(super) struct Asks {
-    requests: BTreeMap<Shelf, Request>,
+    requests: BTreeMap<Wanted, Request>,
     next_id: u64,
 }
 
@@ -86,12 +101,26 @@ impl Device {
         self.takes.declined(from, id);
     }
 
-    /// Asks for what is lacking, for each shelf the device that has most of it and can be reached.
-    pub(super) fn ask_for(&mut self, lacking: &BTreeMap<Shelf, u64>) {
+    /// Who may give what a sale lacks, and how many units as far as known here: for a large wish what is above the floor.
+    pub(super) fn givers(&self, shelf: &Shelf, wish: Option<u64>) -> impl Iterator<Item = (DeviceId, u64)> {
+        let (drop, sku, place) = shelf;
+        let holders = self.holdings.free_by_holder(drop, sku, place.as_ref());
+        holders
+            .into_iter()
+            // Whoever has two pasts may give nothing, whoever was retired is given up.
+            .filter(|(device, _)| {
+                *device != self.me && !self.suspended.contains_key(device) && !self.is_retired(device)
+            })
+            .map(move |(device, free)| (device, wish.map_or(free, |_| self.spare_of(&device, shelf))))
+            .filter(|(_, units)| *units > 0)
+    }
+
+    /// Asks for what is lacking, for each shelf the device that can give most of it and can be reached.
+    pub(super) fn ask_for(&mut self, lacking: &BTreeMap<Wanted, Lacking>) {
         let now = self.now.mono_ms;
-        self.asks.requests.retain(|shelf, _| lacking.contains_key(shelf));
-        for (shelf, units) in lacking {
-            let request = self.asks.requests.entry(shelf.clone()).or_default();
+        self.asks.requests.retain(|wanted, _| lacking.contains_key(wanted));
+        for (wanted, lacks) in lacking {
+            let request = self.asks.requests.entry(wanted.clone()).or_default();
             if let Some(late) = request.outstanding.take_if(|outstanding| outstanding.until_ms <= now) {
                 request.avoid.insert(late.peer, now + AVOID_MS);
             }
@@ -100,47 +129,55 @@ impl Device {
             }
             let gave_nothing = request.avoid.clone();
             let avoid = |device: &DeviceId| gave_nothing.get(device).is_some_and(|until| *until > now);
-            let (drop, sku, place) = shelf;
-            let holders = self.holdings.free_by_holder(drop, sku, place.as_ref());
-            let may_give = holders
-                .into_iter()
-                .filter(|(device, _)| *device != self.me && !avoid(device))
-                // Whoever has two pasts may give nothing, whoever was retired is given up.
-                .filter(|(device, _)| !self.suspended.contains_key(device) && !self.is_retired(device));
+            let (shelf, wish) = wanted;
+            let may_give = self.givers(shelf, *wish).filter(|(device, _)| !avoid(device));
             // Where much is lost, presences are as well: who has not been heard of for a while may hear a request all the same.
             let (in_reach, others): (Vec<_>, Vec<_>) =
                 may_give.partition(|(device, _)| self.peers.is_reachable(device));
-            let asked = if in_reach.is_empty() { others } else { in_reach };
+            let asked = if in_reach.is_empty() && wish.is_none() { others } else { in_reach };
             let best = asked
                 .into_iter()
                 .max_by_key(|(device, units)| (Reverse(gave_nothing.get(device).copied()), *units, *device));
             let Some((peer, _)) = best else { continue };
             let id = self.asks.number();
             let outstanding = Outstanding { id, peer, until_ms: now + ANSWER_WITHIN_MS };
-            if let Some(request) = self.asks.requests.get_mut(shelf) {
+            if let Some(request) = self.asks.requests.get_mut(wanted) {
                 request.outstanding = Some(outstanding);
             }
-            let units = self.config.policy.ask(*units).max(1);
-            let ask = Ask { id, drop: drop.clone(), sku: sku.clone(), units, place: place.clone() };
-            self.tell(peer, &Message::Ask(ask));
+            let units = self.config.policy.ask(lacks.units).max(1);
+            let left_ms = lacks.left_ms + GRACE_MS;
+            let wish = wish.map(|number| Wish { number, total: lacks.total, left_ms });
+            let (drop, sku, place) = shelf.clone();
+            self.tell(peer, &Message::Ask(Ask { id, drop, sku, units, place, wish }));
         }
     }
 
     /// Answers a request: with a transfer, which reaches the asker as an entry, or by declining.
     pub(super) fn asked(&mut self, from: DeviceId, ask: &Ask) {
+        let shelf = (ask.drop.clone(), ask.sku.clone(), ask.place.clone());
+        let large = ask.wish.as_ref().is_some_and(|wish| wish.total > self.ordinary());
         let free = self.free(&ask.drop, &ask.sku, ask.place.as_ref());
-        // Of two devices whose sales both wait for more than they have, the lower id goes first, so that they do not
-        // hand the same units back and forth.
-        let first = self.me < from && self.sales.wait_for(&ask.drop, &ask.sku);
-        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
-        if free == 0 || first || !known || ask.units == 0 {
+        let free = if large { free.min(self.spare_of(&self.me, &shelf)) } else { free };
+        // Ordinary sales come before large wishes. Of two devices whose sales both wait for more than they have, the lower id
+        // goes first, so that they do not hand the same units back and forth.
+        let waits = self.sales.wait_for(&ask.drop, &ask.sku);
+        let first = match (waits, large) {
+            (Some(Size::Ordinary), true) => true,
+            (Some(Size::Large), false) | (None, _) => false,
+            (Some(Size::Ordinary), false) | (Some(Size::Large), true) => self.me < from,
+        };
+        let fits = ask.wish.as_ref().is_none_or(|wish| (1..=MAX_HOLD_MS).contains(&wish.left_ms));
+        if free == 0 || first || !fits || self.check_may_get(&from).is_err() || ask.units == 0 {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
             return;
         }
         let own_rate = self.meter.rate(&ask.drop, &ask.sku, self.now.mono_ms);
-        let units = self.config.policy.give(AskedFor { asked: ask.units, free, own_rate }).clamp(1, free);
-        let document = Document::Stock(ask.drop.clone());
-        if self.give(&document, &ask.drop, &ask.sku, ask.place.as_ref(), units, from).is_err() {
+        let units = match large {
+            true => ask.units.min(free),
+            false => self.config.policy.give(AskedFor { asked: ask.units, free, own_rate }).clamp(1, free),
+        };
+        let cause = ask.wish.as_ref().map(|wish| Cause::Wish { number: wish.number, left_ms: wish.left_ms });
+        if self.give(&shelf, units, from, cause).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
         }
     }

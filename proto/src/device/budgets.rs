@@ -28,6 +28,9 @@ const WRITTEN: Terms = Terms { burst: 64 << 20, per_second: 256 << 10 };
 const WRONGS: Terms = Terms { burst: 8_000, per_second: 100 };
 const A_WRONG: u64 = 1_000;
 
+/// Peers whose faults are remembered at most, those aside that are cut off.
+const FAULTY_KEPT: usize = 1_024;
+
 /// An overrun is told of once in so long.
 const TELL_EVERY_MS: u64 = 60_000;
 
@@ -54,6 +57,11 @@ const REFUSED_US: u64 = 10_000;
 const ENTRY_BYTES: u64 = 256;
 /// What a chain takes, not least in every frontier.
 const CHAIN_BYTES: u64 = 64 << 10;
+/// So many chains of one author that have not ended are as cheap: no honest device has a tenth, one for each document and loss of
+/// its disk.
+const LIVING: u64 = 1_024;
+/// What one more takes: one in 16 s then comes in.
+const LIVING_BYTES: u64 = 4 << 20;
 
 #[derive(Debug)]
 struct Peer {
@@ -82,6 +90,16 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// Whether what it did last still counts.
+    fn is_busy(&mut self, now_ms: u64) -> bool {
+        let told = self.told_at_ms.is_some_and(|at| now_ms < at + TELL_EVERY_MS);
+        let full = |bucket: &mut Bucket| bucket.is_full(now_ms);
+        let rested = full(&mut self.work) && full(&mut self.served) && full(&mut self.wrongs);
+        told || !rested || !self.cut_off.is_forgotten(now_ms)
+    }
+}
+
 /// How a peer keeps to its budgets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Conduct {
@@ -90,11 +108,14 @@ pub(super) struct Conduct {
     pub(super) cut_off_for_ms: Option<u64>,
 }
 
-/// The budgets of every peer and of every author, linked or not: who comes back goes on with what is left.
+/// The budgets of peers and of authors, linked or not: who comes back goes on with what is left. Those that say no more than
+/// new ones are forgotten, so that only who was busy in the last minutes takes room, and who has done wrong.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
     peers: BTreeMap<DeviceId, Peer>,
     authors: BTreeMap<DeviceId, Bucket>,
+    /// Messages dropped unread of peers that are forgotten.
+    forgotten_unread: u64,
 }
 
 impl Budgets {
@@ -128,8 +149,11 @@ impl Budgets {
     }
 
     /// An entry of an author's is kept.
-    pub(super) fn written(&mut self, author: &DeviceId, bytes: usize, begins_chain: bool, now_ms: u64) {
-        let cost = bytes as u64 + ENTRY_BYTES + if begins_chain { CHAIN_BYTES } else { 0 };
+    ///
+    /// `begins`: it begins a chain, with which its author has so many that have not ended.
+    pub(super) fn written(&mut self, author: &DeviceId, bytes: usize, begins: Option<u64>, now_ms: u64) {
+        let of_chain = begins.map_or(0, |living| if living > LIVING { LIVING_BYTES } else { CHAIN_BYTES });
+        let cost = bytes as u64 + ENTRY_BYTES + of_chain;
         self.authors.entry(*author).or_insert_with(|| Bucket::full(WRITTEN, now_ms)).draw(cost, now_ms);
     }
 
@@ -143,7 +167,27 @@ impl Budgets {
 
     /// Messages dropped unread since the start.
     pub(super) fn unread(&self) -> u64 {
-        self.peers.values().map(|peer| peer.unread).sum()
+        self.forgotten_unread + self.peers.values().map(|peer| peer.unread).sum::<u64>()
+    }
+
+    /// Forgets what says nothing.
+    pub(super) fn tidy(&mut self, now_ms: u64) {
+        self.authors.retain(|_, written| !written.is_full(now_ms));
+        self.peers.retain(|_, peer| peer.is_busy(now_ms) || peer.unread + peer.faults > 0);
+        if self.peers.len() > FAULTY_KEPT {
+            let forgotten = &mut self.forgotten_unread;
+            self.peers.retain(|_, peer| {
+                let kept = peer.is_busy(now_ms);
+                *forgotten += if kept { 0 } else { peer.unread };
+                kept
+            });
+        }
+    }
+
+    /// How many peers and authors are remembered.
+    #[cfg(test)]
+    fn len(&self) -> (usize, usize) {
+        (self.peers.len(), self.authors.len())
     }
 
     /// Peers that are cut off.
@@ -234,5 +278,62 @@ impl Device {
         if let Some(for_ms) = self.budgets.conduct(&peer, now).cut_off_for_ms {
             self.outbox.emit_now(Output::CutOff { peer, for_ms });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_MS: u64 = 60_000;
+
+    fn device(number: u32) -> DeviceId {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        DeviceId(id)
+    }
+
+    #[test]
+    fn who_has_rested_is_forgotten_and_who_has_not_is_not() {
+        let mut budgets = Budgets::default();
+        for number in 0..5_000 {
+            let at_ms = u64::from(number) * 1_000;
+            budgets.work(&device(number), 5_000, at_ms);
+            budgets.written(&device(number), 1_000, Some(1), at_ms);
+            budgets.tidy(at_ms);
+            let (peers, authors) = budgets.len();
+            assert!(peers <= 2 && authors <= 2, "{peers} {authors}");
+        }
+        let now = 5_000_000;
+        let busy = device(7);
+        budgets.work(&busy, 10_000_000, now);
+        budgets.written(&busy, 200 << 20, None, now);
+        budgets.tidy(now + 1_000);
+        assert!(!budgets.may_work(&busy, now + 1_000) && !budgets.may_write(&busy, now + 1_000));
+        budgets.tidy(now + 20 * MINUTE_MS);
+        assert_eq!(budgets.len(), (0, 0));
+    }
+
+    #[test]
+    fn faults_are_remembered_of_so_many_and_of_everybody_who_is_cut_off() {
+        let mut budgets = Budgets::default();
+        let cut_off = device(0);
+        budgets.peer(&cut_off, 0).cut_off.begin(0);
+        for number in 1..3 * FAULTY_KEPT as u32 {
+            budgets.peer(&device(number), 0).unread += 1;
+            budgets.peer(&device(number), 0).faults += 1;
+            budgets.tidy(1_000);
+            assert!(budgets.len().0 <= FAULTY_KEPT + 1);
+        }
+        assert_eq!(budgets.unread(), 3 * FAULTY_KEPT as u64 - 1);
+        assert_eq!(budgets.conduct(&cut_off, 1_000).cut_off_for_ms, Some(Penalty::FIRST_MS - 1_000));
+        // The next time it is longer, until that is long ago.
+        budgets.tidy(30 * MINUTE_MS);
+        assert_eq!(
+            budgets.peer(&cut_off, 30 * MINUTE_MS).cut_off.begin(30 * MINUTE_MS),
+            2 * Penalty::FIRST_MS
+        );
+        budgets.tidy(200 * MINUTE_MS);
+        assert_eq!(budgets.conduct(&cut_off, 200 * MINUTE_MS), Conduct::default());
     }
 }

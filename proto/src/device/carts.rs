@@ -22,16 +22,27 @@ use crate::token::{Kind, Token, TokenItem};
 #[derive(Debug, Default)]
 pub(super) struct Carts {
     until_ms: BTreeMap<Ref, u64>,
+    /// The same, the first to be over first.
+    due: BTreeSet<(u64, Ref)>,
 }
 
 impl Carts {
     pub(super) fn next_deadline(&self) -> Option<u64> {
-        self.until_ms.values().min().copied()
+        self.due.first().map(|(until_ms, _)| *until_ms)
     }
 
-    /// A hold came from another device.
+    /// A hold is there: this device's own, or from another one.
     pub(super) fn came(&mut self, hold: Ref, until_ms: u64) {
+        self.ends(&hold);
         self.until_ms.insert(hold, until_ms);
+        self.due.insert((until_ms, hold));
+    }
+
+    /// A hold is over.
+    fn ends(&mut self, hold: &Ref) {
+        if let Some(until_ms) = self.until_ms.remove(hold) {
+            self.due.remove(&(until_ms, *hold));
+        }
     }
 }
 
@@ -59,7 +70,7 @@ impl Device {
     ) -> Result<Cart, Refusal> {
         let hold = Body::Hold(Hold { lines, ttl_ms, shopper });
         let hold = self.write(&Document::Stock(drop.clone()), hold)?;
-        self.carts.until_ms.insert(hold, self.now.mono_ms + ttl_ms);
+        self.carts.came(hold, self.now.mono_ms + ttl_ms);
         self.cart(hold).ok_or(Refusal::UnknownCart { cart: hold })
     }
 
@@ -121,8 +132,12 @@ impl Device {
         let (drop, held) = self.own_cart(cart)?;
         self.is_open(&drop)?;
         let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
+        self.check_not_frozen(&held.lines)?;
         let priced = self.priced_lines(&held.lines, &sell)?;
+        // The sale alone carries the command's key, so that the key leads to it.
+        let key = self.doing.take();
         self.end_holds(cart, &drop)?;
+        self.doing = key;
         let reply = Reply::Sale(self.write_sale(&drop, held.lines, &sell, priced)?);
         self.keep_reply(idempotency, &reply);
         self.outbox.emit(Output::Reply { call, result: Ok(reply) });
@@ -144,17 +159,17 @@ impl Device {
 
     fn end_hold(&mut self, hold: Ref, drop: &DropId) -> Result<(), Refusal> {
         self.write(&Document::Stock(drop.clone()), Body::Release(Release { hold }))?;
-        self.carts.until_ms.remove(&hold);
+        self.carts.ends(&hold);
         Ok(())
     }
 
     /// Puts back on sale what was put aside for long enough.
     pub(super) fn pump_carts(&mut self) {
         let now = self.now.mono_ms;
-        let over: Vec<Ref> =
-            self.carts.until_ms.iter().filter(|(_, until)| **until <= now).map(|(hold, _)| *hold).collect();
+        let over = self.carts.due.iter().take_while(|(until_ms, _)| *until_ms <= now);
+        let over: Vec<Ref> = over.map(|(_, hold)| *hold).collect();
         for hold in over {
-            self.carts.until_ms.remove(&hold);
+            self.carts.ends(&hold);
             let own = self.holdings.hold(&hold).is_some_and(|held| held.by == self.me);
             let drop = self.log.chain(&hold.chain).and_then(|chain| chain.document.drop()).cloned();
             if let Some(drop) = drop.filter(|_| own) {
@@ -168,13 +183,15 @@ impl Device {
     pub(super) fn find_carts(&mut self) {
         let (mono_ms, wall_ms) = (self.now.mono_ms, self.now.wall_ms);
         let own = self.holdings.holds().filter(|(_, held)| held.by == self.me);
-        self.carts.until_ms = own
+        let until: Vec<(Ref, u64)> = own
             .map(|(hold, held)| {
                 let left_ms =
                     held.at.ms().saturating_add(held.ttl_ms).saturating_sub(wall_ms).min(held.ttl_ms);
                 (*hold, mono_ms + left_ms)
             })
             .collect();
+        self.carts = Carts::default();
+        until.into_iter().for_each(|(hold, until_ms)| self.carts.came(hold, until_ms));
     }
 
     pub(super) fn carts(&self, filter: &CartFilter) -> Vec<Cart> {
@@ -213,9 +230,10 @@ impl Device {
             drop,
             items: items.collect(),
             custodian: self.me,
-            issued_ms: self.now.wall_ms,
+            under: None,
+            issued_ms: self.time_ms(),
             not_before_ms: None,
-            expires_ms: Some(shown.until_ms),
+            expires_ms: Some(self.time_ms() + self.time_left_ms(cart)),
             pin: None,
         };
         Ok(CartToken { cart, token: self.sign_token(token, &self.config.certificate)? })

@@ -1,46 +1,30 @@
-//! Claims after the sale: handed out, given into other custody, taken back. Each is for the custodian alone.
+//! Claims after the sale: handed out, and given into other custody. Each is for the custodian alone, and what a device has
+//! done once it never does again, whatever the view makes of it.
 
 use std::collections::BTreeMap;
 
 use super::Device;
 use super::commands::invalid;
 use super::compartments::compartments_of;
-use super::payments::{add_taxes, paid_back, paid_out, taxes_back, taxes_of};
+use super::payments::taxes_of;
+use super::retire::Succession;
 use crate::claim_code::ClaimCode;
 use crate::clock::Hlc;
-use crate::command::{
-    Claim, ClaimState, GiveCustody, HandOut, MAX_ITEMS, PaidBack, Redeem, Redeemed, Refund, RefundItem,
-    Refunded, Refusal, Reply,
-};
+use crate::command::{Claim, ClaimState, GiveCustody, HandOut, Redeem, Redeemed, Refusal, Reply};
 use crate::document::Document;
 use crate::holdings::claims::{HandedOut, Standing};
 use crate::id::{DeviceId, Ref};
 use crate::identity::SignedCertificate;
 use crate::log::Chain;
-use crate::payment::Back;
 use crate::pin::Pin;
+use crate::planted::Planted;
 use crate::query::ClaimToken;
-use crate::record::{self, Body, Line, Record, Sale, SaleLine};
-use crate::text::{DropId, Place, Sku};
+use crate::record::{self, Body, MAX_LINES, Record, Sale, SaleLine};
+use crate::text::{DropId, Sku};
 use crate::token::{self, Kind, SignedToken, Token, TokenError, TokenItem};
 use crate::units::UnitSet;
 
-type ByParcel = BTreeMap<Ref, UnitSet>;
-
-/// Why units of a claim are taken back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
-    /// The shopper wants the money.
-    Refund {
-        /// The units are out of sale.
-        damaged: bool,
-    },
-    /// Nobody came for them in time.
-    Unclaimed {
-        /// They are paid for all the same.
-        pays: bool,
-    },
-}
+pub(super) type ByParcel = BTreeMap<Ref, UnitSet>;
 
 impl Device {
     /// Hands a claim out. The reply, at which a door may open, comes when that is durable.
@@ -53,14 +37,49 @@ impl Device {
     }
 
     fn redeem_known(&mut self, claim: Ref, pin: Option<&Pin>) -> Result<Reply, Refusal> {
-        if let Some(redeemed) = self.standing(claim)?.1.redeemed {
-            return Err(self.already(claim, redeemed));
-        }
+        self.check_not_handed_out(claim)?;
         let (drop, standing) = self.claim_in_custody(claim)?;
+        self.check_not_refunded(claim, &standing.left)?;
         let tag = self.sale(&claim).and_then(|(_, _, sale)| sale.pin);
         self.check_pin(claim, &drop, tag, pin)?;
         let items = self.hand_outs(&standing.left);
         self.hand_out(claim, drop, standing.under, None, items)
+    }
+
+    /// Whether a claim was handed out: by anybody, as far as the view knows; by this device, whether or not that counts.
+    pub(super) fn check_not_handed_out(&self, claim: Ref) -> Result<(), Refusal> {
+        let Some(known) = self.holdings.claim(&claim) else { return Ok(()) };
+        let standing = known.standing(claim);
+        let own = || known.handed_out_by(&self.me).filter(|_| !self.plant.has(Planted::HandOutAgain));
+        match standing.and_then(|standing| standing.redeemed).or_else(own) {
+            Some(redeemed) => Err(self.already(claim, redeemed)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether this device has paid back units that the view still has in the claim.
+    fn check_not_refunded(&self, claim: Ref, left: &ByParcel) -> Result<(), Refusal> {
+        let paid = self.refunded_in_vain(claim);
+        let is_paid =
+            |(parcel, units): (&Ref, &UnitSet)| paid.get(parcel).is_some_and(|paid| paid.intersects(units));
+        if left.iter().any(is_paid) { Err(Refusal::AlreadyRefunded { claim }) } else { Ok(()) }
+    }
+
+    /// Units that are left of a claim and in its token.
+    fn both(&self, left: &ByParcel, items: &[TokenItem]) -> ByParcel {
+        let in_token = |(parcel, left): (&Ref, &UnitSet)| {
+            let lot = self.holdings.lot(&self.holdings.parcel(parcel)?.lot)?;
+            let item = items.iter().find(|item| item.sku == lot.sku)?;
+            let both = left.intersection(&item.units);
+            (!both.is_empty()).then_some((*parcel, both))
+        };
+        left.iter().filter_map(in_token).collect()
+    }
+
+    /// Units of a claim that this device has paid back, and that the view has in the claim all the same.
+    pub(super) fn refunded_in_vain(&self, claim: Ref) -> ByParcel {
+        let known = self.holdings.claim(&claim);
+        known.map(|known| known.refunded_in_vain_by(&self.me)).unwrap_or_default()
     }
 
     /// The token is enough: the sale may be on its way for as long as it likes, and its issuer be anybody of the event.
@@ -81,28 +100,48 @@ impl Device {
             }));
         }
         let claim = signed.claim;
-        if let Ok((_, standing)) = self.standing(claim) {
-            // Second showings are told so even after the token has expired.
-            if standing.redeemed.is_none() {
-                signed.check_at(self.now.wall_ms).map_err(wrong)?;
-            }
-            return self.redeem_known(claim, pin);
+        let seller = self.sale(&claim).map(|(chain, ..)| chain.device);
+        if seller.is_some_and(|seller| seller != issuer.device) {
+            return Err(wrong(TokenError::NotTheSeller { name: issuer.name.clone() }));
         }
-        if let Some(redeemed) = self.holdings.claim(&claim).and_then(|known| known.redeemed_unseen(&self.me))
-        {
-            return Err(self.already(claim, redeemed));
-        }
+        // Second showings are told so even after the token has expired.
+        self.check_not_handed_out(claim)?;
         signed.check_at(self.now.wall_ms).map_err(wrong)?;
+        let standing = match self.standing(claim) {
+            Ok((_, standing)) if !self.is_news(&signed) => {
+                debug_assert!(standing.redeemed.is_none());
+                return self.redeem_known(claim, pin);
+            }
+            Ok((_, standing)) => Some(standing),
+            Err(_) => None,
+        };
         if signed.custodian != self.me {
             return Err(self.not_custodian(claim, signed.custodian));
         }
-        self.check_pin(claim, &signed.drop, signed.pin, pin)?;
-        let items = signed
-            .items
-            .iter()
-            .flat_map(|item| self.whereabouts(&signed.drop, &item.sku, &item.units))
-            .collect();
-        self.hand_out(claim, signed.drop.clone(), claim, Some(signed.bytes().to_vec()), items)
+        let items: Vec<HandOut> = match &standing {
+            // What was taken back before is known here, or to who issued the token.
+            Some(standing) => self.hand_outs(&self.both(&standing.left, &signed.items)),
+            None => {
+                let items = signed.items.iter();
+                items.flat_map(|item| self.whereabouts(&signed.drop, &item.sku, &item.units)).collect()
+            }
+        };
+        if items.is_empty() {
+            return Err(Refusal::AlreadyRefunded { claim });
+        }
+        self.check_not_refunded(claim, &self.refunded_in_vain(claim))?;
+        let tag = self.sale(&claim).map_or(signed.pin, |(_, _, sale)| sale.pin);
+        self.check_pin(claim, &signed.drop, tag, pin)?;
+        let under = signed.under.filter(|_| !self.plant.has(Planted::HandOutAgain)).unwrap_or(claim);
+        self.hand_out(claim, signed.drop.clone(), under, Some(signed.bytes().to_vec()), items)
+    }
+
+    /// Whether a token says that this device is the custodian by a record of custody that is not here yet. What is here says
+    /// nothing against it then: who gave the claim here knew all that was done before.
+    fn is_news(&self, token: &Token) -> bool {
+        let known = self.holdings.claim(&token.claim);
+        let is_known = |under: &Ref| known.is_some_and(|known| known.knows_of(under));
+        token.custodian == self.me && token.under.is_some_and(|under| !is_known(&under))
     }
 
     /// Issues the token of a claim that waits to be picked up.
@@ -129,6 +168,7 @@ impl Device {
             drop,
             items: items.into_iter().map(|(sku, units)| TokenItem { sku, units }).collect(),
             custodian: standing.custodian,
+            under: (standing.under != claim).then_some(standing.under),
             issued_ms: at.ms(),
             not_before_ms: None,
             expires_ms: sale.expires_ms,
@@ -169,149 +209,84 @@ impl Device {
         if !self.peers.known().contains(&to) {
             return Err(Refusal::UnknownDevice { device: to });
         }
-        self.check_may_get(&to)?;
+        self.check_may_keep(&to)?;
         let (drop, standing) = self.claim_in_custody(claim)?;
-        if let Some(redeemed) = standing.redeemed {
-            return Err(self.already(claim, redeemed));
-        }
+        self.check_not_handed_out(claim)?;
         if to != self.me {
-            let custody = record::Custody { claim, under: standing.under, to, retirement: None };
-            self.write(&Document::Claims(drop), Body::Custody(custody))?;
+            self.write_custody(claim, drop, &standing, to, None)?;
         }
         Ok(Reply::Custody(self.known_claim(&claim).ok_or(Refusal::UnknownClaim { claim })?))
     }
 
-    /// Refunds what this device is the custodian of; asks the custodian to refund what another one is.
-    pub(super) fn refund(&mut self, refund: &Refund) -> Result<Reply, Refusal> {
-        let claim = refund.claim;
-        if refund.items.len() > MAX_ITEMS {
-            return Err(invalid("items", format!("{} items; {MAX_ITEMS} is the most", refund.items.len())));
-        }
-        let units = match self.claim_in_custody(claim) {
-            Ok((_, standing)) if refund.items.is_empty() => standing.left,
-            Ok((_, standing)) => self.picked(&standing.left, &refund.items)?,
-            Err(Refusal::NotCustodian { .. }) => return self.request_refund(refund),
-            Err(refusal) => return Err(refusal),
-        };
-        let written = self.take_back(claim, &units, Why::Refund { damaged: refund.damaged })?;
-        let unknown = Refusal::UnknownClaim { claim };
-        let (_, _, sale) = self.sale(&claim).ok_or_else(|| unknown.clone())?;
-        let mut refunded = Refunded {
-            amount: paid_out(&written),
-            payments: Vec::new(),
-            taxes: Vec::new(),
-            receipts: Vec::new(),
-            claim: self.known_claim(&claim).ok_or(unknown)?,
-        };
-        for record::Refund { lines, receipt, back, .. } in &written {
-            refunded.receipts.push(receipt.number);
-            add_taxes(&mut refunded.taxes, taxes_back(&sale, lines, back));
-            for part in paid_back(back) {
-                let same = |of: &&mut PaidBack| (of.payment, of.cancelled) == (part.payment, part.cancelled);
-                match refunded.payments.iter_mut().find(same) {
-                    Some(of) => {
-                        of.amount = of.amount.saturating_add(part.amount);
-                        of.rounding = of.rounding.saturating_add(part.rounding);
-                    }
-                    None => refunded.payments.push(part),
-                }
-            }
-        }
-        Ok(Reply::Refund(refunded))
-    }
-
-    /// Writes the refund of these units, one record for each lot and place. Returns the records.
-    pub(super) fn take_back(
+    /// Writes that another device, or this one as an heir, is the custodian of a claim that stands so.
+    pub(super) fn write_custody(
         &mut self,
         claim: Ref,
-        units: &ByParcel,
-        why: Why,
-    ) -> Result<Vec<record::Refund>, Refusal> {
-        let (drop, standing) = self.claim_in_custody(claim)?;
-        let handed_out = standing.redeemed.map(|redeemed| redeemed.entry);
-        let kept_back = |entry| self.holdings.opening(&entry).is_some_and(|opening| opening.kept_back());
-        let never_left = handed_out.is_none_or(kept_back);
-        let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
-        let damaged = why == Why::Refund { damaged: true };
-        let unclaimed = matches!(why, Why::Unclaimed { .. }).then_some(true);
-        let mut written = Vec::new();
-        for lines in self.parcels_of(found) {
-            let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
-            // What was never handed out lies where it lay; what is brought back is brought here.
-            let place: Place = match lay {
-                Some(parcel) if never_left => parcel.place.clone(),
-                _ => self.venue.clone(),
-            };
-            let back = match why {
-                Why::Unclaimed { pays: false } => Back::default(),
-                _ => self.back_for(&claim, &lines),
-            };
-            let receipt = self.next_receipt();
-            let under = standing.under;
-            let refund =
-                record::Refund { claim, under, lines, place, damaged, handed_out, receipt, back, unclaimed };
-            self.write(&Document::Claims(drop.clone()), Body::Refund(refund.clone()))?;
-            written.push(refund);
-        }
-        Ok(written)
-    }
-
-    fn request_refund(&mut self, refund: &Refund) -> Result<Reply, Refusal> {
-        let claim = refund.claim;
-        let unknown = Refusal::UnknownClaim { claim };
-        let (drop, standing) = self.standing(claim)?;
-        let known = self.holdings.claim(&claim).ok_or_else(|| unknown.clone())?;
-        if let Some(redeemed) = standing.redeemed {
-            return Err(self.already(claim, redeemed));
-        }
-        if !refund.items.is_empty() || refund.damaged {
-            let name = self.name_of(&standing.custodian);
-            return Err(invalid(
-                "items",
-                format!("only {name} can take single units back; ask for all of it here"),
-            ));
-        }
-        if !known.is_asked_back() {
-            let request = record::RefundRequest { claim };
-            self.write(&Document::Claims(drop), Body::RefundRequest(request))?;
-        }
-        let claim = self.known_claim(&claim).ok_or(unknown)?;
-        Ok(Reply::Refund(Refunded {
-            amount: 0,
-            payments: Vec::new(),
-            taxes: Vec::new(),
-            receipts: Vec::new(),
+        drop: DropId,
+        standing: &Standing,
+        to: DeviceId,
+        succession: Option<Succession>,
+    ) -> Result<(), Refusal> {
+        let (retirement, heirs) = succession.map(|by| (by.retirement, by.heirs)).unzip();
+        let custody = record::Custody {
             claim,
-        }))
+            under: standing.under,
+            to,
+            retirement,
+            heirs: heirs.flatten(),
+            handed_out: standing.redeemed.map(|redeemed| redeemed.entry),
+            refunds: self.paid_back_so_far(&claim),
+        };
+        self.write(&Document::Claims(drop), Body::Custody(custody)).map(|_| ())
     }
 
-    /// Refunds what this device is the custodian of and was asked to refund elsewhere. What has been handed out
-    /// meanwhile stays so, which declines the request.
-    pub(super) fn answer_refund_requests(&mut self) {
-        for claim in std::mem::take(&mut self.intake.refunds_asked) {
-            let Ok((_, standing)) = self.claim_in_custody(claim) else { continue };
-            let asked = self.holdings.claim(&claim).is_some_and(|known| known.is_asked_back());
-            if asked && standing.redeemed.is_none() {
-                // What cannot be written now is tried again at the next start.
-                let _ = self.take_back(claim, &standing.left, Why::Refund { damaged: false });
+    /// The refunds of parts of a claim, if there are any.
+    pub(super) fn paid_back_so_far(&self, claim: &Ref) -> Option<Vec<Ref>> {
+        let refunds: Vec<Ref> = self.holdings.claim(claim)?.counted_refunds().take(MAX_LINES).collect();
+        (!refunds.is_empty()).then_some(refunds)
+    }
+
+    /// Says again, by the right that it has now, what this device has handed out and what counts for nothing: so the claim
+    /// ends, and what was handed out can be brought back. Nothing is handed out by that.
+    pub(super) fn settle_own_hand_outs(&mut self) {
+        let may = !self.intake.regained.is_empty() && self.may_write().is_ok();
+        if !may || self.check_not_suspended().is_err() {
+            return;
+        }
+        for claim in std::mem::take(&mut self.intake.regained) {
+            self.refund_on_a_word(claim);
+            let own =
+                self.holdings.claim(&claim).is_some_and(|known| known.handed_out_by(&self.me).is_some());
+            if !own {
+                continue;
+            }
+            let Ok((drop, standing)) = self.claim_in_custody(claim) else { continue };
+            if standing.redeemed.is_none() && standing.custodian == self.me {
+                let under = standing.under;
+                let redeem = record::Redeem { claim, under, token: None, compartments: None };
+                // What cannot be written now is tried again at the next start; until then the claim is refused here.
+                let _ = self.write(&Document::Claims(drop), Body::Redeem(redeem));
             }
         }
     }
 
-    /// After a start: requests that came before it.
-    pub(super) fn find_refund_requests(&mut self) {
-        let asked = self.holdings.claims().filter(|(_, claim)| claim.is_asked_back());
-        self.intake.refunds_asked = asked.map(|(claim, _)| *claim).collect();
+    /// After a start, or when somebody's entries count no more: claims that this device may have handed out in vain.
+    pub(super) fn find_own_hand_outs(&mut self) {
+        let own = self.holdings.claims().filter(|(_, known)| {
+            let waits = known.custodian() == Some(self.me) && !known.is_handed_out();
+            waits && known.handed_out_by(&self.me).is_some()
+        });
+        self.intake.regained = own.map(|(claim, _)| *claim).collect();
     }
 
     /// The drop and the standing of a claim that this device may redeem or refund, with something left.
     pub(super) fn claim_in_custody(&self, claim: Ref) -> Result<(DropId, Standing), Refusal> {
         let (drop, standing) = self.standing(claim)?;
-        if standing.custodian != self.me && !self.plant.has(crate::planted::Planted::RedeemWithoutCustody) {
-            return Err(self.not_custodian(claim, standing.custodian));
-        }
         if standing.left.is_empty() {
             return Err(Refusal::AlreadyRefunded { claim });
+        }
+        if standing.custodian != self.me && !self.plant.has(Planted::RedeemWithoutCustody) {
+            return Err(self.not_custodian(claim, standing.custodian));
         }
         Ok((drop, standing))
     }
@@ -338,30 +313,9 @@ impl Device {
         Refusal::NotCustodian { claim, custodian, name, reachable: self.peers.is_reachable(&custodian) }
     }
 
-    fn already(&self, claim: Ref, redeemed: HandedOut) -> Refusal {
+    pub(super) fn already(&self, claim: Ref, redeemed: HandedOut) -> Refusal {
         let name = self.name_of(&redeemed.by);
         Refusal::AlreadyRedeemed { claim, at_ms: redeemed.at.ms(), by: redeemed.by, name }
-    }
-
-    /// The units left that are named.
-    fn picked(&self, left: &ByParcel, items: &[RefundItem]) -> Result<ByParcel, Refusal> {
-        let mut picked = ByParcel::new();
-        for (index, item) in items.iter().enumerate() {
-            let mut lacking = item.serials.clone();
-            for (parcel, units) in left {
-                let of = self.holdings.parcel(parcel).and_then(|parcel| self.holdings.lot(&parcel.lot));
-                let units = units.intersection(&lacking);
-                if !units.is_empty() && of.is_some_and(|lot| lot.sku == item.sku) {
-                    lacking.remove_all(&units);
-                    picked.entry(*parcel).or_default().insert_all(&units);
-                }
-            }
-            if item.serials.is_empty() || !lacking.is_empty() {
-                let problem = format!("the claim has no {} {lacking} left", item.sku);
-                return Err(invalid(&format!("items[{index}].serials"), problem));
-            }
-        }
-        Ok(picked)
     }
 
     /// What these units are, and where they lie.
@@ -419,8 +373,8 @@ impl Device {
             let units = refunded.get(&line.parcel)?.intersection(&line.units);
             (!units.is_empty()).then(|| SaleLine { units, ..line.clone() })
         });
-        let asked = known.is_some_and(|known| known.is_asked_back());
-        let declined = redeemed.filter(|redeemed| asked && redeemed.entry != claim);
+        let asked = known.and_then(|known| known.request_for_refund());
+        let declined = redeemed.filter(|redeemed| asked.is_some() && redeemed.entry != claim);
         Claim {
             claim,
             drop: drop.clone(),
@@ -445,6 +399,8 @@ impl Device {
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
             door: redeemed.and_then(|redeemed| self.door(&redeemed.entry)).map(Box::new),
             refunded: self.items_of(&taken.collect::<Vec<_>>()),
+            refund_asked_at_ms: asked.map(|asked| asked.at().ms()),
+            refund_asked_by: asked.map(|asked| asked.by),
             refund_declined: declined.map(|redeemed| self.already(claim, redeemed).to_string()),
             contested: match self.holdings.is_void(&claim) {
                 true => self.items_of(&sale.lines),

@@ -2,6 +2,7 @@
 
 use super::Device;
 use super::expiry::check_pickup;
+use super::stock::Found;
 use crate::command::{
     Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
     ProductAdd, Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
@@ -10,6 +11,7 @@ use crate::document::Document;
 use crate::id::Ref;
 use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
+use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
 use crate::record::{self, Body, Mint};
 use crate::tax::WHOLE;
@@ -28,6 +30,30 @@ impl Device {
         let Some((call, command, idempotency)) = self.once_past_is_known(call, command, idempotency) else {
             return;
         };
+        if let Some(done) = self.done_before(&command, idempotency) {
+            // Stored with the whole of its key, so that the next retry is answered without asking the log.
+            self.answer_again(call, idempotency, done);
+            return;
+        }
+        self.doing = idempotency.map(|idempotency| CommandKey::of(&idempotency));
+        self.command_anew(call, command, idempotency);
+        self.doing = None;
+    }
+
+    /// Answers with what a command did before.
+    pub(super) fn answer_again(
+        &mut self,
+        call: CallId,
+        idempotency: Option<Idempotency>,
+        done: Result<Reply, Refusal>,
+    ) {
+        if let Ok(reply) = &done {
+            self.keep_reply(idempotency, reply);
+        }
+        self.outbox.emit(Output::Reply { call, result: done });
+    }
+
+    fn command_anew(&mut self, call: CallId, command: Command, idempotency: Option<Idempotency>) {
         let checked = self.may_write();
         let result = match (checked, command) {
             (Err(refusal), _) => Err(refusal),
@@ -63,7 +89,12 @@ impl Device {
             (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
-            (Ok(()), Command::Refund(refund)) => self.refund(&refund),
+            (Ok(()), Command::Refund(refund)) => match self.refund(call, &refund, idempotency) {
+                // Answered when the claim has come, or does not.
+                Ok(None) => return,
+                Ok(Some(reply)) => Ok(reply),
+                Err(refusal) => Err(refusal),
+            },
             (Ok(()), Command::Retire(retire)) => self.retire(&retire),
             (Ok(()), Command::Renew(renew)) => self.renew(&renew),
             (Ok(()), Command::Entrust(entrust)) => self.entrust(&entrust),
@@ -87,9 +118,10 @@ impl Device {
         self.outbox.emit(Output::Reply { call, result });
     }
 
-    /// Whether this device's certificate holds now.
+    /// Whether this device's certificate holds at the time that its entries bear: of that admission asks everywhere, and a
+    /// wall clock that fell back says nothing of it.
     pub(super) fn may_write(&self) -> Result<(), Refusal> {
-        let valid = self.config.certificate.valid_at(self.now.wall_ms);
+        let valid = self.config.certificate.valid_at(self.time_ms());
         valid.map_err(|error| Refusal::Certificate { problem: error.to_string() })?;
         self.check_not_retired()
     }
@@ -174,6 +206,7 @@ impl Device {
 
     fn mint(&mut self, mint: LotMint) -> Result<Reply, Refusal> {
         self.needs_hq("minting a lot")?;
+        self.check_not_left()?;
         let state = self.drop_info(&mint.drop)?.state;
         self.product(&mint.sku)?;
         if state == DropState::Closed {
@@ -189,13 +222,11 @@ impl Device {
         if count > MAX_LOT {
             return Err(invalid("last", format!("{count} units in one lot; {MAX_LOT} is the most")));
         }
-        let units = UnitSet::range(mint.first, mint.last);
-        for (lot, state) in self.holdings.lots_of(&mint.drop, &mint.sku) {
-            let both = state.units.intersection(&units);
-            if !both.is_empty() {
-                return Err(Refusal::SerialOverlap { sku: mint.sku.clone(), lot: *lot, units: both });
-            }
+        if mint.edition.is_some() && !mint.numbered {
+            return Err(invalid("edition", "is printed with the serials; an unnumbered lot has none"));
         }
+        let units = UnitSet::range(mint.first, mint.last);
+        self.check_serials(&mint, &units)?;
         let place = mint.place.unwrap_or_else(|| self.venue.clone());
         let record = Mint {
             sku: mint.sku.clone(),
@@ -203,9 +234,40 @@ impl Device {
             last: mint.last,
             numbered: mint.numbered,
             place: place.clone(),
+            edition: mint.edition.clone(),
         };
         let lot = self.write(&Document::Stock(mint.drop.clone()), Body::Mint(record))?;
-        Ok(Reply::Lot(Lot { lot, drop: mint.drop, sku: mint.sku, units, numbered: mint.numbered, place }))
+        let (numbered, edition) = (mint.numbered, mint.edition);
+        let frozen = self.holdings.lot(&lot).map(|lot| lot.frozen.clone()).unwrap_or_default();
+        Ok(Reply::Lot(Lot { lot, drop: mint.drop, sku: mint.sku, units, numbered, place, edition, frozen }))
+    }
+
+    /// Refuses serials that are there already: printed ones in any drop, others in this one, where people name units by
+    /// them.
+    fn check_serials(&self, mint: &LotMint, units: &UnitSet) -> Result<(), Refusal> {
+        let overlap = |lot, drop: &DropId, units, next_free| Refusal::SerialOverlap {
+            sku: mint.sku.clone(),
+            edition: mint.edition.clone().map(Box::new),
+            lot,
+            drop: drop.clone(),
+            units,
+            next_free,
+        };
+        if mint.numbered
+            && let Some(known) = self.holdings.prints(&mint.sku, mint.edition.as_ref(), units)
+        {
+            return Err(overlap(known.lot, &known.drop, known.units, known.next_free));
+        }
+        let here =
+            || self.holdings.lots_of(&mint.drop, &mint.sku).filter(|(_, lot)| lot.edition == mint.edition);
+        let last = here().filter_map(|(_, lot)| lot.units.ranges().last()).map(|range| *range.end()).max();
+        for (lot, state) in here() {
+            let both = state.units.intersection(units);
+            if !both.is_empty() {
+                return Err(overlap(*lot, &mint.drop, both, last.and_then(|last| last.checked_add(1))));
+            }
+        }
+        Ok(())
     }
 
     fn transfer(&mut self, transfer: Transfer) -> Result<Reply, Refusal> {
@@ -218,7 +280,7 @@ impl Device {
         self.check_may_get(&transfer.to)?;
         let to = transfer.to;
         self.draw(transfer.drop, transfer.sku, &transfer.units, |lines| {
-            Body::Transfer(record::Transfer { to, lines, aside: None })
+            Body::Transfer(record::Transfer { to, lines, aside: None, cause: None })
         })
     }
 
@@ -230,7 +292,17 @@ impl Device {
     }
 
     fn damage(&mut self, damage: Damage) -> Result<Reply, Refusal> {
-        self.draw(damage.drop, damage.sku, &damage.units, |lines| Body::Damage(record::Damage { lines }))
+        let Damage { drop, sku, units } = damage;
+        let body = |lines| Body::Damage(record::Damage { lines });
+        if let Units::Serials(serials) = &units {
+            check_quantity("units", serials.len())?;
+            // What is frozen goes first: of two pieces with one number, the one that is left may be sold then.
+            if let Some(found) = self.find_to_discard(&drop, &sku, serials) {
+                self.drop_info(&drop)?;
+                return self.write_drawn(drop, sku, found, body);
+            }
+        }
+        self.draw(drop, sku, &units, body)
     }
 
     fn draw(
@@ -253,7 +325,26 @@ impl Device {
             }
         };
         let held = self.free(&drop, &sku, None);
-        let found = found.ok_or(Refusal::NotHeld { sku: sku.clone(), asked, held })?;
+        let found = found.ok_or_else(|| {
+            let units = match units {
+                Units::Serials(serials) => self.frozen_here(&drop, &sku).intersection(serials),
+                Units::Count(_) => UnitSet::default(),
+            };
+            match units.is_empty() {
+                true => Refusal::NotHeld { sku: sku.clone(), asked, held },
+                false => Refusal::Frozen { sku: sku.clone(), units },
+            }
+        })?;
+        self.write_drawn(drop, sku, found, body)
+    }
+
+    fn write_drawn(
+        &mut self,
+        drop: DropId,
+        sku: Sku,
+        found: Found,
+        body: impl Fn(Vec<record::Line>) -> Body,
+    ) -> Result<Reply, Refusal> {
         let mut all = UnitSet::default();
         found.iter().for_each(|(_, units)| all.insert_all(units));
         let mut entry: Option<Ref> = None;

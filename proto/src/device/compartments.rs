@@ -133,7 +133,7 @@ impl Device {
     fn taken_unseen(&self) -> Vec<(Ref, DropId, Sku, UnitSet, Option<&Opening>)> {
         let mut taken = Vec::new();
         for (claim, known) in self.holdings.claims().filter(|(_, known)| known.sold().is_none()) {
-            let Some(redeemed) = known.redeemed_unseen(&self.me) else { continue };
+            let Some(redeemed) = known.handed_out_by(&self.me) else { continue };
             let token = self.log.chain(&redeemed.entry.chain).and_then(|chain| {
                 let record = Record::decode(chain.body(redeemed.entry.seq)?).ok()?;
                 let Body::Redeem(redeem) = record.body else { return None };

@@ -125,7 +125,7 @@ impl Device {
         let known = self.holdings.claim(&claim).ok_or(Refusal::UnknownClaim { claim })?;
         let redeemed = match known.standing(claim) {
             Some(standing) => standing.redeemed,
-            None => known.redeemed_unseen(&self.me),
+            None => known.handed_out_by(&self.me),
         };
         redeemed.and_then(|redeemed| self.door(&redeemed.entry)).ok_or(Refusal::NoDoor { claim })
     }

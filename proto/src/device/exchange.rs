@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::id::{ChainId, Hash};
+use crate::id::{ChainId, Hash, HashStart};
 use crate::links::Width;
 use crate::log::{Log, Range, VERSIONS_REMEMBERED};
 use crate::message::{Frontier, MAX_HEADS, Since};
@@ -17,11 +17,13 @@ const RESEND_AFTER_NARROW_MS: u64 = 3_000;
 /// So many of the digests and frontiers that went over a link are remembered: the peer may name one that it has just got.
 const REMEMBERED: usize = 4;
 
+/// After digests have differed so often, frontiers say how that of everything begins.
+const SUM_AFTER: u32 = 3;
+/// How soon all heads are told again with whole hashes, if that brought nothing; then after twice as long, and so on.
+const WHOLE_EVERY_MS: u64 = 2_000;
+
 /// Of a link that is gone so many chains are remembered that differed.
 const DIFFERING_REMEMBERED: usize = 1_000;
-
-/// The first bytes of a digest: enough to tell one from those sent before it.
-pub(super) type Sum = [u8; 8];
 
 /// Up to where a chain is at a peer: `None` if it has not named it, which it does not do with ended ones.
 type Upto = Option<u64>;
@@ -34,14 +36,20 @@ struct Theirs {
 }
 
 impl Theirs {
-    /// By a frontier of all heads; those of ended chains are there only if it is `full`.
+    /// By a frontier of all heads, or a page of it; those of ended chains are there only if it is `full`.
     fn told(frontier: &Frontier, log: &mut Log) -> Self {
+        Self { as_of: log.mark(), but: Self::differing(frontier, log) }
+    }
+
+    fn differing(frontier: &Frontier, log: &Log) -> BTreeMap<ChainId, Upto> {
         let heads: BTreeMap<ChainId, u64> =
             frontier.heads.iter().map(|head| (head.chain, head.seq)).collect();
         let mut differing = Vec::new();
         // Both are in order, so each is gone through once.
         let mut named = heads.into_iter().peekable();
-        for (chain, shown) in log.all_shown() {
+        let first = frontier.from.unwrap_or(ChainId([0; 16]));
+        let in_page = |(chain, _): &(ChainId, _)| frontier.upto.is_none_or(|upto| *chain < upto);
+        for (chain, shown) in log.shown_from(first).take_while(in_page) {
             while let Some((other, upto)) = named.next_if(|(other, _)| *other < chain) {
                 differing.push((other, Some(upto)));
             }
@@ -53,7 +61,7 @@ impl Theirs {
             }
         }
         differing.extend(named.map(|(other, upto)| (other, Some(upto))));
-        Self { as_of: log.mark(), but: differing.into_iter().collect() }
+        differing.into_iter().collect()
     }
 
     /// Compares with what this device has now, from here on. `false` if it is too long ago to tell.
@@ -92,6 +100,30 @@ pub(super) struct Told {
     pub(super) by: Since,
 }
 
+/// All heads, on their way to the peer in pages.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paging {
+    /// The chain that the next page begins with; the first if absent.
+    pub(super) next: Option<ChainId>,
+    /// The version that the first page was of: what has changed since is told after the last.
+    version: u64,
+    /// Whether ended chains are told.
+    pub(super) full: bool,
+    /// Whether whole hashes are.
+    pub(super) whole: bool,
+}
+
+/// What a frontier says of the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// All that it has is known now.
+    Everything,
+    /// More pages are to come.
+    Page,
+    /// What it builds on is not known.
+    Nothing,
+}
+
 /// What has passed over one link.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -108,14 +140,24 @@ pub(super) struct Exchange {
     misses: bool,
     /// What the peer has, if that is known.
     theirs: Option<Theirs>,
+    /// All heads that the peer is being told, if they take more than one page.
+    paging: Option<Paging>,
+    /// What the peer has by the pages that have come, and what the next begins with.
+    pages: Option<(Theirs, ChainId)>,
     /// Digests that went over the link, and the versions of the log that they are of.
-    digests: VecDeque<(Sum, u64)>,
+    digests: VecDeque<(HashStart, u64)>,
     /// Up to where entries of a chain were sent and when, until the peer's frontier shows them.
     under_way: BTreeMap<ChainId, (u64, u64)>,
     /// The chain that the last answer had no more room for: the next begins with it.
     pub(super) left_out: Option<ChainId>,
     /// Chains of which the peer has another history, and when it was asked last from where on.
     pub(super) parted: BTreeMap<ChainId, u64>,
+    /// How often digests have differed since they last agreed.
+    differed: u32,
+    /// The next frontier tells all heads, with whole hashes.
+    pub(super) tells_whole: bool,
+    /// Frontiers with whole hashes that were found to be needed since digests last agreed, and when the last was.
+    whole: (u32, u64),
 }
 
 impl Exchange {
@@ -128,10 +170,15 @@ impl Exchange {
             heard: None,
             misses: false,
             theirs: None,
+            paging: None,
+            pages: None,
             digests: VecDeque::new(),
             under_way: BTreeMap::new(),
             left_out: None,
             parted: BTreeMap::new(),
+            differed: 0,
+            tells_whole: false,
+            whole: (0, 0),
         }
     }
 
@@ -141,6 +188,7 @@ impl Exchange {
         self.under_way.clear();
         self.left_out = None;
         self.parted.clear();
+        (self.paging, self.pages) = (None, None);
         self
     }
 
@@ -167,12 +215,6 @@ impl Exchange {
     /// Whether it is known what the peer has.
     pub(super) fn knows_theirs(&self) -> bool {
         self.theirs.is_some()
-    }
-
-    /// What the peer has that is not here, or that it lacks, as far as it has told.
-    pub(super) fn theirs(&self) -> Option<impl Iterator<Item = (ChainId, u64)>> {
-        let but = &self.theirs.as_ref()?.but;
-        Some(but.iter().filter_map(|(chain, upto)| Some((*chain, (*upto)?))))
     }
 
     /// The peer has what it sent.
@@ -210,16 +252,44 @@ impl Exchange {
         self.theirs.as_mut()
     }
 
+    /// The logs differ: so the peer says with its digest.
+    pub(super) fn differs(&mut self) {
+        self.differed = self.differed.saturating_add(1);
+    }
+
+    /// Whether frontiers say how the digest of everything begins.
+    pub(super) fn tells_sum(&self) -> bool {
+        self.differed >= SUM_AFTER
+    }
+
+    /// The peer seems to have the same, and has not: whole hashes are to be told, but the more seldom the more often that has
+    /// brought nothing. Whether it is time.
+    pub(super) fn hides_something(&mut self, now_ms: u64) -> bool {
+        let (times, at) = self.whole;
+        let wait_ms = WHOLE_EVERY_MS << times.min(8);
+        let due = times == 0 || now_ms >= at + wait_ms;
+        if due {
+            self.whole = (times.saturating_add(1), now_ms);
+            self.tells_whole = true;
+        }
+        due
+    }
+
     /// The logs are alike, as of a version: so the peer says with its digest.
-    pub(super) fn agrees(&mut self, version: u64, sum: Sum) {
+    pub(super) fn agrees(&mut self, version: u64, sum: HashStart) {
+        self.differed = 0;
+        self.tells_whole = false;
+        self.whole = (0, 0);
         self.told = Some(Told { version, by: Since::Alike(sum) });
         self.under_way.clear();
+        (self.paging, self.pages) = (None, None);
         self.misses = false;
         self.theirs = Some(Theirs { as_of: version, but: BTreeMap::new() });
     }
 
     /// Forgets what the two have told each other, so that both tell all again.
     pub(super) fn begin_anew(&mut self) {
+        (self.paging, self.pages) = (None, None);
         self.told = None;
         self.theirs = None;
         self.under_way.clear();
@@ -248,18 +318,77 @@ impl Exchange {
         newborn
     }
 
-    /// Takes in what a frontier says of the peer. False if what it builds on is not known.
-    pub(super) fn hear(&mut self, frontier: &Frontier, log: &mut Log) -> bool {
+    /// All heads are told, one page after the other: which is next. One that tells less than is asked for now begins anew.
+    pub(super) fn page(&mut self, version: u64, full: bool, whole: bool) -> Paging {
+        let under_way = self.paging.filter(|paging| (paging.full || !full) && (paging.whole || !whole));
+        *self.paging.insert(under_way.unwrap_or(Paging { next: None, version, full, whole }))
+    }
+
+    /// A page goes to the peer, the next of which begins with a chain, if there is one. After the last, changes are told.
+    pub(super) fn tells_page(&mut self, next: Option<ChainId>) {
+        let Some(paging) = &mut self.paging else { return };
+        match next {
+            Some(_) => {
+                paging.next = next;
+                self.told = None;
+                self.frontiers.pop_back();
+            }
+            None => {
+                let version = paging.version;
+                self.paging = None;
+                self.told = Some(Told { version, by: Since::Frontier(self.sent) });
+                if let Some((_, of)) = self.frontiers.back_mut() {
+                    *of = version;
+                }
+            }
+        }
+    }
+
+    /// Takes in one page of all heads. The picture is whole after the last, if none is missing.
+    fn hear_page(&mut self, frontier: &Frontier, log: &mut Log) -> Heard {
+        let begun = match (frontier.from, self.pages.take()) {
+            (None, _) => Some(Theirs { as_of: log.mark(), but: BTreeMap::new() }),
+            (Some(from), Some((theirs, next))) if next == from => Some(theirs),
+            _ => None,
+        };
+        let Some(mut theirs) = begun.and_then(|mut theirs| theirs.catch_up(log).then_some(theirs)) else {
+            self.theirs = None;
+            return Heard::Nothing;
+        };
+        theirs.but.extend(Theirs::differing(frontier, log));
+        match frontier.upto {
+            // Of a peer that names ever more chains, all need not be known.
+            Some(next) if theirs.but.len() <= MAX_HEADS => {
+                self.pages = Some((theirs, next));
+                Heard::Page
+            }
+            _ => {
+                self.theirs = Some(theirs);
+                Heard::Everything
+            }
+        }
+    }
+
+    /// Takes in what a frontier says of the peer.
+    pub(super) fn hear(&mut self, frontier: &Frontier, log: &mut Log) -> Heard {
         let heard = self.heard.map_or(0, |(_, number)| number);
         if let Some(last) = frontier.again {
             let version =
                 self.frontiers.iter().find(|(number, _)| *number == last).map(|(_, version)| *version);
             self.told = version.map(|version| Told { version, by: Since::Frontier(last) });
+            self.paging = None;
         }
         if self.heard.is_some() && frontier.number <= heard {
             // Overtaken by a later one, or come twice.
-            return true;
+            return if self.pages.is_some() { Heard::Page } else { Heard::Everything };
         }
+        if frontier.since.is_none() && (frontier.from.is_some() || frontier.upto.is_some()) {
+            let heard_page = self.hear_page(frontier, log);
+            self.misses = heard_page == Heard::Nothing;
+            self.heard = Some((frontier.start, frontier.number));
+            return heard_page;
+        }
+        self.pages = None;
         let base = match frontier.since {
             None => Some(Theirs::told(frontier, log)),
             Some(Since::Alike(sum)) => {
@@ -277,7 +406,7 @@ impl Exchange {
             self.theirs = base;
         }
         let misses = self.misses;
-        let Some(theirs) = self.theirs_now(log).filter(|_| !misses) else { return false };
+        let Some(theirs) = self.theirs_now(log).filter(|_| !misses) else { return Heard::Nothing };
         for head in frontier.heads.iter().filter(|_| frontier.since.is_some()) {
             let upto = Some(head.seq);
             if is_here(log, &head.chain, upto) {
@@ -286,7 +415,7 @@ impl Exchange {
                 theirs.but.insert(head.chain, upto);
             }
         }
-        true
+        Heard::Everything
     }
 
     /// The chains of which the peer does not have what this device has now, and up to where it has them.

@@ -1,9 +1,9 @@
 //! Claims that nobody came for in time: which ones are late, and taking them back to stock.
 
 use super::Device;
-use super::claims::Why;
 use super::commands::invalid;
 use super::payments::paid_out;
+use super::refunds::Why;
 use crate::command::{MAX_PICKUP_MS, Refusal, Reply, Sell, Sweep, Swept, Unclaimed};
 use crate::document::Document;
 use crate::id::Ref;
@@ -19,16 +19,16 @@ impl Device {
         if !self.peers.known().contains(&device) {
             return Err(Refusal::UnknownDevice { device });
         }
-        self.check_may_get(&device)
+        self.check_may_keep(&device)
     }
 
-    /// Until when a sale can be picked up, if that ends.
+    /// Until when a sale can be picked up, if that ends: so long after the time that it bears.
     pub(super) fn pickup_ends(&self, drop: &DropId, sell: &Sell) -> Result<Option<u64>, Refusal> {
         if sell.pickup_at.is_none() {
             return Ok(None);
         }
         let within = sell.pickup_within_ms.or(self.drop_info(drop)?.pickup_within_ms);
-        Ok(within.map(|within| self.now.wall_ms.saturating_add(within)))
+        Ok(within.map(|within| self.time_ms().saturating_add(within)))
     }
 
     /// Whether a claim waits longer than it may.
@@ -42,7 +42,8 @@ impl Device {
         self.sale(claim)?.2.expires_ms
     }
 
-    /// Takes back what nobody came for, of the claims in this device's custody.
+    /// Takes back what nobody came for, of the claims in this device's custody. Where that is paid for and nobody with a
+    /// drawer is here, it marks them instead: the money goes back on an attended device, by a person's act.
     pub(super) fn sweep(&mut self, sweep: &Sweep) -> Result<Reply, Refusal> {
         let drop = &sweep.drop;
         let pays = match self.drop_info(drop)?.unclaimed {
@@ -55,11 +56,21 @@ impl Device {
             Unclaimed::Refund => true,
             Unclaimed::Forfeit => false,
         };
+        self.check_clocks()?;
+        let marks = pays && !self.is_attended();
         let mut late = self.late_here(drop);
+        if marks {
+            late.retain(|(_, claim)| !self.holdings.claim(claim).is_some_and(|known| known.is_asked_back()));
+        }
         late.sort();
         let left = late.len().saturating_sub(MAX_SWEPT) as u64;
         let mut swept = Swept { amount: 0, claims: Vec::new(), left };
         for (_, claim) in late.into_iter().take(MAX_SWEPT) {
+            if marks {
+                self.mark_refund(claim)?;
+                swept.claims.extend(self.known_claim(&claim));
+                continue;
+            }
             let (_, standing) = self.claim_in_custody(claim)?;
             let amount = paid_out(&self.take_back(claim, &standing.left, Why::Unclaimed { pays })?);
             swept.amount = swept.amount.saturating_add(amount);
@@ -74,12 +85,8 @@ impl Device {
             let chain = self.log.chain(&claim.chain);
             chain.is_some_and(|chain| chain.document == Document::Claims(drop.clone()))
         };
-        let here = self.holdings.claims().filter(|(claim, known)| {
-            let standing = known.standing(**claim);
-            standing.is_some_and(|standing| standing.waits() && standing.custodian == self.me)
-                && of_drop(claim)
-        });
-        here.filter_map(|(claim, _)| Some((self.expires_ms(claim)?, *claim)))
+        let here = self.holdings.waiting_with(&self.me).filter(of_drop);
+        here.filter_map(|claim| Some((self.expires_ms(&claim)?, claim)))
             .filter(|(expires_ms, _)| *expires_ms <= self.now.wall_ms)
             .collect()
     }

@@ -15,6 +15,8 @@ use crate::record::{Body, Fork, MAX_DROPPED, Record};
 pub(super) struct Forks {
     /// Views show entries that count for nothing any more.
     stale: bool,
+    /// Whether something may be untold: since a proof came, or the views were worked out anew.
+    untold: bool,
     /// Changes of the programme that this device has dropped, by the chain that was cut.
     dropped: Vec<(ChainId, Hash)>,
     /// Changes of the programme that were dropped anywhere, or depend on such: nothing is built on them.
@@ -49,7 +51,15 @@ impl Device {
     /// Takes in a proof that has been checked.
     pub(super) fn show_fork(&mut self, hash: Hash, record: &Record, fork: &Fork) {
         let Ok((device, document)) = self.gate.check_fork(fork, false) else { return };
+        self.forks.untold = true;
+        // Where nothing of the life counts, the proof alone says whose it is.
+        if let Some(certificate) = self.gate.certificate_of(fork) {
+            self.peers.meet(&certificate);
+        }
         self.trust.fork(hash, record, fork, (device, document.clone()));
+        if device == self.me {
+            self.note_keys_cut(fork);
+        }
         for hash in &fork.dropped {
             self.forks.orphans.insert(*hash);
             self.intake.free_change(hash);
@@ -133,6 +143,7 @@ impl Device {
     /// Works the views out anew, if they show what counts for nothing any more. Tells nobody of it.
     pub(super) fn refresh_restored(&mut self) {
         if std::mem::take(&mut self.forks.stale) {
+            self.forks.untold = true;
             self.work_out_views();
         }
     }
@@ -170,7 +181,6 @@ impl Device {
             self.note_receipt(author, entry, &record);
             self.note_payments(entry, &record.body);
         }
-        self.intake.contested.clear();
         self.intake.lives_changed = true;
     }
 
@@ -197,6 +207,9 @@ impl Device {
     /// A proof may have been told in a history that itself was cut off, and what was dropped here may be what others wait
     /// for: then this device tells of it.
     fn tell_what_nobody_tells(&mut self) {
+        if !std::mem::take(&mut self.forks.untold) {
+            return;
+        }
         let untold: Vec<Fork> = self
             .log
             .forks()
@@ -219,6 +232,7 @@ impl Device {
         for fork in untold {
             // What cannot be told now is told by another, or after the next start.
             if self.write(&Document::Devices, Body::Fork(Box::new(fork))).is_err() {
+                self.forks.untold = true;
                 break;
             }
         }

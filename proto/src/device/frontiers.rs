@@ -7,14 +7,14 @@ use std::collections::BTreeSet;
 
 use super::Device;
 use super::budgets::cost_of_frontier;
-use super::exchange::{Exchange, RESEND_AFTER_MS};
+use super::exchange::{Exchange, Heard, RESEND_AFTER_MS};
 use crate::change::RUN;
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash};
 use crate::io::Output;
 use crate::links::Width;
 use crate::log::{Chain, MAX_RANGE_BYTES, Range, Shown};
-use crate::message::{Compare, Entries, Frontier, Head, MAX_HEADS, MAX_RUNS, Message, RunEnd, encode};
+use crate::message::{Compare, Entries, Frontier, Head, MAX_HEADS, MAX_RUNS, Message, PAGE_HEADS, encode};
 
 /// The most bytes of entries in one message over a narrow link, so that what is urgent need not wait long behind it: some second
 /// at 100 kbit/s.
@@ -24,11 +24,14 @@ const NARROW_SHARE_BYTES: usize = 1 << 10;
 /// The same bytes before they are packed, where that makes them so much fewer.
 const NARROW_UNPACKED_BYTES: usize = 64 << 10;
 
+/// How soon the next page of heads follows one.
+const PAGE_EVERY_MS: u64 = 500;
+
 /// What a peer is missing of one chain.
-struct Missing {
-    chain: ChainId,
-    have: u64,
-    signed: u64,
+pub(super) struct Missing {
+    pub(super) chain: ChainId,
+    pub(super) have: u64,
+    pub(super) signed: u64,
 }
 
 impl Device {
@@ -43,27 +46,49 @@ impl Device {
 
     /// Sends what this device has, once it is durable, so that the peer sends what is missing.
     pub(super) fn send_frontier(&mut self, to: DeviceId, full: bool) {
-        self.sync.asks(&to, self.now.mono_ms, full);
         let Some(exchange) = self.sync.exchange(&to) else { return };
         let version = self.log.mark();
+        let whole = std::mem::take(&mut exchange.tells_whole);
+        let full = full || whole;
+        let sum = exchange.tells_sum().then(|| Hash(self.log.digest(false)).begins());
         let (number, told, again) = exchange.tells(version);
         let since =
             told.filter(|_| !full).and_then(|told| Some((self.log.changed_since(told.version)?, told.by)));
-        let head = |(chain, shown): (ChainId, Shown)| Head { chain, seq: shown.seq, hash: shown.hash };
+        let page = since.is_none().then(|| exchange.page(version, full, whole));
+        let (full, whole) = page.map_or((full, whole), |page| (page.full, page.whole));
+        let rest = |chain: &ChainId, seq: u64| Some(self.log.chain(chain)?.hash(seq)?.ends());
+        let head = |(chain, shown): (ChainId, Shown)| {
+            let rest = if whole { rest(&chain, shown.seq) } else { None };
+            Head { chain, seq: shown.seq, hash: shown.hash, rest }
+        };
         let named = |(_, shown): &(ChainId, Shown)| full || !shown.ended;
-        let heads = match &since {
+        let from = page.and_then(|page| page.next);
+        let mut heads: Vec<Head> = match &since {
             Some((changed, _)) => changed
                 .keys()
                 .filter_map(|chain| Some((*chain, self.log.shown(chain)?)))
                 .filter(named)
                 .map(head)
                 .collect(),
-            None => self.log.all_shown().filter(named).map(head).collect(),
+            None => {
+                let all = self.log.shown_from(from.unwrap_or(ChainId([0; 16]))).filter(named).map(head);
+                all.take(PAGE_HEADS + 1).collect()
+            }
         };
+        let upto = page.and_then(|_| heads.get(PAGE_HEADS)).map(|head| head.chain);
+        if page.is_some() {
+            heads.truncate(PAGE_HEADS);
+            exchange.tells_page(upto);
+        }
+        let now = self.now.mono_ms;
+        self.sync.asks(&to, now, full);
+        if upto.is_some() {
+            self.sync.owe(&to, now + PAGE_EVERY_MS);
+        }
         let ended = Hash(self.log.digest(true));
         let since = since.map(|(_, by)| by);
         let start = self.config.nonce.0.first_chunk().copied().map_or(0, u32::from_be_bytes);
-        let frontier = Frontier { ended, full, heads, number, since, again, start };
+        let frontier = Frontier { ended, full, heads, number, since, again, start, sum, from, upto };
         self.outbox.emit(Output::Send { to, bytes: encode(&Message::Frontier(frontier)) });
     }
 
@@ -81,7 +106,8 @@ impl Device {
         }
         let Some(exchange) = self.sync.exchange(&from) else { return };
         let newborn = exchange.forgets_if_newborn(frontier);
-        if !exchange.hear(frontier, &mut self.log) {
+        let heard = exchange.hear(frontier, &mut self.log);
+        if heard == Heard::Nothing {
             self.tell_what_is_here(from, false);
             return;
         }
@@ -89,9 +115,12 @@ impl Device {
             self.tell_what_is_here(from, false);
         }
         self.compare_histories(from, frontier);
-        self.compare_past(from, alike);
+        if heard == Heard::Page {
+            return;
+        }
         let named: BTreeSet<ChainId> = frontier.heads.iter().map(|head| head.chain).collect();
         self.send_missing(from, &named, full, alike);
+        self.look_for_hidden(from, frontier, alike);
         if frontier.heads.iter().any(|head| self.lacks(head)) {
             self.tell_what_is_here(from, full);
         }
@@ -183,18 +212,48 @@ impl Device {
             }
         }
         for chain in due {
-            let Some((chain, seq, hash)) = self.log.chain(&chain).and_then(Chain::head) else { continue };
-            let runs = (1..=seq / RUN).filter_map(|run| chain.hash(run * RUN)).map(Hash::begins).map(RunEnd);
-            let head = Head { chain: chain.id, seq, hash: hash.begins() };
-            let compare = Compare { chain: chain.id, head, runs: runs.take(MAX_RUNS).collect() };
-            let bytes = encode(&Message::Compare(compare));
-            self.outbox.emit(Output::Send { to: from, bytes });
+            self.ask_where_we_part(from, &chain);
+        }
+    }
+
+    /// What a peer sent of a chain does not follow what is here, though nothing is missing between: it has another history.
+    pub(super) fn does_not_follow(&mut self, from: DeviceId, chain: &ChainId) {
+        let now = self.now.mono_ms;
+        let Some(exchange) = self.sync.exchange(&from) else { return };
+        let asked = exchange.parted.entry(*chain).or_default();
+        if *asked == 0 || *asked + RESEND_AFTER_MS <= now {
+            *asked = now.max(1);
+            self.ask_where_we_part(from, chain);
+        }
+    }
+
+    /// Asks a peer for the stretch of its history of a chain that is not the one here.
+    fn ask_where_we_part(&mut self, from: DeviceId, chain: &ChainId) {
+        let Some((chain, seq, hash)) = self.log.chain(chain).and_then(Chain::head) else { return };
+        let runs = (1..=seq / RUN).filter_map(|run| chain.hash(run * RUN)).copied();
+        let head = Head { chain: chain.id, seq, hash: hash.begins(), rest: Some(hash.ends()) };
+        let compare = Compare { chain: chain.id, head, runs: runs.take(MAX_RUNS).collect() };
+        let bytes = encode(&Message::Compare(compare));
+        self.outbox.emit(Output::Send { to: from, bytes });
+    }
+
+    /// A peer whose heads are those that are here, and whose digest is another, has a history that begins like the one here
+    /// where heads show it: then whole hashes are told.
+    fn look_for_hidden(&mut self, from: DeviceId, frontier: &Frontier, alike: bool) {
+        let differs = frontier.sum.is_some_and(|sum| sum != Hash(self.log.digest(false)).begins());
+        if !differs || !alike {
+            return;
+        }
+        let Some(exchange) = self.sync.exchange(&from) else { return };
+        let seems_alike = exchange.parted.is_empty() && exchange.differing(&mut self.log).is_empty();
+        if seems_alike && exchange.hides_something(self.now.mono_ms) {
+            self.send_frontier(from, true);
         }
     }
 
     /// Whether a head is of another history than is here.
     fn parts_from(&self, head: &Head) -> bool {
-        let as_here = |shown: Shown| (shown.seq, shown.hash) == (head.seq, head.hash);
+        let as_here = |shown: Shown| head.rest.is_none() && (shown.seq, shown.hash) == (head.seq, head.hash);
         // It has not heard of the fork yet, or has a third history.
         if self.log.cut_at(&head.chain).is_some_and(|cut| head.seq >= cut) {
             return true;
@@ -204,17 +263,14 @@ impl Device {
                 .log
                 .chain(&head.chain)
                 .and_then(|chain| chain.hash(head.seq))
-                .is_some_and(|hash| hash.begins() != head.hash)
+                .is_some_and(|hash| !head.is_of(hash))
     }
 
     /// Sends a peer that has another history of a chain the first stretch of this one that differs.
     pub(super) fn show_where_they_part(&mut self, from: DeviceId, theirs: &Compare) {
         let Some(chain) = self.log.chain(&theirs.chain) else { return };
-        let same = theirs
-            .runs
-            .iter()
-            .zip(1u64..)
-            .take_while(|(end, run)| chain.hash(run * RUN).is_some_and(|hash| hash.begins() == end.0));
+        let same =
+            theirs.runs.iter().zip(1u64..).take_while(|(end, run)| chain.hash(run * RUN) == Some(*end));
         let before = same.count() as u64 * RUN;
         if let Some(range) = chain.range_after(before, MAX_RANGE_BYTES) {
             let entries = Entries { ranges: vec![range], more: false };
@@ -222,7 +278,7 @@ impl Device {
         }
     }
 
-    fn bytes_of(&self, range: &Range) -> usize {
+    pub(super) fn bytes_of(&self, range: &Range) -> usize {
         let chain = self.log.chain(&range.chain);
         chain.map_or(0, |chain| chain.bytes_between(range.first.saturating_sub(1), range.last()))
     }
@@ -238,7 +294,7 @@ impl Device {
     /// Entries of one chain may need those of any other, and what the peer holds back until then it asks for again. The
     /// first entry missing of some chain needs nothing that is missing; so that it is never kept away by others, every
     /// chain gets its turn.
-    fn some_of(
+    pub(super) fn some_of(
         &self,
         mut missing: Vec<Missing>,
         begin: Option<ChainId>,

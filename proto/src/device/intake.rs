@@ -7,23 +7,22 @@ use super::Device;
 use super::budgets::{cost_of, is_enough};
 use super::waiting::{Need, Waiting};
 use crate::document::Document;
-use crate::holdings::{Effect, Event, Holdings, Spend, SpendKind, spent_lines};
+use crate::holdings::{Effect, Event, spent_lines};
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::io::{Entry, Notice, Output};
 use crate::log::{Admitted, Fault, Linked, Range};
 use crate::planted::Planted;
-use crate::record::{Body, Record};
+use crate::record::{Body, Cause};
 
 /// What waits, and what follows from what came in.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
-    waiting: Waiting,
+    pub(super) waiting: Waiting,
     /// Chains whose waiting entries may be ready.
     freed: Vec<ChainId>,
     pub(super) received: Vec<(Document, Ref)>,
-    /// Claims about whose refund this device may have to do something.
-    pub(super) refunds_asked: BTreeSet<Ref>,
-    pub(super) contested: BTreeSet<Ref>,
+    /// Claims that have come into this device's custody, which may have handed them out before.
+    pub(super) regained: BTreeSet<Ref>,
     /// Whether a retired device may have something that nobody has taken over yet.
     pub(super) heirless: bool,
     /// Whether a device may have shown that it has two pasts, or somebody looked into it.
@@ -31,6 +30,7 @@ pub(super) struct Intake {
 }
 
 impl Intake {
+    /// How many entries wait.
     pub(super) fn waiting(&self) -> u64 {
         self.waiting.len()
     }
@@ -85,22 +85,6 @@ impl Device {
         Ok(())
     }
 
-    /// Works out what has been spent twice since this was done last.
-    pub(super) fn resolve_contested(&mut self) {
-        if !self.intake.contested.is_empty() {
-            let contested = std::mem::take(&mut self.intake.contested);
-            self.resolve(&contested);
-        }
-    }
-
-    /// Finishes the views once everything stored has been taken back.
-    pub(super) fn resolve_restored(&mut self) {
-        self.refresh_restored();
-        self.resolve_contested();
-        // Nobody waits for notices of what happened before the start.
-        while self.outbox.pop().is_some() {}
-    }
-
     /// Takes in what a peer sent, as far as its budget goes.
     pub(super) fn take_ranges(&mut self, from: DeviceId, ranges: &[Range]) -> Taken {
         let mut taken = Taken::default();
@@ -135,7 +119,7 @@ impl Device {
                         taken.postponed += linked.len() as u64;
                         continue;
                     }
-                    self.intake.waiting.push(range.chain, author, linked);
+                    self.intake.waiting.push(range.chain, author, from, linked);
                     match self.drain(range.chain) {
                         Ok(admitted) => taken.admitted += admitted,
                         Err(fault) => taken.fault = Some(fault),
@@ -147,13 +131,17 @@ impl Device {
                 Err(fault) => {
                     self.refused += 1;
                     taken.wrong |= self.is_own_doing(from, range, &fault);
+                    // It may be right after another history than is here, whose hash frontiers take for the one here.
+                    let follows = !matches!(fault, Fault::Range | Fault::ChainId | Fault::Full(_));
+                    if follows && range.first > 1 && self.log.chain(&range.chain).is_some() {
+                        self.does_not_follow(from, &range.chain);
+                    }
                     taken.fault = Some(fault);
                 }
             }
         }
         self.drain_freed();
         self.refresh_views();
-        self.resolve_contested();
         self.intake.waiting.keep_in_bounds();
         self.postponed += taken.postponed;
         taken.gap |= ranges.iter().any(|range| self.intake.waiting.has(&range.chain));
@@ -215,7 +203,7 @@ impl Device {
                 let need = self.need_of(next);
                 let unseen = need.is_some() && self.plant.has(Planted::DropWaiting);
                 if let Some(need) = need.filter(|_| !unseen) {
-                    self.intake.waiting.block(chain, need);
+                    self.intake.waiting.block(chain, need, self.now.mono_ms);
                     break;
                 }
                 let Some(linked) = self.intake.waiting.pop(&chain) else { break };
@@ -250,8 +238,12 @@ impl Device {
         }
         self.log.admit(&mut self.gate, &linked)?;
         if linked.author != self.me {
-            let (bytes, begins) = (linked.body.len(), linked.entry.seq == 1);
+            let begins = (linked.entry.seq == 1).then(|| self.log.living_of(&linked.author));
+            let bytes = linked.body.len();
             self.budgets.written(&linked.author, bytes, begins, self.now.mono_ms);
+        }
+        if linked.author == self.me {
+            self.past.came(linked.entry.chain, linked.entry.seq == 1, self.now.mono_ms);
         }
         self.outbox.store(&mut linked);
         self.narrow.something_is_new();
@@ -269,13 +261,11 @@ impl Device {
             let certificate = chain.certificate.clone();
             self.peers.meet(&certificate);
         }
-        let may_tell = linked.entry.seq == 1 || self.log.is_followed(&linked.entry.chain);
-        self.intake.lives_changed |= may_tell && self.log.bears_on_pasts(&linked.entry.chain);
+        self.intake.lives_changed |= self.log.may_tell_of_pasts(&linked.entry);
         if author == self.me {
-            self.clock.resume(linked.at);
-        } else {
-            self.clock.observe(linked.at, self.now);
+            self.note_key(linked);
         }
+        self.see_time(author, &document, linked.at);
         self.peers.wrote(author, linked.at);
         let record = match &linked.content {
             Admitted::Edit(_) => {
@@ -301,6 +291,7 @@ impl Device {
         }
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
         let effect = self.holdings.apply(&event);
+        self.note_rate(author, linked.at, &event);
         self.note_receipt(author, linked.entry, record);
         self.note_payments(linked.entry, &record.body);
         let breach = self.holdings.breach_by(&linked.entry).map(str::to_owned);
@@ -310,7 +301,11 @@ impl Device {
         }
         match effect {
             Effect::None | Effect::Applied => {}
-            Effect::Contested(lots) => self.intake.contested.extend(lots),
+            Effect::Contested(texts) | Effect::Doubled(texts) => {
+                for text in texts {
+                    self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                }
+            }
             Effect::Void(text) => {
                 self.outbox.emit(Output::Notice(Notice::Incident { text }));
                 return;
@@ -324,7 +319,13 @@ impl Device {
             if let Some(aside) = &transfer.aside {
                 self.carts.came(linked.entry, self.now.mono_ms + aside.left_ms);
             }
+            if let Some(Cause::Wish { left_ms, .. }) = transfer.cause {
+                self.wishes.came(linked.entry, self.now.mono_ms + left_ms);
+            }
             self.asks.given(author);
+        }
+        if author == self.me || gives_to(&record.body) == Some(self.me) {
+            self.may_pass_on();
         }
         self.intake.heirless |= match &record.body {
             Body::Transfer(transfer) => self.is_retired(&transfer.to),
@@ -334,11 +335,11 @@ impl Device {
             _ => false,
         };
         match &record.body {
-            Body::RefundRequest(request) => {
-                self.intake.refunds_asked.insert(request.claim);
+            Body::RefundRequest(request) if self.plant.has(Planted::RefundOnWord) => {
+                self.intake.regained.insert(request.claim);
             }
             Body::Custody(custody) if custody.to == self.me => {
-                self.intake.refunds_asked.insert(custody.claim);
+                self.intake.regained.insert(custody.claim);
             }
             _ => {}
         }
@@ -378,6 +379,11 @@ impl Device {
                 units: refund.lines.iter().map(|line| line.units.len()).sum(),
             },
             (Body::RefundRequest(request), _) => {
+                // However many ask, it is said once.
+                let first = self.holdings.claim(&request.claim).and_then(|known| known.request_for_refund());
+                if first.is_none_or(|first| first.entry != event.entry) {
+                    return;
+                }
                 Notice::RefundRequested { entry: event.entry, claim: request.claim, drop, by: event.author }
             }
             (Body::Door(door), _) => {
@@ -419,68 +425,18 @@ impl Device {
         }
     }
 
-    fn resolve(&mut self, contested: &BTreeSet<Ref>) {
-        let drops: BTreeSet<_> =
-            contested.iter().filter_map(|lot| self.holdings.lot(lot)).map(|lot| lot.drop.clone()).collect();
-        for drop in drops {
-            let spends = self.spends(&drop, &self.holdings);
-            let lots = contested
-                .iter()
-                .copied()
-                .filter(|lot| self.holdings.lot(lot).is_some_and(|lot| lot.drop == drop))
-                .collect();
-            let before = self.holdings.incident_count();
-            self.holdings.resolve(&lots, &spends);
-            if self.holdings.incident_count() > before {
-                let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
-                self.outbox.emit(Output::Notice(Notice::Incident { text }));
-            }
-        }
-    }
-
-    /// Every spend of one drop that is valid by a view of all that is in the log, read from there.
-    pub(super) fn spends(&self, drop: &crate::text::DropId, view: &Holdings) -> Vec<Spend> {
-        let mut spends = Vec::new();
-        for chain in self.log.chains().filter(|chain| chain.document.drop() == Some(drop)) {
-            for seq in 1..=chain.len() {
-                let entry = Ref { chain: chain.id, seq };
-                let (Some(body), Some(hash)) = (chain.body(seq), chain.hash(seq)) else { continue };
-                let Ok(record) = Record::decode(body) else { continue };
-                let Some(kind) = spend_kind(&record.body) else { continue };
-                let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
-                let lines = view.counted(&event);
-                if lines.is_empty() {
-                    continue;
-                }
-                spends.push(Spend {
-                    entry,
-                    author: chain.device,
-                    precedence: (record.at, *hash),
-                    kind,
-                    lines,
-                });
-            }
-        }
-        spends
-    }
-
     /// The devices that this device knows to have written or to be there.
     pub(super) fn name_of(&self, device: &DeviceId) -> String {
         self.peers.name(device)
     }
 }
 
-fn spend_kind(body: &Body) -> Option<SpendKind> {
+/// Who gets stock or custody by a record.
+fn gives_to(body: &Body) -> Option<DeviceId> {
     match body {
-        Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => Some(SpendKind::Parcel),
-        Body::Damage(_) => Some(SpendKind::Damaged),
-        Body::Sale(sale) if sale.pickup_at.is_some() => Some(SpendKind::Committed),
-        Body::Sale(_) => Some(SpendKind::Sold),
-        Body::Start(_) | Body::Mint(_) | Body::Received(_) => None,
-        Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => None,
-        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => None,
-        Body::PaymentSettled(_) => None,
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => None,
-        Body::Personal(_) | Body::Erase(_) => None,
+        Body::Transfer(transfer) => Some(transfer.to),
+        Body::Sale(sale) => sale.pickup_at,
+        Body::Custody(custody) => Some(custody.to),
+        _ => None,
     }
 }

@@ -1,9 +1,13 @@
 //! The state machine of one device: inputs in, outputs out.
 
+mod again;
+mod air;
 mod asks;
 mod budgets;
+mod by_name;
 mod carts;
 mod claims;
+mod clocks;
 mod commands;
 mod compartments;
 mod doors;
@@ -23,7 +27,10 @@ mod people;
 mod pins;
 mod presence;
 mod queries;
+mod reach;
 mod receipts;
+mod receivers;
+mod refunds;
 mod registrar;
 mod renew;
 mod retire;
@@ -34,7 +41,9 @@ mod stock;
 mod sync;
 mod take;
 mod takings;
+mod telling;
 mod waiting;
+mod wishes;
 mod words;
 mod write;
 
@@ -44,14 +53,16 @@ use std::sync::Arc;
 pub use waiting::Need;
 
 use crate::broker::{ByRate, Policy, RateMeter};
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Hlc, Now};
 use crate::command::Refusal;
 use crate::document::Document;
 use crate::holdings::Holdings;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, ReceiptHash, Ref};
 use crate::identity::{CertificateError, Ed25519, SecretKey, Signatures, SignedCertificate, SignedCharter};
 use crate::io::{Entry, Input, Output, Verdict};
+use crate::key::CommandKey;
 use crate::log::{Fault, Gate, Log};
+use crate::mark::Mark;
 use crate::people::People;
 use crate::pin::EventSecret;
 use crate::planted::{Plant, Planted};
@@ -81,9 +92,18 @@ pub struct Config {
     /// Whether the runtime opens the doors of this device's compartments. Without, a person opens them by hand, and nothing
     /// is written about them.
     pub doors: bool,
-    /// Whether the runtime has found that what is stored is older than what this device has written: nothing is spent
-    /// until a peer has told what is missing, or a person has answered for it.
+    /// The mark that lies beside what is stored: what it names and is not stored has to come from others before anything is
+    /// spent. Absent if the runtime keeps none, or lost it.
+    pub mark: Option<Mark>,
+    /// Whether the runtime opens the device again without having been started anew, such as after a failed write: a device
+    /// that has left then stays so.
+    pub goes_on: bool,
+    /// Whether the runtime has found that what is stored may be older than what this device has written, as the mark is lost:
+    /// nothing is spent until a peer has told, and given, what is missing, or a person has answered for it. That a peer has as
+    /// much as is stored proves nothing: it may have it from here.
     pub restored: bool,
+    /// What the Wi-Fi of a venue carries, kbit/s: all that repeats takes a twentieth of it at most while nothing happens.
+    pub carries_kbit_per_s: u64,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -106,7 +126,10 @@ impl Config {
             signatures: Arc::new(Ed25519),
             event_secret: None,
             doors: false,
+            mark: None,
+            goes_on: false,
             restored: false,
+            carries_kbit_per_s: air::CARRIES_KBIT_PER_S,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -142,6 +165,8 @@ pub struct Device {
     venue: Place,
     gate: Gate,
     clock: Clock,
+    /// The time of the last mail of its own.
+    last_mail: Hlc,
     now: Now,
     log: Log,
     programme: Programme,
@@ -159,9 +184,13 @@ pub struct Device {
     deferred: payments::Deferred,
     forks: forks::Forks,
     past: past::Past,
+    /// The key of the command that is being done.
+    doing: Option<CommandKey>,
+    keys: again::Keys,
     renewing: renew::Renewing,
-    /// To whom it has given everything, since it goes.
-    left_to: Option<DeviceId>,
+    leaving: leave::Leaving,
+    wishes: wishes::Wishes,
+    shared: presence::Shared,
     budgets: budgets::Budgets,
     intake: intake::Intake,
     outbox: outbox::Outbox,
@@ -175,11 +204,9 @@ pub struct Device {
     asks: asks::Asks,
     doors: doors::Opening,
     meter: RateMeter,
-    last_presence_ms: Option<u64>,
-    next_presence_ms: u64,
+    telling: telling::Telling,
     next_look_ms: u64,
     next_share_ms: u64,
-    presences: u64,
     wake_at: Option<u64>,
     refused: u64,
     /// Entries that came and were not looked at, their authors having written too much for now.
@@ -205,8 +232,9 @@ impl Device {
             venue: config.certificate.venue.clone(),
             gate: Gate::new(config.charter.clone(), config.signatures.clone(), plant),
             clock: Clock::default(),
+            last_mail: Hlc::default(),
             now,
-            log: Log::default(),
+            log: Log::new(plant),
             programme: Programme::new(config.charter.charter().currency)?,
             holdings: Holdings::new(plant),
             trust: Trust::default(),
@@ -219,9 +247,13 @@ impl Device {
             last_receipt: None,
             deferred: payments::Deferred::default(),
             forks: forks::Forks::default(),
-            past: past::Past::new(config.restored),
+            past: past::Past::new(config.restored, config.mark.as_ref()),
+            doing: None,
+            keys: again::Keys::default(),
             renewing: renew::Renewing::default(),
-            left_to: None,
+            leaving: leave::Leaving::default(),
+            wishes: wishes::Wishes::default(),
+            shared: presence::Shared::default(),
             budgets: budgets::Budgets::default(),
             intake: intake::Intake::default(),
             outbox: outbox::Outbox::new(plant),
@@ -235,11 +267,9 @@ impl Device {
             asks: asks::Asks::default(),
             doors: doors::Opening::default(),
             meter: RateMeter::default(),
-            last_presence_ms: None,
-            next_presence_ms: now.mono_ms,
+            telling: telling::Telling::new(now.mono_ms),
             next_look_ms: now.mono_ms,
             next_share_ms: now.mono_ms,
-            presences: 0,
             wake_at: None,
             refused: 0,
             postponed: 0,
@@ -250,6 +280,7 @@ impl Device {
         device.gate.certificate(device.config.certificate.bytes())?;
         let certificate = device.config.certificate.clone();
         device.peers.meet(&certificate);
+        device.clock.resume(Hlc::from_ms(certificate.not_before_ms));
         let mut read = 0;
         for entry in entries {
             read += 1;
@@ -259,14 +290,17 @@ impl Device {
             .log
             .verify_tips(&device.gate)
             .map_err(|(_, fault)| OpenError::Damaged { entry: read, fault })?;
-        device.resolve_restored();
+        device.refresh_restored();
+        device.look_back();
         device.intake.lives_changed = true;
         device.forks.reopen = None;
         device.look_for_doubles();
         while device.outbox.pop().is_some() {}
         device.take_up_renewal();
-        device.find_refund_requests();
+        device.find_own_hand_outs();
         device.find_carts();
+        device.find_wishes();
+        device.end_leave();
         if plant.has(Planted::NumberReceiptsAnew) {
             device.last_receipt = None;
         }
@@ -347,21 +381,23 @@ impl Device {
         }
         self.refresh_views();
         self.look_at_past();
-        self.resolve_contested();
         self.look_for_doubles();
         self.pump_past();
         if self.check_past().is_ok() {
             self.acknowledge();
-            self.answer_refund_requests();
             self.take_over();
+            self.settle_own_hand_outs();
+            self.pump_return();
             self.pump_leave();
             self.pump_carts();
             self.pump_takes();
         }
         self.pump_sales();
+        if self.check_past().is_ok() {
+            self.pump_wishes();
+        }
         self.pump_sealed();
         self.pump_time();
-        self.resolve_contested();
     }
 
     /// Refuses everything that waits, and from now on everything.
@@ -420,19 +456,19 @@ impl Device {
 
     fn pump_time(&mut self) {
         let now = self.now.mono_ms;
-        if now >= self.next_presence_ms {
-            self.next_presence_ms = now + self.presence_every_ms();
-            self.publish_presence();
-        }
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
             self.notice_silence();
+            self.budgets.tidy(now);
+            self.plan_telling();
             self.tell_end();
         }
+        self.pump_telling();
         if now >= self.next_share_ms {
-            self.next_share_ms = now + presence::share_every_ms(self.peers.count());
+            self.next_share_ms = now + self.share_every_ms();
             self.share_out();
         }
+        self.ask_by_name();
         self.pump_sync();
     }
 
@@ -442,14 +478,17 @@ impl Device {
             self.sales.next_deadline(),
             self.carts.next_deadline(),
             self.takes.next_deadline(),
+            self.wishes.next_deadline(),
+            self.leave_deadline(),
             self.asks.next_deadline(self.now.mono_ms),
             self.sync_deadline(),
+            self.by_name_deadline(),
             self.sealed.next_deadline(),
             self.past.deadline().filter(|at| *at > self.now.mono_ms),
         ]
         .into_iter()
         .flatten()
-        .chain([self.next_presence_ms, self.next_look_ms])
+        .chain([self.telling.next_deadline(), self.next_look_ms])
         .fold(self.next_share_ms, u64::min)
         .max(self.now.mono_ms + 1)
     }

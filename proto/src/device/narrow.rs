@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use super::peers::Peer;
+use super::presence::Way;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::links::Width;
@@ -22,8 +23,6 @@ const ASK_WHO_EVERY_MS: u64 = 2_000;
 struct Link {
     /// When a presence of each device went there last.
     passed: BTreeMap<DeviceId, u64>,
-    /// When it was last asked who somebody is.
-    asked_who: Option<u64>,
 }
 
 /// The narrow links of a device.
@@ -38,6 +37,11 @@ impl Narrow {
     /// Whether a peer is behind a narrow link.
     pub(super) fn is_to(&self, peer: &DeviceId) -> bool {
         self.links.contains_key(peer)
+    }
+
+    /// Whether entries have come since news went over narrow links.
+    pub(super) fn has_news(&self) -> bool {
+        self.news
     }
 
     /// Entries have come, or were written.
@@ -71,11 +75,10 @@ impl Device {
         self.peers.reachable().filter(narrowly).map(|(device, _)| *device).take(MAX_REACHES).collect()
     }
 
-    /// Another device reaches this one, and will say so as long as it does.
+    /// Another device reaches this one, and says so when it no longer does.
     pub(super) fn heard_of(&mut self, device: DeviceId) {
         if self.peers.certificate(&device).is_some() && !self.peers.is_linked(&device) {
             self.heard(device);
-            self.peers.get_mut(&device).every_ms = 0;
         }
     }
 
@@ -119,7 +122,7 @@ impl Device {
 
     /// Mail over a narrow link.
     pub(super) fn narrow_mail(&mut self, from: DeviceId, mail: &Mail) {
-        if self.receive_mail(from, mail, Width::Narrow) == Verdict::Accept {
+        if self.receive_mail(from, mail, Way::Narrow) == Verdict::Accept {
             self.pass_on_narrow(mail, Some(from));
             if mail.to != Some(self.me) && !self.is_all_narrow() {
                 self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail.clone())) });
@@ -163,9 +166,12 @@ impl Device {
 
     pub(super) fn ask_who(&mut self, neighbour: DeviceId, device: DeviceId) {
         let now = self.now.mono_ms;
-        let Some(link) = self.narrow.links.get_mut(&neighbour) else { return };
-        if link.asked_who.is_none_or(|at| at + ASK_WHO_EVERY_MS <= now) {
-            link.asked_who = Some(now);
+        if !self.peers.is_linked(&neighbour) {
+            return;
+        }
+        let asked_who = &mut self.peers.get_mut(&neighbour).asked_who_ms;
+        if asked_who.is_none_or(|at| at + ASK_WHO_EVERY_MS <= now) {
+            *asked_who = Some(now);
             self.outbox.emit_now(Output::Send { to: neighbour, bytes: encode(&Message::Who(device)) });
         }
     }
@@ -179,7 +185,7 @@ impl Device {
         }
     }
 
-    fn send_mail(&mut self, to: DeviceId, mail: &Mail) {
+    pub(super) fn send_mail(&mut self, to: DeviceId, mail: &Mail) {
         self.outbox.emit_now(Output::Send { to, bytes: encode(&Message::Mail(mail.clone())) });
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct OpenBatch {
     pub(super) own: Vec<(ChainId, u64)>,
     /// Devices that units were given to: they are told directly, too.
     pub(super) given_to: BTreeSet<DeviceId>,
+    /// The mark beside the database is to be written, whatever else is.
+    pub(super) marks: bool,
     /// Since when there is something in it.
     since_ms: Option<u64>,
     /// Whether something waits for it to be durable.
@@ -32,11 +34,11 @@ pub(super) struct OpenBatch {
 impl OpenBatch {
     /// Whether nothing in it is this device's own doing.
     fn is_of_others(&self) -> bool {
-        self.own.is_empty() && self.replies.is_empty() && self.sealed.is_empty()
+        self.own.is_empty() && self.replies.is_empty() && self.sealed.is_empty() && !self.marks
     }
 
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.replies.is_empty() && self.sealed.is_empty()
+        self.entries.is_empty() && self.replies.is_empty() && self.sealed.is_empty() && !self.marks
     }
 }
 
@@ -99,6 +101,11 @@ impl Outbox {
     /// Lets out at once what says nothing about any record.
     pub(super) fn emit_now(&mut self, output: Output) {
         self.ready.push_back(output);
+    }
+
+    /// The mark beside the database is to be written with the next write, which need not write anything else.
+    pub(super) fn mark(&mut self) {
+        self.open.marks = true;
     }
 
     /// What is in the open batch is wanted durable.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::budgets::Budgets;
-use super::presence::presence_every_ms;
+use super::clocks::wall_ahead_of_mono_ms;
+use super::reach::Word;
+use crate::broker::{RateMeter, faded};
 use crate::clock::{Hlc, Now};
 use crate::id::DeviceId;
 use crate::identity::SignedCertificate;
@@ -12,12 +14,14 @@ use crate::io::{Notice, Output};
 use crate::links::Width;
 use crate::message::{Mail, Message, Rate, encode};
 use crate::query::DeviceInfo;
-use crate::text::Place;
+use crate::text::{DropId, Place, Sku};
 
-/// A device that has not been heard, directly or through others, for so long cannot be reached.
+/// Who was heard, directly or through others, no longer ago than this can be reached.
 const SILENT_AFTER_MS: u64 = 5_000;
-/// Nor can one that should have been heard so many times since.
+/// After that, who can be got to over links, unless it should have been heard so many times since.
 const SILENT_AFTER_PRESENCES: u64 = 3;
+/// When somebody was last in reach is known to so many milliseconds.
+const KNOWN_TO_MS: u64 = 5_000;
 /// The stock of a device that has not been heard for so long is stranded.
 pub(super) const STRANDED_AFTER_MS: u64 = 60_000;
 
@@ -28,19 +32,64 @@ pub(super) struct Peer {
     linked: bool,
     heard_mono_ms: Option<u64>,
     heard_wall_ms: Option<u64>,
+    /// When it was last in reach through others.
+    through_wall_ms: Option<u64>,
     reachable: bool,
-    pub(super) last_mail: Hlc,
+    /// The last mail of its own.
+    pub(super) last_mail: Option<Mail>,
+    /// By how much its wall clock is ahead of this device's monotonic clock, milliseconds, as its last presence told.
+    pub(super) wall_ahead_of_mono_ms: Option<i64>,
     /// How long it may take from one of its presences to the next, where that is longer than usual.
     pub(super) every_ms: u64,
     /// The neighbour behind a narrow link that passed on its last mail.
     pub(super) heard_through: Option<DeviceId>,
-    /// Its last presence with its certificate.
+    /// Its last presence with its certificate, and its last.
     pub(super) introduction: Option<Mail>,
+    pub(super) latest: Option<Mail>,
+    /// Whom it said last it is linked to, and whom it reaches over narrow links.
+    pub(super) word: Option<Word>,
+    pub(super) reaches: Vec<DeviceId>,
+    /// When the link to it was looked at last since another device lost it, and when it was last told what it had not heard.
+    pub(super) looked_at_ms: Option<u64>,
+    pub(super) answered_heard_ms: Option<u64>,
+    /// When it was last asked who somebody is.
+    pub(super) asked_who_ms: Option<u64>,
     pub(super) sells: bool,
+    /// The rates that it told of, and when.
     pub(super) rates: Vec<Rate>,
+    pub(super) rates_at_ms: u64,
+    /// How fast it sells, by the sales that came lately.
+    pub(super) sold: RateMeter,
 }
 
 impl Peer {
+    /// By how much its wall clock is ahead of this device's, milliseconds; `None` if it has not told.
+    pub(super) fn clock_ahead_ms(&self, now: Now) -> Option<i64> {
+        self.wall_ahead_of_mono_ms.map(|there_ms| there_ms - wall_ahead_of_mono_ms(now.wall_ms, now))
+    }
+
+    pub(super) fn is_linked(&self) -> bool {
+        self.linked
+    }
+
+    fn heard_wall(&self, now: Now) -> Option<u64> {
+        if self.reachable { Some(now.wall_ms) } else { self.heard_wall_ms }
+    }
+
+    /// How fast it sells something: by what it told, which fades, and by what it sold since; thousandths of units a minute.
+    pub(super) fn rate(&self, drop: &DropId, sku: &Sku, now_ms: u64) -> u64 {
+        let told = self.rates.iter().find(|rate| rate.drop == *drop && rate.sku == *sku);
+        let told = told.map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
+        let told = faded(told, now_ms.saturating_sub(self.rates_at_ms));
+        told.max(self.sold.rate(drop, sku, now_ms).min(u64::from(u32::MAX)))
+    }
+
+    /// Until when it is believed that it is there, if others reach it.
+    fn believed_until_ms(&self) -> Option<u64> {
+        let for_ms = SILENT_AFTER_MS.max(SILENT_AFTER_PRESENCES * self.every_ms);
+        self.heard_mono_ms.map(|heard| heard.saturating_add(for_ms))
+    }
+
     /// Whether it belongs to a venue.
     pub(super) fn is_of(&self, venue: &Place) -> bool {
         self.certificate.as_ref().is_some_and(|certificate| certificate.venue == *venue)
@@ -53,7 +102,7 @@ pub(super) struct Peers {
     all: BTreeMap<DeviceId, Peer>,
     /// How many are linked.
     links: usize,
-    /// Nobody in reach falls silent before this time.
+    /// Nobody in reach falls silent before this time, as long as links are as they were.
     none_silent_until: u64,
 }
 
@@ -61,6 +110,16 @@ impl Peers {
     fn set_linked(&mut self, device: &DeviceId, linked: bool) {
         let before = std::mem::replace(&mut self.get_mut(device).linked, linked);
         self.links = self.links - usize::from(before) + usize::from(linked);
+        self.links_changed();
+    }
+
+    /// Links of this device, or of others as they tell, are not what they were.
+    pub(super) fn links_changed(&mut self) {
+        self.none_silent_until = 0;
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Peer)> {
+        self.all.iter()
     }
 
     pub(super) fn meet(&mut self, certificate: &SignedCertificate) {
@@ -119,9 +178,9 @@ impl Peers {
         }
     }
 
-    /// When a device was last heard, by this device's wall clock.
-    pub(super) fn last_heard(&self, device: &DeviceId) -> Option<u64> {
-        self.all.get(device)?.heard_wall_ms
+    /// When a device was last heard, or known to be there through others, by this device's wall clock.
+    pub(super) fn last_heard(&self, device: &DeviceId, now: Now) -> Option<u64> {
+        self.all.get(device)?.heard_wall(now)
     }
 
     pub(super) fn is_stranded(&self, device: &DeviceId, now: Now) -> bool {
@@ -145,10 +204,11 @@ impl Peers {
                     certificate_until_ms: certificate.not_after_ms,
                     linked: peer.linked,
                     reachable: own || peer.reachable,
-                    last_heard_ms: if own { Some(now.wall_ms) } else { peer.heard_wall_ms },
+                    last_heard_ms: if own { Some(now.wall_ms) } else { peer.heard_wall(now) },
                     faults: conduct.faults,
                     unread: conduct.unread,
                     cut_off_until_ms: conduct.cut_off_for_ms.map(|left| now.wall_ms.saturating_add(left)),
+                    clock_ahead_ms: peer.clock_ahead_ms(now),
                 })
             })
             .collect()
@@ -157,6 +217,11 @@ impl Peers {
     /// How many links there are.
     pub(super) fn links(&self) -> usize {
         self.links
+    }
+
+    /// Those that are linked.
+    pub(super) fn linked(&self) -> Vec<DeviceId> {
+        self.all.iter().filter(|(_, peer)| peer.linked).map(|(device, _)| *device).collect()
     }
 
     /// How many devices there are, this one included.
@@ -187,18 +252,18 @@ impl Device {
 
     pub(super) fn link_up(&mut self, peer: DeviceId, width: Width) {
         self.cut_off_again(peer);
+        let (alone, apart) = (self.peers.links == 0, !self.peers.is_reachable(&peer));
         self.peers.set_linked(&peer, true);
         self.heard(peer);
         self.say_hello(peer);
-        // New neighbours do not know this device's mail yet.
-        self.presences = 0;
-        self.publish_presence_soon();
         self.next_look_ms = self.now.mono_ms;
         self.next_share_ms = self.now.mono_ms;
-        self.past.meet(self.now.mono_ms);
         self.sync_link_up(peer, width);
+        self.meet_past(peer);
         self.sealed.link_up(peer);
         self.narrow_link(peer, width);
+        self.tell_new_neighbour(peer, width, alone);
+        self.telling.brought_together |= apart;
     }
 
     pub(super) fn say_hello(&mut self, to: DeviceId) {
@@ -208,6 +273,7 @@ impl Device {
 
     pub(super) fn link_down(&mut self, peer: DeviceId) {
         self.peers.set_linked(&peer, false);
+        self.peers.get_mut(&peer).asked_who_ms = None;
         self.sync.link_down(&peer);
         self.narrow.link_down(&peer);
         self.lose_what_came_through(&peer);
@@ -215,34 +281,48 @@ impl Device {
         let alone = self.peers.links == 0;
         self.past.lose(&peer, alone);
         self.asks.lost(&peer);
-        self.peers.none_silent_until = 0;
+        self.next_look_ms = self.now.mono_ms;
         self.notice_silence();
     }
 
-    /// Notices who has fallen silent. Without any link there is nobody through whom others could be heard.
+    /// Notices who is out of reach, or in reach again. Without any link there is nobody through whom others could be reached.
     pub(super) fn notice_silence(&mut self) {
-        let now = self.now.mono_ms;
+        let now = self.now;
         let cut_off = self.peers.links == 0;
-        if !cut_off && now < self.peers.none_silent_until {
+        if !cut_off && now.mono_ms < self.peers.none_silent_until {
             return;
         }
-        let usual = SILENT_AFTER_MS.max(SILENT_AFTER_PRESENCES * presence_every_ms(self.peers.all.len()));
-        let mut first = now + usual;
+        let is_believed = |peer: &Peer| peer.believed_until_ms().is_some_and(|until| now.mono_ms < until);
+        let in_reach = if cut_off { BTreeSet::new() } else { self.peers.component(&self.me, is_believed) };
+        let mut first = u64::MAX;
         for (device, peer) in &mut self.peers.all {
-            if !peer.reachable || peer.linked {
+            if peer.linked || *device == self.me {
                 continue;
             }
-            let silent_after = usual.max(SILENT_AFTER_PRESENCES * peer.every_ms);
-            let heard = peer.heard_mono_ms.unwrap_or(0);
-            if cut_off || now.saturating_sub(heard) >= silent_after {
-                peer.reachable = false;
-                self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
-            } else {
-                // Not after `silent_after`: that may become shorter.
-                first = first.min((heard + usual).max(now + 1));
+            let heard_until = peer.heard_mono_ms.map_or(0, |heard| heard + SILENT_AFTER_MS);
+            let narrowly = peer.reachable && peer.heard_through.is_some() && is_believed(peer);
+            let is_through = narrowly || in_reach.contains(device);
+            if cut_off || !is_through && heard_until <= now.mono_ms {
+                if peer.reachable {
+                    peer.reachable = false;
+                    peer.wall_ahead_of_mono_ms = None;
+                    peer.heard_wall_ms = peer.heard_wall_ms.max(peer.through_wall_ms.take());
+                    self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
+                }
+                continue;
             }
+            if is_through {
+                peer.through_wall_ms = Some(now.wall_ms);
+            }
+            if !peer.reachable {
+                peer.reachable = true;
+                self.outbox.emit_now(Output::Notice(Notice::Reachable { device: *device }));
+            }
+            let until = peer.believed_until_ms().filter(|_| is_through).unwrap_or(heard_until);
+            first = first.min(until.max(now.mono_ms + 1));
         }
-        self.peers.none_silent_until = first;
+        // Not later, so that it is known when somebody was last in reach.
+        self.peers.none_silent_until = first.min(now.mono_ms + KNOWN_TO_MS);
     }
 
     /// Those of whom news came only through a neighbour that is gone.
@@ -257,6 +337,6 @@ impl Device {
 
     /// Whether this device sells at all, or only keeps stock for those that do.
     pub(super) fn sells(&self) -> bool {
-        self.left_to.is_none() && self.config.certificate.roles.sells()
+        self.own_leave().is_none() && self.config.certificate.roles.sells()
     }
 }

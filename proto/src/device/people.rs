@@ -129,7 +129,7 @@ impl Device {
         Ok(Reply::Erased(Erased { entry, erased }))
     }
 
-    fn personal_info(&self, entry: &Ref) -> Option<PersonalInfo> {
+    pub(super) fn personal_info(&self, entry: &Ref) -> Option<PersonalInfo> {
         self.people.get(entry).map(|taken| self.personal(entry, taken))
     }
 

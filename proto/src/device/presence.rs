@@ -5,24 +5,19 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::budgets::{REQUEST_US, SIGNATURE_US};
 use super::peers::Peer;
+use super::reach::Word;
 use crate::broker::Seller;
+use crate::clock::Hlc;
 use crate::command::DropState;
-use crate::document::Document;
+use crate::holdings::Event;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
-use crate::links::Width;
 use crate::message::{
-    Gossip, MAX_GOSSIP, MAX_RATES, MAX_REACHES, Mail, Message, Presence, Rate, decode, encode,
+    AskPast, Gossip, MAX_GOSSIP, MAX_OWN_ENDS, MAX_RATES, Mail, Message, Presence, Rate, decode, encode,
 };
+use crate::record::Body;
 use crate::text::{DropId, Place, Sku};
 
-/// How often a device tells everybody that it is there, at the most.
-const PRESENCE_EVERY_MS: u64 = 1_000;
-/// How many presences all devices together hear in a second where there are many: each presence goes to all, and they share the
-/// air.
-const PRESENCES_HEARD_PER_S: u64 = 1_333;
-/// The longest time between two.
-const PRESENCE_AT_LEAST_MS: u64 = 30_000;
 /// How often a device looks who has fallen silent.
 pub(super) const LOOK_EVERY_MS: u64 = 1_000;
 /// Every so many times it shows its certificate along with it.
@@ -31,52 +26,83 @@ const CERTIFICATE_EVERY: u64 = 10;
 /// The longest time between two presences that a device is believed, seconds.
 const EVERY_S_MOST: u32 = 3_600;
 
-/// How often each of so many devices tells everybody that it is there.
-pub(super) fn presence_every_ms(devices: usize) -> u64 {
-    let heard = (devices as u64).saturating_mul(devices as u64);
-    (heard.saturating_mul(1_000) / PRESENCES_HEARD_PER_S).clamp(PRESENCE_EVERY_MS, PRESENCE_AT_LEAST_MS)
-}
+/// A sale that was made longer ago says nothing of how fast its seller sells, milliseconds.
+const OLD_SALE_MS: u64 = 60_000;
+/// The longest time between two looks who should get stock.
+const SHARE_AT_LEAST_MS: u64 = 5_000;
 
-/// How often each of so many devices looks who should get stock: what it goes by are rates, which come with presences.
-pub(super) fn share_every_ms(devices: usize) -> u64 {
-    (presence_every_ms(devices) / 4).max(LOOK_EVERY_MS)
+/// How mail comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As gossip, just made; but for the first that is heard of somebody, which a device between two parts of the mesh may
+    /// have told again.
+    Gossip,
+    /// Over a narrow link, just made.
+    Narrow,
+    /// Over a broad link, and made some time ago: a neighbour passes on what was not heard here.
+    Again,
 }
 
 impl Device {
-    /// Now, but for the shortest time after the last one: where many links come up one after the other, one tells all.
-    pub(super) fn publish_presence_soon(&mut self) {
-        let soon = self.last_presence_ms.map_or(0, |last| last + PRESENCE_EVERY_MS).max(self.now.mono_ms);
-        self.next_presence_ms = self.next_presence_ms.min(soon);
+    /// How often a device looks who should get stock: what it goes by are rates, which come with presences and with sales.
+    pub(super) fn share_every_ms(&self) -> u64 {
+        (self.air().change_every_ms() / 4).clamp(LOOK_EVERY_MS, SHARE_AT_LEAST_MS)
     }
 
-    pub(super) fn publish_presence(&mut self) {
-        self.last_presence_ms = Some(self.now.mono_ms);
+    /// This device's presence as of now, and whom that says it is linked to.
+    pub(super) fn sign_presence(
+        &mut self,
+        shows_certificate: bool,
+        asks: Option<AskPast>,
+    ) -> (Mail, Option<Word>, Vec<DeviceId>) {
         let rates = self
             .meter
             .rates(self.now.mono_ms)
             .take(MAX_RATES)
             .map(|(drop, sku, milli_units)| Rate { drop: drop.clone(), sku: sku.clone(), milli_units })
             .collect();
-        let shown = self.presences.is_multiple_of(CERTIFICATE_EVERY);
-        self.presences += 1;
-        let certificate = shown.then(|| self.config.certificate.bytes().to_vec().into());
-        let every_s = self.is_all_narrow().then(|| (self.narrow_presence_ms() / 1_000) as u32);
+        let certificate = shows_certificate.then(|| self.config.certificate.bytes().to_vec().into());
+        let every_s = Some(self.presence_every_ms().div_ceil(1_000) as u32);
+        let word =
+            (!self.is_all_narrow()).then(|| Word { at: Hlc::default(), neighbours: self.neighbours() });
         let reaches = self.reaches_narrowly();
-        let content = encode(&Presence { sells: self.sells(), rates, certificate, every_s, reaches });
-        self.mail(None, content);
+        let at = self.mail_time();
+        let behind_ms = self.is_behind(at);
+        let content = encode(&Presence {
+            sells: self.sells(),
+            rates,
+            certificate,
+            every_s,
+            reaches: reaches.clone(),
+            asks,
+            neighbours: word.as_ref().map(Word::written),
+            behind_ms,
+        });
+        (self.sign_mail(at, None, content), word, reaches)
     }
 
-    /// How soon this device tells everybody again that it is there.
-    pub(super) fn presence_every_ms(&self) -> u64 {
-        if self.is_all_narrow() { self.narrow_presence_ms() } else { presence_every_ms(self.peers.count()) }
+    pub(super) fn publish_presence(&mut self) {
+        let shown = self.count_presence().is_multiple_of(CERTIFICATE_EVERY);
+        let asks = self.ask_by_presence();
+        let (mail, word, reaches) = self.sign_presence(shown, asks);
+        self.has_told(mail.at, word, reaches);
+        self.post(mail);
+    }
+
+    fn sign_mail(&self, at: Hlc, to: Option<DeviceId>, content: Vec<u8>) -> Mail {
+        let (signatures, event) = (self.gate.signatures(), self.gate.event());
+        Mail::sign(signatures, &event, &self.config.secret, at, to, content)
+    }
+
+    fn post(&mut self, mail: Mail) {
+        self.pass_on_narrow(&mail, None);
+        self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
     }
 
     fn mail(&mut self, to: Option<DeviceId>, content: Vec<u8>) {
-        let at = self.clock.next(self.now);
-        let (signatures, event) = (self.gate.signatures(), self.gate.event());
-        let mail = Mail::sign(signatures, &event, &self.config.secret, at, to, content);
-        self.pass_on_narrow(&mail, None);
-        self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Mail(mail)) });
+        let at = self.mail_time();
+        let mail = self.sign_mail(at, to, content);
+        self.post(mail);
     }
 
     /// Tells one device something: over a link, or by mail. Not for what says anything about records.
@@ -110,7 +136,7 @@ impl Device {
                 }
             }
             Ok(Gossip::Mail(mail)) => {
-                let verdict = self.receive_mail(from, &mail, Width::Broad);
+                let verdict = self.receive_mail(from, &mail, Way::Gossip);
                 if verdict == Verdict::Accept {
                     self.pass_on_narrow(&mail, Some(from));
                 }
@@ -123,9 +149,15 @@ impl Device {
         }
     }
 
-    /// Mail that a neighbour passed on over a link of some width.
-    pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, width: Width) -> Verdict {
-        if mail.from == self.me || self.peers.get(&mail.from).is_some_and(|peer| peer.last_mail >= mail.at) {
+    /// Mail that a neighbour passed on, or wrote.
+    pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, way: Way) -> Verdict {
+        if mail.from == self.me {
+            self.own_mail(neighbour, mail);
+            return Verdict::Ignore;
+        }
+        let last = self.peers.get(&mail.from).and_then(|peer| peer.last_mail.as_ref());
+        if last.is_some_and(|last| last.at >= mail.at) {
+            self.show_last_mail(neighbour, mail);
             return Verdict::Ignore;
         }
         self.budgets.work(&neighbour, SIGNATURE_US, self.now.mono_ms);
@@ -135,11 +167,7 @@ impl Device {
         }
         let presence = match mail.to {
             None => match decode::<Presence>(&mail.content, MAX_GOSSIP) {
-                Ok(presence)
-                    if presence.rates.len() <= MAX_RATES && presence.reaches.len() <= MAX_REACHES =>
-                {
-                    Some(presence)
-                }
+                Ok(presence) if presence.is_bounded() => Some(presence),
                 _ => {
                     self.fault(neighbour, "presence that cannot be read".to_owned());
                     return Verdict::Reject;
@@ -159,30 +187,49 @@ impl Device {
                 }
             }
         }
+        let word = match presence.as_ref().and_then(|presence| presence.neighbours.as_ref()) {
+            Some(neighbours) => match Word::read(mail.at, neighbours) {
+                Some(word) => Some(word),
+                None => {
+                    self.fault(neighbour, "presence that cannot be read".to_owned());
+                    return Verdict::Reject;
+                }
+            },
+            None => None,
+        };
         if self.peers.certificate(&mail.from).is_none() {
             // Its certificate comes with one of its next; until then nobody here vouches for it.
-            if width == Width::Narrow {
-                self.ask_who(neighbour, mail.from);
-            }
+            self.ask_who(neighbour, mail.from);
             return Verdict::Ignore;
         }
         self.heard(mail.from);
         self.clock.observe(mail.at, self.now);
         let narrow_ms = self.narrow_presence_ms();
         let peer = self.peers.get_mut(&mail.from);
-        peer.last_mail = mail.at;
-        peer.heard_through = (width == Width::Narrow).then_some(neighbour);
+        peer.last_mail = Some(mail.clone());
+        peer.heard_through = (way == Way::Narrow).then_some(neighbour);
         if let Some(presence) = presence {
+            self.note_clock(neighbour, mail, &presence, way);
+            let peer = self.peers.get_mut(&mail.from);
             let told_ms = u64::from(presence.every_s.unwrap_or(0).min(EVERY_S_MOST)) * 1_000;
-            peer.every_ms = told_ms.max(if width == Width::Narrow { narrow_ms } else { 0 });
+            peer.every_ms = told_ms.max(if way == Way::Narrow { narrow_ms } else { 0 });
             if presence.certificate.is_some() {
                 peer.introduction = Some(mail.clone());
             }
+            peer.latest = Some(mail.clone());
             peer.sells = presence.sells;
             peer.rates = presence.rates;
-            for device in presence.reaches {
-                self.heard_of(device);
+            peer.rates_at_ms = self.now.mono_ms;
+            for device in &presence.reaches {
+                self.heard_of(*device);
             }
+            // Who is linked asks over the link.
+            if let Some(ask) = presence.asks.filter(|_| !self.peers.is_linked(&mail.from))
+                && self.budgets.may_work(&mail.from, self.now.mono_ms)
+            {
+                self.tell_past(mail.from, &ask);
+            }
+            self.take_word(mail.from, word, presence.reaches);
         } else if mail.to == Some(self.me) {
             match decode::<Message>(&mail.content, MAX_GOSSIP) {
                 // Who asks pays, not who passed it on; if it cannot, it asks again.
@@ -204,7 +251,10 @@ impl Device {
             Message::Decline(decline) => self.declined(from, decline.id),
             Message::AskCart(ask) => self.asked_for_cart(from, ask),
             Message::AskClaim(ask) => self.asked_for_claim(from, ask),
-            Message::Frontier(_)
+            Message::AskPast(ask) if ask.ends.len() <= MAX_OWN_ENDS => self.tell_past(from, ask),
+            Message::Past(told) => self.hear_past(from, told),
+            Message::AskPast(_)
+            | Message::Frontier(_)
             | Message::Entries(_)
             | Message::Digest(_)
             | Message::Hello(_)
@@ -212,14 +262,37 @@ impl Device {
             | Message::Sealed(_)
             | Message::Mail(_)
             | Message::Who(_)
-            | Message::Compare(_) => {
+            | Message::Heard(_)
+            | Message::Compare(_)
+            | Message::AskEntries(_) => {
                 self.fault(from, "mail that cannot be read".to_owned());
             }
         }
     }
 
-    /// Gives stock unasked to where it sells faster.
+    /// A sale says how fast its seller sells, if it is not an old one.
+    pub(super) fn note_rate(&mut self, seller: DeviceId, at: Hlc, event: &Event<'_>) {
+        let Body::Sale(sale) = &event.record.body else { return };
+        // Nor are units moved after each sale over narrow links.
+        let narrowly = self.peers.get(&seller).is_some_and(|peer| peer.heard_through.is_some());
+        let is_old = self.now.wall_ms.saturating_sub(at.ms()) > OLD_SALE_MS;
+        if is_old || narrowly || self.narrow.is_to(&seller) {
+            return;
+        }
+        for line in &sale.lines {
+            let lot = self.holdings.parcel(&line.parcel).and_then(|parcel| self.holdings.lot(&parcel.lot));
+            if let Some(sku) = lot.map(|lot| lot.sku.clone()) {
+                let sold = &mut self.peers.get_mut(&seller).sold;
+                sold.note(event.drop, &sku, line.units.len(), self.now.mono_ms);
+            }
+        }
+    }
+
+    /// Gives stock unasked to where it sells faster. A device that has left gives all to its heir instead.
     pub(super) fn share_out(&mut self) {
+        if self.own_leave().is_some() {
+            return;
+        }
         let mut shelves: Vec<(DropId, Sku, Place)> = self
             .holdings
             .live_of(&self.me)
@@ -230,20 +303,32 @@ impl Device {
             .collect();
         shelves.sort();
         shelves.dedup();
+        let mut shared = std::mem::take(&mut self.shared);
+        shared.0.retain(|shelf, _| shelves.contains(shelf));
         let mut sellers_at: BTreeMap<Place, Vec<DeviceId>> = BTreeMap::new();
         for (drop, sku, place) in shelves {
             let closed =
                 |drop| self.programme.drops().get(drop).is_none_or(|info| info.state == DropState::Closed);
-            if closed(&drop) || self.sales.wait_for(&drop, &sku) {
+            if closed(&drop) || self.sales.wait_for(&drop, &sku).is_some() {
                 continue;
             }
             let there = sellers_at.entry(place.clone()).or_insert_with(|| self.sellers_at(&place));
             let sellers = self.sellers(&drop, &sku, &place, there);
-            for (to, units) in self.config.policy.share(&self.me, &sellers) {
+            let pause = shared.0.entry((drop.clone(), sku.clone(), place.clone())).or_default();
+            if !pause.is_over(&sellers, self.now.mono_ms) {
+                continue;
+            }
+            let gifts = self.config.policy.share(&self.me, &sellers);
+            if !gifts.is_empty() {
+                pause.gave(self.now.mono_ms);
+            }
+            let shelf = (drop, sku, Some(place));
+            for (to, units) in gifts {
                 // What cannot be given stays; the next round tries again.
-                let _ = self.give(&Document::Stock(drop.clone()), &drop, &sku, Some(&place), units, to);
+                let _ = self.give(&shelf, units, to, None);
             }
         }
+        self.shared = shared;
     }
 
     /// Those in reach that sell from a place and may be given stock.
@@ -265,13 +350,46 @@ impl Device {
             free: free(&self.me),
         }];
         for device in there {
-            let rates = self.peers.get(device).map_or(&[][..], |peer| &peer.rates);
-            let rate = rates
-                .iter()
-                .find(|rate| rate.drop == *drop && rate.sku == *sku)
-                .map_or(0, |rate| rate.milli_units.min(u64::from(u32::MAX)));
+            let now = self.now.mono_ms;
+            let rate = self.peers.get(device).map_or(0, |peer| peer.rate(drop, sku, now));
             sellers.push(Seller { device: *device, sells: true, rate, free: free(device) });
         }
         sellers
+    }
+}
+
+/// The longest time until stock of which nothing sells is shared out again, milliseconds.
+const PAUSE_MOST_MS: u64 = 600_000;
+
+/// For each shelf of this device's, how long it shares out nothing.
+#[derive(Debug, Default)]
+pub(super) struct Shared(BTreeMap<(DropId, Sku, Place), Pause>);
+
+/// While nothing sells and nobody comes or goes, each gift is followed by a pause twice as long as the one before. Where news
+/// of a gift takes longer than it takes to give again, two devices would else go on handing units round by what they last
+/// heard: with pauses the news is there in the end, and stock comes to rest.
+#[derive(Debug, Default)]
+struct Pause {
+    /// The sellers, and how many units they have together.
+    of: (Vec<DeviceId>, u64),
+    until_ms: u64,
+    next_ms: u64,
+}
+
+impl Pause {
+    fn is_over(&mut self, sellers: &[Seller], now_ms: u64) -> bool {
+        let of = (
+            sellers.iter().map(|seller| seller.device).collect(),
+            sellers.iter().map(|seller| seller.free).sum(),
+        );
+        if self.of != of || sellers.iter().any(|seller| seller.rate > 0) {
+            *self = Self { of, until_ms: 0, next_ms: 0 };
+        }
+        now_ms >= self.until_ms
+    }
+
+    fn gave(&mut self, now_ms: u64) {
+        self.next_ms = (2 * self.next_ms).clamp(1_000, PAUSE_MOST_MS);
+        self.until_ms = now_ms + self.next_ms;
     }
 }

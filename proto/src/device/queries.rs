@@ -78,6 +78,7 @@ impl Device {
                 faults: 0,
                 unread: 0,
                 cut_off_until_ms: None,
+                clock_ahead_ms: None,
             }),
             event: self.gate.event(),
             event_name: self.config.charter.charter().name.clone(),
@@ -97,8 +98,10 @@ impl Device {
             carts: self.carts(&CartFilter::default()).len() as u64,
             people: self.people_counts(),
             past_unknown: self.past.is_suspected(),
+            past: self.past_info(),
             last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
             deferred: self.deferred.of_own(),
+            clocks_apart: self.clocks_apart(),
         }
     }
 
@@ -113,15 +116,23 @@ impl Device {
         counts.into_values().collect()
     }
 
-    fn programme_view(&self) -> Programme {
-        let lots = self.holdings.lots().map(|(lot, state)| Lot {
+    /// A lot as people read it.
+    pub(super) fn lot_info(&self, lot: &Ref) -> Option<Lot> {
+        let state = self.holdings.lot(lot)?;
+        Some(Lot {
             lot: *lot,
             drop: state.drop.clone(),
             sku: state.sku.clone(),
             units: state.units.clone(),
             numbered: state.numbered,
             place: state.place.clone(),
-        });
+            edition: state.edition.clone(),
+            frozen: state.frozen.clone(),
+        })
+    }
+
+    fn programme_view(&self) -> Programme {
+        let lots = self.holdings.lots().filter_map(|(lot, _)| self.lot_info(lot));
         let mut lots: Vec<Lot> = lots.collect();
         lots.sort_by(|a, b| (&a.drop, &a.sku, &a.lot).cmp(&(&b.drop, &b.sku, &b.lot)));
         Programme {
@@ -172,11 +183,13 @@ impl Device {
             }
             let units = parcel.available_count();
             mesh.held += parcel.held_count();
+            mesh.frozen += parcel.frozen.len();
             let mine = parcel.owner == self.me;
             let bucket = if parcel.received { &mut mesh.available } else { &mut mesh.in_transit };
             *bucket += units;
             if mine {
                 own.held += parcel.held_count();
+                own.frozen += parcel.frozen.len();
                 own.available += units;
                 *places.entry(parcel.place.clone()).or_default() += units;
             } else if !parcel.received && parcel.from == Some(self.me) {
@@ -192,7 +205,7 @@ impl Device {
             }
         }
         for level in [&mut own, &mut mesh] {
-            level.on_hand = level.available + level.held + level.committed + level.damaged;
+            level.on_hand = level.available + level.held + level.committed + level.damaged + level.frozen;
         }
         let holders = self.holders(&drop, &sku);
         let places = places.into_iter().map(|(place, units)| PlaceCount { place, units }).collect();
@@ -361,13 +374,7 @@ impl Device {
     /// The stock view, folded again from the log in an order of its own.
     pub(super) fn holdings_anew(&self) -> Holdings {
         let mut holdings = Holdings::new(self.plant).with_retired(self.trust.retired());
-        let contested = crate::holdings::refold(&self.log, &mut holdings);
-        for lot in contested {
-            if let Some(drop) = holdings.lot(&lot).map(|state| state.drop.clone()) {
-                let spends = self.spends(&drop, &holdings);
-                holdings.resolve(&std::collections::BTreeSet::from([lot]), &spends);
-            }
-        }
+        crate::holdings::refold(&self.log, &mut holdings);
         holdings
     }
 }

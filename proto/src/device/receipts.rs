@@ -22,10 +22,28 @@ struct Shown {
     link: ReceiptLink,
 }
 
+fn there_twice(device: &DeviceId, run: &receipt::Run, number: u64) -> Option<(Ref, String)> {
+    let entries: Vec<Ref> = run.at(number).collect();
+    let all: Vec<String> = entries.iter().map(Ref::to_string).collect();
+    let text = format!(
+        "receipt {number} of {} is there {} times, as {}: the device was restored or copied",
+        device.short(),
+        all.len(),
+        all.join(" and ")
+    );
+    Some((*entries.last()?, text))
+}
+
+fn follows_not(device: &DeviceId, number: u64, entry: Ref) -> (Ref, String) {
+    let (who, before) = (device.short(), number.saturating_sub(1));
+    (entry, format!("receipt {number} of {who}, {entry}, does not follow from its receipt {before}"))
+}
+
 impl Device {
     /// The number of this device's next receipt, and what it follows.
     pub(super) fn next_receipt(&self) -> ReceiptLink {
-        match self.last_receipt {
+        // One that only the mark knows of was written, too.
+        match self.past.last_receipt(self.last_receipt) {
             // A device that has written as many receipts as 64 bits count does not exist.
             Some((number, hash)) => ReceiptLink { number: number.saturating_add(1), previous: Some(hash) },
             None => ReceiptLink::FIRST,
@@ -52,29 +70,27 @@ impl Device {
             Some((link, receipt::hash(&event, &chain.device, entry, body)))
         });
         if broken {
-            let text = self.receipt_incidents(&author).pop().map(|(_, text)| text).unwrap_or_default();
+            // What is wrong can be this one, or the next that is there already.
+            let of = |number| self.receipt_incidents_at(&author, number).pop();
+            let text = of(link.number).or_else(|| of(link.number.saturating_add(1)));
+            let text = text.map(|(_, text)| text).unwrap_or_default();
             self.outbox.emit(Output::Notice(Notice::Incident { text }));
         }
     }
 
     fn receipt_incidents(&self, device: &DeviceId) -> Vec<(Ref, String)> {
         let Some(run) = self.receipts.of(device) else { return Vec::new() };
-        let who = device.short();
-        let twice = run.twice().filter_map(|number| {
-            let entries: Vec<Ref> = run.at(number).collect();
-            let all: Vec<String> = entries.iter().map(Ref::to_string).collect();
-            let text = format!(
-                "receipt {number} of {who} is there {} times, as {}: the device was restored or copied",
-                all.len(),
-                all.join(" and ")
-            );
-            Some((*entries.last()?, text))
-        });
-        let unlinked = run.unlinked().map(|(number, entry)| {
-            let before = number.saturating_sub(1);
-            (entry, format!("receipt {number} of {who}, {entry}, does not follow from its receipt {before}"))
-        });
+        let twice = run.twice().filter_map(|number| there_twice(device, run, number));
+        let unlinked = run.unlinked().map(|(number, entry)| follows_not(device, number, entry));
         twice.chain(unlinked).collect()
+    }
+
+    /// Those of the receipts of one number.
+    fn receipt_incidents_at(&self, device: &DeviceId, number: u64) -> Vec<(Ref, String)> {
+        let Some(run) = self.receipts.of(device) else { return Vec::new() };
+        let twice = run.is_twice(number).then(|| there_twice(device, run, number)).flatten();
+        let unlinked = run.unlinked_at(number).map(|entry| follows_not(device, number, entry));
+        twice.into_iter().chain(unlinked).collect()
     }
 
     /// Proven breaches and doubts about money: the entry, what it is in words, and the claim that it is about.
@@ -116,7 +132,7 @@ impl Device {
     /// The receipt that an entry is.
     fn receipt(&self, entry: Ref) -> Option<Receipt> {
         let chain = self.log.chain(&entry.chain)?;
-        let Record { at, body } = Record::decode(chain.body(entry.seq)?).ok()?;
+        let Record { at, body, .. } = Record::decode(chain.body(entry.seq)?).ok()?;
         match body {
             Body::Sale(sale) => {
                 let lines =
@@ -216,6 +232,7 @@ impl Device {
                 amount: unit_price.saturating_mul(units.len() as i64),
                 rate: rates.and_then(|rates| rates.get(rate)).map(|rate| rate.rate),
                 serials: lot.numbered.then_some(units),
+                edition: lot.edition.clone(),
             })
         };
         items.into_iter().filter_map(item).collect()

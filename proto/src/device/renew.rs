@@ -2,7 +2,7 @@
 
 use super::Device;
 use super::commands::invalid;
-use crate::clock::utc;
+use crate::clock::{Hlc, utc};
 use crate::command::{MAX_RENEWAL_DAYS, NotRenewed, Refusal, Renew, Renewed, RenewedDevice, Reply};
 use crate::document::Document;
 use crate::id::DeviceId;
@@ -59,6 +59,7 @@ impl Device {
     /// Takes up the newest certificate that was signed for this device and is stored: from here on it is this device's.
     pub(super) fn take_up_renewal(&mut self) {
         let Some(newer) = self.renewing.newer.take() else { return };
+        self.clock.resume(Hlc::from_ms(newer.not_before_ms));
         self.config.certificate = newer.clone();
         // Again at each start, until the folder has it.
         self.outbox.emit_now(Output::Install { certificate: newer });
@@ -67,7 +68,7 @@ impl Device {
     /// Says in time that the certificate ends, once.
     pub(super) fn tell_end(&mut self) {
         let until_ms = self.config.certificate.not_after_ms;
-        if !self.renewing.told && self.now.wall_ms.saturating_add(ENDS_SOON_MS) >= until_ms {
+        if !self.renewing.told && self.time_ms().saturating_add(ENDS_SOON_MS) >= until_ms {
             self.renewing.told = true;
             self.outbox.emit_now(Output::Notice(Notice::CertificateEnds { until_ms }));
         }
@@ -141,7 +142,7 @@ impl Device {
                 own.roles.may_grant()
             ));
         }
-        let lasts = self.now.wall_ms.saturating_add(u64::from(days) * DAY_MS).min(own.not_after_ms);
+        let lasts = self.time_ms().saturating_add(u64::from(days) * DAY_MS).min(own.not_after_ms);
         let not_after_ms = until_ms.unwrap_or(lasts);
         if not_after_ms < known.not_after_ms.saturating_add(LONGER_BY_MS) {
             let ends = utc(known.not_after_ms);

@@ -1,6 +1,7 @@
-//! Retiring a device that is lost or dead: what that risks, saying so, and taking over what the device left behind.
+//! Retiring a device that is lost or dead: what that risks, saying so, and taking over what the device left behind. Its heir
+//! is who retired it; where that was retired since, the heir of that, so that somebody alive has everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::commands::invalid;
@@ -12,8 +13,28 @@ use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::planted::Planted;
 use crate::query::{HeldUnits, RetirementRisk};
-use crate::record::{self, Body, Custody, Inherit, Record};
+use crate::record::{self, Body, Inherit, MAX_LINES, Record, RetireCut};
 use crate::text::DropId;
+use crate::trust::{Retirements, succession};
+
+/// By which retirements an heir takes over what a device left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Succession {
+    /// That of the device.
+    pub(super) retirement: Ref,
+    /// Those of the heirs before, in order.
+    pub(super) heirs: Option<Vec<Ref>>,
+}
+
+impl Succession {
+    /// From a retired device to its living heir.
+    pub(super) fn of(retired: &Retirements, device: &DeviceId) -> Option<Self> {
+        let (_, mut named) = succession(retired, device)?;
+        let heirs = named.split_off(1);
+        let retirement = *named.first()?;
+        Some(Self { retirement, heirs: (!heirs.is_empty()).then_some(heirs) })
+    }
+}
 
 impl Device {
     /// Takes in an entry of the document `devices`.
@@ -49,7 +70,9 @@ impl Device {
     pub(super) fn fold_anew(&mut self) {
         let before = self.holdings.incident_count();
         self.holdings = self.holdings_anew();
+        self.may_pass_on();
         self.intake.heirless = true;
+        self.find_own_hand_outs();
         if self.holdings.incident_count() > before {
             let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
             self.outbox.emit(Output::Notice(Notice::Incident { text }));
@@ -77,24 +100,15 @@ impl Device {
         self.trust.retired().contains_key(device)
     }
 
-    /// Whether a device may be given stock or custody.
-    pub(super) fn check_may_get(&self, device: &DeviceId) -> Result<(), Refusal> {
-        match self.trust.retired().get(device) {
-            Some(retired) => {
-                let (name, by) = (self.name_of(device), self.name_of(&retired.by));
-                Err(invalid("to", format!("{name} was retired by {by}; name another device")))
-            }
-            None if self.suspended.contains_key(device) => {
-                let name = self.name_of(device);
-                Err(invalid(
-                    "to",
-                    format!(
-                        "{name} has two pasts, and is given nothing until an hq has looked into that; see `popmesh incidents`"
-                    ),
-                ))
-            }
-            None => Ok(()),
-        }
+    /// Who has what a device left behind: itself, unless it was retired.
+    pub(super) fn heir_of(&self, device: &DeviceId) -> DeviceId {
+        succession(self.trust.retired(), device).map_or(*device, |(heir, _)| heir)
+    }
+
+    /// Retired devices whose living heir is `device`.
+    fn estate_of(&self, device: &DeviceId) -> BTreeSet<DeviceId> {
+        let retired = self.trust.retired().keys();
+        retired.filter(|retired| self.heir_of(retired) == *device).copied().collect()
     }
 
     /// What retiring a device would risk.
@@ -103,13 +117,16 @@ impl Device {
             return Err(Refusal::UnknownDevice { device });
         }
         let mut held: BTreeMap<(DropId, crate::text::Sku), u64> = BTreeMap::new();
-        for (_, parcel) in self.holdings.live_of(&device) {
+        // What it is the heir of it may have taken over, too, and not been heard.
+        let mut all = self.estate_of(&device);
+        all.insert(device);
+        for (_, parcel) in all.iter().flat_map(|device| self.holdings.live_of(device)) {
             let Some(lot) = self.holdings.lot(&parcel.lot) else { continue };
             *held.entry((lot.drop.clone(), lot.sku.clone())).or_default() += parcel.free.len();
         }
         let held: Vec<HeldUnits> =
             held.into_iter().map(|((drop, sku), units)| HeldUnits { drop, sku, units }).collect();
-        let claims = self.waiting_with(&device);
+        let claims = self.waiting_with(&all);
         let units_of = |claim: &Ref| {
             let standing = self.holdings.claim(claim).and_then(|known| known.standing(*claim));
             standing.map_or(0, |standing| standing.left.values().map(|units| units.len()).sum::<u64>())
@@ -118,22 +135,24 @@ impl Device {
         Ok(RetirementRisk {
             device,
             name: self.name_of(&device),
-            last_heard_ms: self.peers.last_heard(&device),
+            last_heard_ms: self.peers.last_heard(&device, self.now),
             reachable: self.peers.is_reachable(&device),
             at_risk: held.iter().map(|held| held.units).sum::<u64>() + in_claims,
             held,
             claims: claims.len() as u64,
             retired_by: self.trust.retired().get(&device).map(|retired| self.name_of(&retired.by)),
+            heir: self.is_retired(&device).then(|| self.name_of(&self.heir_of(&device))),
         })
     }
 
-    /// Claims that wait with a device to be picked up.
-    fn waiting_with(&self, device: &DeviceId) -> Vec<Ref> {
-        let waits = self.holdings.claims().filter(|(claim, known)| {
-            known.custodian() == Some(*device)
-                && known.standing(**claim).is_some_and(|standing| standing.waits())
-        });
-        waits.map(|(claim, _)| *claim).collect()
+    /// Claims that wait with some devices to be picked up.
+    fn waiting_with(&self, devices: &BTreeSet<DeviceId>) -> Vec<Ref> {
+        devices.iter().flat_map(|device| self.holdings.waiting_with(device)).collect()
+    }
+
+    /// Whether claims wait with this device.
+    pub(super) fn has_custody(&self) -> bool {
+        self.holdings.waiting_with(&self.me).next().is_some()
     }
 
     /// Claims that wait with a device, each with its drop and what made that device the custodian.
@@ -143,7 +162,7 @@ impl Device {
             let drop = self.log.chain(&claim.chain)?.document.drop()?.clone();
             Some((drop, claim, standing.under))
         };
-        self.waiting_with(device).into_iter().filter_map(of).collect()
+        self.waiting_with(&BTreeSet::from([*device])).into_iter().filter_map(of).collect()
     }
 
     /// Retires a device; what it left behind is this device's.
@@ -157,7 +176,11 @@ impl Device {
             ));
         }
         if let Some(by) = risk.retired_by {
-            return Err(invalid("device", format!("{} was retired by {by} already", risk.name)));
+            let whose = match risk.heir {
+                Some(heir) if heir != by => format!("; {heir} is its heir, and has what it left behind"),
+                _ => String::new(),
+            };
+            return Err(invalid("device", format!("{} was retired by {by} already{whose}", risk.name)));
         }
         if risk.reachable && !retire.reachable {
             let name = risk.name;
@@ -170,8 +193,16 @@ impl Device {
             return Err(Refusal::RiskChanged { device: retire.device, at_risk: risk.at_risk });
         }
         let own = self.log.chains().filter(|chain| chain.device == retire.device);
-        let cut: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
-        let record = Body::Retire(record::Retire { device: retire.device, cut, under });
+        let ends: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
+        let mut parts = ends.chunks(MAX_LINES).map(<[Ref]>::to_vec);
+        let cut = parts.next().unwrap_or_default();
+        let mut more = 0;
+        for cut in parts {
+            self.write(&Document::Devices, Body::RetireCut(RetireCut { device: retire.device, cut }))?;
+            more += 1;
+        }
+        let parts = (more > 0).then_some(more);
+        let record = Body::Retire(record::Retire { device: retire.device, cut, under, parts });
         let entry = self.write(&Document::Devices, record)?;
         self.take_over();
         Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))
@@ -186,28 +217,30 @@ impl Device {
         self.holdings.live_of(device).map(|(parcel, state)| (*parcel, state.free.clone())).collect()
     }
 
-    /// Takes over what devices that this one retired have left behind, or got since from somebody who did not know.
+    /// Takes over what devices whose heir this one is have left behind, or got since from somebody who did not know.
     pub(super) fn take_over(&mut self) {
-        if !std::mem::take(&mut self.intake.heirless) || self.may_write().is_err() {
+        if !self.intake.heirless || self.may_write().is_err() || self.check_not_suspended().is_err() {
             return;
         }
-        let mine: Vec<(DeviceId, Ref)> = self
-            .trust
-            .retired()
-            .iter()
-            .filter(|(_, retired)| retired.by == self.me)
-            .map(|(device, retired)| (*device, retired.entry))
-            .collect();
-        for (device, retirement) in mine {
-            for (drop, lines) in self.parcels_by_drop(self.left_by(&device)) {
-                let inherit = Body::Inherit(Inherit { retirement, lines });
+        self.intake.heirless = false;
+        let estate = self.estate_of(&self.me);
+        if estate.is_empty() {
+            return;
+        }
+        let mut failed = false;
+        for device in &estate {
+            let Some(by) = Succession::of(self.trust.retired(), device) else { continue };
+            for (drop, lines) in self.parcels_by_drop(self.left_by(device)) {
+                let Succession { retirement, heirs } = by.clone();
+                let inherit = Body::Inherit(Inherit { retirement, lines, heirs });
                 // What cannot be written now is tried again at the next occasion.
-                self.intake.heirless |= self.write(&Document::Stock(drop), inherit).is_err();
-            }
-            for (drop, claim, under) in self.custody_of(&device) {
-                let custody = Custody { claim, under, to: self.me, retirement: Some(retirement) };
-                self.intake.heirless |= self.write(&Document::Claims(drop), Body::Custody(custody)).is_err();
+                failed |= self.write(&Document::Stock(drop), inherit).is_err();
             }
         }
+        for claim in self.waiting_with(&estate) {
+            let Ok((drop, standing)) = self.standing(claim) else { continue };
+            failed |= self.take_over_claim(claim, drop, &standing).is_err();
+        }
+        self.intake.heirless |= failed;
     }
 }

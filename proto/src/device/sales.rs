@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Device;
-use super::asks::Shelf;
+use super::asks::{Lacking, Shelf, Wanted};
 use super::commands::{check_price, check_quantity, invalid};
 use super::expiry::check_pickup_of;
 use super::outbox::Outbox;
@@ -11,16 +11,20 @@ use super::payments::{Good, Priced, taxes_of};
 use super::stock::Found;
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Claim, ClaimItem, ClaimState, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal, Reply, Sell,
+    CartNew, Claim, ClaimItem, ClaimState, Command, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal,
+    Reply, Sell,
 };
 use crate::document::Document;
 use crate::id::DeviceId;
 use crate::io::{CallId, Idempotency, Notice, Output};
+use crate::key::CommandKey;
 use crate::record::{Body, Sale, SaleLine};
 use crate::text::{DropId, Place, Sku};
 
 /// The most sales that wait at once.
 const MAX_WAITING: usize = 1024;
+/// Stands for a large wish for which nothing is put aside yet.
+const NO_WISH: u64 = 0;
 /// For how long a sale waits for somebody to come into reach who holds what it lacks.
 const NOBODY_MS: u64 = 1_500;
 
@@ -34,6 +38,34 @@ struct Waiting {
     hopeless_from_ms: u64,
     /// For how long the units are put aside, if they are not sold yet.
     hold_ms: Option<u64>,
+    /// Its number, if it is a large wish.
+    wish: Option<u64>,
+}
+
+/// How much a sale wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// No more than the event's rules call ordinary: it gets everybody's last unit.
+    Ordinary,
+    /// More.
+    Large,
+}
+
+impl Waiting {
+    /// What was asked for.
+    fn command(&self) -> Command {
+        let sell = self.sell.clone();
+        match self.hold_ms {
+            None => Command::Sell(sell),
+            Some(ttl_ms) => Command::CartNew(CartNew {
+                drop: sell.drop,
+                items: sell.items,
+                shopper: sell.shopper,
+                ttl_ms,
+                wait_ms: sell.wait_ms,
+            }),
+        }
+    }
 }
 
 /// Sales that wait for units from elsewhere, the oldest first.
@@ -47,11 +79,17 @@ impl Sales {
         self.waiting.len()
     }
 
-    /// Whether a sale waits for units of this SKU.
-    pub(super) fn wait_for(&self, drop: &DropId, sku: &Sku) -> bool {
-        self.waiting
-            .iter()
-            .any(|sale| sale.drop == *drop && sale.sell.items.iter().any(|item| item.sku == *sku))
+    /// The size of the sales that wait for units of this SKU: ordinary, if one of them is.
+    pub(super) fn wait_for(&self, drop: &DropId, sku: &Sku) -> Option<Size> {
+        let of = |sale: &&Waiting| sale.drop == *drop && sale.sell.items.iter().any(|item| item.sku == *sku);
+        let mut waiting = self.waiting.iter().filter(of).peekable();
+        waiting.peek()?;
+        Some(if waiting.any(|sale| sale.wish.is_none()) { Size::Ordinary } else { Size::Large })
+    }
+
+    /// Whether a large wish with this number waits.
+    pub(super) fn has_wish(&self, wish: u64) -> bool {
+        self.waiting.iter().any(|sale| sale.wish == Some(wish))
     }
 
     pub(super) fn next_deadline(&self) -> Option<u64> {
@@ -72,6 +110,15 @@ struct Lack {
     held: u64,
 }
 
+/// How many units of a shelf there are, as far as known here, besides those that this device can use itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct Elsewhere {
+    /// All that others could give.
+    all: u64,
+    /// What of it can be reached.
+    in_reach: u64,
+}
+
 impl Device {
     /// Sells, or puts aside for `hold_ms`, or lines that up to wait.
     pub(super) fn sell(
@@ -84,25 +131,29 @@ impl Device {
         self.check_not_suspended()?;
         self.check_not_left()?;
         self.check_past()?;
+        self.check_holds("selling")?;
         if let Some(cart) = sell.cart {
             return self.pay_cart(call, cart, &sell, idempotency);
         }
         let drop = self.check_sale(&sell)?;
-        for item in &sell.items {
-            self.meter.note(&drop, &item.sku, item.quantity, self.now.mono_ms);
+        let large = sell.items.iter().map(|item| item.quantity).sum::<u64>() > self.ordinary();
+        if !large {
+            self.note_demand(&drop, &sell);
         }
-        match self.find_all(&drop, &sell) {
+        match self.find_all(&drop, &sell, None) {
             Ok(found) => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
             Err(_) if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
             Err(lack) => {
                 let until_ms = self.now.mono_ms + sell.wait_ms;
                 let sold_out = self.sold_out(&drop, &lack);
-                if sell.wait_ms == 0 || sold_out.is_some() {
-                    return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack)));
+                if sell.wait_ms == 0 || sold_out.is_some() || large && self.is_beyond_all(&drop, &sell) {
+                    let wish = large.then_some(NO_WISH);
+                    return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack, wish)));
                 }
                 if hold_ms.is_none() {
                     self.check_payments(&sell)?;
                 }
+                let wish = large.then(|| self.wish_number());
                 self.sales.waiting.push(Waiting {
                     call,
                     sell,
@@ -111,10 +162,36 @@ impl Device {
                     until_ms,
                     hopeless_from_ms: until_ms.min(self.now.mono_ms + NOBODY_MS),
                     hold_ms,
+                    wish,
                 });
                 Ok(())
             }
         }
+    }
+
+    /// What sells here draws stock here. A large wish counts once it is sold, and no more than an ordinary one: else one that is
+    /// refused would draw all stock here by and by.
+    fn note_demand(&mut self, drop: &DropId, sell: &Sell) {
+        let most = self.ordinary();
+        for item in &sell.items {
+            self.meter.note(drop, &item.sku, item.quantity.min(most), self.now.mono_ms);
+        }
+    }
+
+    /// Whether a sale wants more than there is: all units that are unsold, as far as known here, those in carts too.
+    fn is_beyond_all(&self, drop: &DropId, sell: &Sell) -> bool {
+        sell.items.iter().any(|item| {
+            let free: u64 = self.holdings.free_by_holder(drop, &item.sku, None).values().sum();
+            item.quantity > free && item.quantity > free + self.on_hold(drop, &item.sku)
+        })
+    }
+
+    /// Refuses everything that waits, since this device takes nothing more in hand.
+    pub(super) fn refuse_sales(&mut self, refusal: &Refusal) {
+        for sale in std::mem::take(&mut self.sales.waiting) {
+            self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal.clone()) });
+        }
+        self.ask_for(&BTreeMap::new());
     }
 
     /// Refuses at once what could not be paid so even with all units here.
@@ -195,22 +272,44 @@ impl Device {
         sell.pickup_at.is_none().then_some(&self.venue)
     }
 
-    fn find_all(&self, drop: &DropId, sell: &Sell) -> Result<Vec<Found>, Lack> {
-        let place = self.must_lie(sell);
+    fn shelf_of(&self, drop: &DropId, sell: &Sell, sku: &Sku) -> Shelf {
+        (drop.clone(), sku.clone(), self.must_lie(sell).cloned())
+    }
+
+    fn find_all(&self, drop: &DropId, sell: &Sell, wish: Option<u64>) -> Result<Vec<Found>, Lack> {
         sell.items
             .iter()
             .map(|item| {
+                let shelf = self.shelf_of(drop, sell, &item.sku);
                 let found = match &sell.pickup_at {
-                    Some(device) => self.find_near(drop, &item.sku, item.quantity, device),
-                    None => self.find(drop, &item.sku, place, item.quantity),
+                    Some(device) => self.find_near(&shelf, item.quantity, device, wish),
+                    None => self.find_for(&shelf, item.quantity, wish),
                 };
                 found.ok_or_else(|| Lack {
                     sku: item.sku.clone(),
                     wanted: item.quantity,
-                    held: self.free(drop, &item.sku, place),
+                    held: self.usable(&shelf, wish),
                 })
             })
             .collect()
+    }
+
+    /// Units of this device's own that a sale can have: those that are free, and those put aside for it.
+    fn usable(&self, (drop, sku, place): &Shelf, wish: Option<u64>) -> u64 {
+        let aside = wish.map_or(0, |wish| self.aside_for(wish, drop, sku, place.as_ref()));
+        self.free(drop, sku, place.as_ref()) + aside
+    }
+
+    /// What others could give of a shelf.
+    fn elsewhere(&self, shelf: &Shelf, wish: Option<u64>) -> Elsewhere {
+        let mut sum = Elsewhere::default();
+        for (device, units) in self.givers(shelf, wish) {
+            sum.all += units;
+            if self.peers.is_reachable(&device) {
+                sum.in_reach += units;
+            }
+        }
+        sum
     }
 
     fn complete(
@@ -246,8 +345,14 @@ impl Device {
     pub(super) fn items_of(&self, lines: &[SaleLine]) -> Vec<ClaimItem> {
         let item = |line: &SaleLine| {
             let lot = self.holdings.parcel(&line.parcel)?.lot;
-            let sku = self.holdings.lot(&lot)?.sku.clone();
-            Some(ClaimItem { sku, lot, units: line.units.clone(), unit_price: line.unit_price })
+            let state = self.holdings.lot(&lot)?;
+            Some(ClaimItem {
+                sku: state.sku.clone(),
+                lot,
+                units: line.units.clone(),
+                unit_price: line.unit_price,
+                edition: state.edition.clone(),
+            })
         };
         lines.iter().filter_map(item).collect()
     }
@@ -305,6 +410,8 @@ impl Device {
             redeemed_by: walk_in.then_some(self.me),
             door: None,
             refunded: Vec::new(),
+            refund_asked_at_ms: None,
+            refund_asked_by: None,
             refund_declined: None,
             contested: Vec::new(),
         })
@@ -318,8 +425,10 @@ impl Device {
         }
         let now = self.now.mono_ms;
         let past = self.check_past();
-        let mut lacking: BTreeMap<Shelf, u64> = BTreeMap::new();
-        for sale in std::mem::take(&mut self.sales.waiting) {
+        let mut lacking: BTreeMap<Wanted, Lacking> = BTreeMap::new();
+        // What those that wait longer take of this device's own.
+        let mut taken: BTreeMap<Shelf, u64> = BTreeMap::new();
+        for mut sale in std::mem::take(&mut self.sales.waiting) {
             if let Err(refusal) = &past {
                 if now < sale.until_ms {
                     self.sales.waiting.push(sale);
@@ -329,12 +438,23 @@ impl Device {
                 }
                 continue;
             }
+            // It may have come back meanwhile from another device that it was done.
+            if self.has_key(sale.idempotency)
+                && let Some(done) = self.done_before(&sale.command(), sale.idempotency)
+            {
+                self.answer_again(sale.call, sale.idempotency, done);
+                continue;
+            }
             if let Err(refusal) = self.is_open(&sale.drop) {
                 self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                 continue;
             }
-            let lack = match self.find_all(&sale.drop, &sale.sell) {
+            let lack = match self.find_all(&sale.drop, &sale.sell, sale.wish) {
                 Ok(found) => {
+                    if sale.wish.is_some() {
+                        self.note_demand(&sale.drop, &sale.sell);
+                    }
+                    self.doing = sale.idempotency.map(|idempotency| CommandKey::of(&idempotency));
                     let done = self.complete(
                         sale.call,
                         &sale.drop,
@@ -343,6 +463,7 @@ impl Device {
                         sale.hold_ms,
                         sale.idempotency,
                     );
+                    self.doing = None;
                     if let Err(refusal) = done {
                         self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                     }
@@ -350,45 +471,69 @@ impl Device {
                 }
                 Err(lack) => lack,
             };
-            let hopeless = now >= sale.hopeless_from_ms && !self.in_reach(&sale.drop, &sale.sell);
+            let (exists, in_reach) = self.could_be_had(&sale);
+            let hopeless = now >= sale.hopeless_from_ms && !in_reach;
             let sold_out = self.sold_out(&sale.drop, &lack);
             if sold_out.is_some() || hopeless || now >= sale.until_ms {
-                let refusal = sold_out.unwrap_or_else(|| self.held_elsewhere(&sale.drop, &sale.sell, &lack));
+                let refusal =
+                    sold_out.unwrap_or_else(|| self.held_elsewhere(&sale.drop, &sale.sell, &lack, sale.wish));
                 self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                 continue;
             }
-            let place = self.must_lie(&sale.sell).cloned();
-            for item in &sale.sell.items {
-                *lacking.entry((sale.drop.clone(), item.sku.clone(), place.clone())).or_default() +=
-                    item.quantity;
+            // Nobody is asked in vain: for an ordinary sale whoever is said to hold enough, even if not heard of for a while.
+            if exists && (sale.wish.is_none() || in_reach) {
+                self.add_lacking(&sale, &mut taken, &mut lacking);
             }
-            let mut sale = sale;
             if now >= sale.hopeless_from_ms {
                 sale.hopeless_from_ms = sale.until_ms.min(now + NOBODY_MS);
             }
             self.sales.waiting.push(sale);
         }
-        for ((drop, sku, place), units) in &mut lacking {
-            *units = units.saturating_sub(self.free(drop, sku, place.as_ref()));
+        for (((drop, sku, place), wish), lacks) in &mut lacking {
+            if wish.is_none() {
+                lacks.units = lacks.units.saturating_sub(self.free(drop, sku, place.as_ref()));
+            }
         }
-        lacking.retain(|_, units| *units > 0);
+        lacking.retain(|_, lacks| lacks.units > 0);
         self.ask_for(&lacking);
     }
 
-    /// Whether somebody who holds what a sale lacks can be reached.
-    fn in_reach(&self, drop: &DropId, sell: &Sell) -> bool {
-        let place = self.must_lie(sell);
-        sell.items.iter().all(|item| {
-            let here = self.free(drop, &item.sku, place);
-            let there: u64 = self
-                .holdings
-                .free_by_holder(drop, &item.sku, place)
-                .iter()
-                .filter(|(device, _)| self.peers.is_reachable(device))
-                .map(|(_, units)| units)
-                .sum();
-            here + there >= item.quantity
-        })
+    fn add_lacking(
+        &self,
+        sale: &Waiting,
+        taken: &mut BTreeMap<Shelf, u64>,
+        lacking: &mut BTreeMap<Wanted, Lacking>,
+    ) {
+        for item in &sale.sell.items {
+            let shelf = self.shelf_of(&sale.drop, &sale.sell, &item.sku);
+            let (drop, sku, place) = &shelf;
+            let before = taken.entry(shelf.clone()).or_default();
+            let units = match sale.wish {
+                // Ordinary sales together lack what is not free here.
+                None => item.quantity,
+                Some(wish) => {
+                    let own = self.free(drop, sku, place.as_ref()).saturating_sub(*before);
+                    item.quantity.saturating_sub(own + self.aside_for(wish, drop, sku, place.as_ref()))
+                }
+            };
+            *before += item.quantity;
+            let lacks = lacking.entry((shelf, sale.wish)).or_default();
+            lacks.units += units;
+            lacks.total = sale.sell.items.iter().map(|item| item.quantity).sum();
+            lacks.left_ms = sale.until_ms.saturating_sub(self.now.mono_ms);
+        }
+    }
+
+    /// Whether what a sale wants is with devices that could give it, as far as known here, and whether these can be reached.
+    fn could_be_had(&self, sale: &Waiting) -> (bool, bool) {
+        let mut both = (true, true);
+        for item in &sale.sell.items {
+            let shelf = self.shelf_of(&sale.drop, &sale.sell, &item.sku);
+            let (here, there) = (self.usable(&shelf, sale.wish), self.elsewhere(&shelf, sale.wish));
+            both.0 &= here + there.all >= item.quantity;
+            both.1 &= here + there.in_reach >= item.quantity;
+        }
+        both
     }
 
     /// The refusal of a sale of which every unit is known to be gone.
@@ -399,14 +544,14 @@ impl Device {
             .then(|| Refusal::SoldOut { sku: lack.sku.clone(), minted })
     }
 
-    /// Units that are put aside for carts, here and elsewhere.
+    /// Units that are put aside for carts and large wishes, here and elsewhere.
     fn on_hold(&self, drop: &DropId, sku: &Sku) -> u64 {
         let live = self.holdings.live().filter(|(_, parcel)| self.lies_there(parcel, drop, sku, None));
         live.map(|(_, parcel)| parcel.held_count()).sum()
     }
 
     /// The refusal of a sale whose units are on other devices, or lie elsewhere; observers hear of it too.
-    fn held_elsewhere(&mut self, drop: &DropId, sell: &Sell, lack: &Lack) -> Refusal {
+    fn held_elsewhere(&mut self, drop: &DropId, sell: &Sell, lack: &Lack, wish: Option<u64>) -> Refusal {
         let notice = Notice::HeldElsewhere { drop: drop.clone(), sku: lack.sku.clone(), wanted: lack.wanted };
         self.outbox.emit(Output::Notice(notice));
         let holders = self
@@ -419,11 +564,18 @@ impl Device {
             .filter(|holder| sell.pickup_at.is_none() || holder.device != self.me)
             .collect();
         let on_hold = self.on_hold(drop, &lack.sku);
+        let shelf = self.shelf_of(drop, sell, &lack.sku);
+        let mut could_get = lack.held + self.elsewhere(&shelf, wish).in_reach;
+        if wish.is_some() {
+            // An ordinary wish gets what a large one does not.
+            could_get = could_get.max(self.ordinary().min(lack.held + self.elsewhere(&shelf, None).in_reach));
+        }
         Refusal::HeldElsewhere {
             sku: lack.sku.clone(),
             wanted: lack.wanted,
             held: lack.held,
             on_hold,
+            could_get,
             holders,
         }
     }
@@ -444,7 +596,7 @@ impl Device {
                 last_heard_ms: if own {
                     Some(self.now.wall_ms)
                 } else {
-                    self.peers.last_heard(&parcel.owner)
+                    self.peers.last_heard(&parcel.owner, self.now)
                 },
                 reachable: own || self.peers.is_reachable(&parcel.owner),
             });

@@ -12,7 +12,8 @@ use crate::links::Width;
 use crate::log::{Fault, Log, Range};
 use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
 
-/// How often linked devices compare the digests of their logs.
+/// How often linked devices compare the digests of their logs while something happens; afterwards each time half as often, as
+/// seldom as the air wants it.
 const DIGEST_EVERY_MS: u64 = 2_000;
 /// With many links it does so the more seldom over each: some four digests a second in all.
 const DIGEST_MS_EACH: u64 = 250;
@@ -51,6 +52,9 @@ struct Progress {
     in_vain: u32,
     gaps_wait_until_ms: u64,
     digest_at: u64,
+    /// When the last digest went, and how many went since something was new: the more, the longer until the next.
+    digest_sent_ms: u64,
+    quiet: u32,
     /// Entries came over this link, which is narrow: a digest says that they did.
     owes_digest: bool,
     exchange: Exchange,
@@ -73,6 +77,8 @@ impl Progress {
                 // Both sides begin with a frontier, which says more.
                 Width::Narrow => now_ms + DIGEST_AFTER_ENTRIES_MS,
             },
+            digest_sent_ms: 0,
+            quiet: 0,
             owes_digest: false,
             exchange,
             differed: None,
@@ -84,11 +90,32 @@ impl Progress {
         let before = self.differed.filter(|(here, there, _)| (*here, *there) == (ours, theirs));
         let times = before.map_or(1, |(.., times)| times.saturating_add(1));
         self.differed = Some((ours, theirs, times));
+        self.quiet = 0;
         if self.exchange.width() == Width::Narrow {
             let wait_ms = (DIGEST_AFTER_ENTRIES_MS * u64::from(times)).min(DIGEST_EVERY_NARROW_MS);
             self.digest_at = self.digest_at.min(now_ms + wait_ms);
         }
         times.is_multiple_of(STUCK_AFTER) && (times / STUCK_AFTER).is_power_of_two()
+    }
+
+    /// Entries came, or were written: digests go as often as they do while something happens. Whether that is sooner.
+    fn wakes_up(&mut self, every_ms: u64) -> bool {
+        let at_ms = self.digest_sent_ms + every_ms;
+        if self.exchange.width() == Width::Narrow {
+            return false;
+        }
+        self.quiet = 0;
+        let sooner = at_ms < self.digest_at;
+        self.digest_at = self.digest_at.min(at_ms);
+        sooner
+    }
+
+    /// How long until the next digest, of a peer that is told every `every_ms` while something happens.
+    fn has_told_digest(&mut self, now_ms: u64, every_ms: u64, quiet_ms: u64) {
+        self.digest_sent_ms = now_ms;
+        let wait_ms = every_ms.saturating_mul(1 << self.quiet.min(16)).min(quiet_ms.max(every_ms));
+        self.quiet = self.quiet.saturating_add(1);
+        self.digest_at = now_ms + wait_ms;
     }
 
     /// When a frontier or a digest is to go.
@@ -205,10 +232,29 @@ impl Sync {
         true
     }
 
+    /// Entries came, or were written.
+    fn wake_up(&mut self, every_ms: u64) {
+        for progress in self.peers.values_mut() {
+            if progress.wakes_up(every_ms) {
+                self.quiet_until = 0;
+            }
+        }
+    }
+
     /// Have the neighbours compare digests soon, but for the one that the news came from.
     pub(super) fn nudge_all(&mut self, but: Option<DeviceId>) {
         self.nudge_not = if self.nudge_at.is_some() && self.nudge_not != but { None } else { but };
         self.nudge_at = self.nudge_at.or(Some(0));
+    }
+
+    /// The linked peers, by id.
+    pub(super) fn linked(&self) -> Vec<DeviceId> {
+        self.peers.keys().copied().collect()
+    }
+
+    /// Whether there are any.
+    pub(super) fn has_links(&self) -> bool {
+        !self.peers.is_empty()
     }
 
     /// How sync goes with a peer, so that it may become due earlier.
@@ -269,16 +315,16 @@ impl Device {
             progress.digest_at = self.now.mono_ms + DIGEST_EVERY_NARROW_MS;
         }
         self.note_agreement(peer);
-        self.compare_past(*peer, true);
     }
 
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
     /// neighbour's turn soon.
     fn differs_from(&mut self, peer: DeviceId, ours: Hash, theirs: Hash) {
-        if let Some(progress) = self.sync.progress(&peer)
-            && progress.is_stuck(ours, theirs, self.now.mono_ms)
-        {
-            progress.exchange.begin_anew();
+        if let Some(progress) = self.sync.progress(&peer) {
+            progress.exchange.differs();
+            if progress.is_stuck(ours, theirs, self.now.mono_ms) {
+                progress.exchange.begin_anew();
+            }
         }
         if !self.sync.differ.contains(&peer) {
             self.sync.differ.push_back(peer);
@@ -322,6 +368,10 @@ impl Device {
 
     pub(super) fn pump_sync(&mut self) {
         let now = self.now.mono_ms;
+        let every_ms = DIGEST_EVERY_MS.max(DIGEST_MS_EACH * self.sync.peers.len() as u64);
+        if self.narrow.has_news() {
+            self.sync.wake_up(every_ms);
+        }
         self.pump_narrow();
         self.ask_who_differs();
         let nudged = match self.sync.nudge_at {
@@ -340,8 +390,7 @@ impl Device {
         } else if now < self.sync.quiet_until {
             return;
         }
-        let digest = Hash(self.log.digest(false));
-        let every_ms = DIGEST_EVERY_MS.max(DIGEST_MS_EACH * self.sync.peers.len() as u64);
+        let quiet_ms = self.air().quiet_digest_ms();
         let mut frontiers = Vec::new();
         let mut digests = Vec::new();
         for (peer, progress) in &mut self.sync.peers {
@@ -349,12 +398,12 @@ impl Device {
                 frontiers.push(*peer);
             } else if progress.digest_at <= now || told.contains(peer) {
                 progress.owes_digest = false;
+                let digest = Hash(self.log.digest(false));
                 progress.exchange.sends_digest(&digest, &mut self.log);
-                progress.digest_at = now
-                    + match progress.exchange.width() {
-                        Width::Broad => every_ms,
-                        Width::Narrow => DIGEST_EVERY_NARROW_MS,
-                    };
+                match progress.exchange.width() {
+                    Width::Broad => progress.has_told_digest(now, every_ms, quiet_ms),
+                    Width::Narrow => progress.digest_at = now + DIGEST_EVERY_NARROW_MS,
+                }
                 digests.push(*peer);
             }
         }
@@ -362,7 +411,7 @@ impl Device {
             self.send_frontier(peer, false);
         }
         if !digests.is_empty() {
-            let bytes = encode(&Message::Digest(digest));
+            let bytes = encode(&Message::Digest(Hash(self.log.digest(false))));
             for to in digests {
                 self.outbox.emit(Output::Send { to, bytes: bytes.clone() });
             }
@@ -395,8 +444,12 @@ impl Device {
                 Err(error) => self.fault(from, error.to_string()),
             },
             Ok(
-                request
-                @ (Message::Ask(_) | Message::Decline(_) | Message::AskCart(_) | Message::AskClaim(_)),
+                request @ (Message::Ask(_)
+                | Message::Decline(_)
+                | Message::AskCart(_)
+                | Message::AskClaim(_)
+                | Message::AskPast(_)
+                | Message::Past(_)),
             ) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.request(from, &request);
@@ -409,10 +462,19 @@ impl Device {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.take_sealed(from, sent);
             }
-            Ok(Message::Mail(mail)) => self.narrow_mail(from, &mail),
+            Ok(Message::Mail(mail)) if self.narrow.is_to(&from) => self.narrow_mail(from, &mail),
+            Ok(Message::Mail(mail)) => self.take_passed_on(from, &mail),
+            Ok(Message::Heard(heard)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.heard_by(from, &heard);
+            }
             Ok(Message::Who(device)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
                 self.say_who(from, device);
+            }
+            Ok(Message::AskEntries(ask)) => {
+                self.budgets.work(&from, REQUEST_US, self.now.mono_ms);
+                self.asked_by_name(from, &ask);
             }
             Ok(Message::Compare(theirs)) => {
                 self.budgets.work(&from, REQUEST_US, self.now.mono_ms);

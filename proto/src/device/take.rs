@@ -4,12 +4,15 @@
 //! The units of a cart travel as transfers that keep them put aside, so that no cut in between puts them on sale or loses
 //! them; a claim's custody travels as the record that its custodian makes.
 
+use std::collections::BTreeMap;
+
 use super::Device;
 use super::commands::invalid;
-use crate::command::{CartTake, GiveCustody, MAX_WAIT_MS, Offer, Refusal, Reply};
+use crate::command::{CartTake, GiveCustody, MAX_WAIT_MS, Offer, Refund, Refusal, Reply};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
 use crate::io::{CallId, Idempotency, Output};
+use crate::key::CommandKey;
 use crate::message::{AskCart, AskClaim, Decline, Message};
 use crate::record::{Aside, Body, Line, SaleLine, Transfer};
 use crate::text::{DropId, Sku};
@@ -19,6 +22,10 @@ use crate::token::{self, Kind, SignedToken, TokenError};
 const MAX_TAKES: usize = 64;
 /// How long until a cart is asked for again.
 const AGAIN_MS: u64 = 1_000;
+/// So many claims a device gives to one other that asks for them, within so long, milliseconds. A person asks for one at a
+/// time.
+const GIVEN_AT_MOST: u32 = 30;
+const WITHIN_MS: u64 = 60_000;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -27,6 +34,8 @@ enum Wanted {
     Cart(Ref, Vec<Offer>),
     /// The custody of a claim.
     Claim(Ref),
+    /// The custody of a claim that is to be refunded here.
+    Refund(Refund),
 }
 
 #[derive(Debug)]
@@ -45,6 +54,8 @@ struct Taking {
 #[derive(Debug, Default)]
 pub(super) struct Takes {
     waiting: Vec<Taking>,
+    /// Since when, and how many, claims were given to each device that asked lately.
+    given: BTreeMap<DeviceId, (u64, u32)>,
 }
 
 impl Takes {
@@ -59,6 +70,14 @@ impl Takes {
         }
     }
 
+    /// Whether a device that asks for one more claim may have it.
+    fn may_give(&mut self, to: DeviceId, now_ms: u64) -> bool {
+        self.given.retain(|_, (since_ms, _)| now_ms < *since_ms + WITHIN_MS);
+        let (_, given) = self.given.entry(to).or_insert((now_ms, 0));
+        *given = given.saturating_add(1);
+        *given <= GIVEN_AT_MOST
+    }
+
     pub(super) fn refuse_all(&mut self, problem: &str) -> Vec<Output> {
         let refused = |taking: Taking| Output::Reply {
             call: taking.call,
@@ -69,6 +88,13 @@ impl Takes {
 }
 
 impl Device {
+    /// Gives up everything that was asked for, since this device takes nothing more in hand.
+    pub(super) fn refuse_takes(&mut self, refusal: &Refusal) {
+        for taking in std::mem::take(&mut self.takes.waiting) {
+            self.outbox.emit(Output::Reply { call: taking.call, result: Err(refusal.clone()) });
+        }
+    }
+
     /// Takes a cart over from its holder, or lines that up to wait.
     pub(super) fn take_cart(
         &mut self,
@@ -76,6 +102,8 @@ impl Device {
         take: &CartTake,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
+        self.check_not_left()?;
+        self.check_holds("taking a cart over")?;
         if take.wait_ms > MAX_WAIT_MS {
             return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", take.wait_ms)));
         }
@@ -124,11 +152,25 @@ impl Device {
         if give.wait_ms > MAX_WAIT_MS {
             return Err(invalid("wait_ms", format!("{} ms; {MAX_WAIT_MS} is the most", give.wait_ms)));
         }
+        self.check_not_left()?;
+        self.check_holds("taking custody of a claim")?;
         let custodian = self.waits_with(give.claim)?;
         if !self.peers.is_reachable(&custodian) || give.wait_ms == 0 {
             return Err(self.not_custodian(give.claim, custodian));
         }
         self.line_up(call, Wanted::Claim(give.claim), custodian, give.wait_ms, idempotency)
+    }
+
+    /// Asks the custodian of a claim to give it into this device's custody, where it is refunded then.
+    pub(super) fn fetch_to_refund(
+        &mut self,
+        call: CallId,
+        refund: Refund,
+        keeper: DeviceId,
+        wait_ms: u64,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(), Refusal> {
+        self.line_up(call, Wanted::Refund(refund), keeper, wait_ms, idempotency)
     }
 
     fn line_up(
@@ -179,7 +221,7 @@ impl Device {
     }
 
     fn out_of_reach(&self, cart: Ref, holder: DeviceId, offers: Vec<Offer>) -> Refusal {
-        let (name, last_heard_ms) = (self.name_of(&holder), self.peers.last_heard(&holder));
+        let (name, last_heard_ms) = (self.name_of(&holder), self.peers.last_heard(&holder, self.now));
         Refusal::CartOutOfReach { cart, holder, name, last_heard_ms, offers }
     }
 
@@ -188,7 +230,17 @@ impl Device {
         let now = self.now.mono_ms;
         for mut taking in std::mem::take(&mut self.takes.waiting) {
             let over = now >= taking.until_ms || !self.peers.is_reachable(&taking.holder);
-            let result = match self.came_of(&taking, over) {
+            let came = match &taking.wanted {
+                Wanted::Refund(refund) => {
+                    let refund = refund.clone();
+                    self.doing = taking.idempotency.map(|idempotency| CommandKey::of(&idempotency));
+                    let came = self.came_of_refund(&refund, over || taking.declined);
+                    self.doing = None;
+                    came
+                }
+                Wanted::Cart(..) | Wanted::Claim(_) => self.came_of(&taking, over),
+            };
+            let result = match came {
                 Some(result) => result,
                 None => {
                     if now >= taking.ask_again_ms {
@@ -196,7 +248,9 @@ impl Device {
                         let id = taking.id;
                         let ask = match taking.wanted {
                             Wanted::Cart(cart, _) => Message::AskCart(AskCart { id, cart }),
-                            Wanted::Claim(claim) => Message::AskClaim(AskClaim { id, claim }),
+                            Wanted::Claim(claim) | Wanted::Refund(Refund { claim, .. }) => {
+                                Message::AskClaim(AskClaim { id, claim })
+                            }
                         };
                         self.tell(taking.holder, &ask);
                     }
@@ -234,19 +288,59 @@ impl Device {
                 Ok(custodian) if over || taking.declined => Some(Err(self.not_custodian(*claim, custodian))),
                 Ok(_) => None,
             },
+            Wanted::Refund(_) => None,
         }
     }
 
-    /// Gives a claim in this device's custody to a device that asks for it.
+    /// The same of a claim that is to be refunded: once it is here, it is. If it does not come, it is marked.
+    fn came_of_refund(&mut self, refund: &Refund, over: bool) -> Option<Result<Reply, Refusal>> {
+        let claim = refund.claim;
+        match self.claim_in_custody(claim) {
+            Ok(_) => Some(self.pay_back(refund)),
+            Err(refusal @ Refusal::NotCustodian { .. }) if over => {
+                let handed_out = self.holdings.claim(&claim).is_some_and(|known| known.is_handed_out());
+                Some(if handed_out { Err(refusal) } else { self.request_refund(refund) })
+            }
+            Err(Refusal::NotCustodian { .. }) => None,
+            Err(refusal) => Some(Err(refusal)),
+        }
+    }
+
+    /// Gives a claim in this device's custody to a device that asks for it: one that hands out, whose certificate holds,
+    /// that was not retired and has not two pasts. It asks for few at a time, and each goes with an entry that says so.
     pub(super) fn asked_for_claim(&mut self, from: DeviceId, ask: &AskClaim) {
-        if self.waits_with(ask.claim).is_ok_and(|custodian| custodian == from) {
+        if self.custodian_of(&ask.claim) == Some(from) {
+            // It was given already; the entry is on its way.
             return;
         }
-        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
-        let give = GiveCustody { claim: ask.claim, to: from, wait_ms: 0 };
-        if !known || self.may_write().is_err() || self.give_custody(&give).is_err() {
+        let may = self.check_may_keep(&from).is_ok() && self.may_write().is_ok();
+        if !may || !self.takes.may_give(from, self.now.mono_ms) || self.give_asked(ask.claim, from).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
         }
+    }
+
+    fn give_asked(&mut self, claim: Ref, to: DeviceId) -> Result<(), Refusal> {
+        let (drop, mut standing) = self.standing(claim)?;
+        let custodian = standing.custodian;
+        if custodian != self.me && self.heir_of(&custodian) != self.me {
+            return Err(self.not_custodian(claim, custodian));
+        }
+        if standing.left.is_empty() {
+            return Err(Refusal::AlreadyRefunded { claim });
+        }
+        match standing.redeemed {
+            // What was handed out is brought back where a person pays; where one is, that is here.
+            Some(redeemed) if custodian == self.me && self.is_attended() => {
+                return Err(self.already(claim, redeemed));
+            }
+            Some(_) => self.check_pays(&to)?,
+            None => self.check_not_handed_out(claim)?,
+        }
+        if custodian != self.me {
+            self.take_over_claim(claim, drop.clone(), &standing)?;
+            standing = self.standing(claim)?.1;
+        }
+        self.write_custody(claim, drop, &standing, to, None)
     }
 
     /// Gives a cart of this device's own to a device that asks for it.
@@ -256,13 +350,13 @@ impl Device {
             // It was given already; the entries are on their way.
             return;
         }
-        let known = self.peers.certificate(&from).is_some() && self.check_may_get(&from).is_ok();
+        let known = self.check_may_get(&from).is_ok();
         if !known || self.may_write().is_err() || self.give_cart(ask.cart, from).is_err() {
             self.tell(from, &Message::Decline(Decline { id: ask.id }));
         }
     }
 
-    fn give_cart(&mut self, cart: Ref, to: DeviceId) -> Result<(), Refusal> {
+    pub(super) fn give_cart(&mut self, cart: Ref, to: DeviceId) -> Result<(), Refusal> {
         let (drop, held) = self.own_cart(cart)?;
         let left_ms = self.time_left_ms(cart).max(1);
         let shopper = held.shopper.clone();
@@ -280,7 +374,7 @@ impl Device {
         let pieces = parcels.len() as u32;
         for (unit_price, lines) in parcels {
             let aside = Aside { cart, pieces, left_ms, unit_price, shopper: shopper.clone() };
-            let transfer = Transfer { to, lines, aside: Some(aside) };
+            let transfer = Transfer { to, lines, aside: Some(aside), cause: None };
             self.write(&Document::Stock(drop.clone()), Body::Transfer(transfer))?;
         }
         Ok(())

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::by_name::Wanted;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::{Linked, Tip};
 
@@ -28,6 +29,8 @@ pub enum Need {
 #[derive(Debug)]
 struct Queue {
     author: DeviceId,
+    /// The peer that the last of them came from.
+    from: DeviceId,
     entries: VecDeque<Linked>,
     bytes: usize,
     /// What its first entry waits for.
@@ -40,6 +43,8 @@ pub(super) struct Waiting {
     queues: BTreeMap<ChainId, Queue>,
     blocked: BTreeMap<Need, BTreeSet<ChainId>>,
     bytes: BTreeMap<DeviceId, usize>,
+    /// When what they wait for is asked for by name.
+    pub(super) wanted: Wanted,
 }
 
 fn bytes_of(entry: &Linked) -> usize {
@@ -70,15 +75,17 @@ impl Waiting {
         self.queues.get(chain)?.entries.front()
     }
 
-    /// Puts entries behind those of their chain that wait already.
-    pub(super) fn push(&mut self, chain: ChainId, author: DeviceId, entries: Vec<Linked>) {
+    /// Puts entries that came from a peer behind those of their chain that wait already.
+    pub(super) fn push(&mut self, chain: ChainId, author: DeviceId, from: DeviceId, entries: Vec<Linked>) {
         let more = entries.iter().map(bytes_of).sum::<usize>();
         let queue = self.queues.entry(chain).or_insert_with(|| Queue {
             author,
+            from,
             entries: VecDeque::new(),
             bytes: 0,
             blocked_on: None,
         });
+        queue.from = from;
         queue.bytes += more;
         queue.entries.extend(entries);
         *self.bytes.entry(author).or_default() += more;
@@ -101,12 +108,17 @@ impl Waiting {
     pub(super) fn drop_chain(&mut self, chain: &ChainId) {
         let Some(queue) = self.queues.remove(chain) else { return };
         self.give_back(&queue.author, queue.bytes);
-        if let Some(need) = queue.blocked_on
-            && let Some(chains) = self.blocked.get_mut(&need)
-        {
+        if let Some(need) = queue.blocked_on {
+            self.waits_no_more(chain, &need);
+        }
+    }
+
+    fn waits_no_more(&mut self, chain: &ChainId, need: &Need) {
+        if let Some(chains) = self.blocked.get_mut(need) {
             chains.remove(chain);
             if chains.is_empty() {
-                self.blocked.remove(&need);
+                self.blocked.remove(need);
+                self.wanted.forget(need);
             }
         }
     }
@@ -121,22 +133,20 @@ impl Waiting {
     }
 
     /// The first entry of a chain waits for something.
-    pub(super) fn block(&mut self, chain: ChainId, need: Need) {
+    pub(super) fn block(&mut self, chain: ChainId, need: Need, now_ms: u64) {
         let Some(queue) = self.queues.get_mut(&chain) else { return };
-        if let Some(before) = queue.blocked_on.replace(need).filter(|before| *before != need)
-            && let Some(chains) = self.blocked.get_mut(&before)
-        {
-            chains.remove(&chain);
-            if chains.is_empty() {
-                self.blocked.remove(&before);
-            }
+        let (author, from) = (queue.author, queue.from);
+        if let Some(before) = queue.blocked_on.replace(need).filter(|before| *before != need) {
+            self.waits_no_more(&chain, &before);
         }
         self.blocked.entry(need).or_default().insert(chain);
+        self.wanted.want(author, need, from, now_ms);
     }
 
     /// The chains that waited for what is here now.
     pub(super) fn unblock(&mut self, need: &Need) -> BTreeSet<ChainId> {
-        let chains = self.blocked.remove(need).unwrap_or_default();
+        let Some(chains) = self.blocked.remove(need) else { return BTreeSet::new() };
+        self.wanted.forget(need);
         for chain in &chains {
             if let Some(queue) = self.queues.get_mut(chain) {
                 queue.blocked_on = None;
@@ -201,7 +211,11 @@ mod tests {
     const HOSTILE: DeviceId = DeviceId([2; 32]);
 
     fn entries(chain: ChainId, author: DeviceId, from: u64, count: u64, bytes: usize) -> Vec<Linked> {
-        let record = Record { at: Hlc::default(), body: Body::Received(Received { transfers: Vec::new() }) };
+        let record = Record {
+            at: Hlc::default(),
+            body: Body::Received(Received { transfers: Vec::new() }),
+            key: None,
+        };
         (from..from + count)
             .map(|seq| Linked {
                 entry: Ref { chain, seq },
@@ -223,13 +237,13 @@ mod tests {
     fn who_fills_the_room_loses_its_own() {
         let mut waiting = Waiting::default();
         let honest = ChainId([0; 16]);
-        waiting.push(honest, HONEST, entries(honest, HONEST, 1, 20_000, 100));
-        waiting.block(honest, need(1));
+        waiting.push(honest, HONEST, HONEST, entries(honest, HONEST, 1, 20_000, 100));
+        waiting.block(honest, need(1), 0);
         for number in 0..2_000u64 {
             let mut chain = ChainId([1; 16]);
             chain.0[..8].copy_from_slice(&number.to_be_bytes());
-            waiting.push(chain, HOSTILE, entries(chain, HOSTILE, 1, 1, 64 << 10));
-            waiting.block(chain, need(1_000 + number));
+            waiting.push(chain, HOSTILE, HOSTILE, entries(chain, HOSTILE, 1, 1, 64 << 10));
+            waiting.block(chain, need(1_000 + number), 0);
             waiting.keep_in_bounds();
             assert!(waiting.bytes[&HOSTILE] <= MAX_BYTES_EACH);
         }
@@ -242,10 +256,10 @@ mod tests {
     fn many_that_fill_it_together_lose_and_not_who_has_little() {
         let mut waiting = Waiting::default();
         let honest = ChainId([0; 16]);
-        waiting.push(honest, HONEST, entries(honest, HONEST, 1, 2_000, 100));
+        waiting.push(honest, HONEST, HONEST, entries(honest, HONEST, 1, 2_000, 100));
         for author in 2..30u8 {
             let (chain, author) = (ChainId([author; 16]), DeviceId([author; 32]));
-            waiting.push(chain, author, entries(chain, author, 1, 100, 60 << 10));
+            waiting.push(chain, author, author, entries(chain, author, 1, 100, 60 << 10));
             waiting.keep_in_bounds();
         }
         assert!(waiting.bytes.values().sum::<usize>() <= MAX_BYTES);
@@ -256,16 +270,16 @@ mod tests {
     fn what_is_taken_or_dropped_leaves_nothing_behind() {
         let mut waiting = Waiting::default();
         let chain = ChainId([1; 16]);
-        waiting.push(chain, HONEST, entries(chain, HONEST, 1, 3, 10));
-        waiting.block(chain, need(1));
-        waiting.block(chain, need(2));
+        waiting.push(chain, HONEST, HONEST, entries(chain, HONEST, 1, 3, 10));
+        waiting.block(chain, need(1), 0);
+        waiting.block(chain, need(2), 0);
         assert!(waiting.unblock(&need(1)).is_empty());
         assert_eq!(waiting.unblock(&need(2)).len(), 1);
         assert_eq!(waiting.pop(&chain).map(|linked| linked.entry.seq), Some(1));
-        waiting.block(chain, need(3));
+        waiting.block(chain, need(3), 0);
         waiting.drop_chain(&chain);
         assert!(waiting.blocked.is_empty() && waiting.bytes.is_empty() && waiting.queues.is_empty());
-        waiting.push(chain, HONEST, entries(chain, HONEST, 1, 1, 10));
+        waiting.push(chain, HONEST, HONEST, entries(chain, HONEST, 1, 1, 10));
         assert!(waiting.pop(&chain).is_some() && waiting.pop(&chain).is_none());
         assert!(waiting.bytes.is_empty() && !waiting.has(&chain));
     }

@@ -28,7 +28,13 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             .into_iter()
             .map(|(parcel, units)| {
                 let lot = device.holdings.parcel(&parcel).and_then(|parcel| device.holdings.lot(&parcel.lot));
-                let sku = lot.map_or_else(|| "?".to_owned(), |lot| lot.sku.to_string());
+                let sku = lot.map_or_else(
+                    || "?".to_owned(),
+                    |lot| match &lot.edition {
+                        Some(edition) => format!("{} {edition}", lot.sku),
+                        None => lot.sku.to_string(),
+                    },
+                );
                 format!("{sku} {units}")
             })
             .collect();
@@ -47,7 +53,8 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             format!("began to write here as {roles} of {}{after}", chain.certificate.venue)
         }
         Body::Mint(mint) => {
-            format!("minted {} {}-{}, lying at {}", mint.sku, mint.first, mint.last, mint.place)
+            let edition = mint.edition.as_ref().map(|edition| format!(" {edition}")).unwrap_or_default();
+            format!("minted {}{edition} {}-{}, lying at {}", mint.sku, mint.first, mint.last, mint.place)
         }
         Body::Transfer(transfer) => format!("gave {} to {}", lines(), device.name_of(&transfer.to)),
         Body::Received(received) => match received.transfers.len() {
@@ -88,7 +95,14 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
         }
         Body::Release(release) => format!("ended hold {}", release.hold),
         Body::Entrust(entrust) => format!("gave the right to retire to {}", device.name_of(&entrust.to)),
+        Body::Leave(leave) => match &leave.to {
+            Some(to) => format!("left, and gave everything to {}", device.name_of(to)),
+            None => "came back after it had left".to_owned(),
+        },
         Body::Retire(retire) => format!("retired {}", device.name_of(&retire.device)),
+        Body::RetireCut(part) => {
+            format!("named {} chains of {}, for a retirement", part.cut.len(), device.name_of(&part.device))
+        }
         Body::Renewal(renewal) => match crate::identity::unproven(&renewal.certificate) {
             Some((_, new)) => format!("renewed {}, until {}", new.name, utc(new.not_after_ms)),
             None => "renewed a certificate".to_owned(),

@@ -67,7 +67,9 @@ impl Device {
     }
 
     fn append_record(&mut self, chain: ChainId, body: Body) -> Result<Ref, Refusal> {
-        let record = Record { at: self.clock.next(self.now), body };
+        // A start is nobody's command, and a wrong PIN is written down although the command is refused.
+        let key = self.doing.filter(|_| !matches!(body, Body::Start(_) | Body::WrongPin(_)));
+        let record = Record { at: self.clock.next(self.now), body, key };
         self.append_own(chain, record.encode(), None)
     }
 
@@ -89,7 +91,8 @@ impl Device {
                 Some(own_start(&document, &self.config.certificate, self.config.nonce, previous))
             }
         };
-        let authorship = Authorship { chain, at: self.clock.next(self.now), start: start.as_ref() };
+        let authorship =
+            Authorship { chain, at: self.clock.next(self.now), start: start.as_ref(), key: self.doing };
         // Automerge makes a change by applying it. One that the log then does not take must leave no trace: what is
         // not in the log is on no other device, and every later change would depend on it.
         let before = self.programme.clone();
@@ -177,8 +180,9 @@ impl Device {
                 }
             }
         }
+        let mark = self.marking(&open.own, open.marks);
         self.outbox.fresh = Some(Fresh { batch, own: open.own, given_to: open.given_to });
-        Some(Output::Store { batch, entries: open.entries, replies: open.replies, sealed: open.sealed })
+        Some(Output::Store { batch, entries: open.entries, replies: open.replies, sealed: open.sealed, mark })
     }
 
     /// Lines up the gossip of the write under way for when it is stored.

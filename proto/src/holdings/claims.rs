@@ -5,8 +5,12 @@
 //! its author's alone and go by the author's time, until one of them gives custody away; then those under that one
 //! follow. Whatever does not fit in (a second redemption, a refund of what has been handed out, a deed of somebody who
 //! is not the custodian) counts for nothing and is a breach.
+//!
+//! A redemption by the token alone may name a record of custody that is not here, or that was made by a device whose later
+//! entries do not count. The seller's own signature says that it made its author the custodian, and the thing is gone: so
+//! it counts, after all that is in the line, if nothing there has ended the claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Precedence;
 use crate::clock::Hlc;
@@ -19,16 +23,19 @@ use crate::units::UnitSet;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     /// Another device is the custodian.
-    Custody(DeviceId),
-    /// The device that retired the custodian takes its place.
-    Inherit {
-        /// The retired device.
-        from: DeviceId,
-        /// Who takes its place.
+    Custody {
+        /// Which.
         to: DeviceId,
+        /// The retired device whose place its heir takes, if that is what it does.
+        from: Option<DeviceId>,
+        /// What handed the claim out before, if that was done: it may be taken back there.
+        handed_out: Option<Ref>,
     },
     /// Handed out.
-    Redeem,
+    Redeem {
+        /// Who issued the token that the author went by; none if it went by the claim itself.
+        vouched_by: Option<DeviceId>,
+    },
     /// Units are taken back.
     Refund {
         /// Which, by parcel of the sale.
@@ -37,8 +44,8 @@ pub enum Deed {
         place: Place,
         /// They are out of sale.
         damaged: bool,
-        /// They had been handed out.
-        returned: bool,
+        /// What had handed them out, if they are brought back.
+        returned: Option<Ref>,
         /// Nobody came for them in time.
         unclaimed: bool,
     },
@@ -98,6 +105,7 @@ pub struct Standing {
     pub refunded: BTreeMap<Ref, UnitSet>,
     /// Nobody came for what was left of it in time.
     pub expired: bool,
+    seller: DeviceId,
     /// The acts that count, in order.
     pub(super) valid: Vec<Act>,
     /// Those that do not, and why.
@@ -112,12 +120,30 @@ pub struct Claim {
     deeds: Option<Box<Deeds>>,
 }
 
+/// Somebody's word that the shopper of a claim wants the money back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Request {
+    /// Which of two comes first.
+    precedence: Precedence,
+    /// The entry.
+    pub entry: Ref,
+    /// Who wrote it.
+    pub by: DeviceId,
+}
+
+impl Request {
+    /// When, by its author's hybrid clock.
+    pub fn at(&self) -> Hlc {
+        self.precedence.0
+    }
+}
+
 /// What was done about a claim.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Deeds {
     acts: BTreeMap<(Precedence, Ref), Act>,
-    /// Requests for a refund.
-    requests: BTreeSet<Ref>,
+    /// The first request for a refund: however many there are, one is kept.
+    request: Option<Request>,
     /// How it stands, if the sale is known and something was done.
     standing: Option<Standing>,
 }
@@ -159,6 +185,15 @@ impl Claim {
         stood.or_else(|| self.sold.as_ref().map(|sold| sold.custodian))
     }
 
+    /// Its custodian, while somebody may still come for it.
+    pub(super) fn waits_with(&self) -> Option<DeviceId> {
+        match (self.stood(), &self.sold) {
+            (Some(standing), _) => standing.waits().then_some(standing.custodian),
+            (None, Some(sold)) => (!sold.handed_over && !sold.units.is_empty()).then_some(sold.custodian),
+            (None, None) => None,
+        }
+    }
+
     fn stood(&self) -> Option<&Standing> {
         self.deeds.as_ref()?.standing.as_ref()
     }
@@ -173,22 +208,47 @@ impl Claim {
     }
 
     /// Whether it was handed out.
-    pub(super) fn is_handed_out(&self) -> bool {
+    pub fn is_handed_out(&self) -> bool {
         match self.stood() {
             Some(standing) => standing.redeemed.is_some(),
             None => self.sold.as_ref().is_some_and(|sold| sold.handed_over),
         }
     }
 
-    /// The redemption by `device` of a claim whose sale is not known yet.
-    pub fn redeemed_unseen(&self, device: &DeviceId) -> Option<HandedOut> {
-        let acts = self.acts().filter(|(_, act)| act.author == *device && act.deed == Deed::Redeem);
-        acts.map(|(((at, _), entry), act)| HandedOut { entry: *entry, by: act.author, at: *at }).next()
+    /// The first redemption by `device`, whether or not it counts, and whether or not the sale is known.
+    pub fn handed_out_by(&self, device: &DeviceId) -> Option<HandedOut> {
+        let acts = self.acts().filter(|(_, act)| act.author == *device && act.is_redemption());
+        acts.map(|(((at, _), _), act)| act.handed_out(*at)).next()
+    }
+
+    /// Units of it that `device` took back and paid for, and that are in the claim all the same: its refund counts for
+    /// nothing.
+    pub fn refunded_in_vain_by(&self, device: &DeviceId) -> BTreeMap<Ref, UnitSet> {
+        let mut back: BTreeMap<Ref, UnitSet> = BTreeMap::new();
+        let own = self.acts().map(|(_, act)| act).filter(|act| act.author == *device);
+        for act in own.filter(|act| !self.valid().contains(act)) {
+            if let Deed::Refund { units, .. } = &act.deed {
+                for (parcel, units) in units {
+                    back.entry(*parcel).or_default().insert_all(units);
+                }
+            }
+        }
+        back
+    }
+
+    /// Whether a record of custody of this claim is here, whether or not it counts.
+    pub fn knows_of(&self, custody: &Ref) -> bool {
+        self.acts().any(|((_, entry), _)| entry == custody)
+    }
+
+    /// The first request for a refund, if somebody asked for one.
+    pub fn request_for_refund(&self) -> Option<&Request> {
+        self.deeds.as_ref()?.request.as_ref()
     }
 
     /// Whether somebody asked for a refund.
     pub fn is_asked_back(&self) -> bool {
-        self.deeds.as_ref().is_some_and(|deeds| !deeds.requests.is_empty())
+        self.request_for_refund().is_some()
     }
 
     /// Acts that count for nothing, and why.
@@ -199,7 +259,7 @@ impl Claim {
 
     /// Redemptions of a claim whose sale is not known, after the first of them: whatever the sale says, one is too many.
     pub(super) fn redeemed_again_unseen(&self, claim: Ref) -> impl Iterator<Item = (Ref, String)> {
-        let redemptions = self.acts().filter(|(_, act)| act.deed == Deed::Redeem);
+        let redemptions = self.acts().filter(|(_, act)| act.is_redemption());
         redemptions.skip(1).map(move |(_, act)| (act.entry, refused(claim, act, REDEEMED_BEFORE)))
     }
 
@@ -215,18 +275,15 @@ impl Claim {
         })
     }
 
-    /// Every refund, whether or not it counts.
-    pub(super) fn refunds(&self) -> impl Iterator<Item = Ref> {
-        self.acts().filter(|(_, act)| matches!(act.deed, Deed::Refund { .. })).map(|(_, act)| act.entry)
-    }
-
     /// The refunds that count, in order.
     pub fn counted_refunds(&self) -> impl Iterator<Item = Ref> {
         self.valid().iter().filter(|act| matches!(act.deed, Deed::Refund { .. })).map(|act| act.entry)
     }
 
-    pub(super) fn request(&mut self, entry: Ref) {
-        self.deeds.get_or_insert_default().requests.insert(entry);
+    pub(super) fn request(&mut self, precedence: Precedence, entry: Ref, by: DeviceId) {
+        let request = Request { precedence, entry, by };
+        let first = &mut self.deeds.get_or_insert_default().request;
+        *first = Some(first.map_or(request, |known| known.min(request)));
     }
 
     /// Takes in the sale. Whether something has been done about it already.
@@ -247,26 +304,38 @@ impl Claim {
             return;
         }
         let mut standing = Standing::of(claim, sold);
+        let mut refused = Vec::new();
         let mut rest: Vec<(Precedence, &Act)> = deeds.acts.iter().map(|((at, _), act)| (*at, act)).collect();
         loop {
             let under = standing.under;
             let (mut now, others): (Vec<_>, Vec<_>) =
                 rest.into_iter().partition(|(_, act)| act.under == under);
             // Whoever retires a device takes over what it left behind, whatever its clock said.
-            now.sort_by_key(|(at, act)| (matches!(act.deed, Deed::Inherit { .. }), *at, act.entry));
+            let inherits = |act: &Act| matches!(act.deed, Deed::Custody { from: Some(_), .. });
+            now.sort_by_key(|(at, act)| (inherits(act), *at, act.entry));
             rest = others;
             if now.is_empty() {
                 break;
             }
             for ((at, _), act) in now {
-                match standing.follow(act, at, under) {
+                match standing.follow(act, at, under, &deeds.acts) {
                     Ok(()) => standing.valid.push(act.clone()),
-                    Err(problem) => standing.refuse(claim, act, problem),
+                    Err(problem) => refused.push((act, problem)),
                 }
             }
         }
-        for (_, act) in rest {
-            standing.refuse(claim, act, "its author was never its custodian");
+        for ((at, _), act) in rest {
+            let done = match act.is_vouched_by(&sold.seller) {
+                true => standing.hand_out(act, at),
+                false => Err("its author was never its custodian"),
+            };
+            match done {
+                Ok(()) => standing.valid.push(act.clone()),
+                Err(problem) => refused.push((act, problem)),
+            }
+        }
+        for (act, problem) in refused {
+            standing.refuse(claim, act, problem);
         }
         deeds.standing = Some(standing);
     }
@@ -288,36 +357,44 @@ impl Standing {
             left: sold.units.iter().cloned().collect(),
             refunded: BTreeMap::new(),
             expired: false,
+            seller: sold.seller,
             valid: Vec::new(),
             void: BTreeMap::new(),
         }
     }
 
-    fn follow(&mut self, act: &Act, at: Hlc, under: Ref) -> Result<(), &'static str> {
+    fn follow(
+        &mut self,
+        act: &Act,
+        at: Hlc,
+        under: Ref,
+        acts: &BTreeMap<(Precedence, Ref), Act>,
+    ) -> Result<(), &'static str> {
         if self.under != under {
             return Err("its author had given it away before");
         }
-        let inherits = matches!(act.deed, Deed::Inherit { from, .. } if from == self.custodian);
+        let inherits = matches!(act.deed, Deed::Custody { from: Some(from), .. } if from == self.custodian);
         if act.author != self.custodian && !inherits {
             return Err("its author is not its custodian");
         }
+        // What a token alone vouches for comes after the line, and before what is brought back of it.
+        if let (Deed::Refund { returned: Some(named), .. }, None) = (&act.deed, self.redeemed) {
+            let mut vouched = acts.iter().filter(|(_, act)| act.is_vouched_by(&self.seller));
+            let named = vouched.find(|(_, act)| act.entry == *named);
+            self.redeemed = named.map(|(((at, _), _), act)| act.handed_out(*at));
+        }
         match &act.deed {
-            Deed::Custody(_) | Deed::Inherit { .. } if self.redeemed.is_some() => {
-                Err("it had been handed out before")
+            Deed::Custody { handed_out, .. } if handed_out.is_some() != self.redeemed.is_some() => {
+                Err(if handed_out.is_some() { NOT_HANDED_OUT } else { "it had been handed out before" })
             }
-            Deed::Custody(to) | Deed::Inherit { to, .. } => {
+            Deed::Custody { to, .. } => {
                 self.custodian = *to;
                 self.under = act.entry;
                 Ok(())
             }
-            Deed::Redeem if self.redeemed.is_some() => Err(REDEEMED_BEFORE),
-            Deed::Redeem if self.left.is_empty() => Err("it had been refunded before"),
-            Deed::Redeem => {
-                self.redeemed = Some(HandedOut { entry: act.entry, by: act.author, at });
-                Ok(())
-            }
-            Deed::Refund { returned, .. } if *returned != self.redeemed.is_some() => {
-                Err(if *returned { "it had not been handed out" } else { REDEEMED_BEFORE })
+            Deed::Redeem { .. } => self.hand_out(act, at),
+            Deed::Refund { returned, .. } if returned.is_some() != self.redeemed.is_some() => {
+                Err(if returned.is_some() { NOT_HANDED_OUT } else { REDEEMED_BEFORE })
             }
             Deed::Refund { units, unclaimed, .. } => {
                 let has = |(parcel, units): (&Ref, &UnitSet)| {
@@ -339,18 +416,60 @@ impl Standing {
         }
     }
 
+    fn hand_out(&mut self, act: &Act, at: Hlc) -> Result<(), &'static str> {
+        match self.redeemed {
+            // A return has named it before it was its turn.
+            Some(redeemed) if redeemed.entry == act.entry => Ok(()),
+            Some(_) => Err(REDEEMED_BEFORE),
+            None if self.left.is_empty() => Err("it had been refunded before"),
+            None => {
+                self.redeemed = Some(act.handed_out(at));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whoever reads of an act that counts for nothing has to know that it was done all the same.
     fn refuse(&mut self, claim: Ref, act: &Act, problem: &str) {
-        self.void.insert(act.entry, refused(claim, act, problem));
+        let mut text = refused(claim, act, problem);
+        let undone = self.redeemed.is_none() && !self.left.is_empty();
+        text.push_str(match &act.deed {
+            Deed::Custody { .. } => "",
+            Deed::Redeem { .. } if undone => {
+                "; it was handed out there, and waits to be handed out all the same"
+            }
+            Deed::Redeem { .. } if self.redeemed.is_none() => "; it was handed out, and paid back as well",
+            Deed::Redeem { .. } => "; it was handed out twice",
+            Deed::Refund { .. } => "; it was paid back all the same",
+        });
+        self.void.insert(act.entry, text);
+    }
+}
+
+impl Act {
+    fn is_redemption(&self) -> bool {
+        matches!(self.deed, Deed::Redeem { .. })
+    }
+
+    /// Whether a token of the seller's says that its author was to hand the claim out. That the token is genuine, and says so,
+    /// was found when the entry was admitted.
+    fn is_vouched_by(&self, seller: &DeviceId) -> bool {
+        matches!(&self.deed, Deed::Redeem { vouched_by: Some(issuer) } if issuer == seller)
+    }
+
+    fn handed_out(&self, at: Hlc) -> HandedOut {
+        HandedOut { entry: self.entry, by: self.author, at }
     }
 }
 
 const REDEEMED_BEFORE: &str = "it had been redeemed before";
+const NOT_HANDED_OUT: &str = "it had not been handed out";
 
 /// What a person reads of an act that counts for nothing.
 fn refused(claim: Ref, act: &Act, problem: &str) -> String {
     let what = match act.deed {
-        Deed::Custody(_) | Deed::Inherit { .. } => "change of custody",
-        Deed::Redeem => "redemption",
+        Deed::Custody { .. } => "change of custody",
+        Deed::Redeem { .. } => "redemption",
         Deed::Refund { .. } => "refund",
     };
     format!("{what} {} of claim {claim} by {}: {problem}", act.entry, act.author.short())

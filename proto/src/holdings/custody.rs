@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::{Act, Claim, Deed, Sold, Standing};
+use super::claims::{Act, Claim, Deed, Sold};
+use super::settle::Work;
+use super::spans::Spans;
 use super::{Effect, Event, Holdings, Outcome, Parcel};
 use crate::id::{DeviceId, Ref};
-use crate::record::{Body, Line, Sale};
-use crate::trust::Retirement;
+use crate::record::{Body, Custody, Line, Sale};
+use crate::token::UnprovenToken;
 use crate::units::UnitSet;
 
 /// What became of units, by lot and by the device that did it.
-type Tally = BTreeMap<(Ref, DeviceId), Outcome>;
+pub(super) type Tally = BTreeMap<(Ref, DeviceId), Outcome>;
 
 fn by_parcel<'a>(lines: impl Iterator<Item = (Ref, &'a UnitSet)>) -> BTreeMap<Ref, UnitSet> {
     let mut units: BTreeMap<Ref, UnitSet> = BTreeMap::new();
@@ -21,17 +23,9 @@ fn by_parcel<'a>(lines: impl Iterator<Item = (Ref, &'a UnitSet)>) -> BTreeMap<Re
 }
 
 impl Holdings {
-    /// Makes a claim of those `lines` of a sale that count; deeds about it may be known already. They change the stock now unless it is to be worked
-    /// out anew.
-    ///
-    /// Returns the lots that are to be worked out anew.
-    pub(super) fn open_claim(
-        &mut self,
-        event: &Event<'_>,
-        sale: &Sale,
-        lines: &[(Ref, &UnitSet)],
-        settled: bool,
-    ) -> BTreeSet<Ref> {
+    /// Makes a claim of those `lines` of a sale that count; deeds about it may be known already. What of the parcels of its
+    /// refunds is to be worked out.
+    pub(super) fn open_claim(&mut self, event: &Event<'_>, sale: &Sale, lines: &[(Ref, &UnitSet)]) -> Work {
         let sold = Sold {
             seller: event.author,
             at: event.record.at,
@@ -39,47 +33,56 @@ impl Holdings {
             handed_over: sale.pickup_at.is_none(),
             units: by_parcel(lines.iter().copied()).into_iter().collect(),
         };
-        if !self.claims.entry(event.entry).or_default().sell(event.entry, sold.clone()) {
-            return BTreeSet::new();
+        let handed_over = sold.handed_over;
+        let acted = self.claims.entry(event.entry).or_default().sell(event.entry, sold);
+        self.note_waiting(&event.entry, None);
+        if !acted {
+            self.count(event, lines, |outcome, units| {
+                *(if handed_over { &mut outcome.sold } else { &mut outcome.committed }) += units;
+            });
+            return Work::new();
         }
-        let before = self.tally_at_first(&event.entry, &sold);
+        self.note_breaches(&event.entry);
+        self.adjust(&event.entry, Tally::new());
         let refunds = self.valid_refunds(&event.entry);
-        // Of a claim of several lots, one that is worked out anew takes the others with it: what was done is of all of them.
-        if self.note_breaches(&event.entry) || !settled {
-            return self.lots_of_claim(&event.entry);
-        }
-        self.adjust(&event.entry, before, &refunds);
-        BTreeSet::new()
+        refunds.iter().filter_map(|refund| self.regrant(&event.entry, refund)).collect()
     }
 
-    /// Takes down what was done about a claim and counts for nothing. Whether there is anything.
-    pub(super) fn note_breaches(&mut self, claim: &Ref) -> bool {
-        let Some(known) = self.claims.get(claim) else { return false };
+    /// Takes down what was done about a claim and counts for nothing.
+    pub(super) fn note_breaches(&mut self, claim: &Ref) {
+        let Some(known) = self.claims.get(claim) else { return };
         let void: Vec<(Ref, String)> = match self.void.contains_key(claim) {
             true => known.acts_on_nothing(*claim).collect(),
             false if known.sold().is_none() => known.redeemed_again_unseen(*claim).collect(),
             false => known.void().map(|(entry, text)| (*entry, text.to_owned())).collect(),
         };
-        let some = !void.is_empty();
-        self.breaches.retain(|(of, _), _| of != claim);
-        self.breaches.extend(void.into_iter().map(|(entry, text)| ((*claim, entry), text)));
-        some
+        for entry in self.breaches_of.remove(claim).unwrap_or_default() {
+            self.breaches.remove(&entry);
+            self.steps.add(1);
+        }
+        if !void.is_empty() {
+            self.steps.add(void.len());
+            self.breaches_of.insert(*claim, void.iter().map(|(entry, _)| *entry).collect());
+            self.breaches.extend(void.into_iter().map(|(entry, text)| (entry, (*claim, text))));
+        }
     }
 
     /// Takes in what a custodian did about a claim.
     pub(super) fn act(&mut self, event: &Event<'_>) -> Effect {
         let (claim, under, deed) = match &event.record.body {
             Body::Custody(custody) => {
-                let of = |(_, retired): &(&DeviceId, &Retirement)| {
-                    custody.retirement == Some(retired.entry) && retired.by == event.author
-                };
-                let deed = match self.retired.iter().find(of) {
-                    Some((from, _)) => Deed::Inherit { from: *from, to: custody.to },
-                    None => Deed::Custody(custody.to),
+                let deed = Deed::Custody {
+                    to: custody.to,
+                    from: self.inherited_from(custody, &event.author),
+                    handed_out: custody.handed_out,
                 };
                 (custody.claim, custody.under, deed)
             }
-            Body::Redeem(redeem) => (redeem.claim, redeem.under, Deed::Redeem),
+            Body::Redeem(redeem) => {
+                let token = redeem.token.as_ref().and_then(|token| UnprovenToken::parse(token).ok());
+                let vouched_by = token.map(|token| token.issuer().device);
+                (redeem.claim, redeem.under, Deed::Redeem { vouched_by })
+            }
             Body::Refund(refund) => {
                 if let Some(problem) = self.mixes(&refund.lines) {
                     let text = format!("refund {} by {}: {problem}", event.entry, event.author.short());
@@ -89,7 +92,7 @@ impl Holdings {
                     units: by_parcel(refund.lines.iter().map(|line| (line.parcel, &line.units))),
                     place: refund.place.clone(),
                     damaged: refund.damaged,
-                    returned: refund.handed_out.is_some(),
+                    returned: refund.handed_out,
                     unclaimed: refund.unclaimed.unwrap_or(false),
                 };
                 (refund.claim, refund.under, deed)
@@ -100,25 +103,43 @@ impl Holdings {
         let precedence = (event.record.at, event.hash);
         self.make_parcel(&act);
         let before = self.tally_of(&claim);
-        let refunds = self.valid_refunds(&claim);
+        let counted = self.valid_refunds(&claim);
+        let waited_with = self.claims.get(&claim).and_then(Claim::waits_with);
         self.claims.entry(claim).or_default().act(claim, precedence, act);
-        let in_doubt = self.note_breaches(&claim);
-        let lots = self.lots_of_claim(&claim);
-        if in_doubt {
-            self.empty_parcels(&claim);
-            for lot in &lots {
-                if let Some(lot) = self.lots.get_mut(lot) {
-                    lot.contested = true;
-                }
+        self.note_waiting(&claim, waited_with);
+        self.note_breaches(&claim);
+        self.adjust(&claim, before);
+        let now = self.valid_refunds(&claim);
+        // A deed that comes late can have one that counted count no more.
+        let changed: Vec<Ref> = counted.symmetric_difference(&now).copied().collect();
+        let work: Work = changed.iter().filter_map(|refund| self.regrant(&claim, refund)).collect();
+        self.settle(work);
+        self.note_sold(&claim);
+        Effect::Applied
+    }
+
+    /// A claim may wait with another device than before, or with none.
+    fn note_waiting(&mut self, claim: &Ref, before: Option<DeviceId>) {
+        let now = self.claims.get(claim).and_then(Claim::waits_with);
+        if let Some(device) = before.filter(|_| now != before)
+            && let Some(claims) = self.waiting.get_mut(&device)
+        {
+            claims.remove(claim);
+            if claims.is_empty() {
+                self.waiting.remove(&device);
             }
         }
-        if lots.iter().any(|lot| self.lots.get(lot).is_some_and(|lot| lot.contested)) {
-            return Effect::Contested(lots);
+        if let Some(device) = now {
+            self.waiting.entry(device).or_default().insert(*claim);
         }
-        let now = self.valid_refunds(&claim);
-        let new: Vec<Ref> = now.into_iter().filter(|refund| !refunds.contains(refund)).collect();
-        self.adjust(&claim, before, &new);
-        Effect::Applied
+    }
+
+    /// The retired device whose custody this takes over, if its author is an heir of one by the retirements that it names.
+    fn inherited_from(&self, custody: &Custody, author: &DeviceId) -> Option<DeviceId> {
+        let first = custody.retirement?;
+        let mut retired = self.retired.iter().filter(|(_, retirement)| retirement.entry == first);
+        let (from, _) = retired.next()?;
+        self.takes_over(from, first, custody.heirs.as_deref(), author).then_some(*from)
     }
 
     /// One parcel is made of what comes back: of one lot.
@@ -130,12 +151,6 @@ impl Holdings {
             1 => Some("takes back units of what is no parcel"),
             _ => Some("mixes lots"),
         }
-    }
-
-    fn lots_of_claim(&self, claim: &Ref) -> BTreeSet<Ref> {
-        let sold = self.claims.get(claim).and_then(|claim| claim.sold());
-        let parcels = sold.into_iter().flat_map(|sold| &sold.units);
-        parcels.filter_map(|(parcel, _)| self.parcels.get(parcel)).map(|parcel| parcel.lot).collect()
     }
 
     /// What any refund takes back is a parcel, whether or not it counts: whoever draws on it must find it. Its units are
@@ -154,60 +169,47 @@ impl Holdings {
             from: None,
             free: UnitSet::default(),
             held: UnitSet::default(),
+            frozen: UnitSet::default(),
+            wish: None,
+            lacking: all.clone(),
             units: all,
             place: place.clone(),
             received: true,
+            drawn: Spans::default(),
+            aside: Spans::default(),
         };
         self.add(act.entry, parcel);
     }
 
-    /// Takes what refunds of a claim made free out of sale again, until the lots are worked out anew.
-    fn empty_parcels(&mut self, claim: &Ref) {
-        let refunds = self.claims.get(claim).into_iter().flat_map(|claim| claim.refunds());
-        for refund in refunds.collect::<Vec<_>>() {
-            self.change(&refund, |parcel| parcel.free = UnitSet::default());
-        }
-    }
-
-    fn valid_refunds(&self, claim: &Ref) -> Vec<Ref> {
+    pub(super) fn valid_refunds(&self, claim: &Ref) -> BTreeSet<Ref> {
         let acts = self.claims.get(claim).map(Claim::valid).unwrap_or_default();
         acts.iter().filter(|act| matches!(act.deed, Deed::Refund { .. })).map(|act| act.entry).collect()
     }
 
-    /// What became of the units of a claim before anything was done about it.
-    fn tally_at_first(&self, claim: &Ref, sold: &Sold) -> Tally {
-        self.tally(&Standing::of(*claim, sold), sold)
-    }
-
-    fn tally_of(&self, claim: &Ref) -> Tally {
-        let known = self.claims.get(claim);
-        let sold = known.and_then(Claim::sold);
-        let standing = known.and_then(|known| known.standing(*claim));
-        sold.zip(standing).map_or_else(Tally::new, |(sold, standing)| self.tally(&standing, sold))
-    }
-
-    /// What became of the units of a claim.
-    fn tally(&self, standing: &Standing, sold: &Sold) -> Tally {
+    /// What became of the units that a claim has: not of those that an earlier spend has.
+    pub(super) fn tally_of(&self, claim: &Ref) -> Tally {
         let mut tally = Tally::new();
-        let mut add = |parcel: &Ref, device: DeviceId, outcome: Outcome| {
-            let Some(parcel) = self.parcels.get(parcel) else { return };
-            let sum = tally.entry((parcel.lot, device)).or_default();
-            sum.sold += outcome.sold;
-            sum.committed += outcome.committed;
-            sum.damaged += outcome.damaged;
+        let Some(known) = self.claims.get(claim) else { return tally };
+        let Some((sold, standing)) = known.sold().zip(known.standing(*claim)) else { return tally };
+        let lost = self.outrun.get(claim);
+        let mut add = |parcel: &Ref, units: &UnitSet, device: DeviceId, to: fn(&mut Outcome) -> &mut u64| {
+            let Some(lot) = self.parcels.get(parcel).map(|parcel| parcel.lot) else { return };
+            let lost = lost.and_then(|lost| lost.get(parcel));
+            let units = units.len() - lost.map_or(0, |lost| lost.intersection(units).len());
+            *to(tally.entry((lot, device)).or_default()) += units;
         };
+        let handed_out = standing.redeemed.is_some();
         for (parcel, units) in &standing.left {
-            let units = units.len();
-            let outcome = match standing.redeemed {
-                Some(_) => Outcome { sold: units, ..Outcome::default() },
-                None => Outcome { committed: units, ..Outcome::default() },
+            let to: fn(&mut Outcome) -> &mut u64 = match handed_out {
+                true => |outcome| &mut outcome.sold,
+                false => |outcome| &mut outcome.committed,
             };
-            add(parcel, sold.seller, outcome);
+            add(parcel, units, sold.seller, to);
         }
         for act in &standing.valid {
             if let Deed::Refund { units, damaged: true, .. } = &act.deed {
                 for (parcel, units) in units {
-                    add(parcel, act.author, Outcome { damaged: units.len(), ..Outcome::default() });
+                    add(parcel, units, act.author, |outcome| &mut outcome.damaged);
                 }
             }
         }
@@ -215,25 +217,20 @@ impl Holdings {
     }
 
     /// Has the stock go by how a claim stands now, `before` being how it went until now.
-    fn adjust(&mut self, claim: &Ref, before: Tally, new_refunds: &[Ref]) {
-        let after = self.tally_of(claim);
+    pub(super) fn adjust(&mut self, claim: &Ref, before: Tally) {
         for ((lot, device), outcome) in before {
-            if let Some(sum) = self.lots.get_mut(&lot).and_then(|lot| lot.outcome.get_mut(&device)) {
+            self.outcome(&lot, &device, |sum| {
                 sum.sold = sum.sold.saturating_sub(outcome.sold);
                 sum.committed = sum.committed.saturating_sub(outcome.committed);
                 sum.damaged = sum.damaged.saturating_sub(outcome.damaged);
-            }
+            });
         }
-        for ((lot, device), outcome) in after {
-            if let Some(lot) = self.lots.get_mut(&lot) {
-                let sum = lot.outcome.entry(device).or_default();
+        for ((lot, device), outcome) in self.tally_of(claim) {
+            self.outcome(&lot, &device, |sum| {
                 sum.sold += outcome.sold;
                 sum.committed += outcome.committed;
                 sum.damaged += outcome.damaged;
-            }
-        }
-        for refund in new_refunds {
-            self.change(refund, |parcel| parcel.free = parcel.units.clone());
+            });
         }
     }
 }

@@ -81,6 +81,15 @@ impl Opening {
         matches!(self.settled, Some((false, _)))
     }
 
+    /// Whether somebody may have taken along what lay there: all doors opened, or a person says that it was handed over.
+    pub fn may_be_out(&self) -> bool {
+        match self.state() {
+            DoorState::Opened => true,
+            DoorState::Settled => !self.kept_back(),
+            DoorState::Opening | DoorState::Stuck => false,
+        }
+    }
+
     /// Works out how it stands. Returns the words that count for nothing, and why.
     fn fold(&mut self) -> Vec<(Ref, String)> {
         self.doors.values_mut().for_each(|seen| *seen = Seen::Nothing);

@@ -1,14 +1,14 @@
 //! Holds: units that their holder has put aside for a cart. Held units stay the holder's and are not free until the hold
 //! is released; whoever sells a cart releases it in the same write.
+//!
+//! Units that were given for a *wish* are held from the start: a parcel of ten that came for wish 7 has no free unit. They
+//! are sold, or given back, as they are; a release that names the transfer, or a hold of them, ends that they are the wish's.
 
-use std::collections::BTreeSet;
-
-use super::{Effect, Event, Holdings};
+use super::{Effect, Event, Holdings, Parcel};
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Ref};
 use crate::record::{Aside, Hold, SaleLine};
 use crate::text::ShopperRef;
-use crate::units::UnitSet;
 
 /// What is put aside, by whom, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +42,10 @@ impl Holdings {
 
     /// The holds that a cart is made of, all with one holder: where a part of it has moved already, with the new one.
     pub fn holds_of(&self, cart: &Ref) -> impl Iterator<Item = (&Ref, &Held)> {
-        let of = |(_, held): &(&Ref, &Held)| held.cart == *cart;
-        let holder =
-            self.holds().filter(of).max_by_key(|(hold, held)| (held.at, **hold)).map(|(_, held)| held.by);
-        self.holds().filter(of).filter(move |(_, held)| Some(held.by) == holder)
+        let of_cart = self.carts.get(cart).into_iter().flatten();
+        let of_cart = of_cart.filter_map(|hold| self.holds.get_key_value(hold));
+        let holder = of_cart.clone().max_by_key(|(hold, held)| (held.at, **hold)).map(|(_, held)| held.by);
+        of_cart.filter(move |(_, held)| Some(held.by) == holder)
     }
 
     /// Units that were given stay in the cart that they are in.
@@ -64,8 +64,18 @@ impl Holdings {
             shopper: aside.shopper.clone(),
             lines: vec![line],
         };
-        self.holds.insert(event.entry, held);
-        self.see_holds(BTreeSet::from([event.entry]));
+        self.begin_hold(event.entry, held);
+    }
+
+    /// Units that were given for a wish are nobody else's until their holder says so.
+    pub(super) fn keep_for_wish(&mut self, event: &Event<'_>, to: DeviceId, number: u64) {
+        if to == event.author || self.retired.contains_key(&to) {
+            return;
+        }
+        self.change(&event.entry, |parcel| {
+            parcel.wish = Some(number);
+            parcel.held = parcel.units.clone();
+        });
     }
 
     pub(super) fn put_aside(&mut self, event: &Event<'_>, hold: &Hold) -> Effect {
@@ -92,32 +102,72 @@ impl Holdings {
             shopper: hold.shopper.clone(),
             lines: hold.lines.clone(),
         };
-        self.holds.insert(event.entry, held);
-        self.see_holds(hold.lines.iter().map(|line| line.parcel).collect());
+        for line in &hold.lines {
+            self.end_wish(&line.parcel);
+        }
+        self.begin_hold(event.entry, held);
         Effect::Applied
     }
 
     /// A release needs its hold, so it comes after it; one by anybody else than the holder counts for nothing.
     pub(super) fn release(&mut self, event: &Event<'_>, hold: &Ref) -> Effect {
-        let Some(held) = self.holds.remove(hold) else { return Effect::None };
-        if held.by != event.author {
-            self.holds.insert(*hold, held);
+        if !self.holds.contains_key(hold) {
+            return self.let_go(event, hold);
+        }
+        if self.holds.get(hold).is_none_or(|held| held.by != event.author) {
             return Effect::None;
         }
-        self.see_holds(held.lines.iter().map(|line| line.parcel).collect());
+        self.end_hold(hold);
         Effect::Applied
     }
 
-    /// Works out anew which units of some parcels are held.
-    fn see_holds(&mut self, parcels: BTreeSet<Ref>) {
-        for reference in parcels {
-            let mut held = UnitSet::default();
-            for (_, of) in self.holds() {
-                for line in of.lines.iter().filter(|line| line.parcel == reference) {
-                    held.insert_all(&line.units);
-                }
+    /// The holder of what was put aside for a wish has it on sale again.
+    fn let_go(&mut self, event: &Event<'_>, given: &Ref) -> Effect {
+        let of_wish = |parcel: &Parcel| parcel.owner == event.author && parcel.wish.is_some();
+        if !self.parcels.get(given).is_some_and(of_wish) {
+            return Effect::None;
+        }
+        self.end_wish(given);
+        Effect::Applied
+    }
+
+    /// Units are no wish's any more, but for those that holds name free.
+    fn end_wish(&mut self, parcel: &Ref) {
+        if self.parcels.get(parcel).is_some_and(|parcel| parcel.wish.is_some()) {
+            self.change(parcel, |parcel| {
+                parcel.wish = None;
+                parcel.held = parcel.aside.named(&parcel.units);
+            });
+        }
+    }
+
+    fn begin_hold(&mut self, hold: Ref, held: Held) {
+        self.carts.entry(held.cart).or_default().insert(hold);
+        for line in &held.lines {
+            self.steps.add(1);
+            self.change(&line.parcel, |parcel| {
+                parcel.held.insert_all(&line.units);
+                parcel.aside.insert(&line.units, &hold);
+            });
+        }
+        self.holds.insert(hold, held);
+    }
+
+    /// Units are free again that no other hold has put aside.
+    fn end_hold(&mut self, hold: &Ref) {
+        let Some(held) = self.holds.remove(hold) else { return };
+        if let Some(of_cart) = self.carts.get_mut(&held.cart) {
+            of_cart.remove(hold);
+            if of_cart.is_empty() {
+                self.carts.remove(&held.cart);
             }
-            self.change(&reference, |parcel| parcel.held = held);
+        }
+        for line in &held.lines {
+            self.steps.add(1);
+            self.change(&line.parcel, |parcel| {
+                parcel.aside.remove(&line.units, hold);
+                parcel.held.remove_all(&line.units.difference(&parcel.aside.named(&line.units)));
+            });
         }
     }
 }

@@ -4,30 +4,40 @@
 //! A *parcel* is what one mint, transfer or move made: units of one lot, at one place, held by one device. Every spend
 //! names the parcels it draws on. Whether a spend is *valid* (its author holds the parcel, which has these units)
 //! follows from the named entries alone. Honest devices never spend a unit twice; where two valid spends do name one
-//! unit, the lot is *contested* and worked out anew by [`settle`], which picks by hybrid time and hash.
+//! unit, the lot is *contested*, and the earlier by hybrid time and hash has it (`settle.rs`).
+//!
+//! What taking in an entry costs goes by what it names and what became of that, never by how much is known.
 
 pub mod claims;
 mod custody;
 pub mod doors;
 mod holds;
+mod printed;
 mod refold;
 mod settle;
 mod shelves;
+mod spans;
+mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use holds::Held;
+pub use printed::Overlap;
 pub use refold::refold;
-pub use settle::{Spend, SpendKind, settle};
 pub use shelves::ByHolder;
 
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
-use crate::record::{Body, Line, Record, SaleLine};
-use crate::text::{DropId, Place, Sku};
-use crate::trust::{Retirement, Retirements};
+use crate::record::{Body, Cause, Inherit, Line, Record, SaleLine};
+use crate::text::{DropId, Edition, Place, Sku};
+use crate::trust::{Retirement, Retirements, leads_to};
 use crate::units::UnitSet;
+
+use self::settle::{Spend, SpendKind, Work};
+use self::spans::Spans;
 
 /// A lot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +50,14 @@ pub struct LotState {
     pub units: UnitSet,
     /// Whether they are printed on the units.
     pub numbered: bool,
+    /// The word that is printed with them.
+    pub edition: Option<Edition>,
+    /// When it was minted: of two lots that print one serial, the earlier has it.
+    pub precedence: Precedence,
+    /// Serials that another lot of this SKU and edition prints as well.
+    pub doubled: UnitSet,
+    /// Those of them that are not for sale while they are in this lot.
+    pub frozen: UnitSet,
     /// Where they lay when minted.
     pub place: Place,
     /// What became of its units, by the device that did it.
@@ -72,28 +90,51 @@ pub struct Parcel {
     pub units: UnitSet,
     /// Those that are left.
     pub free: UnitSet,
-    /// Those that are put aside for a cart, left or not.
+    /// Those that are put aside for a cart or a wish, left or not.
     pub held: UnitSet,
+    /// Those that are left and not for sale, since another lot prints the same serials.
+    pub frozen: UnitSet,
+    /// The holder's number for the wish that all of it is put aside for.
+    pub wish: Option<u64>,
     /// Where they lie.
     pub place: Place,
     /// Whether its holder has said that it knows of it. True if the holder made it itself.
     pub received: bool,
+    /// Those that never came to it: whoever was to give them did not have them.
+    lacking: UnitSet,
+    /// Which spends name which units.
+    drawn: Spans<Spend>,
+    /// Which holds put which units aside.
+    aside: Spans<Ref>,
 }
 
 impl Parcel {
-    /// Units that are left and not put aside.
+    /// Units that are for sale: left, and neither put aside nor frozen.
     pub fn available(&self) -> UnitSet {
-        if self.held.is_empty() { self.free.clone() } else { self.free.difference(&self.held) }
+        let mut units = self.free.clone();
+        for not in [&self.held, &self.frozen].into_iter().filter(|not| !not.is_empty()) {
+            units.remove_all(not);
+        }
+        units
     }
 
-    /// How many are left and put aside.
+    /// Units that are left, not frozen and in no cart: those that are free, and those that were given for a wish.
+    pub fn free_or_for_wish(&self) -> UnitSet {
+        if self.wish.is_some() { self.free.difference(&self.frozen) } else { self.available() }
+    }
+
+    /// How many are left, put aside and not frozen.
     pub fn held_count(&self) -> u64 {
-        if self.held.is_empty() { 0 } else { self.free.intersection(&self.held).len() }
+        match (self.held.is_empty(), self.frozen.is_empty()) {
+            (true, _) => 0,
+            (false, true) => self.free.intersection(&self.held).len(),
+            (false, false) => self.free.intersection(&self.held).difference(&self.frozen).len(),
+        }
     }
 
-    /// How many are left and not put aside.
+    /// How many are for sale.
     pub fn available_count(&self) -> u64 {
-        self.free.len() - self.held_count()
+        self.free.len() - self.held_count() - self.frozen.len()
     }
 }
 
@@ -119,10 +160,19 @@ pub enum Effect {
     None,
     /// Units changed hands, came to be or were sold.
     Applied,
-    /// A unit was spent that had been spent before: the lots must be settled.
-    Contested(BTreeSet<Ref>),
+    /// Units came to light that were spent twice. In words, each with what it says of printed serials, too.
+    Contested(Vec<String>),
+    /// It came to light that serials are printed twice, in words: honest devices do that when they are cut off.
+    Doubled(Vec<String>),
     /// The entry spends what its author was never given; it counts for nothing.
     Void(String),
+}
+
+/// What comes to light by an entry, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    SpentTwice(String),
+    PrintedTwice(String),
 }
 
 /// What of a spend counts.
@@ -146,20 +196,28 @@ impl Counted {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Holdings {
     lots: BTreeMap<Ref, LotState>,
+    by_sku: BTreeMap<Sku, BTreeMap<DropId, BTreeSet<Ref>>>,
+    printed: printed::Printed,
     parcels: BTreeMap<Ref, Parcel>,
     /// Parcels with units left, by holder.
     live: BTreeMap<DeviceId, BTreeSet<Ref>>,
     /// How many units they have.
     shelves: shelves::Shelves,
     claims: BTreeMap<Ref, claims::Claim>,
+    /// By custodian: claims that somebody may still come for.
+    waiting: BTreeMap<DeviceId, BTreeSet<Ref>>,
     /// Redemptions that doors are opened for.
     openings: BTreeMap<Ref, doors::Opening>,
     /// What was said of doors and counts for nothing.
     void_words: BTreeMap<Ref, String>,
     /// Units put aside.
     holds: BTreeMap<Ref, Held>,
-    /// By claim and entry: what was done about a claim and counts for nothing.
-    breaches: BTreeMap<(Ref, Ref), String>,
+    /// By cart: the holds of it.
+    carts: BTreeMap<Ref, BTreeSet<Ref>>,
+    /// By entry: what was done about a claim, which, and counts for nothing.
+    breaches: BTreeMap<Ref, (Ref, String)>,
+    /// By claim: those entries.
+    breaches_of: BTreeMap<Ref, Vec<Ref>>,
     /// Units of claims that an earlier spend has, or that their sellers did not hold.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
@@ -167,8 +225,17 @@ pub struct Holdings {
     partly: BTreeMap<Ref, String>,
     /// Units of claims that their sellers did not hold.
     missing: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
-    /// By lot and spend: the spend came second.
-    second: BTreeMap<(Ref, Ref), String>,
+    /// Units of spends, by parcel, that an earlier spend has, or that never came there.
+    outrun: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
+    /// By spend and lot: the spend came second.
+    second: BTreeMap<Ref, BTreeMap<Ref, String>>,
+    /// By lot: those spends.
+    contested: BTreeMap<Ref, BTreeSet<Ref>>,
+    /// Who took units out of sale, by the entry.
+    damages: BTreeMap<Ref, DeviceId>,
+    /// What has come to light while an entry is taken in.
+    told: Vec<Told>,
+    steps: steps::Steps,
     /// Devices whose later entries count for nothing.
     retired: Retirements,
     plant: Plant,
@@ -188,6 +255,12 @@ impl Holdings {
     /// The retirement of a device.
     pub fn retirement(&self, device: &DeviceId) -> Option<&Retirement> {
         self.retired.get(device)
+    }
+
+    /// Whether `author` is an heir of `from` by these retirements.
+    fn takes_over(&self, from: &DeviceId, first: Ref, further: Option<&[Ref]>, author: &DeviceId) -> bool {
+        let named = std::iter::once(first).chain(further.into_iter().flatten().copied());
+        leads_to(&self.retired, from, named, author)
     }
 
     /// Whether an entry was written by a device after its retirement.
@@ -212,7 +285,14 @@ impl Holdings {
         drop: &'a DropId,
         sku: &'a Sku,
     ) -> impl Iterator<Item = (&'a Ref, &'a LotState)> {
-        self.lots.iter().filter(move |(_, lot)| lot.drop == *drop && lot.sku == *sku)
+        let lots = self.by_sku.get(sku).and_then(|drops| drops.get(drop));
+        lots.into_iter().flatten().filter_map(|lot| self.lots.get_key_value(lot))
+    }
+
+    /// How much has been looked at to take in what was taken in: parcels, spends, holds and claims. For whoever checks
+    /// that an entry costs no more when more is known.
+    pub fn steps(&self) -> u64 {
+        self.steps.count()
     }
 
     /// Every parcel.
@@ -264,6 +344,11 @@ impl Holdings {
         self.claims.iter()
     }
 
+    /// Claims in a device's custody that somebody may still come for.
+    pub fn waiting_with(&self, device: &DeviceId) -> impl Iterator<Item = Ref> {
+        self.waiting.get(device).into_iter().flatten().copied()
+    }
+
     /// Units of a claim that an earlier spend has, or that its seller did not hold, by parcel.
     pub fn lost_of(&self, claim: &Ref) -> Option<&BTreeMap<Ref, UnitSet>> {
         self.lost.get(claim)
@@ -278,40 +363,66 @@ impl Holdings {
     pub fn breaches(&self) -> impl Iterator<Item = (Ref, &str, Option<Ref>)> {
         let void = self.void.iter().chain(&self.partly);
         let void = void.map(|(entry, text)| (*entry, text.as_str(), None));
-        let second = self.second.iter().map(|((_, entry), text)| (*entry, text.as_str(), None));
-        let claims = self.breaches.iter().map(|((claim, entry), text)| (*entry, text.as_str(), Some(*claim)));
-        void.chain(second).chain(claims)
+        let second = self.second.iter().flat_map(|(entry, lots)| lots.values().map(|text| (*entry, text)));
+        let second = second.map(|(entry, text)| (entry, text.as_str(), None));
+        let printed = self.printed.incidents().map(|(entry, text)| (entry, text, None));
+        let claims = self.breaches.iter().map(|(entry, (claim, text))| (*entry, text.as_str(), Some(*claim)));
+        void.chain(second).chain(printed).chain(claims)
     }
 
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
-        let claims = self.breaches.values().chain(self.void_words.values());
-        let spends = self.void.values().chain(self.partly.values()).chain(self.second.values());
-        spends.chain(claims).map(String::as_str)
+        let words = self.void_words.values().map(String::as_str);
+        self.breaches().map(|(_, text, _)| text).chain(words)
+    }
+
+    /// Whether an incident, in words, says that a number is printed, or sold, twice.
+    pub fn is_of_print(&self, incident: &str) -> bool {
+        self.printed.incidents().any(|(_, text)| text == incident)
     }
 
     /// What an entry did about a claim, or said of its door, that counts for nothing, in words.
     pub fn breach_by(&self, entry: &Ref) -> Option<&str> {
-        let breach = self.breaches.iter().find(|((_, by), _)| by == entry).map(|(_, text)| text);
+        let breach = self.breaches.get(entry).map(|(_, text)| text);
         let words = || self.void_words.get(entry);
         breach.or_else(words).or_else(|| self.partly.get(entry)).map(String::as_str)
     }
 
     /// How many proven breaches there are.
     pub fn incident_count(&self) -> usize {
-        self.void.len() + self.partly.len() + self.second.len() + self.breaches.len() + self.void_words.len()
+        let second: usize = self.second.values().map(BTreeMap::len).sum();
+        let printed = self.printed.incidents().count();
+        self.void.len() + self.partly.len() + second + printed + self.breaches.len() + self.void_words.len()
     }
 
     /// Takes in one entry. Everything that it needs has been taken in before.
     pub fn apply(&mut self, event: &Event<'_>) -> Effect {
+        self.steps.add(1);
+        let effect = self.take_in(event);
+        let told = std::mem::take(&mut self.told);
+        if told.is_empty() || !matches!(effect, Effect::None | Effect::Applied) {
+            return effect;
+        }
+        let spent_twice = told.iter().any(|told| matches!(told, Told::SpentTwice(_)));
+        let texts = told.into_iter().map(|told| match told {
+            Told::SpentTwice(text) | Told::PrintedTwice(text) => text,
+        });
+        if spent_twice { Effect::Contested(texts.collect()) } else { Effect::Doubled(texts.collect()) }
+    }
+
+    fn take_in(&mut self, event: &Event<'_>) -> Effect {
         if self.is_late(&event.author, &event.entry) {
             return self.refuse_late(event);
         }
         match &event.record.body {
             Body::Start(_) | Body::WrongPin(_) | Body::Unlock(_) => Effect::None,
-            Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
-                Effect::None
-            }
+            Body::Retire(_)
+            | Body::RetireCut(_)
+            | Body::Entrust(_)
+            | Body::Leave(_)
+            | Body::Fork(_)
+            | Body::Renewal(_)
+            | Body::Resolve(_) => Effect::None,
             Body::Personal(_) | Body::Erase(_) => Effect::None,
             Body::Mint(mint) => {
                 let units = UnitSet::range(mint.first, mint.last);
@@ -322,11 +433,17 @@ impl Holdings {
                         sku: mint.sku.clone(),
                         units: units.clone(),
                         numbered: mint.numbered,
+                        edition: mint.edition.clone(),
+                        precedence: (event.record.at, event.hash),
+                        doubled: UnitSet::default(),
+                        frozen: UnitSet::default(),
                         place: mint.place.clone(),
                         outcome: BTreeMap::new(),
                         contested: false,
                     },
                 );
+                let drops = self.by_sku.entry(mint.sku.clone()).or_default();
+                drops.entry(event.drop.clone()).or_default().insert(event.entry);
                 self.add(
                     event.entry,
                     Parcel {
@@ -335,11 +452,17 @@ impl Holdings {
                         from: None,
                         free: units.clone(),
                         held: UnitSet::default(),
+                        frozen: UnitSet::default(),
+                        wish: None,
                         units,
                         place: mint.place.clone(),
                         received: true,
+                        lacking: UnitSet::default(),
+                        drawn: Spans::default(),
+                        aside: Spans::default(),
                     },
                 );
+                self.print(&event.entry);
                 Effect::Applied
             }
             Body::Received(received) => {
@@ -364,19 +487,10 @@ impl Holdings {
             Body::PaymentSettled(_) => Effect::None,
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
-                claim.request(event.entry);
+                claim.request((event.record.at, event.hash), event.entry, event.author);
                 Effect::Applied
             }
         }
-    }
-
-    /// What of a spend counts, apart from others of the same units: parcels and units.
-    pub fn counted(&self, event: &Event<'_>) -> Vec<(Ref, UnitSet)> {
-        if self.is_late(&event.author, &event.entry) {
-            return Vec::new();
-        }
-        let judged = self.judge(event, &spent_lines(&event.record.body));
-        judged.map(|counted| counted.lines).unwrap_or_default()
     }
 
     /// What a retired device wrote later does nothing; where it did something, that is an incident.
@@ -417,62 +531,65 @@ impl Holdings {
         if let Some(problem) = counted.problem {
             self.partly.insert(event.entry, format!("{}; the rest of it counts", in_words(problem)));
             if matches!(event.record.body, Body::Sale(_)) {
+                let parcels: Vec<Ref> = counted.missing.keys().copied().collect();
                 self.missing.insert(event.entry, counted.missing);
-                self.lose_what_is_missing(&event.entry);
+                parcels.iter().for_each(|parcel| self.note_lost(&event.entry, parcel));
             }
         }
         let lines: Vec<(Ref, &UnitSet)> =
             counted.lines.iter().map(|(parcel, units)| (*parcel, units)).collect();
-        let mut contested = BTreeSet::new();
-        for (parcel, units) in &lines {
-            let Some(state) = self.parcels.get(parcel) else { continue };
-            let lot = state.lot;
-            if self.lots.get(&lot).is_some_and(|lot| lot.contested) || !state.free.contains_all(units) {
-                contested.insert(lot);
-            }
-        }
-        for (parcel, units) in &lines {
-            self.draw(parcel, units);
-        }
-        match &event.record.body {
+        // At first as if nobody else had spent any of it.
+        let mut work = Work::new();
+        let kind = match &event.record.body {
             Body::Transfer(transfer) => {
                 let received = transfer.to == event.author;
                 self.make(event, &lines, transfer.to, None, received);
                 if let Some(aside) = &transfer.aside {
                     self.keep_aside(event, transfer.to, aside);
                 }
+                if let Some(Cause::Wish { number, .. }) = transfer.cause {
+                    self.keep_for_wish(event, transfer.to, number);
+                }
+                SpendKind::Parcel
             }
-            Body::Move(moved) => self.make(event, &lines, event.author, Some(moved.place.clone()), true),
-            Body::Inherit(_) => self.make(event, &lines, event.author, None, true),
-            Body::Damage(_) => self.count(event, &lines, |outcome, units| outcome.damaged += units),
-            Body::Sale(sale) if sale.pickup_at.is_some() => {
-                self.count(event, &lines, |outcome, units| outcome.committed += units);
+            Body::Move(moved) => {
+                self.make(event, &lines, event.author, Some(moved.place.clone()), true);
+                SpendKind::Parcel
             }
-            Body::Sale(_) => self.count(event, &lines, |outcome, units| outcome.sold += units),
-            Body::Start(_) | Body::Mint(_) | Body::Received(_) => {}
-            Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => {}
-            Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {}
-            Body::PaymentSettled(_) => {}
-            Body::Retire(_)
-            | Body::Entrust(_)
-            | Body::Fork(_)
-            | Body::Renewal(_)
-            | Body::Resolve(_)
-            | Body::Personal(_)
-            | Body::Erase(_) => {}
-        }
-        if let Body::Sale(sale) = &event.record.body {
-            contested.extend(self.open_claim(event, sale, &lines, contested.is_empty()));
-        }
-        if contested.is_empty() {
-            return Effect::Applied;
-        }
-        for lot in &contested {
-            if let Some(lot) = self.lots.get_mut(lot) {
-                lot.contested = true;
+            Body::Inherit(_) => {
+                self.make(event, &lines, event.author, None, true);
+                SpendKind::Parcel
+            }
+            Body::Damage(_) => {
+                self.damages.insert(event.entry, event.author);
+                self.count(event, &lines, |outcome, units| outcome.damaged += units);
+                SpendKind::Damage
+            }
+            Body::Sale(sale) => {
+                work = self.open_claim(event, sale, &lines);
+                SpendKind::Sale
+            }
+            _ => return Effect::None,
+        };
+        let spend = Spend { precedence: (event.record.at, event.hash), entry: event.entry, kind };
+        for (reference, units) in &lines {
+            self.steps.add(1);
+            let mut first = true;
+            self.change(reference, |parcel| {
+                first = parcel.free.contains_all(units);
+                parcel.free.remove_all(units);
+                parcel.drawn.insert(units, &spend);
+                parcel.received = true;
+            });
+            if !first {
+                work.push((*reference, (*units).clone()));
             }
         }
-        Effect::Contested(contested)
+        self.settle(work);
+        if kind == SpendKind::Sale {
+            self.note_sold(&event.entry);
+        }
+        Effect::Applied
     }
 
     /// What of a spend is its author's to make. Looks at nothing but the entries that it names.
@@ -497,10 +614,9 @@ impl Holdings {
                 return Err("spends units of another drop");
             }
             let inherits = match &event.record.body {
-                Body::Inherit(inherit) => self
-                    .retired
-                    .get(&parcel.owner)
-                    .is_some_and(|retired| retired.entry == inherit.retirement && retired.by == event.author),
+                Body::Inherit(Inherit { retirement, heirs, .. }) => {
+                    self.takes_over(&parcel.owner, *retirement, heirs.as_deref(), &event.author)
+                }
                 _ => false,
             };
             if makes_parcel {
@@ -534,24 +650,9 @@ impl Holdings {
         }
     }
 
-    /// Units that the seller of a claim did not hold are lost to it.
-    fn lose_what_is_missing(&mut self, claim: &Ref) {
-        let Some(missing) = self.missing.get(claim) else { return };
-        let lost = self.lost.entry(*claim).or_default();
-        for (parcel, units) in missing {
-            lost.entry(*parcel).or_default().insert_all(units);
-        }
-    }
-
-    fn draw(&mut self, reference: &Ref, units: &UnitSet) {
-        self.change(reference, |parcel| {
-            parcel.free.remove_all(units);
-            parcel.received = true;
-        });
-    }
-
     /// Changes a parcel, and what is known of its holder by it.
     fn change(&mut self, reference: &Ref, change: impl FnOnce(&mut Parcel)) {
+        self.steps.add(1);
         let Some(parcel) = self.parcels.get_mut(reference) else { return };
         let Some(lot) = self.lots.get(&parcel.lot) else { return };
         let mut was_live = false;
@@ -562,6 +663,9 @@ impl Holdings {
             self.shelves.take(lot, parcel);
         }
         change(parcel);
+        if !lot.frozen.is_empty() || !parcel.frozen.is_empty() {
+            parcel.frozen = parcel.free.intersection(&lot.frozen);
+        }
         let seen = parcel.received || !self.plant.has(Planted::ForgetInTransit);
         if seen && !parcel.free.is_empty() {
             self.live.entry(parcel.owner).or_default().insert(*reference);
@@ -590,9 +694,14 @@ impl Holdings {
             from: (owner != event.author).then_some(event.author),
             free: units.clone(),
             held: UnitSet::default(),
+            frozen: UnitSet::default(),
+            wish: None,
             units,
             place: place.unwrap_or_else(|| source.place.clone()),
             received,
+            lacking: UnitSet::default(),
+            drawn: Spans::default(),
+            aside: Spans::default(),
         };
         self.add(event.entry, parcel);
     }
@@ -605,40 +714,8 @@ impl Holdings {
     fn count(&mut self, event: &Event<'_>, lines: &[(Ref, &UnitSet)], add: impl Fn(&mut Outcome, u64)) {
         for (reference, units) in lines {
             let Some(lot) = self.parcels.get(reference).map(|parcel| parcel.lot) else { continue };
-            if let Some(lot) = self.lots.get_mut(&lot) {
-                add(lot.outcome.entry(event.author).or_default(), units.len());
-            }
+            self.outcome(&lot, &event.author, |outcome| add(outcome, units.len()));
         }
-    }
-
-    /// Works out contested lots anew from all spends of their drop.
-    pub fn resolve(&mut self, contested: &BTreeSet<Ref>, spends: &[Spend]) {
-        for lot in contested {
-            let settled = settle(lot, &self.lots, &self.parcels, spends, &self.claims);
-            self.second.retain(|(of, _), _| of != lot);
-            let parcels = &self.parcels;
-            for lost in self.lost.values_mut() {
-                lost.retain(|parcel, _| parcels.get(parcel).is_none_or(|parcel| parcel.lot != *lot));
-            }
-            for (parcel, free) in settled.free {
-                self.change(&parcel, |parcel| parcel.free = free);
-            }
-            if let Some(state) = self.lots.get_mut(lot) {
-                state.outcome = settled.outcome;
-                // Whether it stays so follows from the spends, not from the order in which they came.
-                state.contested = !settled.lost.is_empty();
-            }
-            for (spend, (text, lost)) in settled.lost {
-                self.second.insert((*lot, spend), text);
-                if let Some(lost) = lost {
-                    self.lost.entry(spend).or_default().extend(lost);
-                }
-            }
-        }
-        for claim in self.missing.keys().copied().collect::<Vec<_>>() {
-            self.lose_what_is_missing(&claim);
-        }
-        self.lost.retain(|_, lost| !lost.is_empty());
     }
 
     /// For each lot, units minted, free, in transit and gone: conservation (I4) says that the first is the sum of the
@@ -659,6 +736,7 @@ impl Holdings {
             let bucket = if parcel.received { &mut balance.available } else { &mut balance.in_transit };
             *bucket += parcel.available_count();
             balance.held += parcel.held_count();
+            balance.frozen += parcel.frozen.len();
         }
         balances
     }
@@ -673,6 +751,8 @@ pub struct Balance {
     pub available: u64,
     /// Put aside.
     pub held: u64,
+    /// Not for sale: another lot prints the same serials.
+    pub frozen: u64,
     /// Given, not acknowledged.
     pub in_transit: u64,
     /// Sold and handed over.
@@ -687,7 +767,7 @@ impl Balance {
     /// Whether the parts make up the whole.
     pub fn holds(&self) -> bool {
         let gone = self.sold + self.committed + self.damaged;
-        self.minted == self.available + self.held + self.in_transit + gone
+        self.minted == self.available + self.held + self.frozen + self.in_transit + gone
     }
 }
 
@@ -708,7 +788,9 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
         Body::PaymentSettled(_) => Vec::new(),
         Body::Retire(_)
+        | Body::RetireCut(_)
         | Body::Entrust(_)
+        | Body::Leave(_)
         | Body::Fork(_)
         | Body::Renewal(_)
         | Body::Resolve(_)

@@ -1,16 +1,14 @@
 //! The stock view, folded from a whole log in causal order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Effect, Event, Holdings};
+use super::{Event, Holdings};
 use crate::id::Ref;
 use crate::log::{Chain, Log};
 use crate::record::Record;
 
-/// Folds every entry of `log` into `holdings`, chain by chain, each as far as what it needs is there. Returns the
-/// contested lots, which are still to be resolved.
-pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
-    let mut contested = BTreeSet::new();
+/// Folds every entry of `log` into `holdings`, chain by chain, each as far as what it needs is there.
+pub fn refold(log: &Log, holdings: &mut Holdings) {
     // What is of no drop is folded elsewhere, and there.
     let first = |chain: &Chain| if chain.document.drop().is_some() { 1 } else { chain.len() + 1 };
     let mut next: BTreeMap<crate::id::ChainId, u64> =
@@ -25,16 +23,13 @@ pub fn refold(log: &Log, holdings: &mut Holdings) -> BTreeSet<Ref> {
             while let Some(record) = ready(log, chain, seq, &next) {
                 let (Some(hash), entry) = (chain.hash(seq), Ref { chain: chain.id, seq }) else { break };
                 let event = Event { entry, drop, author: chain.device, hash: *hash, record: &record };
-                if let Effect::Contested(lots) = holdings.apply(&event) {
-                    contested.extend(lots);
-                }
+                holdings.apply(&event);
                 seq += 1;
                 next.insert(chain.id, seq);
             }
             progress |= seq > from;
         }
     }
-    contested
 }
 
 fn ready(log: &Log, chain: &Chain, seq: u64, next: &BTreeMap<crate::id::ChainId, u64>) -> Option<Record> {

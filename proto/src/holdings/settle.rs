@@ -1,154 +1,277 @@
-//! Works out a contested lot: which of several spends of one unit counts. The result depends on the set of spends
-//! alone.
+//! Which of several spends of one unit counts. Of those that name a unit in one parcel, the first by hybrid time and
+//! hash has it, if it ever came to that parcel; so the result follows from the set of spends alone.
+//!
+//! A parcel knows which spends name which of its units, and which units never came to it (*lacking*: whoever gave them
+//! did not have them). When a spend names units that are not free, or one comes to count for nothing, those units alone
+//! are worked out again, and then where they went from there: what that costs goes by what became of these units, not by
+//! the length of the log.
+//!
+//! Example: till A sells unit 3 of parcel P, and a copy of till A gave 1 to 5 of P to till B a second before, who sold 3.
+//! Hearing of the gift, a device works out unit 3 of P: the gift came first, so 3 comes to B's parcel, B's sale of it
+//! counts, and A's lacks it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::claims::{Act, Claim, Deed};
-use super::{LotState, Outcome, Parcel, Precedence};
+use super::claims::{Claim, Deed};
+use super::{Holdings, Outcome, Precedence, Told};
 use crate::id::{DeviceId, Ref};
 use crate::units::UnitSet;
 
 /// What a spend does with its units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpendKind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SpendKind {
     /// They become a parcel, named by the spend.
     Parcel,
-    /// Sold and handed over.
-    Sold,
-    /// Sold for pickup.
-    Committed,
-    /// Out of sale.
-    Damaged,
+    /// They become a claim, named by the spend.
+    Sale,
+    /// They are out of sale.
+    Damage,
 }
 
-/// A valid spend.
-#[derive(Debug, Clone)]
-pub struct Spend {
-    /// The entry.
-    pub entry: Ref,
-    /// Its author.
-    pub author: DeviceId,
-    /// Which of two spends comes first.
-    pub precedence: Precedence,
-    /// What it does.
-    pub kind: SpendKind,
-    /// Parcels and units.
-    pub lines: Vec<(Ref, UnitSet)>,
+/// A spend of which something counts. In order: which of two comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Spend {
+    pub(super) precedence: Precedence,
+    pub(super) entry: Ref,
+    pub(super) kind: SpendKind,
 }
 
-/// A lot, worked out.
+/// Units of parcels that are to be worked out again.
+pub(super) type Work = Vec<(Ref, UnitSet)>;
+
+/// Where units of a lot have gone.
 #[derive(Debug, Default)]
-pub struct Settled {
-    /// What is left in each of its parcels.
-    pub free: BTreeMap<Ref, UnitSet>,
-    /// What became of the rest.
-    pub outcome: BTreeMap<DeviceId, Outcome>,
-    /// Spends that lost units to an earlier one: in words, and, of a sale, which units by parcel.
-    pub lost: BTreeMap<Ref, (String, Option<BTreeMap<Ref, UnitSet>>)>,
+pub(super) struct Whereabouts {
+    /// What is left in which parcel.
+    pub(super) left: Vec<(Ref, UnitSet)>,
+    /// What is in which claim.
+    pub(super) sold: Vec<(Ref, UnitSet)>,
 }
 
-/// The refunds of a claim that draw on what it has of a parcel, in order, and whether what they take back is damaged.
-fn refunds_of<'a>(
-    claims: &'a BTreeMap<Ref, Claim>,
-    claim: &Ref,
-    parcel: &'a Ref,
-) -> impl Iterator<Item = (&'a Act, &'a UnitSet, bool)> {
-    claims.get(claim).into_iter().flat_map(Claim::valid).filter_map(move |act| match &act.deed {
-        Deed::Refund { units, damaged, .. } => Some((act, units.get(parcel)?, *damaged)),
-        Deed::Custody(_) | Deed::Inherit { .. } | Deed::Redeem => None,
-    })
-}
-
-/// Works out `lot`. A parcel is settled once every parcel that it was made from is; in each, spends take their units in
-/// order of precedence.
-pub fn settle(
-    lot: &Ref,
-    lots: &BTreeMap<Ref, LotState>,
-    parcels: &BTreeMap<Ref, Parcel>,
-    spends: &[Spend],
-    claims: &BTreeMap<Ref, Claim>,
-) -> Settled {
-    let mut settled = Settled::default();
-    let Some(state) = lots.get(lot) else { return settled };
-    let of_lot = |parcel: &Ref| parcels.get(parcel).is_some_and(|parcel| parcel.lot == *lot);
-    let mut by_parcel: BTreeMap<Ref, Vec<(&Spend, &UnitSet)>> = BTreeMap::new();
-    let mut sources: BTreeMap<Ref, BTreeSet<Ref>> = BTreeMap::new();
-    for spend in spends {
-        for (parcel, units) in spend.lines.iter().filter(|(parcel, _)| of_lot(parcel)) {
-            by_parcel.entry(*parcel).or_default().push((spend, units));
-            if spend.kind == SpendKind::Parcel {
-                sources.entry(spend.entry).or_default().insert(*parcel);
+impl Holdings {
+    /// Works out again who has these units, and what follows from it.
+    pub(super) fn settle(&mut self, mut work: Work) {
+        let mut changed = BTreeSet::new();
+        while let Some((reference, units)) = work.pop() {
+            let Some(parcel) = self.parcels.get(&reference) else { continue };
+            let mut free = units.difference(&parcel.lacking);
+            let mut fates: BTreeMap<Spend, (UnitSet, UnitSet)> = BTreeMap::new();
+            let mut steps = 1;
+            for (part, spends) in parcel.drawn.touching(&units) {
+                steps += spends.len();
+                for (index, spend) in spends.iter().enumerate() {
+                    let (has, lacks) = fates.entry(*spend).or_default();
+                    if index == 0 {
+                        has.insert_all(&part.difference(&parcel.lacking));
+                        lacks.insert_all(&part.intersection(&parcel.lacking));
+                    } else {
+                        lacks.insert_all(&part);
+                    }
+                }
+                free.remove_all(&part);
             }
-            for (refund, _, _) in refunds_of(claims, &spend.entry, parcel).filter(|(_, _, damaged)| !damaged)
-            {
-                sources.entry(refund.entry).or_default().insert(*parcel);
+            self.steps.add(steps);
+            self.change(&reference, |parcel| {
+                parcel.free.remove_all(&units);
+                parcel.free.insert_all(&free);
+            });
+            for (spend, (has, lacks)) in fates {
+                let known = self.outrun.get(&spend.entry).and_then(|by| by.get(&reference));
+                let came = known.map_or_else(UnitSet::default, |known| known.intersection(&has));
+                let gone = known.map_or_else(|| lacks.clone(), |known| lacks.difference(known));
+                if !came.is_empty() || !gone.is_empty() {
+                    self.regard(&spend, &reference, (came, gone), &mut work);
+                    changed.insert(spend.entry);
+                }
+            }
+        }
+        for spend in changed {
+            self.note_outrun(&spend);
+        }
+    }
+
+    /// Units of a parcel have come to a spend of them, or gone from it.
+    fn regard(&mut self, spend: &Spend, parcel: &Ref, (came, gone): (UnitSet, UnitSet), work: &mut Work) {
+        match spend.kind {
+            SpendKind::Damage => {
+                self.note_lack(&spend.entry, parcel, &came, &gone);
+                let by = self.damages.get(&spend.entry).copied();
+                let lot = self.parcels.get(parcel).map(|parcel| parcel.lot);
+                let Some((lot, by)) = lot.zip(by) else { return };
+                self.outcome(&lot, &by, |outcome| {
+                    outcome.damaged = (outcome.damaged + came.len()).saturating_sub(gone.len());
+                });
+            }
+            SpendKind::Parcel => {
+                self.note_lack(&spend.entry, parcel, &came, &gone);
+                if let Some(made) = self.parcels.get_mut(&spend.entry) {
+                    made.lacking.remove_all(&came);
+                    made.lacking.insert_all(&gone);
+                }
+                work.push((spend.entry, came.union(&gone)));
+            }
+            SpendKind::Sale => {
+                let before = self.tally_of(&spend.entry);
+                self.note_lack(&spend.entry, parcel, &came, &gone);
+                self.adjust(&spend.entry, before);
+                let refunds = self.valid_refunds(&spend.entry);
+                work.extend(refunds.iter().filter_map(|refund| self.regrant(&spend.entry, refund)));
+                self.note_sold(&spend.entry);
             }
         }
     }
-    let mut granted: BTreeMap<Ref, UnitSet> = BTreeMap::from([(*lot, state.units.clone())]);
-    // What a refund that does not count took back is a parcel of nothing, which may be drawn on all the same.
-    let mut ready: Vec<Ref> =
-        by_parcel.keys().filter(|parcel| !sources.contains_key(parcel)).copied().collect();
-    if !ready.contains(lot) {
-        ready.push(*lot);
+
+    /// Takes down which units of a parcel a spend lacks.
+    fn note_lack(&mut self, spend: &Ref, parcel: &Ref, came: &UnitSet, gone: &UnitSet) {
+        let by_parcel = self.outrun.entry(*spend).or_default();
+        let lacking = by_parcel.entry(*parcel).or_default();
+        lacking.remove_all(came);
+        lacking.insert_all(gone);
+        if lacking.is_empty() {
+            by_parcel.remove(parcel);
+        }
+        if by_parcel.is_empty() {
+            self.outrun.remove(spend);
+        }
+        self.note_lost(spend, parcel);
     }
-    while let Some(parcel) = ready.pop() {
-        let mut free = granted.remove(&parcel).unwrap_or_default();
-        let mut drawn = by_parcel.remove(&parcel).unwrap_or_default();
-        drawn.sort_by_key(|(spend, _)| (spend.precedence, spend.entry));
-        for (spend, units) in drawn {
-            let grant = free.intersection(units);
-            free.remove_all(&grant);
-            let missed = units.difference(&grant);
-            if !missed.is_empty() {
-                let text = format!(
-                    "units {missed} of {} were spent twice; {} by {} came second",
-                    state.sku,
-                    spend.entry,
-                    spend.author.short()
-                );
-                let sale = matches!(spend.kind, SpendKind::Sold | SpendKind::Committed);
-                let entry = settled.lost.entry(spend.entry).or_insert((text, sale.then(BTreeMap::new)));
-                if let Some(lost) = &mut entry.1 {
-                    lost.insert(parcel, missed);
-                }
+
+    /// What a claim has lost of a parcel: what an earlier spend has, and what its seller did not hold.
+    pub(super) fn note_lost(&mut self, claim: &Ref, parcel: &Ref) {
+        if self.claims.get(claim).and_then(Claim::sold).is_none() && !self.missing.contains_key(claim) {
+            return;
+        }
+        let of = |lost: &BTreeMap<Ref, BTreeMap<Ref, UnitSet>>| lost.get(claim)?.get(parcel).cloned();
+        let mut lost = of(&self.outrun).unwrap_or_default();
+        if let Some(missing) = of(&self.missing) {
+            lost.insert_all(&missing);
+        }
+        let by_parcel = self.lost.entry(*claim).or_default();
+        if lost.is_empty() {
+            by_parcel.remove(parcel);
+        } else {
+            by_parcel.insert(*parcel, lost);
+        }
+        if by_parcel.is_empty() {
+            self.lost.remove(claim);
+        }
+    }
+
+    /// Says in words which units a spend lacks since an earlier one has them.
+    fn note_outrun(&mut self, spend: &Ref) {
+        let mut by_lot: BTreeMap<Ref, UnitSet> = BTreeMap::new();
+        for (parcel, units) in self.outrun.get(spend).into_iter().flatten() {
+            if let Some(parcel) = self.parcels.get(parcel) {
+                by_lot.entry(parcel.lot).or_default().insert_all(units);
             }
-            let mut made = |entry: Ref, units: &UnitSet| {
-                granted.entry(entry).or_default().insert_all(units);
-                let done = sources.get_mut(&entry).is_some_and(|sources| {
-                    sources.remove(&parcel);
-                    sources.is_empty()
-                });
-                if done {
-                    ready.push(entry);
-                }
-            };
-            match spend.kind {
-                SpendKind::Damaged => {
-                    settled.outcome.entry(spend.author).or_default().damaged += grant.len();
-                }
-                SpendKind::Parcel => made(spend.entry, &grant),
-                SpendKind::Sold | SpendKind::Committed => {
-                    let mut left = grant;
-                    for (refund, units, damaged) in refunds_of(claims, &spend.entry, &parcel) {
-                        let taken = left.intersection(units);
-                        left.remove_all(&taken);
-                        if damaged {
-                            settled.outcome.entry(refund.author).or_default().damaged += taken.len();
-                        } else {
-                            made(refund.entry, &taken);
+        }
+        let known = self.second.remove(spend).unwrap_or_default();
+        for lot in known.keys().filter(|lot| !by_lot.contains_key(lot)) {
+            self.no_longer_contested(lot, spend);
+        }
+        let author = self.author_of(spend).map_or_else(String::new, |author| author.short());
+        let mut texts = BTreeMap::new();
+        for (lot, units) in by_lot {
+            let Some(state) = self.lots.get_mut(&lot) else { continue };
+            state.contested = true;
+            let sku = &state.sku;
+            let text = format!("units {units} of {sku} were spent twice; {spend} by {author} came second");
+            if !known.contains_key(&lot) {
+                self.contested.entry(lot).or_default().insert(*spend);
+                self.told.push(Told::SpentTwice(text.clone()));
+            }
+            texts.insert(lot, text);
+        }
+        if !texts.is_empty() {
+            self.second.insert(*spend, texts);
+        }
+    }
+
+    fn no_longer_contested(&mut self, lot: &Ref, spend: &Ref) {
+        let Some(spends) = self.contested.get_mut(lot) else { return };
+        spends.remove(spend);
+        if spends.is_empty() {
+            self.contested.remove(lot);
+            if let Some(state) = self.lots.get_mut(lot) {
+                state.contested = false;
+            }
+        }
+    }
+
+    /// Who made a spend.
+    fn author_of(&self, spend: &Ref) -> Option<DeviceId> {
+        if let Some(sold) = self.claims.get(spend).and_then(Claim::sold) {
+            return Some(sold.seller);
+        }
+        if let Some(by) = self.damages.get(spend) {
+            return Some(*by);
+        }
+        self.parcels.get(spend).map(|parcel| parcel.from.unwrap_or(parcel.owner))
+    }
+
+    /// Has the parcel of a refund be of what it took back, as far as it counts. What of it is to be worked out again.
+    pub(super) fn regrant(&mut self, claim: &Ref, refund: &Ref) -> Option<(Ref, UnitSet)> {
+        let mut lacking = self.parcels.get(refund)?.units.clone();
+        let acts = self.claims.get(claim).map(Claim::valid).unwrap_or_default();
+        for act in acts.iter().filter(|act| act.entry == *refund) {
+            let Deed::Refund { units, damaged: false, .. } = &act.deed else { continue };
+            for (parcel, units) in units {
+                let lost = self.outrun.get(claim).and_then(|by| by.get(parcel));
+                lacking.remove_all(&lost.map_or_else(|| units.clone(), |lost| units.difference(lost)));
+            }
+        }
+        let parcel = self.parcels.get_mut(refund)?;
+        let changed = parcel.lacking.difference(&lacking).union(&lacking.difference(&parcel.lacking));
+        parcel.lacking = lacking;
+        (!changed.is_empty()).then_some((*refund, changed))
+    }
+
+    /// Where these units of a lot have gone.
+    pub(super) fn whereabouts(&mut self, lot: &Ref, units: &UnitSet) -> Whereabouts {
+        let mut found = Whereabouts::default();
+        let mut steps = 0;
+        let mut work = vec![(*lot, units.clone())];
+        while let Some((reference, units)) = work.pop() {
+            let Some(parcel) = self.parcels.get(&reference) else { continue };
+            let mut left = units.clone();
+            for (mut part, spends) in parcel.drawn.touching(&units) {
+                steps += 1;
+                left.remove_all(&part);
+                match spends.first() {
+                    Some(Spend { entry, kind: SpendKind::Parcel, .. }) => work.push((*entry, part)),
+                    Some(Spend { entry, kind: SpendKind::Sale, .. }) => {
+                        let acts = self.claims.get(entry).map(Claim::valid).unwrap_or_default();
+                        for act in acts {
+                            let Deed::Refund { units, damaged, .. } = &act.deed else { continue };
+                            let back = units.get(&reference).map(|units| units.intersection(&part));
+                            let back = back.unwrap_or_default();
+                            part.remove_all(&back);
+                            if !damaged && !back.is_empty() {
+                                work.push((act.entry, back));
+                            }
+                        }
+                        if !part.is_empty() {
+                            found.sold.push((*entry, part));
                         }
                     }
-                    let outcome = settled.outcome.entry(spend.author).or_default();
-                    if claims.get(&spend.entry).is_some_and(Claim::is_handed_out) {
-                        outcome.sold += left.len();
-                    } else {
-                        outcome.committed += left.len();
-                    }
+                    Some(Spend { kind: SpendKind::Damage, .. }) | None => {}
                 }
             }
+            if !left.is_empty() {
+                found.left.push((reference, left));
+            }
         }
-        settled.free.insert(parcel, free);
+        self.steps.add(steps);
+        found
     }
-    settled
+
+    /// Changes what became of units of a lot by a device's doing. What comes to nothing is as if it had never been.
+    pub(super) fn outcome(&mut self, lot: &Ref, by: &DeviceId, change: impl FnOnce(&mut Outcome)) {
+        let Some(lot) = self.lots.get_mut(lot) else { return };
+        let outcome = lot.outcome.entry(*by).or_default();
+        change(outcome);
+        if *outcome == Outcome::default() {
+            lot.outcome.remove(by);
+        }
+    }
 }

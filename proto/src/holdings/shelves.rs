@@ -27,15 +27,25 @@ impl Shelves {
         }
     }
 
-    /// No longer counts the units that are free in a parcel.
+    /// No longer counts the units that are free in a parcel. Shelves that are empty are as if they had never been.
     pub(super) fn take(&mut self, lot: &LotState, parcel: &Parcel) {
-        let Some(places) = self.0.get_mut(&lot.drop).and_then(|skus| skus.get_mut(&lot.sku)) else { return };
+        let Some(skus) = self.0.get_mut(&lot.drop) else { return };
+        let Some(places) = skus.get_mut(&lot.sku) else { return };
         let Some(holders) = places.get_mut(&parcel.place) else { return };
         if let Some(units) = holders.get_mut(&parcel.owner) {
             *units = units.saturating_sub(parcel.available_count());
             if *units == 0 {
                 holders.remove(&parcel.owner);
             }
+        }
+        if holders.is_empty() {
+            places.remove(&parcel.place);
+        }
+        if places.is_empty() {
+            skus.remove(&lot.sku);
+        }
+        if skus.is_empty() {
+            self.0.remove(&lot.drop);
         }
     }
 

@@ -5,6 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What a device is used as. A device may have several roles.
+///
+/// A device is *attended* if it is a `pos` or an `hq`, whatever else it is: a person is at it, and a drawer. Money goes
+/// back there alone, by that person's act; see [`Roles::are_attended`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -70,6 +73,23 @@ impl Roles {
     /// Whether one of them sells, and so issues claims; an hq alone only keeps stock for those that do.
     pub fn sells(self) -> bool {
         [Role::Pos, Role::Locker, Role::Encoder].into_iter().any(|role| self.has(role))
+    }
+
+    /// Whether a person with a drawer is at the device: money goes back nowhere else. A locker and an encoder have none, nor
+    /// has a device that only admits or retires others.
+    pub fn are_attended(self) -> bool {
+        self.has(Role::Pos) || self.has(Role::Hq)
+    }
+
+    /// Whether a device with these hands things out, and so may have claims in its custody on its own asking.
+    pub fn hand_out(self) -> bool {
+        self.are_attended() || self.has(Role::Locker)
+    }
+
+    /// Whether one of them holds stock and claims: those that sell do, and an hq, which keeps stock for them. A steward
+    /// admits devices, and a registrar retires them; neither does anything else.
+    pub fn holds(self) -> bool {
+        self.sells() || self.has(Role::Hq)
     }
 
     /// The roles that a device with these may give to others: none, unless it is an hq or a steward.

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::certificates::Certificates;
 use super::{Bodies, Chain, Log, MAX_RANGE_BYTES, Range, Vouch, change_hash, signed_message};
 use crate::clock::Hlc;
 use crate::document::Document;
@@ -15,10 +16,8 @@ use crate::identity::{CertificateError, Role, Signature, Signatures, SignedCerti
 use crate::io::Entry;
 use crate::planted::{Plant, Planted};
 use crate::programme::{Edit, EditError};
-use crate::record::{Body, Previous, Record, RecordError, Start};
-
-/// Certificates whose signatures have been checked are kept, so many at most.
-const CERTIFICATES_KEPT: usize = 4096;
+use crate::record::{Body, Previous, Record, RecordError, Redeem, Start};
+use crate::token::{Kind, SignedToken};
 
 /// Why entries were not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +52,9 @@ pub enum Fault {
     /// The chain's id does not follow from its author, nonce and document.
     #[error("a chain whose id does not belong to its author")]
     ChainId,
+    /// A redemption by a token that is not genuine, or says something else.
+    #[error("a redemption by a token that does not say so")]
+    Token,
     /// A renewed certificate that somebody else signed than who tells of it.
     #[error("a renewed certificate that its author did not sign")]
     Renewal,
@@ -120,14 +122,14 @@ pub(crate) struct Tip {
 pub struct Gate {
     charter: SignedCharter,
     signatures: Arc<dyn Signatures>,
-    checked: BTreeMap<Vec<u8>, SignedCertificate>,
+    checked: Certificates,
     pub(super) plant: Plant,
 }
 
 impl Gate {
     /// Believes what this charter's organiser signed.
     pub(crate) fn new(charter: SignedCharter, signatures: Arc<dyn Signatures>, plant: Plant) -> Self {
-        Self { charter, signatures, checked: BTreeMap::new(), plant }
+        Self { charter, signatures, checked: Certificates::default(), plant }
     }
 
     /// Believes what this charter's organiser signed, where there is no device: to look at a token, say.
@@ -156,13 +158,22 @@ impl Gate {
     /// [`CertificateError`].
     pub fn certificate(&mut self, bytes: &[u8]) -> Result<SignedCertificate, CertificateError> {
         if let Some(known) = self.checked.get(bytes) {
-            return Ok(known.clone());
+            return Ok(known);
         }
         let certificate = SignedCertificate::from_bytes(bytes, &self.charter)?;
-        if self.checked.len() < CERTIFICATES_KEPT {
-            self.checked.insert(bytes.to_vec(), certificate.clone());
-        }
+        self.checked.keep(bytes, certificate.clone());
         Ok(certificate)
+    }
+
+    /// Checks the token, if there is one, that a redemption by `author` goes by.
+    fn check_token(&mut self, redeem: &Redeem, author: &DeviceId) -> Result<(), Fault> {
+        let Some(bytes) = &redeem.token else { return Ok(()) };
+        let token = SignedToken::read(bytes, self).map_err(|_| Fault::Token)?;
+        let says_so = token.kind == Kind::Claim
+            && token.claim == redeem.claim
+            && token.custodian == *author
+            && token.under.unwrap_or(token.claim) == redeem.under;
+        if says_so { Ok(()) } else { Err(Fault::Token) }
     }
 
     pub(super) fn open(&mut self, id: &ChainId, start: Start) -> Result<Opening, Fault> {
@@ -343,6 +354,7 @@ impl Log {
                         }
                         renewed.valid_at(record.at.ms())?;
                     }
+                    Body::Redeem(redeem) if verify => gate.check_token(redeem, &chain.device)?,
                     _ => {}
                 }
                 let previous = tip.as_ref().map(|tip| &tip.hash);

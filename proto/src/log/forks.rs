@@ -5,7 +5,7 @@ use super::admission::{Fault, Gate, Tip};
 use super::{Chain, Log, Range, change_hash, signed_message};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
-use crate::identity::Signature;
+use crate::identity::{Signature, SignedCertificate};
 use crate::planted::Planted;
 use crate::programme::Edit;
 use crate::record::{Branch, Fork, Record};
@@ -101,6 +101,11 @@ fn hashes(chain: &Chain, seq: u64, previous: Option<Hash>, bodies: &[Vec<u8>]) -
 }
 
 impl Gate {
+    /// The certificate that a chain which was forked begins with; `None` if it cannot be read.
+    pub(crate) fn certificate_of(&mut self, fork: &Fork) -> Option<SignedCertificate> {
+        self.certificate(&super::admission::start_of(&fork.start).ok()?.certificate).ok()
+    }
+
     /// Checks a proof of a fork, alone. Who forked.
     ///
     /// # Errors
@@ -206,6 +211,9 @@ impl Log {
             return Some(Dropped::default());
         }
         let dropped = chain.truncate(last);
+        for hash in &dropped.edits {
+            self.changes.remove(hash);
+        }
         self.entries = self.entries.saturating_sub(dropped.entries);
         self.sum_up(&fork.chain);
         if last == 0 {

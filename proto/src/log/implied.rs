@@ -156,11 +156,11 @@ mod tests {
             shopper: None,
             expires_ms: None,
         });
-        Record { at: Hlc(number), body }.encode()
+        Record { at: Hlc(number), body, key: None }.encode()
     }
 
     fn other() -> Vec<u8> {
-        Record { at: Hlc(1), body: Body::Received(Received { transfers: Vec::new() }) }.encode()
+        Record { at: Hlc(1), body: Body::Received(Received { transfers: Vec::new() }), key: None }.encode()
     }
 
     /// Linked receipts, with something else between them.
@@ -238,7 +238,7 @@ mod tests {
             back: Back { parts: Vec::new(), taxes: None },
             unclaimed: Some(true),
         };
-        let refund = Record { at: Hlc(1), body: Body::Refund(refund) }.encode();
+        let refund = Record { at: Hlc(1), body: Body::Refund(refund), key: None }.encode();
         assert!(receipt_of(&refund).is_some());
         for body in linked(6).into_iter().chain([other(), sale(1, None, None), refund]) {
             assert_eq!(receipt_of(&body), ReceiptLink::of(&Record::decode(&body).unwrap()));

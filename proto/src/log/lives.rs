@@ -1,7 +1,7 @@
 //! Lives: which chains of a device follow which, and whether one of them can prove that it has two pasts.
 
 use super::{Chain, Log};
-use crate::id::ChainId;
+use crate::id::{ChainId, Ref};
 
 impl Log {
     /// Whether another chain names this one as the one before it.
@@ -25,6 +25,19 @@ impl Log {
         beside.into_iter().flatten().filter(alike).nth(1).is_some()
             || self.forgets(chain)
             || followed_by.into_iter().any(|later| self.forgets(later))
+    }
+
+    /// Whether an entry that has just come may tell something new of its author's past: it begins a life that bears on
+    /// that, or is the one that a later life names as the end of this one, or the first after it. What follows then tells
+    /// nothing more.
+    pub(crate) fn may_tell_of_pasts(&self, entry: &Ref) -> bool {
+        if entry.seq == 1 && self.bears_on_pasts(&entry.chain) {
+            return true;
+        }
+        let later = self.successors.get(&entry.chain).into_iter().flatten();
+        let ends = later.filter_map(|id| self.chains.get(id)?.previous.as_ref());
+        ends.into_iter().any(|end| entry.seq == end.seq || Some(entry.seq) == end.seq.checked_add(1))
+            && self.bears_on_pasts(&entry.chain)
     }
 
     /// Whether a chain names as the end of the one before it what is not its end.

@@ -1,22 +1,27 @@
 //! The log: every admitted entry, in chains, kept in memory so that a peer is served without reading from disk.
 
 mod admission;
+mod certificates;
+mod digest;
 mod forks;
 mod implied;
 mod lives;
 mod range;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 
 pub use admission::{Admitted, Fault, Gate, Linked};
 pub(crate) use admission::{Tip, own_start};
+use digest::SetHash;
 pub use range::{Bodies, MAX_RANGE_BYTES, Range, Vouch};
 
 use crate::change::{self, ChangeParts, RUN};
 use crate::clock::Hlc;
 use crate::document::Document;
-use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
+use crate::id::{ChainId, DeviceId, EventId, Hash, HashStart, Ref};
 use crate::identity::{Signature, SignedCertificate};
+use crate::planted::{Plant, Planted};
 use crate::record::{Fork, Previous};
 
 /// Of entries that take more than this together, not all signatures but the last are forgotten; and a device signs its own
@@ -221,7 +226,7 @@ pub struct Shown {
     /// How many entries.
     pub seq: u64,
     /// How the hash of the last of them begins.
-    pub hash: [u8; 8],
+    pub hash: HashStart,
     /// Whether it is known to be complete.
     pub ended: bool,
 }
@@ -242,13 +247,22 @@ pub struct Log {
     marked: u64,
     /// Which heads have changed last.
     recent: VecDeque<Changed>,
-    /// The digests of all chains and of those that have ended.
-    digests: [[u8; 32]; 2],
+    /// The sums of all chains and of those that have ended.
+    digests: RefCell<[SetHash; 2]>,
+    /// Changes of the programme.
+    changes: BTreeMap<Hash, Ref>,
+    /// How many chains of each device are not known to be complete.
+    living: BTreeMap<DeviceId, u64>,
     /// Chains that end before a fork, and its proof.
     cuts: BTreeMap<ChainId, Fork>,
+    plant: Plant,
 }
 
 impl Log {
+    pub(crate) fn new(plant: Plant) -> Self {
+        Self { plant, ..Self::default() }
+    }
+
     /// A chain.
     pub fn chain(&self, id: &ChainId) -> Option<&Chain> {
         self.chains.get(id)
@@ -279,6 +293,16 @@ impl Log {
         self.shown.iter().map(|(chain, shown)| (*chain, *shown))
     }
 
+    /// The same of chains from one on.
+    pub(crate) fn shown_from(&self, first: ChainId) -> impl Iterator<Item = (ChainId, Shown)> {
+        self.shown.range(first..).map(|(chain, shown)| (*chain, *shown))
+    }
+
+    /// How many chains of a device are not known to be complete: frontiers name each.
+    pub fn living_of(&self, device: &DeviceId) -> u64 {
+        self.living.get(device).copied().unwrap_or(0)
+    }
+
     /// Goes up whenever what [`Log::heads`] says may have changed.
     pub fn version(&self) -> u64 {
         self.version
@@ -291,8 +315,12 @@ impl Log {
 
     /// Whether a change of the programme is there.
     pub fn has_change(&self, hash: &Hash) -> bool {
-        let mut chains = self.chains.values().filter(|chain| chain.document == Document::Programme);
-        chains.any(|chain| chain.hashes.contains(hash))
+        self.changes.contains_key(hash)
+    }
+
+    /// The entry that is this change of the programme.
+    pub(crate) fn change(&self, hash: &Hash) -> Option<Ref> {
+        self.changes.get(hash).copied()
     }
 
     /// The vouched-for length and hash of every chain, by id.
@@ -317,11 +345,10 @@ impl Log {
         })
     }
 
-    /// Sums up the heads of all chains, or of those that have ended: the exclusive or of their hashes, each of which
-    /// covers its chain's id and length. Tells whether two honest logs are alike; who wants to feign that need not
-    /// even compute.
+    /// Sums up the heads of all chains, or of those that have ended, so that nobody can feign that two logs are alike; see
+    /// `digest.rs`.
     pub fn digest(&self, ended_only: bool) -> [u8; 32] {
-        self.digests[usize::from(ended_only)]
+        self.digests.borrow_mut()[usize::from(ended_only)].digest()
     }
 
     /// Has the digests cover a chain as it is now.
@@ -334,12 +361,16 @@ impl Log {
         if adds == chain.adds {
             return;
         }
-        for (digest, (old, new)) in self.digests.iter_mut().zip(chain.adds.iter().zip(&adds)) {
-            for hash in [old, new].into_iter().flatten() {
-                digest.iter_mut().zip(&hash.0).for_each(|(sum, byte)| *sum ^= byte);
+        let was = std::mem::replace(&mut chain.adds, adds);
+        let lives = |[all, ended]: [Option<Hash>; 2]| u64::from(all.is_some() && ended.is_none());
+        let living = self.living.entry(chain.device).or_default();
+        *living = (*living + lives(adds)).saturating_sub(lives(was));
+        for (digest, (was, is)) in self.digests.get_mut().iter_mut().zip(was.into_iter().zip(adds)) {
+            let unseen = self.plant.has(Planted::BlindDigests) && chain.document.drop().is_some();
+            if was != is && !unseen {
+                digest.change(*id, was, is);
             }
         }
-        chain.adds = adds;
         let shown = head.map(|head| Shown { seq: signed, hash: head.begins(), ended: chain.ended });
         let before = match shown {
             Some(shown) => self.shown.insert(*id, shown),
@@ -394,6 +425,9 @@ impl Log {
         let seq = chain.len();
         if let Some(signature) = signature {
             chain.vouch(seq, signature);
+        }
+        if chain.document == Document::Programme {
+            self.changes.insert(hash, Ref { chain: *id, seq });
         }
         self.entries += 1;
         self.sum_up(id);

@@ -16,6 +16,7 @@ use crate::clock::Hlc;
 use crate::command::{DropInfo, DropState, EventRules, MAX_PICKUP_MS, Product, Unclaimed};
 use crate::id::{ChainId, Hash};
 use crate::identity::{armor, unarmor};
+use crate::key::CommandKey;
 use crate::money::{Currency, MAX_PRICE};
 use crate::record::Start;
 use crate::tax::WHOLE;
@@ -27,6 +28,7 @@ const MAX_OPS: u64 = 4096;
 /// The most operations that the whole document may ever count; Automerge fails near 2³².
 const MAX_START_OP: u64 = 1 << 28;
 const START: &str = "popmesh-start-1";
+const KEY: &str = "popmesh-key-1";
 const PRODUCTS: &str = "products";
 const DROPS: &str = "drops";
 
@@ -53,6 +55,8 @@ pub struct Edit {
     pub(crate) hash: Hash,
     pub(crate) at: Hlc,
     pub(crate) deps: Vec<Hash>,
+    /// The key of the command that made it, if that had one.
+    pub(crate) key: Option<CommandKey>,
     bytes: Vec<u8>,
 }
 
@@ -75,6 +79,7 @@ impl Edit {
             hash: Hash(frame.hash),
             at,
             deps: frame.deps.iter().map(|dep| Hash(*dep)).collect(),
+            key: key_of(frame.message),
             bytes: body.to_vec(),
         })
     }
@@ -83,6 +88,8 @@ impl Edit {
     pub(crate) fn start_of(body: &[u8]) -> Result<Start, EditError> {
         let frame = Self::frame(body)?;
         let text = std::str::from_utf8(frame.message).map_err(|_| EditError::Start)?;
+        // The key of a command follows on a line of its own.
+        let text = text.split('\n').next().unwrap_or_default();
         let bytes = unarmor(START, text).ok_or(EditError::Start)?;
         minicbor::decode(&bytes).map_err(|_| EditError::Start)
     }
@@ -260,9 +267,14 @@ impl Programme {
     ) -> Result<Vec<u8>, EditError> {
         self.document.set_actor(ActorId::from(*author.chain.as_bytes()));
         let mut options = CommitOptions::default().with_time((author.at.ms() / 1000) as i64);
+        let mut message = Vec::new();
         if let Some(start) = author.start {
             let bytes = minicbor::to_vec(start).map_err(|_| EditError::Start)?;
-            options = options.with_message(armor(START, &bytes));
+            message.push(armor(START, &bytes));
+        }
+        message.extend(author.key.map(|key| armor(KEY, &key.to_bytes())));
+        if !message.is_empty() {
+            options = options.with_message(message.join("\n"));
         }
         let made = self.document.transact_with(|()| options, change);
         let refused = |problem: String| EditError::Refused(problem);
@@ -374,6 +386,14 @@ pub(crate) struct Authorship<'a> {
     pub(crate) at: Hlc,
     /// How the chain begins, if this is its first change.
     pub(crate) start: Option<&'a Start>,
+    /// The key of the command that makes it, if that has one.
+    pub(crate) key: Option<CommandKey>,
+}
+
+/// The key that the message of a change carries, on its last line.
+fn key_of(message: &[u8]) -> Option<CommandKey> {
+    let line = std::str::from_utf8(message).ok()?.lines().last()?;
+    CommandKey::from_bytes(&unarmor(KEY, line)?)
 }
 
 fn map<T: ReadDoc>(document: &T, name: &str) -> Result<ObjId, automerge::AutomergeError> {

@@ -1,4 +1,4 @@
-//! The event's rules for tax, cash and deferred payments: single values at the root of the programme, so that two hqs
+//! The event's rules for tax, cash, deferred payments and large wishes: single values at the root of the programme, so that two hqs
 //! that set one each for the first time do not each make a map for them, of which Automerge could show only one.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use automerge::transaction::Transactable;
 use automerge::{ROOT, ReadDoc};
 
 use super::{Authorship, EditError, Programme};
-use crate::command::{EventRules, LimitSet};
+use crate::command::{EventRules, LimitSet, MAX_ORDINARY_WISH, USUAL_ORDINARY_WISH};
 use crate::id::DeviceId;
 use crate::money::MAX_COIN;
 use crate::tax::{Prices, Rounding};
@@ -15,6 +15,7 @@ use crate::tax::{Prices, Rounding};
 const PRICES: &str = "tax_prices";
 const ROUND: &str = "tax_round";
 const COIN: &str = "cash_coin";
+const ORDINARY: &str = "ordinary_wish";
 const LIMIT: &str = "deferred_limit";
 
 /// What is changed; the rest stays.
@@ -45,8 +46,11 @@ impl Programme {
                 let word = if round == Rounding::Line { "line" } else { "receipt" };
                 transaction.put(ROOT, ROUND, word)?;
             }
-            match rules.cash_coin {
-                Some(coin) => transaction.put(ROOT, COIN, coin),
+            if let Some(coin) = rules.cash_coin {
+                transaction.put(ROOT, COIN, coin)?;
+            }
+            match rules.ordinary_wish {
+                Some(units) => transaction.put(ROOT, ORDINARY, units as i64),
                 None => Ok(()),
             }
         })
@@ -69,7 +73,11 @@ impl Programme {
     pub(super) fn read_rules(&self) -> EventRules {
         let usual = self.currency.cash_coin();
         let coin = self.number(&ROOT, COIN).filter(|coin| (1..=MAX_COIN).contains(coin)).unwrap_or(usual);
+        let ordinary = self.number(&ROOT, ORDINARY).and_then(|units| u64::try_from(units).ok());
         let mut rules = EventRules {
+            ordinary_wish: ordinary
+                .filter(|units| (1..=MAX_ORDINARY_WISH).contains(units))
+                .unwrap_or(USUAL_ORDINARY_WISH),
             prices: match self.text(&ROOT, PRICES).as_deref() {
                 Some("excluded") => Prices::Excluded,
                 _ => Prices::Included,

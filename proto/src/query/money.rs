@@ -6,7 +6,7 @@ use crate::command::{PaidBack, PaymentInfo, Tender};
 use crate::id::{DeviceId, EventId, ReceiptHash, Ref};
 use crate::money::Currency;
 use crate::tax::{Prices, TaxLine};
-use crate::text::{DropId, Place, Sku};
+use crate::text::{DropId, Edition, Place, Sku};
 use crate::units::UnitSet;
 
 /// Which receipts.
@@ -105,6 +105,9 @@ pub struct ReceiptItem {
     /// The serials, where they are printed on the units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serials: Option<UnitSet>,
+    /// The edition that is printed with them, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edition: Option<Edition>,
     /// How many units.
     pub quantity: u64,
     /// Price of one, minor units.

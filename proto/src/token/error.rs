@@ -64,6 +64,14 @@ pub enum TokenError {
         /// Who retired it.
         by: String,
     },
+    /// Its issuer did not sell the claim.
+    #[error(
+        "{name}, which issued the token, did not sell this claim; hand nothing out, and look the claim up"
+    )]
+    NotTheSeller {
+        /// The issuer's name.
+        name: String,
+    },
     /// The issuer's signature does not fit.
     #[error(
         "the token is not as {name} signed it: altered or forged; scan the code again, or look the claim up"

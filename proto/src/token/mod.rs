@@ -42,6 +42,9 @@ pub struct Token {
     pub items: Vec<TokenItem>,
     /// The device that may redeem or refund the claim, as far as the issuer knew; custody can have moved since.
     pub custodian: DeviceId,
+    /// What made it the custodian: the record of custody that gave it the claim; the sale itself if absent. So a custodian
+    /// that has heard of neither can name, in what it writes, by what right it hands out. Never in a cart's token.
+    pub under: Option<Ref>,
     /// When it was issued.
     pub issued_ms: u64,
     /// From when it may be redeemed, inclusive; at once if absent.
@@ -104,6 +107,7 @@ impl Token {
         !self.items.is_empty()
             && self.items.iter().all(|item| !item.units.is_empty())
             && self.claim.seq > 0
+            && self.under.is_none_or(|under| self.kind == Kind::Claim && under.seq > 0 && under != self.claim)
             && self.expires_ms.is_none_or(|expires_ms| begins_ms < expires_ms)
             && wire::fits(begins_ms.max(self.expires_ms.unwrap_or(0)))
     }

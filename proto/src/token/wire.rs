@@ -12,7 +12,8 @@
 //!            chain, sequence,           the claim
 //!            drop,
 //!            [sku, units, …],           units as gaps and lengths
-//!            ? custodian                only if it is not the issuer, or a PIN follows
+//!            ? custodian                only if it is not the issuer, or a PIN follows; where custody made it that:
+//!              / [custodian, chain, sequence]  and which record of custody
 //!            ? tag                      of the PIN, 8 bytes
 //!          ]} >>,
 //!      signature ])
@@ -24,11 +25,12 @@
 //! that keeps signatures on tokens apart from all others of the same key.
 
 use coset::{CoseError, CoseSign1, CoseSign1Builder, HeaderBuilder, TaggedCborSerializable, iana};
+use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 
 use super::{Kind, SECOND_MS, Token, TokenError, TokenItem, signature};
 use crate::clock::Hlc;
-use crate::id::{EventId, EventMark, Ref};
+use crate::id::{DeviceId, EventId, EventMark, Ref};
 use crate::identity::{self, Certificate, Signature, SignedCertificate};
 use crate::units::UnitSet;
 
@@ -136,7 +138,7 @@ pub(super) fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) ->
             e.i64(key)?.u64(ms / SECOND_MS)?;
         }
     }
-    let elsewhere = token.custodian != issuer.device;
+    let elsewhere = token.custodian != issuer.device || token.under.is_some();
     let (custodian, pin) = (elsewhere || token.pin.is_some(), token.pin.is_some());
     let key = match token.kind {
         Kind::Claim => CLAIM,
@@ -148,8 +150,14 @@ pub(super) fn encode(token: &Token, issuer: &Certificate, certificate: &[u8]) ->
     for item in &token.items {
         e.encode(&item.sku)?.encode(&item.units)?;
     }
-    if custodian {
-        e.encode(token.custodian)?;
+    match token.under {
+        Some(under) => {
+            e.array(3)?.encode(token.custodian)?.encode(under.chain)?.u64(under.seq)?;
+        }
+        None if custodian => {
+            e.encode(token.custodian)?;
+        }
+        None => {}
     }
     if let Some(pin) = token.pin {
         e.encode(pin)?;
@@ -187,6 +195,17 @@ pub(super) fn decode(payload: &[u8]) -> Option<Said> {
     (again == payload).then_some(said)
 }
 
+/// The custodian, and the record of custody that made it that, if one did.
+fn custodian(d: &mut Decoder<'_>) -> Option<(DeviceId, Option<Ref>)> {
+    if d.datatype().ok()? != Type::Array {
+        return Some((d.decode().ok()?, None));
+    }
+    // What is longer, or shorter, is no form that this module writes.
+    d.array().ok()??;
+    let custodian = d.decode().ok()?;
+    Some((custodian, Some(Ref { chain: d.decode().ok()?, seq: d.u64().ok()? })))
+}
+
 fn time_ms(d: &mut Decoder<'_>) -> Option<u64> {
     d.u64().ok()?.checked_mul(SECOND_MS).filter(|ms| fits(*ms))
 }
@@ -203,7 +222,7 @@ fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<Said> {
     for _ in 0..length / 2 {
         items.push(TokenItem { sku: d.decode().ok()?, units: d.decode::<UnitSet>().ok()? });
     }
-    let custodian = if parts > 5 { d.decode().ok()? } else { issuer.device };
+    let (custodian, under) = if parts > 5 { custodian(d)? } else { (issuer.device, None) };
     let pin = if parts > 6 { Some(d.decode().ok()?) } else { None };
     let token = Token {
         kind,
@@ -211,6 +230,7 @@ fn claim(d: &mut Decoder<'_>, kind: Kind) -> Option<Said> {
         drop,
         items,
         custodian,
+        under,
         issued_ms: 0,
         not_before_ms: None,
         expires_ms: None,

@@ -41,7 +41,8 @@ fn at(ms: u64) -> Hlc {
 }
 
 fn lot() -> Body {
-    Body::Mint(Mint { sku: shirt(), first: 900, last: 909, numbered: true, place: "hall".parse().unwrap() })
+    let place = "hall".parse().unwrap();
+    Body::Mint(Mint { sku: shirt(), first: 900, last: 909, numbered: true, place, edition: None })
 }
 
 /// Hands `ranges` to the till, and sees that they are refused, and that all goes on as before.
@@ -64,7 +65,9 @@ fn still_works(mut world: World) {
     world.assert_agreed();
     world.power_cut(TILL);
     world.power_on(TILL);
-    claim_of(world.done(TILL, Command::Sell(sell(8, 5_000))));
+    for _ in 0..2 {
+        claim_of(world.done(TILL, Command::Sell(sell(4, 5_000))));
+    }
     world.converge(5_000);
     world.assert_agreed();
 }
@@ -248,8 +251,22 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     ] {
         refused(&mut world, what, vec![author("claims/night", vec![(2, body)]).range()]);
     }
-    let backward_lot =
-        Body::Mint(Mint { sku: shirt(), first: 9, last: 8, numbered: true, place: "hall".parse().unwrap() });
+    let lot = Mint {
+        sku: shirt(),
+        first: 9,
+        last: 8,
+        numbered: true,
+        place: "hall".parse().unwrap(),
+        edition: None,
+    };
+    let of_no_number =
+        Mint { last: 10, numbered: false, edition: Some("gold".parse().unwrap()), ..lot.clone() };
+    refused(
+        &mut world,
+        "an edition of what is not numbered",
+        vec![author("stock/night", vec![(2, Body::Mint(of_no_number))]).range()],
+    );
+    let backward_lot = Body::Mint(lot);
     refused(
         &mut world,
         "a lot that ends before it begins",
@@ -304,11 +321,18 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
     let to = secret.id();
     let own = author.write(
         at(2),
-        Body::Transfer(Transfer { to, lines: vec![Line { parcel, units: units.clone() }], aside: None }),
+        Body::Transfer(Transfer {
+            to,
+            lines: vec![Line { parcel, units: units.clone() }],
+            aside: None,
+            cause: None,
+        }),
     );
     // What is built on it counts no more.
-    author
-        .write(at(3), Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }], aside: None }));
+    author.write(
+        at(3),
+        Body::Transfer(Transfer { to, lines: vec![Line { parcel: own, units }], aside: None, cause: None }),
+    );
     let levels = |world: &mut World, at| {
         let line = world.stock(at).unwrap();
         let holders = line.holders.iter().map(|holder| (holder.device, holder.units));
@@ -335,6 +359,9 @@ fn mail_that_its_author_did_not_sign_is_refused() {
         certificate: None,
         every_s: None,
         reaches: Vec::new(),
+        asks: None,
+        behind_ms: None,
+        neighbours: None,
     });
     let mail = |world: &World, at: Hlc| {
         Mail::sign(&Ed25519, &event, &world.nodes[HQ].secret, at, None, presence.clone())

@@ -156,8 +156,12 @@ fn no_altered_bundle_takes_more_than_it_may() {
 fn what_is_read_of_altered_bytes_is_written_and_read_the_same() {
     const MESSAGES: u32 = 20_000;
     let (_, chains) = evening();
-    let heads =
-        chains.iter().map(|chain| Head { chain: chain[0].chain, seq: chain.len() as u64, hash: [1; 8] });
+    let heads = chains.iter().map(|chain| Head {
+        chain: chain[0].chain,
+        seq: chain.len() as u64,
+        hash: [1; 16],
+        rest: None,
+    });
     let frontier = Frontier {
         ended: Hash([2; 32]),
         full: false,
@@ -166,6 +170,9 @@ fn what_is_read_of_altered_bytes_is_written_and_read_the_same() {
         since: Some(Since::Frontier(2)),
         again: None,
         start: 1,
+        sum: None,
+        from: None,
+        upto: None,
     };
     let messages =
         [entries(vec![range(&chains[1]), packed(&chains[2])]), encode(&Message::Frontier(frontier))];

@@ -7,7 +7,7 @@ use popmesh_proto::id::{ChainId, EventId, Hash, Nonce, Ref};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
 use popmesh_proto::io::Entry;
 use popmesh_proto::log::Range;
-use popmesh_proto::record::{Body, Record, Start};
+use popmesh_proto::record::{Body, Previous, Record, Start};
 
 use crate::wire::range;
 
@@ -39,7 +39,23 @@ impl Author {
         at: Hlc,
         life: u8,
     ) -> Self {
-        let nonce = Nonce([life; 16]);
+        Self::begin_after(secret, certificate, document, at, (Nonce([life; 16]), None))
+    }
+
+    /// The next life in the document of another: it names that one's last entry.
+    pub(crate) fn next_life(&self, certificate: &SignedCertificate, at: Hlc, nonce: Nonce) -> Self {
+        let (seq, hash) = (self.entries.len() as u64, self.last.unwrap());
+        let previous = Some(Previous { chain: self.chain, seq, hash });
+        Self::begin_after(&self.secret, certificate, &self.document.to_string(), at, (nonce, previous))
+    }
+
+    fn begin_after(
+        secret: &SecretKey,
+        certificate: &SignedCertificate,
+        document: &str,
+        at: Hlc,
+        (nonce, previous): (Nonce, Option<Previous>),
+    ) -> Self {
         let mut author = Self {
             secret: secret.clone(),
             event: certificate.event(),
@@ -49,13 +65,13 @@ impl Author {
             last: None,
         };
         let certificate = certificate.bytes().to_vec();
-        let start = Start { document: author.document.clone(), certificate, nonce, previous: None };
+        let start = Start { document: author.document.clone(), certificate, nonce, previous };
         author.write(at, Body::Start(start));
         author
     }
 
     pub(crate) fn write(&mut self, at: Hlc, body: Body) -> Ref {
-        self.append(at, Record { at, body }.encode())
+        self.append(at, Record { at, body, key: None }.encode())
     }
 
     /// Appends a body, whatever it is, linked to the one before, and signs it.

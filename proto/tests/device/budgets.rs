@@ -2,7 +2,7 @@
 
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Claim, Command};
-use popmesh_proto::id::{ChainId, Hash, Ref};
+use popmesh_proto::id::{ChainId, Hash, Nonce, Ref};
 use popmesh_proto::io::{Input, Notice, Output, Verdict};
 use popmesh_proto::links::Width;
 use popmesh_proto::message::{Frontier, Head, Message, Since, encode};
@@ -257,6 +257,9 @@ fn who_wants_everything_again_and_again_gets_so_much() {
             since: None,
             again: None,
             start: 1,
+            sum: None,
+            from: None,
+            upto: None,
         };
         let bytes = encode(&Message::Frontier(nothing));
         for input in [
@@ -286,12 +289,22 @@ fn heads_of_nothing_take_bounded_room_and_are_asked_for_seldom() {
         let head = |at: u32| {
             let mut chain = ChainId([7; 16]);
             chain.0[..8].copy_from_slice(&(u64::from(number) << 32 | u64::from(at)).to_be_bytes());
-            Head { chain, seq: 5, hash: [0; 8] }
+            Head { chain, seq: 5, hash: [0; 16], rest: None }
         };
         let heads = (0..20_000).map(head).collect();
         let since = (number > 1).then(|| Since::Frontier(number - 1));
-        let frontier =
-            Frontier { ended: Hash([0; 32]), full: false, heads, number, since, again: None, start: 1 };
+        let frontier = Frontier {
+            ended: Hash([0; 32]),
+            full: false,
+            heads,
+            number,
+            since,
+            again: None,
+            start: 1,
+            sum: None,
+            from: None,
+            upto: None,
+        };
         send(&mut world, MALLORY, TILL, encode(&Message::Frontier(frontier)));
     }
     let told = world.frontiers;
@@ -336,6 +349,44 @@ fn large_entries_are_passed_on_in_messages_that_others_take() {
     world.link(TILL, 3);
     world.converge(30_000);
     assert_eq!(world.faults(3), Vec::<&str>::new());
+}
+
+/// Chains that nobody ends, which every frontier names: beyond what any honest device has, they come in very slowly. The same
+/// number of lives, each of which ends the one before, is nobody's harm.
+#[test]
+fn who_begins_ever_more_chains_is_taken_in_slowly() {
+    let mut taken = Vec::new();
+    for ends in [false, true] {
+        let mut world = evening(10);
+        let at = author_at(&world).0;
+        let (secret, certificate) =
+            (world.nodes[MALLORY].secret.clone(), world.nodes[MALLORY].certificate.clone());
+        let mut ranges = Vec::new();
+        let mut last: Option<Author> = None;
+        for number in 0..1_400u64 {
+            let mut nonce = [1; 16];
+            nonce[..8].copy_from_slice(&number.to_be_bytes());
+            let next = match &last {
+                Some(last) if ends => last.next_life(&certificate, Hlc(at + number), Nonce(nonce)),
+                _ => Author::begin(&secret, &certificate, &format!("stock/x{number}"), Hlc(at)),
+            };
+            ranges.push(next.range());
+            last = Some(next);
+        }
+        let before = world.status(TILL).chains;
+        for _ in 0..10 {
+            for some in ranges.chunks(200) {
+                send(&mut world, MALLORY, TILL, entries(some.to_vec()));
+                world.run_ms(1_000);
+            }
+            world.run_ms(3_000);
+        }
+        taken.push(world.status(TILL).chains - before);
+        buy(&mut world, TILL);
+    }
+    let [living, ended] = taken[..] else { panic!("two") };
+    assert!((1_000..=1_060).contains(&living), "{living} chains that have not ended");
+    assert!(ended > 1_300, "{ended} that have");
 }
 
 /// What never fits has the sender asked for the rest, less and less often.

@@ -240,16 +240,21 @@ fn who_was_started_anew_is_told_all() {
 
 #[test]
 fn what_a_lost_frontier_told_is_told_again_and_no_more() {
-    let mut world = tills_that_sold(5);
-    world.conditions.lost_per_mille = 500;
-    forget_what_was_said(&mut world);
-    for round in 0..60 {
-        claim_of(world.done(1 + round % 7, Command::Sell(sell(1, 20_000))));
-        world.run_ms(500);
+    let (mut frontiers, mut whole) = (0, 0);
+    for seed in 5..10 {
+        let mut world = tills_that_sold(seed);
+        world.conditions.lost_per_mille = 500;
+        forget_what_was_said(&mut world);
+        for round in 0..60 {
+            claim_of(world.done(1 + round % 7, Command::Sell(sell(1, 20_000))));
+            world.run_ms(500);
+        }
+        world.conditions.lost_per_mille = 0;
+        world.converge(20_000);
+        world.assert_agreed();
+        (frontiers, whole) = (frontiers + world.frontiers, whole + world.whole_frontiers);
     }
-    world.conditions.lost_per_mille = 0;
-    world.converge(20_000);
-    world.assert_agreed();
-    assert!(world.frontiers > 20, "{}", world.frontiers);
-    assert_eq!(world.whole_frontiers, 0, "of {}", world.frontiers);
+    assert!(frontiers > 100, "{frontiers}");
+    // Where the same two digests meet three times, frontiers begin anew, and with so much lost they do now and then.
+    assert!(whole * 10 <= frontiers, "{whole} of {frontiers} frontiers told all");
 }

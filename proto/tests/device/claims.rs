@@ -7,7 +7,7 @@ use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::units::UnitSet;
 
-use crate::event::{claim_of, hall_with_locker, sell, shirt};
+use crate::event::{claim_of, hall_with, hall_with_locker, sell, shirt};
 use crate::wire::{entries, range};
 use crate::world::World;
 
@@ -104,19 +104,24 @@ fn a_pickup_wins_over_a_refund_that_was_asked_for_elsewhere() {
 }
 
 #[test]
-fn a_refund_that_reaches_the_custodian_first_ends_the_claim() {
+fn a_request_waits_for_a_person_who_ends_the_claim() {
     let mut world = evening(3);
     let claim = sold(&mut world, 2).claim;
     world.converge(5_000);
     let free = world.stock(HQ).unwrap().mesh.available;
-    // The power may fail between the request and the refund.
+    // The power may fail between the request, which pays nothing, and the refund.
     world.isolate(LOCKER);
+    world.run_ms(6_000);
     refund(&mut world, TILL, claim, Vec::new()).unwrap();
     world.link_all();
     world.run_ms(30);
     world.power_cut(LOCKER);
     world.power_on(LOCKER);
     world.link_all();
+    world.converge(5_000);
+    assert_eq!(states(&mut world, claim), [ClaimState::RefundRequested; 3]);
+    world.run_ms(6_000);
+    assert_eq!(refund(&mut world, TILL, claim, Vec::new()).unwrap().amount, 5_000);
     world.converge(5_000);
     assert_eq!(states(&mut world, claim), [ClaimState::Refunded; 3]);
     assert!(matches!(redeemed(&mut world, LOCKER, claim), Err(Refusal::AlreadyRefunded { .. })));
@@ -290,8 +295,9 @@ fn a_return_from_a_later_life_waits_for_the_hand_over() {
     world.power_cut(LOCKER);
     world.power_on(LOCKER);
     let serials = claim.items[0].units.lowest(1);
-    refund(&mut world, LOCKER, claim.claim, vec![RefundItem { sku: shirt(), serials }]).unwrap();
     world.link_all();
+    world.run_ms(6_000);
+    refund(&mut world, TILL, claim.claim, vec![RefundItem { sku: shirt(), serials }]).unwrap();
     world.converge(5_000);
     let expected = world.stock(HQ).unwrap().mesh;
     let chains: Vec<_> = world.frontier(HQ).iter().map(|head| head.chain).collect();
@@ -314,7 +320,7 @@ fn a_return_from_a_later_life_waits_for_the_hand_over() {
 #[test]
 fn what_a_copied_locker_does_twice_is_seen_alike_by_everybody() {
     for seed in 0..12 {
-        let mut world = evening(10 + seed);
+        let mut world = hall_with(10 + seed, 40, "pos,locker");
         let claims: Vec<Ref> = (0..4).map(|_| sold(&mut world, 2).claim).collect();
         world.converge(5_000);
         world.isolate(LOCKER);

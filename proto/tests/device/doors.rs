@@ -200,7 +200,8 @@ fn after_a_power_cut_in_between_nobody_opens_by_himself_and_a_person_settles() {
         world.assert_agreed();
         if !handed_over {
             let refund = Refund { claim, items: Vec::new(), damaged: false };
-            world.done(LOCKER, Command::Refund(refund)).unwrap();
+            // The locker has no drawer: the till pays.
+            world.done(TILL, Command::Refund(refund)).unwrap();
             world.converge(5_000);
             assert_eq!(doors(&mut world, HQ).to_look_at, [], "paid back, there is nothing left to do");
             assert_eq!(inside(&mut world, "07"), [("1-4".to_owned(), None)], "it lies there, for sale again");
@@ -272,7 +273,9 @@ fn what_was_paid_back_is_not_opened_again() {
     let text = token(&mut world, claim);
     show(&mut world, &text).unwrap();
     report(&mut world, Some("jammed")).unwrap();
-    world.done(LOCKER, Command::Refund(Refund { claim, items: Vec::new(), damaged: false })).unwrap();
+    world.converge(5_000);
+    world.done(TILL, Command::Refund(Refund { claim, items: Vec::new(), damaged: false })).unwrap();
+    world.converge(5_000);
     assert!(matches!(open(&mut world, LOCKER, claim), Err(Refusal::AlreadyRefunded { .. })));
     assert_eq!(world.opened.len(), 1);
 }

@@ -22,10 +22,15 @@ pub(crate) fn shirt() -> Sku {
 
 /// A hall with an hq, a till and a locker, in this order, and so many shirts on sale.
 pub(crate) fn hall_with_locker(seed: u64, units: u32) -> World {
+    hall_with(seed, units, "locker")
+}
+
+/// The same, with a third device of these roles.
+pub(crate) fn hall_with(seed: u64, units: u32, roles: &str) -> World {
     let mut world = World::new(seed);
     world.add("hq", "hq", "hall");
     world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
+    world.add("locker", roles, "hall");
     world.link_all();
     world.open_drop(0, units);
     world.run_ms(4_000);
@@ -39,7 +44,7 @@ pub(crate) fn sell(quantity: u64, wait_ms: u64) -> Sell {
 }
 
 pub(crate) fn mint(first: u32, last: u32) -> LotMint {
-    LotMint { drop: night(), sku: shirt(), first, last, numbered: true, place: None }
+    LotMint { drop: night(), sku: shirt(), first, last, numbered: true, place: None, edition: None }
 }
 
 pub(crate) fn claim_of(outcome: Result<Reply, Refusal>) -> Claim {
@@ -177,8 +182,8 @@ impl World {
             assert_eq!(check.incidents, Vec::<String>::new(), "on device {at}");
             assert_eq!(check.sold_twice, 0, "on device {at}");
             if let Some(line) = self.stock(at) {
-                let Levels { available, held, committed, damaged, in_transit, sold, .. } = line.mesh;
-                let sum = available + held + committed + damaged + in_transit + sold;
+                let Levels { available, held, committed, damaged, in_transit, sold, frozen, .. } = line.mesh;
+                let sum = available + held + committed + damaged + in_transit + sold + frozen;
                 assert_eq!(line.minted, sum, "on device {at}: {:?}", line.mesh);
             }
         }

@@ -7,7 +7,7 @@ use popmesh_proto::command::{
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
 use popmesh_proto::text::DropId;
 
-use crate::event::{claim_of, night, sell, shirt};
+use crate::event::{claim_of, mint, night, sell, shirt};
 use crate::world::World;
 
 const HQ: usize = 0;
@@ -19,14 +19,15 @@ fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
     let mut world = World::new(seed);
     world.add("hq", "hq", "hall");
     world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
+    // A person with a drawer is at it.
+    world.add("locker", "pos,locker", "hall");
     world.link_all();
     world.open_drop(HQ, 4);
     let drop: DropId = "short".parse().unwrap();
     let rule = (unclaimed != Unclaimed::Keep).then_some(WITHIN_MS);
     let new = DropNew { pickup_within_ms: rule, unclaimed, ..DropNew::of(drop.clone(), "Short".to_owned()) };
     world.done(HQ, Command::DropNew(new)).unwrap();
-    let lot = LotMint { drop: drop.clone(), sku: shirt(), first: 1, last: 20, numbered: true, place: None };
+    let lot = LotMint { drop: drop.clone(), ..mint(101, 120) };
     world.done(HQ, Command::LotMint(lot)).unwrap();
     world.done(HQ, Command::DropOpen(drop.clone())).unwrap();
     world.run_ms(4_000);
@@ -96,7 +97,10 @@ fn what_nobody_came_for_goes_back_to_stock_and_is_paid_as_the_drop_says() {
         assert!(matches!(world.done(LOCKER, Command::Redeem(redeem)), Err(Refusal::AlreadyRefunded { .. })));
         // They are somebody else's to buy now.
         assert!(world.available(LOCKER) >= free, "{free}");
-        let rest = Sell { drop: Some(drop.clone()), ..sell(17, 10_000) };
+        let rest = Sell { drop: Some(drop.clone()), ..sell(1, 10_000) };
+        for _ in 0..16 {
+            claim_of(world.done(TILL, Command::Sell(rest.clone())));
+        }
         claim_of(world.done(TILL, Command::Sell(rest)));
         world.converge(5_000);
         world.assert_agreed();

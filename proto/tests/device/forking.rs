@@ -23,7 +23,7 @@ fn at(ms: u64) -> Hlc {
 
 fn lot(first: u32) -> Body {
     let place = "hall".parse().unwrap();
-    Body::Mint(Mint { sku: shirt(), first, last: first, numbered: true, place })
+    Body::Mint(Mint { sku: shirt(), first, last: first, numbered: true, place, edition: None })
 }
 
 fn evening(seed: u64) -> World {

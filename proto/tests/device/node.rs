@@ -6,6 +6,7 @@ use popmesh_proto::Device;
 use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
 use popmesh_proto::io::{BatchId, Entry, Idempotency, Sealed, SealedWrites, StoredReply};
+use popmesh_proto::mark::{Mark, Marking};
 
 /// A write that is not durable yet.
 #[derive(Debug)]
@@ -14,6 +15,7 @@ pub(crate) struct Write {
     pub(crate) entries: Vec<Entry>,
     pub(crate) replies: Vec<StoredReply>,
     pub(crate) sealed: SealedWrites,
+    pub(crate) mark: Marking,
 }
 
 #[derive(Debug)]
@@ -38,14 +40,18 @@ pub(crate) struct Node {
     pub(crate) write: Option<Write>,
     /// While set, writes stay under way.
     pub(crate) stalled: bool,
+    /// The mark beside its database; `None` once that is lost.
+    pub(crate) mark: Option<Mark>,
     /// Whether its runtime finds that what is stored is older than what it wrote, from its next start on.
     pub(crate) restored: bool,
+    /// Whether its runtime only opens it again, without a start, from its next start on.
+    pub(crate) goes_on: bool,
     /// Whether its compartments have doors, from its next start on.
     pub(crate) doors: bool,
     /// Gossip it has seen, as the mesh beneath it remembers.
     pub(crate) seen: BTreeSet<[u8; 32]>,
-    /// How far its wall clock is ahead of the world's time, in milliseconds.
-    pub(crate) ahead_ms: u64,
+    /// How far its wall clock is ahead of the world's time, in milliseconds; below 0 it is behind.
+    pub(crate) ahead_ms: i64,
 }
 
 impl Node {
@@ -65,7 +71,9 @@ impl Node {
             durable: BTreeMap::new(),
             write: None,
             stalled: false,
+            mark: Some(Mark::default()),
             restored: false,
+            goes_on: false,
             doors: false,
             seen: BTreeSet::new(),
             ahead_ms: 0,
@@ -94,7 +102,32 @@ impl Node {
             assert!(there, "a payload without its entry");
             self.payloads.insert(entry, payload);
         }
+        if !write.mark.is_empty() {
+            self.mark.get_or_insert_default().take(&write.mark);
+        }
+        if let Some(mark) = &self.mark {
+            for end in &write.mark.ends {
+                assert!(self.durable.get(&end.chain) >= Some(&end.seq), "the mark names what is not durable");
+                assert!(mark.ends.contains_key(&end.chain));
+            }
+        }
         Some(write.batch)
+    }
+
+    /// Sets its disk back to an earlier state; what lies beside the database stays as it is.
+    pub(crate) fn set_back(&mut self, image: &[Entry]) {
+        self.durable.clear();
+        for entry in image {
+            self.durable.insert(entry.chain, entry.seq);
+        }
+        self.stored = image.to_vec();
+    }
+
+    /// Moves its database away, with the outcomes of commands in it; what lies beside it stays.
+    pub(crate) fn lose_database(&mut self) {
+        self.set_back(&[]);
+        self.replies.clear();
+        self.payloads.clear();
     }
 
     /// The sealed payloads on its disk.

@@ -270,7 +270,7 @@ fn tax_is_reckoned_once_and_stays() {
     assert_eq!(of(&included), (5_000, vec![(1_900, 4_202, 798)]));
     rules(
         &mut world,
-        RulesSet { prices: Some(Prices::Excluded), round: Some(Rounding::Line), cash_coin: None },
+        RulesSet { prices: Some(Prices::Excluded), round: Some(Rounding::Line), ..RulesSet::default() },
     );
     tax(&mut world, 2_500, 700);
     let excluded = claim_of(world.done(TILL, Command::Sell(sell(2, 2_000))));
@@ -344,6 +344,7 @@ proptest! {
             prices: Some(if excluded { Prices::Excluded } else { Prices::Included }),
             round: Some(if by_line { Rounding::Line } else { Rounding::Receipt }),
             cash_coin: Some(coin),
+            ordinary_wish: None,
         });
         let probe = refused(&mut world, paying(units, vec![part(Tender::Card, i64::MAX)]));
         let Refusal::PaymentsDiffer { total, .. } = probe else { panic!("{probe:?}") };

@@ -16,7 +16,8 @@ pub(crate) fn evening(seed: u64) -> World {
     let mut world = World::new(seed);
     world.add("hq", "hq,pos", "hall");
     world.add("till", "pos", "hall");
-    world.add("locker", "locker", "hall");
+    // A person with a drawer is at it.
+    world.add("locker", "pos,locker", "hall");
     world.link_all();
     world.open_drop(HQ, 60);
     world.run_ms(4_000);

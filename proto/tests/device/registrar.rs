@@ -280,7 +280,7 @@ fn in_whatever_order_they_come_the_views_are_the_same() {
         let begin = |who: usize, ms| Author::begin(&keys[who], &papers[who], "devices", at(ms));
         let ids: Vec<DeviceId> = world.nodes.iter().map(|node| node.id).collect();
         let retire = |device: usize, under| {
-            Body::Retire(record::Retire { device: ids[device], cut: Vec::new(), under })
+            Body::Retire(record::Retire { device: ids[device], cut: Vec::new(), under, parts: None })
         };
         let give = |to: usize, under| Body::Entrust(record::Entrust { to: keys[to].id(), under });
         let (mut head, mut north, mut south) = (begin(0, 0), begin(1, 0), begin(2, 0));

@@ -74,7 +74,7 @@ fn a_deed_about_what_never_was_a_claim_is_seen_alike_in_any_order() {
     let hold = aside.write(at(2), Body::Hold(Hold { lines, ttl_ms: 1_000, shopper: None }));
     let mut deeds = Author::begin(&secret, &mallory, "claims/night", at(1));
     let to = world.nodes[OTHER].id;
-    deeds.write(at(3), Body::Custody(Custody { claim: hold, under: lot, to, retirement: None }));
+    deeds.write(at(3), Body::Custody(Custody::of(hold, lot, to)));
     let both = [aside.range(), deeds.range()];
     world.isolate(TILL);
     world.isolate(OTHER);

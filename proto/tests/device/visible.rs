@@ -14,13 +14,17 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
             Message::Entries(entries) => ranges(&entries.ranges),
             Message::Compare(compare) => vec![(compare.chain, compare.head.seq)],
             Message::Mail(mail) => by_mail(&mail),
+            Message::AskPast(ask) => ask.ends.iter().map(|seen| (seen.chain, seen.seq)).collect(),
+            Message::Past(past) => past.proofs.iter().map(|proof| (proof.chain, proof.seq)).collect(),
             Message::Digest(_)
             | Message::Who(_)
+            | Message::Heard(_)
             | Message::Hello(_)
             | Message::Ask(_)
             | Message::AskCart(_)
             | Message::AskClaim(_)
             | Message::Decline(_) => Vec::new(),
+            Message::AskEntries(ask) => ask.have.iter().copied().map(at).collect(),
             Message::AskSealed(ask) => ask.entries.iter().copied().map(at).collect(),
             Message::Sealed(sent) => sent.parts.iter().map(|part| at(part.entry)).collect(),
         },
@@ -49,8 +53,15 @@ fn by_mail(mail: &Mail) -> Vec<(ChainId, u64)> {
     if mail.to.is_some() {
         let message = decode::<Message>(&mail.content, MAX_GOSSIP).expect("a message by mail");
         assert!(
-            matches!(message, Message::Ask(_) | Message::Decline(_)),
-            "only requests and their refusals go by mail"
+            matches!(
+                message,
+                Message::Ask(_)
+                    | Message::AskCart(_)
+                    | Message::AskClaim(_)
+                    | Message::Decline(_)
+                    | Message::Past(_)
+            ),
+            "only requests, their refusals and what was seen of somebody go by mail"
         );
     }
     Vec::new()

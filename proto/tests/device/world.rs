@@ -1,14 +1,16 @@
 //! Devices in one process, under virtual time: links that come and go, disks that take a while, power that fails.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use popmesh_proto::broker::{ByRate, Policy};
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
-use popmesh_proto::id::{ChainId, Nonce, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
 use popmesh_proto::links::Width;
-use popmesh_proto::message::{MAX_MESSAGE, Message, decode};
+use popmesh_proto::message::{MAX_MESSAGE, Message, decode, encode};
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::text::Compartment;
@@ -23,6 +25,9 @@ use crate::visible::{shown, speaks_of_the_log};
 pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
 /// Certificates end so long after it.
 pub(crate) const VALID_MS: u64 = 86_400_000;
+
+/// What carries a message over Wi-Fi: noise, yamux, TCP, IP and the frame.
+const BROAD_CARRIER_BYTES: u64 = 90;
 
 /// How well links and disks work.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) time: u64,
     pub(crate) conditions: Conditions,
+    /// How stock moves on devices that are started from now on.
+    pub(crate) policy: Arc<dyn Policy + Sync>,
     pub(crate) charter: SignedCharter,
     root: SecretKey,
     pub(crate) nodes: Vec<Node>,
@@ -58,6 +65,16 @@ pub(crate) struct World {
     pub(crate) links: BTreeSet<(usize, usize)>,
     /// Those that are narrow.
     narrow: BTreeSet<(usize, usize)>,
+    /// Pairs between which no digest and no frontier comes through, the lower first.
+    pub(crate) mute: BTreeSet<(usize, usize)>,
+    /// A chain whose hashes all seem to begin alike: heads that name it travel with the beginning that their receiver has.
+    pub(crate) collides: Option<ChainId>,
+    /// Pages of frontiers that have others after them.
+    pub(crate) pages: usize,
+    /// Heads with whole hashes that devices sent.
+    pub(crate) whole_heads: usize,
+    /// Requests for entries by name that devices sent.
+    pub(crate) asked_by_name: usize,
     /// Messages over each narrow link, and their bytes.
     pub(crate) aired: BTreeMap<(usize, usize), (u64, u64)>,
     events: BTreeMap<(u64, u64), (u64, Event)>,
@@ -76,6 +93,10 @@ pub(crate) struct World {
     pub(crate) frontiers: usize,
     pub(crate) whole_frontiers: usize,
     pub(crate) heads: usize,
+    /// Whom devices wanted looked at, and who wanted it.
+    pub(crate) probes: Vec<(usize, DeviceId)>,
+    /// Bytes that left over broad links since a test set it to zero, each copy of gossip counted, with what carries them.
+    pub(crate) broad_bytes: u64,
     history: Sha256,
 }
 
@@ -96,9 +117,15 @@ impl World {
             rng,
             time: 0,
             conditions: Conditions::GOOD,
+            policy: Arc::new(ByRate),
             nodes: Vec::new(),
             links: BTreeSet::new(),
             narrow: BTreeSet::new(),
+            mute: BTreeSet::new(),
+            collides: None,
+            pages: 0,
+            whole_heads: 0,
+            asked_by_name: 0,
             aired: BTreeMap::new(),
             events: BTreeMap::new(),
             order: 0,
@@ -113,6 +140,8 @@ impl World {
             frontiers: 0,
             whole_frontiers: 0,
             heads: 0,
+            probes: Vec::new(),
+            broad_bytes: 0,
             history: Sha256::new(),
         }
     }
@@ -159,6 +188,7 @@ impl World {
         copy.replies = of.replies.clone();
         copy.payloads = of.payloads.clone();
         copy.durable = of.durable.clone();
+        copy.mark = of.mark.clone();
         self.nodes.push(copy);
         self.power_on(self.nodes.len() - 1);
         self.nodes.len() - 1
@@ -284,7 +314,10 @@ impl World {
         let config = Config {
             event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
             doors: node.doors,
+            mark: node.mark.clone(),
             restored: node.restored,
+            goes_on: node.goes_on,
+            policy: self.policy.clone(),
             ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
         };
         let now = self.now(at);
@@ -321,7 +354,8 @@ impl World {
 
     pub(crate) fn now(&self, at: usize) -> Now {
         let node = &self.nodes[at];
-        Now { wall_ms: EPOCH_MS + self.time + node.ahead_ms, mono_ms: self.time - node.booted_at }
+        let wall_ms = (EPOCH_MS + self.time).saturating_add_signed(node.ahead_ms);
+        Now { wall_ms, mono_ms: self.time - node.booted_at }
     }
 
     fn later(&mut self, life_of: usize, after_ms: u64, event: Event) {
@@ -405,10 +439,10 @@ impl World {
             *self.spoken.entry(at).or_default() += 1;
         }
         match output {
-            Output::Store { batch, entries, replies, sealed } => {
+            Output::Store { batch, entries, replies, sealed, mark } => {
                 let node = &mut self.nodes[at];
                 assert!(node.write.is_none(), "one write at a time");
-                node.write = Some(Write { batch, entries, replies, sealed });
+                node.write = Some(Write { batch, entries, replies, sealed, mark });
                 if !node.stalled {
                     let after = self.rng.within(self.conditions.write_ms);
                     self.later(at, after, Event::Written { at });
@@ -419,15 +453,22 @@ impl World {
                     self.frontiers += 1;
                     self.whole_frontiers += usize::from(frontier.since.is_none());
                     self.heads += frontier.heads.len();
+                    self.pages += usize::from(frontier.upto.is_some());
+                    self.whole_heads += frontier.heads.iter().filter(|head| head.rest.is_some()).count();
                 }
+                self.asked_by_name +=
+                    usize::from(matches!(decode(&bytes, MAX_MESSAGE), Ok(Message::AskEntries(_))));
                 // Two boxes with one key both hear what is meant for the one.
                 for peer in
                     (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
                 {
                     if self.reaches(at, peer) {
+                        let Some(bytes) = self.tampered(at, peer, &bytes) else { continue };
                         if self.width(at, peer) == Width::Narrow {
                             let aired = self.aired.entry((at.min(peer), at.max(peer))).or_default();
                             *aired = (aired.0 + 1, aired.1 + bytes.len() as u64);
+                        } else {
+                            self.broad_bytes += bytes.len() as u64 + BROAD_CARRIER_BYTES;
                         }
                         self.travel(peer, |bytes| Event::Message { from: at, to: peer, bytes }, &bytes);
                     }
@@ -467,7 +508,26 @@ impl World {
             Output::Install { certificate } => self.nodes[at].certificate = certificate,
             // The device itself takes nothing from it meanwhile; links of this world stay.
             Output::CutOff { .. } => {}
+            // A link of this world is as it is said to be.
+            Output::Probe { peer } => self.probes.push((at, peer)),
             Output::Notice(notice) => self.notices.push((at, notice)),
+        }
+    }
+
+    /// What comes through of a message, if a test has something done to it.
+    fn tampered(&self, from: usize, to: usize, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mute = self.mute.contains(&(from.min(to), from.max(to)));
+        match decode::<Message>(bytes, MAX_MESSAGE) {
+            Ok(Message::Frontier(_) | Message::Digest(_)) if mute => None,
+            Ok(Message::Frontier(mut frontier)) if self.collides.is_some() => {
+                let log = self.nodes[to].device.as_ref()?.log();
+                for head in frontier.heads.iter_mut().filter(|head| Some(head.chain) == self.collides) {
+                    let here = log.chain(&head.chain).and_then(|chain| chain.hash(head.seq));
+                    head.hash = here.map_or(head.hash, |hash| hash.begins());
+                }
+                Some(encode(&Message::Frontier(frontier)))
+            }
+            _ => Some(bytes.to_vec()),
         }
     }
 
@@ -485,6 +545,7 @@ impl World {
         for to in 0..self.nodes.len() {
             let gossips = self.reaches(at, to) && self.width(at, to) == Width::Broad;
             if Some(to) != but && gossips {
+                self.broad_bytes += bytes.len() as u64 + BROAD_CARRIER_BYTES;
                 self.travel(to, |bytes| Event::Gossip { from: at, to, bytes }, bytes);
             }
         }

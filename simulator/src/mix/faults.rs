@@ -1,5 +1,7 @@
 //! Faults by chance, each with its times.
 
+use popmesh_proto::identity::Role;
+
 use super::retired;
 use crate::random::Random;
 use crate::scenario::limits::MAX_FLAPS;
@@ -34,6 +36,7 @@ pub enum Kind {
     Entrusted,
     RetiredDead,
     RetiredAlive,
+    Reprints,
 }
 
 /// Each kind is on in so many of a thousand seeds.
@@ -57,6 +60,7 @@ pub(super) fn draw(kinds: &[Kind], scenario: &Scenario, random: &Random) -> Vec<
             continue;
         }
         match kind {
+            Kind::Reprints => faults.extend(reprints(scenario, &mut random)),
             Kind::Entrusted => faults.extend(retired::hand_overs(scenario, &mut random)),
             Kind::RetiredDead => faults.extend(retired::of_the_dead(scenario, &faults, &mut random)),
             Kind::RetiredAlive => {
@@ -159,8 +163,29 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
             lasting(FaultKind::Cheats { device, how })
         }
         // Drawn with what the night has already.
-        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive => None,
+        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive | Kind::Reprints => None,
     }
+}
+
+/// An hq is cut off before another mints, and mints the same meanwhile.
+fn reprints(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
+    let lots = scenario.drops.iter().flat_map(|drop| drop.lots.iter().map(move |lot| (drop.mint_ms, lot)));
+    let numbered: Vec<_> = lots.filter(|(_, lot)| lot.numbered).collect();
+    let Some((mint_ms, lot)) = random.pick(&numbered).copied() else { return Vec::new() };
+    let hqs: Vec<usize> = (0..scenario.devices.len())
+        .filter(|index| *index != lot.at && scenario.devices[*index].roles.has(Role::Hq))
+        .collect();
+    let Some(device) = random.pick(&hqs).copied() else { return Vec::new() };
+    let from_ms = mint_ms.saturating_sub(random.within(0..=5_000));
+    let at_ms = (mint_ms + random.within(0..=10_000)).min(scenario.duration_ms);
+    let until_ms = (at_ms + random.within(1_000..=60_000)).min(scenario.duration_ms);
+    if from_ms >= until_ms {
+        return Vec::new();
+    }
+    vec![
+        Fault { from_ms, until_ms, kind: FaultKind::Offline { device } },
+        Fault { from_ms: at_ms, until_ms: at_ms, kind: FaultKind::Reprints { device } },
+    ]
 }
 
 /// From when to when: often short, sometimes for most of the night, over when the night is.

@@ -30,7 +30,7 @@ struct Mix {
 
 use Kind::{
     BadWan, BadWifi, BatterySwap, Cheats, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite, Dies,
-    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Restored, RetiredAlive,
+    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored, RetiredAlive,
     RetiredDead, SlowDisk, Split, WanDown, WifiDown,
 };
 
@@ -38,7 +38,7 @@ const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, 
 const POWER: &[Kind] =
     &[CutAtOnce, CutInWrite, CutInRecovery, MainsDown, BatterySwap, DiskFull, DiskErrors, SlowDisk];
 const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
-const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats];
+const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats, Reprints];
 const RETIREMENTS: &[Kind] = &[Entrusted, RetiredDead, RetiredAlive];
 
 const MIXES: [Mix; 7] = [

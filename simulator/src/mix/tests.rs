@@ -63,7 +63,7 @@ fn every_kind_comes_and_none_that_should_not() {
         (0..400).flat_map(|seed| draw(mix, seed).unwrap().faults).map(|fault| name(&fault.kind)).collect()
     };
     assert_eq!(kinds("calm").len(), 0);
-    assert_eq!(kinds("default").len(), 22);
+    assert_eq!(kinds("default").len(), 23);
     assert_eq!(kinds("honest").len(), 17);
     assert!(
         ["Restored", "Cloned", "Cheats", "Retired", "Entrusted"]

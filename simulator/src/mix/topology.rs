@@ -45,6 +45,8 @@ pub(super) fn draw(random: &Random) -> Scenario {
         thresholds: Thresholds::default(),
     };
     scenario.demand = demand(&scenario, &mut random);
+    let mut wishes = random.fork("wishes");
+    scenario.demand.extend(large_wishes(&scenario.demand, &scenario, &mut wishes));
     scenario
 }
 
@@ -244,6 +246,33 @@ fn demand(scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
                 });
             }
         }
+    }
+    blocks
+}
+
+/// A few who want much more than others, in every other night somebody who wants more than there is. They come after all others
+/// are drawn, so that the rest of a night is what it would be without them.
+fn large_wishes(demand: &[Demand], scenario: &Scenario, random: &mut Random) -> Vec<Demand> {
+    let mut blocks = Vec::new();
+    for block in demand {
+        if !random.chance(350) {
+            continue;
+        }
+        let lots = &scenario.drops[block.drop].lots;
+        let units: u64 =
+            lots.iter().filter(|lot| lot.product == block.product).map(|lot| u64::from(lot.units)).sum();
+        let quantity = match random.below(3) {
+            0 => units * random.within(2..=20),
+            _ => units * random.within(20..=95) / 100,
+        };
+        let open_ms = scenario.drops[block.drop].open_ms;
+        let shoppers = random.within(1..=3);
+        blocks.push(Demand {
+            arrivals: Arrivals::Steady { from_ms: open_ms, until_ms: scenario.duration_ms, shoppers },
+            quantity: (quantity.max(5), quantity.max(5)),
+            refund_per_mille: 0,
+            ..block.clone()
+        });
     }
     blocks
 }

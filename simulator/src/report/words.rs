@@ -153,6 +153,7 @@ pub(super) fn promise(invariant: &str) -> Option<&'static str> {
             "What every device says it took and paid back is what it wrote, to the cent; receipts have no gaps; a retry sells nothing twice."
         }
         "I8" => "While a unit was free within reach, a shopper who waited got it.",
+        "I10" => "While nothing happened, the mesh left the air to others.",
         "I9" => "The same seed gives the same night, byte for byte.",
         _ => return None,
     })

@@ -19,7 +19,7 @@ pub(super) const CHEATS: [(&str, Cheat); 4] = [
 ];
 
 /// The names of all faults.
-const KINDS: [&str; 22] = [
+const KINDS: [&str; 23] = [
     "offline",
     "flapping",
     "one_way",
@@ -41,6 +41,7 @@ const KINDS: [&str; 22] = [
     "cloned",
     "retired",
     "entrusted",
+    "reprints",
     "cheats",
 ];
 
@@ -90,6 +91,7 @@ pub(super) fn lasts(kind: &FaultKind) -> bool {
             | FaultKind::Restored { .. }
             | FaultKind::Retired { .. }
             | FaultKind::Entrusted { .. }
+            | FaultKind::Reprints { .. }
     )
 }
 
@@ -262,6 +264,11 @@ fn of_device(
             return Err(field.error(Problem::Impossible { problem }));
         }
         "entrusted" => FaultKind::Entrusted { device, by: registrar(table, site, &field, device)? },
+        "reprints" if !site.devices[device].roles.has(Role::Hq) => {
+            let device = site.devices[device].name.clone();
+            return Err(field.error(Problem::CannotMint { device }));
+        }
+        "reprints" => FaultKind::Reprints { device },
         _ => FaultKind::Cheats { device, how: table.need("how", "how = \"forks\"")?.word("cheat", &CHEATS)? },
     })
 }

@@ -403,6 +403,12 @@ pub enum FaultKind {
         /// By which: it is given the right for the night, unless another gives it that.
         by: DeviceIndex,
     },
+    /// A person at an hq mints the numbered lots that others mint, with the same serials, as far as this device does not
+    /// know of them.
+    Reprints {
+        /// The hq.
+        device: DeviceIndex,
+    },
     /// A device cheats.
     Cheats {
         /// Which.

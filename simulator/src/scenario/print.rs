@@ -316,6 +316,7 @@ impl Page<'_> {
             FaultKind::Entrusted { device: which, by } => {
                 ("entrusted", vec![device(which), ("by", self.device_name(*by))])
             }
+            FaultKind::Reprints { device: which } => ("reprints", vec![device(which)]),
             FaultKind::Retired { device: which, by, once_stock_comes } => {
                 let waits = once_stock_comes.then(|| ("once_stock_comes", true.to_string()));
                 ("retired", [device(which), ("by", self.device_name(*by))].into_iter().chain(waits).collect())

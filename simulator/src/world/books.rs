@@ -30,24 +30,26 @@ impl World<'_> {
             let Some(balance) = balances.get(lot) else { continue };
             if honest && state.contested {
                 let incident = holdings.incidents().last().unwrap_or("no incident says how");
-                // A claim that was dealt with by somebody who may not puts its units in doubt, too.
-                let (invariant, what) = if incident.contains(OF_CLAIM) {
-                    ("I2", "whose claims contradict each other")
-                } else {
-                    ("I1", "that was spent twice")
-                };
-                let text = format!("{name} sees a unit of lot {lot} of {} {what}: {incident}", state.sku);
-                result = Err(Breach::new(invariant, text));
+                let text = format!(
+                    "{name} sees a unit of lot {lot} of {} that was spent twice: {incident}",
+                    state.sku
+                );
+                result = Err(Breach::new("I1", text));
             } else if !balance.holds() {
                 let text = format!("on {name}, lot {lot} of {} does not add up: {balance:?}", state.sku);
                 result = Err(Breach::new("I4", text));
             }
         }
+        let printed = self.ledger.prints.any_twice();
+        let unmade = holdings.incidents().find(|text| !printed || !holdings.is_of_print(text));
         if honest
             && result.is_ok()
-            && let Some(incident) = holdings.incidents().next()
+            && let Some(incident) = unmade
         {
-            result = Err(Breach::new("I6", format!("{name} sees an incident that nobody made: {incident}")));
+            // A claim that was dealt with by somebody who may not.
+            let invariant = if incident.contains(OF_CLAIM) { "I2" } else { "I6" };
+            let text = format!("{name} sees an incident that nobody made: {incident}");
+            result = Err(Breach::new(invariant, text));
         }
         self.nodes[node].checked = Some(as_of);
         self.check(result);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use popmesh_proto::id::{ChainId, Nonce};
 use popmesh_proto::io::{BatchId, Entry, Input};
+use popmesh_proto::mark::End;
 use popmesh_proto::record::Record;
 use popmesh_proto::{Config, Device};
 use popmesh_store::{Store, StoreError};
@@ -34,13 +35,7 @@ impl World<'_> {
             self.nodes[node].disk.arm_fuse(operation, Kept::Any);
         }
         self.nodes[node].booted_us = self.now_us;
-        let mut opened = open_store(&self.nodes[node], self.charter.event());
-        if let Ok((store, _)) = &mut opened
-            && !self.nodes[node].disk.fuse_blown()
-        {
-            // A disk that cannot be read now is found out when the log is read.
-            self.nodes[node].count_boot(store);
-        }
+        let opened = open_store(&self.nodes[node], self.charter.event());
         if self.nodes[node].disk.fuse_blown() {
             drop(opened);
             self.power_fails_again(node);
@@ -78,10 +73,15 @@ impl World<'_> {
         let nonce = self.mistakes.nonce(node).unwrap_or_else(|| Nonce(self.random.bytes()));
         let of = &mut self.nodes[node];
         of.nonce = nonce;
+        let venue = self.scenario.devices[of.device_index].venue;
+        let wifi_kbit = self.scenario.venues[venue].wifi.kbit_per_s;
         let mut config = Config::new(of.secret.clone(), self.charter.clone(), of.certificate.clone(), nonce);
+        // A crew says where a Wi-Fi carries less than usual; nobody says where it carries more.
+        config.carries_kbit_per_s = config.carries_kbit_per_s.min(wifi_kbit);
         config.event_secret = Some(self.event_secret.clone());
         config.policy = super::organiser::policy(self.scenario.policy);
-        config.restored = of.past_doubted;
+        config.restored = of.mark.is_none();
+        config.mark.clone_from(&of.mark);
         config.signatures = self.signatures.clone();
         #[cfg(feature = "planted")]
         {
@@ -114,6 +114,18 @@ impl World<'_> {
         of.write = None;
         match opened {
             Ok(device) => {
+                let ends = of.mark.iter().flat_map(|mark| &mark.ends);
+                let lost = |chain: &ChainId, seq| {
+                    of.mark.as_ref().is_some_and(|mark| mark.lost.get(chain).is_some_and(|lost| *lost >= seq))
+                };
+                of.owed = ends
+                    .filter(|(chain, (seq, _))| {
+                        read.get(chain).is_none_or(|have| have < seq) && !lost(chain, *seq)
+                    })
+                    .map(|(chain, (seq, hash))| End { chain: *chain, seq: *seq, hash: *hash })
+                    .collect();
+                of.past_doubted = of.mark.is_none() || !of.owed.is_empty();
+                of.past_answered = false;
                 of.state = State::Running { device: Box::new(device), store: Box::new(store) };
                 self.check(problem);
                 if !self.ledger.suspects.contains(&me) {
@@ -183,6 +195,14 @@ impl World<'_> {
         self.note(|| format!("{node} knows its past{}", if accepted { ", a person says" } else { "" }));
         let numbers = &mut self.mistakes.numbers;
         *(if accepted { &mut numbers.pasts_accepted } else { &mut numbers.pasts_told }) += 1;
+        // It may say so only when all is here that the mark named; a person may say so whatever is.
+        if !accepted && self.nodes[node].owes() {
+            let text = format!(
+                "{} says that it knows its past, and lacks what it had written",
+                self.nodes[node].name
+            );
+            self.check(Err(Breach::new("I1", text)));
+        }
         let of = &mut self.nodes[node];
         of.trust_past();
         if of.disk.fuse_blown() {
@@ -193,8 +213,12 @@ impl World<'_> {
     /// A device whose database was set back spends nothing before it has heard what it did since.
     pub(super) fn check_past(&mut self, node: NodeIndex, entries: &[Entry]) {
         let of = &self.nodes[node];
+        if of.past_answered {
+            return;
+        }
         // What it heard may be on its way to the disk in the same write.
-        if !of.past_doubted || !of.device().is_some_and(Device::doubts_its_past) {
+        // Whether it knows of it itself or not.
+        if !of.past_doubted || !(of.device().is_some_and(Device::doubts_its_past) || of.owes()) {
             return;
         }
         let own = |entry: &&Entry| {
@@ -261,6 +285,10 @@ impl World<'_> {
         }
         self.half_write(node);
         self.nodes[node].disk.cut(Kept::Any);
+        if self.random.chance(300) {
+            let of = &mut self.nodes[node];
+            of.mark.clone_from(&of.mark_synced);
+        }
         self.watch.power_cuts += 1;
         self.note(|| format!("{node} has no power"));
         let of = &mut self.nodes[node];

@@ -50,13 +50,13 @@ impl World<'_> {
     fn carry_out(&mut self, node: NodeIndex, output: Output) {
         self.remember(node, &output);
         match output {
-            Output::Store { batch, entries, replies, sealed } => {
+            Output::Store { batch, entries, replies, sealed, mark } => {
                 self.check_past(node, &entries);
                 let life = self.nodes[node].life;
                 let speed = self.nodes[node].disk_speed;
                 let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };
                 let takes_us = (speed.write_us + jitter) * self.nodes[node].slow;
-                self.nodes[node].write = Some(Write { batch, entries, replies, sealed });
+                self.nodes[node].write = Some(Write { batch, entries, replies, sealed, mark });
                 self.queue.plan(self.now_us + takes_us, Event::Written { node, life });
             }
             Output::Send { to, bytes } => self.send(node, to, bytes.into()),
@@ -79,6 +79,7 @@ impl World<'_> {
             }
             // No device of a run has doors. Who is cut off is not listened to, whether or not its link is closed.
             Output::OpenDoor { .. } | Output::CutOff { .. } => {}
+            Output::Probe { peer } => self.looks_at_link(node, peer),
             Output::Reopen { problem } => self.begins_anew(node, &problem),
             Output::Install { certificate } => self.nodes[node].certificate = certificate,
             Output::Notice(notice) => self.noticed(node, notice),
@@ -109,6 +110,7 @@ impl World<'_> {
             Output::OpenDoor { .. } => (6, &[]),
             Output::Reopen { .. } => (7, &[]),
             Output::CutOff { .. } => (8, &[]),
+            Output::Probe { .. } => (10, &[]),
             Output::Install { certificate } => (9, certificate.bytes()),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
@@ -171,6 +173,8 @@ impl World<'_> {
             }
         };
         self.nodes[node].stored_something();
+        self.nodes[node].write_mark(&write.mark);
+        self.disturbed();
         for (later, reply) in write.replies.iter().enumerate() {
             let prefix = popmesh_store::key_prefix(&reply.idempotency.key);
             let before = self.nodes[node].answers.insert(prefix, first_answer.plus(later));
@@ -233,6 +237,8 @@ impl World<'_> {
         };
         let Some(carrier) = carrier else {
             self.watch.sent_to_nobody();
+            // What is sent and brings nothing back has the link looked at.
+            self.doubt_link(from, to);
             return [None, None];
         };
         self.watch.sent(a, bytes);

@@ -54,7 +54,7 @@ impl World<'_> {
         let mut entries = Vec::new();
         let mut last: Option<Hash> = None;
         for (at, body) in [(at, Body::Start(start)), (Hlc(at.0 + 1), Body::Sale(sale))] {
-            let body = Record { at, body }.encode();
+            let body = Record { at, body, key: None }.encode();
             let seq = entries.len() as u64 + 1;
             let parts = ChangeParts {
                 device: me.as_bytes(),
@@ -93,7 +93,7 @@ impl World<'_> {
         let Ok(record) = Record::decode(&entry.body) else { return false };
         let previous = chain.hash(seq - 1).copied();
         let at = Hlc(record.at.0 + 1);
-        let body = Record { at, body: record.body }.encode();
+        let body = Record { at, body: record.body, key: record.key }.encode();
         let parts = ChangeParts {
             device: me.as_bytes(),
             actor: id.as_bytes(),

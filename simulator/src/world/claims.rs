@@ -156,7 +156,9 @@ impl Claims {
             | Body::Unlock(_)
             | Body::Door(_)
             | Body::Retire(_)
+            | Body::RetireCut(_)
             | Body::Entrust(_)
+            | Body::Leave(_)
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Renewal(_)
@@ -172,8 +174,9 @@ impl Claims {
             return Err(format!("claim {reference} is acted on by {who}, which is not its custodian"));
         }
         let done = match &event.record.body {
-            Body::Custody(_) if claim.handed_out.is_some() => {
-                Err("changes its custodian after it was redeemed".to_owned())
+            // What moves of a claim that was handed out is the right to take it back, which says so.
+            Body::Custody(custody) if claim.handed_out.is_some() != custody.handed_out.is_some() => {
+                Err("changes its custodian as if it had been, or had not been, redeemed".to_owned())
             }
             Body::Custody(custody) => {
                 claim.custodian = custody.to;
@@ -232,7 +235,7 @@ mod tests {
         let mut results = Vec::new();
         let sale = (TILL, Body::Sale(sale));
         for (seq, (author, body)) in (10..).zip([&sale].into_iter().chain(deeds)) {
-            let record = Record { at: Hlc(seq), body: body.clone() };
+            let record = Record { at: Hlc(seq), body: body.clone(), key: None };
             let event = Event {
                 entry: entry(seq),
                 drop: &drop,
@@ -289,11 +292,11 @@ mod tests {
     #[test]
     fn only_its_custodian_deals_with_a_claim() {
         let at = Some(LOCKER);
-        let give = |to| Body::Custody(Custody { claim: entry(10), under: entry(10), to, retirement: None });
+        let give = |to| Body::Custody(Custody::of(entry(10), entry(10), to));
         is_refused(at, &[(TILL, redeem())], "not its custodian");
         is_refused(at, &[(TILL, refund(all(), false))], "not its custodian");
         is_refused(at, &[(LOCKER, give(TILL)), (LOCKER, redeem())], "not its custodian");
-        is_refused(at, &[(LOCKER, redeem()), (LOCKER, give(TILL))], "after it was redeemed");
+        is_refused(at, &[(LOCKER, redeem()), (LOCKER, give(TILL))], "as if it had been");
         let (claims, results) = follow(at, &[(LOCKER, give(TILL)), (TILL, redeem())]);
         assert!(results.iter().all(Result::is_ok), "{results:?}");
         assert_eq!(claims.get(&entry(10)).unwrap().state(), ClaimState::Redeemed);

@@ -100,6 +100,11 @@ impl World<'_> {
                     self.entrusts(fault);
                 }
             }
+            FaultKind::Reprints { device } => {
+                if begins {
+                    self.reprints(device);
+                }
+            }
             FaultKind::Retired { .. } => {
                 if begins {
                     self.will_retire(fault);

@@ -41,6 +41,11 @@ impl HandOuts {
         &self.twice
     }
 
+    /// The claim that has a unit, if one has.
+    pub(super) fn claim_with(&self, unit: &Unit) -> Option<Ref> {
+        self.sold.get(unit).filter(|claim| self.of_claim(claim).contains(unit)).copied()
+    }
+
     /// What a claim is still for.
     pub(super) fn of_claim(&self, claim: &Ref) -> &[Unit] {
         self.claims.get(claim).map_or(&[], Vec::as_slice)

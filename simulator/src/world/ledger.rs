@@ -8,10 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::change::{self, ChangeParts};
-use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::document::Document;
-use popmesh_proto::holdings::{Effect, Event, Holdings, Spend, SpendKind};
+use popmesh_proto::holdings::{Effect, Event, Holdings};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::record::{Body, Record};
@@ -21,7 +20,9 @@ use popmesh_proto::units::UnitSet;
 use super::claims::Claims;
 use super::hand_outs::HandOuts;
 use super::holds::Holds;
+use super::prints::Prints;
 use super::queue::{Life, NodeIndex};
+use super::wishes::Wishes;
 
 /// A life that nobody leads any more.
 const OVER: Life = Life::MAX;
@@ -83,8 +84,9 @@ pub(super) struct Ledger {
     pub(super) holdings: Holdings,
     pub(super) claims: Claims,
     holds: Holds,
+    pub(super) wishes: Wishes,
     pub(super) hand_outs: HandOuts,
-    spends: Vec<Spend>,
+    pub(super) prints: Prints,
     /// Who was retired. What they write late counts for nothing in the stock view.
     trust: Trust,
     /// Every entry of stock and claims, in the order in which it became durable.
@@ -102,6 +104,8 @@ pub(super) struct Ledger {
     pub(super) retired: BTreeSet<DeviceId>,
     /// Every retirement that was written.
     pub(super) retirements: Vec<Retired>,
+    /// Devices without a person and a drawer.
+    pub(super) unattended: BTreeSet<DeviceId>,
     pub(super) incidents: u64,
 }
 
@@ -136,6 +140,11 @@ impl Ledger {
             return Err(Breach::new("I6", text));
         }
         self.written(node, me, entry)
+    }
+
+    /// Who sold a claim.
+    pub(super) fn seller_of(&self, claim: &Ref) -> Option<DeviceId> {
+        self.chains.get(&claim.chain).map(|chain| chain.author)
     }
 
     /// Takes in an entry that `node` has read back at a start. What a cut let through without a word is known from here on.
@@ -188,8 +197,15 @@ impl Ledger {
         let claims = self.claims.fold(event);
         let aside = self.holds.fold(event);
         self.hand_outs.fold(event);
+        self.prints.fold(event);
         let money = self.fold_money(event);
         let stock = self.fold_stock(event, suspect);
+        let stripped = self.wishes.fold(event, &self.holdings);
+        if let Err(problem) = stripped
+            && !self.is_in_doubt()
+        {
+            return Err(Breach::new("I8", problem));
+        }
         if !suspect {
             money?;
         }
@@ -218,6 +234,11 @@ impl Ledger {
                 sale.receipt.number
             }
             Body::Refund(refund) => {
+                let forfeited = refund.unclaimed == Some(true) && refund.back.parts.is_empty();
+                if !forfeited && self.unattended.contains(&event.author) {
+                    let who = event.author.short();
+                    return Err(Breach::new("I7", format!("money goes back at {who}, where no person is")));
+                }
                 for part in refund.back.parts.iter().filter(|part| !part.cancelled) {
                     let of = self.takings.entry((event.author, part.tender)).or_default();
                     of.paid_back += part.amount + part.rounding.unwrap_or(0);
@@ -237,7 +258,6 @@ impl Ledger {
 
     fn fold_stock(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let effect = self.holdings.apply(event);
-        self.spends.extend(spend_of(event, &self.holdings));
         if let Body::Sale(sale) = &event.record.body {
             self.units_sold += sale.lines.iter().map(|line| line.units.len()).sum::<u64>();
         }
@@ -246,15 +266,19 @@ impl Ledger {
                 Some(text) if !suspect && !self.is_in_doubt() => Err(Breach::new("I6", text)),
                 _ => Ok(()),
             },
-            Effect::Contested(lots) => {
-                self.holdings.resolve(&lots, &self.spends);
+            // Who printed it could not know better; that it is told is seen after the night.
+            Effect::Doubled(texts) => {
+                self.incidents += texts.len() as u64;
+                let made = self.prints.any_twice() || suspect || self.is_in_doubt();
+                if made { Ok(()) } else { Err(Breach::new("I6", texts.join("; "))) }
+            }
+            Effect::Contested(texts) => {
                 self.incidents += 1;
                 // Whoever got units from a suspect may be struck by it in good faith.
                 if suspect || self.is_in_doubt() {
                     return Ok(());
                 }
-                let text = self.holdings.incidents().last().unwrap_or("a unit was spent twice").to_owned();
-                Err(Breach::new("I1", text))
+                Err(Breach::new("I1", texts.join("; ")))
             }
             Effect::Void(text) => {
                 self.incidents += 1;
@@ -276,19 +300,13 @@ impl Ledger {
 
     fn fold_anew(&mut self) {
         let mut holdings = self.holdings.with_retired(self.trust.retired());
-        let mut contested = BTreeSet::new();
-        self.spends.clear();
         for (entry, hash) in &self.order {
             let Some(chain) = self.chains.get(&entry.chain) else { continue };
             let Some(drop) = chain.document.as_ref().and_then(Document::drop) else { continue };
             let Some(record) = chain.record(entry.seq) else { continue };
             let event = Event { entry: *entry, drop, author: chain.author, hash: *hash, record: &record };
-            if let Effect::Contested(lots) = holdings.apply(&event) {
-                contested.extend(lots);
-            }
-            self.spends.extend(spend_of(&event, &holdings));
+            holdings.apply(&event);
         }
-        holdings.resolve(&contested, &self.spends);
         self.holdings = holdings;
     }
 
@@ -357,29 +375,4 @@ fn hash_of(chain: &Chain, entry: &Entry, record: &Record) -> Hash {
         record: &entry.body,
     };
     Hash(change::hash(&parts, &mut Vec::with_capacity(512)))
-}
-
-fn spend_of(event: &Event<'_>, holdings: &Holdings) -> Option<Spend> {
-    let kind = match &event.record.body {
-        Body::Transfer(_) | Body::Move(_) | Body::Inherit(_) => SpendKind::Parcel,
-        Body::Damage(_) => SpendKind::Damaged,
-        Body::Sale(sale) if sale.pickup_at.is_some() => SpendKind::Committed,
-        Body::Sale(_) => SpendKind::Sold,
-        Body::Start(_) | Body::Mint(_) | Body::Received(_) => return None,
-        Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => return None,
-        Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => {
-            return None;
-        }
-        Body::Retire(_) | Body::Entrust(_) | Body::Fork(_) | Body::Renewal(_) | Body::Resolve(_) => {
-            return None;
-        }
-        Body::Personal(_) | Body::Erase(_) => return None,
-        Body::PaymentSettled(_) => return None,
-    };
-    let at: Hlc = event.record.at;
-    let lines = holdings.counted(event);
-    if lines.is_empty() {
-        return None;
-    }
-    Some(Spend { entry: event.entry, author: event.author, precedence: (at, event.hash), kind, lines })
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::Input;
 use popmesh_proto::links::{DeviceKey, Width, wanted};
 
@@ -12,8 +13,12 @@ use crate::connectivity::PathKind;
 
 /// A dial that may succeed does so within this, milliseconds: backoff and handshake.
 const DIAL_MS: (u64, u64) = (100, 1_200);
-/// A link whose way is gone, or whose peer is, is given up after this, milliseconds: two pings and their time-outs.
-const LOST_MS: (u64, u64) = (2_000, 7_000);
+/// A link whose way is gone, or whose peer is, is given up after this, milliseconds: it is looked at, and nothing comes.
+const LOST_MS: (u64, u64) = (2_500, 5_500);
+/// The same for one that is looked at seldom, and for one that is looked at since somebody lost the peer, the device lost
+/// another, or something was sent and nothing came.
+const LOST_SELDOM_MS: (u64, u64) = (3_000, 63_000);
+const LOST_DOUBTED_MS: (u64, u64) = (2_500, 4_500);
 /// With more links than this, a node lets go those that are not wanted, as the node's mesh does.
 const LINKS_MANY: usize = 24;
 /// Each node picks so many of its links for gossip, and uses those that a neighbour picked, too: between four and five on
@@ -35,6 +40,8 @@ struct Link {
     stage: Stage,
     /// Tells plans for this link from those for an earlier one between the same two.
     attempt: u64,
+    /// Looked at, since there is reason to doubt.
+    doubted: bool,
 }
 
 /// All links.
@@ -46,6 +53,8 @@ pub(super) struct Links {
     /// For each node: those of its links that it picks for gossip, and all that it uses.
     picks: Vec<Vec<NodeIndex>>,
     gossip: Vec<Rc<[NodeIndex]>>,
+    /// For each node: the peers whose links it looks after most.
+    watched: Vec<Vec<NodeIndex>>,
     /// Those between them that are narrow: no gossip goes over them.
     narrow: BTreeSet<(NodeIndex, NodeIndex)>,
     attempts: u64,
@@ -60,6 +69,24 @@ impl Links {
         self.peers.push(BTreeMap::new());
         self.picks.push(Vec::new());
         self.gossip.push(Rc::default());
+        self.watched.push(Vec::new());
+    }
+
+    /// All that are up, or still taken to be.
+    pub(super) fn all(&self) -> Vec<(NodeIndex, NodeIndex)> {
+        let both = |(a, peers): (NodeIndex, &BTreeMap<NodeIndex, u64>)| {
+            peers.keys().filter(move |b| a < **b).map(move |b| (a, *b)).collect::<Vec<_>>()
+        };
+        self.peers.iter().enumerate().flat_map(both).collect()
+    }
+
+    /// Whether a node looks after its link to another most.
+    pub(super) fn watches(&self, node: NodeIndex, peer: NodeIndex) -> bool {
+        self.watched[node].contains(&peer)
+    }
+
+    pub(super) fn set_watched(&mut self, node: NodeIndex, peers: Vec<NodeIndex>) {
+        self.watched[node] = peers;
     }
 
     pub(super) fn are_linked(&self, a: NodeIndex, b: NodeIndex) -> bool {
@@ -228,7 +255,7 @@ impl World<'_> {
                 Stage::Up if !self.is_way(a, b) => self.link_fails(a, b),
                 Stage::Failing if self.is_way(a, b) => {
                     // In time: the connection lives on.
-                    self.links.between.insert((a, b), Link { stage: Stage::Up, ..link });
+                    self.links.between.insert((a, b), Link { stage: Stage::Up, doubted: false, ..link });
                 }
                 Stage::Up
                     if !want.contains(&(a, b))
@@ -243,7 +270,7 @@ impl World<'_> {
             if !self.links.between.contains_key(&(a, b)) {
                 self.links.attempts += 1;
                 let attempt = self.links.attempts;
-                self.links.between.insert((a, b), Link { stage: Stage::Dialling, attempt });
+                self.links.between.insert((a, b), Link { stage: Stage::Dialling, attempt, doubted: false });
                 let wait_ms = self.random.within(DIAL_MS.0..=DIAL_MS.1);
                 self.queue.plan(self.now_us + wait_ms * MS, Event::Dial { a, b, attempt });
             }
@@ -255,8 +282,29 @@ impl World<'_> {
         let Some(link) = self.links.between.get_mut(&(a, b)) else { return };
         link.stage = Stage::Failing;
         let attempt = link.attempt;
-        let wait_ms = self.random.within(LOST_MS.0..=LOST_MS.1);
+        let soon = self.links.narrow.contains(&pair(a, b)) || self.is_watched(a, b);
+        let (from, to) = if soon { LOST_MS } else { LOST_SELDOM_MS };
+        let wait_ms = self.random.within(from..=to);
         self.queue.plan(self.now_us + wait_ms * MS, Event::Lost { a, b, attempt });
+    }
+
+    /// There is reason to doubt that a peer is there: the mesh looks.
+    pub(super) fn doubt_link(&mut self, a: NodeIndex, b: NodeIndex) {
+        let (a, b) = pair(a, b);
+        let Some(link) = self.links.between.get_mut(&(a, b)) else { return };
+        if link.stage == Stage::Failing && !link.doubted {
+            link.doubted = true;
+            let attempt = link.attempt;
+            let wait_ms = self.random.within(LOST_DOUBTED_MS.0..=LOST_DOUBTED_MS.1);
+            self.queue.plan(self.now_us + wait_ms * MS, Event::Lost { a, b, attempt });
+        }
+    }
+
+    /// A device wants the link to a peer looked at.
+    pub(super) fn looks_at_link(&mut self, node: NodeIndex, peer: DeviceId) {
+        for other in self.ids.get(&peer).cloned().unwrap_or_default() {
+            self.doubt_link(node, other);
+        }
     }
 
     pub(super) fn dialled(&mut self, a: NodeIndex, b: NodeIndex, attempt: u64) {
@@ -272,7 +320,7 @@ impl World<'_> {
             self.links.between.remove(&(a, b));
             return;
         }
-        self.links.between.insert((a, b), Link { stage: Stage::Up, attempt });
+        self.links.between.insert((a, b), Link { stage: Stage::Up, attempt, doubted: false });
         self.links.connect(a, b);
         let width = self.width(a, b);
         self.links.set_width(a, b, width);
@@ -281,7 +329,13 @@ impl World<'_> {
             self.give(node, Input::LinkUp { peer, width });
         }
         self.watch.links_changed(self.now_us);
+        self.links_are_other([a, b]);
         self.note_lanes();
+    }
+
+    fn links_are_other(&mut self, nodes: [NodeIndex; 2]) {
+        self.disturbed();
+        nodes.into_iter().for_each(|node| self.choose_watched(node));
     }
 
     pub(super) fn lost(&mut self, a: NodeIndex, b: NodeIndex, attempt: u64) {
@@ -292,6 +346,12 @@ impl World<'_> {
             .is_some_and(|link| link.attempt == attempt && link.stage == Stage::Failing);
         if due {
             self.unlink(a, b);
+            // One that lost a link looks at all others.
+            for node in [a, b] {
+                for peer in self.links.peers(node).collect::<Vec<_>>() {
+                    self.doubt_link(node, peer);
+                }
+            }
             if self.is_way(a, b) {
                 self.relink();
             }
@@ -304,6 +364,7 @@ impl World<'_> {
             return;
         }
         self.links.disconnect(a, b);
+        self.links_are_other([a, b]);
         for (node, peer) in [(a, b), (b, a)] {
             let (peer_id, me) = (self.nodes[peer].id, self.nodes[node].id);
             // Another box with the same key may be linked still.

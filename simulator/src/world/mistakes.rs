@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use popmesh_proto::command::{Command, LotMint};
 use popmesh_proto::id::{DeviceId, Nonce};
+use popmesh_proto::mark::Mark;
 
-use super::node::{Node, State};
+use super::node::{Node, State, Who};
 use super::queue::{Event, NodeIndex};
 use super::{MS, SECOND, World};
 use crate::disk::{Image, Kept};
@@ -18,8 +20,8 @@ const OVERHEARD: usize = 64;
 /// What people do wrong.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
-    /// Each with the starts that the file beside the database had counted.
-    images: BTreeMap<usize, (Image, u64)>,
+    /// Each with the mark that lay beside the database.
+    images: BTreeMap<usize, (Image, Option<Mark>)>,
     /// For each fault that made one: the second box.
     seconds: BTreeMap<usize, NodeIndex>,
     forks: BTreeSet<DeviceIndex>,
@@ -68,12 +70,12 @@ impl World<'_> {
     pub(super) fn take_image(&mut self, fault: usize) {
         if let crate::scenario::FaultKind::Restored { device, .. } = self.scenario.faults[fault].kind {
             let image = self.nodes[device].disk.image();
-            self.mistakes.images.insert(fault, (image, self.nodes[device].boots_beside));
+            self.mistakes.images.insert(fault, (image, self.nodes[device].mark.clone()));
         }
     }
 
     pub(super) fn restores(&mut self, fault: usize, node: NodeIndex) {
-        let Some((image, boots)) = self.mistakes.images.remove(&fault) else { return };
+        let Some((image, mark)) = self.mistakes.images.remove(&fault) else { return };
         if matches!(self.nodes[node].state, State::Dead) {
             return;
         }
@@ -83,10 +85,14 @@ impl World<'_> {
         // No store is open on a disk without power.
         if self.nodes[node].disk.restore(&image).is_ok() {
             self.nodes[node].restored = true;
-            // The whole disk, or the database alone.
-            if self.random.chance(500) {
-                self.nodes[node].boots_beside = boots;
-            }
+            // The whole disk, or the database alone, with the mark beside it or without.
+            let beside = match self.random.below(4) {
+                0 => None,
+                1 | 2 => mark,
+                _ => self.nodes[node].mark.clone(),
+            };
+            self.nodes[node].mark_synced.clone_from(&beside);
+            self.nodes[node].mark = beside;
         }
         self.boot_if_it_can(node);
     }
@@ -97,6 +103,28 @@ impl World<'_> {
             self.second_box(fault, of, &image, None);
         } else {
             self.second_box_leaves(fault);
+        }
+    }
+
+    /// A person at an hq mints what others mint, where that device knows of the drop and not of their lots.
+    pub(super) fn reprints(&mut self, node: NodeIndex) {
+        if !self.nodes[node].is_running() {
+            return;
+        }
+        let scenario = self.scenario;
+        for drop in &scenario.drops {
+            for lot in drop.lots.iter().filter(|lot| lot.numbered && lot.at != node) {
+                let mint = LotMint {
+                    drop: drop.drop.clone(),
+                    sku: scenario.products[lot.product].sku.clone(),
+                    first: lot.first,
+                    last: lot.first + lot.units.saturating_sub(1),
+                    numbered: true,
+                    place: None,
+                    edition: None,
+                };
+                self.order(node, Who::Crew, Command::LotMint(mint), None);
+            }
         }
     }
 
@@ -117,7 +145,8 @@ impl World<'_> {
             clock: original.clock,
             supply: original.supply,
             nonce: original.nonce,
-            boots_beside: original.boots_beside,
+            mark: original.mark.clone(),
+            mark_synced: original.mark.clone(),
             ..Node::new(
                 original.device_index,
                 spec,

@@ -3,6 +3,7 @@
 //! [`run`] plays one night to its end: first everything may fail, then all faults end, and the devices must agree and
 //! sell. After every step the [`ledger`] knows whether a promise was broken.
 
+mod air;
 mod baskets;
 mod books;
 mod boot;
@@ -22,6 +23,7 @@ mod organiser;
 mod people;
 mod pickup;
 mod power;
+mod prints;
 mod queue;
 mod retirements;
 mod settle;
@@ -30,6 +32,7 @@ mod signatures;
 mod trust;
 mod verdict;
 mod watch;
+mod wishes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -129,6 +132,7 @@ struct World<'s> {
     ids: BTreeMap<DeviceId, Vec<NodeIndex>>,
     links: Links,
     carriers: Vec<Carrier>,
+    calm: air::Calm,
     traffic: Traffic,
     connectivity: &'s Connectivity,
     reach: Reach<'s>,
@@ -237,6 +241,7 @@ impl<'s> World<'s> {
             ids: BTreeMap::new(),
             links: Links::default(),
             carriers,
+            calm: air::Calm::default(),
             traffic: Traffic::default(),
             connectivity,
             reach,
@@ -288,6 +293,12 @@ impl<'s> World<'s> {
         let certificate = SignedCertificate::sign(certificate, &self.root, &self.charter)
             .map_err(|problem| WorldError::Certificate { name: spec.name.clone(), problem })?;
         let id = secret.id();
+        if !certificate.roles.are_attended() {
+            self.ledger.unattended.insert(id);
+        }
+        if spec.roles.sells() {
+            self.ledger.wishes.sells_at(id, self.scenario.venues[spec.venue].name.clone());
+        }
         self.ids.entry(id).or_default().push(self.nodes.len());
         let disk = self.disks.add();
         disk.set_faults(self.usual_faults());

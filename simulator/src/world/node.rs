@@ -7,6 +7,7 @@ use popmesh_proto::clock::Now;
 use popmesh_proto::id::{DeviceId, EventId, Nonce};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
 use popmesh_proto::io::{BatchId, CallId, Entry, SealedWrites, StoredReply};
+use popmesh_proto::mark::{End, Mark, Marking};
 use popmesh_proto::{Config, Device};
 use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
 
@@ -28,6 +29,7 @@ pub(super) struct Write {
     pub(super) entries: Vec<Entry>,
     pub(super) replies: Vec<StoredReply>,
     pub(super) sealed: SealedWrites,
+    pub(super) mark: Marking,
 }
 
 /// Who waits for a command.
@@ -129,10 +131,16 @@ pub(super) struct Node {
     pub(super) boot_image: Option<Image>,
     /// Runs on an older image of its disk.
     pub(super) restored: bool,
-    /// Its starts, as counted in the file beside its database.
-    pub(super) boots_beside: u64,
-    /// Its database has counted fewer, and nobody has told it the rest yet.
+    /// The mark beside its database, as it is while it has power; `None` if that was lost.
+    pub(super) mark: Option<Mark>,
+    /// The same as a power cut leaves it: what was written last may not be on the disk.
+    pub(super) mark_synced: Option<Mark>,
+    /// What was beside its database at its start named more than was in it, or was lost; and nobody has told it the rest yet.
     pub(super) past_doubted: bool,
+    /// A person was told to answer for it in this life: the device believes that as soon as it hears it.
+    pub(super) past_answered: bool,
+    /// Of what the mark named at its start, what was not in the database.
+    pub(super) owed: Vec<End>,
     /// The life in which its books were checked last, and the version of its log then.
     pub(super) checked: Option<(Life, u64)>,
 }
@@ -180,8 +188,11 @@ impl Node {
             nonce: Nonce([0; 16]),
             boot_image: None,
             restored: false,
-            boots_beside: 0,
+            mark: Some(Mark::default()),
+            mark_synced: Some(Mark::default()),
             past_doubted: false,
+            past_answered: false,
+            owed: Vec::new(),
             checked: None,
         }
     }
@@ -224,35 +235,38 @@ impl Node {
         wait
     }
 
-    /// Counts a start, unless the database was set back; as the store does in a folder.
-    pub(super) fn count_boot(&mut self, store: &mut Store) {
-        let Ok(in_database) = store.boots() else { return };
-        self.past_doubted = in_database < self.boots_beside;
-        if !self.past_doubted {
-            settle_boots(&mut self.boots_beside, store, in_database);
-        }
+    /// Whether something is not in its log that the mark named at its start, and that counts.
+    pub(super) fn owes(&self) -> bool {
+        let Some(log) = self.device().map(Device::log) else { return false };
+        self.owed.iter().any(|end| {
+            let is_cut = log.cut_at(&end.chain).is_some_and(|cut| cut <= end.seq);
+            let here = log.chain(&end.chain).and_then(|chain| chain.hash(end.seq)) == Some(&end.hash);
+            !here && !is_cut
+        })
     }
 
-    /// What its database had lost is there again.
+    /// What its database had lost is there again, or a person answers for it.
     pub(super) fn trust_past(&mut self) {
         self.past_doubted = false;
-        if let State::Running { store, .. } = &mut self.state
-            && let Ok(in_database) = store.boots()
-        {
-            settle_boots(&mut self.boots_beside, store, in_database);
+        self.owed.clear();
+    }
+
+    /// A write is durable: so is what it changes in the mark, but for a power cut soon after.
+    pub(super) fn write_mark(&mut self, marking: &Marking) {
+        if marking.is_empty() {
+            return;
+        }
+        if marking.anew.is_none() {
+            self.mark_synced.clone_from(&self.mark);
+        }
+        self.mark.get_or_insert_default().take(marking);
+        if marking.anew.is_some() {
+            self.mark_synced.clone_from(&self.mark);
         }
     }
 
     pub(super) fn stored_something(&mut self) {
         self.probe_wait_ms = PROBE_FIRST_MS;
-    }
-}
-
-/// Counts one start more, in the database first.
-fn settle_boots(beside: &mut u64, store: &mut Store, in_database: u64) {
-    let next = in_database.max(*beside) + 1;
-    if store.set_boots(next).is_ok() {
-        *beside = next;
     }
 }
 

@@ -74,6 +74,7 @@ impl Organiser {
                     last: lot.first + lot.units.saturating_sub(1),
                     numbered: lot.numbered,
                     place: Some(scenario.venues[lot.place].name.clone()),
+                    edition: None,
                 };
                 add(drop.mint_ms, lot.at, Command::LotMint(mint));
             }

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{
-    Claim, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply, Sweep,
-    Unclaimed, Unlock,
+    Claim, ClaimState, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply,
+    Sweep, Unclaimed, Unlock,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{Idempotency, Input};
@@ -44,6 +44,10 @@ const ASK_TWICE: u64 = 200;
 const GIVEN: u64 = 60;
 /// So many of those who lost their answer come anew, as somebody else would.
 const COME_ANEW: u64 = 300;
+/// Of those: so many are picked up at the new custodian soon, by the token that the seller issues then; and of these so many
+/// are shown there once more.
+const FOLLOWS: u64 = 700;
+const SHOWN_AGAIN: u64 = 300;
 /// So many show the token alone; so many of those with a PIN do not remember it.
 const BY_TOKEN: u64 = 600;
 const FORGETS_PIN: u64 = 300;
@@ -83,6 +87,8 @@ struct Visit {
     token: Option<String>,
     /// Whether the device is to fetch the claim from its custodian first.
     fetches: bool,
+    /// Whether the seller is to issue the token anew, since custody has moved.
+    reprints: bool,
     /// The claim's PIN, and whether it comes to mind at once.
     pin: Option<(Pin, bool)>,
     random: Random,
@@ -188,6 +194,7 @@ impl World<'_> {
             walks: 0,
             showing: 0,
             fetches: false,
+            reprints: false,
             token: token.filter(|_| errand_is_pickup && random.chance(BY_TOKEN)),
             pin: pin.map(|pin| (pin, !random.chance(FORGETS_PIN))),
             random,
@@ -269,7 +276,7 @@ impl World<'_> {
 
     /// Somebody stands before a device and asks.
     pub(super) fn visits(&mut self, visit: usize) {
-        let Visit { claim, ref errand, device, .. } = self.pickups.visits[visit];
+        let Visit { claim, device, .. } = self.pickups.visits[visit];
         let node = self.box_for(device, visit);
         if !self.nodes[node].is_running() {
             self.visit_waits(visit);
@@ -295,7 +302,11 @@ impl World<'_> {
             self.visit_waits(visit);
             return;
         }
-        let command = match errand.clone() {
+        if self.pickups.visits[visit].reprints {
+            self.reprint(visit);
+        }
+        let errand = self.pickups.visits[visit].errand.clone();
+        let command = match errand {
             Errand::PickUp if self.pickups.visits[visit].fetches => {
                 let to = self.nodes[node].id;
                 Command::GiveCustody(GiveCustody { claim, to, wait_ms: FETCH_WAIT_MS })
@@ -319,6 +330,41 @@ impl World<'_> {
         self.give(node, Input::Command { call: self.calls, command, idempotency: Some(key) });
     }
 
+    /// The seller issues the token of a claim anew, if it runs: it says who is the custodian now, as far as the seller knows.
+    fn reprint(&mut self, visit: usize) {
+        let claim = self.pickups.visits[visit].claim;
+        let seller = self.ledger.seller_of(&claim).and_then(|seller| self.boxes_of(&seller).first().copied());
+        let Some(seller) = seller.filter(|seller| self.nodes[*seller].is_running()) else { return };
+        if let Some(Answer::Token(Ok(token))) = self.ask(seller, Query::Token(claim)) {
+            let of = &mut self.pickups.visits[visit];
+            (of.token, of.reprints) = (Some(token.token), false);
+        }
+    }
+
+    /// Somebody comes to the new custodian of a claim.
+    fn follow_custody(&mut self, visit: usize, claim: &Claim) {
+        let there = self.boxes_of(&claim.custodian).first().map(|node| self.nodes[*node].device_index);
+        let random = &mut self.pickups.visits[visit].random;
+        let (follows, again) = (random.chance(FOLLOWS), random.chance(SHOWN_AGAIN));
+        let within_us = random.below(20 * SECOND);
+        let Some(device) = there.filter(|_| follows) else { return };
+        for at_us in [Some(0), again.then_some(25 * SECOND)].into_iter().flatten() {
+            self.plan_visit(claim, Errand::PickUp, device, self.now_us + within_us + at_us);
+            if let Some(of) = self.pickups.visits.last_mut() {
+                of.reprints = true;
+            }
+        }
+    }
+
+    /// A device where a person with a drawer is.
+    fn any_attended(&mut self, visit: usize) -> Option<DeviceIndex> {
+        let devices = &self.scenario.devices;
+        let attended: Vec<DeviceIndex> =
+            (0..devices.len()).filter(|device| devices[*device].roles.are_attended()).collect();
+        let random = &mut self.pickups.visits[visit].random;
+        (!attended.is_empty()).then(|| attended[random.index(attended.len())])
+    }
+
     pub(super) fn visit_in_words(&self, visit: usize) -> String {
         let Visit { claim, errand, device, .. } = &self.pickups.visits[visit];
         let device = &self.scenario.devices[*device].name;
@@ -338,8 +384,8 @@ impl World<'_> {
     fn key_of_visit(&self, visit: usize) -> Idempotency {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&(visit as u64).to_be_bytes());
-        key[8] = KEY_OF_VISIT;
-        key[9] = self.pickups.visits[visit].showing;
+        key[0] = KEY_OF_VISIT;
+        key[1] = self.pickups.visits[visit].showing;
         Idempotency { key, request: key }
     }
 
@@ -399,6 +445,16 @@ impl World<'_> {
                 self.pickups.locked.insert((node, claim));
                 self.visit_waits(visit);
             }
+            // Money is where a person is.
+            Refusal::Unattended { .. } if of.walks < WALKS => {
+                of.walks += 1;
+                of.showing = of.showing.saturating_add(1);
+                self.pickups.numbers.sent_on += 1;
+                if let Some(device) = self.any_attended(visit) {
+                    self.pickups.visits[visit].device = device;
+                    self.visit_waits(visit);
+                }
+            }
             // The token says so, and its shopper asks for what it is worth.
             Refusal::Token { .. } if of.token.take().is_some() => self.visit_waits(visit),
             Refusal::NotCustodian { reachable: true, .. }
@@ -430,14 +486,22 @@ impl World<'_> {
 
     fn visit_done(&mut self, node: NodeIndex, visit: usize, reply: &Reply) -> Result<(), Breach> {
         let Visit { claim, ref errand, ref token, ref pin, .. } = self.pickups.visits[visit];
-        let by_token = token.is_some();
-        match (errand, reply) {
-            (Errand::PickUp, Reply::Redeemed(_)) if pin.as_ref().is_some_and(|(_, knows)| !knows) => {
+        let (by_token, errand) = (token.is_some(), errand.clone());
+        let knows_pin = pin.as_ref().is_none_or(|(_, knows)| *knows);
+        match (&errand, reply) {
+            (Errand::PickUp, Reply::Redeemed(_)) if !knows_pin => {
                 Err(Breach::new("I2", format!("claim {claim} was handed out for a wrong PIN")))
             }
             (Errand::Sweep { .. }, Reply::Swept(swept)) => {
                 self.pickups.numbers.swept += swept.claims.len() as u64;
-                let lost = swept.claims.iter().find(|claim| {
+                for claim in swept.claims.iter().filter(|claim| claim.state == ClaimState::RefundRequested) {
+                    // The crew pays what was marked, on a till.
+                    let Some(device) = self.any_attended(visit) else { continue };
+                    let errand = Errand::Refund { items: Vec::new(), damaged: false };
+                    self.plan_visit(claim, errand, device, self.now_us + 5 * SECOND);
+                }
+                let paid = swept.claims.iter().filter(|claim| claim.state != ClaimState::RefundRequested);
+                let lost = { paid }.find(|claim| {
                     self.ledger.claims.get(&claim.claim).is_none_or(|known| known.units_back == 0)
                 });
                 // What a copy of the device did is not the device's own to know.
@@ -451,7 +515,14 @@ impl World<'_> {
                 self.was_handed_out(node, redeemed)
             }
             (Errand::Refund { .. }, Reply::Refund(refunded)) if refunded.claim.claim == claim => {
-                self.was_refunded(node, refunded)
+                let paid = self.was_refunded(node, refunded);
+                if refunded.receipts.is_empty() {
+                    // It is marked, and the shopper comes again for the money.
+                    let of = &mut self.pickups.visits[visit];
+                    of.showing = of.showing.saturating_add(1);
+                    self.visit_waits(visit);
+                }
+                paid
             }
             (Errand::PickUp, Reply::Custody(given)) if given.claim == claim => {
                 self.note(|| format!("{node} fetched {claim}"));
@@ -466,6 +537,7 @@ impl World<'_> {
             (Errand::Give { .. }, Reply::Custody(given)) if given.claim == claim => {
                 self.note(|| format!("{node} gave {claim} away"));
                 self.pickups.numbers.given += 1;
+                self.follow_custody(visit, given);
                 Ok(())
             }
             _ => Err(Breach::new("I3", "a command about a claim was answered with something else")),

@@ -108,7 +108,7 @@ impl World<'_> {
             device,
             by: self.nodes[by].id,
             at_risk,
-            units: units_with(of.holdings(), &device),
+            units: units_left_with(of, &device),
             known: of.log().chains().map(|chain| (chain.id, chain.len())).collect(),
             alive: self.boxes_of(&device).iter().any(|node| !matches!(self.nodes[*node].state, State::Dead)),
         };
@@ -243,10 +243,12 @@ impl World<'_> {
             return Err(Breach::new("I1", text));
         }
         for (retired, cut) in &cuts {
-            let heir = company.iter().copied().find(|node| self.nodes[*node].id == cut.by);
+            let by = heir(&cuts, &cut.by);
+            let heir = company.iter().copied().find(|node| self.nodes[*node].id == by);
             let takes_over = heir.is_some_and(|heir| {
-                let able = !self.ledger.suspects.contains(&cut.by) && !cuts.contains_key(&cut.by);
-                able && self.nodes[heir].is_running() && !self.nodes[heir].past_doubted
+                let able = !self.ledger.suspects.contains(&by);
+                let heir = &self.nodes[heir];
+                able && heir.device().is_some_and(|device| !device.doubts_its_past()) && !heir.past_doubted
             });
             let left = units_with(device.holdings(), retired).len();
             if takes_over && left > 0 {
@@ -399,7 +401,14 @@ impl Line {
                 own.is_some_and(|cut| cut.upto.get(&entry.chain).is_none_or(|upto| entry.seq > *upto));
             let was_given =
                 under.is_none_or(|under| line.given.values().any(|given| *given == (under, author)));
-            if is_late || !was_given || line.given.contains_key(&(under, author)) {
+            let retires_heir = match &body {
+                Body::Retire(retire) => {
+                    let known = line.retired.contains_key(&retire.device);
+                    !known && heir(&line.retired, &author) == retire.device
+                }
+                _ => false,
+            };
+            if is_late || retires_heir || !was_given || line.given.contains_key(&(under, author)) {
                 line.void.insert(entry);
                 continue;
             }
@@ -408,7 +417,15 @@ impl Line {
                     line.given.insert((under, author), (entry, entrust.to));
                 }
                 Body::Retire(retire) => {
-                    let upto = retire.cut.iter().map(|last| (last.chain, last.seq)).collect();
+                    let before = entry.seq.saturating_sub(u64::from(retire.parts.unwrap_or(0)));
+                    let parts = (before..entry.seq)
+                        .filter_map(|seq| record_of(log, &Ref { seq, ..entry }))
+                        .filter_map(|record| match record.body {
+                            Body::RetireCut(part) if part.device == retire.device => Some(part.cut),
+                            _ => None,
+                        });
+                    let named = parts.flatten().chain(retire.cut.iter().copied());
+                    let upto = named.map(|last| (last.chain, last.seq)).collect();
                     line.retired.entry(retire.device).or_insert(Cut { by: author, upto });
                 }
                 _ => {}
@@ -417,6 +434,20 @@ impl Line {
         line.void.extend(deeds.into_keys().map(|(_, _, entry)| entry));
         line
     }
+}
+
+/// Who has what a device left behind, whoever of its heirs was retired since.
+fn heir(cuts: &BTreeMap<DeviceId, Cut>, device: &DeviceId) -> DeviceId {
+    let next = |at: &DeviceId| cuts.get(at).map(|cut| cut.by);
+    // There are no circles; if there were, this would end all the same.
+    std::iter::successors(Some(*device), next).take(cuts.len() + 1).last().unwrap_or(*device)
+}
+
+/// What a device holds and keeps, and what it is the heir of, which it may have taken over and not been heard.
+fn units_left_with(of: &Device, device: &DeviceId) -> BTreeSet<Unit> {
+    let cuts = Line::in_log(of.log()).retired;
+    let estate = cuts.keys().filter(|retired| heir(&cuts, retired) == *device);
+    estate.chain([device]).flat_map(|left| units_with(of.holdings(), left)).collect()
 }
 
 fn record_of(log: &Log, entry: &Ref) -> Option<Record> {

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
-use popmesh_proto::id::{DeviceId, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
+use popmesh_proto::log::Log;
 use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
 use popmesh_proto::text::{DropId, Place, Sku};
 use popmesh_proto::{Device, Need};
@@ -21,6 +22,10 @@ const LOOK_MS: u64 = 20;
 const SALE_WAIT_MS: u64 = 20_000;
 /// So many sales are tried on each device after the night.
 const PROBES_EACH: usize = 2;
+
+fn heads(log: &Log) -> impl Iterator<Item = (ChainId, u64, Hash)> {
+    log.heads().map(|(chain, seq, hash)| (chain.id, seq, *hash))
+}
 
 impl World<'_> {
     pub(super) fn settle(&mut self, progress: &mut dyn FnMut(u64) -> bool) {
@@ -58,6 +63,7 @@ impl World<'_> {
             return;
         }
         self.look_whether_all_agree();
+        self.check_prints();
         self.check_agreement();
         self.check_trust();
         self.check_retirements();
@@ -65,6 +71,7 @@ impl World<'_> {
         self.check_all_books();
         self.check_claims();
         self.check_money();
+        self.check_nothing_is_aside();
         self.check_unsold_is_for_sale();
     }
 
@@ -113,10 +120,10 @@ impl World<'_> {
                 if !self.waits_for_what_is_lost(company) {
                     return false;
                 }
-                let digests = company.iter().filter_map(|node| self.nodes[*node].device());
-                let mut digests = digests.map(|device| device.log().digest(false));
-                let first = digests.next();
-                digests.all(|digest| Some(digest) == first)
+                let mut logs = company.iter().filter_map(|node| self.nodes[*node].device()).map(Device::log);
+                let Some(first) = logs.next() else { return true };
+                // Equal digests are the devices' own word for it.
+                logs.all(|log| log.digest(false) == first.digest(false) && heads(log).eq(heads(first)))
             })
     }
 
@@ -153,6 +160,41 @@ impl World<'_> {
             }
         };
         self.alive().into_iter().map(of).collect::<Vec<_>>().join("; ")
+    }
+
+    /// A number that is printed twice is an incident on every device that knows of both lots, and one that was sold twice
+    /// another, which names the claims (I1).
+    fn check_prints(&mut self) {
+        if !self.ledger.prints.any_twice() || self.ledger.is_in_doubt() {
+            return;
+        }
+        let sold = self.ledger.prints.sold_twice(&self.ledger.hand_outs);
+        let lots = self.ledger.prints.printed_twice();
+        for node in self.alive() {
+            let Some(device) = self.nodes[node].device() else { continue };
+            let knows = |claims: &BTreeSet<Ref>| claims.iter().all(|claim| device.log().has(claim));
+            let sold: Vec<_> = sold.iter().filter(|(_, claims)| knows(claims)).cloned().collect();
+            let knows_lots = knows(&lots);
+            let name = self.nodes[node].name.clone();
+            let Some(Answer::Incidents(incidents)) = self.ask(node, Query::Incidents) else { continue };
+            let names = |entries: &BTreeSet<Ref>| {
+                incidents.iter().any(|incident| {
+                    entries.contains(&incident.incident)
+                        && entries.iter().all(|entry| incident.text.contains(&entry.to_string()))
+                })
+            };
+            if knows_lots && !incidents.iter().any(|incident| lots.contains(&incident.incident)) {
+                let text = format!("numbers are printed twice, and {name} says nothing of it");
+                self.check(Err(Breach::new("I1", text)));
+            }
+            for ((sku, _, serial), claims) in sold.iter().filter(|(_, claims)| !names(claims)) {
+                let claims: Vec<String> = claims.iter().map(Ref::to_string).collect();
+                let claims = claims.join(" and ");
+                let text =
+                    format!("{sku} {serial} was sold twice, in {claims}, and {name} says nothing of it");
+                self.check(Err(Breach::new("I1", text)));
+            }
+        }
     }
 
     /// Equal logs make equal views (I5), which are the true ones where nothing was lost for good.
@@ -246,7 +288,7 @@ impl World<'_> {
             let known = holdings.and_then(|holdings| holdings.claim(claim));
             known
                 .zip(by)
-                .is_some_and(|(known, by)| known.sold().is_none() && known.redeemed_unseen(&by).is_some())
+                .is_some_and(|(known, by)| known.sold().is_none() && known.handed_out_by(&by).is_some())
         };
         if let Some(claim) = handed_out.iter().find(|claim| !out.contains(claim) && !by_token(claim)) {
             return Err(Breach::new("I2", format!("{claim} was handed out, and {name} does not show it")));
@@ -394,7 +436,9 @@ impl World<'_> {
 
     fn probe_sale(&mut self, node: NodeIndex, drop: DropId, sku: Sku) {
         // Nobody is left who could tell it what it has forgotten: a person decides.
-        if self.nodes[node].past_doubted {
+        let doubts = self.nodes[node].device().is_some_and(popmesh_proto::Device::doubts_its_past);
+        if self.nodes[node].past_doubted || doubts {
+            self.nodes[node].past_answered = true;
             self.order(node, Who::Crew, Command::AcceptPast, None);
         }
         let item = SellItem { sku: sku.clone(), quantity: 1, unit_price: None };

@@ -14,6 +14,7 @@ use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 use super::ledger::Breach;
 use super::node::{Caller, State, Who};
 use super::queue::{Event, NodeIndex};
+use super::wishes::KEPT;
 use super::{MS, World};
 use crate::night::{Answered, Outcome};
 use crate::planted::Planted;
@@ -80,7 +81,8 @@ impl Shop {
 const ACCEPT_PAST: u64 = 100;
 
 /// What a key is for, and where in it that stands.
-const KEY_KIND: usize = 8;
+/// Where a key says what it is of: records carry its first eight bytes, which have to tell keys apart.
+const KEY_KIND: usize = 0;
 const KEY_OF_SALE: u8 = 1;
 
 /// A sale's idempotency key: the shopper's number.
@@ -91,7 +93,7 @@ pub(super) fn key_of(shopper: usize) -> Idempotency {
 /// The idempotency key of something else that a shopper wants.
 pub(super) fn key_of_kind(shopper: usize, kind: u8) -> Idempotency {
     let mut key = [0; 32];
-    key[..KEY_KIND].copy_from_slice(&(shopper as u64).to_be_bytes());
+    key[..8].copy_from_slice(&(shopper as u64).to_be_bytes());
     key[KEY_KIND] = kind;
     Idempotency { key, request: key }
 }
@@ -331,6 +333,7 @@ impl World<'_> {
         let later =
             matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy | Refusal::PastUnknown { .. });
         if matches!(refusal, Refusal::PastUnknown { suspected: true }) && self.random.chance(ACCEPT_PAST) {
+            self.nodes[node].past_answered = true;
             self.order(node, Who::Crew, Command::AcceptPast, None);
         }
         if later && self.now_us + AGAIN_MS * MS < gone_us {
@@ -385,6 +388,7 @@ impl World<'_> {
                 .filter_map(|node| self.nodes[*node].device())
                 .any(|device| device.holdings().parcel(parcel).is_some())
         };
+        let own = self.ledger.holdings.free_of(&self.nodes[node].id, drop, sku, place);
         let free: u64 = self
             .ledger
             .holdings
@@ -398,6 +402,10 @@ impl World<'_> {
             })
             .map(|(_, parcel)| parcel.available_count())
             .sum();
+        if wish.quantity > KEPT {
+            // Of a large wish others keep what they need; how much they had to spare then, nobody knows from outside.
+            return own >= wish.quantity;
+        }
         free >= wish.quantity
     }
 

@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::words;
 
 /// The promises that are watched, in plain words.
-const PROMISES: [(&str, &str); 8] = [
+const PROMISES: [(&str, &str); 9] = [
     ("I1", "no unit is sold twice (I1)"),
     ("I2", "each claim is handed out once, or refunded (I2)"),
     ("I3", "what was acknowledged survives (I3)"),
@@ -21,6 +21,7 @@ const PROMISES: [(&str, &str); 8] = [
     ("I6", "only who may write is heard (I6)"),
     ("I7", "the money adds up, each sale once (I7)"),
     ("I8", "what is unsold and in reach is sold (I8)"),
+    ("I10", "idle devices leave the air to others (I10)"),
 ];
 /// So many findings are shown.
 const FINDINGS: usize = 60;
@@ -86,6 +87,7 @@ impl World<'_> {
             reconciliation_ms: self.reconciliation_ms(),
             messages: self.traffic.messages,
             bytes: self.traffic.bytes,
+            idle_air: self.calm.idle.clone(),
             writes: self.watch.writes,
             entries: entries.unwrap_or(0),
             power_cuts: self.watch.power_cuts,

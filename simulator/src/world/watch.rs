@@ -204,6 +204,7 @@ impl World<'_> {
         if every_second {
             self.watch.looked_us = self.now_us;
             self.drain_batteries();
+            self.look_at_air();
             self.look_who_is_alone();
             if !self.options.every_step {
                 self.check_some_books();

@@ -34,7 +34,7 @@ impl Author {
         };
         let certificate = party.certificate.bytes().to_vec();
         let start = Start { document: author.document.clone(), certificate, nonce, previous: None };
-        author.append(Record { at: Hlc::from_ms(at_ms), body: Body::Start(start) }.encode());
+        author.append(Record { at: Hlc::from_ms(at_ms), body: Body::Start(start), key: None }.encode());
         author
     }
 

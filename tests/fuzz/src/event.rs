@@ -107,7 +107,15 @@ impl Event {
         let name = "Shirt".to_owned();
         hq.done(Command::ProductAdd(ProductAdd { sku: sku(), name, price: 2500, tax: Some(1900) }));
         hq.done(Command::DropNew(DropNew::of(drop(), "Night".to_owned())));
-        let mint = LotMint { drop: drop(), sku: sku(), first: 1, last: 40, numbered: true, place: None };
+        let mint = LotMint {
+            drop: drop(),
+            sku: sku(),
+            first: 1,
+            last: 40,
+            numbered: true,
+            place: None,
+            edition: None,
+        };
         hq.done(Command::LotMint(mint));
         hq.done(Command::DropOpen(drop()));
         for (to, units) in [(&self.till, 10), (&self.witness, 5), (&self.mallory, 5), (&self.mole, 5)] {

@@ -105,8 +105,11 @@ impl Node {
                     return;
                 }
                 Output::Install { certificate } => self.config.certificate = certificate,
-                Output::Wake { .. } | Output::OpenDoor { .. } | Output::CutOff { .. } | Output::Notice(_) => {
-                }
+                Output::Wake { .. }
+                | Output::OpenDoor { .. }
+                | Output::CutOff { .. }
+                | Output::Probe { .. }
+                | Output::Notice(_) => {}
             }
         }
     }

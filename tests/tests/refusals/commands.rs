@@ -32,7 +32,7 @@ const AT_HQ: &[(&str, i32, &[&str])] = &[
     (
         "lot mint --drop cap --sku CAP --serials 15-30",
         1,
-        &["serials 15-20 of CAP are already in lot", "mint others"],
+        &["serials 15-20 of CAP are already in lot", "mint from 21 on"],
     ),
     ("lot mint --drop cap --sku CAP --serials 1-20", 1, &["serials 1-20 of CAP are already"]),
     ("lot mint --drop cap --sku CAP --serials 30-21", 2, &["no range of serials", "such as 1-100"]),

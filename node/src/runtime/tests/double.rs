@@ -146,6 +146,8 @@ impl Machine for Double {
 
     fn trust_past(_: &mut Self::Config) {}
 
+    fn set_mark(_: &mut Self::Config, _: Option<popmesh_proto::mark::Mark>) {}
+
     fn handle(&mut self, now: Now, input: Input) {
         match input {
             Input::Command { call, command, idempotency } => self.command(now, call, command, idempotency),
@@ -203,7 +205,13 @@ impl Machine for Double {
             let batch = self.next_batch;
             self.next_batch += 1;
             self.is_writing = true;
-            return Some(Output::Store { batch, entries, replies, sealed: SealedWrites::default() });
+            return Some(Output::Store {
+                batch,
+                entries,
+                replies,
+                sealed: SealedWrites::default(),
+                mark: Default::default(),
+            });
         }
         self.outputs.pop_front()
     }
@@ -233,5 +241,9 @@ impl Links for Tell {
 
     fn cut_off(&self, peer: DeviceId, for_ms: u64) {
         let _ = self.0.send(format!("cut off {peer} for {for_ms}"));
+    }
+
+    fn probe(&self, peer: DeviceId) {
+        let _ = self.0.send(format!("probe {peer}"));
     }
 }

@@ -1,6 +1,8 @@
 //! The store against real files.
 
+mod answers;
 mod damage;
+mod marks;
 mod mounts;
 mod sealed;
 

@@ -4,14 +4,15 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::Tender;
 use popmesh_proto::id::{DeviceId, ReceiptHash, Ref};
-use popmesh_proto::identity::SignedCertificate;
+use popmesh_proto::identity::{Ed25519, SignedCertificate};
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Custody, Damage, Door, Entrust, Hold, Inherit, Line, Mint, Move, Received, Record,
-    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, Sale, SaleLine, Transfer, Unlock,
-    WrongPin,
+    Aside, Behaved, Body, Cause, Custody, Damage, Door, Entrust, Hold, Inherit, Leave, Line, Mint, Move,
+    Received, Record, Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, RetireCut, Sale,
+    SaleLine, Transfer, Unlock, WrongPin,
 };
+use popmesh_proto::token::{Kind, Token, TokenItem};
 use popmesh_proto::units::UnitSet;
 
 use super::record::{agree, authors, hand};
@@ -141,6 +142,17 @@ impl Plot {
         }
     }
 
+    fn cause(&self, cursor: &mut Cursor<'_>) -> Option<Cause> {
+        match cursor.below(6) {
+            0 => Some(Cause::Leave(self.entry(cursor))),
+            1 | 2 => Some(Cause::Wish {
+                number: cursor.below(4) as u64,
+                left_ms: 1 + 1000 * cursor.below(200) as u64,
+            }),
+            _ => None,
+        }
+    }
+
     fn of_stock(&self, cursor: &mut Cursor<'_>) -> Body {
         match cursor.below(9) {
             0 => {
@@ -148,7 +160,9 @@ impl Plot {
                 let last = first + cursor.below(40) as u32;
                 let sku = if cursor.chance(200) { "shirt" } else { "cap" };
                 let (sku, place) = (sku.parse().unwrap(), "hall".parse().unwrap());
-                Body::Mint(Mint { sku, first, last, numbered: cursor.chance(128), place })
+                let numbered = cursor.chance(128);
+                let edition = (numbered && cursor.chance(100)).then(|| "gold".parse().ok()).flatten();
+                Body::Mint(Mint { sku, first, last, numbered, place, edition })
             }
             1 | 2 => {
                 let aside = cursor.chance(60).then(|| Aside {
@@ -158,7 +172,8 @@ impl Plot {
                     unit_price: PRICE,
                     shopper: None,
                 });
-                Body::Transfer(Transfer { to: Self::device(cursor), lines: self.lines(cursor), aside })
+                let cause = if aside.is_some() { None } else { self.cause(cursor) };
+                Body::Transfer(Transfer { to: Self::device(cursor), lines: self.lines(cursor), aside, cause })
             }
             3 => Body::Received(Received { transfers: vec![self.entry(cursor)] }),
             4 => {
@@ -171,27 +186,65 @@ impl Plot {
                 Body::Hold(Hold { lines: self.sale_lines(cursor), ttl_ms, shopper: None })
             }
             7 => Body::Release(Release { hold: self.entry(cursor) }),
-            _ => Body::Inherit(Inherit { retirement: self.entry(cursor), lines: self.lines(cursor) }),
+            _ => Body::Inherit(Inherit {
+                retirement: self.entry(cursor),
+                lines: self.lines(cursor),
+                heirs: self.heirs(cursor),
+            }),
         }
     }
 
-    fn of_claims(&self, author: usize, cursor: &mut Cursor<'_>) -> Body {
+    fn heirs(&self, cursor: &mut Cursor<'_>) -> Option<Vec<Ref>> {
+        let count = if cursor.chance(60) { 1 + cursor.below(2) } else { 0 };
+        (count > 0).then(|| (0..count).map(|_| self.entry(cursor)).collect())
+    }
+
+    /// A genuine token that lets `by` hand a claim out under whatever it wants, from whoever sells and may have sold something
+    /// else.
+    fn token(by: DeviceId, claim: Ref, under: Ref, cursor: &mut Cursor<'_>) -> Option<Vec<u8>> {
+        let parties = event().parties();
+        let issuer = cursor.pick(&parties);
+        let token = Token {
+            kind: Kind::Claim,
+            claim,
+            drop: "night".parse().unwrap(),
+            items: vec![TokenItem { sku: "shirt".parse().unwrap(), units: Self::units(cursor) }],
+            custodian: by,
+            under: (under != claim).then_some(under),
+            issued_ms: EPOCH_MS + LATER_MS,
+            not_before_ms: None,
+            expires_ms: None,
+            pin: None,
+        };
+        let signed = token.sign(&Ed25519, &issuer.secret, &issuer.certificate).ok()?;
+        Some(signed.bytes().to_vec())
+    }
+
+    fn of_claims(&self, author: usize, by: DeviceId, cursor: &mut Cursor<'_>) -> Body {
         match cursor.below(11) {
             0..3 => Body::Sale(self.sale(author, cursor)),
             3 => {
                 let retirement = cursor.chance(60).then(|| self.entry(cursor));
                 let (claim, under) = (self.entry(cursor), self.entry(cursor));
-                Body::Custody(Custody { claim, under, to: Self::device(cursor), retirement })
+                let heirs = self.heirs(cursor).filter(|_| retirement.is_some());
+                let handed_out = cursor.chance(60).then(|| self.entry(cursor));
+                Body::Custody(Custody {
+                    retirement,
+                    heirs,
+                    handed_out,
+                    refunds: self.heirs(cursor),
+                    ..Custody::of(claim, under, Self::device(cursor))
+                })
             }
             4 => {
                 let compartments = cursor.chance(100).then(|| vec!["07".parse().unwrap()]);
                 let (claim, under) = (self.entry(cursor), self.entry(cursor));
-                Body::Redeem(Redeem {
-                    claim,
-                    under,
-                    token: cursor.chance(20).then(|| vec![1; 9]),
-                    compartments,
-                })
+                let token = match cursor.below(12) {
+                    0 => Some(vec![1; 9]),
+                    1..4 => Self::token(by, claim, under, cursor),
+                    _ => None,
+                };
+                Body::Redeem(Redeem { claim, under, token, compartments })
             }
             5 | 6 => Body::Refund(self.refund(author, cursor)),
             7 => Body::RefundRequest(RefundRequest { claim: self.entry(cursor) }),
@@ -238,13 +291,20 @@ impl Plot {
     }
 
     fn of_devices(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(5) {
+        match cursor.below(6) {
+            5 => Body::Leave(Leave { to: cursor.chance(180).then(|| Self::device(cursor)) }),
             3 => Body::Renewal(Renewal { certificate: Self::renewal(cursor) }),
             0 | 1 => {
                 let mut cut: Vec<Ref> = (0..cursor.below(5)).map(|_| self.entry(cursor)).collect();
                 cut.sort();
                 cut.dedup_by_key(|last| last.chain);
-                Body::Retire(Retire { device: Self::device(cursor), cut, under: self.right(cursor) })
+                let device = Self::device(cursor);
+                // Parts are made here as well, and named whether or not they are there.
+                if cursor.chance(80) {
+                    return Body::RetireCut(RetireCut { device, cut });
+                }
+                let parts = cursor.chance(80).then(|| 1 + cursor.below(4) as u32);
+                Body::Retire(Retire { device, cut, under: self.right(cursor), parts })
             }
             2 => Body::Entrust(Entrust { to: Self::device(cursor), under: self.right(cursor) }),
             _ => Body::Resolve(Resolve { incident: self.entry(cursor), note: "looked into it".to_owned() }),
@@ -254,7 +314,7 @@ impl Plot {
     fn body(&self, author: usize, of: &Author, cursor: &mut Cursor<'_>) -> Body {
         match of.document.to_string().split('/').next() {
             Some("stock") => self.of_stock(cursor),
-            Some("claims") => self.of_claims(author, cursor),
+            Some("claims") => self.of_claims(author, of.party.id(), cursor),
             _ => self.of_devices(cursor),
         }
     }
@@ -302,7 +362,8 @@ fn play(bytes: &[u8]) -> Played {
             node.message(author.party.id(), author.last(1));
         }
         plot.at_ms += 1 + u64::from(cursor.byte());
-        let record = Record { at: Hlc::from_ms(plot.at_ms), body: plot.body(number, author, &mut cursor) };
+        let record =
+            Record { at: Hlc::from_ms(plot.at_ms), body: plot.body(number, author, &mut cursor), key: None };
         let body = record.encode();
         let entry = author.append(body.clone());
         if hand(&mut node, author, 1) {

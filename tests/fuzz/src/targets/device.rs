@@ -1,9 +1,11 @@
 //! A whole device that is told things by admitted peers: messages, gossip, mail.
 
 use popmesh_proto::clock::Hlc;
+use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::message::{
-    Ask, AskCart, AskClaim, Compare, Decline, Frontier, Gossip, Head, Mail, Message, Presence, Rate, encode,
+    Ask, AskCart, AskClaim, AskEntries, AskPast, Compare, Decline, Frontier, Gossip, Head, Heard, HeardOf,
+    Knows, Mail, Message, Past, Presence, Proof, Rate, Seen, Wish, encode,
 };
 
 use crate::Target;
@@ -76,29 +78,57 @@ pub(crate) fn real() -> [Vec<Vec<u8>>; 2] {
 fn thought_of() -> Vec<Message> {
     let event = event();
     let last = event.entries().last().unwrap();
-    let (drop, sku) = ("night".parse().unwrap(), "shirt".parse().unwrap());
-    let head = Head { chain: last.chain, seq: last.seq + 3, hash: [9; 8] };
+    let drop: popmesh_proto::text::DropId = "night".parse().unwrap();
+    let sku: popmesh_proto::text::Sku = "shirt".parse().unwrap();
+    let head = Head { chain: last.chain, seq: last.seq + 3, hash: [9; 16], rest: None };
     let frontier = Frontier {
         ended: popmesh_proto::id::Hash([2; 32]),
         full: true,
         heads: event
             .entries()
-            .map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 8] })
+            .map(|entry| Head { chain: entry.chain, seq: entry.seq, hash: [1; 16], rest: None })
             .collect(),
         number: 1,
         since: None,
         again: Some(0),
         start: 1,
+        sum: Some([4; 16]),
+        from: None,
+        upto: Some(last.chain),
+    };
+    let proof = Proof {
+        chain: last.chain,
+        seq: last.seq + 1,
+        document: "claims/night".parse().unwrap(),
+        previous: None,
+        body: vec![0x82, 0x01, 0x82, 0x00].into(),
+        signature: popmesh_proto::identity::Signature([5; 64]),
     };
     vec![
-        Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None }),
+        Message::Ask(Ask {
+            id: 1,
+            drop: drop.clone(),
+            sku: sku.clone(),
+            units: 3,
+            place: None,
+            wish: Some(Wish { number: 9, total: 40, left_ms: 5_000 }),
+        }),
+        Message::Ask(Ask { id: 1, drop, sku, units: 3, place: None, wish: None }),
         Message::AskCart(AskCart { id: 2, cart: last }),
         Message::AskClaim(AskClaim { id: 3, claim: last }),
         Message::Decline(Decline { id: 1 }),
         Message::Compare(Compare { chain: last.chain, head, runs: Vec::new() }),
+        Message::AskEntries(AskEntries {
+            entries: event.entries().take(2).chain([Ref { seq: last.seq + 3, ..last }]).collect(),
+            changes: vec![popmesh_proto::id::Hash([5; 32])],
+            have: vec![last],
+        }),
         Message::Digest(popmesh_proto::id::Hash([3; 32])),
         Message::Hello(event.mallory.certificate.bytes().to_vec().into()),
         Message::Frontier(frontier),
+        Message::AskPast(AskPast { ends: vec![Seen { chain: last.chain, seq: last.seq }] }),
+        Message::Past(Past { knows: Knows::All, proofs: vec![proof] }),
+        Message::Heard(Heard { of: vec![HeardOf { device: [7; 4], at: Hlc(1) }] }),
     ]
 }
 
@@ -127,6 +157,9 @@ fn seeds() -> Vec<Vec<u8>> {
             certificate,
             every_s: None,
             reaches: Vec::new(),
+            asks: Some(AskPast { ends: Vec::new() }),
+            behind_ms: None,
+            neighbours: Some(event.mole.id().0[..4].to_vec().into()),
         }),
     ));
     let begun = Author::begin(&event.mole, "claims/night", EPOCH_MS + LATER_MS);

@@ -2,9 +2,11 @@
 
 use std::fmt::Debug;
 
-use popmesh_proto::id::DeviceId;
+use popmesh_proto::id::{ChainId, DeviceId};
 use popmesh_proto::log::Range;
-use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Message, Presence, decode, encode};
+use popmesh_proto::message::{
+    AskPast, Gossip, MAX_GOSSIP, MAX_MESSAGE, Message, Presence, Seen, decode, encode,
+};
 use popmesh_proto::record::Record;
 
 use super::device;
@@ -67,6 +69,9 @@ fn seeds() -> Vec<Vec<u8>> {
         certificate: None,
         every_s: Some(90),
         reaches: vec![DeviceId([7; 32])],
+        asks: Some(AskPast { ends: vec![Seen { chain: ChainId([3; 16]), seq: 7 }] }),
+        behind_ms: Some(3_600_000),
+        neighbours: Some(vec![7; 8].into()),
     };
     let said = messages.into_iter().map(|bytes| (0, bytes)).chain(gossip.into_iter().map(|bytes| (1, bytes)));
     said.chain([(2, encode(&presence))])

@@ -50,7 +50,7 @@ impl Author {
 
     fn write(&mut self, body: Body) {
         self.at = Hlc(self.at.0 + 1);
-        let body = Record { at: self.at, body }.encode();
+        let body = Record { at: self.at, body, key: None }.encode();
         let device = self.identity.certificate.device;
         let parts = ChangeParts {
             device: device.as_bytes(),

@@ -80,6 +80,9 @@ impl Flood {
                 since: None,
                 again: Some(0),
                 start: 1,
+                sum: None,
+                from: None,
+                upto: None,
             })),
             Manner::Connections => Next { bytes: Vec::new(), gossip: false },
         }
@@ -108,7 +111,7 @@ impl Flood {
             let mut chain = ChainId([0; 16]);
             chain.0[..4].copy_from_slice(&self.number.to_be_bytes());
             chain.0[4..8].copy_from_slice(&at.to_be_bytes());
-            Head { chain, seq: 1_000, hash: [0; 8] }
+            Head { chain, seq: 1_000, hash: [0; 16], rest: None }
         };
         let heads = (0..HEADS).map(head).collect();
         Message::Frontier(Frontier {
@@ -119,6 +122,9 @@ impl Flood {
             since: (self.number > 100).then(|| Since::Frontier(self.number / 100 - 1)),
             again: None,
             start: 1,
+            sum: None,
+            from: None,
+            upto: None,
         })
     }
 }
