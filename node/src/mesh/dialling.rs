@@ -32,8 +32,9 @@ use super::{
 /// With fewer links than this, devices that are known to be here are dialled too, beside those chosen among all known.
 const LINKS_FEW: usize = 6;
 
-/// With more links than this, those that are not wanted are let go.
-const LINKS_MANY: usize = 24;
+/// With more links than this, those that are not wanted are let go: each takes some 70 bytes a second of the venue's air,
+/// idle as it is.
+const LINKS_MANY: usize = 12;
 
 /// An unwanted link is let go no sooner than this, so that both ends have time to learn of the same devices.
 const LINK_GRACE: Duration = Duration::from_secs(30);
