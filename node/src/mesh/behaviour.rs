@@ -76,7 +76,7 @@ fn gossip(topic: &IdentTopic) -> Result<gossipsub::Behaviour, MeshError> {
         .max_transmit_size(GOSSIP_BYTES_MAX)
         .mesh_n(4)
         .mesh_n_low(2)
-        .mesh_n_high(8)
+        .mesh_n_high(5)
         .mesh_outbound_min(1)
         // Nobody is told every heartbeat what there is: what gossip loses, digests find.
         .gossip_lazy(0)

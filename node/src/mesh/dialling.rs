@@ -34,7 +34,7 @@ const LINKS_FEW: usize = 6;
 
 /// With more links than this, those that are not wanted are let go: each takes some 70 bytes a second of the venue's air,
 /// idle as it is.
-const LINKS_MANY: usize = 12;
+const LINKS_MANY: usize = 10;
 
 /// An unwanted link is let go no sooner than this, so that both ends have time to learn of the same devices.
 const LINK_GRACE: Duration = Duration::from_secs(30);

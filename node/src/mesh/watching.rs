@@ -18,8 +18,8 @@ pub(crate) const ANSWER: &[u8] = b"!";
 
 /// How often a watched link is asked at the least and at the most, and by how much less often for each device known: all
 /// devices of a venue share its air.
-const WATCHED_EVERY: (Duration, Duration) = (Duration::from_millis(1_500), Duration::from_millis(3_500));
-const WATCHED_EVERY_EACH: Duration = Duration::from_millis(25);
+const WATCHED_EVERY: (Duration, Duration) = (Duration::from_millis(1_500), Duration::from_millis(3_000));
+const WATCHED_EVERY_EACH: Duration = Duration::from_millis(130);
 
 /// So much later does the end with the higher key ask: the question of the other says the same.
 const HIGHER_KEY_WAITS: Duration = Duration::from_millis(700);
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn many_devices_ask_less_often() {
         assert_eq!(watched_every(3), WATCHED_EVERY.0);
-        assert_eq!(watched_every(100), Duration::from_millis(2_500));
+        assert_eq!(watched_every(21), Duration::from_millis(2_730));
         assert_eq!(watched_every(10_000), WATCHED_EVERY.1);
     }
 }
