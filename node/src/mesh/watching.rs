@@ -1,7 +1,7 @@
 //! Whether the other end of a link over the network is there. No clock and no network of its own.
 //!
 //! Everything that comes over a link says so. Where nothing does, the other end is asked, with a word of a byte, which it
-//! answers with another: every second and a half on the few links that this device looks after most ([`links::watched`]),
+//! answers with another: every one and a half to three seconds on the few links that this device looks after most ([`links::watched`]),
 //! seldom on the others, and at once where there is reason to doubt. So the dead are found soon, and idle links are quiet: a
 //! question and its answer take some 270 bytes of the air.
 //!

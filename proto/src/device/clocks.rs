@@ -11,8 +11,7 @@ use crate::clock::{Hlc, Now};
 use crate::command::{ClockShown, ClocksApart, Refusal};
 use crate::document::Document;
 use crate::id::DeviceId;
-use crate::io::Output;
-use crate::message::{Mail, Message, Presence, encode};
+use crate::message::{Mail, Presence};
 
 /// Wall clocks in reach that are further apart than this disagree. What a presence takes on its way is well below.
 const APART_MS: u64 = 60_000;
@@ -96,10 +95,9 @@ impl Device {
     /// Mail of a neighbour's that is older than the last that came of it: if its clock fell back while it was off, nobody
     /// listens to it until that time has come. It gets its own last mail back, and goes on from there.
     pub(super) fn show_last_mail(&mut self, neighbour: DeviceId, mail: &Mail) {
-        let Some(last) = self.peers.get(&neighbour).and_then(|peer| peer.last_mail.as_ref()) else { return };
+        let Some(last) = self.peers.get(&neighbour).and_then(|peer| peer.last_mail.clone()) else { return };
         if mail.from == neighbour && mail.at.ms().saturating_add(FELL_BACK_MS) < last.at.ms() {
-            let bytes = encode(&Message::Mail(last.clone()));
-            self.outbox.emit_now(Output::Send { to: neighbour, bytes });
+            self.send_mail(neighbour, &last);
         }
     }
 
