@@ -20,7 +20,9 @@ use crate::bridge::{MeshLinks, MeshWindow, deliver, tell_known};
 use crate::clock::now_ms;
 use crate::door::{Doors, Keeper};
 use crate::folder::{self, Folder, Identity};
-use crate::mesh::{Admit, BLE_PING_EVERY, BleConfig, Listen, Mesh, MeshConfig, MeshError};
+use crate::mesh::{
+    Admit, BLE_PING_EVERY, BleConfig, Listen, Membership, MembershipKey, Mesh, MeshConfig, MeshError,
+};
 use crate::run::{RunOptions, Started, Starter, Transports};
 use crate::runtime::{self, Runtime, RuntimeJoin};
 
@@ -141,6 +143,7 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
     Ok(MeshConfig {
         secret: identity.key.seed().into(),
         event: identity.charter.event().0,
+        membership: membership(identity)?,
         certificate: identity.certificate.bytes().to_vec(),
         admit: admit(identity.charter.clone(), identity.certificate.not_before_ms),
         label: identity.certificate.name.clone(),
@@ -160,17 +163,30 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
     })
 }
 
+/// By what the devices of this event recognise each other in the network.
+///
+/// # Errors
+/// If this device does not have the event's secret.
+pub fn membership(identity: &Identity) -> anyhow::Result<Membership> {
+    Ok(Membership::new(vec![key_for(identity, b"popmesh mesh 1")?]))
+}
+
 fn ble_config(identity: &Identity, adapter: Adapter, links_max: usize) -> anyhow::Result<BleConfig> {
+    let key = key_for(identity, b"popmesh bluetooth 1")?;
+    Ok(BleConfig { adapter, key, links_max, ping_every: BLE_PING_EVERY })
+}
+
+/// A key of its own for each purpose, so that what is on the air says nothing about PINs, which are under the same secret.
+fn key_for(identity: &Identity, purpose: &[u8]) -> anyhow::Result<MembershipKey> {
     let secret = identity.secret.as_ref().context(
-        "Bluetooth needs the event's secret, by which devices recognise each other on the air; this device has none: \
-         ask the organiser for it, or leave out --ble",
+        "this device does not have the event's secret, by which the event's devices recognise each other; have the \
+         organiser sign its enrolment again, and install that certificate",
     )?;
-    // A key of its own, so that what is on the air says nothing about PINs, which are under the same secret.
     let mut key = Zeroizing::new([0; 32]);
     Hkdf::<Sha256>::new(Some(&identity.charter.event().0), secret.bytes())
-        .expand(b"popmesh bluetooth 1", &mut *key)
-        .map_err(|error| anyhow::anyhow!("no key for Bluetooth: {error}"))?;
-    Ok(BleConfig { adapter, key, links_max, ping_every: BLE_PING_EVERY })
+        .expand(purpose, &mut *key)
+        .map_err(|error| anyhow::anyhow!("no key from the event's secret: {error}"))?;
+    Ok(key)
 }
 
 /// A certificate of this event, of the device at the other end, that is valid by this device's clock. One that shows a time

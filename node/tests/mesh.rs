@@ -15,8 +15,8 @@ use std::{
 use bytes::Bytes;
 use libp2p::identity::{Keypair, ed25519};
 use popmesh::mesh::{
-    Admit, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr, PeerStatus,
-    Transport, Verdict,
+    Admit, DeviceKey, Listen, Membership, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr,
+    PeerStatus, Transport, Verdict,
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 
@@ -73,6 +73,7 @@ impl Setup {
         let (mesh, events) = Mesh::start(MeshConfig {
             secret: [seed; 32].into(),
             event: self.event,
+            membership: Membership::new(vec![self.event.into()]),
             certificate,
             admit: admit(Arc::clone(&self.over)),
             label: format!("node {seed}"),

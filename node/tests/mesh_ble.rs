@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use libp2p::{identity::Keypair, multiaddr::Protocol};
 use popmesh::mesh::{
-    BleConfig, DeviceKey, Listen, Mesh, MeshConfig, MeshEvent, Multiaddr, Transport, Verdict,
+    BleConfig, DeviceKey, Listen, Membership, Mesh, MeshConfig, MeshEvent, Multiaddr, Transport, Verdict,
 };
 use popmesh_ble::testing::{Controllers, adapter, free_ports};
 use popmesh_proto::links::Width;
@@ -33,6 +33,7 @@ async fn start(seed: u8, radio: u16, key: u8, tcp: bool, peers: &[Multiaddr]) ->
     let (mesh, events) = Mesh::start(MeshConfig {
         secret: [seed; 32].into(),
         event: [7; 32],
+        membership: Membership::new(vec![[key; 32].into()]),
         certificate: b"good".to_vec(),
         admit: Arc::new(|_, certificate| if certificate == b"good" { Ok(()) } else { Err("bad".into()) }),
         label: format!("node {seed}"),

@@ -23,6 +23,7 @@ mod identity;
 pub(crate) mod interfaces;
 mod links;
 mod medium;
+mod membership;
 mod messages;
 mod named;
 mod names;
@@ -56,6 +57,7 @@ use popmesh_proto::links::Width;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+pub use self::membership::{Membership, MembershipKey};
 pub use self::snapshot::{
     BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
@@ -84,6 +86,8 @@ pub struct MeshConfig {
     pub secret: Zeroizing<[u8; 32]>,
     /// The event.
     pub event: [u8; 32],
+    /// What only the devices of the event have.
+    pub membership: Membership,
     /// This device's certificate, shown to each peer. At most 4 KiB.
     pub certificate: Vec<u8>,
     /// Judges the certificates of peers.

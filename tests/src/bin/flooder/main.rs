@@ -85,6 +85,7 @@ async fn flood(arguments: &Arguments) -> Result<()> {
     let (mesh, mut events) = Mesh::start(MeshConfig {
         secret: identity.key.seed().into(),
         event: identity.charter.event().0,
+        membership: popmesh::assemble::membership(&identity)?,
         certificate: identity.certificate.bytes().to_vec(),
         admit: Arc::new(|_, _| Ok(())),
         label: "flooder".to_owned(),
