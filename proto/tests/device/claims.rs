@@ -4,7 +4,9 @@ use popmesh_proto::command::{
     Claim, ClaimState, Command, GiveCustody, Redeem, Redeemed, Refund, RefundItem, Refunded, Refusal, Reply,
 };
 use popmesh_proto::id::Ref;
+use popmesh_proto::identity::Ed25519;
 use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::token::{UnprovenToken, from_text};
 use popmesh_proto::units::UnitSet;
 
 use crate::event::{claim_of, hall_with, hall_with_locker, sell, shirt};
@@ -284,6 +286,23 @@ fn a_token_that_is_not_good_hands_out_nothing() {
     let Err(Refusal::Token { problem }) = shown(&mut other, LOCKER, &text) else { panic!("another event's") };
     println!("{problem}");
     assert!(shown(&mut world, LOCKER, &text).is_ok());
+}
+
+#[test]
+fn a_token_of_another_till_than_its_seller_hands_out_nothing_where_the_sale_is_known() {
+    let mut world = evening(17);
+    let thief = world.add("thief", "pos", "hall");
+    world.link_all();
+    let claim = sold(&mut world, 1).claim;
+    world.converge(5_000);
+    let genuine = token(&mut world, TILL, claim).unwrap();
+    let copied = UnprovenToken::parse(&from_text(&genuine).unwrap()).unwrap().token().clone();
+    let node = &world.nodes[thief];
+    let forged = copied.sign(&Ed25519, &node.secret, &node.certificate).unwrap().to_text();
+    let Err(Refusal::Token { problem }) = shown(&mut world, LOCKER, &forged) else { panic!("handed out") };
+    assert!(problem.contains("thief"), "{problem}");
+    assert_eq!(states(&mut world, claim), [ClaimState::Issued; 4]);
+    assert!(shown(&mut world, LOCKER, &genuine).is_ok());
 }
 
 #[test]
