@@ -23,6 +23,9 @@ use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Messages of one link that are read and not yet dealt with, at most.
+const UNTAKEN: usize = 16;
+
 struct Node {
     mesh: Mesh,
     events: mpsc::Receiver<MeshEvent>,
@@ -528,6 +531,40 @@ async fn one_who_does_not_listen_holds_up_nobody() {
     let snapshot = a.mesh.snapshot().await;
     assert!(snapshot.counters.dropped_overflow > 0);
     assert_eq!(snapshot.links.len(), 2, "being slow is no reason to lose a link");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_dealt_with_is_not_read_on() {
+    let setup = Setup::new();
+    let mut a = setup.start(1, &[]).await;
+    let at = [a.address("tcp").await];
+    let mut b = setup.start(2, &at).await;
+    a.link_up(b.key()).await;
+    b.link_up(a.key()).await;
+    let all = 40_u32;
+    for number in 0..all {
+        assert!(a.mesh.send(b.key(), Bytes::copy_from_slice(&number.to_be_bytes())));
+    }
+    let mut held = Vec::new();
+    let mut next = 0;
+    while next < all {
+        // Nothing tells that nothing comes; a second is a thousand times what a message takes here.
+        let patience = if held.len() < UNTAKEN { DEADLINE } else { Duration::from_secs(1) };
+        match timeout(patience, b.events.recv()).await {
+            Ok(Some(MeshEvent::Message { bytes, taken, .. })) => {
+                assert_eq!(bytes[..], next.to_be_bytes());
+                next += 1;
+                held.push(taken);
+                assert!(held.len() <= UNTAKEN, "read on while {UNTAKEN} are not dealt with");
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the mesh has ended"),
+            Err(_) => {
+                assert_eq!(held.len(), UNTAKEN, "held up early");
+                held.clear();
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -229,3 +229,23 @@ fn lines_of(body: &Body) -> &[record::Line] {
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_keys_are_known_and_the_oldest_forgotten_first() {
+        let chain = ChainId([7; 16]);
+        let mut keys = Keys::default();
+        let more = 10;
+        for seq in 0..(MAX_KEYS + more) as u64 {
+            keys.note(seq.to_be_bytes(), Ref { chain, seq });
+        }
+        assert_eq!((keys.known.len(), keys.order.len(), keys.chains.len()), (MAX_KEYS, MAX_KEYS, 1));
+        for seq in 0..(MAX_KEYS + more) as u64 {
+            let known = keys.get(&seq.to_be_bytes());
+            assert_eq!(known, (seq >= more as u64).then_some(Ref { chain, seq }), "{seq}");
+        }
+    }
+}
