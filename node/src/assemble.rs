@@ -146,7 +146,6 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
         membership: membership(identity)?,
         certificate: identity.certificate.bytes().to_vec(),
         admit: admit(identity.charter.clone(), identity.certificate.not_before_ms),
-        label: identity.certificate.name.clone(),
         listen: Listen {
             interfaces: (!options.interfaces.is_empty()).then(|| options.interfaces.clone()),
             port: options.listen_port,

@@ -9,9 +9,9 @@ use popmesh_proto::io::{GossipToken, Notice, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView};
+use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView, Stranger, Strangers};
 use crate::clock::unix_ms;
-use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
+use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Strange, Transport};
 use crate::runtime::{self, CallError, Guard, Handle, Inbound, Links};
 
 /// The runtime's way out: a mesh.
@@ -107,6 +107,8 @@ impl MeshView for MeshWindow {
                 links_on: self.0.links_on(),
                 links: snapshot.links.iter().map(link).collect(),
                 discovered: snapshot.peers.iter().map(discovered).collect(),
+                strangers: strangers(&snapshot.strangers),
+                addresses_dialled: snapshot.counters.addresses_dialled,
                 ble: snapshot.ble.as_ref().map(ble),
             })
         })
@@ -152,6 +154,19 @@ fn ble(ble: &mesh::BleSnapshot) -> BleStatus {
     }
 }
 
+fn strangers(heard: &mesh::StrangersSnapshot) -> Strangers {
+    let last = heard.last.iter().map(|stranger| Stranger {
+        name: stranger.name.clone(),
+        address: stranger.address.map(|address| address.to_string()),
+        why: match &stranger.why {
+            Strange::Sealed => "it is not of this event".to_owned(),
+            Strange::Unfit(reason) => format!("it has the event's secret, and no good certificate: {reason}"),
+        },
+        heard_ago_ms: u64::try_from(stranger.heard_ago.as_millis()).unwrap_or(u64::MAX),
+    });
+    Strangers { lately: heard.lately as u64, total: heard.total, last: last.collect() }
+}
+
 fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
     let state = match &peer.status {
         PeerStatus::Linked => "linked".to_owned(),
@@ -165,8 +180,7 @@ fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
         PeerStatus::Refused { reason } => format!("refused: {reason}"),
     };
     Discovered {
-        device: Some(DeviceId(peer.device)),
-        label: peer.label.clone(),
+        device: DeviceId(peer.device),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         state,
     }

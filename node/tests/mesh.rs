@@ -15,8 +15,8 @@ use std::{
 use bytes::Bytes;
 use libp2p::identity::{Keypair, ed25519};
 use popmesh::mesh::{
-    Admit, DeviceKey, Listen, Membership, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr,
-    PeerStatus, Transport, Verdict,
+    Admit, DeviceKey, Listen, Membership, MembershipKey, Mesh, MeshConfig, MeshError, MeshEvent,
+    MeshSnapshot, Multiaddr, PeerStatus, Transport, Verdict,
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 
@@ -34,6 +34,7 @@ struct Setup {
     tcp: bool,
     quic: bool,
     mdns: bool,
+    membership: Membership,
     over: Arc<AtomicBool>,
 }
 
@@ -45,7 +46,8 @@ impl Setup {
         let mut event = [0; 32];
         event[..4].copy_from_slice(&std::process::id().to_be_bytes());
         event[4] = EVENTS.fetch_add(1, Ordering::Relaxed);
-        Self { event, tcp: true, quic: true, mdns: false, over: Arc::default() }
+        let membership = Membership::new(vec![event.into()]);
+        Self { event, tcp: true, quic: true, mdns: false, membership, over: Arc::default() }
     }
 
     fn tcp_only(self) -> Self {
@@ -58,6 +60,20 @@ impl Setup {
 
     fn with_mdns(self) -> Self {
         Self { mdns: true, ..self }
+    }
+
+    /// The same event, for a device that knows the keys of these epochs, newest first.
+    fn with_epochs(&self, epochs: &[u8]) -> Self {
+        Self { membership: Membership::new(self.keys_of(epochs)), ..self.clone() }
+    }
+
+    fn keys_of(&self, epochs: &[u8]) -> Vec<MembershipKey> {
+        let key = |epoch: &u8| {
+            let mut key = self.event;
+            key[31] = *epoch;
+            key.into()
+        };
+        epochs.iter().map(key).collect()
     }
 
     async fn start(&self, seed: u8, peers: &[Multiaddr]) -> Node {
@@ -73,10 +89,9 @@ impl Setup {
         let (mesh, events) = Mesh::start(MeshConfig {
             secret: [seed; 32].into(),
             event: self.event,
-            membership: Membership::new(vec![self.event.into()]),
+            membership: self.membership.clone(),
             certificate,
             admit: admit(Arc::clone(&self.over)),
-            label: format!("node {seed}"),
             listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp: self.tcp, quic: self.quic },
             peers: peers.to_vec(),
             mdns: self.mdns,
@@ -90,8 +105,8 @@ impl Setup {
 /// A certificate is good if it is "good" and the key, unless it is that of [`SHORT_LIVED`] and `over`.
 fn admit(over: Arc<AtomicBool>) -> Admit {
     Arc::new(move |key, certificate| match certificate.strip_prefix(b"good") {
-        Some(named) if named != key => Err("it is for another device".into()),
-        Some(named) if named == self::key(SHORT_LIVED) && over.load(Ordering::Relaxed) => {
+        Some(named) if !named.starts_with(key) => Err("it is for another device".into()),
+        Some(named) if named.starts_with(&self::key(SHORT_LIVED)) && over.load(Ordering::Relaxed) => {
             Err("it is over".into())
         }
         Some(_) => Ok(()),
@@ -265,6 +280,35 @@ async fn two_find_each_other_and_talk_over_tcp() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_find_each_other_and_talk_over_quic() {
     two_meet_and_talk(Setup::new().with_mdns().quic_only(), Transport::Quic).await;
+}
+
+/// One that was away knows older keys alone. What it announces is read all the same, whoever has the lower key; and once it
+/// knows the newest, it announces itself under that, to who knows no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_an_older_key_is_found_and_announces_itself_under_the_new_one() {
+    let setup = Setup::new().with_mdns();
+    let away = setup.with_epochs(&[1]);
+    let mut first = setup.with_epochs(&[2, 1]).start(1, &[]).await;
+    let mut second = setup.with_epochs(&[2, 1]).start(2, &[]).await;
+    let returned = away.start(3, &[]).await;
+    first.link_up(returned.key()).await;
+    second.link_up(returned.key()).await;
+    first.mesh.stop().await;
+    second.mesh.stop().await;
+    let mut fresh = setup.with_epochs(&[2]).start(4, &[]).await;
+    fresh.no_event();
+    away.membership.set(setup.keys_of(&[2, 1]));
+    fresh.link_up(returned.key()).await;
+}
+
+/// What it announces of itself still fits into one packet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_the_largest_certificate_is_found() {
+    let setup = Setup::new().with_mdns();
+    let large = |seed: u8| [certificate(seed), vec![0; 1_024 - 36]].concat();
+    let mut first = setup.start_with(1, &[], large(1)).await.unwrap();
+    let second = setup.start_with(2, &[], large(2)).await.unwrap();
+    first.link_up(second.key()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

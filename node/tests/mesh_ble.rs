@@ -36,7 +36,6 @@ async fn start(seed: u8, radio: u16, key: u8, tcp: bool, peers: &[Multiaddr]) ->
         membership: Membership::new(vec![[key; 32].into()]),
         certificate: b"good".to_vec(),
         admit: Arc::new(|_, certificate| if certificate == b"good" { Ok(()) } else { Err("bad".into()) }),
-        label: format!("node {seed}"),
         listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp, quic: false },
         peers: peers.to_vec(),
         mdns: false,

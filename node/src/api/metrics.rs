@@ -349,7 +349,14 @@ fn register_ble(registry: &mut Registry, ble: &BleStatus) {
 
 fn register_mesh(registry: &mut Registry, mesh: &MeshSnapshot) {
     gauge(registry, "mesh_links", "Links to devices", mesh.links.len() as u64);
-    gauge(registry, "mesh_discovered", "Nodes found on the network", mesh.discovered.len() as u64);
+    gauge(registry, "mesh_discovered", "Devices found on the network", mesh.discovered.len() as u64);
+    gauge(registry, "mesh_strangers", "Strangers that announced themselves lately", mesh.strangers.lately);
+    counter(
+        registry,
+        "mesh_addresses_dialled",
+        "Connections begun to addresses of devices",
+        mesh.addresses_dialled,
+    );
     let bytes = Family::<LinkLabels, Counter>::default();
     let dropped = Family::<DeviceLabels, Counter>::default();
     let signals = Family::<DeviceLabels, Gauge>::default();

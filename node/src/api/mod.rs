@@ -29,7 +29,9 @@ pub use doors::{DoorsNow, Jam};
 pub use export::ExportedDocument;
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
-pub use mesh::{BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView};
+pub use mesh::{
+    BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
+};
 pub use notices::Missed;
 pub use openapi::description;
 pub use people::{PersonalNew, SealedData};

@@ -10,6 +10,7 @@
 
 mod addresses;
 mod admission;
+pub mod announcement;
 mod behaviour;
 mod budget;
 mod choice;
@@ -36,11 +37,13 @@ mod radio;
 mod sightings;
 mod snapshot;
 mod start;
+mod strangers;
 mod taken;
 mod task;
 mod transport;
 mod tree;
 mod watching;
+mod whom;
 
 use std::{
     fmt,
@@ -61,6 +64,7 @@ pub use self::membership::{Membership, MembershipKey};
 pub use self::snapshot::{
     BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
+pub use self::strangers::{Strange, StrangerSnapshot, StrangersSnapshot};
 pub use self::taken::Taken;
 use self::{gate::Gate, outbox::Outboxes};
 
@@ -92,8 +96,6 @@ pub struct MeshConfig {
     pub certificate: Vec<u8>,
     /// Judges the certificates of peers.
     pub admit: Admit,
-    /// A name for people, shown to other devices of the event.
-    pub label: String,
     /// Where to listen.
     pub listen: Listen,
     /// Addresses to dial for ever, with or without the `/p2p/` part.
@@ -134,7 +136,6 @@ impl fmt::Debug for MeshConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("MeshConfig")
-            .field("label", &self.label)
             .field("listen", &self.listen)
             .field("peers", &self.peers)
             .field("mdns", &self.mdns)

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use super::{
     BleConfig, CONTROL_QUEUE_MAX, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent,
     behaviour::{self, Behaviour},
-    discovery::{self, Announcement},
+    discovery::{self, Discovery},
     gate::{CERTIFICATE_BYTES_MAX, Gate},
     identity::device_of,
     interfaces::{self, multiaddr},
@@ -31,6 +31,7 @@ use super::{
     outbox::Outboxes,
     radio::{Radio, short_id_of},
     sightings::Side,
+    strangers::Strangers,
     task::{Parts, Task},
     transport,
 };
@@ -102,15 +103,18 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
     let (changed, changes) = mpsc::channel(1);
     let (found, findings) = mpsc::channel(FOUND_QUEUE_MAX);
     let missing = Arc::new(AtomicBool::new(true));
+    let strangers = Arc::new(Mutex::new(Strangers::default()));
     let discovery = (config.mdns && config.listen.is_on()).then(|| {
         tokio::spawn(discovery::run(
-            Announcement {
-                device: me,
-                event: config.event,
-                label: config.label,
+            Discovery {
+                keypair,
+                gate: Arc::clone(&gate),
+                membership: config.membership,
+                admit: Arc::clone(&config.admit),
                 tcp: config.listen.tcp.then_some(port),
                 quic: config.listen.quic.then_some(port),
                 interfaces: config.listen.interfaces.clone(),
+                strangers: Arc::clone(&strangers),
             },
             found,
             changes,
@@ -136,6 +140,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         changed,
         missing,
         discovery,
+        strangers,
         events,
     };
     tokio::spawn(Task::new(parts, side).run());

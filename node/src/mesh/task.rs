@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -12,6 +12,7 @@ use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::ConnectedPoint,
     gossipsub::{self, IdentTopic},
+    multiaddr::Protocol,
     ping,
     swarm::{ConnectionId, SwarmEvent},
 };
@@ -42,8 +43,10 @@ use super::{
     peers::PeerBook,
     sightings::Side,
     start::Listeners,
+    strangers::Strangers,
     taken::{Done, Taken},
     watching::{self, Step},
+    whom::Whom,
 };
 
 /// How often to look at what is due.
@@ -87,6 +90,7 @@ pub(crate) struct Parts {
     /// Tells discovery whether this device has few links and misses somebody.
     pub(crate) missing: Arc<AtomicBool>,
     pub(crate) discovery: Option<JoinHandle<()>>,
+    pub(crate) strangers: Arc<Mutex<Strangers>>,
     pub(crate) events: mpsc::Sender<MeshEvent>,
 }
 
@@ -99,7 +103,7 @@ pub(crate) struct Task {
     pub(crate) named: Vec<Named>,
     pub(crate) dials: HashMap<ConnectionId, Dial>,
     pub(crate) known: BTreeSet<DeviceKey>,
-    pub(crate) wanted: BTreeSet<DeviceKey>,
+    pub(crate) whom: Whom,
     pub(crate) choice_is_stale: bool,
     /// Whose links it looks after most.
     pub(crate) watched: BTreeSet<DeviceKey>,
@@ -133,7 +137,7 @@ impl Task {
             named: Vec::new(),
             dials: HashMap::new(),
             known: BTreeSet::new(),
-            wanted: BTreeSet::new(),
+            whom: Whom::default(),
             choice_is_stale: true,
             watched: BTreeSet::new(),
             admissions: Admissions::default(),
@@ -369,7 +373,14 @@ impl Task {
         self.links.insert(device, endpoint, Link::new(peer, connection, boot, endpoint, now));
         self.parts.outboxes.open(device, medium);
         match medium {
-            Medium::Ip => self.book.link_up(device, now),
+            Medium::Ip => {
+                self.book.link_up(device, now);
+                if endpoint.is_dialer() {
+                    let address = endpoint.get_remote_address().iter();
+                    let address = address.filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+                    self.book.worked(&device, address);
+                }
+            }
             Medium::Ble => self.on_nearby_link(device, true, now),
         }
         self.counters.links_up += 1;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
-use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
+use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers};
 use popmesh::door::{DoorSpec, OPENS_WITHIN};
 use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
@@ -195,17 +195,24 @@ impl MeshView for Mesh {
             bytes_out: 20,
             dropped: 0,
         };
-        let stranger = Discovered {
-            device: None,
-            label: "somebody".to_owned(),
+        let unheard = Discovered {
+            device: DeviceId([9; 32]),
             addresses: vec!["/ip4/10.0.0.9/tcp/1".to_owned()],
-            state: "of another event".to_owned(),
+            state: "being dialled".to_owned(),
+        };
+        let stranger = Stranger {
+            name: "somebody".to_owned(),
+            address: Some("10.0.0.9".to_owned()),
+            why: "it is not of this event".to_owned(),
+            heard_ago_ms: 5,
         };
         let snapshot = MeshSnapshot {
             listening: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()],
             links_on: true,
             links: vec![link(Some(3.5)), link(Some(1.5)), link(None)],
-            discovered: vec![stranger],
+            discovered: vec![unheard],
+            strangers: Strangers { lately: 400, total: 1_000, last: vec![stranger] },
+            addresses_dialled: 7,
             ble: None,
         };
         Box::pin(async { Some(snapshot) })

@@ -53,7 +53,9 @@ async fn peers_are_devices_with_their_links() {
     let peer = &peers["peers"][0];
     assert_eq!((&peer["name"], &peer["rtt_ms"]), (&json!("till-2"), &json!(1.5)));
     assert_eq!(peer["addresses"], json!(["/ip4/10.0.0.2/tcp/9000"]));
-    assert_eq!(peers["strangers"][0]["state"], "of another event");
+    assert_eq!(peers["unheard"][0]["state"], "being dialled");
+    assert_eq!((&peers["strangers"]["lately"], &peers["strangers"]["total"]), (&400.into(), &1_000.into()));
+    assert_eq!(peers["strangers"]["last"][0]["why"], "it is not of this event");
 }
 
 #[tokio::test]
