@@ -16,7 +16,7 @@ use bytes::Bytes;
 use libp2p::identity::{Keypair, ed25519};
 use popmesh::mesh::{
     Admit, DeviceKey, Listen, Membership, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr,
-    PeerStatus, Transport, Verdict,
+    PeerStatus, Transport, Unfit, Verdict,
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 
@@ -34,6 +34,8 @@ struct Setup {
     tcp: bool,
     quic: bool,
     mdns: bool,
+    /// The epochs of what only the event's devices have, newest first.
+    epochs: Vec<u8>,
     over: Arc<AtomicBool>,
 }
 
@@ -45,7 +47,7 @@ impl Setup {
         let mut event = [0; 32];
         event[..4].copy_from_slice(&std::process::id().to_be_bytes());
         event[4] = EVENTS.fetch_add(1, Ordering::Relaxed);
-        Self { event, tcp: true, quic: true, mdns: false, over: Arc::default() }
+        Self { event, tcp: true, quic: true, mdns: false, epochs: vec![1], over: Arc::default() }
     }
 
     fn tcp_only(self) -> Self {
@@ -54,6 +56,10 @@ impl Setup {
 
     fn quic_only(self) -> Self {
         Self { tcp: false, ..self }
+    }
+
+    fn with_epochs(&self, epochs: &[u8]) -> Self {
+        Self { epochs: epochs.to_vec(), ..self.clone() }
     }
 
     fn with_mdns(self) -> Self {
@@ -73,7 +79,7 @@ impl Setup {
         let (mesh, events) = Mesh::start(MeshConfig {
             secret: [seed; 32].into(),
             event: self.event,
-            membership: Membership::new(vec![self.event.into()]),
+            membership: Membership::new(self.epochs.iter().map(|epoch| [*epoch; 32].into()).collect()),
             certificate,
             admit: admit(Arc::clone(&self.over)),
             label: format!("node {seed}"),
@@ -90,6 +96,7 @@ impl Setup {
 /// A certificate is good if it is "good" and the key, unless it is that of [`SHORT_LIVED`] and `over`.
 fn admit(over: Arc<AtomicBool>) -> Admit {
     Arc::new(move |key, certificate| match certificate.strip_prefix(b"good") {
+        _ if *key == self::key(RETIRED) => Err(Unfit::Retired),
         Some(named) if named != key => Err("it is for another device".into()),
         Some(named) if named == self::key(SHORT_LIVED) && over.load(Ordering::Relaxed) => {
             Err("it is over".into())
@@ -101,6 +108,7 @@ fn admit(over: Arc<AtomicBool>) -> Admit {
 }
 
 const SHORT_LIVED: u8 = 9;
+const RETIRED: u8 = 10;
 const RENEWED: &[u8] = b"renewed";
 
 fn key(seed: u8) -> DeviceKey {
@@ -329,15 +337,55 @@ async fn a_device_of_another_event_is_refused() {
     let mut here = Setup::new().start(1, &[]).await;
     let at = here.address("tcp").await;
     let mut there = Setup::new().start(2, &[at]).await;
+    // To each other they are strangers, who take nobody's place.
+    let strangers = |snapshot: &MeshSnapshot| {
+        snapshot.refusals.is_empty()
+            && snapshot.counters.strangers_called + snapshot.counters.strangers_answered > 0
+    };
     for node in [&here, &there] {
-        until("refused", || async {
-            let refusals = node.mesh.snapshot().await.refusals;
-            refusals.into_iter().find(|refusal| refusal.reason == "it is for another event")
-        })
-        .await;
+        until("turned away", || async { strangers(&node.mesh.snapshot().await).then_some(()) }).await;
     }
     here.no_event();
     there.no_event();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retired_device_gets_no_link_and_no_reason() {
+    let setup = Setup::new();
+    let mut here = setup.start(1, &[]).await;
+    let at = here.address("tcp").await;
+    let mut retired = setup.start(RETIRED, &[at]).await;
+    let here_knows = until("refused", || async { here.mesh.snapshot().await.refusals.pop() }).await;
+    assert_eq!((here_knows.device, here_knows.reason.as_str()), (retired.key(), "it was retired"));
+    let told = until("turned away", || async { retired.mesh.snapshot().await.refusals.pop() }).await;
+    assert!(told.by_peer && told.reason.contains("does not say why"), "{}", told.reason);
+    here.no_event();
+    retired.no_event();
+}
+
+/// Whichever of the two dials, and whichever has the lower key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_with_an_epoch_in_common_link_and_others_do_not() {
+    for (listener, dialler) in [(1, 2), (2, 1)] {
+        for (listens, dials) in [(&[4, 3, 2, 1][..], &[2, 1][..]), (&[1], &[12, 11, 10, 9, 8, 7, 6, 5, 4, 1])]
+        {
+            let setup = Setup::new();
+            let mut a = setup.with_epochs(listens).start(listener, &[]).await;
+            let at = [a.address("tcp").await];
+            let mut b = setup.with_epochs(dials).start(dialler, &at).await;
+            a.link_up(b.key()).await;
+            b.link_up(a.key()).await;
+        }
+        let setup = Setup::new();
+        let a = setup.with_epochs(&[3]).start(listener, &[]).await;
+        let at = [a.address("tcp").await];
+        let b = setup.with_epochs(&[4]).start(dialler, &at).await;
+        until("turned away", || async {
+            (b.mesh.snapshot().await.counters.strangers_answered > 0).then_some(())
+        })
+        .await;
+        assert_eq!(a.mesh.snapshot().await.counters.links_up, 0);
+    }
 }
 
 async fn ends_while_linked(setup: Setup) {
