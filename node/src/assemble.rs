@@ -202,7 +202,7 @@ fn admit(charter: SignedCharter, own_from_ms: u64) -> Admit {
                 now_ms => certificate.valid_at(now_ms),
             }
         };
-        judge().map_err(|error| error.to_string())
+        judge().map_err(|error| error.to_string().into())
     })
 }
 

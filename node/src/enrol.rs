@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use popmesh_proto::clock::utc;
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{
     Certificate, CertificateError, Enrolment, Roles, SecretKey, SignedCertificate, SignedCharter,
 };
@@ -141,6 +142,12 @@ impl Issuer {
     /// The event's charter.
     pub fn charter(&self) -> &SignedCharter {
         &self.charter
+    }
+
+    /// The devices between who is admitted and the organiser, this one first: key and name. None for the organiser.
+    pub fn signers(&self) -> Vec<(DeviceId, String)> {
+        let certificates = self.certificate.iter().flat_map(|own| std::iter::once(own).chain(own.issuer()));
+        certificates.map(|signer| (signer.device, signer.name.clone())).collect()
     }
 
     /// Signs a certificate: for so many days, or for as long as the issuer's own holds if that is less.

@@ -14,6 +14,7 @@ pub mod join;
 pub mod mesh;
 pub mod personal;
 pub mod qr;
+mod quiet;
 pub mod receipt;
 pub mod run;
 pub mod runtime;

@@ -21,6 +21,7 @@ use crate::clock::now_ms;
 use crate::door::{DoorSpec, Doors};
 use crate::folder::{ApiPlace, Folder, Identity};
 use crate::personal::Sealer;
+use crate::quiet::{self, Quiet};
 use crate::runtime::{Handle, RuntimeMetrics};
 
 /// Which transports link devices.
@@ -179,6 +180,7 @@ fn here(address: SocketAddr) -> SocketAddr {
 
 async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(quiet::tell());
     let mut terminate = signal(SignalKind::terminate())?;
     // Bound before anything else starts, so that a port in use disturbs nobody.
     let Exposed { tls, rights, owner_token, names } = expose(&options, &identity.key)?;
@@ -229,7 +231,7 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
 }
 
 fn log_to_stderr(format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
     let filter = EnvFilter::try_from_env("POPMESH_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,popmesh=info,popmesh_proto=info"));
     let builder = tracing_subscriber::fmt()
@@ -238,7 +240,7 @@ fn log_to_stderr(format: LogFormat) {
         .with_writer(std::io::stderr);
     // A subscriber that is set already is the embedding program's own.
     let _ = match format {
-        LogFormat::Human => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Human => builder.finish().with(Quiet::default()).try_init(),
+        LogFormat::Json => builder.json().finish().with(Quiet::default()).try_init(),
     };
 }

@@ -16,12 +16,15 @@ use bytes::Bytes;
 use libp2p::identity::{Keypair, ed25519};
 use popmesh::mesh::{
     Admit, DeviceKey, Listen, Membership, MembershipKey, Mesh, MeshConfig, MeshError, MeshEvent,
-    MeshSnapshot, Multiaddr, PeerStatus, Transport, Verdict,
+    MeshSnapshot, Multiaddr, PeerStatus, Transport, Unfit, Verdict,
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 
 /// Generous: it only bounds how long a broken build takes to fail.
 const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Messages of one link that are read and not yet dealt with, at most.
+const UNTAKEN: usize = 16;
 
 struct Node {
     mesh: Mesh,
@@ -105,6 +108,7 @@ impl Setup {
 /// A certificate is good if it is "good" and the key, unless it is that of [`SHORT_LIVED`] and `over`.
 fn admit(over: Arc<AtomicBool>) -> Admit {
     Arc::new(move |key, certificate| match certificate.strip_prefix(b"good") {
+        _ if *key == self::key(RETIRED) => Err(Unfit::Retired),
         Some(named) if !named.starts_with(key) => Err("it is for another device".into()),
         Some(named) if named.starts_with(&self::key(SHORT_LIVED)) && over.load(Ordering::Relaxed) => {
             Err("it is over".into())
@@ -116,6 +120,7 @@ fn admit(over: Arc<AtomicBool>) -> Admit {
 }
 
 const SHORT_LIVED: u8 = 9;
+const RETIRED: u8 = 10;
 const RENEWED: &[u8] = b"renewed";
 
 fn key(seed: u8) -> DeviceKey {
@@ -373,15 +378,55 @@ async fn a_device_of_another_event_is_refused() {
     let mut here = Setup::new().start(1, &[]).await;
     let at = here.address("tcp").await;
     let mut there = Setup::new().start(2, &[at]).await;
+    // To each other they are strangers, who take nobody's place.
+    let strangers = |snapshot: &MeshSnapshot| {
+        snapshot.refusals.is_empty()
+            && snapshot.counters.strangers_called + snapshot.counters.strangers_answered > 0
+    };
     for node in [&here, &there] {
-        until("refused", || async {
-            let refusals = node.mesh.snapshot().await.refusals;
-            refusals.into_iter().find(|refusal| refusal.reason == "it is for another event")
-        })
-        .await;
+        until("turned away", || async { strangers(&node.mesh.snapshot().await).then_some(()) }).await;
     }
     here.no_event();
     there.no_event();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retired_device_gets_no_link_and_no_reason() {
+    let setup = Setup::new();
+    let mut here = setup.start(1, &[]).await;
+    let at = here.address("tcp").await;
+    let mut retired = setup.start(RETIRED, &[at]).await;
+    let here_knows = until("refused", || async { here.mesh.snapshot().await.refusals.pop() }).await;
+    assert_eq!((here_knows.device, here_knows.reason.as_str()), (retired.key(), "it was retired"));
+    let told = until("turned away", || async { retired.mesh.snapshot().await.refusals.pop() }).await;
+    assert!(told.by_peer && told.reason.contains("does not say why"), "{}", told.reason);
+    here.no_event();
+    retired.no_event();
+}
+
+/// Whichever of the two dials, and whichever has the lower key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_with_an_epoch_in_common_link_and_others_do_not() {
+    for (listener, dialler) in [(1, 2), (2, 1)] {
+        for (listens, dials) in [(&[4, 3, 2, 1][..], &[2, 1][..]), (&[1], &[12, 11, 10, 9, 8, 7, 6, 5, 4, 1])]
+        {
+            let setup = Setup::new();
+            let mut a = setup.with_epochs(listens).start(listener, &[]).await;
+            let at = [a.address("tcp").await];
+            let mut b = setup.with_epochs(dials).start(dialler, &at).await;
+            a.link_up(b.key()).await;
+            b.link_up(a.key()).await;
+        }
+        let setup = Setup::new();
+        let a = setup.with_epochs(&[3]).start(listener, &[]).await;
+        let at = [a.address("tcp").await];
+        let b = setup.with_epochs(&[4]).start(dialler, &at).await;
+        until("turned away", || async {
+            (b.mesh.snapshot().await.counters.strangers_answered > 0).then_some(())
+        })
+        .await;
+        assert_eq!(a.mesh.snapshot().await.counters.links_up, 0);
+    }
 }
 
 async fn ends_while_linked(setup: Setup) {
@@ -572,6 +617,40 @@ async fn one_who_does_not_listen_holds_up_nobody() {
     let snapshot = a.mesh.snapshot().await;
     assert!(snapshot.counters.dropped_overflow > 0);
     assert_eq!(snapshot.links.len(), 2, "being slow is no reason to lose a link");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_dealt_with_is_not_read_on() {
+    let setup = Setup::new();
+    let mut a = setup.start(1, &[]).await;
+    let at = [a.address("tcp").await];
+    let mut b = setup.start(2, &at).await;
+    a.link_up(b.key()).await;
+    b.link_up(a.key()).await;
+    let all = 40_u32;
+    for number in 0..all {
+        assert!(a.mesh.send(b.key(), Bytes::copy_from_slice(&number.to_be_bytes())));
+    }
+    let mut held = Vec::new();
+    let mut next = 0;
+    while next < all {
+        // Nothing tells that nothing comes; a second is a thousand times what a message takes here.
+        let patience = if held.len() < UNTAKEN { DEADLINE } else { Duration::from_secs(1) };
+        match timeout(patience, b.events.recv()).await {
+            Ok(Some(MeshEvent::Message { bytes, taken, .. })) => {
+                assert_eq!(bytes[..], next.to_be_bytes());
+                next += 1;
+                held.push(taken);
+                assert!(held.len() <= UNTAKEN, "read on while {UNTAKEN} are not dealt with");
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the mesh has ended"),
+            Err(_) => {
+                assert_eq!(held.len(), UNTAKEN, "held up early");
+                held.clear();
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

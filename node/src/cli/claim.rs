@@ -19,6 +19,8 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
     match claim {
         args::Claim::Redeem { claim, pin, retry, target } => {
             let client = Client::find(&target, folder)?;
+            let claim = claim.read("The claim")?;
+            let pin = pin.map(|pin| pin.parse("The PIN")).transpose()?;
             let by = match claim.parse() {
                 Ok(claim) => Redeem::of(claim),
                 Err(_) => Redeem::by_token(claim),

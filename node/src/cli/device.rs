@@ -16,6 +16,7 @@ use super::{renew, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, CHARTER, Issuer};
 use crate::folder::{self, Folder, FolderError};
+use crate::join::Names;
 use crate::secret;
 
 pub(super) fn device(device: Device, data: &Data, json: bool) -> Outcome {
@@ -27,6 +28,7 @@ pub(super) fn device(device: Device, data: &Data, json: bool) -> Outcome {
         Device::Show => show(folder, json),
         Device::Admit(request) => join::admit(&request, data, json),
         Device::Ticket(request) => join::ticket(&request, data, json),
+        Device::Tickets(request) => join::tickets(&request, data, json),
         Device::Renew(request) => renew::renew(&request, folder, json),
     }
 }
@@ -71,9 +73,9 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
 }
 
 fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
-    let (issuer, charter_path) = match request.by.issuing(data)? {
-        Issuing::Organiser(folder) => (Issuer::organiser(folder)?, folder.join(CHARTER)),
-        Issuing::Device(folder) => (Issuer::device(folder)?, folder.charter_path()),
+    let (issuer, charter_path, names) = match request.by.issuing(data)? {
+        Issuing::Organiser(folder) => (Issuer::organiser(folder)?, folder.join(CHARTER), Names::of(folder)),
+        Issuing::Device(folder) => (Issuer::device(folder)?, folder.charter_path(), Names::of(folder.path())),
     };
     let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?)
         .map_err(|error| Failure::here(format!("{}: {error}", request.enrolment.display())))?;
@@ -87,6 +89,10 @@ fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
     folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()), 0o644)?;
     if let Some(shortened) = issuer.shortened(&signed, &grant) {
         eprintln!("note: {shortened}");
+    }
+    // Whoever signs from a file has read the name; newcomers over the network are refused it from now on.
+    if let Err(error) = names.note(&signed.name, &signed.device, now_ms()) {
+        eprintln!("warning: {}", printable(&error.to_string()));
     }
     let charter = issuer.charter();
     print(json, &facts(&signed, charter, &path), || {

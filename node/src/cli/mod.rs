@@ -14,6 +14,7 @@ mod door;
 mod event;
 mod export;
 mod failure;
+mod given;
 mod join;
 mod money;
 mod people;

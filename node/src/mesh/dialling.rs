@@ -221,7 +221,7 @@ impl Task {
         };
         let unfit: Vec<_> = self.links.devices().iter().filter_map(no_longer_good).collect();
         for (device, reason) in unfit {
-            tracing::warn!(device = %short(&device), reason, "closing the link");
+            tracing::warn!(device = %short(&device), %reason, "closing the link");
             self.close_link(device, "its certificate is no longer good");
         }
     }

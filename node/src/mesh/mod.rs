@@ -15,6 +15,7 @@ mod behaviour;
 mod budget;
 mod choice;
 mod closing;
+mod desk;
 mod dialling;
 mod discovery;
 mod feed;
@@ -23,6 +24,7 @@ mod gossip;
 mod identity;
 pub(crate) mod interfaces;
 mod links;
+mod lobby;
 mod medium;
 mod membership;
 mod messages;
@@ -34,6 +36,7 @@ mod outbox;
 mod pace;
 mod peers;
 mod radio;
+mod refusals;
 mod sightings;
 mod snapshot;
 mod start;
@@ -42,6 +45,7 @@ mod taken;
 mod task;
 mod transport;
 mod tree;
+mod unfit;
 mod watching;
 mod whom;
 
@@ -60,20 +64,22 @@ use popmesh_proto::links::Width;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+pub use self::gate::hello;
 pub use self::membership::{Membership, MembershipKey};
 pub use self::snapshot::{
     BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
 pub use self::strangers::{Strange, StrangerSnapshot, StrangersSnapshot};
 pub use self::taken::Taken;
+pub use self::unfit::Unfit;
 use self::{gate::Gate, outbox::Outboxes};
 
 /// A device's Ed25519 public key, which is its libp2p identity too.
 pub type DeviceKey = [u8; 32];
 
 /// Judges a peer's certificate, shown by the device with this key: when it wants to link, and every second while it is
-/// linked. The error is the reason in words, for both operators.
-pub type Admit = Arc<dyn Fn(&DeviceKey, &[u8]) -> Result<(), String> + Send + Sync>;
+/// linked.
+pub type Admit = Arc<dyn Fn(&DeviceKey, &[u8]) -> Result<(), Unfit> + Send + Sync>;
 
 /// Requests from handles that may wait for the mesh's task.
 const CONTROL_QUEUE_MAX: usize = 4_096;
@@ -333,7 +339,7 @@ impl Mesh {
     /// # Errors
     /// If the certificate is too large.
     pub fn set_certificate(&self, certificate: Vec<u8>) -> Result<(), MeshError> {
-        if certificate.len() > gate::CERTIFICATE_BYTES_MAX {
+        if certificate.len() > hello::CERTIFICATE_BYTES_MAX {
             return Err(MeshError::CertificateTooLarge);
         }
         *self.gate.certificate.write().unwrap_or_else(std::sync::PoisonError::into_inner) = certificate;

@@ -147,7 +147,11 @@ pub struct Counters {
     pub refused_by_us: u64,
     /// Connections whose other end refused this device.
     pub refused_by_peer: u64,
-    /// Inbound connections that failed before they could show a certificate: port scans, noise, broken networks.
+    /// Connections that this device turned away since they did not show that they come from a device of its event.
+    pub strangers_called: u64,
+    /// Dials that were answered by somebody who did not show to be a device of this device's event.
+    pub strangers_answered: u64,
+    /// Inbound connections that failed before they could show anything: port scans, noise, broken networks.
     pub inbound_failed: u64,
     /// Connections begun to addresses of devices: those that they announced, where they were before, or that were named
     /// for them. Those of one dial are each counted.

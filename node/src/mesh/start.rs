@@ -23,7 +23,7 @@ use super::{
     BleConfig, CONTROL_QUEUE_MAX, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent,
     behaviour::{self, Behaviour},
     discovery::{self, Discovery},
-    gate::{CERTIFICATE_BYTES_MAX, Gate},
+    gate::{Gate, hello::CERTIFICATE_BYTES_MAX},
     identity::device_of,
     interfaces::{self, multiaddr},
     medium,
@@ -73,11 +73,13 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
     let gate = Arc::new(Gate {
         me,
         event: config.event,
+        membership: config.membership.clone(),
         boot,
         certificate: RwLock::new(config.certificate),
         admit: Arc::clone(&config.admit),
         outboxes: Arc::clone(&outboxes),
         desk,
+        lobby: Arc::default(),
         links_on: AtomicBool::new(true),
     });
     let ping_every = config.ble.as_ref().map_or(behaviour::PING_EVERY_BLE, |ble| ble.ping_every);

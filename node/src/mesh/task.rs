@@ -1,9 +1,9 @@
 //! The task that owns the swarm: everything that happens to the mesh happens here, one thing at a time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, atomic::AtomicBool},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -24,14 +24,13 @@ use tokio::{
 };
 
 use super::{
-    Admit, Control, Counters, DeviceKey, Listen, MeshEvent, Refusal,
-    admission::{Admissions, Decision, EntryRequest, Existing, GateNote, Turned},
-    behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
+    Admit, Control, Counters, DeviceKey, Listen, MeshEvent,
+    admission::{Admissions, GateNote},
+    behaviour::{Behaviour, BehaviourEvent},
     budget::Budgets,
     dialling::Dial,
     discovery::Found,
     feed::Feed,
-    gate::NotPassed,
     identity::{device_of, short},
     interfaces::{self, Local},
     links::{Link, Links},
@@ -41,6 +40,7 @@ use super::{
     nearby::Sighting,
     outbox::Outboxes,
     peers::PeerBook,
+    refusals::Refusals,
     sightings::Side,
     start::Listeners,
     strangers::Strangers,
@@ -63,9 +63,6 @@ const IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
 
 /// The same over the radio: what is in there cannot go over the network when that comes back.
 const IN_FLIGHT_BYTES_MAX_BLE: usize = 32 * 1024;
-
-/// Refusals remembered for the operator.
-const REFUSALS_MAX: usize = 32;
 
 /// How long stopping may take for the links, and again for the goodbye on the local network.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
@@ -110,7 +107,7 @@ pub(crate) struct Task {
     pub(crate) admissions: Admissions,
     pub(crate) locals: BTreeSet<Local>,
     pub(crate) counters: Counters,
-    pub(crate) refusals: VecDeque<Refusal>,
+    pub(crate) refusals: Refusals,
     /// Inbound connections that failed, and those of them that the gate has accounted for.
     pub(crate) inbound_failed: u64,
     pub(crate) inbound_explained: u64,
@@ -143,7 +140,7 @@ impl Task {
             admissions: Admissions::default(),
             locals: interfaces::current(parts.listen.interfaces.as_deref()),
             counters: Counters::default(),
-            refusals: VecDeque::new(),
+            refusals: Refusals::default(),
             inbound_failed: 0,
             inbound_explained: 0,
             links_on: true,
@@ -193,6 +190,7 @@ impl Task {
                     self.look_after_links();
                     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
                         self.keep_house();
+                        self.tell_of_refusals();
                     }
                 }
             }
@@ -560,80 +558,6 @@ impl Task {
             link.in_flight_bytes += message.len();
             link.watch.sent(Instant::now());
             self.parts.swarm.behaviour_mut().messages.send(link.peer, link.connection, message);
-        }
-    }
-
-    fn on_gate_note(&mut self, note: GateNote) {
-        let now = Instant::now();
-        match note {
-            GateNote::Enter(request) => self.on_enter(request, now),
-            GateNote::NotPassed { device, address, dialled, reason } => {
-                if !dialled && !matches!(reason, NotPassed::Failed(_)) {
-                    self.inbound_explained += 1;
-                }
-                self.gate_answered_named(&address, dialled, device, &reason, now);
-                let (by_peer, reason) = match reason {
-                    NotPassed::RefusedByUs(reason) => (false, reason),
-                    NotPassed::RefusedByPeer(reason) => (true, reason),
-                    _ => return,
-                };
-                if let Some(device) = device {
-                    self.on_refusal(device, address, by_peer, reason, now);
-                }
-            }
-        }
-    }
-
-    fn on_enter(&mut self, request: EntryRequest, now: Instant) {
-        if self.budgets.out_for_ms(&request.device, self.now_ms()).is_some() {
-            Admissions::turn(request, Turned::Busy);
-            return;
-        }
-        let medium = request.medium;
-        let link = self.links.get(&request.device, medium);
-        let existing = link.map(|link| Existing { boot: link.boot, since: link.up_at });
-        let room = self.links.count_over(medium) < ESTABLISHED_MAX as usize;
-        match self.admissions.decide(&request, existing, room, now) {
-            Decision::Grant => self.admissions.grant(request, now),
-            Decision::Turn(turned) => Admissions::turn(request, turned),
-            Decision::Replace => {
-                if let Some(link) = link {
-                    tracing::info!(device = %short(&request.device), "a newer link replaces this one");
-                    self.parts.swarm.close_connection(link.connection);
-                }
-                self.admissions.wait(request);
-            }
-        }
-    }
-
-    fn on_refusal(
-        &mut self,
-        device: DeviceKey,
-        address: Multiaddr,
-        by_peer: bool,
-        reason: String,
-        now: Instant,
-    ) {
-        let repeated = self
-            .refusals
-            .iter()
-            .any(|known| known.device == device && known.by_peer == by_peer && known.reason == reason);
-        let words = if by_peer { "a peer refused this device" } else { "refused a peer's certificate" };
-        if repeated {
-            tracing::debug!(device = %short(&device), %address, reason, "{words}");
-        } else {
-            tracing::warn!(device = %short(&device), %address, reason, "{words}");
-        }
-        if by_peer {
-            self.counters.refused_by_peer += 1;
-        } else {
-            self.counters.refused_by_us += 1;
-        }
-        self.book.refused(&device, reason.clone(), now);
-        self.on_nearby_refused(&device, now);
-        self.refusals.push_back(Refusal { at: SystemTime::now(), device, address, by_peer, reason });
-        if self.refusals.len() > REFUSALS_MAX {
-            self.refusals.pop_front();
         }
     }
 }
