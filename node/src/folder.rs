@@ -1,15 +1,22 @@
 //! A device's data folder: its key, its certificate, its event's charter, and where its API listens.
 
+mod guard;
+mod write;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use popmesh_proto::identity::{
     CertificateError, CharterError, SecretKey, SignedCertificate, SignedCharter, armor, unarmor,
 };
 use popmesh_proto::pin::EventSecret;
+use popmesh_store::files;
+
+pub use guard::{Closed, Survey, close, survey};
+pub use write::{create_private, replace, replace_bytes, write_new};
 
 /// The label of a secret key's text form.
 const SECRET_KEY: &str = "popmesh-secret-key-1";
@@ -35,8 +42,12 @@ pub enum FolderError {
     /// The key file holds something else.
     #[error("{} is not a popmesh key; restore it from a backup, or enrol this device anew", .0.display())]
     Key(PathBuf),
-    /// Others could read the key.
-    #[error("{} can be read by others (mode {mode:03o}); run `chmod 600 {}`", path.display(), path.display())]
+    /// Others could read a secret.
+    #[error(
+        "{} can be read by others (mode {mode:03o}); run `chmod 600 {}`. If anybody else has an account on this host, take \
+         it for known to them, and have another made",
+        path.display(), path.display()
+    )]
     Exposed {
         /// The key file.
         path: PathBuf,
@@ -61,6 +72,54 @@ pub enum FolderError {
         path: PathBuf,
         /// What is wrong.
         problem: CertificateError,
+    },
+    /// A link or a device in the place of a file, which somebody may have put there.
+    #[error("{}: {what}; find out who put it there, and remove it", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// Another user's.
+    #[error(
+        "{} belongs to user {owner}, and popmesh runs as user {user}: that one can read and replace all in it; run popmesh as \
+         that user, or hand it over with `chown -R {user} {}`, if you know where it comes from",
+        path.display(), path.display()
+    )]
+    Foreign {
+        /// The folder or file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// As whom this process acts.
+        user: u32,
+    },
+    /// A folder that others get into, with what is not popmesh's in it.
+    #[error(
+        "{} is open to others on this host (mode {mode:03o}), and what is in it is not popmesh's alone; give popmesh a folder of \
+         its own, or close this one with `chmod 700 {}`",
+        path.display(), path.display()
+    )]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It stays open to others.
+    #[error(
+        "{} is open to others on this host (mode {mode:03o}) and cannot be closed: {why}; use a folder on a disk of Linux's own \
+         (ext4), or mount that one for this user alone (uid=…,umask=077)",
+        path.display()
+    )]
+    Unclosable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// What the system says.
+        why: String,
     },
     /// The system says no.
     #[error("{}: {problem}", path.display())]
@@ -134,7 +193,7 @@ impl Folder {
     /// # Errors
     /// [`FolderError::Io`].
     pub fn install_secret(&self, secret: &EventSecret) -> Result<(), FolderError> {
-        replace_private(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, secret.bytes())))
+        replace(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, secret.bytes())))
     }
 
     /// The address at which the running node's API listens.
@@ -142,12 +201,21 @@ impl Folder {
         self.0.join("api.addr")
     }
 
-    /// Makes the folder, closed to others, if it is not there.
+    /// Makes the folder, closed to others, if it is not there, and closes it if it is.
     ///
     /// # Errors
-    /// [`FolderError::Io`].
-    pub fn create(&self) -> Result<(), FolderError> {
-        create_private(&self.0)
+    /// [`FolderError`] if it cannot be made or closed.
+    pub fn create(&self) -> Result<Option<Closed>, FolderError> {
+        create_private(&self.0)?;
+        self.close()
+    }
+
+    /// Closes the folder to others, if it is there. None if it was closed.
+    ///
+    /// # Errors
+    /// [`FolderError`] says what cannot be closed, and what to do.
+    pub fn close(&self) -> Result<Option<Closed>, FolderError> {
+        close(&self.0)
     }
 
     /// The device's key.
@@ -220,7 +288,7 @@ impl Folder {
     /// [`FolderError::Io`].
     pub fn announce_api(&self, place: ApiPlace, owner_token: Option<&str>) -> Result<(), FolderError> {
         if let Some(token) = owner_token {
-            replace_private(&self.owner_token_path(), &format!("{token}\n"))?;
+            replace(&self.owner_token_path(), &format!("{token}\n"))?;
         }
         replace(&self.api_path(), &format!("{place}\n"))
     }
@@ -236,7 +304,10 @@ impl Folder {
 
     /// Where the API of the node of this folder listens, or did.
     pub fn announced_api(&self) -> Option<ApiPlace> {
-        fs::read_to_string(self.api_path()).ok()?.trim().parse().ok()
+        let file = files::open(OpenOptions::new().read(true), &self.api_path()).ok()?;
+        let mut text = String::new();
+        file.take(MAX_FILE).read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
     }
 
     /// The owner's token of the running node, if it wants one.
@@ -290,16 +361,11 @@ pub(crate) fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, Folder
 }
 
 fn io_error(path: &Path, problem: io::Error) -> FolderError {
-    FolderError::Io { path: path.to_owned(), problem }
-}
-
-/// Makes a folder and those above it; the folder itself is closed to others.
-///
-/// # Errors
-/// [`FolderError::Io`].
-pub fn create_private(path: &Path) -> Result<(), FolderError> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error(path, error))
+    let path = path.to_owned();
+    match problem.kind() {
+        io::ErrorKind::InvalidInput => FolderError::NotAFile { path, what: problem.to_string() },
+        _ => FolderError::Io { path, problem },
+    }
 }
 
 /// A small text file.
@@ -307,7 +373,6 @@ pub fn create_private(path: &Path) -> Result<(), FolderError> {
 /// # Errors
 /// [`FolderError::Io`].
 pub fn read_text(path: &Path) -> Result<String, FolderError> {
-    use std::io::Read;
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
@@ -351,14 +416,18 @@ fn read_private(path: &Path, label: &str) -> Result<[u8; 32], FolderError> {
         .ok_or_else(|| FolderError::Key(path.to_owned()))
 }
 
-/// The text of a file that nobody else can read.
+/// The text of a file that nobody else can read, and that is no link.
 pub(crate) fn read_private_text(path: &Path) -> Result<String, FolderError> {
-    let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
-    let mode = metadata.permissions().mode() & 0o777;
+    let failed = |error| io_error(path, error);
+    let file = files::open(OpenOptions::new().read(true), path).map_err(failed)?;
+    // Of what was opened, which nobody can exchange any more.
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(FolderError::Exposed { path: path.to_owned(), mode });
     }
-    read_text(path)
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Writes a secret key, for its owner only. Never replaces one.
@@ -366,56 +435,5 @@ pub(crate) fn read_private_text(path: &Path) -> Result<String, FolderError> {
 /// # Errors
 /// [`FolderError::Exists`] or [`FolderError::Io`].
 pub fn write_key(path: &Path, key: &SecretKey) -> Result<(), FolderError> {
-    write_new(path, &format!("{}\n", armor(SECRET_KEY, &key.seed())), 0o600)
-}
-
-/// Writes a file that must not exist, durably.
-///
-/// # Errors
-/// [`FolderError::Exists`] or [`FolderError::Io`].
-pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> {
-    let written =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-    match written {
-        Ok(()) => sync_parent(path),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(FolderError::Exists(path.to_owned()))
-        }
-        Err(error) => Err(io_error(path, error)),
-    }
-}
-
-/// Writes a file in one step: whoever reads it sees the old or the new, even after a power cut.
-///
-/// # Errors
-/// [`FolderError::Io`].
-pub fn replace(path: &Path, text: &str) -> Result<(), FolderError> {
-    replace_with(path, text, 0o644)
-}
-
-/// Like [`replace`], for its owner only.
-pub(crate) fn replace_private(path: &Path, text: &str) -> Result<(), FolderError> {
-    replace_with(path, text, 0o600)
-}
-
-fn replace_with(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside);
-    let written = open.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    written.map_err(|error| io_error(path, error))?;
-    sync_parent(path)
-}
-
-fn sync_parent(path: &Path) -> Result<(), FolderError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|error| io_error(parent, error))
+    write_new(path, &format!("{}\n", armor(SECRET_KEY, &key.seed())))
 }

@@ -10,6 +10,8 @@ mod clock;
 pub mod door;
 pub mod enrol;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod join;
 pub mod mesh;
 pub mod personal;

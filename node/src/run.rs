@@ -111,6 +111,9 @@ pub trait Starter: Send + 'static {
 /// What is wrong, and what to do.
 pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
     log_to_stderr(options.log_format);
+    if let Some(closed) = options.data.close()? {
+        tracing::warn!("{closed}");
+    }
     let identity = load(&options.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(options, identity, starter))

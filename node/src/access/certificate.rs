@@ -92,7 +92,7 @@ impl Authority {
             None if pem.is_some() => return Err(foreign()),
             None => {
                 let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-                folder::write_new(&key_path, &key.serialize_pem(), 0o600)?;
+                folder::write_new(&key_path, &key.serialize_pem())?;
                 key
             }
         };

@@ -6,6 +6,8 @@
 mod authority;
 mod doors;
 mod export;
+#[doc(hidden)]
+pub mod fuzzed;
 mod guard;
 mod idempotency;
 mod mesh;

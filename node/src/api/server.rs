@@ -191,7 +191,7 @@ fn of_one_caller(error: &io::Error) -> bool {
 }
 
 /// The handlers, as a connection calls them.
-type Handlers = TowerToHyperService<Router>;
+pub(super) type Handlers = TowerToHyperService<Router>;
 
 async fn connection(
     stream: TcpStream,
@@ -229,7 +229,7 @@ async fn agree(
     Ok(Some(acceptor.accept(stream.compat()).await?.compat()))
 }
 
-async fn speak(
+pub(super) async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     arrival: Arrival,
     router: Handlers,

@@ -12,7 +12,7 @@ use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::join::{self, Issuing};
 use super::table::printable;
-use super::{renew, values};
+use super::{note_closed, renew, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, CHARTER, Issuer};
 use crate::folder::{self, Folder, FolderError};
@@ -38,7 +38,7 @@ pub(super) fn key_or_new(data: &Folder) -> Result<SecretKey, Failure> {
     match data.key() {
         Err(FolderError::NoKey(_)) => {
             let key = SecretKey::from_seed(&values::random()?);
-            data.create()?;
+            note_closed(data.create()?.as_ref());
             folder::write_key(&data.key_path(), &key)?;
             Ok(key)
         }
@@ -55,7 +55,7 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
             "give 1 to 80 characters with --name",
         )
     })?;
-    data.create()?;
+    note_closed(data.create()?.as_ref());
     folder::write_key(&data.key_path(), &key)?;
     let path = data.path().join(file_name(&name, "enrolment"));
     folder::replace(&path, &format!("{enrolment}\n"))?;
@@ -86,7 +86,7 @@ fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
         .clone()
         .unwrap_or_else(|| request.enrolment.with_file_name(file_name(&signed.name, "certificate")));
     let secret = issuer.seal_secret(&signed)?;
-    folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()), 0o644)?;
+    folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()))?;
     if let Some(shortened) = issuer.shortened(&signed, &grant) {
         eprintln!("note: {shortened}");
     }

@@ -23,7 +23,8 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use minicbor::bytes::{ByteArray, ByteVec};
 use sha2::{Digest, Sha256};
-use spake2::{Ed25519Group, Identity, Password, Spake2};
+use spake2::rand_core::CryptoRng;
+use spake2::{Ed25519Group, Identity, Password, Spake2, SysRng, UnwrapErr};
 use zeroize::Zeroizing;
 
 use super::code::JoinCode;
@@ -172,8 +173,14 @@ impl<'a> With<'a> {
 
 /// The new device begins: what it waits with, and the frame to send.
 pub(super) fn greet(with: With<'_>) -> (Greeted, Vec<u8>) {
+    greet_by(with, UnwrapErr(SysRng))
+}
+
+/// The same, with this chance.
+fn greet_by(with: With<'_>, chance: impl CryptoRng) -> (Greeted, Vec<u8>) {
     let password = Password::new(with.password());
-    let (spake, share) = Spake2::<Ed25519Group>::start_a(&password, &names().0, &names().1);
+    let (spake, share) =
+        Spake2::<Ed25519Group>::start_a_with_rng(&password, &names().0, &names().1, chance);
     let ticket = match with {
         With::Code(_) => None,
         With::Ticket(ticket) => Some(ticket.hello_mark(&share).into()),
@@ -225,8 +232,14 @@ impl Hello {
 
     /// The organiser answers: what it waits with, and the frame to send.
     pub(super) fn answer(self, password: &[u8]) -> Result<(Answered, Vec<u8>), Broken> {
+        self.answer_by(password, UnwrapErr(SysRng))
+    }
+
+    /// The same, with this chance.
+    fn answer_by(self, password: &[u8], chance: impl CryptoRng) -> Result<(Answered, Vec<u8>), Broken> {
+        let (password, (new_device, organiser)) = (Password::new(password), names());
         let (spake, share) =
-            Spake2::<Ed25519Group>::start_b(&Password::new(password), &names().0, &names().1);
+            Spake2::<Ed25519Group>::start_b_with_rng(&password, &new_device, &organiser, chance);
         let key = Zeroizing::new(spake.finish(&self.share).map_err(|_| Broken::Unproven)?);
         let (channel, tags) = Channel::derive(&key, &self.frame, &share, Side::Organiser);
         let frame = encode(&Frame::Answer { share: share.into(), tag: tags.of(Side::Organiser) });
@@ -372,7 +385,7 @@ fn expand<const N: usize>(derived: &Hkdf<Sha256>, side: Side, what: &[u8]) -> Ze
     key
 }
 
-fn encode(value: &impl minicbor::Encode<()>) -> Vec<u8> {
+pub(super) fn encode(value: &impl minicbor::Encode<()>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Writing to memory cannot fail.
     let _ = minicbor::encode(value, &mut bytes);
@@ -388,6 +401,22 @@ fn decode(frame: &[u8]) -> Result<Frame, Broken> {
     }
 }
 
+/// What a frame says, written anew; none if it is no frame.
+pub(super) fn rewritten(frame: &[u8]) -> Option<Vec<u8>> {
+    match decode(frame) {
+        Ok(frame) => Some(encode(&frame)),
+        Err(Broken::Refused) => Some(refusal()),
+        Err(_) => None,
+    }
+}
+
+/// What was sealed as a `T`, written anew; none if it is none.
+pub(super) fn decoded<T: for<'b> minicbor::Decode<'b, ()> + minicbor::Encode<()>>(plain: &[u8]) -> Option<Vec<u8>> {
+    minicbor::decode::<T>(plain).ok().map(|value| encode(&value))
+}
+
+#[cfg(test)]
+mod known;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -261,7 +261,7 @@ impl Ledger {
 
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), LedgerError> {
         let text = serde_json::to_string(value).map_err(|_| LedgerError::Damaged(path.to_owned()))?;
-        Ok(folder::write_new(path, &format!("{text}\n"), 0o600)?)
+        Ok(folder::write_new(path, &format!("{text}\n"))?)
     }
 }
 

@@ -15,6 +15,8 @@ mod asking;
 mod browsing;
 mod code;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzed;
 mod lan;
 mod ledger;
 mod link;

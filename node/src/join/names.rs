@@ -132,7 +132,7 @@ impl Names {
         let given = Given { device: *device, name: name.to_owned(), at_ms };
         // A name and a key are always JSON.
         let text = format!("{}\n", serde_json::to_string(&given).unwrap_or_default());
-        match folder::write_new(&path, &text, 0o600) {
+        match folder::write_new(&path, &text) {
             Ok(()) => {}
             Err(FolderError::Exists(_)) => match read(&path)? {
                 Some(held) if held.device == *device => return Ok(false),
@@ -144,7 +144,7 @@ impl Names {
                     });
                 }
                 // A power cut while it was written: no certificate had left yet.
-                _ => folder::replace_private(&path, &text)?,
+                _ => folder::replace(&path, &text)?,
             },
             Err(error) => return Err(error.into()),
         }

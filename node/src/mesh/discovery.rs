@@ -345,7 +345,7 @@ pub(crate) fn hear(keys: &[MembershipKey], sealed: &[u8], admit: &Admit) -> Hear
     let Some(said) = announcement::open(keys, sealed) else { return Heard::Stranger(Strange::Sealed) };
     match admit(&said.device, &said.certificate) {
         Ok(()) => Heard::Device(said),
-        Err(reason) => Heard::Stranger(Strange::Unfit(reason)),
+        Err(reason) => Heard::Stranger(Strange::Unfit(reason.to_string())),
     }
 }
 

@@ -15,9 +15,9 @@ use popmesh_proto::text::Place;
 
 use super::failure::Failure;
 use super::given::{Given, not_in_arguments};
-use super::{Data, values};
+use super::{Data, note_closed, values};
 use crate::enrol::{Grant, ORGANISER_KEY, Validity};
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::join::{Admitting, MAX_COUNT};
 use crate::mesh::interfaces;
 use crate::qr::Code;
@@ -155,17 +155,19 @@ impl IssuerArgs {
     /// [`Failure`] if nobody is.
     pub(super) fn issuing<'a>(&'a self, data: &'a Data) -> Result<Issuing<'a>, Failure> {
         let here = Path::new(".");
-        match &self.event {
-            Some(event) => Ok(Issuing::Organiser(event)),
+        let issuing = match &self.event {
+            Some(event) => Issuing::Organiser(event),
             None if data.is_given || data.folder.certificate_path().exists() && !is_organisers(here) => {
-                Ok(Issuing::Device(&data.folder))
+                Issuing::Device(&data.folder)
             }
-            None if is_organisers(here) => Ok(Issuing::Organiser(here)),
-            None => Err(Failure::with_help(
+            None if is_organisers(here) => Issuing::Organiser(here),
+            None => return Err(Failure::with_help(
                 "nobody is here who may admit devices",
                 "name the data folder of an hq or a steward with --data, or the folder with the organiser's key with --event",
             )),
-        }
+        };
+        note_closed(folder::close(issuing.folder())?.as_ref());
+        Ok(issuing)
     }
 
     fn admitting(&self, data: &Data) -> Result<Admitting, Failure> {
@@ -181,6 +183,13 @@ fn is_organisers(folder: &Path) -> bool {
 }
 
 impl Issuing<'_> {
+    fn folder(&self) -> &Path {
+        match self {
+            Self::Organiser(folder) => folder,
+            Self::Device(folder) => folder.path(),
+        }
+    }
+
     /// The argument that names it.
     fn argument(&self) -> String {
         match self {

@@ -39,10 +39,10 @@ pub(in crate::cli) fn ticket(request: &Ticket, data: &Data, json: bool) -> Outco
     admitting.ledger().keep(&record).map_err(|error| Failure::here(error.to_string()))?;
     // Whoever can read it can join.
     if let Some(path) = &request.output {
-        folder::write_new(path, &format!("{text}\n"), 0o600)?;
+        folder::write_new(path, &format!("{text}\n"))?;
     }
     if let Some(path) = &request.svg {
-        folder::write_new(path, &picture.svg(), 0o600)?;
+        folder::write_new(path, &picture.svg())?;
     }
     let (id, by) = (record.ticket.id.to_string(), request.by.issuing(data)?.argument());
     let value = json!({
