@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{GossipToken, Notice, Verdict};
+use popmesh_proto::io::{Barred, GossipToken, Notice, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
@@ -13,9 +13,10 @@ use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView};
 use crate::clock::unix_ms;
 use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
 use crate::runtime::{self, CallError, Guard, Handle, Inbound, Links};
+use crate::shut_out::ShutOut;
 
 /// The runtime's way out: a mesh.
-pub(crate) struct MeshLinks(pub(crate) Arc<Mesh>);
+pub(crate) struct MeshLinks(pub(crate) Arc<Mesh>, pub(crate) ShutOut);
 
 impl Links for MeshLinks {
     fn send(&self, to: DeviceId, bytes: Vec<u8>) {
@@ -38,6 +39,12 @@ impl Links for MeshLinks {
 
     fn cut_off(&self, peer: DeviceId, for_ms: u64) {
         self.0.cut_off(peer.0, Duration::from_millis(for_ms));
+    }
+
+    fn bar(&self, barred: &Barred) {
+        let keys = |devices: &[DeviceId]| devices.iter().map(|device| device.0).collect();
+        self.1.set(barred.shut.iter().copied());
+        self.0.bar(keys(&barred.quiet), keys(&barred.shut));
     }
 
     fn probe(&self, peer: DeviceId) {
@@ -83,11 +90,13 @@ pub(crate) async fn tell_known(mesh: Arc<Mesh>, handle: Handle) {
     let mut notices = handle.notices();
     loop {
         if let Ok(Answer::Devices(devices)) = handle.query(Query::Devices).await {
-            mesh.set_known(devices.into_iter().map(|info| info.device.0).collect());
+            let known = devices.into_iter().filter(|info| info.retired_by.is_none());
+            mesh.set_known(known.map(|info| info.device.0).collect());
         }
         loop {
             match notices.recv().await {
-                Ok(Notice::Reachable { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => break,
+                Ok(Notice::Reachable { .. } | Notice::Retired { .. })
+                | Err(broadcast::error::RecvError::Lagged(_)) => break,
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }

@@ -6,15 +6,20 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{
     CertificateError, CharterError, SecretKey, SignedCertificate, SignedCharter, armor, unarmor,
 };
-use popmesh_proto::pin::EventSecret;
+use popmesh_proto::pin::EventSecrets;
 
 /// The label of a secret key's text form.
 const SECRET_KEY: &str = "popmesh-secret-key-1";
 /// The label of an event secret's text form.
 const EVENT_SECRET: &str = "popmesh-event-secret-1";
+/// The list of retired devices, in a device's folder or the organiser's.
+pub const RETIRED: &str = "retired.keys";
+/// Secrets of later epochs that a folder keeps: the newest. All are in the log.
+const MAX_SECRETS: usize = 256;
 /// More than any file here has.
 const MAX_FILE: u64 = 16 * 1024;
 
@@ -81,8 +86,8 @@ pub struct Identity {
     pub charter: SignedCharter,
     /// The device's certificate. Whether it holds now is for the caller to check.
     pub certificate: SignedCertificate,
-    /// What only the event's devices know, if it was installed.
-    pub secret: Option<EventSecret>,
+    /// What only the event's devices know, as far as it was installed.
+    pub secrets: EventSecrets,
 }
 
 /// A data folder.
@@ -120,21 +125,50 @@ impl Folder {
         self.0.join("event.secret")
     }
 
-    /// The event's secret, if it is installed.
+    /// The event's secret, that of all epochs, as far as it is installed.
     ///
     /// # Errors
     /// [`FolderError`] if it cannot be read, or others can read it.
-    pub fn secret(&self) -> Result<Option<EventSecret>, FolderError> {
-        let read = read_private(&self.secret_path(), EVENT_SECRET);
-        found(read).map(|bytes| bytes.map(EventSecret::from_bytes))
+    pub fn secrets(&self) -> Result<EventSecrets, FolderError> {
+        let path = self.secret_path();
+        let Some(text) = found(read_private_text(&path))? else { return Ok(EventSecrets::default()) };
+        let read = unarmor(EVENT_SECRET, &text).and_then(|bytes| EventSecrets::from_bytes(&bytes));
+        read.ok_or(FolderError::Key(path))
     }
 
-    /// Installs the event's secret.
+    /// Installs the event's secret; what of older epochs is there stays. Nothing happens without that of the first.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn install_secrets(&self, secrets: &EventSecrets) -> Result<(), FolderError> {
+        let known = self.secrets()?;
+        let mut all = secrets.clone().and(known.clone());
+        all.later.truncate(MAX_SECRETS);
+        match all.to_bytes() {
+            Some(bytes) if all != known => {
+                replace_private(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, &bytes)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The devices that were retired, as the node of this folder knew last: whoever signs from this folder, signs nothing for
+    /// these. One key a line.
+    pub fn retired_path(&self) -> PathBuf {
+        self.0.join(RETIRED)
+    }
+
+    /// Writes down who was retired.
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn install_secret(&self, secret: &EventSecret) -> Result<(), FolderError> {
-        replace_private(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, secret.bytes())))
+    pub fn keep_retired(&self, retired: &[DeviceId]) -> Result<(), FolderError> {
+        let path = self.retired_path();
+        if retired.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        let text: String = retired.iter().map(|device| format!("{device}\n")).collect();
+        replace(&path, &text)
     }
 
     /// The address at which the running node's API listens.
@@ -191,7 +225,7 @@ impl Folder {
         certificate
             .belongs_to(&key.id())
             .map_err(|problem| FolderError::Certificate { path: self.certificate_path(), problem })?;
-        Ok(Identity { key, charter, certificate, secret: self.secret()? })
+        Ok(Identity { key, charter, certificate, secrets: self.secrets()? })
     }
 
     /// The key of the API's certificate authority.
@@ -314,6 +348,14 @@ pub fn read_text(path: &Path) -> Result<String, FolderError> {
         .map_err(|error| io_error(path, error))?;
     // What is no text is not what was looked for either; whoever looks for it says that best.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A list that grows, one a line; longer than other files.
+///
+/// # Errors
+/// [`FolderError::Io`].
+pub(crate) fn read_list(path: &Path) -> Result<String, FolderError> {
+    fs::read_to_string(path).map_err(|error| io_error(path, error))
 }
 
 /// Reads a charter's file.

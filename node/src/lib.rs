@@ -19,3 +19,4 @@ pub mod run;
 pub mod runtime;
 mod seal;
 pub mod secret;
+mod shut_out;

@@ -42,7 +42,7 @@ async fn start(seed: u8, radio: u16, key: u8, tcp: bool, peers: &[Multiaddr]) ->
         mdns: false,
         ble: Some(BleConfig {
             adapter: adapter(radio),
-            key: [key; 32].into(),
+            keys: vec![[key; 32].into()],
             links_max: 4,
             ping_every: PING_EVERY,
         }),

@@ -20,7 +20,8 @@ struct Host {
 }
 
 fn host(port: u16, id: ShortId, key: u8, address_for: Duration) -> Host {
-    let config = BleConfig { adapter: adapter(port), key: [key; 32].into(), id, links_max: 4, address_for };
+    let config =
+        BleConfig { adapter: adapter(port), keys: vec![[key; 32].into()], id, links_max: 4, address_for };
     let (ble, events) = Ble::start(config).expect("a thread");
     Host { ble, events }
 }

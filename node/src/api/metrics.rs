@@ -189,6 +189,18 @@ fn register_status(registry: &mut Registry, status: &Status) {
         status.postponed,
     );
     gauge(registry, "devices_cut_off", "Devices cut off for what they sent", status.cut_off);
+    gauge(
+        registry,
+        "secret_epochs",
+        "Epochs of the event's secret that this device has",
+        status.secret.epochs,
+    );
+    gauge(
+        registry,
+        "secret_exposed",
+        "Retired devices that have the event's secret as it counts",
+        status.secret.exposed,
+    );
     gauge(registry, "incidents", "Proven breaches that a person must look at", status.incidents);
     gauge(registry, "sales_waiting", "Sales that wait for units from elsewhere", status.sales_waiting);
     gauge(registry, "carts", "Carts put aside, here and elsewhere", status.carts);

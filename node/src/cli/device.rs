@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use popmesh_proto::identity::{Enrolment, SecretKey, SignedCertificate, SignedCharter};
-use popmesh_proto::pin::EventSecret;
+use popmesh_proto::pin::EventSecrets;
 use serde_json::{Value, json};
 
 use super::Data;
@@ -127,7 +127,7 @@ fn read_secret(
     path: &Path,
     charter: &SignedCharter,
     key: &SecretKey,
-) -> Result<Option<EventSecret>, Failure> {
+) -> Result<Option<EventSecrets>, Failure> {
     let text = folder::read_text(path)?;
     let opened = text.lines().map(|line| secret::open(line, &charter.event(), key));
     let found: Result<Vec<_>, _> = opened.collect();

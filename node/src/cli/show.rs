@@ -44,6 +44,17 @@ pub(super) fn describe(status: &Status) -> String {
         "log",
         format!("{} entries in {} chains, digest {}", status.entries, status.chains, short(&status.digest)),
     );
+    let secret = &status.secret;
+    if secret.exposed > 0 {
+        line(
+            "secret",
+            format!("{} retired devices have it: an hq renews it within a minute", secret.exposed),
+        );
+    } else if secret.lacks_newest {
+        line("secret", "renewed, and not here yet: it comes with the log, from an hq".to_owned());
+    } else if let Some(epoch) = &secret.epoch {
+        line("secret", format!("epoch {}, renewed after a retirement", printable(epoch)));
+    }
     line("waiting", format!("{} entries, {} sales", status.waiting, status.sales_waiting));
     let deferred = match status.deferred {
         0 => String::new(),

@@ -204,10 +204,21 @@ pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome 
     print(json, &done, || {
         let units: u64 = done.held.iter().map(|held| held.units).sum();
         format!(
-            "{} is retired; {units} units that it held are this device's now\nwhat it sold and nobody heard of will show in `popmesh incidents`",
-            printable(&risk.name)
+            "{name} is retired; {units} units that it held are this device's now\nwhat it sold and nobody heard of will show in `popmesh incidents`\n{}\nits key is refused by every device that hears of this, for ever: if it comes back, it needs a new one\non tablets and other callers of its API: delete its certificate authority (api-ca.pem), and the tokens that it gave out are void",
+            renewed(&done),
+            name = printable(&risk.name)
         )
     })
+}
+
+/// What became of the event's secret, in words.
+fn renewed(done: &Retired) -> String {
+    match (&done.secret.epoch, done.secret.exposed) {
+        (Some(epoch), 0) => format!(
+            "the event's secret is renewed (epoch {epoch}): PINs of claims made from now on are safe from what lies on its disk; those made before are not"
+        ),
+        _ => "the event's secret could not be renewed yet: an hq makes it up within a minute; see `popmesh status`".to_owned(),
+    }
 }
 
 /// Says what it risks, and waits for its name: whoever types that has read it.

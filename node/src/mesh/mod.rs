@@ -10,6 +10,7 @@
 
 mod addresses;
 mod admission;
+mod barred;
 mod behaviour;
 mod budget;
 mod choice;
@@ -62,7 +63,7 @@ pub use self::snapshot::{
     BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
 pub use self::taken::Taken;
-use self::{gate::Gate, outbox::Outboxes};
+use self::{barred::Barred, gate::Gate, outbox::Outboxes};
 
 /// A device's Ed25519 public key, which is its libp2p identity too.
 pub type DeviceKey = [u8; 32];
@@ -109,8 +110,9 @@ pub struct MeshConfig {
 pub struct BleConfig {
     /// The adapter.
     pub adapter: popmesh_ble::Adapter,
-    /// What only the devices of the event know: by this they recognise each other on the air.
-    pub key: Zeroizing<[u8; 32]>,
+    /// What only the devices of the event know, a key of each epoch, the newest first: by this they recognise each other on
+    /// the air.
+    pub keys: Vec<MembershipKey>,
     /// Links at once at most; adapters manage 7 or more.
     pub links_max: usize,
     /// How often a link is pinged. A peer that is there and does not answer twice in a row is let go.
@@ -253,6 +255,8 @@ pub struct Mesh {
     gate: Arc<Gate>,
     outboxes: Arc<Outboxes>,
     control: mpsc::Sender<Control>,
+    barred: Arc<Barred>,
+    ble: Option<popmesh_ble::Ble>,
     dropped_requests: Arc<AtomicU64>,
 }
 
@@ -268,6 +272,7 @@ enum Control {
     Known(Vec<DeviceKey>),
     CutOff(DeviceKey, Duration),
     Probe(DeviceKey),
+    Barred,
     Links(bool, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<MeshSnapshot>),
     Stop(oneshot::Sender<()>),
@@ -313,6 +318,21 @@ impl Mesh {
     /// Closes the link to a device, and lets none be for so long, whoever dials.
     pub fn cut_off(&self, device: DeviceKey, time: Duration) {
         self.request(Control::CutOff(device, time));
+    }
+
+    /// Has nothing pass to devices that were retired, and to these alone: the `quiet` ones may have a link, over which no
+    /// gossip goes; the `shut` ones have none. The gate's [`Admit`] is to refuse those.
+    pub fn bar(&self, quiet: Vec<DeviceKey>, shut: Vec<DeviceKey>) {
+        self.barred.set(quiet, shut);
+        // If there is no room for it now, the task looks by itself soon.
+        let _ = self.control.try_send(Control::Barred);
+    }
+
+    /// Advertises over Bluetooth under the first of these keys from now on, and reads what is under any.
+    pub fn set_radio_keys(&self, keys: Vec<MembershipKey>) {
+        if let Some(ble) = &self.ble {
+            ble.set_keys(keys);
+        }
     }
 
     /// Has the link to a device looked at, and closed if nothing comes: somebody else lost that device.

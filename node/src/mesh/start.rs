@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 
 use super::{
     BleConfig, CONTROL_QUEUE_MAX, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent,
+    barred::Barred,
     behaviour::{self, Behaviour},
     discovery::{self, Announcement},
     gate::{CERTIFICATE_BYTES_MAX, Gate},
@@ -79,6 +80,7 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         desk,
         links_on: AtomicBool::new(true),
     });
+    let barred = Arc::new(Barred::default());
     let ping_every = config.ble.as_ref().map_or(behaviour::PING_EVERY_BLE, |ble| ble.ping_every);
     let (sightings, sighted) = mpsc::channel(FOUND_QUEUE_MAX);
     let (radio, side) = config.ble.map(|ble| start_radio(ble, &me, sightings)).transpose()?.unzip();
@@ -137,10 +139,13 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         missing,
         discovery,
         events,
+        barred: Arc::clone(&barred),
     };
+    let ble = side.as_ref().map(Side::ble);
     tokio::spawn(Task::new(parts, side).run());
     tracing::info!(device = %hex::encode(me), port, "mesh started");
-    let mesh = Mesh { device: me, gate, outboxes, control, dropped_requests: Arc::new(AtomicU64::new(0)) };
+    let dropped_requests = Arc::new(AtomicU64::new(0));
+    let mesh = Mesh { device: me, gate, outboxes, control, barred, ble, dropped_requests };
     Ok((mesh, events_receiver))
 }
 
@@ -149,15 +154,17 @@ fn start_radio(
     me: &DeviceKey,
     sightings: mpsc::Sender<Sighting>,
 ) -> Result<(Radio, Side), MeshError> {
+    // By this key devices know each other's short ids, whatever epochs they have: so it is one that all have.
+    let oldest = config.keys.last().cloned().unwrap_or_default();
     let (ble, events) = Ble::start(popmesh_ble::BleConfig {
         adapter: config.adapter,
-        id: short_id_of(&config.key, me),
-        key: config.key.clone(),
+        id: short_id_of(&oldest, me),
+        keys: config.keys,
         links_max: config.links_max,
         address_for: BLE_ADDRESS_FOR,
     })
     .map_err(|error| MeshError::Setup(error.to_string()))?;
-    let side = Side::new(ble.clone(), config.key, me, config.links_max);
+    let side = Side::new(ble.clone(), oldest, me, config.links_max);
     Ok((Radio::over(ble, events, sightings), side))
 }
 

@@ -25,6 +25,7 @@ use tokio::{
 use super::{
     Admit, Control, Counters, DeviceKey, Listen, MeshEvent, Refusal,
     admission::{Admissions, Decision, EntryRequest, Existing, GateNote, Turned},
+    barred::{Barred, Lists},
     behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
     budget::Budgets,
     dialling::Dial,
@@ -88,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) missing: Arc<AtomicBool>,
     pub(crate) discovery: Option<JoinHandle<()>>,
     pub(crate) events: mpsc::Sender<MeshEvent>,
+    pub(crate) barred: Arc<Barred>,
 }
 
 /// The task's state.
@@ -121,6 +123,8 @@ pub(crate) struct Task {
     started: Instant,
     pub(crate) unjudged: BTreeMap<u64, (gossipsub::MessageId, PeerId)>,
     pub(crate) next_token: u64,
+    /// Devices that were retired, as far as that has been seen to.
+    pub(crate) barred: Lists,
 }
 
 impl Task {
@@ -151,6 +155,7 @@ impl Task {
             started: Instant::now(),
             unjudged: BTreeMap::new(),
             next_token: 0,
+            barred: Lists::default(),
             parts,
         };
         task.take_named_peers();
@@ -182,6 +187,7 @@ impl Task {
                 },
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
+                    self.take_barred();
                     self.dial_due();
                     self.choose_nearby();
                     self.tell_neighbours();
@@ -227,6 +233,7 @@ impl Task {
                 self.choice_is_stale = true;
             }
             Control::CutOff(device, time) => self.cut_off(device, time),
+            Control::Barred => self.take_barred(),
             Control::Probe(device) => {
                 if let Some(link) = self.links.get_mut(&device, Medium::Ip) {
                     link.watch.doubt();
@@ -356,8 +363,8 @@ impl Task {
         let now = Instant::now();
         let medium = medium_of(endpoint);
         let boot = self.admissions.arrived(device, medium).unwrap_or_default();
-        if !self.links_on {
-            // It passed the gate before the switch was thrown.
+        if !self.links_on || self.is_shut_out(&device) {
+            // It passed the gate before the switch was thrown, or before it was barred.
             self.parts.swarm.close_connection(connection);
             self.on_dial_failed(connection);
             return;

@@ -21,8 +21,8 @@ use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
-    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal, Status,
-    Stock, StockLine,
+    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
+    SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -230,6 +230,8 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         unread: 0,
         cut_off_until_ms: None,
         clock_ahead_ms: None,
+        retired_by: None,
+        has_newest_secret: None,
     }
 }
 
@@ -399,6 +401,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             device: retire.device,
             at_risk: retire.at_risk,
             held: vec![],
+            secret: SecretInfo::default(),
         }),
         Command::Entrust(entrust) => Reply::Entrusted(registrar(entrust.to)),
         Command::Renew(_) => Reply::Renewed(Renewed { devices: vec![], skipped: vec![] }),
@@ -469,6 +472,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             incidents: 0,
             digest: "d1".to_owned(),
             sales_waiting: 0,
+            secret: SecretInfo::default(),
             carts: 2,
             claims: vec![ClaimCount { state: ClaimState::Issued, own: 1, mesh: 3 }],
             last_receipt: 7,

@@ -153,7 +153,7 @@ impl Device {
     }
 
     /// Who writes a chain, if anything of it is here.
-    fn author_of(&self, chain: &ChainId) -> Option<DeviceId> {
+    pub(super) fn author_of(&self, chain: &ChainId) -> Option<DeviceId> {
         let known = self.log.chain(chain).map(|chain| chain.device);
         known.or_else(|| self.intake.waiting.author(chain))
     }

@@ -9,7 +9,7 @@ use crate::command::{Refusal, Reply, Unlock, Unlocked};
 use crate::document::Document;
 use crate::id::Ref;
 use crate::io::{Notice, Output};
-use crate::pin::{MAX_TRIES, Pin, PinTag};
+use crate::pin::{EpochMark, MAX_TRIES, Pin, PinTag};
 use crate::record::{self, Body};
 use crate::text::DropId;
 
@@ -36,8 +36,8 @@ impl Device {
     /// The tag of a PIN for the claim that the next record in a document makes.
     pub(super) fn tag_of(&self, document: &Document, pin: Option<&Pin>) -> Result<Option<PinTag>, Refusal> {
         let Some(pin) = pin else { return Ok(None) };
-        let secret = self.config.event_secret.as_ref().ok_or_else(no_secret)?;
-        Ok(Some(PinTag::of(secret, &self.next_entry(document), pin)))
+        let tag = PinTag::of(self.secrets(), &self.next_entry(document), pin);
+        tag.map(Some).ok_or_else(no_secret)
     }
 
     /// Whether a claim may be handed out to somebody who gives this PIN.
@@ -49,13 +49,15 @@ impl Device {
         pin: Option<&Pin>,
     ) -> Result<(), Refusal> {
         let Some(tag) = tag else { return Ok(()) };
-        let secret = self.config.event_secret.as_ref().ok_or_else(no_secret)?;
+        if self.secrets().named(tag.epoch).is_none() {
+            return Err(tag.epoch.map_or_else(no_secret, no_epoch));
+        }
         let tries = self.pins.wrong.get(&claim).map_or(0, |(_, wrong)| *wrong);
         if tries >= MAX_TRIES {
             return Err(Refusal::PinLocked { claim });
         }
         let pin = pin.ok_or(Refusal::PinNeeded { claim })?;
-        if tag.fits(secret, &claim, pin) {
+        if tag.fits(self.secrets(), &claim, pin) == Some(true) {
             return Ok(());
         }
         self.write(&Document::Claims(drop.clone()), Body::WrongPin(record::WrongPin { claim }))?;
@@ -84,5 +86,15 @@ fn no_secret() -> Refusal {
             "this device does not have the event's secret, which PINs take; have the organiser sign its \
                   enrolment again, and install that certificate"
                 .to_owned(),
+    }
+}
+
+/// The claim was made after a retirement, with what this device has not been given yet.
+fn no_epoch(epoch: EpochMark) -> Refusal {
+    Refusal::Certificate {
+        problem: format!(
+            "this claim's PIN takes the event's secret of epoch {epoch}, renewed when a device was retired, and this device \
+             does not have that yet: it comes with the log, so have it linked to an hq for a moment, and try again"
+        ),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::{DeviceId, EventId, Nonce};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
-use popmesh_proto::io::{BatchId, CallId, Entry, SealedWrites, StoredReply};
+use popmesh_proto::io::{Barred, BatchId, CallId, Entry, SealedWrites, StoredReply};
 use popmesh_proto::mark::{End, Mark, Marking};
 use popmesh_proto::{Config, Device};
 use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
@@ -103,6 +103,8 @@ pub(super) struct Node {
     pub(super) id: DeviceId,
     pub(super) secret: SecretKey,
     pub(super) certificate: SignedCertificate,
+    /// Whom its mesh passes nothing to.
+    pub(super) barred: Barred,
     pub(super) disk: Disk,
     pub(super) state: State,
     pub(super) life: Life,
@@ -168,6 +170,7 @@ impl Node {
             id: secret.id(),
             secret,
             certificate,
+            barred: Barred::default(),
             disk,
             state: State::Off,
             life: 0,

@@ -90,7 +90,9 @@ impl World<'_> {
 
     /// Those that live, by who can hear whom, over others too: some venues have no way to each other all night.
     pub(super) fn companies(&self) -> Vec<Vec<NodeIndex>> {
-        let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().collect();
+        // Nobody talks to those that were retired, so they know of nothing, and nobody of them.
+        let retired = |node: &NodeIndex| self.ledger.has_retired(&self.nodes[*node].id);
+        let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().filter(|node| !retired(node)).collect();
         let mut companies = Vec::new();
         while let Some(first) = left.pop_first() {
             let mut company = vec![first];
