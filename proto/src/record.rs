@@ -99,7 +99,7 @@ pub enum Body {
     /// A wrong PIN was given for a claim. In `claims`, by anybody: each counts those given to it.
     #[n(14)]
     WrongPin(#[n(0)] WrongPin),
-    /// Lets the PIN of a claim be tried again on the author. In `claims`.
+    /// Lets the PIN of a claim be tried again on the author, or where an hq says. In `claims`.
     #[n(15)]
     Unlock(#[n(0)] Unlock),
     /// Retires a device that is lost or dead. In `devices`, by who has the right.
@@ -445,6 +445,9 @@ pub struct Unlock {
     /// The claim.
     #[n(0)]
     pub claim: Ref,
+    /// Of an hq's word: the wrong PIN that locked it, which another device wrote. On the author itself if absent.
+    #[n(1)]
+    pub lock: Option<Ref>,
 }
 
 /// Retires a device: what it wrote up to here counts, and nothing that may still appear.

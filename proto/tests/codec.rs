@@ -255,7 +255,7 @@ fn claim_body() -> impl Strategy<Value = Body> {
         entry().prop_map(|hold| Body::Release(Release { hold })),
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
-        entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
+        (entry(), option::of(entry())).prop_map(|(claim, lock)| Body::Unlock(Unlock { claim, lock })),
         (device(), vec(entry(), 0..4), option::of(entry()), option::of(any::<u32>()))
             .prop_map(|(device, cut, under, parts)| Body::Retire(Retire { device, cut, under, parts })),
         (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::RetireCut(RetireCut { device, cut })),

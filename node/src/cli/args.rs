@@ -762,6 +762,12 @@ pub(super) enum Claim {
         /// The drop, whose rule says whether they are paid for
         #[arg(long)]
         drop: DropId,
+        /// Do not ask: on which device, by its name or the first digits of its key
+        #[arg(long, value_name = "DEVICE", requires = "claims")]
+        device: Option<String>,
+        /// Do not ask: so many claims are late there
+        #[arg(long, value_name = "N", requires = "device")]
+        claims: Option<u64>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

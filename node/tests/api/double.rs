@@ -132,7 +132,7 @@ pub(crate) async fn serve_at(
     let doors = popmesh::door::Doors::new(&DoorSpec::Virtual, OPENS_WITHIN);
     let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default())
         .with_doors(Some(doors))
-        .with_sealer(Sealer::new(&charter(), DEVICE));
+        .with_sealer(Sealer::new(&charter(), DEVICE, &SecretKey::from_seed(&[7; 32])));
     let api = shape(api);
     let Inside { notices, done, queries } = inside;
     let served = tokio::spawn(listener.serve(api, async move {
@@ -421,7 +421,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             amount: 2500,
             failed: settle.failed,
         }),
-        Command::AcceptPast => Reply::PastAccepted,
+        Command::AcceptPast(_) => Reply::PastAccepted,
         Command::Leave(_) => Reply::Left(popmesh_proto::command::Left {
             to: DEVICE,
             name: "hq".to_owned(),

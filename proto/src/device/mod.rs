@@ -262,7 +262,7 @@ impl Device {
             narrow: narrow::Narrow::default(),
             sales: sales::Sales::default(),
             carts: carts::Carts::default(),
-            pins: pins::Pins::default(),
+            pins: pins::Pins::new(now.mono_ms),
             takes: take::Takes::default(),
             asks: asks::Asks::default(),
             doors: doors::Opening::default(),

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::command::{
+    AcceptPast, Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender,
+};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::log::Log;
 use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
@@ -439,7 +441,7 @@ impl World<'_> {
         let doubts = self.nodes[node].device().is_some_and(popmesh_proto::Device::doubts_its_past);
         if self.nodes[node].past_doubted || doubts {
             self.nodes[node].past_answered = true;
-            self.order(node, Who::Crew, Command::AcceptPast, None);
+            self.order(node, Who::Crew, Command::AcceptPast(AcceptPast::default()), None);
         }
         let item = SellItem { sku: sku.clone(), quantity: 1, unit_price: None };
         let sell = Sell { drop: Some(drop.clone()), wait_ms: SALE_WAIT_MS, ..Sell::of(vec![item]) };

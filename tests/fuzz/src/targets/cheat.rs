@@ -268,7 +268,10 @@ impl Plot {
                 })
             }
             _ if cursor.chance(128) => Body::WrongPin(WrongPin { claim: self.entry(cursor) }),
-            _ => Body::Unlock(Unlock { claim: self.entry(cursor) }),
+            _ => Body::Unlock(Unlock {
+                claim: self.entry(cursor),
+                lock: cursor.chance(128).then(|| self.entry(cursor)),
+            }),
         }
     }
 
