@@ -48,19 +48,49 @@ need_rust() {
     need_command cc build-essential "to link Rust programs, and to build SQLite and the cryptography of QUIC"
 }
 
-# need_radio: virtual Bluetooth controllers, from PyPI, in a folder of their own below target.
-need_radio() {
-    need_command python3 python3 "for virtual Bluetooth controllers"
-    if cmp -s tests/radio/requirements.txt target/radio/installed; then return; fi
-    say "Installing $(grep -o '^[^#].*' tests/radio/requirements.txt) into target/radio, for virtual Bluetooth controllers"
-    rm -rf target/radio
-    python3 -m venv target/radio 2>/dev/null || {
-        rm -rf target/radio
-        command -v apt-get >/dev/null || fail "python3 has no venv, which is needed to install Bumble"
+# need_python_packages NAME WHY: what tests/NAME/requirements.txt lists, from PyPI, into target/NAME.
+need_python_packages() {
+    local wanted=tests/$1/requirements.txt folder=target/$1
+    need_command python3 python3 "$2"
+    if cmp -s "$wanted" "$folder/installed"; then return; fi
+    say "Installing $(grep -o '^[^#].*' "$wanted" | paste -sd ' ') into $folder, $2"
+    rm -rf "$folder"
+    python3 -m venv "$folder" 2>/dev/null || {
+        rm -rf "$folder"
+        command -v apt-get >/dev/null || fail "python3 has no venv, which is needed $2"
         install_package python3-venv
-        python3 -m venv target/radio
+        python3 -m venv "$folder"
     }
-    target/radio/bin/pip install --quiet --disable-pip-version-check --requirement tests/radio/requirements.txt ||
-        fail "could not install Bumble from PyPI, which the tests of Bluetooth need"
-    cp tests/radio/requirements.txt target/radio/installed
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted" ||
+        fail "could not install what $wanted lists from PyPI, which is needed $2"
+    cp "$wanted" "$folder/installed"
 }
+
+# check_advisories: what is known to be wrong with what popmesh depends on, by the advisory database, which is fetched. Where it
+# cannot be had that is said; one that was left to grow old where there is a network is a failure.
+check_advisories() {
+    local most_days=90 fetched='' database days
+    if cargo deny --locked fetch db; then fetched=yes; fi
+    database=$(ls -dt "${CARGO_HOME:-$HOME/.cargo}"/advisory-dbs/*/.git 2>/dev/null | head -n 1 || true)
+    if [ -z "$database" ]; then
+        say "The advisory database cannot be had from here: advisories are NOT checked"
+        return
+    fi
+    # By its last entry: cargo-deny goes by when it was fetched, and a mirror that stands still would pass for fresh.
+    days=$((($(date +%s) - $(git --git-dir "$database" log -1 --format=%ct)) / 86400))
+    say "The advisory database is $days days old"
+    if [ "$days" -gt "$most_days" ]; then
+        if [ -n "$fetched" ] || has_network; then
+            fail "the advisory database is $days days old, and may be $most_days: ${database%/.git}
+       fetch it where github.com/RustSec/advisory-db can be reached ('cargo deny fetch db'), or remove it"
+        fi
+        say "There is no network to fetch a newer one by: advisories are NOT checked"
+        return
+    fi
+    if [ -n "$fetched" ]; then cargo deny --locked check advisories
+    else cargo deny --locked --offline check advisories
+    fi
+}
+
+# has_network: whether cargo reaches its registry, asked for a crate that is in no lock file here.
+has_network() { CARGO_NET_RETRY=0 cargo info --quiet --registry crates-io cargo-deny >/dev/null 2>&1; }

@@ -7,8 +7,9 @@ use anyhow::Context;
 use hkdf::Hkdf;
 use popmesh_ble::Adapter;
 use popmesh_proto::clock::utc;
-use popmesh_proto::id::{DeviceId, Nonce};
+use popmesh_proto::id::{DeviceId, EventId, Nonce};
 use popmesh_proto::identity::{SignedCertificate, SignedCharter};
+use popmesh_proto::pin::{EventSecret, EventSecrets};
 use popmesh_proto::{Config, Device};
 use popmesh_store::Store;
 use sha2::Sha256;
@@ -21,10 +22,11 @@ use crate::clock::now_ms;
 use crate::door::{Doors, Keeper};
 use crate::folder::{self, Folder, Identity};
 use crate::mesh::{
-    Admit, BLE_PING_EVERY, BleConfig, Listen, Membership, MembershipKey, Mesh, MeshConfig, MeshError,
+    Admit, BLE_PING_EVERY, BleConfig, Listen, Membership, MembershipKey, Mesh, MeshConfig, MeshError, Unfit,
 };
 use crate::run::{RunOptions, Started, Starter, Transports};
-use crate::runtime::{self, Runtime, RuntimeJoin};
+use crate::runtime::{self, Keep, Runtime, RuntimeJoin};
+use crate::shut_out::ShutOut;
 
 /// Starts a device over SQLite and libp2p.
 #[derive(Debug, Clone, Copy)]
@@ -42,10 +44,13 @@ impl Starter for Node {
         let device = identity.certificate.device;
         // The store first: a folder that is in use must not show up in the mesh for a moment.
         let (store, loaded) = spawn_blocking(move || Store::open(&folder, event, device)).await??;
-        let (mesh, events) = Mesh::start(mesh_config(&identity, options)?).await.map_err(advise)?;
+        let shut_out = ShutOut::default();
+        let keys = Keys::of(&identity)?;
+        let config = mesh_config(&identity, &keys, &shut_out, options)?;
+        let (mesh, events) = Mesh::start(config).await.map_err(advise)?;
         let mesh = Arc::new(mesh);
         let (inbound, inbound_events) = runtime::inbound();
-        let links = Box::new(MeshLinks(Arc::clone(&mesh)));
+        let links = Box::new(MeshLinks(Arc::clone(&mesh), shut_out));
         let mut config = config_of(identity)?;
         let doors = options.door.as_ref().map(|spec| Doors::new(spec, options.door_within));
         config.doors = doors.is_some();
@@ -71,7 +76,7 @@ impl Starter for Node {
         let keeper = doors.as_ref().map(|doors| {
             Keeper::start(doors, runtime.doors, runtime.handle.clone(), Arc::clone(&runtime.metrics))
         });
-        tokio::spawn(keep_certificates(options.data.clone(), Arc::clone(&mesh), runtime.certificates));
+        tokio::spawn(keep(options.data.clone(), Arc::clone(&mesh), keys, runtime.kept));
         tokio::spawn(tell_known(Arc::clone(&mesh), runtime.handle.clone()));
         Ok(Started {
             handle: runtime.handle,
@@ -83,14 +88,36 @@ impl Starter for Node {
     }
 }
 
-/// Keeps renewed certificates in the folder, and has them shown to peers. Those that are linked see the new one when the old
+/// Keeps in the folder what the next start is to find there, and has the mesh go by it.
+async fn keep(data: Folder, mesh: Arc<Mesh>, keys: Keys, mut kept: mpsc::UnboundedReceiver<Keep>) {
+    while let Some(keep) = kept.recv().await {
+        let data = data.clone();
+        let (what, written) = match keep {
+            Keep::Certificate(certificate) => {
+                keep_certificate(&data, &mesh, certificate).await;
+                continue;
+            }
+            Keep::Secrets(secrets) => {
+                keys.set(&mesh, &secrets);
+                ("event's secret", spawn_blocking(move || data.install_secrets(&secrets)).await)
+            }
+            Keep::Retired(retired) => {
+                ("list of retired devices", spawn_blocking(move || data.keep_retired(&retired)).await)
+            }
+        };
+        // It is in the log all the same, and comes again at the next start.
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the {what} cannot be kept in the folder"),
+            Err(error) => tracing::error!(%error, "the {what} cannot be kept in the folder"),
+        }
+    }
+}
+
+/// Keeps a renewed certificate in the folder, and has it shown to peers. Those that are linked see the new one when the old
 /// one ends.
-async fn keep_certificates(
-    data: Folder,
-    mesh: Arc<Mesh>,
-    mut certificates: mpsc::UnboundedReceiver<SignedCertificate>,
-) {
-    while let Some(certificate) = certificates.recv().await {
+async fn keep_certificate(data: &Folder, mesh: &Mesh, certificate: SignedCertificate) {
+    {
         let (path, text) = (data.certificate_path(), format!("{}\n", certificate.to_text()));
         let kept = spawn_blocking(move || folder::replace(&path, &text)).await;
         let until = utc(certificate.not_after_ms);
@@ -112,8 +139,8 @@ async fn keep_certificates(
 
 /// The device of a folder, in a new life.
 fn config_of(identity: Identity) -> anyhow::Result<Config> {
-    let Identity { key, charter, certificate, secret } = identity;
-    Ok(Config { event_secret: secret, ..Config::new(key, charter, certificate, fresh_nonce()?) })
+    let Identity { key, charter, certificate, secrets } = identity;
+    Ok(Config { secrets, ..Config::new(key, charter, certificate, fresh_nonce()?) })
 }
 
 async fn until_stopped(
@@ -139,14 +166,18 @@ async fn until_stopped(
     ended.context("the device ended")
 }
 
-fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<MeshConfig> {
+fn mesh_config(
+    identity: &Identity,
+    keys: &Keys,
+    shut_out: &ShutOut,
+    options: &RunOptions,
+) -> anyhow::Result<MeshConfig> {
     Ok(MeshConfig {
         secret: identity.key.seed().into(),
         event: identity.charter.event().0,
-        membership: membership(identity)?,
+        membership: keys.membership.clone(),
         certificate: identity.certificate.bytes().to_vec(),
-        admit: admit(identity.charter.clone(), identity.certificate.not_before_ms),
-        label: identity.certificate.name.clone(),
+        admit: admit(identity.charter.clone(), identity.certificate.not_before_ms, shut_out.clone()),
         listen: Listen {
             interfaces: (!options.interfaces.is_empty()).then(|| options.interfaces.clone()),
             port: options.listen_port,
@@ -158,41 +189,71 @@ fn mesh_config(identity: &Identity, options: &RunOptions) -> anyhow::Result<Mesh
         ble: options
             .ble
             .clone()
-            .map(|adapter| ble_config(identity, adapter, options.ble_links))
-            .transpose()?,
+            .map(|adapter| ble_config(keys, &identity.secrets, adapter, options.ble_links)),
     })
 }
+
+/// By what the devices of this event recognise each other: keys that follow from each epoch of the event's secret, one for
+/// each purpose, so that what is on the air says nothing about PINs, which are under the same secret.
+#[derive(Debug, Clone)]
+struct Keys {
+    event: EventId,
+    /// In the network.
+    membership: Membership,
+}
+
+impl Keys {
+    fn of(identity: &Identity) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            identity.secrets.current().is_some(),
+            "this device does not have the event's secret, by which the event's devices recognise each other; have the \
+             organiser sign its enrolment again, and install that certificate"
+        );
+        let event = identity.charter.event();
+        Ok(Self { event, membership: Membership::new(keys_for(&event, &identity.secrets, MESH)) })
+    }
+
+    /// Goes by these secrets from now on.
+    fn set(&self, mesh: &Mesh, secrets: &EventSecrets) {
+        self.membership.set(keys_for(&self.event, secrets, MESH));
+        mesh.set_radio_keys(keys_for(&self.event, secrets, BLUETOOTH));
+    }
+}
+
+const MESH: &[u8] = b"popmesh mesh 1";
+const BLUETOOTH: &[u8] = b"popmesh bluetooth 1";
 
 /// By what the devices of this event recognise each other in the network.
 ///
 /// # Errors
 /// If this device does not have the event's secret.
 pub fn membership(identity: &Identity) -> anyhow::Result<Membership> {
-    Ok(Membership::new(vec![key_for(identity, b"popmesh mesh 1")?]))
+    Ok(Keys::of(identity)?.membership)
 }
 
-fn ble_config(identity: &Identity, adapter: Adapter, links_max: usize) -> anyhow::Result<BleConfig> {
-    let key = key_for(identity, b"popmesh bluetooth 1")?;
-    Ok(BleConfig { adapter, key, links_max, ping_every: BLE_PING_EVERY })
+fn ble_config(keys: &Keys, secrets: &EventSecrets, adapter: Adapter, links_max: usize) -> BleConfig {
+    let keys = keys_for(&keys.event, secrets, BLUETOOTH);
+    BleConfig { adapter, keys, links_max, ping_every: BLE_PING_EVERY }
 }
 
-/// A key of its own for each purpose, so that what is on the air says nothing about PINs, which are under the same secret.
-fn key_for(identity: &Identity, purpose: &[u8]) -> anyhow::Result<MembershipKey> {
-    let secret = identity.secret.as_ref().context(
-        "this device does not have the event's secret, by which the event's devices recognise each other; have the \
-         organiser sign its enrolment again, and install that certificate",
-    )?;
-    let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(Some(&identity.charter.event().0), secret.bytes())
-        .expand(purpose, &mut *key)
-        .map_err(|error| anyhow::anyhow!("no key from the event's secret: {error}"))?;
-    Ok(key)
+/// The keys for a purpose, of each epoch, the newest first.
+fn keys_for(event: &EventId, secrets: &EventSecrets, purpose: &[u8]) -> Vec<MembershipKey> {
+    let key = |secret: &EventSecret| {
+        let mut key = Zeroizing::new([0; 32]);
+        // Fails for keys of more than 8 kB alone.
+        Hkdf::<Sha256>::new(Some(&event.0), secret.bytes()).expand(purpose, &mut *key).ok()?;
+        Some(key)
+    };
+    secrets.all().filter_map(key).collect()
 }
 
 /// A certificate of this event, of the device at the other end, that is valid by this device's clock. One that shows a time
 /// before this device's own certificate, which begins at `own_from_ms`, cannot tell whose has not begun yet.
-fn admit(charter: SignedCharter, own_from_ms: u64) -> Admit {
+fn admit(charter: SignedCharter, own_from_ms: u64, shut_out: ShutOut) -> Admit {
     Arc::new(move |device, certificate| {
+        if shut_out.has(&DeviceId(*device)) {
+            return Err(Unfit::Retired);
+        }
         let judge = || {
             let certificate = SignedCertificate::from_bytes(certificate, &charter)?;
             certificate.belongs_to(&DeviceId(*device))?;
@@ -203,7 +264,7 @@ fn admit(charter: SignedCharter, own_from_ms: u64) -> Admit {
                 now_ms => certificate.valid_at(now_ms),
             }
         };
-        judge().map_err(|error| error.to_string())
+        judge().map_err(|error| error.to_string().into())
     })
 }
 

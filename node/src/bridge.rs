@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{GossipToken, Notice, Verdict};
+use popmesh_proto::io::{Barred, GossipToken, Notice, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
-use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView};
+use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView, Stranger, Strangers};
 use crate::clock::unix_ms;
-use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Transport};
+use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Strange, Transport};
 use crate::runtime::{self, CallError, Guard, Handle, Inbound, Links};
+use crate::shut_out::ShutOut;
 
 /// The runtime's way out: a mesh.
-pub(crate) struct MeshLinks(pub(crate) Arc<Mesh>);
+pub(crate) struct MeshLinks(pub(crate) Arc<Mesh>, pub(crate) ShutOut);
 
 impl Links for MeshLinks {
     fn send(&self, to: DeviceId, bytes: Vec<u8>) {
@@ -38,6 +39,12 @@ impl Links for MeshLinks {
 
     fn cut_off(&self, peer: DeviceId, for_ms: u64) {
         self.0.cut_off(peer.0, Duration::from_millis(for_ms));
+    }
+
+    fn bar(&self, barred: &Barred) {
+        let keys = |devices: &[DeviceId]| devices.iter().map(|device| device.0).collect();
+        self.1.set(barred.shut.iter().copied());
+        self.0.bar(keys(&barred.quiet), keys(&barred.shut));
     }
 
     fn probe(&self, peer: DeviceId) {
@@ -83,11 +90,13 @@ pub(crate) async fn tell_known(mesh: Arc<Mesh>, handle: Handle) {
     let mut notices = handle.notices();
     loop {
         if let Ok(Answer::Devices(devices)) = handle.query(Query::Devices).await {
-            mesh.set_known(devices.into_iter().map(|info| info.device.0).collect());
+            let known = devices.into_iter().filter(|info| info.retired_by.is_none());
+            mesh.set_known(known.map(|info| info.device.0).collect());
         }
         loop {
             match notices.recv().await {
-                Ok(Notice::Reachable { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => break,
+                Ok(Notice::Reachable { .. } | Notice::Retired { .. })
+                | Err(broadcast::error::RecvError::Lagged(_)) => break,
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }
@@ -107,6 +116,8 @@ impl MeshView for MeshWindow {
                 links_on: self.0.links_on(),
                 links: snapshot.links.iter().map(link).collect(),
                 discovered: snapshot.peers.iter().map(discovered).collect(),
+                strangers: strangers(&snapshot.strangers),
+                addresses_dialled: snapshot.counters.addresses_dialled,
                 ble: snapshot.ble.as_ref().map(ble),
             })
         })
@@ -152,6 +163,19 @@ fn ble(ble: &mesh::BleSnapshot) -> BleStatus {
     }
 }
 
+fn strangers(heard: &mesh::StrangersSnapshot) -> Strangers {
+    let last = heard.last.iter().map(|stranger| Stranger {
+        name: stranger.name.clone(),
+        address: stranger.address.map(|address| address.to_string()),
+        why: match &stranger.why {
+            Strange::Sealed => "it is not of this event".to_owned(),
+            Strange::Unfit(reason) => format!("it has the event's secret, and no good certificate: {reason}"),
+        },
+        heard_ago_ms: u64::try_from(stranger.heard_ago.as_millis()).unwrap_or(u64::MAX),
+    });
+    Strangers { lately: heard.lately as u64, total: heard.total, last: last.collect() }
+}
+
 fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
     let state = match &peer.status {
         PeerStatus::Linked => "linked".to_owned(),
@@ -165,8 +189,7 @@ fn discovered(peer: &mesh::PeerSnapshot) -> Discovered {
         PeerStatus::Refused { reason } => format!("refused: {reason}"),
     };
     Discovered {
-        device: Some(DeviceId(peer.device)),
-        label: peer.label.clone(),
+        device: DeviceId(peer.device),
         addresses: peer.addresses.iter().map(ToString::to_string).collect(),
         state,
     }

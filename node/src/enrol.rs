@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use popmesh_proto::clock::utc;
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{
     Certificate, CertificateError, Enrolment, Roles, SecretKey, SignedCertificate, SignedCharter,
 };
-use popmesh_proto::pin::EventSecret;
+use popmesh_proto::pin::{EventSecret, EventSecrets};
 use popmesh_proto::text::Place;
 
 use crate::folder::{self, Folder, FolderError, Identity};
@@ -43,6 +44,21 @@ pub enum EnrolError {
         "{} is not there, and a device that is admitted without it could not check PINs; have the organiser sign this device anew, and install that", .0.display()
     )]
     NoSecret(PathBuf),
+    /// The key is that of a device that was retired.
+    #[error(
+        "{name} ({}) was retired, and its key is refused by every device for ever, whatever certificate it has: if the device is \
+         back and sound, make it a new key (`popmesh device new` in an empty folder, or `popmesh join --data` with one), and let \
+         it join with that", device.short()
+    )]
+    Retired {
+        /// What it calls itself.
+        name: String,
+        /// Its key.
+        device: DeviceId,
+    },
+    /// The device of this folder was retired itself.
+    #[error("this device was retired: what it signs is of no use to anybody; have another hq sign")]
+    IssuerRetired,
     /// A certificate that would never hold.
     #[error("a certificate until {} would be over already; give a later --until", utc(*.0))]
     Over(u64),
@@ -106,7 +122,9 @@ pub struct Issuer {
     key: SecretKey,
     /// That of the device; none for the organiser.
     certificate: Option<SignedCertificate>,
-    secret: EventSecret,
+    secrets: EventSecrets,
+    /// The list of devices that were retired.
+    retired: PathBuf,
 }
 
 impl Issuer {
@@ -121,7 +139,8 @@ impl Issuer {
             return Err(EnrolError::NotTheOrganiser(folder.join(ORGANISER_KEY)));
         }
         let secret = EventSecret::derive(&key, &charter.event());
-        Ok(Self { charter, key, certificate: None, secret })
+        let retired = folder.join(folder::RETIRED);
+        Ok(Self { charter, key, certificate: None, secrets: secret.into(), retired })
     }
 
     /// The device of a data folder, whose node may be running meanwhile.
@@ -129,18 +148,27 @@ impl Issuer {
     /// # Errors
     /// [`EnrolError`] if it has no place in an event, may admit nobody, or has no event secret.
     pub fn device(data: &Folder) -> Result<Self, EnrolError> {
-        let Identity { key, charter, certificate, secret } = data.identity()?;
+        let Identity { key, charter, certificate, secrets } = data.identity()?;
         if !certificate.roles.admits() {
             let name = certificate.name.clone();
             return Err(EnrolError::MayNotAdmit { name, roles: certificate.roles });
         }
-        let secret = secret.ok_or_else(|| EnrolError::NoSecret(data.secret_path()))?;
-        Ok(Self { charter, key, certificate: Some(certificate), secret })
+        if secrets.first.is_none() {
+            return Err(EnrolError::NoSecret(data.secret_path()));
+        }
+        let retired = data.retired_path();
+        Ok(Self { charter, key, certificate: Some(certificate), secrets, retired })
     }
 
     /// The event's charter.
     pub fn charter(&self) -> &SignedCharter {
         &self.charter
+    }
+
+    /// The devices between who is admitted and the organiser, this one first: key and name. None for the organiser.
+    pub fn signers(&self) -> Vec<(DeviceId, String)> {
+        let certificates = self.certificate.iter().flat_map(|own| std::iter::once(own).chain(own.issuer()));
+        certificates.map(|signer| (signer.device, signer.name.clone())).collect()
     }
 
     /// Signs a certificate: for so many days, or for as long as the issuer's own holds if that is less.
@@ -156,6 +184,7 @@ impl Issuer {
         if let Some(own) = &self.certificate {
             own.valid_at(now_ms)?;
         }
+        self.check_not_retired(&enrolment)?;
         let own = self.certificate.as_deref();
         let (earliest_ms, latest_ms) = own.map_or((0, u64::MAX), |own| (own.not_before_ms, own.not_after_ms));
         let Validity { from_ms, until_ms, days } = grant.validity;
@@ -177,6 +206,20 @@ impl Issuer {
             Some(own) => SignedCertificate::sign_as(certificate, &self.key, own, &self.charter)?,
             None => SignedCertificate::sign(certificate, &self.key, &self.charter)?,
         })
+    }
+
+    /// Looks whether a key was retired, by the list as it is now: a node may be running in the folder.
+    fn check_not_retired(&self, enrolment: &Enrolment) -> Result<(), EnrolError> {
+        let listed = folder::found(folder::read_list(&self.retired))?.unwrap_or_default();
+        let own = self.certificate.as_ref().map(|own| own.device);
+        let named = |device: &DeviceId| listed.lines().any(|line| line.trim() == device.to_string());
+        if own.as_ref().is_some_and(named) {
+            return Err(EnrolError::IssuerRetired);
+        }
+        if named(&enrolment.device) {
+            return Err(EnrolError::Retired { name: enrolment.name.clone(), device: enrolment.device });
+        }
+        Ok(())
     }
 
     /// Finds out whether a device could be made what is meant, without making one.
@@ -203,7 +246,7 @@ impl Issuer {
     /// # Errors
     /// [`EnrolError::Secret`] if the device's key is none.
     pub fn seal_secret(&self, certificate: &SignedCertificate) -> Result<String, EnrolError> {
-        Ok(secret::seal(&self.secret, &self.charter.event(), &certificate.device)?)
+        Ok(secret::seal(&self.secrets, &self.charter.event(), &certificate.device)?)
     }
 }
 
@@ -216,7 +259,7 @@ pub fn install(
     data: &Folder,
     charter: &SignedCharter,
     certificate: &SignedCertificate,
-    secret: Option<&EventSecret>,
+    secrets: Option<&EventSecrets>,
     now_ms: u64,
 ) -> Result<(), EnrolError> {
     check_event(data, charter)?;
@@ -224,8 +267,8 @@ pub fn install(
     if now_ms >= certificate.not_after_ms {
         return Err(EnrolError::Ended { until_ms: certificate.not_after_ms, now_ms });
     }
-    if let Some(secret) = secret {
-        data.install_secret(secret)?;
+    if let Some(secrets) = secrets {
+        data.install_secrets(secrets)?;
     }
     folder::replace(&data.charter_path(), &format!("{}\n", charter.to_text()))?;
     folder::replace(&data.certificate_path(), &format!("{}\n", certificate.to_text()))?;

@@ -1,20 +1,32 @@
 //! A device's data folder: its key, its certificate, its event's charter, and where its API listens.
 
+mod guard;
+mod write;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{
     CertificateError, CharterError, SecretKey, SignedCertificate, SignedCharter, armor, unarmor,
 };
-use popmesh_proto::pin::EventSecret;
+use popmesh_proto::pin::EventSecrets;
+use popmesh_store::files;
+
+pub use guard::{Closed, Survey, close, survey};
+pub use write::{create_private, replace, replace_bytes, write_new};
 
 /// The label of a secret key's text form.
 const SECRET_KEY: &str = "popmesh-secret-key-1";
 /// The label of an event secret's text form.
 const EVENT_SECRET: &str = "popmesh-event-secret-1";
+/// The list of retired devices, in a device's folder or the organiser's.
+pub const RETIRED: &str = "retired.keys";
+/// Secrets of later epochs that a folder keeps: the newest. All are in the log.
+const MAX_SECRETS: usize = 256;
 /// More than any file here has.
 const MAX_FILE: u64 = 16 * 1024;
 
@@ -35,8 +47,12 @@ pub enum FolderError {
     /// The key file holds something else.
     #[error("{} is not a popmesh key; restore it from a backup, or enrol this device anew", .0.display())]
     Key(PathBuf),
-    /// Others could read the key.
-    #[error("{} can be read by others (mode {mode:03o}); run `chmod 600 {}`", path.display(), path.display())]
+    /// Others could read a secret.
+    #[error(
+        "{} can be read by others (mode {mode:03o}); run `chmod 600 {}`. If anybody else has an account on this host, take \
+         it for known to them, and have another made",
+        path.display(), path.display()
+    )]
     Exposed {
         /// The key file.
         path: PathBuf,
@@ -62,6 +78,54 @@ pub enum FolderError {
         /// What is wrong.
         problem: CertificateError,
     },
+    /// A link or a device in the place of a file, which somebody may have put there.
+    #[error("{}: {what}; find out who put it there, and remove it", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
+    /// Another user's.
+    #[error(
+        "{} belongs to user {owner}, and popmesh runs as user {user}: that one can read and replace all in it; run popmesh as \
+         that user, or hand it over with `chown -R {user} {}`, if you know where it comes from",
+        path.display(), path.display()
+    )]
+    Foreign {
+        /// The folder or file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// As whom this process acts.
+        user: u32,
+    },
+    /// A folder that others get into, with what is not popmesh's in it.
+    #[error(
+        "{} is open to others on this host (mode {mode:03o}), and what is in it is not popmesh's alone; give popmesh a folder of \
+         its own, or close this one with `chmod 700 {}`",
+        path.display(), path.display()
+    )]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// It stays open to others.
+    #[error(
+        "{} is open to others on this host (mode {mode:03o}) and cannot be closed: {why}; use a folder on a disk of Linux's own \
+         (ext4), or mount that one for this user alone (uid=…,umask=077)",
+        path.display()
+    )]
+    Unclosable {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// What the system says.
+        why: String,
+    },
     /// The system says no.
     #[error("{}: {problem}", path.display())]
     Io {
@@ -81,8 +145,8 @@ pub struct Identity {
     pub charter: SignedCharter,
     /// The device's certificate. Whether it holds now is for the caller to check.
     pub certificate: SignedCertificate,
-    /// What only the event's devices know, if it was installed.
-    pub secret: Option<EventSecret>,
+    /// What only the event's devices know, as far as it was installed.
+    pub secrets: EventSecrets,
 }
 
 /// A data folder.
@@ -120,21 +184,50 @@ impl Folder {
         self.0.join("event.secret")
     }
 
-    /// The event's secret, if it is installed.
+    /// The event's secret, that of all epochs, as far as it is installed.
     ///
     /// # Errors
     /// [`FolderError`] if it cannot be read, or others can read it.
-    pub fn secret(&self) -> Result<Option<EventSecret>, FolderError> {
-        let read = read_private(&self.secret_path(), EVENT_SECRET);
-        found(read).map(|bytes| bytes.map(EventSecret::from_bytes))
+    pub fn secrets(&self) -> Result<EventSecrets, FolderError> {
+        let path = self.secret_path();
+        let Some(text) = found(read_private_text(&path))? else { return Ok(EventSecrets::default()) };
+        let read = unarmor(EVENT_SECRET, &text).and_then(|bytes| EventSecrets::from_bytes(&bytes));
+        read.ok_or(FolderError::Key(path))
     }
 
-    /// Installs the event's secret.
+    /// Installs the event's secret; what of older epochs is there stays. Nothing happens without that of the first.
+    ///
+    /// # Errors
+    /// [`FolderError`].
+    pub fn install_secrets(&self, secrets: &EventSecrets) -> Result<(), FolderError> {
+        let known = self.secrets()?;
+        let mut all = secrets.clone().and(known.clone());
+        all.later.truncate(MAX_SECRETS);
+        match all.to_bytes() {
+            Some(bytes) if all != known => {
+                replace(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, &bytes)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The devices that were retired, as the node of this folder knew last: whoever signs from this folder, signs nothing for
+    /// these. One key a line.
+    pub fn retired_path(&self) -> PathBuf {
+        self.0.join(RETIRED)
+    }
+
+    /// Writes down who was retired.
     ///
     /// # Errors
     /// [`FolderError::Io`].
-    pub fn install_secret(&self, secret: &EventSecret) -> Result<(), FolderError> {
-        replace_private(&self.secret_path(), &format!("{}\n", armor(EVENT_SECRET, secret.bytes())))
+    pub fn keep_retired(&self, retired: &[DeviceId]) -> Result<(), FolderError> {
+        let path = self.retired_path();
+        if retired.is_empty() && !path.exists() {
+            return Ok(());
+        }
+        let text: String = retired.iter().map(|device| format!("{device}\n")).collect();
+        replace(&path, &text)
     }
 
     /// The address at which the running node's API listens.
@@ -142,12 +235,21 @@ impl Folder {
         self.0.join("api.addr")
     }
 
-    /// Makes the folder, closed to others, if it is not there.
+    /// Makes the folder, closed to others, if it is not there, and closes it if it is.
     ///
     /// # Errors
-    /// [`FolderError::Io`].
-    pub fn create(&self) -> Result<(), FolderError> {
-        create_private(&self.0)
+    /// [`FolderError`] if it cannot be made or closed.
+    pub fn create(&self) -> Result<Option<Closed>, FolderError> {
+        create_private(&self.0)?;
+        self.close()
+    }
+
+    /// Closes the folder to others, if it is there. None if it was closed.
+    ///
+    /// # Errors
+    /// [`FolderError`] says what cannot be closed, and what to do.
+    pub fn close(&self) -> Result<Option<Closed>, FolderError> {
+        close(&self.0)
     }
 
     /// The device's key.
@@ -191,7 +293,7 @@ impl Folder {
         certificate
             .belongs_to(&key.id())
             .map_err(|problem| FolderError::Certificate { path: self.certificate_path(), problem })?;
-        Ok(Identity { key, charter, certificate, secret: self.secret()? })
+        Ok(Identity { key, charter, certificate, secrets: self.secrets()? })
     }
 
     /// The key of the API's certificate authority.
@@ -220,7 +322,7 @@ impl Folder {
     /// [`FolderError::Io`].
     pub fn announce_api(&self, place: ApiPlace, owner_token: Option<&str>) -> Result<(), FolderError> {
         if let Some(token) = owner_token {
-            replace_private(&self.owner_token_path(), &format!("{token}\n"))?;
+            replace(&self.owner_token_path(), &format!("{token}\n"))?;
         }
         replace(&self.api_path(), &format!("{place}\n"))
     }
@@ -236,7 +338,10 @@ impl Folder {
 
     /// Where the API of the node of this folder listens, or did.
     pub fn announced_api(&self) -> Option<ApiPlace> {
-        fs::read_to_string(self.api_path()).ok()?.trim().parse().ok()
+        let file = files::open(OpenOptions::new().read(true), &self.api_path()).ok()?;
+        let mut text = String::new();
+        file.take(MAX_FILE).read_to_string(&mut text).ok()?;
+        text.trim().parse().ok()
     }
 
     /// The owner's token of the running node, if it wants one.
@@ -290,16 +395,11 @@ pub(crate) fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, Folder
 }
 
 fn io_error(path: &Path, problem: io::Error) -> FolderError {
-    FolderError::Io { path: path.to_owned(), problem }
-}
-
-/// Makes a folder and those above it; the folder itself is closed to others.
-///
-/// # Errors
-/// [`FolderError::Io`].
-pub fn create_private(path: &Path) -> Result<(), FolderError> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| io_error(path, error))
+    let path = path.to_owned();
+    match problem.kind() {
+        io::ErrorKind::InvalidInput => FolderError::NotAFile { path, what: problem.to_string() },
+        _ => FolderError::Io { path, problem },
+    }
 }
 
 /// A small text file.
@@ -307,13 +407,20 @@ pub fn create_private(path: &Path) -> Result<(), FolderError> {
 /// # Errors
 /// [`FolderError::Io`].
 pub fn read_text(path: &Path) -> Result<String, FolderError> {
-    use std::io::Read;
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
         .map_err(|error| io_error(path, error))?;
     // What is no text is not what was looked for either; whoever looks for it says that best.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A list that grows, one a line; longer than other files.
+///
+/// # Errors
+/// [`FolderError::Io`].
+pub(crate) fn read_list(path: &Path) -> Result<String, FolderError> {
+    fs::read_to_string(path).map_err(|error| io_error(path, error))
 }
 
 /// Reads a charter's file.
@@ -351,14 +458,18 @@ fn read_private(path: &Path, label: &str) -> Result<[u8; 32], FolderError> {
         .ok_or_else(|| FolderError::Key(path.to_owned()))
 }
 
-/// The text of a file that nobody else can read.
+/// The text of a file that nobody else can read, and that is no link.
 pub(crate) fn read_private_text(path: &Path) -> Result<String, FolderError> {
-    let metadata = fs::metadata(path).map_err(|error| io_error(path, error))?;
-    let mode = metadata.permissions().mode() & 0o777;
+    let failed = |error| io_error(path, error);
+    let file = files::open(OpenOptions::new().read(true), path).map_err(failed)?;
+    // Of what was opened, which nobody can exchange any more.
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(FolderError::Exposed { path: path.to_owned(), mode });
     }
-    read_text(path)
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Writes a secret key, for its owner only. Never replaces one.
@@ -366,56 +477,5 @@ pub(crate) fn read_private_text(path: &Path) -> Result<String, FolderError> {
 /// # Errors
 /// [`FolderError::Exists`] or [`FolderError::Io`].
 pub fn write_key(path: &Path, key: &SecretKey) -> Result<(), FolderError> {
-    write_new(path, &format!("{}\n", armor(SECRET_KEY, &key.seed())), 0o600)
-}
-
-/// Writes a file that must not exist, durably.
-///
-/// # Errors
-/// [`FolderError::Exists`] or [`FolderError::Io`].
-pub fn write_new(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> {
-    let written =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-    match written {
-        Ok(()) => sync_parent(path),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(FolderError::Exists(path.to_owned()))
-        }
-        Err(error) => Err(io_error(path, error)),
-    }
-}
-
-/// Writes a file in one step: whoever reads it sees the old or the new, even after a power cut.
-///
-/// # Errors
-/// [`FolderError::Io`].
-pub fn replace(path: &Path, text: &str) -> Result<(), FolderError> {
-    replace_with(path, text, 0o644)
-}
-
-/// Like [`replace`], for its owner only.
-pub(crate) fn replace_private(path: &Path, text: &str) -> Result<(), FolderError> {
-    replace_with(path, text, 0o600)
-}
-
-fn replace_with(path: &Path, text: &str, mode: u32) -> Result<(), FolderError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&beside);
-    let written = open.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    written.map_err(|error| io_error(path, error))?;
-    sync_parent(path)
-}
-
-fn sync_parent(path: &Path) -> Result<(), FolderError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent).and_then(|folder| folder.sync_all()).map_err(|error| io_error(parent, error))
+    write_new(path, &format!("{}\n", armor(SECRET_KEY, &key.seed())))
 }

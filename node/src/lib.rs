@@ -10,12 +10,16 @@ mod clock;
 pub mod door;
 pub mod enrol;
 pub mod folder;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod join;
 pub mod mesh;
 pub mod personal;
 pub mod qr;
+mod quiet;
 pub mod receipt;
 pub mod run;
 pub mod runtime;
 mod seal;
 pub mod secret;
+mod shut_out;

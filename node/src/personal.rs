@@ -1,14 +1,18 @@
 //! What a shopper says, on its way to the organiser: padded, and sealed to the organiser's key on the device that takes it.
 //! Only whoever has that key can open it.
 
+use hmac::{Hmac, KeyInit, Mac};
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_proto::identity::{SecretKey, SignedCharter};
 use popmesh_proto::record::{MAX_SEALED, PersonalKind, SEALED_SIZES};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::seal;
 
 const CONTEXT: &[u8] = b"popmesh personal data v1";
+/// What the key is for under which contents are told apart.
+const APART: &[u8] = b"popmesh contents under one key v1";
 /// Bytes that say how long the content is, before it.
 const LENGTH: usize = 2;
 
@@ -29,17 +33,33 @@ pub enum SealError {
 }
 
 /// To whom and for what a device seals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Sealer {
     event: EventId,
     organiser: DeviceId,
     device: DeviceId,
+    /// Under which contents are told apart. Secret.
+    apart: [u8; 32],
+}
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealer of {:?}", self.device)
+    }
 }
 
 impl Sealer {
-    /// The sealer of a device of this event.
-    pub fn new(charter: &SignedCharter, device: DeviceId) -> Self {
-        Self { event: charter.event(), organiser: charter.charter().root, device }
+    /// The sealer of a device of this event, whose key this is.
+    pub fn new(charter: &SignedCharter, device: DeviceId, key: &SecretKey) -> Self {
+        let apart = authenticate(&key.seed(), &[APART]);
+        Self { event: charter.event(), organiser: charter.charter().root, device, apart }
+    }
+
+    /// What tells this content from others that come under the same idempotency key: whoever lacks either key learns
+    /// nothing from it, also if it guesses the content.
+    pub fn mark(&self, idempotency_key: &[u8], content: &str) -> [u8; 32] {
+        let length = (idempotency_key.len() as u64).to_be_bytes();
+        authenticate(&self.apart, &[&length, idempotency_key, content.as_bytes()])
     }
 
     /// Seals what a shopper says. Contents of like length give bytes of the same length.
@@ -77,6 +97,16 @@ pub fn open(
     String::from_utf8(content.to_vec()).ok().map(Zeroizing::new)
 }
 
+/// HMAC-SHA-256 (RFC 2104).
+fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    // As RFC 2104 has it: filled up with zeros to a block of the hash.
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    let mut mac = Hmac::<Sha256>::new((&block).into());
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().into()
+}
+
 fn info(event: &EventId, organiser: &DeviceId) -> Vec<u8> {
     [CONTEXT, &event.0, &organiser.0].concat()
 }
@@ -106,7 +136,7 @@ mod tests {
     }
 
     fn sealer() -> Sealer {
-        Sealer { event: EVENT, organiser: organiser().id(), device: DEVICE }
+        Sealer { event: EVENT, organiser: organiser().id(), device: DEVICE, apart: [3; 32] }
     }
 
     #[test]

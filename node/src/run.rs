@@ -10,17 +10,17 @@ use futures::future::BoxFuture;
 use libp2p::Multiaddr;
 use popmesh_ble::Adapter;
 use popmesh_proto::clock::utc;
-use popmesh_proto::identity::SecretKey;
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
-use crate::access::{Authority, Rights};
+use crate::access::{Authority, Reach, Rights};
 use crate::api::{self, Api, MeshView};
 use crate::clock::now_ms;
 use crate::door::{DoorSpec, Doors};
 use crate::folder::{ApiPlace, Folder, Identity};
 use crate::personal::Sealer;
+use crate::quiet::{self, Quiet};
 use crate::runtime::{Handle, RuntimeMetrics};
 
 /// Which transports link devices.
@@ -110,6 +110,9 @@ pub trait Starter: Send + 'static {
 /// What is wrong, and what to do.
 pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
     log_to_stderr(options.log_format);
+    if let Some(closed) = options.data.close()? {
+        tracing::warn!("{closed}");
+    }
     let identity = load(&options.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(serve(options, identity, starter))
@@ -140,29 +143,25 @@ struct Exposed {
     names: Vec<String>,
 }
 
-fn expose(options: &RunOptions, key: &SecretKey) -> anyhow::Result<Exposed> {
+fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> {
     let rights = Rights::of(&options.data);
     if !options.api_tls && options.api.ip().is_loopback() {
         return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![] });
     }
-    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
-    let name = name.split('.').next().unwrap_or_default();
-    let usual = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    let named = !name.is_empty() && name.chars().all(usual);
-    let names = if named { vec![format!("{name}.local")] } else { vec![] };
-    let mut addresses = vec![options.api.ip()];
-    if options.api.ip().is_unspecified() {
-        addresses = if_addrs::get_if_addrs()
-            .context("the network interfaces cannot be listed")?
-            .iter()
-            .map(if_addrs::Interface::ip)
-            .collect();
+    let host = Reach::of_this_host().context("the network interfaces cannot be listed")?;
+    let names: Vec<String> = host.names.iter().filter(|name| name.ends_with(".local")).cloned().collect();
+    let at = options.api.ip();
+    let mut shown = Reach { addresses: vec![at], names: names.clone() };
+    if at.is_unspecified() {
+        shown.addresses.clone_from(&host.addresses);
     }
-    let mut shown = names.clone();
-    if addresses.iter().any(IpAddr::is_loopback) {
-        shown.push("localhost".to_owned());
+    if shown.addresses.iter().any(IpAddr::is_loopback) {
+        shown.names.push("localhost".to_owned());
     }
-    let tls = Authority::open(&options.data, key)?.server(&addresses, &shown, now_ms())?;
+    // A clock that was never set shows a time before this device's certificate.
+    let now_ms = now_ms().max(identity.certificate.not_before_ms);
+    let authority = Authority::open_for(&options.data, &identity.key, &shown, &host, now_ms)?;
+    let tls = authority.server(&shown.addresses, &shown.names, now_ms)?;
     let (rights, token) = rights.with_owner()?;
     Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names })
 }
@@ -179,16 +178,17 @@ fn here(address: SocketAddr) -> SocketAddr {
 
 async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(quiet::tell());
     let mut terminate = signal(SignalKind::terminate())?;
     // Bound before anything else starts, so that a port in use disturbs nobody.
-    let Exposed { tls, rights, owner_token, names } = expose(&options, &identity.key)?;
+    let Exposed { tls, rights, owner_token, names } = expose(&options, &identity)?;
     let secured = tls.is_some();
     let listener = api::bind(options.api, tls).await?;
     let place = ApiPlace { tls: secured, address: here(listener.address()) };
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
     let name = identity.certificate.name.clone();
-    let sealer = Sealer::new(&identity.charter, device);
+    let sealer = Sealer::new(&identity.charter, device, &identity.key);
     let Started { handle, mesh, counters, doors, running } =
         starter.start(identity, &options, device_stops).await.context("the device does not start")?;
     let mut running = tokio::spawn(running);
@@ -229,7 +229,7 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
 }
 
 fn log_to_stderr(format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
     let filter = EnvFilter::try_from_env("POPMESH_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,popmesh=info,popmesh_proto=info"));
     let builder = tracing_subscriber::fmt()
@@ -238,7 +238,7 @@ fn log_to_stderr(format: LogFormat) {
         .with_writer(std::io::stderr);
     // A subscriber that is set already is the embedding program's own.
     let _ = match format {
-        LogFormat::Human => builder.try_init(),
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Human => builder.finish().with(Quiet::default()).try_init(),
+        LogFormat::Json => builder.json().finish().with(Quiet::default()).try_init(),
     };
 }

@@ -3,7 +3,7 @@
 
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_proto::identity::{SecretKey, armor, unarmor};
-use popmesh_proto::pin::EventSecret;
+use popmesh_proto::pin::EventSecrets;
 
 use crate::seal;
 
@@ -24,12 +24,13 @@ pub enum SecretError {
     NotOurs,
 }
 
-/// The text form of an event's secret for one device.
+/// The text form of an event's secret, that of all epochs, for one device.
 ///
 /// # Errors
 /// [`SecretError::Key`] if nothing can be sealed to the device.
-pub fn seal(secret: &EventSecret, event: &EventId, to: &DeviceId) -> Result<String, SecretError> {
-    let sealed = seal::seal(to, &info(event, to), &[], secret.bytes()).ok_or(SecretError::Key)?;
+pub fn seal(secrets: &EventSecrets, event: &EventId, to: &DeviceId) -> Result<String, SecretError> {
+    let bytes = secrets.to_bytes().ok_or(SecretError::Key)?;
+    let sealed = seal::seal(to, &info(event, to), &[], &bytes).ok_or(SecretError::Key)?;
     Ok(armor(SEALED, &sealed))
 }
 
@@ -37,14 +38,13 @@ pub fn seal(secret: &EventSecret, event: &EventId, to: &DeviceId) -> Result<Stri
 ///
 /// # Errors
 /// [`SecretError::NotOurs`] if it cannot be opened with this key.
-pub fn open(text: &str, event: &EventId, key: &SecretKey) -> Result<Option<EventSecret>, SecretError> {
+pub fn open(text: &str, event: &EventId, key: &SecretKey) -> Result<Option<EventSecrets>, SecretError> {
     if !text.trim_start().starts_with(SEALED) {
         return Ok(None);
     }
     let bytes = unarmor(SEALED, text).ok_or(SecretError::NotOurs)?;
     let opened = seal::open(key, &info(event, &key.id()), &[], &bytes).ok_or(SecretError::NotOurs)?;
-    let opened = <[u8; 32]>::try_from(opened).map_err(|_| SecretError::NotOurs)?;
-    Ok(Some(EventSecret::from_bytes(opened)))
+    EventSecrets::from_bytes(&opened).map(Some).ok_or(SecretError::NotOurs)
 }
 
 /// What the seal is bound to.
@@ -54,6 +54,8 @@ fn info(event: &EventId, to: &DeviceId) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use popmesh_proto::pin::EventSecret;
+
     use super::*;
 
     fn key(seed: u8) -> SecretKey {
@@ -63,7 +65,8 @@ mod tests {
     #[test]
     fn a_secret_is_opened_by_its_device_in_its_event_alone() {
         let event = EventId([3; 32]);
-        let secret = EventSecret::derive(&key(1), &event);
+        let later = vec![EventSecret::from_bytes([8; 32]), EventSecret::from_bytes([9; 32])];
+        let secret = EventSecrets { first: Some(EventSecret::derive(&key(1), &event)), later };
         let sealed = seal(&secret, &event, &key(2).id()).unwrap();
         assert_eq!(open(&sealed, &event, &key(2)), Ok(Some(secret.clone())));
         assert_ne!(seal(&secret, &event, &key(2).id()).unwrap(), sealed, "sealed alike twice");

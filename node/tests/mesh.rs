@@ -15,8 +15,8 @@ use std::{
 use bytes::Bytes;
 use libp2p::identity::{Keypair, ed25519};
 use popmesh::mesh::{
-    Admit, DeviceKey, Listen, Membership, Mesh, MeshConfig, MeshError, MeshEvent, MeshSnapshot, Multiaddr,
-    PeerStatus, Transport, Verdict,
+    Admit, DeviceKey, Listen, Membership, MembershipKey, Mesh, MeshConfig, MeshError, MeshEvent,
+    MeshSnapshot, Multiaddr, PeerStatus, Transport, Unfit, Verdict,
 };
 use tokio::{net::UdpSocket, sync::mpsc, task::spawn_blocking, time::timeout};
 
@@ -37,6 +37,7 @@ struct Setup {
     tcp: bool,
     quic: bool,
     mdns: bool,
+    membership: Membership,
     over: Arc<AtomicBool>,
 }
 
@@ -48,7 +49,8 @@ impl Setup {
         let mut event = [0; 32];
         event[..4].copy_from_slice(&std::process::id().to_be_bytes());
         event[4] = EVENTS.fetch_add(1, Ordering::Relaxed);
-        Self { event, tcp: true, quic: true, mdns: false, over: Arc::default() }
+        let membership = Membership::new(vec![event.into()]);
+        Self { event, tcp: true, quic: true, mdns: false, membership, over: Arc::default() }
     }
 
     fn tcp_only(self) -> Self {
@@ -61,6 +63,20 @@ impl Setup {
 
     fn with_mdns(self) -> Self {
         Self { mdns: true, ..self }
+    }
+
+    /// The same event, for a device that knows the keys of these epochs, newest first.
+    fn with_epochs(&self, epochs: &[u8]) -> Self {
+        Self { membership: Membership::new(self.keys_of(epochs)), ..self.clone() }
+    }
+
+    fn keys_of(&self, epochs: &[u8]) -> Vec<MembershipKey> {
+        let key = |epoch: &u8| {
+            let mut key = self.event;
+            key[31] = *epoch;
+            key.into()
+        };
+        epochs.iter().map(key).collect()
     }
 
     async fn start(&self, seed: u8, peers: &[Multiaddr]) -> Node {
@@ -76,10 +92,9 @@ impl Setup {
         let (mesh, events) = Mesh::start(MeshConfig {
             secret: [seed; 32].into(),
             event: self.event,
-            membership: Membership::new(vec![self.event.into()]),
+            membership: self.membership.clone(),
             certificate,
             admit: admit(Arc::clone(&self.over)),
-            label: format!("node {seed}"),
             listen: Listen { interfaces: Some(vec!["lo".into()]), port: 0, tcp: self.tcp, quic: self.quic },
             peers: peers.to_vec(),
             mdns: self.mdns,
@@ -93,8 +108,9 @@ impl Setup {
 /// A certificate is good if it is "good" and the key, unless it is that of [`SHORT_LIVED`] and `over`.
 fn admit(over: Arc<AtomicBool>) -> Admit {
     Arc::new(move |key, certificate| match certificate.strip_prefix(b"good") {
-        Some(named) if named != key => Err("it is for another device".into()),
-        Some(named) if named == self::key(SHORT_LIVED) && over.load(Ordering::Relaxed) => {
+        _ if *key == self::key(RETIRED) => Err(Unfit::Retired),
+        Some(named) if !named.starts_with(key) => Err("it is for another device".into()),
+        Some(named) if named.starts_with(&self::key(SHORT_LIVED)) && over.load(Ordering::Relaxed) => {
             Err("it is over".into())
         }
         Some(_) => Ok(()),
@@ -104,6 +120,7 @@ fn admit(over: Arc<AtomicBool>) -> Admit {
 }
 
 const SHORT_LIVED: u8 = 9;
+const RETIRED: u8 = 10;
 const RENEWED: &[u8] = b"renewed";
 
 fn key(seed: u8) -> DeviceKey {
@@ -270,6 +287,35 @@ async fn two_find_each_other_and_talk_over_quic() {
     two_meet_and_talk(Setup::new().with_mdns().quic_only(), Transport::Quic).await;
 }
 
+/// One that was away knows older keys alone. What it announces is read all the same, whoever has the lower key; and once it
+/// knows the newest, it announces itself under that, to who knows no other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_an_older_key_is_found_and_announces_itself_under_the_new_one() {
+    let setup = Setup::new().with_mdns();
+    let away = setup.with_epochs(&[1]);
+    let mut first = setup.with_epochs(&[2, 1]).start(1, &[]).await;
+    let mut second = setup.with_epochs(&[2, 1]).start(2, &[]).await;
+    let returned = away.start(3, &[]).await;
+    first.link_up(returned.key()).await;
+    second.link_up(returned.key()).await;
+    first.mesh.stop().await;
+    second.mesh.stop().await;
+    let mut fresh = setup.with_epochs(&[2]).start(4, &[]).await;
+    fresh.no_event();
+    away.membership.set(setup.keys_of(&[2, 1]));
+    fresh.link_up(returned.key()).await;
+}
+
+/// What it announces of itself still fits into one packet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_with_the_largest_certificate_is_found() {
+    let setup = Setup::new().with_mdns();
+    let large = |seed: u8| [certificate(seed), vec![0; 1_024 - 36]].concat();
+    let mut first = setup.start_with(1, &[], large(1)).await.unwrap();
+    let second = setup.start_with(2, &[], large(2)).await.unwrap();
+    first.link_up(second.key()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_is_dialled_by_the_name_of_its_host() {
     for (protocol, transport) in [("tcp", Transport::Tcp), ("udp", Transport::Quic)] {
@@ -332,15 +378,55 @@ async fn a_device_of_another_event_is_refused() {
     let mut here = Setup::new().start(1, &[]).await;
     let at = here.address("tcp").await;
     let mut there = Setup::new().start(2, &[at]).await;
+    // To each other they are strangers, who take nobody's place.
+    let strangers = |snapshot: &MeshSnapshot| {
+        snapshot.refusals.is_empty()
+            && snapshot.counters.strangers_called + snapshot.counters.strangers_answered > 0
+    };
     for node in [&here, &there] {
-        until("refused", || async {
-            let refusals = node.mesh.snapshot().await.refusals;
-            refusals.into_iter().find(|refusal| refusal.reason == "it is for another event")
-        })
-        .await;
+        until("turned away", || async { strangers(&node.mesh.snapshot().await).then_some(()) }).await;
     }
     here.no_event();
     there.no_event();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retired_device_gets_no_link_and_no_reason() {
+    let setup = Setup::new();
+    let mut here = setup.start(1, &[]).await;
+    let at = here.address("tcp").await;
+    let mut retired = setup.start(RETIRED, &[at]).await;
+    let here_knows = until("refused", || async { here.mesh.snapshot().await.refusals.pop() }).await;
+    assert_eq!((here_knows.device, here_knows.reason.as_str()), (retired.key(), "it was retired"));
+    let told = until("turned away", || async { retired.mesh.snapshot().await.refusals.pop() }).await;
+    assert!(told.by_peer && told.reason.contains("does not say why"), "{}", told.reason);
+    here.no_event();
+    retired.no_event();
+}
+
+/// Whichever of the two dials, and whichever has the lower key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_with_an_epoch_in_common_link_and_others_do_not() {
+    for (listener, dialler) in [(1, 2), (2, 1)] {
+        for (listens, dials) in [(&[4, 3, 2, 1][..], &[2, 1][..]), (&[1], &[12, 11, 10, 9, 8, 7, 6, 5, 4, 1])]
+        {
+            let setup = Setup::new();
+            let mut a = setup.with_epochs(listens).start(listener, &[]).await;
+            let at = [a.address("tcp").await];
+            let mut b = setup.with_epochs(dials).start(dialler, &at).await;
+            a.link_up(b.key()).await;
+            b.link_up(a.key()).await;
+        }
+        let setup = Setup::new();
+        let a = setup.with_epochs(&[3]).start(listener, &[]).await;
+        let at = [a.address("tcp").await];
+        let b = setup.with_epochs(&[4]).start(dialler, &at).await;
+        until("turned away", || async {
+            (b.mesh.snapshot().await.counters.strangers_answered > 0).then_some(())
+        })
+        .await;
+        assert_eq!(a.mesh.snapshot().await.counters.links_up, 0);
+    }
 }
 
 async fn ends_while_linked(setup: Setup) {

@@ -10,6 +10,7 @@ use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::{Signature, SignedCertificate};
 use crate::links::Width;
 use crate::mark::Marking;
+use crate::pin::EventSecrets;
 use crate::query::{Answer, Query};
 use crate::record::PersonalKind;
 use crate::text::{Compartment, DropId, Sku};
@@ -231,6 +232,21 @@ pub enum Output {
         /// For how long, milliseconds.
         for_ms: u64,
     },
+    /// Pass nothing to these devices from now on, nor to others than these that were barred before: they were retired.
+    Bar(Barred),
+    /// Send to a linked device that was retired what proves that: the one thing that it is still told. May be lost.
+    Tell {
+        /// To whom.
+        to: DeviceId,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// What this device has of the event's secret now, for the next start and for all that it is used for. What it comes from
+    /// is durable already; it comes at each start, too.
+    Secrets {
+        /// All of it.
+        secrets: EventSecrets,
+    },
     /// Look whether the peer behind a link is there, and close the link if it does not answer: another device lost it.
     Probe {
         /// The peer.
@@ -238,6 +254,18 @@ pub enum Output {
     },
     /// Something that observers should know.
     Notice(Notice),
+}
+
+/// Devices that were retired. All others may be linked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Barred {
+    /// Those that have not been told: they may have a link, so that they can be, which is not dialled for and carries no
+    /// gossip; only what [`Output::Tell`] says goes to them.
+    pub quiet: Vec<DeviceId>,
+    /// Those that may have no link: one that is up is closed once what was sent before is on its way.
+    pub shut: Vec<DeviceId>,
+    /// All that were retired, this device itself among them if it was: nobody is to sign for their keys any more.
+    pub retired: Vec<DeviceId>,
 }
 
 /// What to do with gossip.
@@ -310,6 +338,15 @@ pub enum Notice {
         name: String,
         /// By whom.
         by: String,
+    },
+    /// The event's secret was renewed after a retirement, and this device has the new one, made here or elsewhere.
+    SecretRenewed {
+        /// Names the epoch that has begun.
+        epoch: String,
+        /// Who made it.
+        by: String,
+        /// The names of the retired devices that do not have it.
+        without: Vec<String>,
     },
     /// The certificate of a device was signed anew.
     Renewed {

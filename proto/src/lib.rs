@@ -13,6 +13,7 @@ pub mod clock;
 pub mod command;
 mod device;
 pub mod document;
+pub mod epochs;
 pub mod export;
 pub mod holdings;
 pub mod id;
@@ -35,6 +36,7 @@ pub mod record;
 pub mod rights;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod seal;
 pub mod tax;
 pub mod text;
 pub mod token;

@@ -81,6 +81,9 @@ pub enum Message {
     /// A request for entries by name: the sender has others that need them, and waits for them already.
     #[n(22)]
     AskEntries(#[n(0)] AskEntries),
+    /// The sender knows that it was retired, and has handed over what it wrote since.
+    #[n(23)]
+    Farewell,
 }
 
 /// The most own chains that a device names when it asks what others have seen of it.

@@ -53,11 +53,15 @@ pub enum Planted {
     KeepWishes,
     /// A device tells everybody every second that it is there, whatever the air carries.
     TellEverySecond,
+    /// Whoever knows that a device was retired goes on talking to it.
+    TalkToRetired,
+    /// After a retirement the event's secret stays what it was.
+    KeepSecret,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 24] = [
+    pub const ALL: [Planted; 26] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -82,6 +86,8 @@ impl Planted {
         Planted::StripForWishes,
         Planted::KeepWishes,
         Planted::TellEverySecond,
+        Planted::TalkToRetired,
+        Planted::KeepSecret,
     ];
 }
 

@@ -344,6 +344,9 @@ pub struct Status {
     /// What of its own past this device knows to be missing here.
     #[serde(default)]
     pub past: PastInfo,
+    /// The event's secret, as this device has it.
+    #[serde(default)]
+    pub secret: SecretInfo,
     /// The number of this device's last receipt, 0 if it has written none.
     #[serde(default)]
     pub last_receipt: u64,
@@ -409,6 +412,28 @@ pub struct DeviceInfo {
     /// has told nothing.
     #[serde(default)]
     pub clock_ahead_ms: Option<i64>,
+    /// Who retired it, by name; absent unless it was. Its key is of no use any more, whatever certificate it shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retired_by: Option<String>,
+    /// Whether the event's secret, as it was renewed after the last retirement, was sealed to it; absent while nobody was
+    /// retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_newest_secret: Option<bool>,
+}
+
+/// How it stands with the event's secret on a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct SecretInfo {
+    /// Names the epoch under which this device makes tags of PINs; absent if that is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<String>,
+    /// Of how many epochs it has the secret.
+    pub epochs: u64,
+    /// Whether there is one that counts before all that it has.
+    pub lacks_newest: bool,
+    /// Retired devices that have the secret that counts: an hq makes another within a minute.
+    pub exposed: u64,
 }
 
 /// Products and drops.

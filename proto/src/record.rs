@@ -5,6 +5,7 @@
 
 mod door;
 mod entrust;
+mod epoch;
 mod fork;
 mod leave;
 mod personal;
@@ -13,6 +14,7 @@ mod retire_cut;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use entrust::Entrust;
+pub use epoch::{COPY_BYTES, Epoch, EpochCopies, EpochCopy, MAX_COPIES};
 pub use fork::{Branch, Fork, MAX_BRANCH, MAX_DROPPED};
 pub use leave::{Cause, Leave};
 pub use personal::{
@@ -99,7 +101,7 @@ pub enum Body {
     /// A wrong PIN was given for a claim. In `claims`, by anybody: each counts those given to it.
     #[n(14)]
     WrongPin(#[n(0)] WrongPin),
-    /// Lets the PIN of a claim be tried again on the author. In `claims`.
+    /// Lets the PIN of a claim be tried again on the author, or where an hq says. In `claims`.
     #[n(15)]
     Unlock(#[n(0)] Unlock),
     /// Retires a device that is lost or dead. In `devices`, by who has the right.
@@ -142,6 +144,12 @@ pub enum Body {
     /// Names more of the last entries of a device, for a retirement that has no room for all. In `devices`, by anybody.
     #[n(32)]
     RetireCut(#[n(0)] RetireCut),
+    /// Begins an epoch of the event's secret, which retired devices do not get. In `devices`, by who may retire or an hq.
+    #[n(33)]
+    Epoch(#[n(0)] Epoch),
+    /// Seals the secret of an epoch to more devices. In `devices`, by who may retire or an hq.
+    #[n(34)]
+    EpochCopies(#[n(0)] EpochCopies),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -445,6 +453,9 @@ pub struct Unlock {
     /// The claim.
     #[n(0)]
     pub claim: Ref,
+    /// Of an hq's word: the wrong PIN that locked it, which another device wrote. On the author itself if absent.
+    #[n(1)]
+    pub lock: Option<Ref>,
 }
 
 /// Retires a device: what it wrote up to here counts, and nothing that may still appear.
@@ -589,7 +600,9 @@ impl Record {
                 | Body::Leave(_)
                 | Body::Resolve(_)
                 | Body::Fork(_)
-                | Body::Renewal(_),
+                | Body::Renewal(_)
+                | Body::Epoch(_)
+                | Body::EpochCopies(_),
                 document,
             ) => *document == Document::Devices,
             (Body::Personal(_) | Body::Erase(_), document) => *document == Document::People,
@@ -605,6 +618,9 @@ impl Record {
         }
         let needs = match &self.body {
             Body::Mint(_) | Body::Resolve(_) => Some(Role::Hq),
+            // Who retires renews the secret.
+            Body::Epoch(_) | Body::EpochCopies(_) if roles.has(Role::Registrar) => None,
+            Body::Epoch(_) | Body::EpochCopies(_) => Some(Role::Hq),
             Body::Retire(Retire { under: None, .. }) | Body::Entrust(Entrust { under: None, .. }) => {
                 Some(Role::Registrar)
             }
@@ -630,7 +646,9 @@ impl Record {
             | Body::Renewal(_)
             | Body::Entrust(_)
             | Body::Leave(_)
+            | Body::Epoch(_)
             | Body::Personal(_) => (&[], &[], &[]),
+            Body::EpochCopies(copies) => (&[], &[], from_ref(&copies.epoch)),
             // So whoever hears of an erasure knows what it is of, and who took that.
             Body::Erase(erase) => (&[], &[], &erase.entries),
             Body::Transfer(transfer) => (&transfer.lines, &[], &[]),
@@ -714,6 +732,8 @@ impl Body {
             Body::PaymentSettled(_) => "settlement of a payment",
             Body::Personal(_) => "taking of personal data",
             Body::Erase(_) => "erasure of personal data",
+            Body::Epoch(_) => "renewal of the event's secret",
+            Body::EpochCopies(_) => "copy of the event's secret",
         }
     }
 
@@ -745,6 +765,8 @@ impl Body {
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
+            | Body::Epoch(_)
+            | Body::EpochCopies(_)
             | Body::Personal(_)
             | Body::Erase(_) => false,
         }
@@ -777,6 +799,8 @@ impl Body {
             | Body::Fork(_)
             | Body::Renewal(_)
             | Body::Resolve(_)
+            | Body::Epoch(_)
+            | Body::EpochCopies(_)
             | Body::Personal(_)
             | Body::Erase(_) => false,
         }
@@ -818,6 +842,8 @@ impl Body {
             Body::Door(door) => door.bounds(),
             Body::Fork(fork) => fork.bounds(),
             Body::Renewal(renewal) => renewal.bounds(),
+            Body::Epoch(epoch) => epoch.bounds(),
+            Body::EpochCopies(copies) => copies.bounds(),
             Body::Refund(refund) => {
                 if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
                     return Err("units that were handed out and that nobody came for");

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::Document;
+use crate::epochs::Epochs;
 use crate::holdings::Precedence;
 use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::Log;
@@ -26,7 +27,12 @@ pub struct Retirement {
 impl Retirement {
     /// Whether an entry of the retired device's comes after its retirement.
     pub fn is_late(&self, entry: &Ref) -> bool {
-        self.cut.get(&entry.chain).is_none_or(|last| entry.seq > *last)
+        entry.seq > self.upto(&entry.chain)
+    }
+
+    /// Up to where a chain of the retired device's counts; 0 if none of it does.
+    pub fn upto(&self, chain: &ChainId) -> u64 {
+        self.cut.get(chain).copied().unwrap_or(0)
     }
 }
 
@@ -101,6 +107,7 @@ pub struct Trust {
     forked: BTreeMap<ChainId, Forked>,
     /// Parts of retirements that have not come yet: of which device, and what they name.
     parts: BTreeMap<Ref, (DeviceId, Vec<Ref>)>,
+    epochs: Epochs,
     /// What each device said last of its leaving.
     left: BTreeMap<DeviceId, (Precedence, Left)>,
 }
@@ -123,6 +130,11 @@ impl Trust {
     /// Who has the right to retire.
     pub fn rights(&self) -> &Rights {
         &self.rights
+    }
+
+    /// The epochs of the event's secret.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
     /// How an incident was settled, if it was.
@@ -176,7 +188,8 @@ impl Trust {
         Some((left.entry, left.to?))
     }
 
-    /// Takes in a retirement or a part of one, a hand-over of the right to retire, a leave, or a resolution. Whether that changes who is
+    /// Takes in a retirement or a part of one, a hand-over of the right to retire, a leave, an epoch of
+    /// the event's secret, or a resolution. Whether that changes who is
     /// retired, or since when. The records of one chain come in their order.
     pub fn take(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record) -> bool {
         let precedence = (record.at, hash);
@@ -196,6 +209,10 @@ impl Trust {
                 if precedence > known.0 {
                     *known = (precedence, left);
                 }
+                false
+            }
+            body @ (Body::Epoch(_) | Body::EpochCopies(_)) => {
+                self.epochs.take(entry, by, precedence, body);
                 false
             }
             Body::Resolve(resolve) => {

@@ -16,12 +16,13 @@ use popmesh_proto::message::{
     Since, Wish, decode, encode,
 };
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
-use popmesh_proto::pin::PinTag;
+use popmesh_proto::pin::{EpochMark, PinTag};
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Cause, Consent, Custody, Damage, Door, Entrust, Erase, Hold, Inherit, Leave, Line,
-    Mint, Move, Personal, PersonalKind, Previous, Received, Record, Redeem, Refund, RefundRequest, Release,
-    Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Start, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, Cause, Consent, Custody, Damage, Door, Entrust, Epoch, EpochCopies, EpochCopy,
+    Erase, Hold, Inherit, Leave, Line, Mint, Move, Personal, PersonalKind, Previous, Received, Record,
+    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Start,
+    Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
@@ -141,7 +142,7 @@ fn sale() -> impl Strategy<Value = Sale> {
         unit_price,
     });
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
-    let rest = (option::of(any::<[u8; 8]>()), shopper, option::of(any::<u64>()));
+    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()));
     (
         vec(line, 0..4),
         payments(),
@@ -159,7 +160,7 @@ fn sale() -> impl Strategy<Value = Sale> {
                 programme,
                 taxes,
                 receipt,
-                pin: pin.map(PinTag),
+                pin,
                 shopper,
                 expires_ms,
             },
@@ -255,10 +256,14 @@ fn claim_body() -> impl Strategy<Value = Body> {
         entry().prop_map(|hold| Body::Release(Release { hold })),
         entry().prop_map(|claim| Body::RefundRequest(RefundRequest { claim })),
         entry().prop_map(|claim| Body::WrongPin(WrongPin { claim })),
-        entry().prop_map(|claim| Body::Unlock(Unlock { claim })),
+        (entry(), option::of(entry())).prop_map(|(claim, lock)| Body::Unlock(Unlock { claim, lock })),
         (device(), vec(entry(), 0..4), option::of(entry()), option::of(any::<u32>()))
             .prop_map(|(device, cut, under, parts)| Body::Retire(Retire { device, cut, under, parts })),
         (device(), vec(entry(), 0..4)).prop_map(|(device, cut)| Body::RetireCut(RetireCut { device, cut })),
+        (any::<[u8; 4]>(), vec(device(), 0..4), copies()).prop_map(|(mark, without, copies)| {
+            Body::Epoch(Epoch { mark: EpochMark(mark), without, copies })
+        }),
+        (entry(), copies()).prop_map(|(epoch, copies)| Body::EpochCopies(EpochCopies { epoch, copies })),
         (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
         option::of(device()).prop_map(|to| Body::Leave(Leave { to })),
         (entry(), lines(), heirs()).prop_map(|(retirement, lines, heirs)| Body::Inherit(Inherit {
@@ -269,6 +274,16 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (entry(), "\\PC{0,40}").prop_map(|(incident, note)| Body::Resolve(Resolve { incident, note })),
         vec(any::<u8>(), 0..300).prop_map(|certificate| Body::Renewal(Renewal { certificate })),
     ]
+}
+
+fn copies() -> impl Strategy<Value = Vec<EpochCopy>> {
+    let copy = (device(), vec(any::<u8>(), 0..100));
+    vec(copy.prop_map(|(to, sealed)| EpochCopy { to, sealed: sealed.into() }), 0..4)
+}
+
+fn pin_tag() -> impl Strategy<Value = PinTag> {
+    (any::<[u8; 8]>(), option::of(any::<[u8; 4]>()))
+        .prop_map(|(code, epoch)| PinTag { code, epoch: epoch.map(EpochMark) })
 }
 
 fn heirs() -> impl Strategy<Value = Option<Vec<Ref>>> {

@@ -13,7 +13,7 @@ use popmesh_proto::identity::{
     Certificate, Charter, Ed25519, Role, Roles, SecretKey, SignedCertificate, SignedCharter,
 };
 use popmesh_proto::log::Gate;
-use popmesh_proto::pin::{EventSecret, PinTag};
+use popmesh_proto::pin::{EventSecret, EventSecrets, PinTag};
 use popmesh_proto::token::{Kind, SignedToken, Token, TokenError, TokenItem, from_text};
 use serde_json::{Value, json};
 
@@ -146,7 +146,7 @@ fn vector_by(about: &str, token: Token, certificate: &SignedCertificate) -> Valu
             "issued_s": seconds(signed.issued_ms),
             "not_before_s": signed.not_before_ms.map(seconds),
             "expires_s": signed.expires_ms.map(seconds),
-            "pin_tag": signed.pin.map(|tag| hex::encode(tag.0)),
+            "pin_tag": signed.pin.map(|tag| hex::encode(tag.bytes())),
         },
         "cose": hex::encode(signed.bytes()),
         "text": text,
@@ -309,7 +309,7 @@ fn a_token_of_a_claim_whose_custody_has_moved() {
     compare("moved.json", &vector(about, moved.clone(), certificate_of_a_till()));
     // Back with the seller, which the certificate names, it is said all the same; before a PIN as anywhere.
     let mut back = Token { custodian: key(&ISSUER).id(), ..moved };
-    back.pin = Some(PinTag::of(&secret(), &back.claim, &"0417".parse().unwrap()));
+    back.pin = PinTag::of(&secret().into(), &back.claim, &"0417".parse().unwrap());
     compare("moved-back.json", &vector(about, back, certificate_of_a_till()));
 }
 
@@ -327,12 +327,25 @@ fn a_token_with_a_pin() {
     let about =
         "The shopper must know 0417: the tag is HMAC-SHA-256 under the event's secret, cut to 8 bytes.";
     let mut token = token(&[("CAP", "7")]);
-    token.pin = Some(PinTag::of(&secret(), &token.claim, &"0417".parse().unwrap()));
+    token.pin = PinTag::of(&secret().into(), &token.claim, &"0417".parse().unwrap());
     let mut made = vector(about, token, certificate_of_a_till());
     made["pin"] = json!("0417");
     made["organiser_seed"] = json!(hex::encode(ORGANISER));
     made["event_secret"] = json!(hex::encode(secret().bytes()));
     compare("pin.json", &made);
+}
+
+#[test]
+fn a_token_with_a_pin_that_was_made_after_a_retirement() {
+    let about = "The event's secret was renewed: the tag is under that of a later epoch, which four bytes of its hash name.";
+    let renewed = EventSecret::from_bytes([0x5e; 32]);
+    let secrets = EventSecrets { first: Some(secret()), later: vec![renewed.clone()] };
+    let mut token = token(&[("CAP", "7")]);
+    token.pin = PinTag::of(&secrets, &token.claim, &"0417".parse().unwrap());
+    let mut made = vector(about, token, certificate_of_a_till());
+    made["pin"] = json!("0417");
+    made["epoch_secret"] = json!(hex::encode(renewed.bytes()));
+    compare("pin-renewed.json", &made);
 }
 
 #[test]

@@ -395,6 +395,16 @@ fn to_take_over_what_a_retired_device_had_sold() {
 }
 
 #[test]
+fn to_go_on_talking_to_a_retired_device() {
+    is_caught(Planted::Device(DeviceBug::TalkToRetired), retired_mix, 1..=20, &["I11"]);
+}
+
+#[test]
+fn to_keep_the_events_secret_after_a_retirement() {
+    is_caught(Planted::Device(DeviceBug::KeepSecret), retired_mix, 1..=20, &["I11"]);
+}
+
+#[test]
 fn without_a_bug_nights_with_retirements_are_clean() {
     for seed in 1..=20 {
         assert_eq!(broken(&retired_mix(seed), seed, None), None, "seed {seed}");

@@ -215,8 +215,8 @@ async fn automerge_sync(behind: &Documents, ahead: &Documents) -> Result<u64> {
 }
 
 fn host(port: u16, id: u8) -> Result<(Ble, mpsc::Receiver<BleEvent>)> {
-    let (adapter, key, id) = (adapter(port), [7; 32].into(), ShortId([id; 4]));
-    Ok(Ble::start(BleConfig { adapter, key, id, links_max: 4, address_for: 10 * LONG })?)
+    let (adapter, keys, id) = (adapter(port), vec![[7; 32].into()], ShortId([id; 4]));
+    Ok(Ble::start(BleConfig { adapter, keys, id, links_max: 4, address_for: 10 * LONG })?)
 }
 
 /// Sends a message over the link and reads it at the other end.

@@ -92,6 +92,18 @@ impl Api<'_> {
         self.post("/v1/sales", &body, key)
     }
 
+    /// Gives everything away to another device, saying what there is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn leave(&self, to: &str) -> Result<Answer> {
+        let device = self.device()?;
+        let has = self.get(&format!("/v1/devices/{device}/retirement"))?;
+        let units = has["held"].as_array().into_iter().flatten().filter_map(|held| held["units"].as_u64());
+        let body = json!({"to": to, "device": device, "units": units.sum::<u64>(), "claims": has["claims"]});
+        self.post("/v1/leave", &body, None)
+    }
+
     /// Switches its links to other devices.
     ///
     /// # Errors

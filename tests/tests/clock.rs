@@ -76,7 +76,7 @@ fn a_till_that_starts_in_1970_sells_alone_and_says_so_where_it_is_heard() -> Res
     // What is forfeit by a clock is not taken meanwhile.
     let late = json!({"drop": "late", "title": "Late", "pickup_within_ms": 60_000, "unclaimed": "forfeit"});
     hq.done("/v1/drops", &late)?;
-    let swept = hq.post("/v1/sweeps", &json!({"drop": "late"}), None)?;
+    let swept = hq.post("/v1/sweeps", &json!({"drop": "late", "device": hq.device()?, "claims": 0}), None)?;
     assert_eq!((swept.status, swept.code()), (409, "clocks_disagree"), "{}", swept.body);
     let detail = swept.body["detail"].as_str().unwrap_or_default();
     ensure!(detail.contains("till (1970-01-01 00:1") && detail.contains("hq (20"), "{detail}");

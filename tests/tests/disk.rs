@@ -24,7 +24,7 @@ fn on_a_small_disk(mounts: &Mounts) -> Result<(Event, PathBuf)> {
     let enrolled = event.enrol("enrolled", "hq,pos", "hall-a")?;
     let folder = event.path().join("hq");
     mounts.small_disk(&folder, DISK_KIBIBYTES)?;
-    for file in ["device.key", "event.charter", "device.certificate"] {
+    for file in ["device.key", "event.charter", "device.certificate", "event.secret"] {
         mounts.run("cp", &["-p".as_ref(), &enrolled.join(file), &folder])?;
     }
     Ok((event, folder))

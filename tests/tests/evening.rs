@@ -92,8 +92,21 @@ fn from_the_cart_over_another_till_to_the_locker_with_a_pin() -> Result<()> {
     let locked = show(&nodes[LOCKER], Some("0417"))?;
     assert_eq!((locked.status, locked.code()), (403, "pin_locked"));
     println!("at the locker: {}", locked.body["detail"]);
-    nodes[LOCKER].call("POST", &format!("/v1/claims/{claim}/unlock"), None, None)?.ok()?;
-    let handed = show(&nodes[LOCKER], Some("0417"))?.ok()?;
+    let unlock = format!("/v1/claims/{claim}/unlock");
+    let early = nodes[LOCKER].call("POST", &unlock, None, None)?;
+    let wait_ms = early.body["unlock_in_ms"].as_u64().unwrap_or_default();
+    ensure!(early.code() == "pin_locked" && (1..=60_000).contains(&wait_ms), "{}", early.body);
+    // An hq need not wait: it hears of it, looks who is there, and its word goes to the locker.
+    network.heal();
+    nodes[0].wait_until("the lock to be heard of", DEADLINE, |hq| {
+        let unlocked = hq.call("POST", &unlock, None, None)?;
+        Ok((unlocked.status == 200).then_some(()))
+    })?;
+    let handed = nodes[LOCKER].wait_until("the hq's word", DEADLINE, |locker| {
+        let shown = show(locker, Some("0417"))?;
+        ensure!(shown.code() != "wrong_pin", "{}", shown.body);
+        Ok((shown.status == 201).then_some(shown.body))
+    })?;
     assert_eq!(handed["items"][0]["sku"], "CAP");
     assert_eq!(show(&nodes[LOCKER], Some("0417"))?.code(), "already_redeemed");
     network.heal();

@@ -60,7 +60,7 @@ fn forged_signatures() -> Result<()> {
     evening.go_on("forged")?;
     // It never told its name as devices do, so it is none of those that the till knows.
     let told = evening.devices()[TILL].get("/v1/peers")?;
-    let strangers = told["strangers"].as_array().into_iter().flatten();
+    let strangers = told["unheard"].as_array().into_iter().flatten();
     let cut_off =
         strangers.filter_map(|peer| peer["state"].as_str()).any(|state| state.starts_with("cut off"));
     ensure!(cut_off, "it was not cut off: {told}");

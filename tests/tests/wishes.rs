@@ -35,9 +35,9 @@ fn two_that_leave_to_each_other_do_not_give_the_same_units_for_ever() -> Result<
     agree(&[&nodes[0], &nodes[1]])?;
     let (hq, till) = (nodes[0].device()?, nodes[1].device()?);
     nodes[1].wait_until("stock to sell", DEADLINE, |till| Ok((available(till)? > 0).then_some(())))?;
-    nodes[1].done("/v1/leave", &json!({"to": hq}))?;
+    nodes[1].leave(&hq)?.ok()?;
     agree(&[&nodes[0], &nodes[1]])?;
-    let refused = nodes[0].post("/v1/leave", &json!({"to": till}), None)?;
+    let refused = nodes[0].leave(&till)?;
     assert_eq!(refused.code(), "invalid", "{}", refused.body);
     ensure!(refused.body.to_string().contains("has left"), "{}", refused.body);
     let before = entries(&nodes[0])?;
@@ -47,7 +47,7 @@ fn two_that_leave_to_each_other_do_not_give_the_same_units_for_ever() -> Result<
     nodes[0].kill()?;
     nodes[0].restart()?;
     nodes[0].wait_until("a link", DEADLINE, |hq| Ok((!hq.links()?.is_empty()).then_some(())))?;
-    assert_eq!(nodes[0].post("/v1/leave", &json!({"to": till}), None)?.code(), "invalid");
+    assert_eq!(nodes[0].leave(&till)?.code(), "invalid");
     nodes[1].kill()?;
     nodes[1].restart()?;
     nodes[1].wait_until("stock to sell", DEADLINE, |till| Ok((available(till)? > 0).then_some(())))?;

@@ -90,6 +90,9 @@ impl Local {
                 | Output::Install { .. }
                 | Output::OpenDoor { .. }
                 | Output::CutOff { .. }
+                | Output::Bar(_)
+                | Output::Tell { .. }
+                | Output::Secrets { .. }
                 | Output::Probe { .. } => {}
                 Output::Reopen { problem } => panic!("{problem}"),
             }

@@ -11,7 +11,7 @@ use futures::poll;
 use popmesh::runtime::{CallError, InboundEvents, Links, Outcome, Runtime, inbound};
 use popmesh_proto::command::Command;
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{GossipToken, Verdict};
+use popmesh_proto::io::{Barred, GossipToken, Verdict};
 use popmesh_proto::{Config, Device};
 use popmesh_store::Store;
 
@@ -39,6 +39,7 @@ impl Links for Nobody {
     fn publish(&self, _: Vec<u8>) {}
     fn judge(&self, _: GossipToken, _: Verdict) {}
     fn cut_off(&self, _: DeviceId, _: u64) {}
+    fn bar(&self, _: &Barred) {}
     fn probe(&self, _: DeviceId) {}
 }
 

@@ -12,6 +12,7 @@
 //! changes.
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -99,14 +100,28 @@ impl Heard {
     }
 }
 
-/// Writes and reads advertisements under one key.
+/// A key under which advertisements are written. Secret.
+pub type Key = Zeroizing<[u8; 32]>;
+
+/// Writes advertisements under the newest of some keys, and reads those under any of them: nothing on the air says which
+/// one it was.
 pub(crate) struct Beacon {
-    key: Zeroizing<[u8; 32]>,
+    /// The newest first.
+    keys: RwLock<Vec<Key>>,
 }
 
 impl Beacon {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>) -> Self {
-        Self { key }
+    pub(crate) fn new(keys: Vec<Key>) -> Self {
+        Self { keys: RwLock::new(keys) }
+    }
+
+    /// Has these from now on, the newest first.
+    pub(crate) fn set_keys(&self, keys: Vec<Key>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What a device advertises from an address.
@@ -117,15 +132,16 @@ impl Beacon {
         is_open: bool,
         address: &Address,
     ) -> [u8; ADVERT_BYTES] {
+        let key = self.keys().into_iter().next().unwrap_or_default();
         let flags = [(is_open, IS_OPEN), (standing.has_room, HAS_ROOM), (standing.bridges, BRIDGES)];
         let state = flags
             .into_iter()
             .filter(|(is_set, _)| *is_set)
-            .fold(self.mark(standing.group, address), |state, (_, flag)| state | flag);
+            .fold(mark(&key, standing.group, address), |state, (_, flag)| state | flag);
         let mut body = [0; BODY_BYTES];
         body[..ID_BYTES].copy_from_slice(&id.0);
         body[ID_BYTES..].copy_from_slice(&state.to_be_bytes());
-        let tag: [u8; TAG_BYTES] = self.derive(b"tag", &body, address);
+        let tag: [u8; TAG_BYTES] = derive(&key, b"tag", &body, address);
         let mut advert = [0; ADVERT_BYTES];
         advert[..3].copy_from_slice(&[2, FLAGS, FLAGS_LE_ONLY]);
         advert[3..5].copy_from_slice(&[1 + SERVICE_DATA_BYTES as u8, SERVICE_DATA_128]);
@@ -133,40 +149,43 @@ impl Beacon {
         service.copy_from_slice(&SERVICE);
         let (tag_there, body_there) = data.split_at_mut(TAG_BYTES);
         tag_there.copy_from_slice(&tag);
-        body_there.copy_from_slice(&masked(body, self.derive(b"mask", &tag, address)));
+        body_there.copy_from_slice(&masked(body, derive(&key, b"mask", &tag, address)));
         advert
     }
 
-    /// Who advertises, and how that device stands, if it is one with the same key.
+    /// Who advertises, and how that device stands, if it is one with one of these keys.
     pub(crate) fn read(&self, advert: &[u8], address: &Address) -> Option<(ShortId, Heard)> {
         let data = service_data(advert)?;
         let (tag, body) = data.split_at_checked(TAG_BYTES)?;
-        let body = masked(body.try_into().ok()?, self.derive(b"mask", tag, address));
-        let expected: [u8; TAG_BYTES] = self.derive(b"tag", &body, address);
-        let [id @ .., high, low] = body;
-        let heard = Heard { address: *address, state: u16::from_be_bytes([high, low]) };
-        bool::from(expected.ct_eq(tag)).then_some((ShortId(id), heard))
+        let hidden: [u8; BODY_BYTES] = body.try_into().ok()?;
+        self.keys().iter().find_map(|key| {
+            let body = masked(hidden, derive(key, b"mask", tag, address));
+            let expected: [u8; TAG_BYTES] = derive(key, b"tag", &body, address);
+            let [id @ .., high, low] = body;
+            let heard = Heard { address: *address, state: u16::from_be_bytes([high, low]) };
+            bool::from(expected.ct_eq(tag)).then_some((ShortId(id), heard))
+        })
     }
 
     /// Whether a device said that it is in this group.
     pub(crate) fn is_of(&self, heard: &Heard, group: ShortId) -> bool {
-        heard.state & MARK == self.mark(group, &heard.address)
+        self.keys().iter().any(|key| heard.state & MARK == mark(key, group, &heard.address))
     }
+}
 
-    fn mark(&self, group: ShortId, address: &Address) -> u16 {
-        u16::from_be_bytes(self.derive(b"group", &group.0, address)) & MARK
-    }
+fn mark(key: &Key, group: ShortId, address: &Address) -> u16 {
+    u16::from_be_bytes(derive(key, b"group", &group.0, address)) & MARK
+}
 
-    fn derive<const N: usize>(&self, label: &[u8], of: &[u8], address: &Address) -> [u8; N] {
-        // HMAC takes keys of any length; the other branch is never taken.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&*self.key) else { return [0; N] };
-        for part in [b"popmesh ble ", label, &[0], of, address] {
-            mac.update(part);
-        }
-        let mut derived = [0; N];
-        derived.copy_from_slice(&mac.finalize().into_bytes()[..N]);
-        derived
+fn derive<const N: usize>(key: &Key, label: &[u8], of: &[u8], address: &Address) -> [u8; N] {
+    // HMAC takes keys of any length; the other branch is never taken.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&**key) else { return [0; N] };
+    for part in [b"popmesh ble ", label, &[0], of, address] {
+        mac.update(part);
     }
+    let mut derived = [0; N];
+    derived.copy_from_slice(&mac.finalize().into_bytes()[..N]);
+    derived
 }
 
 fn masked(body: [u8; BODY_BYTES], mask: [u8; BODY_BYTES]) -> [u8; BODY_BYTES] {
@@ -206,7 +225,7 @@ mod tests {
     const THERE: Address = [1, 2, 3, 4, 6, 0x46];
 
     fn beacon(key: u8) -> Beacon {
-        Beacon::new(Zeroizing::new([key; 32]))
+        Beacon::new(vec![Zeroizing::new([key; 32])])
     }
 
     const ALONE: Standing = Standing { group: ID, bridges: false, has_room: true };
@@ -225,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn it_is_written_under_the_newest_key_and_read_under_any() {
+        let key = |byte: u8| Zeroizing::new([byte; 32]);
+        let (old, renewed) = (beacon(1), Beacon::new(vec![key(2), key(1)]));
+        let (by_old, by_new) = (old.write(ID, ALONE, true, &HERE), renewed.write(ID, ALONE, true, &HERE));
+        assert_eq!(who(renewed.read(&by_old, &HERE)), Some(ID), "who was away is understood");
+        assert_eq!(who(renewed.read(&by_new, &HERE)), Some(ID));
+        assert_eq!(who(old.read(&by_new, &HERE)), None, "who was retired is not told");
+        for advert in [by_old, by_new] {
+            let (_, heard) = renewed.read(&advert, &HERE).unwrap();
+            assert!(renewed.is_of(&heard, ALONE.group), "the group, too");
+        }
+        old.set_keys(vec![key(2), key(1)]);
+        assert_eq!(old.write(ID, ALONE, true, &HERE), by_new);
+    }
+
+    #[test]
     fn how_a_device_stands_is_read_as_it_was_written() {
         let beacon = beacon(1);
         for number in 0..8 {
@@ -238,9 +273,9 @@ mod tests {
 
     #[test]
     fn groups_that_look_alike_from_one_address_differ_from_another() {
-        let beacon = beacon(1);
         let alike = |number: u32, address| {
-            beacon.mark(ShortId(number.to_be_bytes()), address) == beacon.mark(ALONE.group, address)
+            let key = Zeroizing::new([1; 32]);
+            mark(&key, ShortId(number.to_be_bytes()), address) == mark(&key, ALONE.group, address)
         };
         let here: Vec<u32> = (0..40_000).filter(|number| alike(*number, &HERE)).collect();
         assert!(!here.is_empty() && here.len() < 20, "{here:?}");

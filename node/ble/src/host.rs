@@ -16,11 +16,10 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep},
 };
-use zeroize::Zeroizing;
 
 use super::{
     adapter::Adapter,
-    beacon::{Beacon, Heard, ShortId, Standing},
+    beacon::{Beacon, Heard, Key, ShortId, Standing},
     counters::{Counters, Counting, add},
     seen::Seen,
     session::{self, SessionError},
@@ -45,7 +44,7 @@ pub struct BleConfig {
     /// The adapter.
     pub adapter: Adapter,
     /// What all devices that are to recognise each other share, and nobody else knows.
-    pub key: Zeroizing<[u8; 32]>,
+    pub keys: Vec<Key>,
     /// This device.
     pub id: ShortId,
     /// Streams at once at most; adapters manage 7 or more.
@@ -172,7 +171,7 @@ impl Ble {
         let (pace, paces) = watch::channel(Pace::Seeking);
         let counting = Arc::new(Counting::default());
         let is_up = Arc::new(AtomicBool::new(false));
-        let beacon = Arc::new(Beacon::new(config.key));
+        let beacon = Arc::new(Beacon::new(config.keys));
         let alone = Standing { group: config.id, bridges: false, has_room: true };
         let (standing, standings) = watch::channel(alone);
         let handle = Self {
@@ -227,6 +226,13 @@ impl Ble {
     /// Says how this device stands, for others to hear. To begin with it is alone.
     pub fn set_standing(&self, standing: Standing) {
         self.standing.send_if_modified(|current| std::mem::replace(current, standing) != standing);
+    }
+
+    /// Has these keys from now on, the newest first: it advertises under that, and reads what is under any.
+    pub fn set_keys(&self, keys: Vec<Key>) {
+        self.beacon.set_keys(keys);
+        // Advertised anew, as it stands.
+        self.standing.send_modify(|_| {});
     }
 
     /// Whether a device said that it is in this group. Now and then two groups look alike, for a quarter of an hour.

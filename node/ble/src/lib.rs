@@ -27,7 +27,7 @@ mod window;
 
 pub use self::{
     adapter::{Adapter, AdapterError},
-    beacon::{Heard, ShortId, Standing},
+    beacon::{Heard, Key, ShortId, Standing},
     counters::Counters,
     examine::{Examined, Unfit},
     host::{Ble, BleConfig, BleEvent, DialError, Pace, StartError},

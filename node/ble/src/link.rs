@@ -257,6 +257,12 @@ async fn send(
 ) -> Ended {
     let unit_bytes =
         usize::from(writer.peer_mtu().min(writer.peer_mps().saturating_sub(2))).min(UNIT_BYTES_MAX);
+    // A channel that has ended in between has no sizes any more, and a peer may state one in which nothing fits.
+    match unit_bytes {
+        0 => return Ended::Disconnected,
+        1 => return Ended::Broken,
+        _ => {}
+    }
     let mut unit = [0; UNIT_BYTES_MAX];
     loop {
         let mut length = 1;

@@ -213,7 +213,7 @@ impl Hci {
 fn start(port: u16, id: ShortId) -> (Ble, mpsc::Receiver<BleEvent>) {
     Ble::start(BleConfig {
         adapter: adapter(port),
-        key: [1; 32].into(),
+        keys: vec![[1; 32].into()],
         id,
         links_max: 3,
         address_for: Duration::from_secs(900),

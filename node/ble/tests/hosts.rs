@@ -20,7 +20,8 @@ struct Host {
 }
 
 fn host(port: u16, id: ShortId, key: u8, address_for: Duration) -> Host {
-    let config = BleConfig { adapter: adapter(port), key: [key; 32].into(), id, links_max: 4, address_for };
+    let config =
+        BleConfig { adapter: adapter(port), keys: vec![[key; 32].into()], id, links_max: 4, address_for };
     let (ble, events) = Ble::start(config).expect("a thread");
     Host { ble, events }
 }
@@ -225,9 +226,9 @@ async fn one_place_is_enough_to_dial_and_who_has_none_left_is_heard_all_the_same
     let [a, b, c] = free_ports().expect("ports");
     let _controllers = Controllers::start(&[a, b, c], &[(a, b), (b, c)]).expect("controllers");
     let single = |port, id| {
-        let (key, address_for) = ([1; 32].into(), LONG);
+        let (keys, address_for) = (vec![[1; 32].into()], LONG);
         let (ble, events) =
-            Ble::start(BleConfig { adapter: adapter(port), key, id, links_max: 1, address_for })
+            Ble::start(BleConfig { adapter: adapter(port), keys, id, links_max: 1, address_for })
                 .expect("a thread");
         Host { ble, events }
     };

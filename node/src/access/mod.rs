@@ -6,7 +6,7 @@ mod scope;
 mod throttle;
 mod tokens;
 
-pub use certificate::{Authority, CertificateError, fingerprint, vouched_device};
+pub use certificate::{Authority, CertificateError, Reach, fingerprint, holds_at, vouched_device};
 pub use scope::Scope;
-pub use throttle::{FAILURES, Throttle, WINDOW};
+pub use throttle::{FAILURES, GIVES_CLAIMS, GIVES_EVERY, GIVES_UNITS, Given, Throttle, WINDOW};
 pub use tokens::{Denied, MAX_LIFE, NewToken, Right, Rights, StoredToken, TokenId, TokensError};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Sell, put aside, hand out, take back, move stock
+    /// Sell, put aside, hand out, take back; damage, move and hand on one thing at a time
     Till,
     /// Hand out claims and mind the doors of compartments
     Locker,
@@ -14,11 +14,13 @@ pub enum Scope {
     Encoder,
     /// Look, and change nothing
     ReadOnly,
+    /// All that a till, a locker and who looks may; and what empties the device, or answers for its past
+    Manager,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] = [Self::Till, Self::Locker, Self::Encoder, Self::ReadOnly];
+    pub const ALL: [Self; 5] = [Self::Till, Self::Locker, Self::Encoder, Self::ReadOnly, Self::Manager];
 }
 
 impl std::fmt::Display for Scope {
@@ -28,6 +30,7 @@ impl std::fmt::Display for Scope {
             Self::Locker => "locker",
             Self::Encoder => "encoder",
             Self::ReadOnly => "read-only",
+            Self::Manager => "manager",
         })
     }
 }

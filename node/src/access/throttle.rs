@@ -22,6 +22,22 @@ const BURST: f64 = 200.0;
 /// Requests of one token a second, in the long run.
 const PER_SECOND: f64 = 50.0;
 
+/// Units that one token takes out of sale or moves at once, after a pause, where it may not empty the device.
+pub const GIVES_UNITS: u32 = 6;
+/// Claims that such a token hands on or refunds.
+pub const GIVES_CLAIMS: u32 = 20;
+/// After which it gives one more in so long.
+pub const GIVES_EVERY: Duration = Duration::from_secs(60);
+
+/// What is given away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// One unit.
+    Unit,
+    /// One claim.
+    Claim,
+}
+
 #[derive(Debug)]
 struct Failing {
     since: Instant,
@@ -39,6 +55,8 @@ struct Pace {
 pub struct Throttle {
     failing: Mutex<BTreeMap<IpAddr, Failing>>,
     paces: Mutex<BTreeMap<TokenId, Pace>>,
+    units: Mutex<BTreeMap<TokenId, Pace>>,
+    claims: Mutex<BTreeMap<TokenId, Pace>>,
 }
 
 impl Throttle {
@@ -76,23 +94,45 @@ impl Throttle {
 
     /// Whether the token may ask once more now.
     pub fn may_ask(&self, token: TokenId, now: Instant) -> bool {
-        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        if paces.len() >= MAX_TOKENS
-            && !paces.contains_key(&token)
-            && let Some(idle) = paces.iter().min_by_key(|(_, pace)| pace.at).map(|(key, _)| *key)
-        {
-            paces.remove(&idle);
-        }
-        let pace = paces.entry(token).or_insert(Pace { left: BURST, at: now });
-        let passed = now.saturating_duration_since(pace.at).as_secs_f64();
-        pace.left = (pace.left + passed * PER_SECOND).min(BURST);
-        pace.at = now;
-        let may = pace.left >= 1.0;
-        if may {
-            pace.left -= 1.0;
-        }
-        may
+        take(&self.paces, token, (BURST, PER_SECOND), now).is_ok()
     }
+
+    /// Whether the token may give one more thing away now; if not, in how long.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub fn may_give(&self, what: Given, token: TokenId, now: Instant) -> Result<(), Duration> {
+        let (paces, burst) = match what {
+            Given::Unit => (&self.units, GIVES_UNITS),
+            Given::Claim => (&self.claims, GIVES_CLAIMS),
+        };
+        take(paces, token, (f64::from(burst), 1.0 / GIVES_EVERY.as_secs_f64()), now)
+    }
+}
+
+/// Takes one of so many at once, and so many a second in the long run.
+fn take(
+    paces: &Mutex<BTreeMap<TokenId, Pace>>,
+    token: TokenId,
+    (burst, per_second): (f64, f64),
+    now: Instant,
+) -> Result<(), Duration> {
+    let mut paces = paces.lock().unwrap_or_else(PoisonError::into_inner);
+    if paces.len() >= MAX_TOKENS
+        && !paces.contains_key(&token)
+        && let Some(idle) = paces.iter().min_by_key(|(_, pace)| pace.at).map(|(key, _)| *key)
+    {
+        paces.remove(&idle);
+    }
+    let pace = paces.entry(token).or_insert(Pace { left: burst, at: now });
+    let passed = now.saturating_duration_since(pace.at).as_secs_f64();
+    pace.left = (pace.left + passed * per_second).min(burst);
+    pace.at = now;
+    if pace.left < 1.0 {
+        return Err(Duration::from_secs_f64((1.0 - pace.left) / per_second));
+    }
+    pace.left -= 1.0;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -140,6 +180,24 @@ mod tests {
         }
         assert_eq!(throttle.failing.lock().unwrap().len(), MAX_ADDRESSES);
         assert_eq!(throttle.paces.lock().unwrap().len(), MAX_TOKENS);
+    }
+
+    #[test]
+    fn a_token_gives_so_much_away_and_then_little() {
+        let throttle = Throttle::default();
+        let now = Instant::now();
+        let token = TokenId([1; 8]);
+        let gives = |at| (0..1_000).filter(|_| throttle.may_give(Given::Unit, token, at).is_ok()).count();
+        assert_eq!(gives(now), GIVES_UNITS as usize);
+        let wait = throttle.may_give(Given::Unit, token, now).unwrap_err();
+        assert!(wait <= GIVES_EVERY && wait + Duration::from_secs(1) > GIVES_EVERY, "{wait:?}");
+        assert_eq!(gives(now + 5 * GIVES_EVERY), 5);
+        let claims = (0..1_000).filter(|_| throttle.may_give(Given::Claim, token, now).is_ok()).count();
+        assert_eq!(claims, GIVES_CLAIMS as usize, "these are counted apart");
+        assert!(
+            throttle.may_give(Given::Unit, TokenId([2; 8]), now).is_ok(),
+            "another token is not concerned"
+        );
     }
 
     #[test]

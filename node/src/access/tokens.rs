@@ -257,7 +257,7 @@ impl Rights {
     fn write(&self, id: TokenId, stored: &StoredToken) -> Result<(), TokensError> {
         let path = self.path(id);
         let text = serde_json::to_string(stored).map_err(|_| TokensError::Damaged(path.clone()))?;
-        Ok(folder::replace_private(Path::new(&path), &format!("{text}\n"))?)
+        Ok(folder::replace(Path::new(&path), &format!("{text}\n"))?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a caller may do, by the token it shows.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, StatusCode, header};
 
@@ -9,17 +9,66 @@ use super::guard::Arrival;
 use super::problem::Problem;
 use super::scopes;
 use super::service::Api;
-use crate::access::{Denied, Right};
+use super::tally::Refused;
+use crate::access::{Denied, Right, TokenId};
 use crate::clock::now_ms;
 
-/// The good token that a request came with, for what lasts longer than the request.
-#[derive(Clone)]
-pub(super) struct Bearer(Arc<str>);
+/// How soon a token that ended or was revoked ends what is under way with it.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The good token that a request came with.
+#[derive(Debug, Clone)]
+pub(super) struct Bearer {
+    text: Arc<str>,
+    id: TokenId,
+    right: Right,
+}
 
 impl Bearer {
-    /// Whether it still is good.
-    pub(super) fn still_good(&self, api: &Api) -> bool {
-        api.rights.as_ref().is_some_and(|rights| rights.check(&self.0, now_ms()).is_ok())
+    /// Which it is.
+    pub(super) fn id(&self) -> TokenId {
+        self.id
+    }
+
+    /// What it allows.
+    pub(super) fn right(&self) -> Right {
+        self.right
+    }
+
+    /// The token that bounds how much is under way; the owner is not bounded on this host.
+    pub(super) fn counted(&self, arrival: Arrival) -> Option<TokenId> {
+        (self.right != Right::Owner || !arrival.is_own()).then_some(self.id)
+    }
+
+    fn check(&self, api: &Api) -> Result<(), Denied> {
+        let rights = api.rights.as_ref().ok_or(Denied::Unknown)?;
+        rights.check(&self.text, now_ms()).map(drop)
+    }
+}
+
+/// Ends when the token is no longer good, within a second of that. Never without one.
+pub(super) async fn ended(api: &Api, bearer: Option<Bearer>) -> Denied {
+    let Some(bearer) = bearer else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        if let Err(denied) = bearer.check(api) {
+            return denied;
+        }
+    }
+}
+
+/// What is said when a token ended while its request was under way.
+pub(super) fn ended_under_way(denied: Denied, acts: bool) -> Problem {
+    let done =
+        if acts { "; whether this was done is not known: look, or ask again under the same key" } else { "" };
+    Problem::new(StatusCode::UNAUTHORIZED, code_of(denied), format!("{denied}{done}"))
+}
+
+fn code_of(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Unknown => "unknown_token",
+        Denied::Ended => "token_ended",
+        Denied::Revoked => "token_revoked",
     }
 }
 
@@ -35,6 +84,7 @@ pub(super) fn check(
     if arrival.tls
         && let Some(wait) = api.throttle.shut_out(arrival.peer, now)
     {
+        api.tally.note(Refused::ShutOut, arrival.peer);
         let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         let detail =
             format!("too many bad tokens came from this address; try again in {seconds} s, with a good one");
@@ -60,10 +110,11 @@ pub(super) fn check(
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail).retry());
     }
     if !scopes::allow(right, method, route) {
-        tracing::warn!(peer = %arrival.peer, token = %id, %method, route, "a token of the wrong scope was refused");
+        api.tally.note_scope(id, arrival.peer);
+        tracing::debug!(peer = %arrival.peer, token = %id, %method, route, "a token of the wrong scope was refused");
         return Err(wrong_scope(right, method, route));
     }
-    Ok(Some(Bearer(token.into())))
+    Ok(Some(Bearer { text: token.into(), id, right }))
 }
 
 /// The token that is sent; an error if something is sent that is none.
@@ -78,18 +129,19 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ()> {
     if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(()) }
 }
 
-/// Counts and logs a token that is not good. Never logs the token.
+/// Counts a token that is not good. Never logs the token.
 fn refuse(api: &Api, arrival: Arrival, now: Instant, denied: Denied) -> Problem {
     if arrival.tls {
         api.throttle.failed(arrival.peer, now);
     }
-    tracing::warn!(peer = %arrival.peer, reason = ?denied, "a caller's token was refused");
-    let code = match denied {
-        Denied::Unknown => "unknown_token",
-        Denied::Ended => "token_ended",
-        Denied::Revoked => "token_revoked",
+    let what = match denied {
+        Denied::Unknown => Refused::Unknown,
+        Denied::Ended => Refused::Ended,
+        Denied::Revoked => Refused::Revoked,
     };
-    Problem::new(StatusCode::UNAUTHORIZED, code, denied.to_string())
+    api.tally.note(what, arrival.peer);
+    tracing::debug!(peer = %arrival.peer, reason = ?denied, "a caller's token was refused");
+    Problem::new(StatusCode::UNAUTHORIZED, code_of(denied), denied.to_string())
 }
 
 fn wrong_scope(right: Right, method: &Method, route: &str) -> Problem {

@@ -13,9 +13,11 @@ use popmesh_proto::command::MAX_WAIT_MS;
 use popmesh_proto::id::DeviceId;
 use tracing::Instrument;
 
-use super::authority;
+use super::permits::Full;
+use super::places::Place;
 use super::problem::Problem;
 use super::service::Api;
+use super::{authority, request};
 
 /// Names the device: the one that answers, in a response; the one that is meant, in a request, which any other
 /// refuses. So a client with a stale address never sells from the wrong device.
@@ -54,20 +56,30 @@ async fn admit(api: &Api, route: &str, mut request: Request, next: Next) -> Resu
     let arrival = request.extensions().get::<Arrival>().copied().unwrap_or(Arrival::NOWHERE);
     check_caller(request.uri(), request.headers(), arrival, &api.names)?;
     check_device(api.device, request.headers())?;
-    if let Some(bearer) = authority::check(api, arrival, route, request.method(), request.headers())? {
+    let bearer = authority::check(api, arrival, route, request.method(), request.headers())?;
+    let place = request.extensions().get::<Place>().cloned();
+    if let (Some(bearer), Some(place)) = (&bearer, &place)
+        && !place.prove(bearer.id())
+    {
+        return Err(full(Full::Token));
+    }
+    if let Some(bearer) = bearer.clone() {
         request.extensions_mut().insert(bearer);
     }
-    let _permit = api.requests.try_acquire().map_err(|_| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "too many requests are under way on this device; try again in a moment",
-        )
-        .retry()
-    })?;
+    // Nothing is taken from others while a body is on its way.
+    let request = request::whole(request).await?;
+    let _work = place.as_ref().map(Place::work);
+    let counted = bearer.as_ref().and_then(|bearer| bearer.counted(arrival));
+    let _permit = api.requests.take(arrival.is_own(), counted).map_err(full)?;
     let acts = request.method() == Method::POST;
     let limit = if acts { COMMAND_LIMIT } else { QUERY_LIMIT };
-    tokio::time::timeout(limit, next.run(request)).await.map_err(|_| {
+    let answered = tokio::time::timeout(limit, next.run(request));
+    let answered = tokio::select! {
+        biased;
+        answered = answered => answered,
+        denied = authority::ended(api, bearer) => return Err(authority::ended_under_way(denied, acts)),
+    };
+    answered.map_err(|_| {
         let detail = if acts {
             "this took too long, and whether it was done is not known; ask again with the same Idempotency-Key"
         } else {
@@ -75,6 +87,23 @@ async fn admit(api: &Api, route: &str, mut request: Request, next: Next) -> Resu
         };
         Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).retry()
     })
+}
+
+/// Says who has too much under way.
+pub(super) fn full(full: Full) -> Problem {
+    match full {
+        Full::All => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "too many requests are under way on this device; try again in a moment",
+        ),
+        Full::Token => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_at_once",
+            "too many requests, streams or connections are under way with this token; end one, or try again in a moment",
+        ),
+    }
+    .retry()
 }
 
 /// How a request came in.
@@ -89,6 +118,11 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
+    /// Whether the caller is on this host: nobody else's packets have one of its own addresses at both ends.
+    pub(super) fn is_own(&self) -> bool {
+        self.peer.is_loopback() || (self.peer == self.local && !self.peer.is_unspecified())
+    }
+
     const NOWHERE: Self =
         Self { peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED), local: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: true };
 }

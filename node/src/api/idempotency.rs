@@ -9,7 +9,9 @@ use popmesh_proto::io::Idempotency;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::authority::Bearer;
 use super::problem::Problem;
+use crate::access::Right;
 
 /// The request header with the key.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -18,14 +20,24 @@ pub const IDEMPOTENCY_REPLAYED: &str = "idempotency-replayed";
 /// The longest key, in characters.
 pub const MAX_KEY: usize = 255;
 
+/// What the hash of a token's key begins with.
+const TOKEN_SPACE: &[u8] = b"popmesh key of a token v1\0";
+
 /// The key that a request carries, if any, and what the request is.
 pub(super) struct Key {
     key: Option<[u8; 32]>,
+    /// The key itself.
+    text: Vec<u8>,
     method: Method,
     path: String,
 }
 
 impl Key {
+    /// The key as it was sent, which is kept nowhere; empty if there is none.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
     /// The key with the hash of the request: its method, path and body as parsed, so that white space and the order
     /// of fields make no other request of it.
     pub(super) fn over(&self, body: &impl Serialize) -> Option<Idempotency> {
@@ -47,7 +59,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let key = match (values.next(), values.next()) {
             (None, _) => None,
-            (Some(value), None) if is_key(value.as_bytes()) => Some(Sha256::digest(value.as_bytes()).into()),
+            (Some(value), None) if is_key(value.as_bytes()) => {
+                Some(in_space(parts.extensions.get::<Bearer>(), value.as_bytes()))
+            }
             _ => {
                 return Err(Problem::new(
                     StatusCode::BAD_REQUEST,
@@ -56,8 +70,23 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
                 ));
             }
         };
-        Ok(Self { key, method: parts.method.clone(), path: parts.uri.path().to_owned() })
+        let text =
+            parts.headers.get(IDEMPOTENCY_KEY).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+        Ok(Self { key, text, method: parts.method.clone(), path: parts.uri.path().to_owned() })
     }
+}
+
+/// What stands for a key: each token has keys of its own, which no other can ask for or use up. Those of the device's owner
+/// are the keys alone, with a token or, on loopback, without.
+fn in_space(bearer: Option<&Bearer>, key: &[u8]) -> [u8; 32] {
+    match bearer {
+        Some(bearer) if bearer.right() != Right::Owner => {
+            // No key is of these bytes, as a key is visible ASCII.
+            Sha256::new().chain_update(TOKEN_SPACE).chain_update(bearer.id().0).chain_update(key).finalize()
+        }
+        _ => Sha256::digest(key),
+    }
+    .into()
 }
 
 fn is_key(bytes: &[u8]) -> bool {

@@ -23,8 +23,12 @@ pub struct MeshSnapshot {
     pub links_on: bool,
     /// Links to devices that have shown their certificate.
     pub links: Vec<MeshLink>,
-    /// Nodes found on the network, whatever became of it.
+    /// Devices that announced themselves with a good certificate, were linked, or were named.
     pub discovered: Vec<Discovered>,
+    /// What else announces itself.
+    pub strangers: Strangers,
+    /// Connections begun to addresses of devices, since the start.
+    pub addresses_dialled: u64,
     /// Bluetooth LE, where this node uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ble: Option<BleStatus>,
@@ -100,13 +104,36 @@ pub struct MeshLink {
     pub dropped: u64,
 }
 
-/// A node found on the network.
+/// What announces itself in the network and is no device of the event. Nothing of it is ever dialled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Strangers {
+    /// How many were heard in the last two minutes; 1024 stands for any more.
+    pub lately: u64,
+    /// How many were heard since the start; where there are very many, some are counted again.
+    pub total: u64,
+    /// The last few, newest first.
+    pub last: Vec<Stranger>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stranger {
+    /// What it calls itself: its own words.
+    pub name: String,
+    /// Where it says that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Why it is a stranger, in words.
+    pub why: String,
+    /// How long ago it was last heard, milliseconds.
+    pub heard_ago_ms: u64,
+}
+
+/// A device found on the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Discovered {
-    /// Its device, as it claims; absent if it does not say.
-    pub device: Option<DeviceId>,
-    /// What it calls itself.
-    pub label: String,
+    /// The device.
+    pub device: DeviceId,
     /// Where it was found (multiaddrs).
     pub addresses: Vec<String>,
     /// What became of it, in words.

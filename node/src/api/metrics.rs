@@ -189,6 +189,18 @@ fn register_status(registry: &mut Registry, status: &Status) {
         status.postponed,
     );
     gauge(registry, "devices_cut_off", "Devices cut off for what they sent", status.cut_off);
+    gauge(
+        registry,
+        "secret_epochs",
+        "Epochs of the event's secret that this device has",
+        status.secret.epochs,
+    );
+    gauge(
+        registry,
+        "secret_exposed",
+        "Retired devices that have the event's secret as it counts",
+        status.secret.exposed,
+    );
     gauge(registry, "incidents", "Proven breaches that a person must look at", status.incidents);
     gauge(registry, "sales_waiting", "Sales that wait for units from elsewhere", status.sales_waiting);
     gauge(registry, "carts", "Carts put aside, here and elsewhere", status.carts);
@@ -349,7 +361,14 @@ fn register_ble(registry: &mut Registry, ble: &BleStatus) {
 
 fn register_mesh(registry: &mut Registry, mesh: &MeshSnapshot) {
     gauge(registry, "mesh_links", "Links to devices", mesh.links.len() as u64);
-    gauge(registry, "mesh_discovered", "Nodes found on the network", mesh.discovered.len() as u64);
+    gauge(registry, "mesh_discovered", "Devices found on the network", mesh.discovered.len() as u64);
+    gauge(registry, "mesh_strangers", "Strangers that announced themselves lately", mesh.strangers.lately);
+    counter(
+        registry,
+        "mesh_addresses_dialled",
+        "Connections begun to addresses of devices",
+        mesh.addresses_dialled,
+    );
     let bytes = Family::<LinkLabels, Counter>::default();
     let dropped = Family::<DeviceLabels, Counter>::default();
     let signals = Family::<DeviceLabels, Gauge>::default();

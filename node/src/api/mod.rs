@@ -6,6 +6,9 @@
 mod authority;
 mod doors;
 mod export;
+#[doc(hidden)]
+pub mod fuzzed;
+mod giving;
 mod guard;
 mod idempotency;
 mod mesh;
@@ -15,6 +18,8 @@ mod notices;
 mod objects;
 mod openapi;
 mod people;
+mod permits;
+mod places;
 mod problem;
 mod read;
 mod renew;
@@ -22,14 +27,19 @@ mod request;
 mod scopes;
 mod server;
 mod service;
+mod taking;
+mod tally;
 mod trust;
 mod write;
 
 pub use doors::{DoorsNow, Jam};
 pub use export::ExportedDocument;
+pub use giving::{LeaveNow, PastAcceptance, SweepNow};
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
-pub use mesh::{BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView};
+pub use mesh::{
+    BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
+};
 pub use notices::Missed;
 pub use openapi::description;
 pub use people::{PersonalNew, SealedData};

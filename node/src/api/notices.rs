@@ -1,12 +1,11 @@
 //! `GET /v1/notices`: what happens, as it happens, as server-sent events.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures::stream::{self, StreamExt};
@@ -14,10 +13,12 @@ use popmesh_proto::io::Notice;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
-use super::authority::Bearer;
+use super::authority::{self, Bearer};
+use super::guard::{Arrival, full};
 use super::openapi::QueryProblems;
+use super::places::Place;
 use super::problem::Problem;
-use super::service::{Api, MAX_STREAMS};
+use super::service::Api;
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -38,31 +39,39 @@ pub struct Missed {
 )]
 pub(super) async fn notices(
     State(api): State<Api>,
+    arrival: Option<Extension<Arrival>>,
     bearer: Option<Extension<Bearer>>,
+    place: Option<Extension<Place>>,
 ) -> Result<Response, Problem> {
-    let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
-        Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            format!("{MAX_STREAMS} readers listen already; close one"),
-        )
-        .retry()
-    })?;
-    let source = (api.handle.notices(), api.stopping.subscribe(), permit);
-    let events = stream::unfold(source, move |(mut notices, mut stopping, permit)| {
-        let (api, bearer) = (api.clone(), bearer.clone());
-        async move {
-            let event = next(&mut notices, &mut stopping).await?;
-            // A stream can outlive the token that it was opened with.
-            if bearer.is_some_and(|Extension(bearer)| !bearer.still_good(&api)) {
-                return None;
-            }
-            Some((Ok::<_, Infallible>(event), (notices, stopping, permit)))
-        }
+    let own = arrival.is_some_and(|Extension(arrival)| arrival.is_own());
+    let bearer = bearer.map(|Extension(bearer)| bearer);
+    let counted = match (&bearer, arrival) {
+        (Some(bearer), Some(Extension(arrival))) => bearer.counted(arrival),
+        _ => None,
+    };
+    let permit = api.streams.take(own, counted).map_err(full)?;
+    // Its connection is not an idle one.
+    let work = place.map(|Extension(place)| place.work());
+    let ended = {
+        let api = api.clone();
+        // A stream can outlive the token that it was opened with.
+        Box::pin(async move { authority::ended(&api, bearer).await })
+    };
+    let source = (api.handle.notices(), api.stopping.subscribe(), ended, (permit, work));
+    let events = stream::unfold(source, |(mut notices, mut stopping, mut ended, kept)| async move {
+        let event = tokio::select! {
+            biased;
+            _ = &mut ended => None,
+            event = next(&mut notices, &mut stopping) => event,
+        };
+        event.map(|event| (Ok::<_, Infallible>(event), (notices, stopping, ended, kept)))
     });
     let opening = stream::once(async { Ok(Event::default().comment("listening")) });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE).text("alive");
-    Ok(Sse::new(opening.chain(events)).keep_alive(keep_alive).into_response())
+    let mut response = Sse::new(opening.chain(events)).keep_alive(keep_alive).into_response();
+    // What ends a stream ends its connection too: nothing more is asked for over it.
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    Ok(response)
 }
 
 async fn next(

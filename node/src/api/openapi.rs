@@ -24,7 +24,10 @@ use super::{doors, export, metrics, money, notices, people, read, renew, trust, 
         description = "One device of a mesh that sells limited, serial-numbered merch: what it holds, what it sells, \
             and what it knows of the others.\n\nOn loopback anybody may call. Elsewhere it speaks TLS \
             alone and wants a bearer token, made on the device with `popmesh api token new`; each token has a scope \
-            (till, locker, encoder or read-only), which says what it may ask for.\n\nEvery answer that is not what was asked for \
+            (till, locker, encoder, read-only or manager), which says what it may ask for. What empties a device wants a manager's, \
+            and says in its body which device that is and how much is there. Idempotency keys are a space for each token. With a \
+            token at most 16 requests, 8 streams and 32 connections are open at once; a body arrives within 5 s; what is \
+            under way ends with its token.\n\nEvery answer that is not what was asked for \
             is a problem (RFC 9457). Amounts are integers in minor units of the event's currency; times are \
             milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
             device but the one named."

@@ -61,8 +61,9 @@ impl From<SealedPersonal> for SealedData {
 
 /// Takes personal data of a shopper
 ///
-/// It is sealed to the organiser's key on this device, at once. What an idempotency key stands for leaves the content out,
-/// as nothing of it is to be kept: the same key with another content is the same request.
+/// It is sealed to the organiser's key on this device, at once. The same idempotency key with another content is refused as a
+/// conflict, and nothing of that is kept. What is kept to tell is a MAC of the content under the idempotency key, which is
+/// kept nowhere, and a key of this device: take a random text for it, and nobody can compare a guess.
 #[utoipa::path(
     post, path = "/v1/people", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
     responses((status = 201, description = "It is kept, sealed", body = PersonalInfo), CommandProblems)
@@ -83,11 +84,13 @@ pub(super) async fn add_personal(
     })?;
     let sealed =
         sealer.seal(kind, &content).map_err(|error| Problem::invalid("content", error.to_string()))?;
-    let facts = (kind, shopper, sku, drop, consent);
-    let command = |(kind, shopper, sku, drop, consent)| {
+    let mark = hex::encode(sealer.mark(key.text(), &content));
+    let facts = (kind, shopper, sku, drop, consent, mark);
+    let command = |(kind, shopper, sku, drop, consent, _)| {
         Command::PersonalAdd(PersonalAdd { kind, shopper, sku, drop, consent, sealed })
     };
-    done(&api, &key, facts, command, StatusCode::CREATED, only!(Reply::Personal)).await
+    let taken = done(&api, &key, facts, command, StatusCode::CREATED, only!(Reply::Personal)).await;
+    taken.map_err(Problem::or_conflict)
 }
 
 /// What personal data was taken, the latest first; not what it says

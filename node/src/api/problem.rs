@@ -76,6 +76,15 @@ impl Problem {
         self
     }
 
+    /// The same, as a conflict with what is kept, if that is what it is: the key was used for something else.
+    #[must_use]
+    pub(crate) fn or_conflict(mut self) -> Self {
+        if matches!(self.code.as_str(), "key_reused" | "key_of_another") {
+            self.status = StatusCode::CONFLICT.as_u16();
+        }
+        self
+    }
+
     /// The same, saying that trying again soon can help.
     #[must_use]
     pub fn retry(mut self) -> Self {
@@ -123,6 +132,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::CartElsewhere { .. }
         | Refusal::CartOutOfReach { .. }
         | Refusal::RiskChanged { .. }
+        | Refusal::NotAsSaid { .. }
         | Refusal::NotCustodian { .. }
         | Refusal::DoorElsewhere { .. }
         | Refusal::DoorOpening { .. }
@@ -149,8 +159,14 @@ impl From<Refusal> for Problem {
         };
         let problem =
             Self { facts: Box::new(facts), ..Self::new(status_of(&refusal), &code, refusal.to_string()) };
-        let soon = matches!(refusal, Refusal::Busy | Refusal::DoorOpening { .. });
-        if soon { problem.retry() } else { problem }
+        match refusal {
+            Refusal::Busy | Refusal::DoorOpening { .. } => problem.retry(),
+            Refusal::PinLocked { unlock_in_ms: Some(wait_ms), .. } if wait_ms > 0 => {
+                let seconds = u32::try_from(wait_ms.div_ceil(1_000)).unwrap_or(u32::MAX);
+                Self { retry_after_s: Some(seconds), ..problem }
+            }
+            _ => problem,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use popmesh_proto::query::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::mesh::{BleStatus, Discovered, MeshLink};
+use super::mesh::{BleStatus, Discovered, MeshLink, Strangers};
 use super::openapi::QueryProblems;
 use super::problem::Problem;
 use super::request::{Filter, Name};
@@ -62,8 +62,10 @@ pub struct Peer {
 pub struct Peers {
     /// Devices of the event, without this one.
     pub peers: Vec<Peer>,
-    /// Nodes found on the network that are no known device of the event.
-    pub strangers: Vec<Discovered>,
+    /// Devices with a good certificate of which nothing is in the log yet.
+    pub unheard: Vec<Discovered>,
+    /// What else announces itself in the network.
+    pub strangers: Strangers,
     /// Addresses this node listens on (multiaddrs).
     pub listening: Vec<String>,
     /// Whether links are switched on.
@@ -85,15 +87,15 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
     let snapshot = api.mesh.snapshot().await;
     let mesh_answers = snapshot.is_some();
     let mesh = snapshot.unwrap_or_default();
-    let known = |found: &Discovered| devices.iter().any(|info| Some(info.device) == found.device);
-    let strangers = mesh.discovered.iter().filter(|found| !known(found)).cloned().collect();
+    let known = |found: &Discovered| devices.iter().any(|info| info.device == found.device);
+    let unheard = mesh.discovered.iter().filter(|found| !known(found)).cloned().collect();
     let peers = devices
         .iter()
         .filter(|info| info.device != api.device)
         .map(|info| {
             let links: Vec<MeshLink> =
                 mesh.links.iter().filter(|link| link.device == info.device).cloned().collect();
-            let found = mesh.discovered.iter().filter(|found| found.device == Some(info.device));
+            let found = mesh.discovered.iter().filter(|found| found.device == info.device);
             let state = found.clone().map(|found| found.state.clone()).next();
             let mut addresses: Vec<String> = links
                 .iter()
@@ -109,7 +111,8 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
         .collect();
     Ok(Json(Peers {
         peers,
-        strangers,
+        unheard,
+        strangers: mesh.strangers,
         listening: mesh.listening,
         links_on: mesh.links_on,
         mesh_answers,

@@ -1,12 +1,13 @@
 //! Reading requests: JSON bodies, query strings and names in paths, each with an error that says where and what.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::objects::Objects;
@@ -14,6 +15,31 @@ use super::problem::Problem;
 
 /// The most bytes of a request's body.
 pub const MAX_BODY: usize = 64 * 1024;
+
+/// How long a body may take to arrive, in all.
+pub(super) const BODY_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same request, with its body read to the end.
+pub(super) async fn whole(request: Request) -> Result<Request, Problem> {
+    let (parts, body) = request.into_parts();
+    let read = Request::from_parts(parts.clone(), body);
+    let bytes = tokio::time::timeout(BODY_WITHIN, bytes(read, &())).await.map_err(|_| {
+        Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body_slow",
+            format!("the body did not arrive within {} s; send it again", BODY_WITHIN.as_secs()),
+        )
+        .retry()
+    })??;
+    if !bytes.is_empty() && matches!(parts.method, Method::GET | Method::HEAD) {
+        return Err(takes_no_body());
+    }
+    Ok(Request::from_parts(parts, bytes.into()))
+}
+
+fn takes_no_body() -> Problem {
+    Problem::invalid("body", "this takes no body; send none")
+}
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
@@ -41,9 +67,19 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // What a web page may send to anybody without asking has a type of its own.
+        let typed = request.headers().contains_key(header::CONTENT_TYPE);
+        if typed && !is_json(request.headers()) {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "not_json",
+                "this takes no body; send none, and no Content-Type, or an empty JSON object with \
+                 `Content-Type: application/json`",
+            ));
+        }
         match bytes(request, state).await?.trim_ascii() {
             b"" | b"{}" => Ok(Self),
-            _ => Err(Problem::invalid("body", "this takes no body; send none")),
+            _ => Err(takes_no_body()),
         }
     }
 }

@@ -5,22 +5,25 @@ use axum::http::Method;
 
 use crate::access::{Right, Scope};
 
-use Scope::{Encoder, Locker, ReadOnly, Till};
+use Scope::{Encoder, Locker, Manager, ReadOnly, Till};
 
 type Row = (&'static str, &'static str, &'static [Scope]);
 
-const ANY: &[Scope] = &[Till, Locker, Encoder, ReadOnly];
+const ANY: &[Scope] = &[Till, Locker, Encoder, ReadOnly, Manager];
 /// Where shoppers are served, and those who look on.
-const COUNTER: &[Scope] = &[Till, Locker, ReadOnly];
+const COUNTER: &[Scope] = &[Till, Locker, ReadOnly, Manager];
 /// Money.
-const BOOKS: &[Scope] = &[Till, ReadOnly];
-const LOOK: &[Scope] = &[ReadOnly];
-const SELL: &[Scope] = &[Till];
-const HAND_OUT: &[Scope] = &[Till, Locker];
-const DOORS: &[Scope] = &[Locker];
+const BOOKS: &[Scope] = &[Till, ReadOnly, Manager];
+const LOOK: &[Scope] = &[ReadOnly, Manager];
+const SELL: &[Scope] = &[Till, Manager];
+/// What a till or a locker gives away here, it gives one by one, and not in a loop: see [`super::giving`].
+const HAND_OUT: &[Scope] = &[Till, Locker, Manager];
+const DOORS: &[Scope] = &[Locker, Manager];
 const DROPS: &[Scope] = &[Encoder];
 /// Where shoppers leave an address. What was taken is for whoever owns the device, sealed or not.
-const TAKE: &[Scope] = &[Till, Encoder];
+const TAKE: &[Scope] = &[Till, Encoder, Manager];
+/// What empties this device, or answers for its past.
+const MANAGE: &[Scope] = &[Manager];
 /// What concerns the whole event, or takes this device off the mesh: for whoever owns the device.
 const OWNER: &[Scope] = &[];
 
@@ -60,14 +63,14 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/carts/{cart}/release", SELL),
     ("POST", "/v1/carts/take", SELL),
     ("POST", "/v1/refunds", SELL),
-    ("POST", "/v1/sweeps", SELL),
+    ("POST", "/v1/sweeps", MANAGE),
     ("POST", "/v1/settlements", SELL),
-    ("POST", "/v1/transfers", SELL),
+    ("POST", "/v1/transfers", MANAGE),
     ("POST", "/v1/redemptions", HAND_OUT),
     ("POST", "/v1/custody", HAND_OUT),
-    ("POST", "/v1/claims/{claim}/unlock", HAND_OUT),
-    ("POST", "/v1/past/acceptance", HAND_OUT),
-    ("POST", "/v1/leave", HAND_OUT),
+    ("POST", "/v1/claims/{claim}/unlock", SELL),
+    ("POST", "/v1/past/acceptance", MANAGE),
+    ("POST", "/v1/leave", MANAGE),
     ("POST", "/v1/moves", HAND_OUT),
     ("POST", "/v1/damage", HAND_OUT),
     ("POST", "/v1/doors/open", DOORS),

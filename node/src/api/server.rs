@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,14 +17,16 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
 
 use super::guard::Arrival;
+use super::places::{Place, Places};
 use super::service::Api;
-use crate::caller::Counted;
+use super::taking::Taking;
+use super::tally::{Refused, Tally};
 
 /// Where the API listens unless told otherwise.
 pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7401);
@@ -35,10 +37,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a caller may take to send the head of a request, or to send none.
 const HEAD: Duration = Duration::from_secs(30);
-/// The most connections at once. Further ones wait in the system's queue.
-const MAX_CONNECTIONS: usize = 1024;
-/// The most of them from one address, this host's own aside. Further ones are closed at once.
-const MAX_CONNECTIONS_EACH: usize = 128;
 /// The most bytes of a request's head.
 const MAX_HEAD: usize = 32 * 1024;
 /// The most header fields of a request.
@@ -119,42 +117,53 @@ impl Listener {
     /// What the listener says when it fails.
     pub async fn serve(self, api: Api, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         let router = TowerToHyperService::new(api.router());
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let each = Arc::new(Mutex::new(Counted::new(MAX_CONNECTIONS_EACH)));
+        let places = Places::new(files());
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
+        let tally = Arc::clone(&api.tally);
+        let mut telling = pin!(tally.tell());
         loop {
-            let next = async {
-                // It is never closed; were it, no more connections would be right too.
-                let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
-                Ok((permit, self.listener.accept().await?))
-            };
-            let accepted: io::Result<_> = tokio::select! {
+            // What has no place is closed, and never waits: what waits in the system's queue would keep out the host's own.
+            let accepted = tokio::select! {
                 () = &mut stop => break,
+                () = &mut telling => continue,
                 Some(_) = connections.join_next() => continue,
-                accepted = next => accepted,
+                accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((permit, (stream, peer))) => {
-                    let Some(place) = Place::take(&each, peer.ip()) else {
-                        tracing::debug!(%peer, "a caller has too many connections");
+                Ok((stream, peer)) => {
+                    let Ok(local) = stream.local_addr() else { continue };
+                    let arrival = Arrival {
+                        peer: peer.ip().to_canonical(),
+                        local: local.ip().to_canonical(),
+                        tls: self.tls.is_some(),
+                    };
+                    let Some(place) = places.take(arrival.peer, arrival.is_own()) else {
+                        api.tally.note(Refused::Place, arrival.peer);
                         continue;
                     };
+                    let tally = Arc::clone(&api.tally);
                     let (router, tls, stopping) =
                         (router.clone(), self.tls.clone(), api.stopping.subscribe());
                     connections.spawn(async move {
-                        connection(stream, peer.ip(), tls, router, stopping).await;
-                        drop((permit, place));
+                        let served =
+                            connection(stream, arrival, place.clone(), tls, router, &tally, stopping);
+                        tokio::select! {
+                            () = served => {}
+                            () = place.lost() => tally.note(Refused::Place, arrival.peer),
+                        }
                     });
                 }
                 Err(error) if of_one_caller(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot take a connection");
+                    places.make_room();
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
         drop(self.listener);
+        api.tally.tell_now();
         api.stopping.send_replace(true);
         let ended = async { while connections.join_next().await.is_some() {} };
         if timeout(GRACE, ended).await.is_err() {
@@ -164,24 +173,14 @@ impl Listener {
     }
 }
 
-/// A connection's place among those of its address, until it is dropped.
-struct Place {
-    each: Arc<Mutex<Counted>>,
-    address: IpAddr,
-}
-
-impl Place {
-    /// None if the address has as many as it may.
-    fn take(each: &Arc<Mutex<Counted>>, address: IpAddr) -> Option<Self> {
-        let taken = each.lock().unwrap_or_else(PoisonError::into_inner).take(address);
-        taken.then(|| Self { each: Arc::clone(each), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.each.lock().unwrap_or_else(PoisonError::into_inner).give_back(self.address);
-    }
+/// How many files this process may have open: as many as the system lets it, from now on.
+fn files() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it cannot be raised, it stays; unlimited where the system names no limit.
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now = if setrlimit(Resource::Nofile, raised).is_ok() { limit.maximum } else { limit.current };
+    now.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
 }
 
 /// Whether an error of `accept` is about the caller, who went away, and not about this host.
@@ -191,25 +190,24 @@ fn of_one_caller(error: &io::Error) -> bool {
 }
 
 /// The handlers, as a connection calls them.
-type Handlers = TowerToHyperService<Router>;
+pub(super) type Handlers = TowerToHyperService<Router>;
 
 async fn connection(
     stream: TcpStream,
-    peer: IpAddr,
+    arrival: Arrival,
+    place: Place,
     tls: Option<TlsAcceptor>,
     router: Handlers,
+    tally: &Tally,
     stopping: watch::Receiver<bool>,
 ) {
-    let Ok(local) = stream.local_addr() else { return };
     // A small answer is not to wait for another one. Where that cannot be set, it only is slower.
     let _ = stream.set_nodelay(true);
-    let arrival = Arrival { peer: peer.to_canonical(), local: local.ip(), tls: tls.is_some() };
-    let Some(acceptor) = tls else { return speak(stream, arrival, router, stopping).await };
+    let Some(acceptor) = tls else { return speak(stream, arrival, place, router, stopping).await };
     match timeout(HANDSHAKE, agree(stream, acceptor)).await {
-        Ok(Ok(Some(stream))) => speak(stream, arrival, router, stopping).await,
-        Ok(Ok(None)) => tracing::debug!(%peer, "a caller spoke HTTP where TLS is spoken"),
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a caller could not agree on TLS"),
-        Err(_) => tracing::debug!(%peer, "a caller took too long to agree on TLS"),
+        Ok(Ok(Some(stream))) => speak(stream, arrival, place, router, stopping).await,
+        Ok(Ok(None)) => tally.note(Refused::NotTls, arrival.peer),
+        Ok(Err(_)) | Err(_) => tally.note(Refused::Tls, arrival.peer),
     }
 }
 
@@ -229,14 +227,16 @@ async fn agree(
     Ok(Some(acceptor.accept(stream.compat()).await?.compat()))
 }
 
-async fn speak(
+pub(super) async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     arrival: Arrival,
+    place: Place,
     router: Handlers,
     mut stopping: watch::Receiver<bool>,
 ) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(arrival);
+        request.extensions_mut().insert(place.clone());
         router.call(request)
     });
     let connection = http1::Builder::new()
@@ -244,7 +244,7 @@ async fn speak(
         .header_read_timeout(HEAD)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Taking::new(stream)), service);
     let mut connection = pin!(connection);
     let stop = async {
         // A sender that is gone means the same as one that says stop.

@@ -10,12 +10,14 @@ use popmesh_proto::command::{Command, Reply};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::Idempotency;
 use popmesh_proto::query::{Answer, Query};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::mesh::MeshView;
 use super::metrics::Metrics;
+use super::permits::{Permits, REQUESTS, STREAMS};
 use super::problem::Problem;
 use super::request::MAX_BODY;
+use super::tally::Tally;
 use super::{guard, openapi};
 use crate::access::{Rights, Throttle};
 use crate::door::Doors;
@@ -33,11 +35,6 @@ macro_rules! only {
 }
 pub(super) use only;
 
-/// The most requests that are worked on at once.
-pub(super) const MAX_REQUESTS: usize = 512;
-/// The most readers of notices at once.
-pub(super) const MAX_STREAMS: usize = 64;
-
 /// The API of one running device. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
@@ -52,8 +49,9 @@ pub struct Api {
     pub(super) throttle: Arc<Throttle>,
     /// Names by which callers from elsewhere may call this host.
     pub(super) names: Arc<[String]>,
-    pub(super) requests: Arc<Semaphore>,
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) requests: Arc<Permits>,
+    pub(super) streams: Arc<Permits>,
+    pub(super) tally: Arc<Tally>,
     pub(super) stopping: watch::Sender<bool>,
 }
 
@@ -83,8 +81,9 @@ impl Api {
             rights: None,
             throttle: Arc::default(),
             names: Arc::default(),
-            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
-            streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            requests: Permits::new(REQUESTS),
+            streams: Permits::new(STREAMS),
+            tally: Arc::default(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -116,8 +115,9 @@ impl Api {
         routes
             .fallback(no_such_route)
             .method_not_allowed_fallback(wrong_method)
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             .layer(middleware::from_fn_with_state(self.clone(), guard::around))
+            // Around the guard, which reads the body.
+            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
     }
 

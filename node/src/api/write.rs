@@ -5,20 +5,22 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
-    Cart, CartNew, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Leave, Left, Lot,
-    LotMint, Move, Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Sweep, Swept,
-    Transfer, UnitsDone, Unlock, Unlocked,
+    Cart, CartNew, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Left, Lot, LotMint,
+    Move, Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Swept, Transfer, UnitsDone,
+    Unlock, Unlocked,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
 use serde::Serialize;
 
+use super::giving::{self, LeaveNow, PastAcceptance, SweepNow, Who};
 use super::idempotency::{IDEMPOTENCY_REPLAYED, Key};
 use super::mesh::LinkSwitch;
 use super::openapi::{CommandProblems, IdempotencyHeader};
 use super::problem::Problem;
 use super::request::{Body, Name, NoBody};
 use super::service::{Api, only};
+use crate::access::Given;
 
 /// What was done, its status, and whether it was done before under the same key.
 pub(super) struct Done<T> {
@@ -134,6 +136,8 @@ pub(super) async fn transfer(
 }
 
 /// Changes where units that this device holds lie
+///
+/// A token of scope till or locker moves one unit at a time, six at once, and then one a minute.
 #[utoipa::path(
     post, path = "/v1/moves", tag = "act", request_body = Move, params(IdempotencyHeader),
     responses((status = 201, description = "They lie there", body = UnitsDone), CommandProblems)
@@ -141,12 +145,16 @@ pub(super) async fn transfer(
 pub(super) async fn change_place(
     State(api): State<Api>,
     key: Key,
+    who: Who,
     Body(body): Body<Move>,
 ) -> Result<Done<UnitsDone>, Problem> {
+    who.may_give(&api, Given::Unit, giving::count(&body.units))?;
     done(&api, &key, body, Command::Move, StatusCode::CREATED, only!(Reply::Units)).await
 }
 
 /// Takes units that this device holds out of sale, as damaged or missing
+///
+/// A token of scope till or locker takes one unit at a time, six at once, and then one a minute.
 #[utoipa::path(
     post, path = "/v1/damage", tag = "act", request_body = Damage, params(IdempotencyHeader),
     responses((status = 201, description = "They are out of sale", body = UnitsDone), CommandProblems)
@@ -154,8 +162,10 @@ pub(super) async fn change_place(
 pub(super) async fn damage(
     State(api): State<Api>,
     key: Key,
+    who: Who,
     Body(body): Body<Damage>,
 ) -> Result<Done<UnitsDone>, Problem> {
+    who.may_give(&api, Given::Unit, giving::count(&body.units))?;
     done(&api, &key, body, Command::Damage, StatusCode::CREATED, only!(Reply::Units)).await
 }
 
@@ -237,6 +247,8 @@ pub(super) async fn redeem(
 }
 
 /// Gives a claim that is in this device's custody into another's, or fetches one into this device's
+///
+/// A token of scope till or locker gives away twenty at once, and then one a minute; it fetches as many as it likes.
 #[utoipa::path(
     post, path = "/v1/custody", tag = "act", request_body = GiveCustody, params(IdempotencyHeader),
     responses((status = 201, description = "The other device is its custodian", body = Claim), CommandProblems)
@@ -244,8 +256,13 @@ pub(super) async fn redeem(
 pub(super) async fn give_custody(
     State(api): State<Api>,
     key: Key,
+    who: Who,
     Body(body): Body<GiveCustody>,
 ) -> Result<Done<Claim>, Problem> {
+    // What is fetched is given by another device, which has its own bounds for that.
+    if body.to != api.device {
+        who.may_give(&api, Given::Claim, 1)?;
+    }
     done(&api, &key, body, Command::GiveCustody, StatusCode::CREATED, only!(Reply::Custody)).await
 }
 
@@ -260,14 +277,18 @@ pub(super) async fn give_custody(
 pub(super) async fn refund(
     State(api): State<Api>,
     key: Key,
+    who: Who,
     Body(body): Body<Refund>,
 ) -> Result<Done<Refunded>, Problem> {
+    who.may_give(&api, Given::Claim, 1)?;
     done(&api, &key, body, Command::Refund, StatusCode::CREATED, only!(Reply::Refund)).await
 }
 
 /// Lets the PIN of a claim be tried again on this device
 ///
-/// After too many wrong ones, when somebody has looked who is there.
+/// After too many wrong ones, when somebody has looked who is there: a minute after it was locked for the first time, 5 minutes
+/// after the second, 30 minutes after the third, and from then on by an hq alone. Before that, the refusal says in how many
+/// milliseconds. On an hq, its owner or a manager need not wait, and unlocks what is locked on other devices.
 #[utoipa::path(
     post, path = "/v1/claims/{claim}/unlock", tag = "act",
     params(("claim" = String, Path, description = "The claim"), IdempotencyHeader),
@@ -277,45 +298,50 @@ pub(super) async fn unlock(
     State(api): State<Api>,
     Name(claim): Name<Ref>,
     key: Key,
+    who: Who,
     NoBody: NoBody,
 ) -> Result<Done<Unlocked>, Problem> {
-    done(&api, &key, (), |()| Command::Unlock(Unlock { claim }), StatusCode::OK, only!(Reply::Unlocked)).await
+    let at_once = who.answers_for_the_device();
+    let command = |()| Command::Unlock(Unlock { claim, at_once });
+    done(&api, &key, (), command, StatusCode::OK, only!(Reply::Unlocked)).await
 }
 
 /// Gives everything away before this device goes
 ///
 /// All its stock and all claims in its custody, to a device in reach; what still comes is passed on. From then on it sells nothing
-/// until its next start, and nothing is at risk when it is gone.
+/// until its next start, and nothing is at risk when it is gone. The body says which device that is, and how much it has; if that
+/// is not so now, the refusal `not_as_said` says what is, and nothing was done.
 #[utoipa::path(
-    post, path = "/v1/leave", tag = "act", request_body = Leave, params(IdempotencyHeader),
+    post, path = "/v1/leave", tag = "act", request_body = LeaveNow, params(IdempotencyHeader),
     responses((status = 200, description = "It has nothing left", body = Left), CommandProblems)
 )]
 pub(super) async fn leave(
     State(api): State<Api>,
     key: Key,
-    Body(body): Body<Leave>,
+    Body(body): Body<LeaveNow>,
 ) -> Result<Done<Left>, Problem> {
-    done(&api, &key, body, Command::Leave, StatusCode::OK, only!(Reply::Left)).await
+    done(&api, &key, body, |now| Command::Leave(now.into()), StatusCode::OK, only!(Reply::Left)).await
 }
 
 /// Takes what is stored on this device for all that it did
 ///
 /// When its database was set back to an earlier state, it neither sells nor hands out until another device has told it what is
-/// missing. Where there is none, a person can answer for it: what it sold or gave away meanwhile, it may sell again.
+/// missing. Where there is none, a person can answer for it: what it sold or gave away meanwhile, it may sell again. The body
+/// says which device that is, and how many entries are missing; if that is not so now, the refusal `not_as_said` says what is.
 #[utoipa::path(
-    post, path = "/v1/past/acceptance", tag = "act", params(IdempotencyHeader),
+    post, path = "/v1/past/acceptance", tag = "act", request_body = PastAcceptance, params(IdempotencyHeader),
     responses((status = 200, description = "It sells again", body = PastAccepted), CommandProblems)
 )]
 pub(super) async fn accept_past(
     State(api): State<Api>,
     key: Key,
-    NoBody: NoBody,
+    Body(body): Body<PastAcceptance>,
 ) -> Result<Done<PastAccepted>, Problem> {
     let accepted = |reply| match reply {
         Reply::PastAccepted => Some(PastAccepted { past_unknown: false }),
         _ => None,
     };
-    done(&api, &key, (), |()| Command::AcceptPast, StatusCode::OK, accepted).await
+    done(&api, &key, body, |body| Command::AcceptPast(body.into()), StatusCode::OK, accepted).await
 }
 
 /// This device takes what it has stored for all that it did.
@@ -328,17 +354,18 @@ pub(super) struct PastAccepted {
 /// Takes back to stock what nobody came for in time
 ///
 /// Of the claims in this device's custody, the most overdue first, at most 100 at a time. The drop says for how long claims
-/// wait, and whether they are paid for.
+/// wait, and whether they are paid for. The body says which device that is, and how many are late there; if that is not so now,
+/// the refusal `not_as_said` says what is, and nothing was done.
 #[utoipa::path(
-    post, path = "/v1/sweeps", tag = "act", request_body = Sweep, params(IdempotencyHeader),
+    post, path = "/v1/sweeps", tag = "act", request_body = SweepNow, params(IdempotencyHeader),
     responses((status = 201, description = "These are back in stock", body = Swept), CommandProblems)
 )]
 pub(super) async fn sweep(
     State(api): State<Api>,
     key: Key,
-    Body(body): Body<Sweep>,
+    Body(body): Body<SweepNow>,
 ) -> Result<Done<Swept>, Problem> {
-    done(&api, &key, body, Command::Sweep, StatusCode::CREATED, only!(Reply::Swept)).await
+    done(&api, &key, body, |now| Command::Sweep(now.into()), StatusCode::CREATED, only!(Reply::Swept)).await
 }
 
 /// Switches the links to other devices off or on

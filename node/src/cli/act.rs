@@ -188,7 +188,7 @@ pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
         drop: sell.drop.clone(),
         pickup_at,
         pickup_within_ms: sell.pickup_within.map(values::ms),
-        pin: sell.pin.clone(),
+        pin: sell.pin.as_ref().map(|pin| pin.parse("The PIN")).transpose()?,
         shopper: sell.shopper.clone(),
         wait_ms,
         ..sell.paying.sell(&client)?

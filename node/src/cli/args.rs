@@ -12,7 +12,6 @@ use popmesh_proto::command::{ClaimState, Tender, Unclaimed};
 use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Roles;
 use popmesh_proto::money::Currency;
-use popmesh_proto::pin::Pin;
 use popmesh_proto::text::{DropId, Edition, Place, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
@@ -21,7 +20,8 @@ use super::args_money::{
     EventCash, EventLimit, EventTax, EventWishes, Paying, Payment, Receipt, Receipts, Takings,
 };
 use super::door::{DoorCommand, DoorOptions, Stow};
-use super::join::{Admit, IssuerArgs, Join, Ticket, ValidityArgs};
+use super::given::Given;
+use super::join::{Admit, IssuerArgs, Join, Ticket, Tickets, ValidityArgs};
 use super::people::People;
 use super::renew::RenewArgs;
 use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
@@ -216,6 +216,8 @@ pub(super) enum Device {
     Renew(RenewArgs),
     /// Make a ticket with which devices that nobody attends join (the organiser, or an hq)
     Ticket(Ticket),
+    /// List the tickets that were made here, and who used them
+    Tickets(Tickets),
 }
 
 /// Sign a device's enrolment.
@@ -516,9 +518,10 @@ pub(super) struct Sell {
     /// For how long it can be picked up, such as 2h or 3d [default: as the drop says]
     #[arg(long, value_name = "TIME", value_parser = values::duration, requires = "pickup_at")]
     pub(super) pickup_within: Option<Duration>,
-    /// What whoever picks it up must know, 4 to 8 digits [default: the code alone is enough]
-    #[arg(long, value_name = "DIGITS", requires = "pickup_at")]
-    pub(super) pin: Option<Pin>,
+    /// What whoever picks it up must know, 4 to 8 digits; - reads it from standard input, @FILE from a file, where other
+    /// users of this host do not see it [default: the code alone is enough]
+    #[arg(long, value_name = "-|@FILE|DIGITS", requires = "pickup_at")]
+    pub(super) pin: Option<Given>,
     /// Who it is for: an order's number, a pseudonym; no personal data
     #[arg(long, value_name = "REFERENCE")]
     pub(super) shopper: Option<ShopperRef>,
@@ -663,8 +666,8 @@ pub(super) enum Cart {
     },
     /// Take a cart over from the device that holds it, to pay it here
     Take {
-        /// The cart, or its token as the scanner gave it
-        cart: String,
+        /// The cart, or its token as the scanner gave it; - reads it from standard input
+        cart: Given,
         /// How long to wait for its holder, at most 60s
         #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
         wait: Duration,
@@ -712,11 +715,12 @@ pub(super) enum Cart {
 pub(super) enum Claim {
     /// Hand it out, once: on its custodian. Opens its doors, and waits for how they behave
     Redeem {
-        /// The claim, or its token as the scanner gave it
-        claim: String,
-        /// Its PIN, if it has one
-        #[arg(long, value_name = "DIGITS")]
-        pin: Option<Pin>,
+        /// The claim, or its token as the scanner gave it; - reads it from standard input
+        claim: Given,
+        /// Its PIN, if it has one; - reads it from standard input, @FILE from a file, where other users of this host do not
+        /// see it
+        #[arg(long, value_name = "-|@FILE|DIGITS")]
+        pin: Option<Given>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -762,6 +766,12 @@ pub(super) enum Claim {
         /// The drop, whose rule says whether they are paid for
         #[arg(long)]
         drop: DropId,
+        /// Do not ask: on which device, by its name or the first digits of its key
+        #[arg(long, value_name = "DEVICE", requires = "claims")]
+        device: Option<String>,
+        /// Do not ask: so many claims are late there
+        #[arg(long, value_name = "N", requires = "device")]
+        claims: Option<u64>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

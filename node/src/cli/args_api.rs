@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::given::{Given, not_in_arguments};
 use super::tls::Trust;
 use super::values;
 use crate::access::{Scope, TokenId};
@@ -23,15 +24,10 @@ pub(super) struct ApiServing {
 /// By what to be let in, and what to trust.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct ApiAccess {
-    /// The token for an API elsewhere, better given in the environment, where no other user sees it
-    #[arg(
-        long = "token",
-        id = "api_token",
-        value_name = "TOKEN",
-        env = "POPMESH_TOKEN",
-        hide_env_values = true
-    )]
-    pub(super) token: Option<String>,
+    /// The token for an API elsewhere: - reads it from standard input, @FILE from a file; or the token itself in the
+    /// environment, as POPMESH_TOKEN, where no other user sees it
+    #[arg(long = "token", id = "api_token", value_name = "-|@FILE", value_parser = not_in_arguments)]
+    pub(super) token: Option<Given>,
     /// What an API elsewhere is known by: its certificate's fingerprint, its device's key, or a PEM file
     #[arg(long, value_name = "FINGERPRINT|DEVICE|FILE", env = "POPMESH_TRUST", value_parser = Trust::given)]
     pub(super) trust: Option<Trust>,

@@ -32,6 +32,7 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
         args::Cart::Take { cart, wait, retry, target } => {
             let client = Client::find(&target, folder)?;
             let wait_ms = values::ms(wait);
+            let cart = cart.read("The cart")?;
             let body = match cart.parse() {
                 Ok(cart) => CartTake { cart: Some(cart), token: None, wait_ms },
                 Err(_) => CartTake { cart: None, token: Some(cart), wait_ms },

@@ -2,23 +2,28 @@
 
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Claim, ClaimState, GiveCustody, Redeem, Refund, RefundItem, Refunded, Sweep, Swept, Unlocked,
+    Claim, ClaimState, GiveCustody, Redeem, Refund, RefundItem, Refunded, Swept, Unlocked,
 };
 use popmesh_proto::id::{DeviceId, Ref};
-use popmesh_proto::query::{ClaimToken, Claims};
+use popmesh_proto::query::{ClaimToken, Claims, Status};
+use popmesh_proto::text::DropId;
 
 use super::act::in_words;
 use super::args;
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
+use super::trust::confirm;
 use super::{door, token, values};
+use crate::api::SweepNow;
 use crate::folder::Folder;
 
 pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome {
     match claim {
         args::Claim::Redeem { claim, pin, retry, target } => {
             let client = Client::find(&target, folder)?;
+            let claim = claim.read("The claim")?;
+            let pin = pin.map(|pin| pin.parse("The PIN")).transpose()?;
             let by = match claim.parse() {
                 Ok(claim) => Redeem::of(claim),
                 Err(_) => Redeem::by_token(claim),
@@ -58,10 +63,16 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
             let done: Unlocked = Client::find(&target, folder)?.post(&path, None::<&()>, key)?;
             print(json, &done, || format!("{} PINs can be tried for claim {} here", done.tries, done.claim))
         }
-        args::Claim::Sweep { drop, retry, target } => {
+        args::Claim::Sweep { drop, device, claims, retry, target } => {
             let client = Client::find(&target, folder)?;
             let key = retry.idempotency_key.as_deref();
-            let done: Swept = client.post("/v1/sweeps", Some(&Sweep { drop }), key)?;
+            let done = match (device, claims) {
+                (Some(device), Some(claims)) => {
+                    let body = SweepNow { drop, device: client.device(&device)?, claims };
+                    client.post("/v1/sweeps", Some(&body), key)?
+                }
+                _ => sweep_asking(&client, drop, key)?,
+            };
             print(json, &done, || tell_sweep(&done))
         }
         args::Claim::Token { claim, picture, target } => {
@@ -76,6 +87,24 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
             print(json, &done, || format!("claim {} is in the custody of {}", done.claim, printable(&to)))
         }
     }
+}
+
+/// Sweeps once somebody has seen how many claims are late.
+fn sweep_asking(client: &Client, drop: DropId, key: Option<&str>) -> Result<Swept, Failure> {
+    let status: Status = client.get("/v1/status", &[])?;
+    let body = SweepNow { drop, device: status.device.device, claims: 0 };
+    // Under no key of the caller's: what is refused is asked for again.
+    let problem = match client.post("/v1/sweeps", Some(&body), None) {
+        Err(Failure::Problem(problem)) if problem.code == "not_as_said" => problem,
+        done => return done,
+    };
+    let Some(claims) = problem.facts.get("claims").and_then(serde_json::Value::as_u64) else {
+        return Err(Failure::Problem(problem));
+    };
+    let name = &status.device.name;
+    eprintln!("{}: {claims} claims of drop {} are late.", printable(name), body.drop);
+    confirm(name, &format!("--device {} --claims {claims}", printable(name)), "sweep them")?;
+    client.post("/v1/sweeps", Some(&SweepNow { claims, ..body }), key)
 }
 
 fn tell_sweep(swept: &Swept) -> String {

@@ -42,6 +42,10 @@ impl Client {
     pub(super) fn find(target: &Target, folder: &Folder) -> Result<Self, Failure> {
         let start_it = format!("start it with `popmesh run --data {}`", folder.path().display());
         let ApiAccess { token, trust } = target.access.clone();
+        let token = match token {
+            Some(given) => Some(given.read("The token")?),
+            None => std::env::var("POPMESH_TOKEN").ok().filter(|token| !token.is_empty()),
+        };
         let (base, device, token, trust) = match (&target.api, folder.announced_api()) {
             (Some(url), _) => (tls::base_of(url), None, token, trust),
             (None, Some(place)) => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use popmesh_proto::identity::{Enrolment, SecretKey, SignedCertificate, SignedCharter};
-use popmesh_proto::pin::EventSecret;
+use popmesh_proto::pin::EventSecrets;
 use serde_json::{Value, json};
 
 use super::Data;
@@ -12,10 +12,11 @@ use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::join::{self, Issuing};
 use super::table::printable;
-use super::{renew, values};
+use super::{note_closed, renew, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, CHARTER, Issuer};
 use crate::folder::{self, Folder, FolderError};
+use crate::join::Names;
 use crate::secret;
 
 pub(super) fn device(device: Device, data: &Data, json: bool) -> Outcome {
@@ -27,6 +28,7 @@ pub(super) fn device(device: Device, data: &Data, json: bool) -> Outcome {
         Device::Show => show(folder, json),
         Device::Admit(request) => join::admit(&request, data, json),
         Device::Ticket(request) => join::ticket(&request, data, json),
+        Device::Tickets(request) => join::tickets(&request, data, json),
         Device::Renew(request) => renew::renew(&request, folder, json),
     }
 }
@@ -36,7 +38,7 @@ pub(super) fn key_or_new(data: &Folder) -> Result<SecretKey, Failure> {
     match data.key() {
         Err(FolderError::NoKey(_)) => {
             let key = SecretKey::from_seed(&values::random()?);
-            data.create()?;
+            note_closed(data.create()?.as_ref());
             folder::write_key(&data.key_path(), &key)?;
             Ok(key)
         }
@@ -53,7 +55,7 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
             "give 1 to 80 characters with --name",
         )
     })?;
-    data.create()?;
+    note_closed(data.create()?.as_ref());
     folder::write_key(&data.key_path(), &key)?;
     let path = data.path().join(file_name(&name, "enrolment"));
     folder::replace(&path, &format!("{enrolment}\n"))?;
@@ -71,9 +73,9 @@ fn new(name: Option<String>, data: &Folder, json: bool) -> Outcome {
 }
 
 fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
-    let (issuer, charter_path) = match request.by.issuing(data)? {
-        Issuing::Organiser(folder) => (Issuer::organiser(folder)?, folder.join(CHARTER)),
-        Issuing::Device(folder) => (Issuer::device(folder)?, folder.charter_path()),
+    let (issuer, charter_path, names) = match request.by.issuing(data)? {
+        Issuing::Organiser(folder) => (Issuer::organiser(folder)?, folder.join(CHARTER), Names::of(folder)),
+        Issuing::Device(folder) => (Issuer::device(folder)?, folder.charter_path(), Names::of(folder.path())),
     };
     let enrolment = Enrolment::from_text(&folder::read_text(&request.enrolment)?)
         .map_err(|error| Failure::here(format!("{}: {error}", request.enrolment.display())))?;
@@ -84,9 +86,13 @@ fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
         .clone()
         .unwrap_or_else(|| request.enrolment.with_file_name(file_name(&signed.name, "certificate")));
     let secret = issuer.seal_secret(&signed)?;
-    folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()), 0o644)?;
+    folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()))?;
     if let Some(shortened) = issuer.shortened(&signed, &grant) {
         eprintln!("note: {shortened}");
+    }
+    // Whoever signs from a file has read the name; newcomers over the network are refused it from now on.
+    if let Err(error) = names.note(&signed.name, &signed.device, now_ms()) {
+        eprintln!("warning: {}", printable(&error.to_string()));
     }
     let charter = issuer.charter();
     print(json, &facts(&signed, charter, &path), || {
@@ -127,7 +133,7 @@ fn read_secret(
     path: &Path,
     charter: &SignedCharter,
     key: &SecretKey,
-) -> Result<Option<EventSecret>, Failure> {
+) -> Result<Option<EventSecrets>, Failure> {
     let text = folder::read_text(path)?;
     let opened = text.lines().map(|line| secret::open(line, &charter.event(), key));
     let found: Result<Vec<_>, _> = opened.collect();

@@ -1,5 +1,6 @@
 //! `popmesh doctor`: what could keep this device from selling, found before the doors open.
 
+mod folder;
 mod radio;
 
 use std::fs;
@@ -54,7 +55,9 @@ fn fail(check: &'static str, text: impl Into<String>) -> Finding {
 
 pub(super) fn doctor(args: &Doctor, folder: &Folder, json: bool, check_store: StoreCheck) -> Outcome {
     let node = running(folder);
-    let mut findings = vec![clock(), key(folder)];
+    let mut findings = vec![clock()];
+    findings.extend(folder::findings(folder));
+    findings.push(key(folder));
     findings.extend(certificate(folder));
     findings.extend(match &node {
         Some(client) => asked(client),

@@ -10,9 +10,8 @@ use serde_json::json;
 use super::args::Event;
 use super::client::print;
 use super::failure::{Failure, Outcome};
-use super::money;
 use super::table::printable;
-use super::values;
+use super::{money, note_closed, values};
 use crate::clock::now_ms;
 use crate::enrol::{CHARTER, ORGANISER_KEY};
 use crate::folder::{self, Folder};
@@ -41,8 +40,9 @@ fn init(name: &str, currency: Currency, dir: &Path, json: bool) -> Outcome {
         return Err(folder::FolderError::Exists(charter_path).into());
     }
     folder::create_private(dir)?;
+    note_closed(folder::close(dir)?.as_ref());
     folder::write_key(&key_path, &key)?;
-    folder::write_new(&charter_path, &format!("{}\n", signed.to_text()), 0o644)?;
+    folder::write_new(&charter_path, &format!("{}\n", signed.to_text()))?;
     print(json, &facts(&signed, &charter_path), || {
         format!(
             "Event {name:?} ({}), prices in {currency}.\n  {}  the organiser's key: keep it off the tills, and keep a \

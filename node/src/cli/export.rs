@@ -1,6 +1,5 @@
 //! `popmesh export`: every document as an Automerge file.
 
-use std::fs;
 use std::path::Path;
 
 use serde_json::json;
@@ -8,12 +7,12 @@ use serde_json::json;
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use crate::api::ExportedDocument;
+use crate::folder::{self, FolderError};
 
 pub(super) fn export(client: &Client, dir: &Path, json: bool) -> Outcome {
-    let failed = |path: &Path, error: std::io::Error| {
-        Failure::with_help(format!("{}: {error}", path.display()), "choose a folder that can be written")
-    };
-    fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+    let failed =
+        |error: FolderError| Failure::with_help(error.to_string(), "choose a folder that can be written");
+    folder::create_private(dir).map_err(failed)?;
     let documents: Vec<ExportedDocument> = client.get("/v1/export", &[])?;
     let mut written = Vec::new();
     for ExportedDocument { document, .. } in documents {
@@ -21,7 +20,7 @@ pub(super) fn export(client: &Client, dir: &Path, json: bool) -> Outcome {
         let bytes = client.bytes(&format!("/v1/export/{}", name.join("/")))?;
         // The name comes from the node; a drop named `..` must not lead out of the folder.
         let path = dir.join(format!("{}.automerge", document.replace(['/', '\\'], "-")));
-        fs::write(&path, &bytes).map_err(|error| failed(&path, error))?;
+        folder::replace_bytes(&path, &bytes).map_err(failed)?;
         written.push(json!({"document": document, "file": path, "bytes": bytes.len()}));
     }
     print(json, &written, || {

@@ -108,7 +108,7 @@ fn help_for(code: &str) -> Option<&'static str> {
         "role_forbids" => Some("do it on a device that has the role, such as hq"),
         "not_stored" => Some("run `popmesh doctor`; free space on the disk or replace it"),
         "other_device" => Some("name the node with --api, or its folder with --data"),
-        "token_needed" => Some("give it with --token, or better in POPMESH_TOKEN"),
+        "token_needed" => Some("give it in POPMESH_TOKEN, or with --token - or --token @FILE"),
         "key_reused" => Some("leave --idempotency-key away to get a new key"),
         "timeout" => Some("ask again with the same --idempotency-key"),
         _ => None,

@@ -14,6 +14,7 @@ mod door;
 mod event;
 mod export;
 mod failure;
+mod given;
 mod join;
 mod money;
 mod people;
@@ -30,8 +31,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use rustix::fs::Mode;
 
-use crate::folder::Folder;
+use crate::folder::{Closed, Folder};
 use crate::run::{RunOptions, Starter, Transports};
 use args::{Cli, Command, Run};
 use client::Client;
@@ -56,6 +58,8 @@ pub struct Hooks<S> {
 
 /// Does what the arguments of this process say.
 pub fn main<S: Starter>(hooks: Hooks<S>) -> ExitCode {
+    // Before anything is written, and before there are threads: whatever this process makes is for its owner alone.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let cli = Cli::parse();
     let json = cli.json;
     match dispatch(cli, hooks) {
@@ -71,6 +75,9 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Some(data) => data,
         None => default_data()?,
     });
+    if keeps(&cli.command) {
+        note_closed(folder.close()?.as_ref());
+    }
     match cli.command {
         Command::Payment(payment) => money::payment(payment, &folder, json),
         Command::Receipts(receipts) => money::receipts(&receipts, &folder, json),
@@ -116,6 +123,22 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Door(command) => door::door(command, &folder, json),
         Command::Damage(damage) => act::damage(&damage, &folder, json),
         Command::Sell(sell) => act::sell(&sell, &folder, json),
+    }
+}
+
+/// Whether a command reads or writes the secrets of the data folder itself, and does not leave that to the running node.
+fn keeps(command: &Command) -> bool {
+    use args::Device::{Install, New, Show};
+    matches!(
+        command,
+        Command::Device(New { .. } | Install { .. } | Show) | Command::Join(_) | Command::Api(_)
+    )
+}
+
+/// Says that a folder was open to others.
+fn note_closed(closed: Option<&Closed>) {
+    if let Some(closed) = closed {
+        eprintln!("warning: {closed}");
     }
 }
 

@@ -273,7 +273,7 @@ fn form(out: &Path) -> Result<bool, Failure> {
 }
 
 fn write(out: &Path, text: &str, count: usize, json: bool) -> Outcome {
-    folder::write_new(out, text, 0o600)?;
+    folder::write_new(out, text)?;
     print(json, &serde_json::json!({"file": out, "count": count}), || {
         format!(
             "{count} written to {}: personal data in clear, delete it when it is not needed any more",

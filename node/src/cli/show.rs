@@ -11,7 +11,7 @@ use super::client::{Client, print};
 use super::failure::Outcome;
 use super::table::{Table, printable};
 use super::{renew, values};
-use crate::api::{Direction, MeshLink, Peers};
+use crate::api::{Direction, MeshLink, Peers, Strangers};
 use crate::clock::now_ms;
 
 pub(super) fn status(client: &Client, json: bool) -> Outcome {
@@ -44,6 +44,17 @@ pub(super) fn describe(status: &Status) -> String {
         "log",
         format!("{} entries in {} chains, digest {}", status.entries, status.chains, short(&status.digest)),
     );
+    let secret = &status.secret;
+    if secret.exposed > 0 {
+        line(
+            "secret",
+            format!("{} retired devices have it: an hq renews it within a minute", secret.exposed),
+        );
+    } else if secret.lacks_newest {
+        line("secret", "renewed, and not here yet: it comes with the log, from an hq".to_owned());
+    } else if let Some(epoch) = &secret.epoch {
+        line("secret", format!("epoch {}, renewed after a retirement", printable(epoch)));
+    }
     line("waiting", format!("{} entries, {} sales", status.waiting, status.sales_waiting));
     let deferred = match status.deferred {
         0 => String::new(),
@@ -122,14 +133,15 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
         }
         let mut text =
             if table.is_empty() { "No other device is known yet.\n".to_owned() } else { table.to_string() };
-        if !peers.strangers.is_empty() {
+        if !peers.unheard.is_empty() {
             let mut table = Table::new(&["found", "state", "address"]);
-            for found in &peers.strangers {
+            for found in &peers.unheard {
                 let address = found.addresses.first().cloned().unwrap_or_else(|| "-".to_owned());
-                table.row([found.label.clone(), found.state.clone(), address]);
+                table.row([found.device.short(), found.state.clone(), address]);
             }
             text.push_str(&format!("\n{table}"));
         }
+        text.push_str(&strangers(&peers.strangers));
         if peers.mesh_answers && !peers.links_on {
             text.push_str("\nLinks are switched off on this device: `popmesh links on` switches them on.");
         }
@@ -138,6 +150,20 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
         }
         text
     })
+}
+
+/// However many there are, a few lines.
+fn strangers(heard: &Strangers) -> String {
+    if heard.lately == 0 {
+        return String::new();
+    }
+    let mut table = Table::new(&["calls itself", "at", "why it is none of the event"]);
+    for stranger in &heard.last {
+        let address = stranger.address.clone().unwrap_or_else(|| "-".to_owned());
+        table.row([stranger.name.clone(), address, stranger.why.clone()]);
+    }
+    let many = if heard.lately == 1 { "announces itself" } else { "announce themselves" };
+    format!("\nAlso {} that {many} here, and is not dialled. The last:\n{table}", heard.lately)
 }
 
 pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcome {

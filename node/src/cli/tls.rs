@@ -25,7 +25,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::failure::Failure;
-use crate::access::{fingerprint, vouched_device};
+use crate::access::{fingerprint, holds_at, vouched_device};
 use crate::folder;
 
 /// What an API elsewhere is known by.
@@ -140,9 +140,21 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let mut roots = RootCertStore::empty();
+        // webpki does not ask whether what is trusted has ended.
+        let holds = |root: &CertificateDer<'_>| {
+            match holds_at(root, now.as_secs()) {
+            true => Ok(()),
+            false => Err(rustls::Error::General(
+                "the certificate of its authority has ended, or begins later; start the device again, and see \
+                 `popmesh api certificate` there"
+                    .to_owned(),
+            )),
+        }
+        };
         match &self.trust {
             Trust::Roots(trusted) => {
                 for root in trusted {
+                    holds(root)?;
                     roots.add(root.clone())?;
                 }
             }
@@ -156,6 +168,7 @@ impl ServerCertVerifier for Verifier {
                             .to_owned(),
                     )
                 })?;
+                holds(shown)?;
                 roots.add(shown.clone().into_owned())?;
             }
         }

@@ -1,6 +1,5 @@
 //! `popmesh token`: what a claim token says, and its code. Needs the event's charter alone, no running node.
 
-use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use super::failure::{Failure, Outcome};
 use super::table::printable;
 use super::values;
 use crate::clock::now_ms;
-use crate::folder::{Folder, FolderError};
+use crate::folder::{self, Folder, FolderError};
 use crate::qr::{Code, QrError};
 
 pub(super) fn token(token: args::Token, data: &Folder, json: bool) -> Outcome {
@@ -215,7 +214,6 @@ fn caption_of(text: &str) -> Option<String> {
 }
 
 fn write(path: &Path, picture: &[u8]) -> Outcome {
-    fs::write(path, picture).map_err(|error| {
-        Failure::with_help(format!("{}: {error}", path.display()), "choose a file that can be written")
-    })
+    folder::replace_bytes(path, picture)
+        .map_err(|error| Failure::with_help(error.to_string(), "choose a file that can be written"))
 }

@@ -3,15 +3,16 @@
 use std::io::{BufRead, IsTerminal, Write};
 
 use clap::{Args, Subcommand};
-use popmesh_proto::command::{Entrust, Leave, Left, ResolveIncident, Retire, Retired};
+use popmesh_proto::command::{Entrust, Left, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::Ref;
-use popmesh_proto::query::{Incident, Registrar, RetirementRisk};
+use popmesh_proto::query::{Incident, Registrar, RetirementRisk, Status};
 
 use super::args::{Retry, Target};
 use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
 use super::values;
+use crate::api::{LeaveNow, PastAcceptance};
 use crate::folder::Folder;
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +58,12 @@ pub(super) enum RegistrarCommand {
 pub(super) enum Past {
     /// Take what is stored here for all that this device did: what it sold or gave away since, it may sell again
     Accept {
+        /// Do not ask: which device that is, by its name or the first digits of its key
+        #[arg(long, value_name = "DEVICE", requires = "entries")]
+        device: Option<String>,
+        /// Do not ask: so many entries are missing, as `popmesh status` says
+        #[arg(long, value_name = "N", requires = "device")]
+        entries: Option<u64>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -70,6 +77,15 @@ pub(super) struct LeaveArgs {
     /// Who gets it: its name, or the first digits of its key; an hq in reach if absent, or else who sells
     #[arg(long, value_name = "DEVICE")]
     to: Option<String>,
+    /// Do not ask: which device is to leave, by its name or the first digits of its key
+    #[arg(long, value_name = "DEVICE", requires_all = ["units", "claims"])]
+    device: Option<String>,
+    /// Do not ask: it holds so many units
+    #[arg(long, value_name = "N", requires = "device")]
+    units: Option<u64>,
+    /// Do not ask: so many claims wait with it
+    #[arg(long, value_name = "N", requires = "device")]
+    claims: Option<u64>,
     #[command(flatten)]
     retry: Retry,
     #[command(flatten)]
@@ -159,18 +175,46 @@ fn in_words(registrar: &Registrar) -> String {
 }
 
 pub(super) fn past(past: Past, folder: &Folder, json: bool) -> Outcome {
-    let Past::Accept { retry, target } = past;
+    let Past::Accept { device, entries, retry, target } = past;
+    let client = Client::find(&target, folder)?;
+    let (device, entries) = match (device, entries) {
+        (Some(device), Some(entries)) => (client.device(&device)?, entries),
+        _ => {
+            let status: Status = client.get("/v1/status", &[])?;
+            let (name, entries) = (&status.device.name, status.past.entries);
+            eprintln!("{}: {entries} entries of what it did are missing.", printable(name));
+            eprintln!("What it sold, gave away or handed out in them, it may sell or hand out again.");
+            confirm(name, &format!("--device {} --entries {entries}", printable(name)), "answer for it")?;
+            (status.device.device, entries)
+        }
+    };
     let key = retry.idempotency_key.as_deref();
-    let done: serde_json::Value =
-        Client::find(&target, folder)?.post("/v1/past/acceptance", None::<&()>, key)?;
+    let body = PastAcceptance { device, entries };
+    let done: serde_json::Value = client.post("/v1/past/acceptance", Some(&body), key)?;
     print(json, &done, || "this device sells on from what is stored".to_owned())
 }
 
 pub(super) fn leave(args: &LeaveArgs, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&args.target, folder)?;
     let to = args.to.as_deref().map(|name| client.device(name)).transpose()?;
+    let body = match (&args.device, args.units, args.claims) {
+        (Some(device), Some(units), Some(claims)) => {
+            LeaveNow { to, device: client.device(device)?, units, claims }
+        }
+        _ => {
+            let status: Status = client.get("/v1/status", &[])?;
+            let device = status.device.device;
+            let has: RetirementRisk = client.get(&format!("/v1/devices/{device}/retirement"), &[])?;
+            let units = has.held.iter().map(|held| held.units).sum();
+            let (name, claims) = (&has.name, has.claims);
+            eprintln!("{}: {units} units and {claims} claims go to another device.", printable(name));
+            let instead = format!("--device {} --units {units} --claims {claims}", printable(name));
+            confirm(name, &instead, "have it leave")?;
+            LeaveNow { to, device, units, claims }
+        }
+    };
     let key = args.retry.idempotency_key.as_deref();
-    let done: Left = client.post("/v1/leave", Some(&Leave { to }), key)?;
+    let done: Left = client.post("/v1/leave", Some(&body), key)?;
     print(json, &done, || {
         let Left { name, units, claims, .. } = &done;
         format!(
@@ -194,7 +238,8 @@ pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome 
     let at_risk = match args.at_risk {
         Some(at_risk) => at_risk,
         None => {
-            confirm(&risk)?;
+            tell_risk(&risk);
+            confirm(&risk.name, &format!("--at-risk {}", risk.at_risk), "retire it")?;
             risk.at_risk
         }
     };
@@ -204,14 +249,25 @@ pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome 
     print(json, &done, || {
         let units: u64 = done.held.iter().map(|held| held.units).sum();
         format!(
-            "{} is retired; {units} units that it held are this device's now\nwhat it sold and nobody heard of will show in `popmesh incidents`",
-            printable(&risk.name)
+            "{name} is retired; {units} units that it held are this device's now\nwhat it sold and nobody heard of will show in `popmesh incidents`\n{}\nits key is refused by every device that hears of this, for ever: if it comes back, it needs a new one\non tablets and other callers of its API: delete its certificate authority (api-ca.pem), and the tokens that it gave out are void",
+            renewed(&done),
+            name = printable(&risk.name)
         )
     })
 }
 
-/// Says what it risks, and waits for its name: whoever types that has read it.
-fn confirm(risk: &RetirementRisk) -> Outcome {
+/// What became of the event's secret, in words.
+fn renewed(done: &Retired) -> String {
+    match (&done.secret.epoch, done.secret.exposed) {
+        (Some(epoch), 0) => format!(
+            "the event's secret is renewed (epoch {epoch}): PINs of claims made from now on are safe from what lies on its disk; those made before are not"
+        ),
+        _ => "the event's secret could not be renewed yet: an hq makes it up within a minute; see `popmesh status`".to_owned(),
+    }
+}
+
+/// Says what retiring a device risks.
+fn tell_risk(risk: &RetirementRisk) {
     let name = printable(&risk.name);
     let heard = risk.last_heard_ms.map_or_else(|| "never".to_owned(), values::time);
     eprintln!("{name} was last heard {heard}. As far as is known here, it held, or had to take over:");
@@ -221,17 +277,18 @@ fn confirm(risk: &RetirementRisk) -> Outcome {
     eprintln!("  {} claims that wait to be picked up", risk.claims);
     eprintln!("It may have sold or handed these out: {} units could go out twice.", risk.at_risk);
     eprintln!("What it writes from now on counts for nothing, and it needs a new key to come back.");
+}
+
+/// Waits for a device's name: whoever types that has read what was said before. `instead` are the arguments that say the
+/// same where nobody is.
+pub(super) fn confirm(name: &str, instead: &str, what: &str) -> Outcome {
     if !std::io::stdin().is_terminal() {
-        let help = format!("say --at-risk {} if that is all right", risk.at_risk);
+        let help = format!("say {instead} if that is all right");
         return Err(Failure::with_help("nobody is there to confirm it", help));
     }
-    eprint!("Type its name to retire it: ");
+    eprint!("Type its name to {what}: ");
     std::io::stderr().flush().ok();
     let mut typed = String::new();
     std::io::stdin().lock().read_line(&mut typed).map_err(|error| Failure::here(error.to_string()))?;
-    if typed.trim() == risk.name {
-        Ok(())
-    } else {
-        Err(Failure::here("that is not its name; nothing was done"))
-    }
+    if typed.trim() == name { Ok(()) } else { Err(Failure::here("that is not its name; nothing was done")) }
 }

@@ -231,6 +231,8 @@ mod tests {
             unread: 0,
             cut_off_until_ms: None,
             clock_ahead_ms: None,
+            retired_by: None,
+            has_newest_secret: None,
         }
     }
 

@@ -4,12 +4,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use popmesh_proto::clock::utc;
+use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{Enrolment, SignedCertificate};
 
 use super::code::JoinCode;
-use super::exchange::{self, Broken, Channel, Hello, Installed, Package, Plain, Verdict};
-use super::ledger::{Ledger, LedgerError, Record, Use};
+use super::exchange::{self, Broken, Channel, Hello, Installed, Package, Verdict};
+use super::ledger::{Ledger, Record, Use};
 use super::link::{Link, LinkError};
+use super::names::{self, Known, NameError, Names};
 use super::newcomer::validity;
 use super::ticket::TicketId;
 use crate::clock::now_ms;
@@ -65,10 +67,18 @@ impl From<Broken> for AdmitError {
 }
 
 /// Who admits devices, and the tickets that were given out there.
-#[derive(Debug)]
 pub struct Admitting {
     issuer: Issuer,
     ledger: Ledger,
+    names: Names,
+    known: Option<Box<dyn Known>>,
+    reuses_names: bool,
+}
+
+impl std::fmt::Debug for Admitting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admitting").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
 }
 
 impl Admitting {
@@ -77,7 +87,7 @@ impl Admitting {
     /// # Errors
     /// [`EnrolError`] if it is none.
     pub fn organiser(folder: &Path) -> Result<Self, EnrolError> {
-        Ok(Self { issuer: Issuer::organiser(folder)?, ledger: Ledger::of(folder) })
+        Ok(Self::of(Issuer::organiser(folder)?, folder))
     }
 
     /// The device of a data folder, if it may admit others.
@@ -85,7 +95,24 @@ impl Admitting {
     /// # Errors
     /// [`EnrolError`] if it may not.
     pub fn device(data: &Folder) -> Result<Self, EnrolError> {
-        Ok(Self { issuer: Issuer::device(data)?, ledger: Ledger::of(data.path()) })
+        Ok(Self::of(Issuer::device(data)?, data.path()))
+    }
+
+    fn of(issuer: Issuer, folder: &Path) -> Self {
+        let (ledger, names) = (Ledger::of(folder), Names::of(folder));
+        Self { issuer, ledger, names, known: None, reuses_names: false }
+    }
+
+    /// The same, not giving the names of devices that the running node knows.
+    #[must_use]
+    pub fn knowing(self, known: impl Known + 'static) -> Self {
+        Self { known: Some(Box::new(known)), ..self }
+    }
+
+    /// The same, giving names that are in use: a person says that the other device is gone for good.
+    #[must_use]
+    pub fn reusing_names(self) -> Self {
+        Self { reuses_names: true, ..self }
     }
 
     /// Who signs.
@@ -98,20 +125,21 @@ impl Admitting {
         &self.ledger
     }
 
-    /// Connects to a device that shows a code.
+    /// Connects to a device that shows a code, or to a stranger who says so.
     ///
     /// # Errors
-    /// [`AdmitError::Link`] if it cannot be reached; every other means that the code is void.
+    /// [`AdmitError::Link`] if it cannot be reached; [`AdmitError::Unproven`] if it could try one code, and that was not
+    /// this one.
     pub fn by_code(
         &self,
         device: SocketAddr,
         code: &JoinCode,
         grant: &Grant,
     ) -> Result<Admitted, AdmitError> {
-        let mut link = Link::connect(device)?;
-        let hello = Hello::read(&link.receive()?)?;
-        if hello.ticket.is_some() {
-            return Err(Broken::Refused(Plain::OtherWay).into());
+        let (mut link, first) = Link::connect_and_receive(device)?;
+        let hello = Hello::read(&first)?;
+        if hello.has_ticket() {
+            return Err(Broken::OtherWay.into());
         }
         let (channel, request) = prove(&mut link, hello, code.password()).map_err(|error| match error {
             AdmitError::Link(why) => {
@@ -122,36 +150,40 @@ impl Admitting {
         self.decide(&mut link, channel, &request, grant, None)
     }
 
-    /// Serves a device that connected to show a ticket.
+    /// Serves a device that connected to show a ticket, or a stranger; `proven` is called once it is no stranger.
     ///
     /// # Errors
     /// [`AdmitError`].
-    pub fn by_ticket(&self, stream: TcpStream) -> Result<Admitted, AdmitError> {
+    pub fn by_ticket(&self, stream: TcpStream, proven: impl FnOnce()) -> Result<Admitted, AdmitError> {
         let mut link = Link::over(stream)?;
-        let hello = Hello::read(&link.receive()?)?;
-        let refuse = |link: &mut Link, plain: Plain| {
-            // That it does not hear why is no reason to do otherwise.
-            let _ = link.send(&exchange::refusal(plain));
-        };
-        let Some(id) = hello.ticket else {
-            refuse(&mut link, Plain::OtherWay);
-            return Err(Broken::Refused(Plain::OtherWay).into());
-        };
-        let record = self.ledger.find(&id, now_ms()).map_err(|error| {
-            let plain = match error {
-                LedgerError::Expired { .. } => Plain::TicketExpired,
-                _ => Plain::TicketUnknown,
-            };
-            refuse(&mut link, plain);
-            AdmitError::Refused(error.to_string())
+        let (record, channel, request) = self.shown_ticket(&mut link).inspect_err(|_| {
+            // The same to everybody, whatever it was. That it does not get there is no reason to do otherwise.
+            let _ = link.send(&exchange::refusal());
         })?;
-        let (channel, request) =
-            prove(&mut link, hello, record.ticket.password()).map_err(|error| match error {
-                AdmitError::Unproven(why) => AdmitError::Unproven(format!("ticket {id}: {why}")),
-                AdmitError::Link(why) => AdmitError::Link(format!("ticket {id}: {why}")),
-                error => error,
-            })?;
+        proven();
         self.decide(&mut link, channel, &request, &record.grant, Some(&record))
+    }
+
+    /// Which ticket a device shows, once it has proven that it has it.
+    fn shown_ticket(&self, link: &mut Link) -> Result<(Record, Channel, exchange::Request), AdmitError> {
+        let hello = Hello::read(&link.receive()?)?;
+        if !hello.has_ticket() {
+            return Err(Broken::OtherWay.into());
+        }
+        let shown = self.ledger.all().into_iter().find(|record| hello.is_with(&record.ticket));
+        let record = shown.ok_or_else(|| {
+            AdmitError::Unproven(
+                "a ticket that was not made here; serve it where it was, or make one here with `popmesh device ticket`"
+                    .to_owned(),
+            )
+        })?;
+        let id = record.ticket.id;
+        let (answered, answer) = hello.answer(record.ticket.password())?;
+        link.send(&answer)?;
+        let proven = answered.proven(&link.receive()?);
+        let (channel, request) =
+            proven.map_err(|broken| AdmitError::Unproven(format!("ticket {id}: {broken}")))?;
+        Ok((record, channel, request))
     }
 
     fn decide(
@@ -162,6 +194,7 @@ impl Admitting {
         grant: &Grant,
         record: Option<&Record>,
     ) -> Result<Admitted, AdmitError> {
+        link.proven();
         let now_ms = now_ms();
         let (verdict, admitted) = match self.judge(request, grant, record, now_ms) {
             Ok(both) => both,
@@ -193,7 +226,7 @@ impl Admitting {
         }
     }
 
-    /// What the device is told. Last of all its ticket is used.
+    /// What the device is told. Last of all its name is given, and its ticket used.
     fn judge(
         &self,
         request: &exchange::Request,
@@ -201,17 +234,28 @@ impl Admitting {
         record: Option<&Record>,
         now_ms: u64,
     ) -> Result<(Verdict, Admitted), String> {
-        let enrolment = Enrolment::from_text(&request.enrolment).map_err(|error| error.to_string())?;
-        let name = enrolment.name.clone();
+        if let Some(record) = record {
+            record.check_time(now_ms).map_err(|error| error.to_string())?;
+        }
+        let mut enrolment = Enrolment::from_text(&request.enrolment).map_err(|error| error.to_string())?;
+        if let Some(record) = record {
+            enrolment.name = record.named(enrolment.name);
+        }
         let certificate = self.issuer.sign(enrolment, grant, now_ms).map_err(|error| error.to_string())?;
         let clocks = clocks(request.clock_ms, now_ms, &certificate)?;
         let secret = self.issuer.seal_secret(&certificate).map_err(|error| error.to_string())?;
-        let ticket = record
-            .map(|record| {
-                let used = self.ledger.take(record, &certificate.device, &name, now_ms);
-                used.map(|used| (record.ticket.id, used)).map_err(|error| error.to_string())
-            })
-            .transpose()?;
+        let (name, device) = (&certificate.name, &certificate.device);
+        let is_given_now = self.give_name(name, device, now_ms).map_err(|error| error.to_string())?;
+        let used = record.map(|record| {
+            let used = self.ledger.take(record, device, name, now_ms);
+            used.map(|used| (record.ticket.id, used))
+        });
+        let ticket = used.transpose().map_err(|error| {
+            if is_given_now {
+                self.names.take_back(device, None);
+            }
+            error.to_string()
+        })?;
         let verdict = Verdict::Admitted(Package {
             charter: self.issuer.charter().to_text(),
             certificate: certificate.to_text(),
@@ -223,12 +267,34 @@ impl Admitting {
     }
 }
 
+impl Admitting {
+    /// Gives a name to a device unless another has it; whether only now.
+    fn give_name(&self, name: &str, device: &DeviceId, now_ms: u64) -> Result<bool, NameError> {
+        let known = self.known.as_deref();
+        let is_gone =
+            |other: &DeviceId| self.reuses_names || known.is_some_and(|known| known.is_retired(other));
+        let wanted = names::key(name);
+        let signers = self.issuer.signers();
+        let devices = known.map(Known::devices).unwrap_or_default();
+        // Of who signs itself nobody else gets the name, whatever somebody says.
+        let own = signers.into_iter().find(|(other, held)| other != device && names::key(held) == wanted);
+        let other = own.or_else(|| {
+            let others = devices.into_iter();
+            others
+                .filter(|(other, held)| other != device && names::key(held) == wanted)
+                .find(|(other, _)| !is_gone(other))
+        });
+        match other {
+            Some((device, held)) => Err(NameError::InUse { name: name.to_owned(), held, device }),
+            None => self.names.give(name, device, now_ms, is_gone),
+        }
+    }
+}
+
 /// Answers a hello, and waits for the device's proof.
 fn prove(link: &mut Link, hello: Hello, password: &[u8]) -> Result<(Channel, exchange::Request), AdmitError> {
     let unproven = |link: &mut Link, broken: Broken| {
-        if matches!(broken, Broken::Unproven | Broken::Replaced) {
-            let _ = link.send(&exchange::refusal(Plain::Unproven));
-        }
+        let _ = link.send(&exchange::refusal());
         AdmitError::from(broken)
     };
     let (answered, answer) = hello.answer(password).map_err(|broken| unproven(link, broken))?;
@@ -271,7 +337,7 @@ fn apart(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use popmesh_proto::id::{DeviceId, Nonce};
+    use popmesh_proto::id::Nonce;
     use popmesh_proto::identity::{Certificate, Charter, Role, SecretKey, SignedCharter};
 
     use super::*;

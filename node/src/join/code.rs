@@ -8,32 +8,67 @@ use popmesh_proto::base32::{DIGITS, digits_of};
 
 /// Digits of the part that is announced.
 const PLATE: usize = 3;
-/// Digits of the part that is secret: 30 bits, of which nobody can try more than three.
+/// Digits of the part that is secret: 30 bits. Each such code is worth one try, and there are three of them.
 const SECRET: usize = 6;
+/// The same of a long code: 60 bits, which may be tried as often as somebody likes. A thousand tries a second, which no
+/// device here can answer, guess it within an hour with a chance of 3 in 1,000,000,000,000.
+const LONG_SECRET: usize = 12;
+/// Digits that are shown together; both lengths are multiples of it.
+const GROUP: usize = 3;
 const SCHEME: &str = "popmesh-join:";
 
 /// Not a code, and not the text of a code's QR.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a code to join with: nine letters and digits, such as 417-7K2-M9Q, as `popmesh join` shows them"
+    "{0:?} is not a code to join with: nine letters and digits, such as 417-7K2-M9Q, or fifteen, as `popmesh join` shows \
+     them"
 )]
 pub struct CodeError(String);
 
-/// A code for one attempt. Its first three digits are no secret: by them the device that shows it is found.
+/// A code. Its first three digits are no secret: by them the device that shows it is found. What is announced is these
+/// alone and nothing that the others go into: 30 bits are searched through in seconds.
 #[derive(Clone, PartialEq, Eq)]
-pub struct JoinCode([u8; PLATE + SECRET]);
+pub struct JoinCode {
+    /// Those that there are not are 0.
+    digits: [u8; PLATE + LONG_SECRET],
+    length: usize,
+}
 
 impl JoinCode {
-    /// The code that random bytes make.
+    /// The code for one try that random bytes make.
     pub fn from_random(random: [u8; 16]) -> Self {
+        let mut code = Self { digits: [0; PLATE + LONG_SECRET], length: PLATE + SECRET };
         let number = u128::from_le_bytes(random);
-        let mut code = [0; PLATE + SECRET];
-        for (at, digit) in code.iter_mut().enumerate() {
-            // 32 bits for each announced digit, five of their own for each secret one.
-            let (radix, shift) = if at < PLATE { (10, 32 * at) } else { (32, 96 + 5 * (at - PLATE)) };
-            *digit = DIGITS[(((number >> shift) & 0xffff_ffff) % radix) as usize];
+        code.draw_plate(number);
+        code.draw_secret(number >> (32 * PLATE), PLATE..PLATE + SECRET);
+        code
+    }
+
+    /// The code for any number of tries that random bytes make.
+    pub fn long_from_random(plate: [u8; 16], secret: [u8; 16]) -> Self {
+        let mut code = Self { digits: [0; PLATE + LONG_SECRET], length: PLATE + LONG_SECRET };
+        code.draw_plate(u128::from_le_bytes(plate));
+        code.draw_secret(u128::from_le_bytes(secret), PLATE..PLATE + LONG_SECRET);
+        code
+    }
+
+    /// Whether it stays good however often somebody tries another.
+    pub fn is_long(&self) -> bool {
+        self.length > PLATE + SECRET
+    }
+
+    /// 32 bits for each digit.
+    fn draw_plate(&mut self, random: u128) {
+        for (at, digit) in self.digits[..PLATE].iter_mut().enumerate() {
+            *digit = DIGITS[(((random >> (32 * at)) & 0xffff_ffff) % 10) as usize];
         }
-        Self(code)
+    }
+
+    /// Five bits for each digit.
+    fn draw_secret(&mut self, random: u128, range: std::ops::Range<usize>) {
+        for (at, digit) in self.digits[range].iter_mut().enumerate() {
+            *digit = DIGITS[((random >> (5 * at)) & 31) as usize];
+        }
     }
 
     /// The part that is announced.
@@ -43,18 +78,21 @@ impl JoinCode {
 
     /// What the exchange is keyed with.
     pub(crate) fn password(&self) -> &[u8] {
-        &self.0
+        &self.digits[..self.length]
     }
 
     fn digits(&self, range: std::ops::Range<usize>) -> String {
-        self.0[range].iter().map(|digit| char::from(*digit)).collect()
+        self.digits[range].iter().map(|digit| char::from(*digit)).collect()
     }
 }
 
 impl fmt::Display for JoinCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let half = PLATE + SECRET / 2;
-        write!(f, "{}-{}-{}", self.plate(), self.digits(PLATE..half), self.digits(half..PLATE + SECRET))
+        f.write_str(&self.plate())?;
+        for from in (PLATE..self.length).step_by(GROUP) {
+            write!(f, "-{}", self.digits(from..from + GROUP))?;
+        }
+        Ok(())
     }
 }
 
@@ -68,9 +106,16 @@ impl FromStr for JoinCode {
     type Err = CodeError;
     fn from_str(text: &str) -> Result<Self, CodeError> {
         let error = || CodeError(text.chars().take(40).collect());
-        let code: [u8; PLATE + SECRET] =
-            digits_of(text.trim()).and_then(|digits| digits.try_into().ok()).ok_or_else(error)?;
-        if code[..PLATE].iter().all(u8::is_ascii_digit) { Ok(Self(code)) } else { Err(error()) }
+        let given = digits_of(text.trim()).ok_or_else(error)?;
+        let length = given.len();
+        if ![PLATE + SECRET, PLATE + LONG_SECRET].contains(&length)
+            || !given[..PLATE].iter().all(u8::is_ascii_digit)
+        {
+            return Err(error());
+        }
+        let mut digits = [0; PLATE + LONG_SECRET];
+        digits[..length].copy_from_slice(&given);
+        Ok(Self { digits, length })
     }
 }
 
@@ -114,10 +159,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_however_it_is_typed(random: [u8; 16]) {
-            let code = JoinCode::from_random(random);
+        fn what_is_shown_is_read_however_it_is_typed(random: [u8; 16], more: [u8; 16], long: bool) {
+            let code = if long {
+                JoinCode::long_from_random(random, more)
+            } else {
+                JoinCode::from_random(random)
+            };
             let shown = code.to_string();
-            prop_assert_eq!(shown.len(), 11);
+            prop_assert_eq!((shown.len(), code.is_long()), (if long { 19 } else { 11 }, long));
             for typed in [
                 shown.clone(),
                 shown.to_lowercase(),
@@ -142,9 +191,15 @@ mod tests {
 
     #[test]
     fn what_is_no_code_says_what_one_is() {
-        for wrong in
-            ["", "417-7K2-M9", "417-7K2-M9QQ", "41A-7K2-M9Q", "417-7K2-M9U", "popmesh-join:here/417-7K2-M9Q"]
-        {
+        for wrong in [
+            "",
+            "417-7K2-M9",
+            "417-7K2-M9QQ",
+            "417-7K2-M9Q-7K2-M9",
+            "41A-7K2-M9Q",
+            "417-7K2-M9U",
+            "popmesh-join:here/417-7K2-M9Q",
+        ] {
             let error = wrong.parse::<Invitation>().unwrap_err();
             assert!(error.to_string().contains("such as 417-7K2-M9Q"), "{error}");
         }
@@ -157,7 +212,7 @@ mod tests {
         for _ in 0..4_000 {
             state = state.wrapping_mul(0x2360_ED05_1FC6_5DA4_4385_DF64_9FCC_F645).wrapping_add(1);
             let code = JoinCode::from_random((state ^ state.rotate_left(61)).to_le_bytes());
-            for (seen, digit) in seen.iter_mut().zip(code.0) {
+            for (seen, digit) in seen.iter_mut().zip(code.digits) {
                 seen.insert(digit);
             }
         }

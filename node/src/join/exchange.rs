@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! new device                                   organiser
-//!   Hello    ticket's id, SPAKE2 share     →
+//!   Hello    ticket's mark, SPAKE2 share   →
 //!                                          ←   Answer   SPAKE2 share, tag
 //!   Proof    tag, sealed Request           →
 //!                                          ←   Sealed   Verdict
@@ -13,7 +13,9 @@
 //! Every key is derived from SPAKE2's and a hash of `Hello` and of the answer's share, so one altered bit in either makes
 //! all tags and seals wrong. A tag is compared before anything is opened: an AEAD alone would let one ciphertext try many
 //! codes at once (Len, Grubbs, Ristenpart, "Partitioning Oracle Attacks", USENIX Security 2021). The organiser proves
-//! itself first; a device's name and key go to nobody else. Each side seals with a key of its own, and counts.
+//! itself first; a device's name and key go to nobody else. Until both have proven themselves nothing is said but shares,
+//! tags and one refusal that is the same for every reason; a ticket's mark is keyed with its secret and differs each time,
+//! so strangers learn neither which event this is nor whether two devices have the same ticket. Each side seals with a key of its own, and counts.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
@@ -21,14 +23,16 @@ use hkdf::Hkdf;
 use hmac::{Hmac, Mac};
 use minicbor::bytes::{ByteArray, ByteVec};
 use sha2::{Digest, Sha256};
-use spake2::{Ed25519Group, Identity, Password, Spake2};
+use spake2::rand_core::CryptoRng;
+use spake2::{Ed25519Group, Identity, Password, Spake2, SysRng, UnwrapErr};
 use zeroize::Zeroizing;
 
-use super::ticket::TicketId;
+use super::code::JoinCode;
+use super::ticket::{MARK, Ticket};
 
 /// The most bytes that a frame has.
 pub(super) const MAX_FRAME: usize = 16 * 1024;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NEW_DEVICE: &[u8] = b"popmesh join v1: new device";
 const ORGANISER: &[u8] = b"popmesh join v1: organiser";
 const TRANSCRIPT: &[u8] = b"popmesh join v1: transcript";
@@ -47,32 +51,15 @@ pub(super) enum Broken {
     /// Damaged after both had proven themselves.
     #[error("somebody between the two is replacing what they say")]
     Replaced,
-    /// The other side says, unproven, that it goes no further.
-    #[error("{0}")]
-    Refused(Plain),
-}
-
-/// Why a side goes no further, said in the clear: a fixed set, because anybody could be saying it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode, thiserror::Error)]
-#[cbor(index_only)]
-pub(super) enum Plain {
-    /// The tag or the share does not fit.
-    #[n(0)]
+    /// The other side says, unproven, that it goes no further. There is one such word for every reason, so a stranger
+    /// learns nothing from it, and who hears it cannot know whether the other side said it.
     #[error(
-        "the other side says that the code or the ticket is another than its own, or that somebody is between the two"
+        "the other side refuses: it does not know this code or ticket, or somebody between the two is replacing what \
+         they say"
     )]
-    Unproven,
-    /// No such ticket.
-    #[n(1)]
-    #[error("the other side does not know this ticket")]
-    TicketUnknown,
-    /// Its time is over.
-    #[n(2)]
-    #[error("the ticket has expired, the other side says")]
-    TicketExpired,
+    Refused,
     /// A ticket where a code is wanted, or the other way round.
-    #[n(3)]
-    #[error("the other side wants a ticket where this one has a code, or the other way round")]
+    #[error("the other side has a ticket where a code is wanted, or the other way round")]
     OtherWay,
 }
 
@@ -83,7 +70,7 @@ enum Frame {
         #[n(0)]
         version: u8,
         #[n(1)]
-        ticket: Option<ByteArray<8>>,
+        ticket: Option<ByteArray<MARK>>,
         #[n(2)]
         share: ByteVec,
     },
@@ -104,7 +91,7 @@ enum Frame {
     #[n(3)]
     Sealed(#[n(0)] ByteVec),
     #[n(4)]
-    Refused(#[n(0)] Plain),
+    Refused,
 }
 
 /// What a new device asks for.
@@ -155,9 +142,9 @@ pub(super) enum Installed {
     No(#[n(0)] String),
 }
 
-/// A side's word that it goes no further.
-pub(super) fn refusal(why: Plain) -> Vec<u8> {
-    encode(&Frame::Refused(why))
+/// A side's word that it goes no further: the same bytes whatever the reason.
+pub(super) fn refusal() -> Vec<u8> {
+    encode(&Frame::Refused)
 }
 
 /// The new device, which has said `Hello`.
@@ -166,10 +153,37 @@ pub(super) struct Greeted {
     hello: Vec<u8>,
 }
 
+/// What a new device has to show.
+#[derive(Clone, Copy)]
+pub(super) enum With<'a> {
+    /// The code on its screen.
+    Code(&'a JoinCode),
+    /// A ticket that it was given.
+    Ticket(&'a Ticket),
+}
+
+impl<'a> With<'a> {
+    fn password(self) -> &'a [u8] {
+        match self {
+            With::Code(code) => code.password(),
+            With::Ticket(ticket) => ticket.password(),
+        }
+    }
+}
+
 /// The new device begins: what it waits with, and the frame to send.
-pub(super) fn greet(password: &[u8], ticket: Option<TicketId>) -> (Greeted, Vec<u8>) {
-    let (spake, share) = Spake2::<Ed25519Group>::start_a(&Password::new(password), &names().0, &names().1);
-    let ticket = ticket.map(|id| id.0.into());
+pub(super) fn greet(with: With<'_>) -> (Greeted, Vec<u8>) {
+    greet_by(with, UnwrapErr(SysRng))
+}
+
+/// The same, with this chance.
+fn greet_by(with: With<'_>, chance: impl CryptoRng) -> (Greeted, Vec<u8>) {
+    let password = Password::new(with.password());
+    let (spake, share) = Spake2::<Ed25519Group>::start_a_with_rng(&password, &names().0, &names().1, chance);
+    let ticket = match with {
+        With::Code(_) => None,
+        With::Ticket(ticket) => Some(ticket.hello_mark(&share).into()),
+    };
     let hello = encode(&Frame::Hello { version: VERSION, ticket, share: share.into() });
     (Greeted { spake, hello: hello.clone() }, hello)
 }
@@ -188,8 +202,8 @@ impl Greeted {
 
 /// What a new device said first.
 pub(super) struct Hello {
-    /// The ticket that it has; a code if absent.
-    pub(super) ticket: Option<TicketId>,
+    /// The mark of the ticket that it has; a code if absent.
+    ticket: Option<[u8; MARK]>,
     share: Vec<u8>,
     frame: Vec<u8>,
 }
@@ -198,19 +212,33 @@ impl Hello {
     /// Reads it.
     pub(super) fn read(frame: &[u8]) -> Result<Self, Broken> {
         match decode(frame)? {
-            Frame::Hello { version: VERSION, ticket, share } => Ok(Self {
-                ticket: ticket.map(|id| TicketId(id.into())),
-                share: share.into(),
-                frame: frame.to_vec(),
-            }),
+            Frame::Hello { version: VERSION, ticket, share } => {
+                Ok(Self { ticket: ticket.map(Into::into), share: share.into(), frame: frame.to_vec() })
+            }
             _ => Err(Broken::Malformed),
         }
     }
 
+    /// Whether it has a ticket to show, and no code.
+    pub(super) fn has_ticket(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    /// Whether it says that it has this ticket. Whoever has not cannot find out which tickets there are.
+    pub(super) fn is_with(&self, ticket: &Ticket) -> bool {
+        self.ticket.is_some_and(|mark| ticket.hello_mark(&self.share) == mark)
+    }
+
     /// The organiser answers: what it waits with, and the frame to send.
     pub(super) fn answer(self, password: &[u8]) -> Result<(Answered, Vec<u8>), Broken> {
+        self.answer_by(password, UnwrapErr(SysRng))
+    }
+
+    /// The same, with this chance.
+    fn answer_by(self, password: &[u8], chance: impl CryptoRng) -> Result<(Answered, Vec<u8>), Broken> {
+        let (password, (new_device, organiser)) = (Password::new(password), names());
         let (spake, share) =
-            Spake2::<Ed25519Group>::start_b(&Password::new(password), &names().0, &names().1);
+            Spake2::<Ed25519Group>::start_b_with_rng(&password, &new_device, &organiser, chance);
         let key = Zeroizing::new(spake.finish(&self.share).map_err(|_| Broken::Unproven)?);
         let (channel, tags) = Channel::derive(&key, &self.frame, &share, Side::Organiser);
         let frame = encode(&Frame::Answer { share: share.into(), tag: tags.of(Side::Organiser) });
@@ -356,7 +384,7 @@ fn expand<const N: usize>(derived: &Hkdf<Sha256>, side: Side, what: &[u8]) -> Ze
     key
 }
 
-fn encode(value: &impl minicbor::Encode<()>) -> Vec<u8> {
+pub(super) fn encode(value: &impl minicbor::Encode<()>) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Writing to memory cannot fail.
     let _ = minicbor::encode(value, &mut bytes);
@@ -366,17 +394,45 @@ fn encode(value: &impl minicbor::Encode<()>) -> Vec<u8> {
 fn decode(frame: &[u8]) -> Result<Frame, Broken> {
     let mut decoder = minicbor::Decoder::new(frame);
     match decoder.decode().map_err(|_| Broken::Malformed)? {
-        Frame::Refused(why) => Err(Broken::Refused(why)),
+        Frame::Refused => Err(Broken::Refused),
         _ if decoder.position() != frame.len() => Err(Broken::Malformed),
         frame => Ok(frame),
     }
 }
 
+/// What a frame says, written anew; none if it is no frame.
+pub(super) fn rewritten(frame: &[u8]) -> Option<Vec<u8>> {
+    match decode(frame) {
+        Ok(frame) => Some(encode(&frame)),
+        Err(Broken::Refused) => Some(refusal()),
+        Err(_) => None,
+    }
+}
+
+/// What was sealed as a `T`, written anew; none if it is none.
+pub(super) fn decoded<T: for<'b> minicbor::Decode<'b, ()> + minicbor::Encode<()>>(
+    plain: &[u8],
+) -> Option<Vec<u8>> {
+    minicbor::decode::<T>(plain).ok().map(|value| encode(&value))
+}
+
+#[cfg(test)]
+mod known;
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use popmesh_proto::id::EventId;
+
     use super::*;
+
+    fn code(text: &str) -> JoinCode {
+        text.parse().unwrap()
+    }
+
+    fn ticket() -> Ticket {
+        Ticket::from_random(EventId([1; 32]), [5; 8], [3; 16])
+    }
 
     fn request() -> Request {
         Request { enrolment: "popmesh-enrolment-1:AAAA".to_owned(), clock_ms: 7 }
@@ -394,7 +450,7 @@ mod tests {
 
     /// Runs an exchange in which `between` may alter each frame, counted from 0; how each side ended.
     fn run(
-        ours: &[u8],
+        ours: With<'_>,
         theirs: &[u8],
         mut between: impl FnMut(usize, &mut Vec<u8>),
     ) -> [Result<(), Broken>; 2] {
@@ -402,7 +458,7 @@ mod tests {
             between(number, &mut frame);
             frame
         };
-        let (greeted, hello) = greet(ours, Some(TicketId([5; 8])));
+        let (greeted, hello) = greet(ours);
         let answer = Hello::read(&carry(0, hello)).and_then(|hello| hello.answer(theirs));
         let (answered, answer) = match answer {
             Ok(both) => both,
@@ -411,13 +467,13 @@ mod tests {
         let (mut device, proof) = match greeted.answered(&carry(1, answer), &request()) {
             Ok(both) => both,
             Err(broken) => {
-                return [Err(broken), answered.proven(&refusal(Plain::Unproven)).map(drop)];
+                return [Err(broken), answered.proven(&refusal()).map(drop)];
             }
         };
         let (mut organiser, asked) = match answered.proven(&carry(2, proof)) {
             Ok(both) => both,
             Err(broken) => {
-                return [device.hear::<Verdict>(&refusal(Plain::Unproven)).map(drop), Err(broken)];
+                return [device.hear::<Verdict>(&refusal()).map(drop), Err(broken)];
             }
         };
         assert_eq!(asked, request());
@@ -432,24 +488,26 @@ mod tests {
 
     #[test]
     fn who_knows_the_code_gets_through() {
-        assert_eq!(run(b"417", b"417", |_, _| {}), [Ok(()), Ok(())]);
+        assert_eq!(run(With::Ticket(&ticket()), ticket().password(), |_, _| {}), [Ok(()), Ok(())]);
     }
 
     #[test]
     fn who_does_not_is_seen_by_both() {
-        let [device, organiser] = run(b"417", b"418", |_, _| {});
+        let [device, organiser] =
+            run(With::Code(&code("417-7K2-M9Q")), code("417-7K2-M9R").password(), |_, _| {});
         assert_eq!(device, Err(Broken::Unproven));
-        assert_eq!(organiser, Err(Broken::Refused(Plain::Unproven)));
+        assert_eq!(organiser, Err(Broken::Refused));
     }
 
     #[test]
     fn a_guess_in_the_middle_with_shares_of_its_own_is_seen_by_both() {
         // To the device it plays the organiser, to the organiser the device, each with a code of its own choice.
-        let (greeted, hello) = greet(b"417", None);
-        let (_, answer) = Hello::read(&hello).unwrap().answer(b"999").unwrap();
+        let (greeted, hello) = greet(With::Code(&code("417-7K2-M9Q")));
+        let (_, answer) = Hello::read(&hello).unwrap().answer(code("417-000-000").password()).unwrap();
         assert_eq!(greeted.answered(&answer, &request()).map(drop), Err(Broken::Unproven));
-        let (attacker, hello) = greet(b"999", None);
-        let (organiser, answer) = Hello::read(&hello).unwrap().answer(b"417").unwrap();
+        let (attacker, hello) = greet(With::Code(&code("417-000-000")));
+        let (organiser, answer) =
+            Hello::read(&hello).unwrap().answer(code("417-7K2-M9Q").password()).unwrap();
         assert_eq!(attacker.answered(&answer, &request()).map(drop), Err(Broken::Unproven));
         // Without the key it can prove nothing.
         let forged = Frame::Proof { tag: [0; 32].into(), sealed: vec![0; 64].into() };
@@ -458,10 +516,10 @@ mod tests {
 
     #[test]
     fn its_own_words_sent_back_to_a_side_are_none_of_the_other() {
-        let (greeted, hello) = greet(b"417", None);
+        let (greeted, hello) = greet(With::Code(&code("417-7K2-M9Q")));
         assert!(greeted.answered(&hello, &request()).is_err());
-        let (greeted, hello) = greet(b"417", None);
-        let (answered, answer) = Hello::read(&hello).unwrap().answer(b"417").unwrap();
+        let (greeted, hello) = greet(With::Code(&code("417-7K2-M9Q")));
+        let (answered, answer) = Hello::read(&hello).unwrap().answer(code("417-7K2-M9Q").password()).unwrap();
         let (mut device, proof) = greeted.answered(&answer, &request()).unwrap();
         let (mut organiser, _) = answered.proven(&proof).unwrap();
         let own = device.say(&Installed::Yes).unwrap();
@@ -473,10 +531,13 @@ mod tests {
     #[test]
     fn every_altered_bit_is_seen_by_whoever_it_was_sent_to() {
         let mut lengths = [0; 5];
-        assert_eq!(run(b"417", b"417", |number, frame| lengths[number] = frame.len()), [Ok(()), Ok(())]);
+        assert_eq!(
+            run(With::Ticket(&ticket()), ticket().password(), |number, frame| lengths[number] = frame.len()),
+            [Ok(()), Ok(())]
+        );
         for (number, length) in lengths.into_iter().enumerate() {
             for bit in (0..length * 8).step_by(7) {
-                let ends = run(b"417", b"417", |at, frame| {
+                let ends = run(With::Ticket(&ticket()), ticket().password(), |at, frame| {
                     if at == number {
                         frame[bit / 8] ^= 1 << (bit % 8);
                     }
@@ -495,19 +556,36 @@ mod tests {
 
     #[test]
     fn a_hello_for_another_ticket_is_seen() {
-        let ends = run(b"417", b"417", |number, frame| {
+        let ends = run(With::Ticket(&ticket()), ticket().password(), |number, frame| {
             if number == 0 {
-                let at = frame.windows(8).position(|bytes| bytes == [5; 8]).unwrap();
-                frame[at] = 6;
+                let hello = Hello::read(frame).unwrap();
+                assert!(hello.is_with(&ticket()));
+                let mark = hello.ticket.unwrap();
+                let at = frame.windows(MARK).position(|bytes| bytes == mark).unwrap();
+                frame[at] ^= 1;
+                assert!(!Hello::read(frame).unwrap().is_with(&ticket()));
             }
         });
         assert_eq!(ends[0], Err(Broken::Unproven));
     }
 
+    #[test]
+    fn a_hello_says_nothing_of_its_ticket_and_nothing_twice() {
+        let frames = [(); 2].map(|()| greet(With::Ticket(&ticket())).1);
+        for frame in &frames {
+            for known in [&ticket().event.0[..], &ticket().id.0, ticket().password()] {
+                assert!(!frame.windows(8).any(|bytes| bytes == &known[..8]));
+            }
+        }
+        let marks = frames.map(|frame| Hello::read(&frame).unwrap().ticket);
+        assert_ne!(marks[0], marks[1]);
+        assert!(!Hello::read(&greet(With::Code(&code("417-7K2-M9Q"))).1).unwrap().is_with(&ticket()));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(frame in proptest::collection::vec(any::<u8>(), 0..200), number in 0..5_usize) {
-            let ends = run(b"417", b"417", |at, given| if at == number { given.clone_from(&frame) });
+            let ends = run(With::Ticket(&ticket()), ticket().password(), |at, given| if at == number { given.clone_from(&frame) });
             prop_assert!(ends.iter().any(Result::is_err));
         }
     }

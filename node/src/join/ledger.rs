@@ -3,8 +3,11 @@
 //! Each ticket is a folder, each use a file in it that is made before the certificate leaves, and never replaced: two
 //! that admit at once cannot both make it, and a power cut can leave a use that nobody had, but none that is not counted.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use popmesh_proto::clock::utc;
 use popmesh_proto::id::DeviceId;
@@ -24,11 +27,6 @@ const RECORD: &str = "ticket";
 /// Why a ticket admits nobody.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// Not of this folder.
-    #[error(
-        "ticket {0} was not made here; serve it where it was, or make one here with `popmesh device ticket`"
-    )]
-    Unknown(TicketId),
     /// Its time is over.
     #[error("ticket {id} expired {}; make another with `popmesh device ticket`", utc(*.until_ms))]
     Expired {
@@ -66,6 +64,38 @@ pub struct Record {
     pub count: u32,
     /// Until when, Unix milliseconds, exclusive.
     pub until_ms: u64,
+    /// What the names of its devices begin with; it is put in front of those that do not.
+    pub prefix: Option<String>,
+}
+
+impl Record {
+    /// The name that a device gets that calls itself `name`.
+    pub fn named(&self, name: String) -> String {
+        match &self.prefix {
+            Some(prefix) if !name.starts_with(prefix) => format!("{prefix}{name}"),
+            _ => name,
+        }
+    }
+
+    /// Whether it may still be used.
+    ///
+    /// # Errors
+    /// [`LedgerError::Expired`].
+    pub fn check_time(&self, now_ms: u64) -> Result<(), LedgerError> {
+        let (id, until_ms) = (self.ticket.id, self.until_ms);
+        if now_ms >= until_ms { Err(LedgerError::Expired { id, until_ms }) } else { Ok(()) }
+    }
+}
+
+/// Who used a ticket.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Its key.
+    pub device: DeviceId,
+    /// The name that it got.
+    pub name: String,
+    /// When, Unix milliseconds.
+    pub at_ms: u64,
 }
 
 /// One use of a ticket.
@@ -89,6 +119,8 @@ struct Stored {
     days: u32,
     count: u32,
     until_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prefix: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -100,12 +132,16 @@ struct StoredUse {
 
 /// The tickets of a folder: an organiser's, or that of a device that may admit others.
 #[derive(Debug, Clone)]
-pub struct Ledger(PathBuf);
+pub struct Ledger {
+    folder: PathBuf,
+    /// Those that were read already: what is asked by strangers is not to be read from the disk each time.
+    read: Arc<Mutex<BTreeMap<String, Record>>>,
+}
 
 impl Ledger {
     /// Those of a folder.
     pub fn of(folder: &Path) -> Self {
-        Self(folder.join(FOLDER))
+        Self { folder: folder.join(FOLDER), read: Arc::default() }
     }
 
     /// Keeps a new ticket.
@@ -113,7 +149,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] if it cannot be written.
     pub fn keep(&self, record: &Record) -> Result<(), LedgerError> {
-        let Record { ticket, grant, count, until_ms } = record;
+        let Record { ticket, grant, count, until_ms, prefix } = record;
         let stored = Stored {
             ticket: ticket.to_text(),
             roles: grant.roles.iter().collect(),
@@ -123,28 +159,52 @@ impl Ledger {
             days: grant.validity.days,
             count: *count,
             until_ms: *until_ms,
+            prefix: prefix.clone(),
         };
         let folder = self.folder(&ticket.id);
         folder::create_private(&folder)?;
         self.write(&folder.join(RECORD), &stored)
     }
 
-    /// The ticket, if it is known and not expired.
-    ///
-    /// # Errors
-    /// [`LedgerError`] says why not.
-    pub fn find(&self, id: &TicketId, now_ms: u64) -> Result<Record, LedgerError> {
-        let path = self.folder(id).join(RECORD);
-        let stored: Stored = read(&path)?.ok_or(LedgerError::Unknown(*id))?;
-        let ticket: Ticket = stored.ticket.parse().map_err(|_| LedgerError::Damaged(path))?;
-        if now_ms >= stored.until_ms {
-            return Err(LedgerError::Expired { id: *id, until_ms: stored.until_ms });
+    /// The tickets that were made here, expired ones too; those whose files are damaged are left out.
+    pub fn all(&self) -> Vec<Record> {
+        let Ok(folders) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let names: BTreeSet<String> =
+            folders.flatten().filter_map(|folder| folder.file_name().into_string().ok()).collect();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.retain(|name, _| names.contains(name));
+        for name in names {
+            if let Entry::Vacant(vacant) = read.entry(name)
+                && let Ok(record) = self.read_record(vacant.key())
+            {
+                vacant.insert(record);
+            }
         }
+        read.values().cloned().collect()
+    }
+
+    fn read_record(&self, name: &str) -> Result<Record, LedgerError> {
+        let path = self.folder.join(name).join(RECORD);
+        let damaged = || LedgerError::Damaged(path.clone());
+        let stored: Stored = read(&path)?.ok_or_else(damaged)?;
+        let ticket: Ticket = stored.ticket.parse().map_err(|_| damaged())?;
         let validity =
             Validity { from_ms: stored.from_ms, until_ms: stored.until_certificate_ms, days: stored.days };
         let grant =
             Grant { roles: stored.roles.into_iter().collect(), venue: stored.venue, name: None, validity };
-        Ok(Record { ticket, grant, count: stored.count.min(MAX_COUNT), until_ms: stored.until_ms })
+        let (count, until_ms, prefix) = (stored.count.min(MAX_COUNT), stored.until_ms, stored.prefix);
+        Ok(Record { ticket, grant, count, until_ms, prefix })
+    }
+
+    /// Who used a ticket, in order; none for a use of which nothing is known, since the power was cut.
+    pub fn users(&self, record: &Record) -> Vec<Option<User>> {
+        (1..=record.count)
+            .map_while(|number| match read::<StoredUse>(&self.used(record, number)) {
+                Ok(Some(StoredUse { device, name, at_ms })) => Some(Some(User { device, name, at_ms })),
+                Ok(None) => None,
+                Err(_) => Some(None),
+            })
+            .collect()
     }
 
     /// Counts a use by a device, durably.
@@ -192,7 +252,7 @@ impl Ledger {
     }
 
     fn folder(&self, id: &TicketId) -> PathBuf {
-        self.0.join(id.to_string())
+        self.folder.join(id.to_string())
     }
 
     fn used(&self, record: &Record, number: u32) -> PathBuf {
@@ -201,7 +261,7 @@ impl Ledger {
 
     fn write(&self, path: &Path, value: &impl Serialize) -> Result<(), LedgerError> {
         let text = serde_json::to_string(value).map_err(|_| LedgerError::Damaged(path.to_owned()))?;
-        Ok(folder::write_new(path, &format!("{text}\n"), 0o600)?)
+        Ok(folder::write_new(path, &format!("{text}\n"))?)
     }
 }
 
@@ -230,6 +290,7 @@ mod tests {
             },
             count,
             until_ms: 1_000,
+            prefix: None,
         }
     }
 
@@ -244,7 +305,7 @@ mod tests {
         let take = |number: u8| {
             // Opened anew each time, as after a restart.
             let ledger = Ledger::of(dir.path());
-            let record = ledger.find(&TicketId([2; 8]), 999).unwrap();
+            let record = ledger.all().pop().unwrap();
             ledger.take(&record, &device(number), "box", 5)
         };
         assert_eq!(take(1).unwrap(), Use { number: 1, count: 2, again: false });
@@ -284,14 +345,28 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_is_unknown_or_expired_to_the_millisecond() {
+    fn a_ticket_is_known_from_when_it_is_made_and_expires_to_the_millisecond() {
         let dir = tempfile::tempdir().unwrap();
         let ledger = Ledger::of(dir.path());
-        ledger.keep(&record(1)).unwrap();
-        let id = TicketId([2; 8]);
-        assert_eq!(ledger.find(&id, 999).unwrap().grant, record(1).grant);
-        assert!(matches!(ledger.find(&id, 1_000), Err(LedgerError::Expired { until_ms: 1_000, .. })));
-        assert!(matches!(ledger.find(&TicketId([9; 8]), 0), Err(LedgerError::Unknown(_))));
+        assert!(ledger.all().is_empty());
+        ledger.keep(&Record { prefix: Some("till-".to_owned()), ..record(1) }).unwrap();
+        let known = ledger.all().pop().unwrap();
+        assert_eq!((known.grant.clone(), known.prefix.as_deref()), (record(1).grant, Some("till-")));
+        known.check_time(999).unwrap();
+        assert!(matches!(known.check_time(1_000), Err(LedgerError::Expired { until_ms: 1_000, .. })));
         assert!(matches!(ledger.keep(&record(1)), Err(LedgerError::Folder(FolderError::Exists(_)))));
+        ledger.take(&known, &device(1), "till-a", 5).unwrap();
+        let users = ledger.users(&known);
+        assert_eq!(users.into_iter().map(|user| user.unwrap().name).collect::<Vec<_>>(), ["till-a"]);
+        std::fs::remove_dir_all(ledger.folder(&TicketId([2; 8]))).unwrap();
+        assert!(ledger.all().is_empty(), "it was deleted");
+    }
+
+    #[test]
+    fn a_prefix_is_put_in_front_where_it_is_not() {
+        let with = |prefix: Option<&str>| Record { prefix: prefix.map(str::to_owned), ..record(1) };
+        assert_eq!(with(Some("till-")).named("hq".to_owned()), "till-hq");
+        assert_eq!(with(Some("till-")).named("till-7".to_owned()), "till-7");
+        assert_eq!(with(None).named("hq".to_owned()), "hq");
     }
 }

@@ -6,10 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::exchange::MAX_FRAME;
 
-/// The longest that an exchange may take: nobody types during one.
+/// The longest that an exchange may take once the other side proved itself: nobody types during one.
 const EXCHANGE: Duration = Duration::from_secs(15);
+/// The longest that the other side may take to prove itself: one round trip and some milliseconds of sums.
+const UNPROVEN: Duration = Duration::from_secs(5);
+/// The longest that a new device which was connected to may take to speak: a stranger who says nothing is passed over then.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 /// The longest that a connection may take to come up.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// The bytes that are made room for at once.
+const CHUNK: usize = 1024;
 
 /// Why nothing more comes.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +59,25 @@ impl Link {
         Self::over(TcpStream::connect_timeout(&address, CONNECT)?)
     }
 
+    /// Connects to who speaks first, and receives what that says.
+    pub(super) fn connect_and_receive(address: SocketAddr) -> Result<(Self, Vec<u8>), LinkError> {
+        let mut link = Self::connect(address)?;
+        link.until = Instant::now() + FIRST_WORD;
+        let first = link.receive()?;
+        link.until = Instant::now() + UNPROVEN;
+        Ok((link, first))
+    }
+
     /// Over a connection that was accepted.
     pub(super) fn over(stream: TcpStream) -> Result<Self, LinkError> {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(false)?;
-        Ok(Self { stream, until: Instant::now() + EXCHANGE })
+        Ok(Self { stream, until: Instant::now() + UNPROVEN })
+    }
+
+    /// The other side has proven itself: it gets the time that the rest takes.
+    pub(super) fn proven(&mut self) {
+        self.until = Instant::now() + EXCHANGE;
     }
 
     /// Sends a frame.
@@ -66,7 +87,7 @@ impl Link {
         Ok(self.stream.write_all(&[&length.to_be_bytes()[..], frame].concat())?)
     }
 
-    /// Receives a frame.
+    /// Receives a frame. Its memory grows with what arrives: a length that is announced takes none.
     pub(super) fn receive(&mut self) -> Result<Vec<u8>, LinkError> {
         let mut length = [0; 4];
         self.fill(&mut length)?;
@@ -74,8 +95,12 @@ impl Link {
         if length > MAX_FRAME {
             return Err(LinkError::TooLong);
         }
-        let mut frame = vec![0; length];
-        self.fill(&mut frame)?;
+        let mut frame = Vec::new();
+        while frame.len() < length {
+            let from = frame.len();
+            frame.resize(length.min(from + CHUNK), 0);
+            self.fill(&mut frame[from..])?;
+        }
         Ok(frame)
     }
 

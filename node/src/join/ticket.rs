@@ -3,14 +3,20 @@
 use std::fmt;
 use std::str::FromStr;
 
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
 use popmesh_proto::id::EventId;
 use popmesh_proto::identity::{armor, unarmor};
+use sha2::Sha256;
 
 /// The label of a ticket's text form.
 const TICKET: &str = "popmesh-ticket-1";
+const HELLO: &[u8] = b"popmesh join v2: hello";
 const EVENT: usize = 32;
 const ID: usize = 8;
 const SECRET: usize = 16;
+/// Bytes of what says on the network that a ticket is meant.
+pub(super) const MARK: usize = 8;
 
 /// Not a ticket.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +59,27 @@ impl Ticket {
     pub(crate) fn password(&self) -> &[u8] {
         &self.secret
     }
+
+    /// What a hello with this share says in the place of the ticket's id, which would be the same each time. Whoever has
+    /// not got the ticket's 128 bits can neither make it nor tell two of one ticket from two of two.
+    pub(super) fn hello_mark(&self, share: &[u8]) -> [u8; MARK] {
+        self.mark(HELLO, &[share])
+    }
+
+    /// `N` bytes (at most 32) of a keyed sum of `parts`, with a label for each use of it.
+    pub(super) fn mark<const N: usize>(&self, label: &[u8], parts: &[&[u8]]) -> [u8; N] {
+        // Derived, so that nothing on the network is keyed with the exchange's own password.
+        let mut key = [0; 64];
+        // SHA-256 gives 255 times 32 bytes before it runs out.
+        let _ = Hkdf::<Sha256>::new(None, &self.secret).expand(label, &mut key);
+        let mut sum = Hmac::<Sha256>::new(&key.into());
+        for part in parts {
+            sum.update(&(part.len() as u64).to_be_bytes());
+            sum.update(part);
+        }
+        let sum: [u8; 32] = sum.finalize().into_bytes().into();
+        std::array::from_fn(|at| sum[at])
+    }
 }
 
 impl fmt::Debug for Ticket {
@@ -85,5 +112,16 @@ mod tests {
         assert_eq!(format!("{text}AA").parse::<Ticket>(), Err(TicketError));
         assert_eq!("".parse::<Ticket>(), Err(TicketError));
         assert_eq!(format!("{ticket:?}"), "Ticket(0202020202020202)");
+    }
+
+    #[test]
+    fn marks_differ_by_ticket_use_and_what_they_are_of() {
+        let [one, other] = [3, 4].map(|secret| Ticket::from_random(EventId([1; 32]), [2; 8], [secret; 16]));
+        let mark = one.hello_mark(b"share");
+        assert_eq!(mark, one.hello_mark(b"share"));
+        assert_ne!(mark, other.hello_mark(b"share"));
+        assert_ne!(mark, one.hello_mark(b"another"));
+        assert_ne!(mark, one.mark(b"another use", &[b"share"]));
+        assert_ne!(one.mark::<8>(HELLO, &[b"ab", b"c"]), one.mark(HELLO, &[b"a", b"bc"]));
     }
 }

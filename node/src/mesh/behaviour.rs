@@ -10,7 +10,7 @@ use libp2p::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{MeshError, addresses, medium::Medium, messages, only::Only};
+use super::{MeshError, lobby::PLACES, medium::Medium, messages, only::Only};
 
 /// Connections established at most, whatever the peers do.
 pub(crate) const ESTABLISHED_MAX: u32 = 64;
@@ -18,8 +18,9 @@ pub(crate) const ESTABLISHED_MAX: u32 = 64;
 /// Connections to one peer. The gate keeps it to one over each medium; this is the net below.
 const ESTABLISHED_PER_PEER_MAX: u32 = 4;
 
-/// Inbound handshakes under way at most.
-const PENDING_INBOUND_MAX: u32 = 64;
+/// Inbound handshakes under way at most: those that wait in the lobbies, those that have just been shown out of them, and
+/// devices that are further than that.
+const PENDING_INBOUND_MAX: u32 = 4 * PLACES as u32;
 
 /// Outbound handshakes under way at most.
 pub(crate) const PENDING_OUTBOUND_MAX: u32 = 32;
@@ -36,7 +37,6 @@ const PING_TIMEOUT_BLE_PART: u32 = 10;
 
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
-    pub(crate) addresses: addresses::Behaviour,
     pub(crate) limits: connection_limits::Behaviour,
     pub(crate) gossip: Only<gossipsub::Behaviour>,
     pub(crate) ping_ble: Only<ping::Behaviour>,
@@ -50,7 +50,6 @@ pub(crate) fn build(topic: &IdentTopic, ping_every_ble: Duration) -> Result<Beha
         .with_max_established_per_peer(Some(ESTABLISHED_PER_PEER_MAX))
         .with_max_established(Some(ESTABLISHED_MAX));
     Ok(Behaviour {
-        addresses: addresses::Behaviour::default(),
         limits: connection_limits::Behaviour::new(limits),
         gossip: Only::over(Medium::Ip, gossip(topic)?),
         ping_ble: ping(Medium::Ble, ping_every_ble, ping_every_ble / PING_TIMEOUT_BLE_PART),

@@ -1,6 +1,6 @@
 //! Whom the task dials and when, which links it lets go, and where it listens.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::sync::{PoisonError, atomic::Ordering};
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -12,7 +12,6 @@ use libp2p::{
     },
 };
 use popmesh_ble::ShortId;
-use popmesh_proto::links;
 use tokio::time::{Duration, Instant};
 
 use super::{
@@ -27,10 +26,8 @@ use super::{
     peers::{PeerState, is_tcp},
     start::listen_at,
     task::Task,
+    whom::LINKS_FEW,
 };
-
-/// With fewer links than this, devices that are known to be here are dialled too, beside those chosen among all known.
-const LINKS_FEW: usize = 6;
 
 /// With more links than this, those that are not wanted are let go: each takes some 70 bytes a second of the venue's air,
 /// idle as it is.
@@ -70,9 +67,9 @@ impl Task {
 
     pub(crate) fn on_found(&mut self, found: Found) {
         match found {
-            Found::Seen { device, label, addresses } => {
-                tracing::debug!(device = %short(&device), label, ?addresses, "seen");
-                self.book.seen(device, label, addresses, Instant::now());
+            Found::Seen { device, addresses } => {
+                tracing::debug!(device = %short(&device), ?addresses, "announces itself");
+                self.book.announced(device, &addresses, Instant::now());
                 self.choice_is_stale = true;
                 self.dial_due();
             }
@@ -80,40 +77,23 @@ impl Task {
         }
     }
 
-    fn choose(&mut self) {
-        if !std::mem::take(&mut self.choice_is_stale) {
-            return;
-        }
-        let (event, me) = (&self.parts.event, &self.parts.me);
-        let here: BTreeSet<DeviceKey> = self
-            .book
-            .peers
-            .iter()
-            .filter(|(key, peer)| peer.has_address() || self.links.get(key, Medium::Ip).is_some())
-            .map(|(key, _)| *key)
-            .collect();
-        let all: BTreeSet<DeviceKey> = self.known.union(&here).copied().collect();
-        self.wanted = links::wanted(event, me, &all);
-        if self.links.count_over(Medium::Ip) < LINKS_FEW {
-            self.wanted.extend(links::wanted(event, me, &here));
-        }
-    }
-
     pub(crate) fn dial_due(&mut self) {
         if !self.links_on {
             return;
         }
-        self.choose();
+        if std::mem::take(&mut self.choice_is_stale) {
+            self.whom.choose(&self.parts.event, &self.parts.me, &self.known, &self.book);
+        }
         let now = Instant::now();
-        let mut due = self.book.due(now);
         let now_ms = self.now_ms();
-        due.retain(|device| {
-            (self.wanted.contains(device) || self.is_named(device))
-                && self.budgets.out_for_ms(device, now_ms).is_none()
-        });
+        let may = |address: &Multiaddr| interfaces::is_address_near(&self.locals, address);
+        let mut due = self.whom.due(&self.book, self.links.count_over(Medium::Ip), may, now);
+        due.retain(|device| self.budgets.out_for_ms(device, now_ms).is_none());
         for device in due.into_iter().take(DIALS_AT_ONCE_MAX) {
             let Some(peer) = peer_of(&device) else { continue };
-            let addresses = self.book.addresses(&device);
+            let may = |address: &Multiaddr| interfaces::is_address_near(&self.locals, address);
+            let addresses = self.book.addresses(&device, may);
+            self.counters.addresses_dialled += addresses.len() as u64;
             self.book.dialling(&device, now);
             // From a port of its own: two devices that dial each other from their listening ports at once would both take
             // themselves for the dialler.
@@ -211,12 +191,19 @@ impl Task {
         let links = self.links.count_over(Medium::Ip);
         let missing = links == 0
             || links < LINKS_FEW
-                && self.wanted.iter().any(|device| self.links.get(device, Medium::Ip).is_none());
+                && self.whom.ring().iter().any(|device| self.links.get(device, Medium::Ip).is_none());
         self.parts.missing.store(missing, Ordering::Relaxed);
         let locals = interfaces::current(self.parts.listen.interfaces.as_deref());
         if self.parts.listen.is_on() && locals != self.locals {
             tracing::info!(addresses = locals.len(), "the machine's addresses have changed");
-            self.locals = locals;
+            let before = std::mem::replace(&mut self.locals, locals);
+            let links = self.links.over(Medium::Ip);
+            let is_dead = |link: &Link| interfaces::is_cut_off(&before, &self.locals, &link.address);
+            let dead: Vec<_> = links.filter(|(_, link)| is_dead(link)).map(|(device, _)| *device).collect();
+            for device in dead {
+                self.close_link_over(Medium::Ip, device, "the address that it was over is gone");
+            }
+            self.links.over_mut(Medium::Ip).for_each(|(_, link)| link.watch.doubt());
             // If one change is already waiting to be noticed, that will do.
             let _ = self.parts.changed.try_send(());
             self.book.hurry(now);
@@ -234,7 +221,7 @@ impl Task {
         };
         let unfit: Vec<_> = self.links.devices().iter().filter_map(no_longer_good).collect();
         for (device, reason) in unfit {
-            tracing::warn!(device = %short(&device), reason, "closing the link");
+            tracing::warn!(device = %short(&device), %reason, "closing the link");
             self.close_link(device, "its certificate is no longer good");
         }
     }
@@ -280,7 +267,9 @@ impl Task {
             .links
             .over(Medium::Ip)
             .filter(|(device, link)| {
-                !self.wanted.contains(*device) && !self.is_named(device) && now - link.up_at >= LINK_GRACE
+                !self.whom.ring().contains(*device)
+                    && !self.is_named(device)
+                    && now - link.up_at >= LINK_GRACE
             })
             .map(|(_, link)| link.connection)
             .take(surplus)
@@ -306,6 +295,7 @@ impl Task {
                 .map(|(device, medium, link)| self.link_snapshot(device, medium, link))
                 .collect(),
             peers: self.peer_snapshots(now),
+            strangers: self.parts.strangers.lock().unwrap_or_else(PoisonError::into_inner).snapshot(now),
             refusals: self.refusals.iter().cloned().collect(),
             counters,
             ble: self.ble_snapshot(),
@@ -358,10 +348,9 @@ impl Task {
             .iter()
             .map(|(device, peer)| PeerSnapshot {
                 device: *device,
-                label: peer.label.clone(),
-                addresses: peer.named_at.union(&peer.seen_at).cloned().collect(),
+                addresses: peer.places(|_| true).cloned().collect(),
                 seen_ago: now.saturating_duration_since(peer.seen),
-                wanted: self.wanted.contains(device) || !peer.named_at.is_empty(),
+                wanted: self.whom.ring().contains(device) || !peer.named_at.is_empty(),
                 status: status(device, &peer.state),
             })
             .collect()

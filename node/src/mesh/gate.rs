@@ -1,10 +1,17 @@
-//! The certificate gate: the first stream of a fresh connection, before the swarm gets to see the connection at all.
+//! The gate: the first stream of a fresh connection, before the swarm gets to see the connection at all.
 //!
-//! Both ends show their certificate, judge the other's and tell each other the verdict. A connection that does not pass
-//! never reaches a behaviour, so a stranger can neither open a protocol stream nor subscribe to anything.
+//! The dialler proves that it is a device of the event, by a key that those alone have; until it has, the listener says
+//! nothing, and whoever does not gets one and the same byte, for whatever reason. The listener proves the same. Only then
+//! the dialler shows its certificate, the listener judges it and shows its own, and the dialler judges that. A connection
+//! that does not pass never reaches a behaviour, so a stranger can neither open a protocol stream nor subscribe to
+//! anything; what it says is in [`hello`], what it would have to know in [`proof`].
 //!
 //! The gate is also where a pair of devices settles for one connection over each medium: the end with the lower key decides which one, so
 //! the two can never decide differently, and the behaviours never see a second connection to a peer.
+
+pub mod hello;
+mod outcome;
+mod proof;
 
 use std::{
     future::{Future, poll_fn},
@@ -30,107 +37,59 @@ use libp2p::{
 };
 use tokio::{sync::mpsc, time::timeout};
 
+pub(crate) use self::{
+    hello::Boot,
+    outcome::{GateError, NotPassed},
+};
+use self::{
+    hello::{Hello, PROOFS_BYTES, Said},
+    proof::Ends,
+};
 use super::{
-    Admit, DeviceKey,
-    admission::{Entry, EntryRequest, GateNote, Turned},
+    Admit, DeviceKey, Membership, Unfit,
+    admission::{Entry, EntryRequest, GateNote},
     closing::ClosesInTime,
-    identity::{device_of, short},
+    identity::device_of,
+    lobby::Lobby,
     medium::{Medium, medium_of},
     outbox::Outboxes,
 };
-
-/// Certificates larger than this are neither shown nor read.
-pub(crate) const CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
-
-/// A refusal in words is cut to this.
-const REASON_BYTES_MAX: usize = 200;
 
 /// The whole handshake, including closing an older connection first, has this long: over the network, and over the radio.
 const GATE_TIMEOUT: Duration = Duration::from_secs(5);
 const GATE_TIMEOUT_BLE: Duration = Duration::from_secs(15);
 
+/// Of that, whoever calls may take this long to show that it is a device of the event.
+const PROOF_TIMEOUT: Duration = Duration::from_secs(3);
+const PROOF_TIMEOUT_BLE: Duration = Duration::from_secs(8);
+
 /// How long to wait for the other end to read a verdict and go.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(1);
 
-const MAGIC: [u8; 8] = *b"popmesh\x01";
-const HELLO_HEAD_BYTES: usize = 8 + 32 + 16 + 1 + 2;
-
-const WELCOME: u8 = 0;
-const REFUSED: u8 = 1;
-const DUPLICATE: u8 = 2;
-const BUSY: u8 = 3;
-
-/// Identifies one run of a process, so that a peer can tell a restarted device from the one it still has a link to.
-pub(crate) type Boot = [u8; 16];
-
-/// Why a connection did not pass the gate.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum GateError {
-    /// The other end is this device itself.
-    #[error("the other end is this device itself")]
-    Myself,
-    /// Another device answers at the dialled address.
-    #[error("device {} answers there", short(.0))]
-    Another(DeviceKey),
-    /// The other end's key is not of the only kind that devices have.
-    #[error("the other end has no Ed25519 key")]
-    ForeignKey,
-    /// The other end speaks another protocol or another version of this one.
-    #[error("the other end does not speak this version of popmesh")]
-    Protocol,
-    /// This device refused the other's certificate.
-    #[error("certificate of {} refused: {reason}", short(.device))]
-    Refused { device: DeviceKey, reason: String },
-    /// The other end refused this device's certificate.
-    #[error("{} refused this device: {reason}", short(.device))]
-    RefusedByPeer { device: DeviceKey, reason: String },
-    /// There is a link already.
-    #[error("there is a link already")]
-    Duplicate,
-    /// One end has as many links as it can take.
-    #[error("one end has as many links as it can take")]
-    Busy,
-    /// The handshake took too long.
-    #[error("the handshake took too long")]
-    Timeout,
-    /// The connection broke.
-    #[error("the connection broke: {0}")]
-    Broken(#[from] io::Error),
-    /// Links are switched off.
-    #[error("links are switched off on this device")]
-    LinksOff,
-    /// The mesh is stopping.
-    #[error("the mesh is stopping")]
-    Stopping,
-}
-
-impl From<Turned> for GateError {
-    fn from(turned: Turned) -> Self {
-        match turned {
-            Turned::Duplicate => Self::Duplicate,
-            Turned::Busy => Self::Busy,
-        }
-    }
-}
+/// What is read of it meanwhile, to be thrown away: as much as a stranger may have sent before it could know better.
+const FAREWELL_BYTES_MAX: usize = 256 * 1024;
 
 /// What each handshake needs of its device.
 pub(crate) struct Gate {
     pub(crate) me: DeviceKey,
     pub(crate) event: [u8; 32],
+    pub(crate) membership: Membership,
     pub(crate) boot: Boot,
     pub(crate) certificate: RwLock<Vec<u8>>,
     pub(crate) admit: Admit,
     pub(crate) outboxes: Arc<Outboxes>,
     pub(crate) desk: mpsc::Sender<GateNote>,
+    /// Where those wait that came in, until they have shown what they are.
+    pub(crate) lobby: Arc<Lobby>,
     /// Whether any connection may become a link.
     pub(crate) links_on: AtomicBool,
 }
 
-struct Hello {
-    event: [u8; 32],
-    boot: Boot,
-    linked: bool,
-    certificate: Bytes,
+/// The other end of a talk.
+#[derive(Debug, Clone, Copy)]
+struct Other {
+    device: DeviceKey,
+    medium: Medium,
 }
 
 impl Gate {
@@ -142,8 +101,10 @@ impl Gate {
         point: ConnectedPoint,
     ) -> Result<(PeerId, StreamMuxerBox), GateError> {
         let time = if medium_of(&point) == Medium::Ip { GATE_TIMEOUT } else { GATE_TIMEOUT_BLE };
-        let outcome =
-            timeout(time, self.check(peer, &mut muxer, &point)).await.unwrap_or(Err(GateError::Timeout));
+        let proven = AtomicBool::new(false);
+        let outcome = timeout(time, self.check(peer, &mut muxer, &point, &proven))
+            .await
+            .unwrap_or(Err(GateError::Timeout));
         match outcome {
             Ok(entry) => {
                 entry.passed();
@@ -155,7 +116,7 @@ impl Gate {
                     device: device_of(&peer),
                     address: point.get_remote_address().clone(),
                     dialled: point.is_dialer(),
-                    reason: error.reason(),
+                    reason: error.reason(point.is_dialer(), proven.load(Ordering::Acquire)),
                 });
                 let _ = timeout(FAREWELL_TIMEOUT, muxer.close()).await;
                 Err(error)
@@ -163,12 +124,8 @@ impl Gate {
         }
     }
 
-    async fn check(
-        &self,
-        peer: PeerId,
-        muxer: &mut StreamMuxerBox,
-        point: &ConnectedPoint,
-    ) -> Result<Entry, GateError> {
+    /// Whether there may be a link to whom the handshake has authenticated, as far as this device alone can tell.
+    fn may(&self, peer: PeerId, point: &ConnectedPoint) -> Result<Other, GateError> {
         if !self.links_on.load(Ordering::Acquire) {
             return Err(GateError::LinksOff);
         }
@@ -179,16 +136,38 @@ impl Gate {
         if point.is_dialer() && names_another(point.get_remote_address(), &peer) {
             return Err(GateError::Another(device));
         }
+        Ok(Other { device, medium: medium_of(point) })
+    }
+
+    async fn check(
+        &self,
+        peer: PeerId,
+        muxer: &mut StreamMuxerBox,
+        point: &ConnectedPoint,
+        proven: &AtomicBool,
+    ) -> Result<Entry, GateError> {
+        let other = self.may(peer, point);
+        let dials = point.is_dialer();
+        // Whoever called learns of none of these: it is refused where everybody is.
+        if dials && let Err(error) = other {
+            return Err(error);
+        }
         let stream = poll_fn(|cx| {
             progress(muxer, cx)?;
-            if point.is_dialer() { muxer.poll_outbound_unpin(cx) } else { muxer.poll_inbound_unpin(cx) }
+            if dials { muxer.poll_outbound_unpin(cx) } else { muxer.poll_inbound_unpin(cx) }
         })
         .await?;
-        let mut talk = pin!(self.talk(stream, device, medium_of(point)));
+        let talk = async {
+            match other {
+                Ok(other) if dials => self.call(stream, other, proven).await,
+                other => self.answer(stream, other, point, proven).await,
+            }
+        };
+        let mut talk = pin!(talk);
         poll_fn(|cx| {
             // What the other end said before it hung up is still to be read, so the talk goes first.
             match talk.as_mut().poll(cx) {
-                Poll::Pending => match progress(muxer, cx) {
+                Poll::Pending => match attend(muxer, proven, cx) {
                     Ok(()) => Poll::Pending,
                     // The end of the connection ends whatever the talk waits for, and a verdict that it has reached
                     // says more than that the other end has gone.
@@ -203,95 +182,150 @@ impl Gate {
         .await
     }
 
-    async fn talk(
+    /// The dialler's part.
+    async fn call(
         &self,
         mut stream: SubstreamBox,
-        device: DeviceKey,
-        medium: Medium,
+        other: Other,
+        proven: &AtomicBool,
     ) -> Result<Entry, GateError> {
-        stream.write_all(&self.hello(&device, medium)).await?;
+        let Other { device, medium } = other;
+        let ends = Ends { event: self.event, dialler: self.me, listener: device, medium };
+        let keys = self.membership.keys();
+        let proofs = ends.proofs(&keys).map_err(io::Error::other)?;
+        stream.write_all(&proofs).await?;
         stream.flush().await?;
-        let hello = read_hello(&mut stream).await?;
-        if let Err(reason) = self.judge(&device, &hello) {
-            // An end that hung up first is refused all the same.
-            let _ = say(&mut stream, REFUSED, &reason).await;
-            farewell(&mut stream).await;
-            return Err(GateError::Refused { device, reason });
+        let is_of_the_event = match hear_if_short(&mut stream).await? {
+            Some(Said::Refused) => return Err(GateError::TurnedAway(device)),
+            Some(Said::Proven(answer)) => ends.is_answered(&keys, &answer),
+            _ => false,
+        };
+        if !is_of_the_event {
+            return Err(GateError::Stranger);
         }
+        proven.store(true, Ordering::Release);
+        say(&mut stream, &Said::Hello(self.hello(other))).await?;
+        let Said::Welcome(hello) = hear(&mut stream, device).await? else {
+            return Err(hello::Malformed.into());
+        };
+        self.judge(&mut stream, device, &hello).await?;
         let entry = if self.me < device {
-            match self.enter(device, medium, &hello).await {
-                Ok(entry) => {
-                    say(&mut stream, WELCOME, "").await?;
-                    hear(&mut stream, device).await?;
-                    entry
-                }
-                Err(error) => {
-                    let verdict = if matches!(error, GateError::Duplicate) { DUPLICATE } else { BUSY };
-                    say(&mut stream, verdict, "").await?;
-                    // The other end's verdict comes first: that it refuses this device is the more useful news.
-                    hear(&mut stream, device).await?;
-                    farewell(&mut stream).await;
-                    return Err(error);
-                }
-            }
+            let entry = self.enter_or_say_why_not(&mut stream, other, &hello).await?;
+            say_last(&mut stream, &Said::Accepted).await?;
+            entry
         } else {
-            say(&mut stream, WELCOME, "").await?;
-            hear(&mut stream, device).await?;
-            self.enter(device, medium, &hello).await?
+            say_last(&mut stream, &Said::Accepted).await?;
+            self.enter(other, &hello).await?
         };
         farewell(&mut stream).await;
         Ok(entry)
     }
 
-    fn hello(&self, to: &DeviceKey, medium: Medium) -> Vec<u8> {
+    /// The listener's part. It says nothing to whoever has not shown that it is a device of the event, but one byte.
+    async fn answer(
+        &self,
+        mut stream: SubstreamBox,
+        other: Result<Other, GateError>,
+        point: &ConnectedPoint,
+        proven: &AtomicBool,
+    ) -> Result<Entry, GateError> {
+        let medium = medium_of(point);
+        let mut proofs = [0; PROOFS_BYTES];
+        let time = if medium == Medium::Ip { PROOF_TIMEOUT } else { PROOF_TIMEOUT_BLE };
+        let read = timeout(time, stream.read_exact(&mut proofs)).await;
+        let shown = other.and_then(|other| {
+            let ends = Ends { event: self.event, dialler: other.device, listener: self.me, medium };
+            let keys = self.membership.keys();
+            // What was not sent is zeros, which fit nothing either; that is found out by the same work.
+            let answer = ends.find(&keys, &proofs).map(|key| ends.answer(key));
+            match (read, answer) {
+                (Ok(Ok(())), Some(answer)) => Ok((other, answer)),
+                _ => Err(GateError::Stranger),
+            }
+        });
+        let (other, answer) = match shown {
+            Ok(shown) => shown,
+            Err(error) => {
+                // One that has hung up is refused all the same.
+                let _ = say_last(&mut stream, &Said::Refused).await;
+                farewell(&mut stream).await;
+                return Err(error);
+            }
+        };
+        proven.store(true, Ordering::Release);
+        self.lobby.leave(point.get_remote_address());
+        say(&mut stream, &Said::Proven(answer)).await?;
+        let device = other.device;
+        let Said::Hello(hello) = hear(&mut stream, device).await? else {
+            return Err(hello::Malformed.into());
+        };
+        self.judge(&mut stream, device, &hello).await?;
+        let entry = if self.me < device {
+            let entry = self.enter_or_say_why_not(&mut stream, other, &hello).await?;
+            say_last(&mut stream, &Said::Welcome(self.hello(other))).await?;
+            hear_accepted(&mut stream, device).await?;
+            entry
+        } else {
+            say_last(&mut stream, &Said::Welcome(self.hello(other))).await?;
+            hear_accepted(&mut stream, device).await?;
+            self.enter(other, &hello).await?
+        };
+        farewell(&mut stream).await;
+        Ok(entry)
+    }
+
+    fn hello(&self, to: Other) -> Hello {
         let certificate = self.certificate.read().unwrap_or_else(PoisonError::into_inner);
-        let mut hello = Vec::with_capacity(HELLO_HEAD_BYTES + certificate.len());
-        hello.extend_from_slice(&MAGIC);
-        hello.extend_from_slice(&self.event);
-        hello.extend_from_slice(&self.boot);
-        hello.push(u8::from(self.outboxes.is_open(to, medium)));
-        let length = certificate.len().min(CERTIFICATE_BYTES_MAX);
-        hello.extend_from_slice(&(length as u16).to_be_bytes());
-        hello.extend_from_slice(&certificate[..length]);
-        hello
-    }
-
-    fn judge(&self, device: &DeviceKey, hello: &Hello) -> Result<(), String> {
-        if hello.event != self.event {
-            return Err("it is for another event".into());
+        Hello {
+            boot: self.boot,
+            linked: self.outboxes.is_open(&to.device, to.medium),
+            certificate: Bytes::copy_from_slice(&certificate),
         }
-        (self.admit)(device, &hello.certificate)
     }
 
-    async fn enter(&self, device: DeviceKey, medium: Medium, hello: &Hello) -> Result<Entry, GateError> {
+    /// Judges what a device of the event has shown, and tells it if it is not good. One that was retired hears no more than
+    /// a stranger.
+    async fn judge(
+        &self,
+        stream: &mut SubstreamBox,
+        device: DeviceKey,
+        hello: &Hello,
+    ) -> Result<(), GateError> {
+        let Err(unfit) = (self.admit)(&device, &hello.certificate) else { return Ok(()) };
+        let verdict = match &unfit {
+            Unfit::Certificate(reason) => Said::Unfit(reason.clone()),
+            Unfit::Retired => Said::Refused,
+        };
+        // An end that hung up first is refused all the same.
+        let _ = say_last(stream, &verdict).await;
+        farewell(stream).await;
+        Err(GateError::Refused { device, unfit })
+    }
+
+    async fn enter_or_say_why_not(
+        &self,
+        stream: &mut SubstreamBox,
+        other: Other,
+        hello: &Hello,
+    ) -> Result<Entry, GateError> {
+        let error = match self.enter(other, hello).await {
+            Ok(entry) => return Ok(entry),
+            Err(error) => error,
+        };
+        let verdict = if matches!(error, GateError::Duplicate) { Said::Duplicate } else { Said::Busy };
+        say_last(stream, &verdict).await?;
+        farewell(stream).await;
+        Err(error)
+    }
+
+    async fn enter(&self, other: Other, hello: &Hello) -> Result<Entry, GateError> {
+        let Other { device, medium } = other;
         let certificate = hello.certificate.clone();
         let (request, reply) =
             EntryRequest::new(device, medium, hello.boot, certificate, hello.linked, self.me < device);
         self.desk.send(GateNote::Enter(request)).await.map_err(|_| GateError::Stopping)?;
         Ok(reply.await.map_err(|_| GateError::Stopping)??)
     }
-}
-
-impl GateError {
-    fn reason(&self) -> NotPassed {
-        match self {
-            Self::Refused { reason, .. } => NotPassed::RefusedByUs(reason.clone()),
-            Self::RefusedByPeer { reason, .. } => NotPassed::RefusedByPeer(reason.clone()),
-            Self::Duplicate => NotPassed::Duplicate,
-            Self::Myself => NotPassed::Myself,
-            other => NotPassed::Failed(other.to_string()),
-        }
-    }
-}
-
-/// How a handshake ended that did not pass, for the peer book and the operator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NotPassed {
-    RefusedByUs(String),
-    RefusedByPeer(String),
-    Duplicate,
-    Myself,
-    Failed(String),
 }
 
 /// A muxer must be polled all the time, whoever else uses it.
@@ -302,66 +336,84 @@ fn progress(muxer: &mut StreamMuxerBox, cx: &mut Context<'_>) -> io::Result<()> 
     Ok(())
 }
 
+/// The same; and while the other end may be a stranger, whatever else it opens is dropped, with what it sent there.
+fn attend(muxer: &mut StreamMuxerBox, proven: &AtomicBool, cx: &mut Context<'_>) -> io::Result<()> {
+    progress(muxer, cx)?;
+    while !proven.load(Ordering::Acquire) {
+        match muxer.poll_inbound_unpin(cx) {
+            Poll::Ready(stream) => drop(stream?),
+            Poll::Pending => break,
+        }
+    }
+    Ok(())
+}
+
 fn names_another(address: &Multiaddr, peer: &PeerId) -> bool {
     matches!(address.iter().last(), Some(Protocol::P2p(named)) if named != *peer)
 }
 
-async fn read_hello(stream: &mut SubstreamBox) -> Result<Hello, GateError> {
-    let mut head = [0; HELLO_HEAD_BYTES];
-    stream.read_exact(&mut head).await?;
-    let (magic, rest) = head.split_at(8);
-    let (event, rest) = rest.split_at(32);
-    let (boot, rest) = rest.split_at(16);
-    let length = usize::from(u16::from_be_bytes([rest[1], rest[2]]));
-    if magic != MAGIC || length > CERTIFICATE_BYTES_MAX {
-        return Err(GateError::Protocol);
-    }
-    let mut certificate = vec![0; length];
-    stream.read_exact(&mut certificate).await?;
-    let fixed = |_| GateError::Protocol;
-    Ok(Hello {
-        event: event.try_into().map_err(fixed)?,
-        boot: boot.try_into().map_err(fixed)?,
-        linked: rest[0] != 0,
-        certificate: certificate.into(),
-    })
+async fn say(stream: &mut SubstreamBox, said: &Said) -> io::Result<()> {
+    stream.write_all(&said.encode()).await?;
+    stream.flush().await
 }
 
-async fn say(stream: &mut SubstreamBox, verdict: u8, reason: &str) -> io::Result<()> {
-    let mut length = reason.len().min(REASON_BYTES_MAX);
-    while !reason.is_char_boundary(length) {
-        length -= 1;
-    }
-    let mut message = vec![verdict, length as u8];
-    message.extend_from_slice(&reason.as_bytes()[..length]);
-    stream.write_all(&message).await?;
+async fn say_last(stream: &mut SubstreamBox, said: &Said) -> io::Result<()> {
+    stream.write_all(&said.encode()).await?;
     stream.close().await
 }
 
-async fn hear(stream: &mut SubstreamBox, device: DeviceKey) -> Result<(), GateError> {
-    let mut head = [0; 2];
-    stream.read_exact(&mut head).await?;
-    let mut reason = vec![0; usize::from(head[1])];
-    stream.read_exact(&mut reason).await?;
-    match head[0] {
-        WELCOME => Ok(()),
-        REFUSED => {
-            // The other end's words go to logs and screens here.
-            let reason =
-                String::from_utf8_lossy(&reason).chars().filter(|letter| !letter.is_control()).collect();
-            Err(GateError::RefusedByPeer { device, reason })
+/// Reads what is said next, if it is no longer than that.
+async fn hear_up_to(stream: &mut SubstreamBox, most: usize) -> Result<Said, GateError> {
+    let mut bytes = Vec::new();
+    loop {
+        let (known, wanted) = (bytes.len(), Said::wanted(&bytes)?);
+        if wanted > most {
+            return Err(hello::Malformed.into());
         }
-        DUPLICATE => Err(GateError::Duplicate),
-        BUSY => Err(GateError::Busy),
-        _ => Err(GateError::Protocol),
+        if wanted == known {
+            return Ok(Said::decode(&bytes)?);
+        }
+        bytes.resize(wanted, 0);
+        stream.read_exact(&mut bytes[known..]).await?;
+    }
+}
+
+/// What somebody says who may be a stranger, if it can be the answer to proofs.
+async fn hear_if_short(stream: &mut SubstreamBox) -> Result<Option<Said>, GateError> {
+    match hear_up_to(stream, hello::ANSWER_BYTES_MAX).await {
+        Ok(said) => Ok(Some(said)),
+        Err(GateError::Protocol(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a device of the event says next, unless it is that there will be no link.
+async fn hear(stream: &mut SubstreamBox, device: DeviceKey) -> Result<Said, GateError> {
+    match hear_up_to(stream, hello::SAID_BYTES_MAX).await? {
+        Said::Refused => Err(GateError::RefusedByPeer { device, reason: None }),
+        Said::Unfit(reason) => {
+            // The other end's words go to logs and screens here.
+            let reason = reason.chars().filter(|letter| !letter.is_control()).collect();
+            Err(GateError::RefusedByPeer { device, reason: Some(reason) })
+        }
+        Said::Duplicate => Err(GateError::Duplicate),
+        Said::Busy => Err(GateError::Busy),
+        said => Ok(said),
+    }
+}
+
+async fn hear_accepted(stream: &mut SubstreamBox, device: DeviceKey) -> Result<(), GateError> {
+    match hear(stream, device).await? {
+        Said::Accepted => Ok(()),
+        _ => Err(hello::Malformed.into()),
     }
 }
 
 /// Waits until the other end has hung up this stream too: a connection closed earlier may swallow the verdict.
 async fn farewell(stream: &mut SubstreamBox) {
     let _ = timeout(FAREWELL_TIMEOUT, async {
-        let mut rest = [0; 64];
-        let mut budget = 8 * 1024_usize;
+        let mut rest = [0; 1024];
+        let mut budget = FAREWELL_BYTES_MAX;
         while let Ok(read @ 1..) = stream.read(&mut rest).await {
             budget = budget.saturating_sub(read);
             if budget == 0 {

@@ -10,10 +10,13 @@
 
 mod addresses;
 mod admission;
+pub mod announcement;
+mod barred;
 mod behaviour;
 mod budget;
 mod choice;
 mod closing;
+mod desk;
 mod dialling;
 mod discovery;
 mod feed;
@@ -22,6 +25,7 @@ mod gossip;
 mod identity;
 pub(crate) mod interfaces;
 mod links;
+mod lobby;
 mod medium;
 mod membership;
 mod messages;
@@ -33,14 +37,18 @@ mod outbox;
 mod pace;
 mod peers;
 mod radio;
+mod refusals;
 mod sightings;
 mod snapshot;
 mod start;
+mod strangers;
 mod taken;
 mod task;
 mod transport;
 mod tree;
+mod unfit;
 mod watching;
+mod whom;
 
 use std::{
     fmt,
@@ -57,19 +65,22 @@ use popmesh_proto::links::Width;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+pub use self::gate::hello;
 pub use self::membership::{Membership, MembershipKey};
 pub use self::snapshot::{
     BleSnapshot, Counters, LinkSnapshot, MeshSnapshot, PeerSnapshot, PeerStatus, Refusal, Transport,
 };
+pub use self::strangers::{Strange, StrangerSnapshot, StrangersSnapshot};
 pub use self::taken::Taken;
-use self::{gate::Gate, outbox::Outboxes};
+pub use self::unfit::Unfit;
+use self::{barred::Barred, gate::Gate, outbox::Outboxes};
 
 /// A device's Ed25519 public key, which is its libp2p identity too.
 pub type DeviceKey = [u8; 32];
 
 /// Judges a peer's certificate, shown by the device with this key: when it wants to link, and every second while it is
-/// linked. The error is the reason in words, for both operators.
-pub type Admit = Arc<dyn Fn(&DeviceKey, &[u8]) -> Result<(), String> + Send + Sync>;
+/// linked.
+pub type Admit = Arc<dyn Fn(&DeviceKey, &[u8]) -> Result<(), Unfit> + Send + Sync>;
 
 /// Requests from handles that may wait for the mesh's task.
 const CONTROL_QUEUE_MAX: usize = 4_096;
@@ -92,8 +103,6 @@ pub struct MeshConfig {
     pub certificate: Vec<u8>,
     /// Judges the certificates of peers.
     pub admit: Admit,
-    /// A name for people, shown to other devices of the event.
-    pub label: String,
     /// Where to listen.
     pub listen: Listen,
     /// Addresses to dial for ever, with or without the `/p2p/` part.
@@ -109,8 +118,9 @@ pub struct MeshConfig {
 pub struct BleConfig {
     /// The adapter.
     pub adapter: popmesh_ble::Adapter,
-    /// What only the devices of the event know: by this they recognise each other on the air.
-    pub key: Zeroizing<[u8; 32]>,
+    /// What only the devices of the event know, a key of each epoch, the newest first: by this they recognise each other on
+    /// the air.
+    pub keys: Vec<MembershipKey>,
     /// Links at once at most; adapters manage 7 or more.
     pub links_max: usize,
     /// How often a link is pinged. A peer that is there and does not answer twice in a row is let go.
@@ -134,7 +144,6 @@ impl fmt::Debug for MeshConfig {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("MeshConfig")
-            .field("label", &self.label)
             .field("listen", &self.listen)
             .field("peers", &self.peers)
             .field("mdns", &self.mdns)
@@ -253,6 +262,8 @@ pub struct Mesh {
     gate: Arc<Gate>,
     outboxes: Arc<Outboxes>,
     control: mpsc::Sender<Control>,
+    barred: Arc<Barred>,
+    ble: Option<popmesh_ble::Ble>,
     dropped_requests: Arc<AtomicU64>,
 }
 
@@ -268,6 +279,7 @@ enum Control {
     Known(Vec<DeviceKey>),
     CutOff(DeviceKey, Duration),
     Probe(DeviceKey),
+    Barred,
     Links(bool, oneshot::Sender<()>),
     Snapshot(oneshot::Sender<MeshSnapshot>),
     Stop(oneshot::Sender<()>),
@@ -315,6 +327,21 @@ impl Mesh {
         self.request(Control::CutOff(device, time));
     }
 
+    /// Has nothing pass to devices that were retired, and to these alone: the `quiet` ones may have a link, over which no
+    /// gossip goes; the `shut` ones have none. The gate's [`Admit`] is to refuse those.
+    pub fn bar(&self, quiet: Vec<DeviceKey>, shut: Vec<DeviceKey>) {
+        self.barred.set(quiet, shut);
+        // If there is no room for it now, the task looks by itself soon.
+        let _ = self.control.try_send(Control::Barred);
+    }
+
+    /// Advertises over Bluetooth under the first of these keys from now on, and reads what is under any.
+    pub fn set_radio_keys(&self, keys: Vec<MembershipKey>) {
+        if let Some(ble) = &self.ble {
+            ble.set_keys(keys);
+        }
+    }
+
     /// Has the link to a device looked at, and closed if nothing comes: somebody else lost that device.
     pub fn probe(&self, device: DeviceKey) {
         self.request(Control::Probe(device));
@@ -332,7 +359,7 @@ impl Mesh {
     /// # Errors
     /// If the certificate is too large.
     pub fn set_certificate(&self, certificate: Vec<u8>) -> Result<(), MeshError> {
-        if certificate.len() > gate::CERTIFICATE_BYTES_MAX {
+        if certificate.len() > hello::CERTIFICATE_BYTES_MAX {
             return Err(MeshError::CertificateTooLarge);
         }
         *self.gate.certificate.write().unwrap_or_else(std::sync::PoisonError::into_inner) = certificate;

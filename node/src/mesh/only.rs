@@ -1,13 +1,13 @@
 //! A behaviour on the connections over one medium, which knows of no other.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     task::{Context, Poll},
 };
 
 use libp2p::{
     Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
+    core::{ConnectedPoint, Endpoint, transport::PortUse},
     swarm::{
         ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
         THandlerInEvent, THandlerOutEvent, ToSwarm,
@@ -23,14 +23,25 @@ pub(crate) struct Only<B> {
     behaviour: Toggle<B>,
     /// Makes the handlers of the other connections, which do nothing.
     off: Toggle<B>,
-    /// Connections of each peer over this medium.
-    connections: HashMap<PeerId, usize>,
+    /// Connections of each peer over this medium, as the behaviour knows them.
+    connections: HashMap<PeerId, Vec<(ConnectionId, ConnectedPoint)>>,
+    /// Peers that the behaviour is to know nothing of.
+    muted: HashSet<PeerId>,
+    /// Connections that there are and that the behaviour does not know of, or not any more.
+    silent: HashSet<ConnectionId>,
 }
 
 impl<B> Only<B> {
     pub(crate) fn over(medium: Medium, behaviour: B) -> Self {
         let (behaviour, off) = (Some(behaviour).into(), None.into());
-        Self { medium, behaviour, off, connections: HashMap::new() }
+        Self {
+            medium,
+            behaviour,
+            off,
+            connections: HashMap::new(),
+            muted: HashSet::new(),
+            silent: HashSet::new(),
+        }
     }
 
     /// The behaviour. It is always there.
@@ -42,6 +53,33 @@ impl<B> Only<B> {
 impl<B: NetworkBehaviour> Only<B> {
     fn for_address(&mut self, address: &Multiaddr) -> &mut Toggle<B> {
         if medium(address) == self.medium { &mut self.behaviour } else { &mut self.off }
+    }
+
+    fn for_peer(&mut self, peer: &PeerId, address: &Multiaddr) -> &mut Toggle<B> {
+        if self.muted.contains(peer) { &mut self.off } else { self.for_address(address) }
+    }
+
+    /// From now on the behaviour takes a peer for gone, whatever connections there are.
+    pub(crate) fn mute(&mut self, peer: PeerId) {
+        if !self.muted.insert(peer) {
+            return;
+        }
+        let mut connections = self.connections.remove(&peer).unwrap_or_default();
+        while let Some((connection_id, endpoint)) = connections.pop() {
+            self.silent.insert(connection_id);
+            self.behaviour.on_swarm_event(FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id: peer,
+                connection_id,
+                endpoint: &endpoint,
+                cause: None,
+                remaining_established: connections.len(),
+            }));
+        }
+    }
+
+    /// The behaviour learns of the peer's next connection again.
+    pub(crate) fn unmute(&mut self, peer: &PeerId) {
+        self.muted.remove(peer);
     }
 }
 
@@ -65,7 +103,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Only<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.for_address(remote).handle_established_inbound_connection(connection, peer, local, remote)
+        self.for_peer(&peer, remote).handle_established_inbound_connection(connection, peer, local, remote)
     }
 
     fn handle_established_outbound_connection(
@@ -76,7 +114,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Only<B> {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.for_address(remote).handle_established_outbound_connection(connection, peer, remote, role, port)
+        self.for_peer(&peer, remote)
+            .handle_established_outbound_connection(connection, peer, remote, role, port)
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -85,21 +124,27 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Only<B> {
                 if medium_of(event.endpoint) != self.medium {
                     return;
                 }
+                if self.muted.contains(&event.peer_id) {
+                    self.silent.insert(event.connection_id);
+                    return;
+                }
                 let connections = self.connections.entry(event.peer_id).or_default();
-                *connections += 1;
-                let other_established = *connections - 1;
+                let other_established = connections.len();
+                connections.push((event.connection_id, event.endpoint.clone()));
                 FromSwarm::ConnectionEstablished(ConnectionEstablished { other_established, ..event })
             }
             FromSwarm::ConnectionClosed(event) => {
                 if medium_of(event.endpoint) != self.medium {
                     return;
                 }
-                let remaining_established =
-                    self.connections.get(&event.peer_id).copied().unwrap_or_default().saturating_sub(1);
+                if self.silent.remove(&event.connection_id) {
+                    return;
+                }
+                let connections = self.connections.entry(event.peer_id).or_default();
+                connections.retain(|(connection, _)| *connection != event.connection_id);
+                let remaining_established = connections.len();
                 if remaining_established == 0 {
                     self.connections.remove(&event.peer_id);
-                } else {
-                    self.connections.insert(event.peer_id, remaining_established);
                 }
                 FromSwarm::ConnectionClosed(ConnectionClosed { remaining_established, ..event })
             }
@@ -115,6 +160,9 @@ impl<B: NetworkBehaviour> NetworkBehaviour for Only<B> {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
+        if self.silent.contains(&connection) {
+            return;
+        }
         self.behaviour.on_connection_handler_event(peer, connection, event);
     }
 

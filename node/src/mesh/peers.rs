@@ -1,4 +1,7 @@
-//! The peer book: which devices were seen where, and when to dial each again. No clock and no network of its own.
+//! The peer book: which devices of the event are where, and when to dial each again. No clock and no network of its own.
+//!
+//! In here are devices that have shown a good certificate, in an announcement or at the gate, and those that the operator
+//! named. Nobody else gets in, so nobody else takes their places.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,6 +33,19 @@ pub(crate) const LINK_STABLE_AFTER: Duration = Duration::from_secs(5);
 /// How long to leave a peer alone that was refused, or that refused us.
 const REFUSED_WAIT: Duration = Duration::from_secs(10);
 
+/// News of a peer end a wait no more often than this, whoever repeats or alters what is announced.
+const NEWS_EVERY: Duration = Duration::from_secs(1);
+
+/// Addresses of a peer that are kept from announcements: those of the last one, and what is left of the ones before. A packet
+/// that is replayed, with addresses of yesterday, so takes the place of none of today's.
+const ANNOUNCED_MAX: usize = 32;
+
+/// Addresses of a peer that are kept because a link was made there. What anybody announces later replaces none of them.
+const WORKED_MAX: usize = 4;
+
+/// Addresses that are dialled at once at most.
+const DIALLED_MAX: usize = 12;
+
 /// Devices that the book holds at most. The one that was heard of longest ago goes first.
 const PEERS_MAX: usize = 1_024;
 
@@ -40,15 +56,17 @@ const FORGET_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// What is known of one peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    pub(crate) label: String,
-    /// Addresses from discovery; each sighting replaces them.
-    pub(crate) seen_at: BTreeSet<Multiaddr>,
+    /// Addresses where a link was made, the last one first.
+    pub(crate) worked_at: Vec<Multiaddr>,
+    /// Addresses that it announced, those of the last announcement first.
+    pub(crate) announced_at: Vec<Multiaddr>,
     /// Addresses that the operator named; never forgotten.
     pub(crate) named_at: BTreeSet<Multiaddr>,
     pub(crate) seen: Instant,
     pub(crate) state: PeerState,
     attempts: u32,
     gone: bool,
+    news_at: Option<Instant>,
 }
 
 /// Where things stand with one peer.
@@ -60,7 +78,7 @@ pub(crate) enum PeerState {
     Refused { reason: String, until: Instant },
 }
 
-/// All peers that discovery or the operator told of.
+/// All devices of the event that are known to be somewhere.
 #[derive(Debug)]
 pub(crate) struct PeerBook {
     me: DeviceKey,
@@ -90,34 +108,37 @@ impl PeerBook {
         }
         let until = now + self.patience(&device);
         self.peers.entry(device).or_insert_with(|| Peer {
-            label: String::new(),
-            seen_at: BTreeSet::new(),
+            worked_at: Vec::new(),
+            announced_at: Vec::new(),
             named_at: BTreeSet::new(),
             seen: now,
             state: PeerState::Waiting { until },
             attempts: 0,
             gone: false,
+            news_at: None,
         })
     }
 
-    /// Discovery saw a peer.
-    pub(crate) fn seen(
-        &mut self,
-        device: DeviceKey,
-        label: String,
-        addresses: BTreeSet<Multiaddr>,
-        now: Instant,
-    ) {
+    /// A device announced that it is there, with a good certificate.
+    pub(crate) fn announced(&mut self, device: DeviceKey, addresses: &[Multiaddr], now: Instant) {
         let until = now + self.patience(&device);
         let peer = self.entry(device, now);
-        let news = peer.gone || peer.seen_at != addresses;
-        peer.gone = false;
-        peer.label = label;
-        peer.seen_at = addresses;
+        let knew = |address| peer.announced_at.contains(address) || peer.worked_at.contains(address);
+        let news = std::mem::take(&mut peer.gone) || !addresses.iter().all(knew);
+        put_first(&mut peer.announced_at, addresses, ANNOUNCED_MAX);
         peer.seen = now;
-        if news && matches!(peer.state, PeerState::Waiting { .. } | PeerState::Refused { .. }) {
+        let is_time = peer.news_at.is_none_or(|last| now - last >= NEWS_EVERY);
+        if news && is_time && matches!(peer.state, PeerState::Waiting { .. } | PeerState::Refused { .. }) {
+            peer.news_at = Some(now);
             peer.attempts = 0;
             peer.state = PeerState::Waiting { until };
+        }
+    }
+
+    /// A dial to a device made a link there.
+    pub(crate) fn worked(&mut self, device: &DeviceKey, address: Multiaddr) {
+        if let Some(peer) = self.peers.get_mut(device) {
+            put_first(&mut peer.worked_at, &[address], WORKED_MAX);
         }
     }
 
@@ -188,21 +209,25 @@ impl PeerBook {
         }
     }
 
-    /// The devices whose time to be dialled has come.
-    pub(crate) fn due(&self, now: Instant) -> Vec<DeviceKey> {
-        self.peers.iter().filter(|(_, peer)| peer.is_due(now)).map(|(key, _)| *key).collect()
+    /// The devices whose time to be dialled has come, and that have an address that may be dialled. What the operator named
+    /// always may be.
+    pub(crate) fn due(&self, may: impl Fn(&Multiaddr) -> bool, now: Instant) -> Vec<DeviceKey> {
+        let is_due = |peer: &Peer| peer.is_due(now) && peer.places(&may).next().is_some();
+        self.peers.iter().filter(|(_, peer)| is_due(peer)).map(|(key, _)| *key).collect()
     }
 
     /// The addresses to try next: those of one transport at a time, TCP first. A TCP link notices a killed peer at
     /// once, where QUIC must wait for silence; the other transport gets its turn in case a firewall eats one of them.
-    pub(crate) fn addresses(&self, device: &DeviceKey) -> Vec<Multiaddr> {
+    pub(crate) fn addresses(&self, device: &DeviceKey, may: impl Fn(&Multiaddr) -> bool) -> Vec<Multiaddr> {
         let Some(peer) = self.peers.get(device) else { return Vec::new() };
-        let (tcp, udp): (Vec<_>, Vec<_>) = peer.named_at.union(&peer.seen_at).cloned().partition(is_tcp);
-        match (tcp.is_empty(), udp.is_empty()) {
+        let (tcp, udp): (Vec<_>, Vec<_>) = peer.places(may).cloned().partition(is_tcp);
+        let mut addresses = match (tcp.is_empty(), udp.is_empty()) {
             (false, false) if peer.attempts.is_multiple_of(2) => tcp,
             (false, true) => tcp,
             _ => udp,
-        }
+        };
+        addresses.truncate(DIALLED_MAX);
+        addresses
     }
 
     /// Forgets peers that nobody has heard of for very long.
@@ -216,19 +241,30 @@ impl PeerBook {
 }
 
 impl Peer {
-    pub(crate) fn has_address(&self) -> bool {
-        !self.seen_at.is_empty() || !self.named_at.is_empty()
+    /// Where it may be dialled, each address once: where the operator said, where a link was made, where it announced itself.
+    pub(crate) fn places(&self, may: impl Fn(&Multiaddr) -> bool) -> impl Iterator<Item = &Multiaddr> {
+        let found = self.worked_at.iter().filter(|address| !self.named_at.contains(*address));
+        let announced = self
+            .announced_at
+            .iter()
+            .filter(|address| !self.named_at.contains(*address) && !self.worked_at.contains(*address));
+        self.named_at.iter().chain(found.chain(announced).filter(move |address| may(address)))
     }
 
     fn is_due(&self, now: Instant) -> bool {
         match &self.state {
-            PeerState::Waiting { until } | PeerState::Refused { until, .. } => {
-                *until <= now && self.has_address()
-            }
-            PeerState::Dialling { since } => now - *since >= DIAL_HANGS_AFTER && self.has_address(),
+            PeerState::Waiting { until } | PeerState::Refused { until, .. } => *until <= now,
+            PeerState::Dialling { since } => now - *since >= DIAL_HANGS_AFTER,
             PeerState::Linked { .. } => false,
         }
     }
+}
+
+/// Puts these addresses before the others, and keeps so many.
+fn put_first(kept: &mut Vec<Multiaddr>, addresses: &[Multiaddr], max: usize) {
+    kept.retain(|address| !addresses.contains(address));
+    kept.splice(..0, addresses.iter().take(max).cloned());
+    kept.truncate(max);
 }
 
 /// Whether an address is dialled over TCP.
@@ -252,7 +288,11 @@ mod tests {
     const LOW: DeviceKey = [1; 32];
     const HIGH: DeviceKey = [9; 32];
 
-    fn addresses() -> BTreeSet<Multiaddr> {
+    fn anywhere(_: &Multiaddr) -> bool {
+        true
+    }
+
+    fn addresses() -> Vec<Multiaddr> {
         ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"]
             .iter()
             .map(|text| text.parse().unwrap())
@@ -263,15 +303,15 @@ mod tests {
     fn lower_key_dials_at_once_and_higher_key_waits() {
         let now = Instant::now();
         let mut low = PeerBook::new(LOW);
-        low.seen(HIGH, "high".into(), addresses(), now);
-        assert_eq!(low.due(now), vec![HIGH]);
+        low.announced(HIGH, &addresses(), now);
+        assert_eq!(low.due(anywhere, now), vec![HIGH]);
 
         let mut high = PeerBook::new(HIGH);
-        high.seen(LOW, "low".into(), addresses(), now);
-        assert!(high.due(now).is_empty());
-        high.seen(LOW, "low".into(), addresses(), now + Duration::from_secs(1));
+        high.announced(LOW, &addresses(), now);
+        assert!(high.due(anywhere, now).is_empty());
+        high.announced(LOW, &addresses(), now + Duration::from_secs(1));
         assert_eq!(
-            high.due(now + HIGHER_KEY_WAITS),
+            high.due(anywhere, now + HIGHER_KEY_WAITS),
             vec![LOW],
             "a second sighting must not start the wait again"
         );
@@ -281,57 +321,57 @@ mod tests {
     fn transports_take_turns() {
         let now = Instant::now();
         let mut book = PeerBook::new(LOW);
-        book.seen(HIGH, String::new(), addresses(), now);
-        assert!(book.addresses(&HIGH).iter().all(is_tcp));
+        book.announced(HIGH, &addresses(), now);
+        assert!(book.addresses(&HIGH, anywhere).iter().all(is_tcp));
         book.dialling(&HIGH, now);
         book.dial_failed(&HIGH, now);
-        assert!(!book.addresses(&HIGH).iter().any(is_tcp));
+        assert!(!book.addresses(&HIGH, anywhere).iter().any(is_tcp));
     }
 
     #[test]
     fn backoff_stays_short_however_long_a_cut_lasts() {
         let mut now = Instant::now();
         let mut book = PeerBook::new(LOW);
-        book.seen(HIGH, String::new(), addresses(), now);
+        book.announced(HIGH, &addresses(), now);
         book.gone(&HIGH);
         for round in 0..20 {
-            assert_eq!(book.due(now), vec![HIGH], "its last addresses are tried on and on");
+            assert_eq!(book.due(anywhere, now), vec![HIGH], "its last addresses are tried on and on");
             book.dialling(&HIGH, now);
             book.dial_failed(&HIGH, now);
-            assert!(book.due(now).is_empty());
+            assert!(book.due(anywhere, now).is_empty());
             now += if round == 10 { Duration::from_secs(3 * 24 * 3600) } else { BACKOFF_MAX * 5 / 4 };
             book.forget_old(now);
         }
         book.dialling(&HIGH, now);
         book.dial_failed(&HIGH, now);
-        assert!(book.due(now).is_empty());
-        book.seen(HIGH, String::new(), addresses(), now);
-        assert_eq!(book.due(now), vec![HIGH], "its return ends the wait");
+        assert!(book.due(anywhere, now).is_empty());
+        book.announced(HIGH, &addresses(), now);
+        assert_eq!(book.due(anywhere, now), vec![HIGH], "its return ends the wait");
     }
 
     #[test]
     fn a_dial_that_hangs_is_not_waited_for() {
         let now = Instant::now();
         let mut book = PeerBook::new(LOW);
-        book.seen(HIGH, String::new(), addresses(), now);
+        book.announced(HIGH, &addresses(), now);
         book.dialling(&HIGH, now);
-        assert!(book.due(now + DIAL_HANGS_AFTER / 2).is_empty());
+        assert!(book.due(anywhere, now + DIAL_HANGS_AFTER / 2).is_empty());
         let later = now + DIAL_HANGS_AFTER;
-        assert_eq!(book.due(later), vec![HIGH]);
+        assert_eq!(book.due(anywhere, later), vec![HIGH]);
         book.dialling(&HIGH, later);
-        assert!(book.due(later + DIAL_HANGS_AFTER / 2).is_empty(), "one more at a time");
+        assert!(book.due(anywhere, later + DIAL_HANGS_AFTER / 2).is_empty(), "one more at a time");
     }
 
     #[test]
     fn refused_peers_are_left_alone_for_a_while() {
         let now = Instant::now();
         let mut book = PeerBook::new(LOW);
-        book.seen(HIGH, String::new(), addresses(), now);
+        book.announced(HIGH, &addresses(), now);
         book.dialling(&HIGH, now);
         book.refused(&HIGH, "expired".into(), now);
         book.dial_failed(&HIGH, now);
-        assert!(book.due(now + Duration::from_secs(5)).is_empty());
-        assert_eq!(book.due(now + REFUSED_WAIT), vec![HIGH]);
+        assert!(book.due(anywhere, now + Duration::from_secs(5)).is_empty());
+        assert_eq!(book.due(anywhere, now + REFUSED_WAIT), vec![HIGH]);
     }
 
     #[test]
@@ -341,8 +381,62 @@ mod tests {
         for number in 0..2_000_u16 {
             let mut key = HIGH;
             key[..2].copy_from_slice(&number.to_be_bytes());
-            book.seen(key, String::new(), addresses(), now);
+            book.announced(key, &addresses(), now);
         }
         assert!(book.peers.len() <= PEERS_MAX);
+    }
+
+    fn at(text: &str) -> Multiaddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_that_worked_stays_whatever_is_announced() {
+        let now = Instant::now();
+        let worked = at("/ip4/10.0.0.1/tcp/1");
+        let mut book = PeerBook::new(LOW);
+        book.announced(HIGH, &addresses(), now);
+        book.worked(&HIGH, worked.clone());
+        for number in 0..1_000_u16 {
+            let [high, low] = number.to_be_bytes();
+            book.announced(HIGH, &[at(&format!("/ip4/10.0.{high}.{low}/tcp/2"))], now);
+        }
+        assert_eq!(book.addresses(&HIGH, anywhere)[0], worked);
+        let latest = at("/ip4/10.0.3.231/tcp/2");
+        assert!(book.addresses(&HIGH, anywhere).contains(&latest), "the newest are tried, too");
+        assert!(book.addresses(&HIGH, anywhere).len() <= DIALLED_MAX);
+        assert!(book.peers[&HIGH].announced_at.len() <= ANNOUNCED_MAX);
+    }
+
+    #[test]
+    fn news_end_a_wait_once_a_second_at_most() {
+        let mut now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        let mut dials = 0;
+        for number in 0..1_000_u16 {
+            let [high, low] = number.to_be_bytes();
+            now += Duration::from_millis(10);
+            book.gone(&HIGH);
+            book.announced(HIGH, &[at(&format!("/ip4/10.0.{high}.{low}/tcp/2"))], now);
+            if book.due(anywhere, now) == [HIGH] {
+                dials += 1;
+                book.dialling(&HIGH, now);
+                book.dial_failed(&HIGH, now);
+            }
+        }
+        assert!((10..=30).contains(&dials), "{dials} dials in ten seconds");
+    }
+
+    #[test]
+    fn only_named_addresses_are_dialled_outside_of_this_network() {
+        let now = Instant::now();
+        let mut book = PeerBook::new(LOW);
+        let nowhere = |_: &Multiaddr| false;
+        book.announced(HIGH, &addresses(), now);
+        assert!(book.due(nowhere, now).is_empty() && book.addresses(&HIGH, nowhere).is_empty());
+        let named = at("/ip4/192.0.2.1/tcp/1");
+        book.named(HIGH, named.clone(), now);
+        assert_eq!(book.due(nowhere, now), vec![HIGH]);
+        assert_eq!(book.addresses(&HIGH, nowhere), vec![named]);
     }
 }

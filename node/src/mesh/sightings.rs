@@ -61,6 +61,11 @@ impl Side {
         }
     }
 
+    /// The radio itself.
+    pub(crate) fn ble(&self) -> Ble {
+        self.ble.clone()
+    }
+
     fn id_of(&self, device: &DeviceKey) -> ShortId {
         short_id_of(&self.key, device)
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{DeviceKey, Multiaddr};
+use super::{DeviceKey, Multiaddr, strangers::StrangersSnapshot};
 
 /// How a mesh stands.
 #[derive(Debug, Clone, Default)]
@@ -13,8 +13,10 @@ pub struct MeshSnapshot {
     pub listen: Vec<Multiaddr>,
     /// The links that are up.
     pub links: Vec<LinkSnapshot>,
-    /// The devices that discovery, the operator or a link told of.
+    /// The devices that announced themselves with a good certificate, were linked, or were named by the operator.
     pub peers: Vec<PeerSnapshot>,
+    /// What announces itself in the network and is no device of the event.
+    pub strangers: StrangersSnapshot,
     /// The last refused connections, oldest first.
     pub refusals: Vec<Refusal>,
     /// What happened since the start.
@@ -85,9 +87,7 @@ pub enum Transport {
 pub struct PeerSnapshot {
     /// The device.
     pub device: DeviceKey,
-    /// The name it gave itself.
-    pub label: String,
-    /// Where it said it is.
+    /// Where the operator said that it is, where a link was made, and where it said that it is.
     pub addresses: Vec<Multiaddr>,
     /// How long ago it was last heard of.
     pub seen_ago: Duration,
@@ -147,8 +147,15 @@ pub struct Counters {
     pub refused_by_us: u64,
     /// Connections whose other end refused this device.
     pub refused_by_peer: u64,
-    /// Inbound connections that failed before they could show a certificate: port scans, noise, broken networks.
+    /// Connections that this device turned away since they did not show that they come from a device of its event.
+    pub strangers_called: u64,
+    /// Dials that were answered by somebody who did not show to be a device of this device's event.
+    pub strangers_answered: u64,
+    /// Inbound connections that failed before they could show anything: port scans, noise, broken networks.
     pub inbound_failed: u64,
+    /// Connections begun to addresses of devices: those that they announced, where they were before, or that were named
+    /// for them. Those of one dial are each counted.
+    pub addresses_dialled: u64,
     /// Dials that failed.
     pub dials_failed: u64,
     /// Connections closed because the other end fell silent.

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{
-        Arc, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
@@ -21,9 +21,10 @@ use tokio::sync::mpsc;
 
 use super::{
     BleConfig, CONTROL_QUEUE_MAX, DeviceKey, Listen, Mesh, MeshConfig, MeshError, MeshEvent,
+    barred::Barred,
     behaviour::{self, Behaviour},
-    discovery::{self, Announcement},
-    gate::{CERTIFICATE_BYTES_MAX, Gate},
+    discovery::{self, Discovery},
+    gate::{Gate, hello::CERTIFICATE_BYTES_MAX},
     identity::device_of,
     interfaces::{self, multiaddr},
     medium,
@@ -31,6 +32,7 @@ use super::{
     outbox::Outboxes,
     radio::{Radio, short_id_of},
     sightings::Side,
+    strangers::Strangers,
     task::{Parts, Task},
     transport,
 };
@@ -72,13 +74,16 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
     let gate = Arc::new(Gate {
         me,
         event: config.event,
+        membership: config.membership.clone(),
         boot,
         certificate: RwLock::new(config.certificate),
         admit: Arc::clone(&config.admit),
         outboxes: Arc::clone(&outboxes),
         desk,
+        lobby: Arc::default(),
         links_on: AtomicBool::new(true),
     });
+    let barred = Arc::new(Barred::default());
     let ping_every = config.ble.as_ref().map_or(behaviour::PING_EVERY_BLE, |ble| ble.ping_every);
     let (sightings, sighted) = mpsc::channel(FOUND_QUEUE_MAX);
     let (radio, side) = config.ble.map(|ble| start_radio(ble, &me, sightings)).transpose()?.unzip();
@@ -102,15 +107,18 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
     let (changed, changes) = mpsc::channel(1);
     let (found, findings) = mpsc::channel(FOUND_QUEUE_MAX);
     let missing = Arc::new(AtomicBool::new(true));
+    let strangers = Arc::new(Mutex::new(Strangers::default()));
     let discovery = (config.mdns && config.listen.is_on()).then(|| {
         tokio::spawn(discovery::run(
-            Announcement {
-                device: me,
-                event: config.event,
-                label: config.label,
+            Discovery {
+                keypair,
+                gate: Arc::clone(&gate),
+                membership: config.membership,
+                admit: Arc::clone(&config.admit),
                 tcp: config.listen.tcp.then_some(port),
                 quic: config.listen.quic.then_some(port),
                 interfaces: config.listen.interfaces.clone(),
+                strangers: Arc::clone(&strangers),
             },
             found,
             changes,
@@ -136,11 +144,15 @@ pub(crate) async fn start(config: MeshConfig) -> Result<(Mesh, mpsc::Receiver<Me
         changed,
         missing,
         discovery,
+        strangers,
         events,
+        barred: Arc::clone(&barred),
     };
+    let ble = side.as_ref().map(Side::ble);
     tokio::spawn(Task::new(parts, side).run());
     tracing::info!(device = %hex::encode(me), port, "mesh started");
-    let mesh = Mesh { device: me, gate, outboxes, control, dropped_requests: Arc::new(AtomicU64::new(0)) };
+    let dropped_requests = Arc::new(AtomicU64::new(0));
+    let mesh = Mesh { device: me, gate, outboxes, control, barred, ble, dropped_requests };
     Ok((mesh, events_receiver))
 }
 
@@ -149,15 +161,17 @@ fn start_radio(
     me: &DeviceKey,
     sightings: mpsc::Sender<Sighting>,
 ) -> Result<(Radio, Side), MeshError> {
+    // By this key devices know each other's short ids, whatever epochs they have: so it is one that all have.
+    let oldest = config.keys.last().cloned().unwrap_or_default();
     let (ble, events) = Ble::start(popmesh_ble::BleConfig {
         adapter: config.adapter,
-        id: short_id_of(&config.key, me),
-        key: config.key.clone(),
+        id: short_id_of(&oldest, me),
+        keys: config.keys,
         links_max: config.links_max,
         address_for: BLE_ADDRESS_FOR,
     })
     .map_err(|error| MeshError::Setup(error.to_string()))?;
-    let side = Side::new(ble.clone(), config.key, me, config.links_max);
+    let side = Side::new(ble.clone(), oldest, me, config.links_max);
     Ok((Radio::over(ble, events, sightings), side))
 }
 

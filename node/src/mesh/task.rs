@@ -1,9 +1,9 @@
 //! The task that owns the swarm: everything that happens to the mesh happens here, one thing at a time.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::{Arc, atomic::AtomicBool},
-    time::{Duration, SystemTime},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, atomic::AtomicBool},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::ConnectedPoint,
     gossipsub::{self, IdentTopic},
+    multiaddr::Protocol,
     ping,
     swarm::{ConnectionId, SwarmEvent},
 };
@@ -23,14 +24,14 @@ use tokio::{
 };
 
 use super::{
-    Admit, Control, Counters, DeviceKey, Listen, MeshEvent, Refusal,
-    admission::{Admissions, Decision, EntryRequest, Existing, GateNote, Turned},
-    behaviour::{Behaviour, BehaviourEvent, ESTABLISHED_MAX},
+    Admit, Control, Counters, DeviceKey, Listen, MeshEvent,
+    admission::{Admissions, GateNote},
+    barred::{Barred, Lists},
+    behaviour::{Behaviour, BehaviourEvent},
     budget::Budgets,
     dialling::Dial,
     discovery::Found,
     feed::Feed,
-    gate::NotPassed,
     identity::{device_of, short},
     interfaces::{self, Local},
     links::{Link, Links},
@@ -40,10 +41,13 @@ use super::{
     nearby::Sighting,
     outbox::Outboxes,
     peers::PeerBook,
+    refusals::Refusals,
     sightings::Side,
     start::Listeners,
+    strangers::Strangers,
     taken::{Done, Taken},
     watching::{self, Step},
+    whom::Whom,
 };
 
 /// How often to look at what is due.
@@ -60,9 +64,6 @@ const IN_FLIGHT_BYTES_MAX: usize = 1 << 20;
 
 /// The same over the radio: what is in there cannot go over the network when that comes back.
 const IN_FLIGHT_BYTES_MAX_BLE: usize = 32 * 1024;
-
-/// Refusals remembered for the operator.
-const REFUSALS_MAX: usize = 32;
 
 /// How long stopping may take for the links, and again for the goodbye on the local network.
 const STOP_TIMEOUT: Duration = Duration::from_millis(800);
@@ -87,7 +88,9 @@ pub(crate) struct Parts {
     /// Tells discovery whether this device has few links and misses somebody.
     pub(crate) missing: Arc<AtomicBool>,
     pub(crate) discovery: Option<JoinHandle<()>>,
+    pub(crate) strangers: Arc<Mutex<Strangers>>,
     pub(crate) events: mpsc::Sender<MeshEvent>,
+    pub(crate) barred: Arc<Barred>,
 }
 
 /// The task's state.
@@ -99,14 +102,14 @@ pub(crate) struct Task {
     pub(crate) named: Vec<Named>,
     pub(crate) dials: HashMap<ConnectionId, Dial>,
     pub(crate) known: BTreeSet<DeviceKey>,
-    pub(crate) wanted: BTreeSet<DeviceKey>,
+    pub(crate) whom: Whom,
     pub(crate) choice_is_stale: bool,
     /// Whose links it looks after most.
     pub(crate) watched: BTreeSet<DeviceKey>,
     pub(crate) admissions: Admissions,
     pub(crate) locals: BTreeSet<Local>,
     pub(crate) counters: Counters,
-    pub(crate) refusals: VecDeque<Refusal>,
+    pub(crate) refusals: Refusals,
     /// Inbound connections that failed, and those of them that the gate has accounted for.
     pub(crate) inbound_failed: u64,
     pub(crate) inbound_explained: u64,
@@ -121,6 +124,8 @@ pub(crate) struct Task {
     started: Instant,
     pub(crate) unjudged: BTreeMap<u64, (gossipsub::MessageId, PeerId)>,
     pub(crate) next_token: u64,
+    /// Devices that were retired, as far as that has been seen to.
+    pub(crate) barred: Lists,
 }
 
 impl Task {
@@ -133,13 +138,13 @@ impl Task {
             named: Vec::new(),
             dials: HashMap::new(),
             known: BTreeSet::new(),
-            wanted: BTreeSet::new(),
+            whom: Whom::default(),
             choice_is_stale: true,
             watched: BTreeSet::new(),
             admissions: Admissions::default(),
             locals: interfaces::current(parts.listen.interfaces.as_deref()),
             counters: Counters::default(),
-            refusals: VecDeque::new(),
+            refusals: Refusals::default(),
             inbound_failed: 0,
             inbound_explained: 0,
             links_on: true,
@@ -151,6 +156,7 @@ impl Task {
             started: Instant::now(),
             unjudged: BTreeMap::new(),
             next_token: 0,
+            barred: Lists::default(),
             parts,
         };
         task.take_named_peers();
@@ -182,6 +188,7 @@ impl Task {
                 },
                 _ = tick.tick() => {
                     ticks = ticks.wrapping_add(1);
+                    self.take_barred();
                     self.dial_due();
                     self.choose_nearby();
                     self.tell_neighbours();
@@ -189,6 +196,7 @@ impl Task {
                     self.look_after_links();
                     if ticks.is_multiple_of(HOUSEKEEPING_TICKS) {
                         self.keep_house();
+                        self.tell_of_refusals();
                     }
                 }
             }
@@ -227,6 +235,7 @@ impl Task {
                 self.choice_is_stale = true;
             }
             Control::CutOff(device, time) => self.cut_off(device, time),
+            Control::Barred => self.take_barred(),
             Control::Probe(device) => {
                 if let Some(link) = self.links.get_mut(&device, Medium::Ip) {
                     link.watch.doubt();
@@ -356,8 +365,8 @@ impl Task {
         let now = Instant::now();
         let medium = medium_of(endpoint);
         let boot = self.admissions.arrived(device, medium).unwrap_or_default();
-        if !self.links_on {
-            // It passed the gate before the switch was thrown.
+        if !self.links_on || self.is_shut_out(&device) {
+            // It passed the gate before the switch was thrown, or before it was barred.
             self.parts.swarm.close_connection(connection);
             self.on_dial_failed(connection);
             return;
@@ -369,7 +378,14 @@ impl Task {
         self.links.insert(device, endpoint, Link::new(peer, connection, boot, endpoint, now));
         self.parts.outboxes.open(device, medium);
         match medium {
-            Medium::Ip => self.book.link_up(device, now),
+            Medium::Ip => {
+                self.book.link_up(device, now);
+                if endpoint.is_dialer() {
+                    let address = endpoint.get_remote_address().iter();
+                    let address = address.filter(|part| !matches!(part, Protocol::P2p(_))).collect();
+                    self.book.worked(&device, address);
+                }
+            }
             Medium::Ble => self.on_nearby_link(device, true, now),
         }
         self.counters.links_up += 1;
@@ -549,80 +565,6 @@ impl Task {
             link.in_flight_bytes += message.len();
             link.watch.sent(Instant::now());
             self.parts.swarm.behaviour_mut().messages.send(link.peer, link.connection, message);
-        }
-    }
-
-    fn on_gate_note(&mut self, note: GateNote) {
-        let now = Instant::now();
-        match note {
-            GateNote::Enter(request) => self.on_enter(request, now),
-            GateNote::NotPassed { device, address, dialled, reason } => {
-                if !dialled && !matches!(reason, NotPassed::Failed(_)) {
-                    self.inbound_explained += 1;
-                }
-                self.gate_answered_named(&address, dialled, device, &reason, now);
-                let (by_peer, reason) = match reason {
-                    NotPassed::RefusedByUs(reason) => (false, reason),
-                    NotPassed::RefusedByPeer(reason) => (true, reason),
-                    _ => return,
-                };
-                if let Some(device) = device {
-                    self.on_refusal(device, address, by_peer, reason, now);
-                }
-            }
-        }
-    }
-
-    fn on_enter(&mut self, request: EntryRequest, now: Instant) {
-        if self.budgets.out_for_ms(&request.device, self.now_ms()).is_some() {
-            Admissions::turn(request, Turned::Busy);
-            return;
-        }
-        let medium = request.medium;
-        let link = self.links.get(&request.device, medium);
-        let existing = link.map(|link| Existing { boot: link.boot, since: link.up_at });
-        let room = self.links.count_over(medium) < ESTABLISHED_MAX as usize;
-        match self.admissions.decide(&request, existing, room, now) {
-            Decision::Grant => self.admissions.grant(request, now),
-            Decision::Turn(turned) => Admissions::turn(request, turned),
-            Decision::Replace => {
-                if let Some(link) = link {
-                    tracing::info!(device = %short(&request.device), "a newer link replaces this one");
-                    self.parts.swarm.close_connection(link.connection);
-                }
-                self.admissions.wait(request);
-            }
-        }
-    }
-
-    fn on_refusal(
-        &mut self,
-        device: DeviceKey,
-        address: Multiaddr,
-        by_peer: bool,
-        reason: String,
-        now: Instant,
-    ) {
-        let repeated = self
-            .refusals
-            .iter()
-            .any(|known| known.device == device && known.by_peer == by_peer && known.reason == reason);
-        let words = if by_peer { "a peer refused this device" } else { "refused a peer's certificate" };
-        if repeated {
-            tracing::debug!(device = %short(&device), %address, reason, "{words}");
-        } else {
-            tracing::warn!(device = %short(&device), %address, reason, "{words}");
-        }
-        if by_peer {
-            self.counters.refused_by_peer += 1;
-        } else {
-            self.counters.refused_by_us += 1;
-        }
-        self.book.refused(&device, reason.clone(), now);
-        self.on_nearby_refused(&device, now);
-        self.refusals.push_back(Refusal { at: SystemTime::now(), device, address, by_peer, reason });
-        if self.refusals.len() > REFUSALS_MAX {
-            self.refusals.pop_front();
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::mpsc::Sender;
 
-use popmesh_proto::id::Ref;
+use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::identity::SignedCertificate;
 use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
 use popmesh_proto::mark::{Mark, Marking};
+use popmesh_proto::pin::EventSecrets;
 use popmesh_proto::text::Compartment;
 use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
 use tokio::sync::{broadcast, mpsc};
@@ -30,6 +31,17 @@ pub struct Wanted {
     pub compartment: Compartment,
 }
 
+/// What the device wants kept where its next start finds it, and known all around it from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Keep {
+    /// Its own certificate, renewed.
+    Certificate(SignedCertificate),
+    /// The event's secret, that of all epochs.
+    Secrets(EventSecrets),
+    /// All devices that were retired.
+    Retired(Vec<DeviceId>),
+}
+
 /// Everything around the device that its outputs act on.
 pub(super) struct Effects {
     pub(super) jobs: Sender<Job>,
@@ -37,8 +49,8 @@ pub(super) struct Effects {
     pub(super) notices: broadcast::Sender<Notice>,
     /// Not bounded here: the device wants each door of a redemption once until it has heard how that went.
     pub(super) doors: mpsc::UnboundedSender<Wanted>,
-    /// Not bounded here: one a renewal, and one at a start.
-    pub(super) certificates: mpsc::UnboundedSender<SignedCertificate>,
+    /// Not bounded here: one a renewal or a retirement, and some at a start.
+    pub(super) kept: mpsc::UnboundedSender<Keep>,
     pub(super) book: Book,
     /// The mark beside the database, as it is by now.
     pub(super) mark: Option<Mark>,
@@ -68,7 +80,13 @@ impl Effects {
                 drop(self.doors.send(Wanted { redemption, compartment }));
             }
             // A node that stops is told again at its next start.
-            Output::Install { certificate } => drop(self.certificates.send(certificate)),
+            Output::Install { certificate } => drop(self.kept.send(Keep::Certificate(certificate))),
+            Output::Secrets { secrets } => drop(self.kept.send(Keep::Secrets(secrets))),
+            Output::Bar(barred) => {
+                self.links.bar(&barred);
+                drop(self.kept.send(Keep::Retired(barred.retired)));
+            }
+            Output::Tell { to, bytes } => self.links.send(to, bytes),
             // The core's to do.
             Output::Reopen { problem } => tracing::error!(%problem, "a device that ends wants to begin anew"),
             // Nobody listens: nobody minds.

@@ -6,7 +6,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{GossipToken, Verdict};
+use popmesh_proto::io::{Barred, GossipToken, Verdict};
 use popmesh_proto::links::Width;
 
 use super::fair::Fair;
@@ -22,6 +22,8 @@ pub trait Links: Send {
     fn judge(&self, token: GossipToken, verdict: Verdict);
     /// Closes the link to a peer, and lets none be for so long.
     fn cut_off(&self, peer: DeviceId, for_ms: u64);
+    /// Passes nothing to devices that were retired, and to these alone.
+    fn bar(&self, barred: &Barred);
     /// Has the link to a peer looked at, and closed if nothing comes.
     fn probe(&self, peer: DeviceId);
 }

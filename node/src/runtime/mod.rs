@@ -24,12 +24,11 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use popmesh_proto::identity::SignedCertificate;
 use popmesh_store::{Loaded, Store};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 pub use book::MAX_CALLS_WAITING;
-pub use effects::Wanted;
+pub use effects::{Keep, Wanted};
 pub use handle::{Call, CallError, Handle, Outcome, StoreHealth};
 pub use join::{RuntimeError, RuntimeJoin};
 pub use machine::Machine;
@@ -57,8 +56,8 @@ pub struct Runtime {
     pub metrics: Arc<RuntimeMetrics>,
     /// Doors that it wants opened.
     pub doors: mpsc::UnboundedReceiver<Wanted>,
-    /// Renewed certificates of its own, to be kept for the next start and shown to peers.
-    pub certificates: mpsc::UnboundedReceiver<SignedCertificate>,
+    /// What it wants kept for its next start: renewed certificates of its own, the event's secret, who was retired.
+    pub kept: mpsc::UnboundedReceiver<Keep>,
 }
 
 impl Runtime {
@@ -80,7 +79,7 @@ impl Runtime {
         let (call_sender, calls) = mpsc::channel(CALL_QUEUE);
         let (notices, _) = broadcast::channel(NOTICE_QUEUE);
         let (door_sender, doors) = mpsc::unbounded_channel();
-        let (certificate_sender, certificates) = mpsc::unbounded_channel();
+        let (kept_sender, kept) = mpsc::unbounded_channel();
         let (job_sender, jobs) = channel();
         let (written_sender, written) = mpsc::unbounded_channel();
         let (stop, stop_receiver) = oneshot::channel();
@@ -99,7 +98,7 @@ impl Runtime {
             links,
             notices: notices.clone(),
             doors: door_sender,
-            certificates: certificate_sender,
+            kept: kept_sender,
             book: Book::new(loaded.answers, Arc::clone(&metrics)),
             mark: loaded.mark,
             write: None,
@@ -137,6 +136,6 @@ impl Runtime {
             return Err(ended.failed_start());
         }
         let handle = Handle::new(call_sender, notices);
-        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics, doors, certificates })
+        Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics, doors, kept })
     }
 }

@@ -34,6 +34,14 @@ pub enum StoreError {
         /// Why.
         problem: std::io::Error,
     },
+    /// Something other than a file is in its place, which somebody may have put there.
+    #[error("{}: {problem}; find out who put it there, and remove it", path.display())]
+    NotAFile {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        problem: std::io::Error,
+    },
     /// Nothing can be written there.
     #[error(
         "{} is read-only; make it writable for this user (a failing card or disk turns read-only by itself: then \
@@ -149,6 +157,7 @@ impl StoreError {
 
     pub(crate) fn from_io(path: &Path, problem: std::io::Error) -> Self {
         match problem.kind() {
+            std::io::ErrorKind::InvalidInput => Self::NotAFile { path: path.to_owned(), problem },
             std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path: path.to_owned() },
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Self::Full { path: path.to_owned() }

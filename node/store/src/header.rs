@@ -6,18 +6,23 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
+use crate::files;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
 
 /// Whether there is a database to open. Reads only.
 pub(crate) fn exists(path: &Path) -> Result<bool, StoreError> {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let beside = beside(path, suffix);
+        files::check(&beside).map_err(|error| StoreError::from_io(&beside, error))?;
+    }
     let wal_bytes = match std::fs::metadata(wal_path(path)) {
         Ok(found) => found.len(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
         Err(error) => return Err(StoreError::from_io(&wal_path(path), error)),
     };
-    let mut file = match File::open(path) {
+    let mut file = match files::open(File::options().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             if wal_bytes > 0 {
@@ -53,8 +58,12 @@ pub(crate) fn exists(path: &Path) -> Result<bool, StoreError> {
 
 /// The write-ahead log of a database.
 pub(crate) fn wal_path(path: &Path) -> PathBuf {
+    beside(path, "-wal")
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
+    name.push(suffix);
     PathBuf::from(name)
 }
 

@@ -5,6 +5,7 @@
 
 mod answers;
 mod error;
+pub mod files;
 mod header;
 mod lock;
 mod mark;
@@ -89,13 +90,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`], with nothing changed.
     pub fn open(folder: &Path, event: EventId, device: DeviceId) -> Result<(Self, Loaded), StoreError> {
-        std::fs::create_dir_all(folder).map_err(|error| StoreError::from_io(folder, error))?;
+        files::make_folder(folder).map_err(|error| StoreError::from_io(folder, error))?;
+        let folder = &files::real(folder)?;
         let lock = FolderLock::take(folder)?;
+        files::remove_drafts(folder);
         let connection = open::in_folder(folder, event, device)?;
         let path = folder.join(DATABASE_FILE);
         let (mut store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
         renew::write_ahead_log(&path)?;
-        let (file, mark) = MarkFile::read(folder, event, device);
+        let (file, mark) = MarkFile::read(folder, event, device)?;
         store.mark = Some(file);
         loaded.restored =
             mark.is_none() && mark::was_beside(&store.connection).map_err(|error| store.failed(error))?;

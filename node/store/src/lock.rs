@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::error::StoreError;
+use crate::files;
 
 /// The name of the locked file in the data folder.
 pub const LOCK_FILE: &str = "lock";
@@ -23,14 +24,10 @@ impl FolderLock {
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(LOCK_FILE);
         let failed = |source| StoreError::from_io(&path, source);
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            // What another node wrote there is what we report; it must survive our look.
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        // What another node wrote there is what we report; it must survive our look.
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = files::open(&mut options, &path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -7,8 +7,8 @@
 //! that cannot be read is passed over. The file is made anew, and synced before anything else, with the first write of each
 //! start and when it has grown to 1 MiB.
 
-use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -18,6 +18,9 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, ReceiptHash};
 use popmesh_proto::mark::{End, Mark, Marking};
 use rusqlite::{Connection, OptionalExtension};
 use sha2::{Digest, Sha256};
+
+use crate::error::StoreError;
+use crate::files;
 
 /// The file beside the database.
 pub const MARK_FILE: &str = "mark";
@@ -124,14 +127,27 @@ pub(crate) struct MarkFile {
 
 impl MarkFile {
     /// Reads what there is. `None` beside it: there is no mark of this device in this event, or none that can be read.
-    pub(crate) fn read(folder: &Path, event: EventId, device: DeviceId) -> (Self, Option<Mark>) {
+    ///
+    /// # Errors
+    /// If something other than a file is in its place.
+    pub(crate) fn read(
+        folder: &Path,
+        event: EventId,
+        device: DeviceId,
+    ) -> Result<(Self, Option<Mark>), StoreError> {
         let mut head = [0; HEAD_BYTES];
         head[..16].copy_from_slice(MAGIC);
         head[16..48].copy_from_slice(&event.0);
         head[48..].copy_from_slice(&device.0);
         let path = folder.join(MARK_FILE);
-        let read = match std::fs::read(&path) {
-            Ok(bytes) => bytes.split_first_chunk::<HEAD_BYTES>().filter(|(found, _)| **found == head).map(
+        let mut bytes = Vec::new();
+        let read = files::open(OpenOptions::new().read(true), &path)
+            .and_then(|mut file| file.read_to_end(&mut bytes));
+        let read = match read {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                return Err(StoreError::from_io(&path, error));
+            }
+            Ok(_) => bytes.split_first_chunk::<HEAD_BYTES>().filter(|(found, _)| **found == head).map(
                 |(_, slots)| {
                     let mut mark = Mark::default();
                     slots.as_chunks::<SLOT_BYTES>().0.iter().for_each(|slot| read_slot(&mut mark, slot));
@@ -140,7 +156,7 @@ impl MarkFile {
             ),
             Err(_) => None,
         };
-        (Self { path, head, mark: read.clone().unwrap_or_default(), file: None, syncs: None }, read)
+        Ok((Self { path, head, mark: read.clone().unwrap_or_default(), file: None, syncs: None }, read))
     }
 
     /// Makes the file if it is not there, and has the database know of it.
@@ -184,16 +200,9 @@ impl MarkFile {
     }
 
     fn make_anew(&mut self) -> std::io::Result<()> {
-        let draft = self.path.with_extension("new");
-        let mut file = File::create(&draft)?;
         let mut bytes = self.head.to_vec();
         bytes.extend_from_slice(&all_slots(&self.mark));
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&draft, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
+        let file = files::replace(&self.path, &bytes)?;
         self.file = Some((Arc::new(file), bytes.len() as u64));
         Ok(())
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::error::StoreError;
 use crate::schema::{self, Found};
-use crate::{DATABASE_FILE, header};
+use crate::{DATABASE_FILE, files, header};
 
 /// Pages in the write-ahead log (16 MiB) at which SQLite moves them into the database.
 const CHECKPOINT_PAGES: u32 = 4_000;
@@ -38,7 +38,7 @@ pub(crate) fn at_path(
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = match vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs),
-        None => Connection::open_with_flags(path, flags),
+        None => Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NOFOLLOW),
     }
     .map_err(failed)?;
     // Asked before the first read, which would fail for want of a lock and blame the disk.
@@ -97,13 +97,16 @@ fn create(folder: &Path, path: &Path, event: EventId, device: DeviceId) -> Resul
             _ => {}
         }
     }
+    // SQLite takes an empty file for a new database, and gives its own rights to what it writes beside it. Where a folder has a
+    // default access list, it would let others read what SQLite makes itself.
+    files::open(File::options().write(true).create_new(true), &draft).map_err(failed)?;
     let connection = at_path(&draft, event, device, None, CHECKPOINT_PAGES)?;
     checkpoint(&connection).map_err(|error| StoreError::from_sqlite(path, error))?;
     checkpoint_on_close(&connection, true).map_err(|error| StoreError::from_sqlite(path, error))?;
     connection.close().map_err(|(_, error)| StoreError::from_sqlite(path, error))?;
     File::open(&draft).and_then(|file| file.sync_all()).map_err(failed)?;
     std::fs::rename(&draft, path).map_err(failed)?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    files::sync(folder).map_err(failed)
 }
 
 fn refuse_others(path: &Path, found: &Found, event: EventId, device: DeviceId) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use crate::error::StoreError;
-use crate::header;
+use crate::{files, header};
 
 /// Bytes that are read and written at a time.
 const PART_BYTES: usize = 1 << 20;
@@ -22,7 +22,7 @@ const PART_BYTES: usize = 1 << 20;
 pub(crate) fn write_ahead_log(path: &Path) -> Result<(), StoreError> {
     let path = header::wal_path(path);
     let failed = |error| StoreError::from_io(&path, error);
-    let mut file = match File::options().read(true).write(true).open(&path) {
+    let mut file = match files::open(File::options().read(true).write(true), &path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(error)),

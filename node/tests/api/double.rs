@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
-use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView};
+use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers};
 use popmesh::door::{DoorSpec, OPENS_WITHIN};
 use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
@@ -21,8 +21,8 @@ use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
-    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal, Status,
-    Stock, StockLine,
+    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
+    SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -132,7 +132,7 @@ pub(crate) async fn serve_at(
     let doors = popmesh::door::Doors::new(&DoorSpec::Virtual, OPENS_WITHIN);
     let api = Api::new(DEVICE, handle, Arc::new(Mesh), Arc::default())
         .with_doors(Some(doors))
-        .with_sealer(Sealer::new(&charter(), DEVICE));
+        .with_sealer(Sealer::new(&charter(), DEVICE, &SecretKey::from_seed(&[7; 32])));
     let api = shape(api);
     let Inside { notices, done, queries } = inside;
     let served = tokio::spawn(listener.serve(api, async move {
@@ -195,17 +195,24 @@ impl MeshView for Mesh {
             bytes_out: 20,
             dropped: 0,
         };
-        let stranger = Discovered {
-            device: None,
-            label: "somebody".to_owned(),
+        let unheard = Discovered {
+            device: DeviceId([9; 32]),
             addresses: vec!["/ip4/10.0.0.9/tcp/1".to_owned()],
-            state: "of another event".to_owned(),
+            state: "being dialled".to_owned(),
+        };
+        let stranger = Stranger {
+            name: "somebody".to_owned(),
+            address: Some("10.0.0.9".to_owned()),
+            why: "it is not of this event".to_owned(),
+            heard_ago_ms: 5,
         };
         let snapshot = MeshSnapshot {
             listening: vec!["/ip4/10.0.0.1/tcp/9000".to_owned()],
             links_on: true,
             links: vec![link(Some(3.5)), link(Some(1.5)), link(None)],
-            discovered: vec![stranger],
+            discovered: vec![unheard],
+            strangers: Strangers { lately: 400, total: 1_000, last: vec![stranger] },
+            addresses_dialled: 7,
             ble: None,
         };
         Box::pin(async { Some(snapshot) })
@@ -230,6 +237,8 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         unread: 0,
         cut_off_until_ms: None,
         clock_ahead_ms: None,
+        retired_by: None,
+        has_newest_secret: None,
     }
 }
 
@@ -399,6 +408,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             device: retire.device,
             at_risk: retire.at_risk,
             held: vec![],
+            secret: SecretInfo::default(),
         }),
         Command::Entrust(entrust) => Reply::Entrusted(registrar(entrust.to)),
         Command::Renew(_) => Reply::Renewed(Renewed { devices: vec![], skipped: vec![] }),
@@ -421,7 +431,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             amount: 2500,
             failed: settle.failed,
         }),
-        Command::AcceptPast => Reply::PastAccepted,
+        Command::AcceptPast(_) => Reply::PastAccepted,
         Command::Leave(_) => Reply::Left(popmesh_proto::command::Left {
             to: DEVICE,
             name: "hq".to_owned(),
@@ -469,6 +479,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             incidents: 0,
             digest: "d1".to_owned(),
             sales_waiting: 0,
+            secret: SecretInfo::default(),
             carts: 2,
             claims: vec![ClaimCount { state: ClaimState::Issued, own: 1, mesh: 3 }],
             last_receipt: 7,

@@ -12,4 +12,5 @@ mod people;
 mod problems;
 mod reading;
 mod tls;
+mod tokens;
 mod wire;

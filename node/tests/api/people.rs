@@ -1,7 +1,8 @@
 //! Personal data through the API: sealed before it reaches the device, and in no answer.
 
-use popmesh::personal;
+use popmesh::personal::{self, Sealer};
 use popmesh_proto::command::Command;
+use popmesh_proto::identity::SecretKey;
 use serde_json::{Value, json};
 
 use crate::double::{DEVICE, charter, organiser, start};
@@ -29,16 +30,32 @@ async fn the_device_gets_it_sealed_to_the_organiser() {
 }
 
 #[tokio::test]
-async fn nothing_of_the_content_is_kept_under_the_idempotency_key() {
+async fn another_content_under_the_same_key_is_a_conflict_and_the_same_is_told_again() {
     let node = start().await;
     let key = ("idempotency-key", "order-7");
     assert_eq!(post(node.address, "/v1/people", &[key], &opt_in(MARKER)).await.status, 201);
-    // A hash of it could be guessed at: the content makes no other request of it.
-    let again = post(node.address, "/v1/people", &[key], &opt_in("another")).await;
+    let again = post(node.address, "/v1/people", &[key], &opt_in(MARKER)).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (201, Some("true")));
+    // A second shopper's address is not lost under a first one's key: whoever types it is told.
+    post(node.address, "/v1/people", &[key], &opt_in("another")).await.problem(409, "key_reused");
     let mut other = opt_in(MARKER);
     other["shopper"] = json!("order-8");
-    post(node.address, "/v1/people", &[key], &other).await.problem(422, "key_reused");
+    post(node.address, "/v1/people", &[key], &other).await.problem(409, "key_reused");
+    assert_eq!(node.done.lock().unwrap().len(), 1);
+    let fresh = ("idempotency-key", "order-8");
+    assert_eq!(post(node.address, "/v1/people", &[fresh], &opt_in("another")).await.status, 201);
+}
+
+#[test]
+fn what_tells_contents_apart_says_nothing_to_who_lacks_a_key() {
+    let sealer = |seed: u8| Sealer::new(&charter(), DEVICE, &SecretKey::from_seed(&[seed; 32]));
+    let mark = sealer(1).mark(b"a", MARKER);
+    assert_eq!(mark, sealer(1).mark(b"a", MARKER));
+    for other in [sealer(2).mark(b"a", MARKER), sealer(1).mark(b"b", MARKER), sealer(1).mark(b"a", "x")] {
+        assert_ne!(mark, other);
+    }
+    assert_ne!(sealer(1).mark(b"ab", "c"), sealer(1).mark(b"a", "bc"));
+    assert!(!format!("{:?}", sealer(1)).contains("apart"));
 }
 
 #[tokio::test]

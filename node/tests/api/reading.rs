@@ -53,7 +53,9 @@ async fn peers_are_devices_with_their_links() {
     let peer = &peers["peers"][0];
     assert_eq!((&peer["name"], &peer["rtt_ms"]), (&json!("till-2"), &json!(1.5)));
     assert_eq!(peer["addresses"], json!(["/ip4/10.0.0.2/tcp/9000"]));
-    assert_eq!(peers["strangers"][0]["state"], "of another event");
+    assert_eq!(peers["unheard"][0]["state"], "being dialled");
+    assert_eq!((&peers["strangers"]["lately"], &peers["strangers"]["total"]), (&400.into(), &1_000.into()));
+    assert_eq!(peers["strangers"]["last"][0]["why"], "it is not of this event");
 }
 
 #[tokio::test]
@@ -85,7 +87,9 @@ async fn every_command_reaches_the_device() {
         ("/v1/sales", json!({"cart": claim}), 201),
         ("/v1/redemptions", json!({"token": "POPMESH1:TOKEN"}), 201),
         ("/v1/refunds", json!({"claim": claim, "items": [{"sku": "CAP", "serials": "4"}]}), 201),
-        ("/v1/sweeps", json!({"drop": "neon"}), 201),
+        ("/v1/sweeps", json!({"drop": "neon", "device": to, "claims": 1}), 201),
+        ("/v1/leave", json!({"device": to, "units": 3, "claims": 1}), 200),
+        ("/v1/past/acceptance", json!({"device": to, "entries": 7}), 200),
         ("/v1/carts/take", json!({"token": "POPMESH1:CART"}), 200),
         ("/v1/custody", json!({"claim": claim, "to": to}), 201),
         ("/v1/rules", json!({"prices": "excluded", "round": "line", "cash_coin": 5}), 200),
@@ -103,7 +107,7 @@ async fn every_command_reaches_the_device() {
         }
     }
     let done = node.done.lock().unwrap();
-    assert_eq!(done.len(), 22);
+    assert_eq!(done.len(), 24);
     assert!(
         matches!(&done[3], Command::Transfer(given) if given.units == Units::Count(3) && given.to == OTHER)
     );

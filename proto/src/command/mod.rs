@@ -136,7 +136,7 @@ pub enum Command {
     /// Gives everything away before this device goes.
     Leave(Leave),
     /// Has this device spend although it may have forgotten what it did: a person answers for that.
-    AcceptPast,
+    AcceptPast(AcceptPast),
     /// Takes back what nobody came for in time, of a drop that says so.
     Sweep(Sweep),
     /// Says how a door behaved that this device wanted opened.
@@ -346,6 +346,44 @@ pub struct Leave {
     /// Who gets it; an hq in reach if absent, or else who sells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<DeviceId>,
+    /// What whoever wants it has seen of this device; not looked at if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Stake>,
+}
+
+/// What a device has that could be given away: said before that is done, so that it is this device and no more than was
+/// seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Stake {
+    /// The device.
+    pub device: DeviceId,
+    /// The units that it holds, those in carts left out, as its retirement would say.
+    pub units: u64,
+    /// The claims that wait with it.
+    pub claims: u64,
+}
+
+/// See [`Command::AcceptPast`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct AcceptPast {
+    /// What whoever answers for it has seen of this device; not looked at if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<LostPast>,
+}
+
+/// What a device lacks of its own past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LostPast {
+    /// The device.
+    pub device: DeviceId,
+    /// The entries that are missing, as its status says; 0 if it does not know how many.
+    pub entries: u64,
 }
 
 /// See [`Command::Unlock`].
@@ -355,6 +393,17 @@ pub struct Leave {
 pub struct Unlock {
     /// The claim.
     pub claim: Ref,
+    /// Whether an hq answers for it: then it need not wait, and what is locked on other devices is unlocked there. Counts on
+    /// an hq alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_once: bool,
+}
+
+impl Unlock {
+    /// On this device, when its time has come.
+    pub fn of(claim: Ref) -> Self {
+        Self { claim, at_once: false }
+    }
 }
 
 /// See [`Command::GiveCustody`].
@@ -443,6 +492,27 @@ pub struct ResolveIncident {
 pub struct Sweep {
     /// The drop.
     pub drop: DropId,
+    /// What whoever wants it has seen of this device; not looked at if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<LateClaims>,
+}
+
+impl Sweep {
+    /// Of a drop, however many are late.
+    pub fn of(drop: DropId) -> Self {
+        Self { drop, seen: None }
+    }
+}
+
+/// What is late on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct LateClaims {
+    /// The device.
+    pub device: DeviceId,
+    /// The claims of the drop in its custody that nobody came for in time, and that are not marked for a refund.
+    pub claims: u64,
 }
 
 /// Units of a claim.

@@ -329,6 +329,23 @@ pub enum Refusal {
         /// The most units that could be sold twice.
         at_risk: u64,
     },
+    /// What was said of this device is not so now, and nothing was done.
+    #[error("nothing was done: this is {name}, with {} now; look at it again, and say that", now_has(*units, *claims, *entries))]
+    NotAsSaid {
+        /// This device.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+        /// The units that it holds, those in carts left out, if that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        units: Option<u64>,
+        /// The claims that wait with it, or that are late, if that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        claims: Option<u64>,
+        /// The entries that it lacks of its own past, if that was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entries: Option<u64>,
+    },
     /// This device has two pasts, and nobody has looked into that.
     #[error(
         "this device has two pasts: it was set back to an earlier state, or there are two of it; have an hq look into incident {incident}, see `popmesh incidents`"
@@ -384,7 +401,7 @@ pub enum Refusal {
     /// A wrong PIN was given, which is written down: the one refusal that changes something.
     #[error(
         "this is not the PIN of claim {claim}; {}",
-        if *left == 0 { "it is locked here now: look who is there, then `popmesh claim unlock`".to_owned() } else { format!("{left} more can be tried here") }
+        if *left == 0 { "it is locked here now: look who is there; a person can unlock it after a while, an hq at once".to_owned() } else { format!("{left} more can be tried here") }
     )]
     WrongPin {
         /// The claim.
@@ -393,12 +410,13 @@ pub enum Refusal {
         left: u32,
     },
     /// Too many wrong PINs were given.
-    #[error(
-        "too many wrong PINs were given for claim {claim} here; look who is there, then `popmesh claim unlock {claim}`"
-    )]
+    #[error("too many wrong PINs were given for claim {claim} here; {}", unlocking(claim, *unlock_in_ms))]
     PinLocked {
         /// The claim.
         claim: Ref,
+        /// In how many milliseconds a person can unlock it on this device; if absent, an hq alone can.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unlock_in_ms: Option<u64>,
     },
     /// No door was opened for the claim, as far as this device knows.
     #[error("no door was opened for claim {claim}, as far as is known here; see `popmesh doors`")]
@@ -583,6 +601,26 @@ fn unattended(roles: &str, at: &[String]) -> String {
     format!(
         "this device is {roles}, without a person and a drawer, and pays nothing back; have it refunded with `popmesh claim refund` at {place}"
     )
+}
+
+fn unlocking(claim: &Ref, unlock_in_ms: Option<u64>) -> String {
+    match unlock_in_ms {
+        None => format!(
+            "only an hq can unlock it now: look who is there, then `popmesh claim unlock {claim}` on an hq"
+        ),
+        Some(0) => format!("look who is there, then `popmesh claim unlock {claim}`"),
+        Some(wait_ms) => format!(
+            "look who is there; in {} s `popmesh claim unlock {claim}` can unlock it, on an hq at once",
+            wait_ms.div_ceil(1_000)
+        ),
+    }
+}
+
+fn now_has(units: Option<u64>, claims: Option<u64>, entries: Option<u64>) -> String {
+    let each = [(units, "units"), (claims, "claims"), (entries, "missing entries")];
+    let each: Vec<String> =
+        each.iter().filter_map(|(count, what)| Some(format!("{} {what}", (*count)?))).collect();
+    each.join(" and ")
 }
 
 fn past_unknown(suspected: bool) -> &'static str {

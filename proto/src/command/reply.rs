@@ -6,7 +6,7 @@ use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settl
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
-use crate::query::{HeldUnits, Incident};
+use crate::query::{HeldUnits, Incident, SecretInfo};
 use crate::tax::TaxLine;
 use crate::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
@@ -88,6 +88,9 @@ pub struct Retired {
     pub at_risk: u64,
     /// What this device has taken over.
     pub held: Vec<HeldUnits>,
+    /// What became of the event's secret: the epoch that the retired device does not have.
+    #[serde(default)]
+    pub secret: SecretInfo,
 }
 
 /// Certificates that were signed anew. The devices take them up by themselves as soon as they hear of it.

@@ -100,7 +100,7 @@ impl Device {
             (Ok(()), Command::Entrust(entrust)) => self.entrust(&entrust),
             (Ok(()), Command::ResolveIncident(resolve)) => self.resolve_incident(&resolve),
             (Ok(()), Command::Leave(leave)) => self.leave(&leave),
-            (Ok(()), Command::AcceptPast) => Ok(self.accept_past()),
+            (Ok(()), Command::AcceptPast(accept)) => self.accept_past(accept),
             (Ok(()), Command::Unlock(unlock)) => self.unlock(&unlock),
             (Ok(()), Command::Sweep(sweep)) => self.sweep(&sweep),
             (Ok(()), Command::DoorReport(report)) => self.door_behaved(report),

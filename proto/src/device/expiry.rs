@@ -4,7 +4,7 @@ use super::Device;
 use super::commands::invalid;
 use super::payments::paid_out;
 use super::refunds::Why;
-use crate::command::{MAX_PICKUP_MS, Refusal, Reply, Sell, Sweep, Swept, Unclaimed};
+use crate::command::{LateClaims, MAX_PICKUP_MS, Refusal, Reply, Sell, Sweep, Swept, Unclaimed};
 use crate::document::Document;
 use crate::id::Ref;
 use crate::text::DropId;
@@ -61,6 +61,12 @@ impl Device {
         let mut late = self.late_here(drop);
         if marks {
             late.retain(|(_, claim)| !self.holdings.claim(claim).is_some_and(|known| known.is_asked_back()));
+        }
+        if let Some(seen) = sweep.seen {
+            let claims = late.len() as u64;
+            if seen != (LateClaims { device: self.me, claims }) {
+                return Err(self.not_as_said(None, Some(claims), None));
+            }
         }
         late.sort();
         let left = late.len().saturating_sub(MAX_SWEPT) as u64;

@@ -158,6 +158,7 @@ impl Device {
 
     fn work_out_views(&mut self) {
         self.trust = Trust::default();
+        (self.bars.stale, self.epochs.stale) = (true, true);
         self.receipts = Receipts::default();
         self.last_receipt = None;
         self.deferred = payments::Deferred::default();

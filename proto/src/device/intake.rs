@@ -153,7 +153,7 @@ impl Device {
     }
 
     /// Who writes a chain, if anything of it is here.
-    fn author_of(&self, chain: &ChainId) -> Option<DeviceId> {
+    pub(super) fn author_of(&self, chain: &ChainId) -> Option<DeviceId> {
         let known = self.log.chain(chain).map(|chain| chain.device);
         known.or_else(|| self.intake.waiting.author(chain))
     }
@@ -286,9 +286,7 @@ impl Device {
             return;
         }
         let Some(drop) = document.drop() else { return };
-        if author == self.me {
-            self.pins.note(drop, &record.body);
-        }
+        self.hear_of_pins(drop, author, linked.entry, record);
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
         let effect = self.holdings.apply(&event);
         self.note_rate(author, linked.at, &event);

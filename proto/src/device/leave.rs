@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 use super::Device;
 use super::commands::invalid;
-use crate::command::{Leave, Left, Refusal, Reply};
+use crate::command::{Leave, Left, Refusal, Reply, Stake};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
 use crate::identity::Role;
@@ -45,6 +45,13 @@ struct Given {
 impl Device {
     /// Gives all stock and all claims in its custody to another device, and from now on whatever still comes.
     pub(super) fn leave(&mut self, leave: &Leave) -> Result<Reply, Refusal> {
+        if let Some(seen) = leave.seen {
+            let risk = self.retirement_risk(self.me)?;
+            let units = risk.held.iter().map(|held| held.units).sum();
+            if seen != (Stake { device: self.me, units, claims: risk.claims }) {
+                return Err(self.not_as_said(Some(units), Some(risk.claims), None));
+            }
+        }
         let to = match leave.to {
             Some(to) => to,
             None => self.who_could_take_over().ok_or_else(|| {
@@ -88,6 +95,16 @@ impl Device {
         self.publish_presence_soon();
         let (units, claims) = (given.units, given.claims);
         Ok(Reply::Left(Left { to, name: self.name_of(&to), units, claims }))
+    }
+
+    /// Says what is so now to who said something else.
+    pub(super) fn not_as_said(
+        &self,
+        units: Option<u64>,
+        claims: Option<u64>,
+        entries: Option<u64>,
+    ) -> Refusal {
+        Refusal::NotAsSaid { device: self.me, name: self.name_of(&self.me), units, claims, entries }
     }
 
     /// Of those in reach: an hq first, then who sells.

@@ -3,6 +3,7 @@
 mod again;
 mod air;
 mod asks;
+mod bars;
 mod budgets;
 mod by_name;
 mod carts;
@@ -11,6 +12,7 @@ mod clocks;
 mod commands;
 mod compartments;
 mod doors;
+mod epochs;
 mod exchange;
 mod expiry;
 mod forks;
@@ -64,7 +66,7 @@ use crate::key::CommandKey;
 use crate::log::{Fault, Gate, Log};
 use crate::mark::Mark;
 use crate::people::People;
-use crate::pin::EventSecret;
+use crate::pin::EventSecrets;
 use crate::planted::{Plant, Planted};
 use crate::programme::{EditError, Programme};
 use crate::query::Answer;
@@ -87,8 +89,9 @@ pub struct Config {
     pub policy: Arc<dyn Policy + Sync>,
     /// How signatures are made and checked.
     pub signatures: Arc<dyn Signatures>,
-    /// What only the devices of the event know; without it, PINs can be neither given nor checked.
-    pub event_secret: Option<EventSecret>,
+    /// What only the devices of the event know, as this device was given it: more comes with the log. Without any, PINs can be
+    /// neither given nor checked.
+    pub secrets: EventSecrets,
     /// Whether the runtime opens the doors of this device's compartments. Without, a person opens them by hand, and nothing
     /// is written about them.
     pub doors: bool,
@@ -124,7 +127,7 @@ impl Config {
             nonce,
             policy: Arc::new(ByRate),
             signatures: Arc::new(Ed25519),
-            event_secret: None,
+            secrets: EventSecrets::default(),
             doors: false,
             mark: None,
             goes_on: false,
@@ -202,6 +205,8 @@ pub struct Device {
     pins: pins::Pins,
     takes: take::Takes,
     asks: asks::Asks,
+    bars: bars::Bars,
+    epochs: epochs::Epochs,
     doors: doors::Opening,
     meter: RateMeter,
     telling: telling::Telling,
@@ -262,9 +267,11 @@ impl Device {
             narrow: narrow::Narrow::default(),
             sales: sales::Sales::default(),
             carts: carts::Carts::default(),
-            pins: pins::Pins::default(),
+            pins: pins::Pins::new(now.mono_ms),
             takes: take::Takes::default(),
             asks: asks::Asks::default(),
+            bars: bars::Bars::default(),
+            epochs: epochs::Epochs::new(config.secrets.clone(), &config.secret, &config.nonce.0),
             doors: doors::Opening::default(),
             meter: RateMeter::default(),
             telling: telling::Telling::new(now.mono_ms),
@@ -301,6 +308,10 @@ impl Device {
         device.find_carts();
         device.find_wishes();
         device.end_leave();
+        (device.bars.stale, device.epochs.stale) = (true, true);
+        device.refresh_epochs(false);
+        device.tell_secrets();
+        device.refresh_bars();
         if plant.has(Planted::NumberReceiptsAnew) {
             device.last_receipt = None;
         }
@@ -380,6 +391,8 @@ impl Device {
             }
         }
         self.refresh_views();
+        self.refresh_bars();
+        self.refresh_epochs(true);
         self.look_at_past();
         self.look_for_doubles();
         self.pump_past();
@@ -434,8 +447,12 @@ impl Device {
         }
         // After the write was handed over, so that it is under way while gossip is packed.
         self.announce();
-        if let Some(output) = self.outbox.pop() {
-            return Some(output);
+        while let Some(output) = self.outbox.pop() {
+            match &output {
+                // It waited for a write, and its receiver was retired meanwhile.
+                Output::Send { to, .. } if self.bars.has(to) => {}
+                _ => return Some(output),
+            }
         }
         if self.failed.is_some() {
             return None;
@@ -462,7 +479,9 @@ impl Device {
             self.budgets.tidy(now);
             self.plan_telling();
             self.tell_end();
+            self.look_at_epochs();
         }
+        self.pump_bars();
         self.pump_telling();
         if now >= self.next_share_ms {
             self.next_share_ms = now + self.share_every_ms();
@@ -484,6 +503,7 @@ impl Device {
             self.sync_deadline(),
             self.by_name_deadline(),
             self.sealed.next_deadline(),
+            self.bars.next_deadline(),
             self.past.deadline().filter(|at| *at > self.now.mono_ms),
         ]
         .into_iter()

@@ -103,6 +103,11 @@ impl Outbox {
         self.ready.push_back(output);
     }
 
+    /// Lets out at once, and before all else, what bears on all that goes out.
+    pub(super) fn emit_first(&mut self, output: Output) {
+        self.ready.push_front(output);
+    }
+
     /// The mark beside the database is to be written with the next write, which need not write anything else.
     pub(super) fn mark(&mut self) {
         self.open.marks = true;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::Device;
 use super::budgets::{REQUEST_US, SIGNATURE_US, cost_of_frontier};
 use crate::change::{self, ChangeParts};
-use crate::command::{Command, Refusal, Reply};
+use crate::command::{AcceptPast, Command, Refusal, Reply};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, ReceiptHash};
 use crate::io::{CallId, Idempotency, Notice, Output};
@@ -238,7 +238,7 @@ impl Device {
         command: Command,
         idempotency: Option<Idempotency>,
     ) -> Option<Waiting> {
-        let at_once = matches!(command, Command::AcceptPast);
+        let at_once = matches!(command, Command::AcceptPast(_));
         if at_once || !self.is_past_on_its_way() || self.check_past().is_ok() {
             return Some((call, command, idempotency));
         }
@@ -347,7 +347,11 @@ impl Device {
     }
 
     /// A person says that what is stored is all that this device has done, or that the risk is theirs.
-    pub(super) fn accept_past(&mut self) -> Reply {
+    pub(super) fn accept_past(&mut self, accept: AcceptPast) -> Result<Reply, Refusal> {
+        let entries = self.past_info().entries;
+        if accept.seen.is_some_and(|seen| (seen.device, seen.entries) != (self.me, entries)) {
+            return Err(self.not_as_said(None, None, Some(entries)));
+        }
         if self.past.is_suspected() {
             for (chain, (seq, _)) in std::mem::take(&mut self.past.missing) {
                 let lost = self.past.lost.entry(chain).or_default();
@@ -355,7 +359,7 @@ impl Device {
             }
             self.know_past(true);
         }
-        Reply::PastAccepted
+        Ok(Reply::PastAccepted)
     }
 
     // --- The mark.

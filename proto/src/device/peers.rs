@@ -129,6 +129,16 @@ impl Peers {
         }
     }
 
+    /// A device was retired: what it said of itself is not passed on any more.
+    pub(super) fn forget_presence(&mut self, device: &DeviceId) {
+        if let Some(peer) = self.all.get_mut(device) {
+            (peer.introduction, peer.latest, peer.word) = (None, None, None);
+            peer.reaches.clear();
+            peer.heard_mono_ms = None;
+            self.links_changed();
+        }
+    }
+
     pub(super) fn certificate(&self, device: &DeviceId) -> Option<&SignedCertificate> {
         self.all.get(device)?.certificate.as_ref()
     }
@@ -209,6 +219,8 @@ impl Peers {
                     unread: conduct.unread,
                     cut_off_until_ms: conduct.cut_off_for_ms.map(|left| now.wall_ms.saturating_add(left)),
                     clock_ahead_ms: peer.clock_ahead_ms(now),
+                    retired_by: None,
+                    has_newest_secret: None,
                 })
             })
             .collect()
@@ -251,6 +263,9 @@ impl Device {
     }
 
     pub(super) fn link_up(&mut self, peer: DeviceId, width: Width) {
+        if self.retired_link_up(peer) {
+            return;
+        }
         self.cut_off_again(peer);
         let (alone, apart) = (self.peers.links == 0, !self.peers.is_reachable(&peer));
         self.peers.set_linked(&peer, true);
@@ -272,6 +287,9 @@ impl Device {
     }
 
     pub(super) fn link_down(&mut self, peer: DeviceId) {
+        if self.retired_link_down(&peer) {
+            return;
+        }
         self.peers.set_linked(&peer, false);
         self.peers.get_mut(&peer).asked_who_ms = None;
         self.sync.link_down(&peer);

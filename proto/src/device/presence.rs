@@ -119,6 +119,9 @@ impl Device {
         if !self.listens_to(from, bytes.len()) {
             return Verdict::Ignore;
         }
+        if self.bars.has(&from) {
+            return Verdict::Ignore;
+        }
         self.heard(from);
         match decode::<Gossip>(bytes, MAX_GOSSIP) {
             Ok(Gossip::Live(ranges)) => {
@@ -153,6 +156,10 @@ impl Device {
     pub(super) fn receive_mail(&mut self, neighbour: DeviceId, mail: &Mail, way: Way) -> Verdict {
         if mail.from == self.me {
             self.own_mail(neighbour, mail);
+            return Verdict::Ignore;
+        }
+        // A neighbour that has not heard of it yet passes on what a retired device says.
+        if self.bars.has(&mail.from) {
             return Verdict::Ignore;
         }
         let last = self.peers.get(&mail.from).and_then(|peer| peer.last_mail.as_ref());
@@ -264,7 +271,8 @@ impl Device {
             | Message::Who(_)
             | Message::Heard(_)
             | Message::Compare(_)
-            | Message::AskEntries(_) => {
+            | Message::AskEntries(_)
+            | Message::Farewell => {
                 self.fault(from, "mail that cannot be read".to_owned());
             }
         }

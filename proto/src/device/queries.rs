@@ -13,8 +13,8 @@ use crate::holdings::Holdings;
 use crate::id::Ref;
 use crate::log::Chain;
 use crate::query::{
-    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, Head, Levels, LogFilter, LogLine, PlaceCount,
-    Programme, Query, Status, Stock, StockFilter, StockLine,
+    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, DeviceInfo, Head, Levels, LogFilter, LogLine,
+    PlaceCount, Programme, Query, Status, Stock, StockFilter, StockLine,
 };
 use crate::record::{Body, Record, Sale};
 use crate::text::{DropId, Place, Sku};
@@ -24,10 +24,19 @@ const CLAIMS_SHOWN: u32 = 100;
 const LINES_SHOWN: u32 = 50;
 
 impl Device {
+    fn device_infos(&self) -> Vec<DeviceInfo> {
+        let mut infos = self.peers.infos(&self.me, self.now, &self.budgets);
+        for info in &mut infos {
+            info.retired_by = self.trust.retired().get(&info.device).map(|by| self.name_of(&by.by));
+            info.has_newest_secret = self.has_newest_secret(&info.device);
+        }
+        infos
+    }
+
     pub(super) fn answer(&self, query: Query) -> Answer {
         match query {
             Query::Status => Answer::Status(self.status()),
-            Query::Devices => Answer::Devices(self.peers.infos(&self.me, self.now, &self.budgets)),
+            Query::Devices => Answer::Devices(self.device_infos()),
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
@@ -59,7 +68,7 @@ impl Device {
     }
 
     fn status(&self) -> Status {
-        let devices = self.peers.infos(&self.me, self.now, &self.budgets);
+        let devices = self.device_infos();
         let reachable = devices.iter().filter(|device| device.reachable).count() as u64;
         let own = devices.iter().find(|device| device.device == self.me).cloned();
         let certificate = &self.config.certificate;
@@ -79,6 +88,8 @@ impl Device {
                 unread: 0,
                 cut_off_until_ms: None,
                 clock_ahead_ms: None,
+                retired_by: None,
+                has_newest_secret: None,
             }),
             event: self.gate.event(),
             event_name: self.config.charter.charter().name.clone(),
@@ -99,6 +110,7 @@ impl Device {
             people: self.people_counts(),
             past_unknown: self.past.is_suspected(),
             past: self.past_info(),
+            secret: self.secret_info(),
             last_receipt: self.last_receipt.map_or(0, |(number, _)| number),
             deferred: self.deferred.of_own(),
             clocks_apart: self.clocks_apart(),

@@ -9,7 +9,7 @@ use crate::id::DeviceId;
 /// A certificate counts as over so long after its end only: clocks differ, and one that is a little ahead is to keep nothing
 /// from a device that sells. When it begins does not matter here: a clock that lags behind is to do no harm either. A device
 /// whose own certificate is over by its own clock asks for nothing, and is linked to nobody.
-const CLOCKS_DIFFER_MS: u64 = 30_000;
+pub(super) const CLOCKS_DIFFER_MS: u64 = 30_000;
 
 impl Device {
     /// Whether a device may be given stock or custody.

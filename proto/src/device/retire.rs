@@ -45,6 +45,8 @@ impl Device {
         }
         self.intake.lives_changed |= matches!(record.body, Body::Resolve(_));
         let changed = self.trust.take(linked.entry, author, linked.hash, record);
+        self.epochs.stale |= changed || matches!(record.body, Body::Epoch(_) | Body::EpochCopies(_));
+        self.bars.stale |= changed;
         if changed {
             self.fold_anew();
         }
@@ -205,7 +207,11 @@ impl Device {
         let record = Body::Retire(record::Retire { device: retire.device, cut, under, parts });
         let entry = self.write(&Document::Devices, record)?;
         self.take_over();
-        Ok(Reply::Retired(Retired { entry, device: retire.device, at_risk: risk.at_risk, held: risk.held }))
+        // In the same write as the retirement.
+        self.look_at_epochs();
+        let Retire { device, .. } = *retire;
+        let secret = self.secret_info();
+        Ok(Reply::Retired(Retired { entry, device, at_risk: risk.at_risk, held: risk.held, secret }))
     }
 
     /// What a retired device held.

@@ -425,11 +425,20 @@ impl Device {
         if !self.listens_to(from, bytes.len()) {
             return;
         }
+        if self.bars.has(&from) {
+            self.hear_retired(from, bytes);
+            return;
+        }
         self.heard(from);
         self.ask_neighbour_who(from);
         match decode::<Message>(bytes, MAX_MESSAGE) {
             Ok(Message::Frontier(frontier)) => self.answer_frontier(from, &frontier),
-            Ok(Message::Entries(entries)) => self.take_entries(from, &entries),
+            Ok(Message::Entries(entries)) => {
+                self.take_entries(from, &entries);
+                self.say_last_words(from);
+            }
+            // What a device that was not retired, for all that is known here, says is no news.
+            Ok(Message::Farewell) => {}
             Ok(Message::Digest(theirs)) => {
                 let ours = Hash(self.log.digest(false));
                 if theirs == ours {

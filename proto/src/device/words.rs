@@ -124,6 +124,15 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             Some(shopper) => format!("had all personal data of {shopper} deleted"),
             None => format!("had personal data deleted, taken by {} entries", erase.entries.len()),
         },
+        Body::Epoch(epoch) => format!(
+            "renewed the event's secret (epoch {}) for {} devices, without {} that were retired",
+            epoch.mark,
+            epoch.copies.len(),
+            epoch.without.len()
+        ),
+        Body::EpochCopies(copies) => {
+            format!("gave the event's secret of {} to {} more devices", copies.epoch, copies.copies.len())
+        }
         Body::RefundRequest(request) => format!("asked for a refund of claim {}", request.claim),
         Body::Door(door) => {
             let opening = device.holdings.opening(&door.redemption);

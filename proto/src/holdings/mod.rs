@@ -422,6 +422,8 @@ impl Holdings {
             | Body::Leave(_)
             | Body::Fork(_)
             | Body::Renewal(_)
+            | Body::Epoch(_)
+            | Body::EpochCopies(_)
             | Body::Resolve(_) => Effect::None,
             Body::Personal(_) | Body::Erase(_) => Effect::None,
             Body::Mint(mint) => {
@@ -793,6 +795,8 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         | Body::Leave(_)
         | Body::Fork(_)
         | Body::Renewal(_)
+        | Body::Epoch(_)
+        | Body::EpochCopies(_)
         | Body::Resolve(_)
         | Body::Personal(_)
         | Body::Erase(_) => Vec::new(),

@@ -125,6 +125,11 @@ impl Chain {
     /// The entries after the `have`-th, up to about `budget` bytes and to an entry that a signature vouches for.
     /// `None` if there are none.
     pub fn range_after(&self, have: u64, budget: usize) -> Option<Range> {
+        self.range_up_to(have, u64::MAX, budget)
+    }
+
+    /// The same, and no further than to the first entry from the `upto`-th on that a signature vouches for.
+    pub(crate) fn range_up_to(&self, have: u64, upto: u64, budget: usize) -> Option<Range> {
         let signed = self.signed();
         if have >= signed {
             return None;
@@ -132,7 +137,7 @@ impl Chain {
         let first = have + 1;
         let mut last = have;
         let mut size = 0usize;
-        while last < signed {
+        while last < signed.min(upto) {
             // Entries can be cut apart only where a signature is kept.
             let next = self.signatures.range(last + 1..).next().map_or(signed, |(seq, _)| *seq);
             let more: usize = (last + 1..=next).filter_map(|seq| self.body(seq)).map(<[u8]>::len).sum();

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::id::{ChainId, Nonce};
 use crate::identity::{Charter, Ed25519, Role, SignedCharter};
-use crate::pin::PinTag;
+use crate::pin::{EpochMark, PinTag};
 
 const ISSUED_MS: u64 = 1_790_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -156,7 +156,8 @@ fn a_token_names_the_custody_that_moved() {
     let read = read.unwrap();
     assert_eq!(*read, moved);
     assert!(read.bytes().len() <= signed().bytes().len() + 24, "{} bytes more", read.bytes().len());
-    let here = Token { custodian: key(2).id(), pin: Some(PinTag([7; 8])), ..moved.clone() };
+    let here =
+        Token { custodian: key(2).id(), pin: Some(PinTag { code: [7; 8], epoch: None }), ..moved.clone() };
     let read =
         SignedToken::read(here.clone().sign(&Ed25519, &key(2), &issuer()).unwrap().bytes(), &mut gate());
     assert_eq!(*read.unwrap(), here);
@@ -511,7 +512,7 @@ prop_compose! {
         chain in any::<[u8; 16]>(), seq in 1..=u64::MAX, drop in "[a-zäß0-9-]{1,40}", items in items(),
         custodian in 2u8..4, after in proptest::option::of(0u64..DAY_MS),
         lasts in proptest::option::of(DAY_MS..1_000 * DAY_MS), issued in 0..DAY_MS,
-        pin in proptest::option::of(any::<[u8; 8]>()), under in proptest::option::of((any::<[u8; 16]>(), 1..=u64::MAX)),
+        pin in proptest::option::of((any::<[u8; 8]>(), proptest::option::of(any::<[u8; 4]>()))), under in proptest::option::of((any::<[u8; 16]>(), 1..=u64::MAX)),
     ) -> Token {
         Token {
             claim: Ref { chain: ChainId(chain), seq },
@@ -524,7 +525,10 @@ prop_compose! {
             issued_ms: ISSUED_MS + issued,
             not_before_ms: after.map(|after| ISSUED_MS + after),
             expires_ms: lasts.map(|lasts| ISSUED_MS + DAY_MS + lasts),
-            pin: pin.map(PinTag),
+            pin: pin.map(|(code, epoch): ([u8; 8], Option<[u8; 4]>)| PinTag {
+                code,
+                epoch: epoch.map(EpochMark),
+            }),
             ..token()
         }
     }

@@ -14,7 +14,7 @@
 //!            [sku, units, …],           units as gaps and lengths
 //!            ? custodian                only if it is not the issuer, or a PIN follows; where custody made it that:
 //!              / [custodian, chain, sequence]  and which record of custody
-//!            ? tag                      of the PIN, 8 bytes
+//!            ? tag                      of the PIN, 8 bytes, and 4 that name the epoch of the event's secret, if not the first
 //!          ]} >>,
 //!      signature ])
 //! ```

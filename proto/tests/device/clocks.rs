@@ -212,7 +212,7 @@ fn sold(world: &mut World, drop: &DropId) -> Claim {
 }
 
 fn swept(world: &mut World, drop: &DropId) -> Result<Swept, Refusal> {
-    match world.done(LOCKER, Command::Sweep(Sweep { drop: drop.clone() })) {
+    match world.done(LOCKER, Command::Sweep(Sweep::of(drop.clone()))) {
         Ok(Reply::Swept(swept)) => Ok(swept),
         Ok(other) => panic!("{other:?}"),
         Err(refusal) => Err(refusal),

@@ -2,7 +2,7 @@
 //! so again, and everybody agrees that it was.
 
 use popmesh_proto::command::{
-    Claim, ClaimState, Command, GiveCustody, Redeem, Refund, RefundItem, Refusal, Reply,
+    AcceptPast, Claim, ClaimState, Command, GiveCustody, Redeem, Refund, RefundItem, Refusal, Reply,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
@@ -297,7 +297,7 @@ fn a_locker_that_forgot_what_it_gave_away_hands_out_once_whatever_comes_back() {
         node.stored = image;
         node.restored = true;
         world.power_on(keeper);
-        world.done(keeper, Command::AcceptPast).unwrap();
+        world.done(keeper, Command::AcceptPast(AcceptPast::default())).unwrap();
         let refund = |damaged| Command::Refund(Refund { claim, items: Vec::new(), damaged });
         match refunds {
             true => world.done(keeper, refund(false)).unwrap(),

@@ -298,8 +298,10 @@ fn a_mint_of_a_retired_hq_that_nobody_knew_prints_nothing() {
     };
     let held = world.stock(HQ).map_or(0, |line| line.minted);
     world.done(HQ, Command::Retire(Retire { device, at_risk, reachable: true })).unwrap();
+    world.link_all();
+    world.run_ms(5_000);
     heal(&mut world);
-    for at in 0..4 {
+    for at in world.in_touch() {
         let incidents = open_incidents(&mut world, at);
         assert!(incidents.iter().any(|of| of.incident == second.lot && of.text.contains("retired")));
         let line = world.stock(at).unwrap();

@@ -143,12 +143,22 @@ impl World {
         (0..self.nodes.len()).filter(|at| self.nodes[*at].device.is_some()).collect()
     }
 
+    /// Those with power that nobody with power knows to be retired: only these hear of everything.
+    pub(crate) fn in_touch(&self) -> Vec<usize> {
+        let knows = |at: usize, of: usize| {
+            let device = self.nodes[at].device.as_ref();
+            device.is_some_and(|device| device.trust().retired().contains_key(&self.nodes[of].id))
+        };
+        let retired = |of: usize| (0..self.nodes.len()).any(|at| knows(at, of));
+        self.powered().into_iter().filter(|at| !retired(*at)).collect()
+    }
+
     /// Runs until all devices with power have the same log, all of it durable, and nothing waits; fails after
     /// `within_ms`. Returns how long it took.
     pub(crate) fn converge(&mut self, within_ms: u64) -> u64 {
         let from = self.time;
         loop {
-            let powered = self.powered();
+            let powered = self.in_touch();
             // One that is about to begin anew answers nothing.
             let statuses: Vec<Status> = powered
                 .iter()
@@ -192,7 +202,7 @@ impl World {
     /// What must hold once all devices agree: the same views, and each unit in exactly one device's hands or sold.
     pub(crate) fn assert_agreed(&mut self) {
         self.assert_sound();
-        let powered = self.powered();
+        let powered = self.in_touch();
         let (frontier, claims) = (self.frontier(powered[0]), self.claims(powered[0]));
         let mesh = self.stock(powered[0]).map(|line| (line.minted, line.mesh.sold, line.mesh.committed));
         units_of(claims.values());

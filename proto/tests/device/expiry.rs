@@ -47,7 +47,7 @@ fn sold(world: &mut World, drop: &DropId, quantity: u64, within_ms: Option<u64>)
 }
 
 fn swept(world: &mut World, at: usize, drop: &DropId) -> Result<Swept, Refusal> {
-    match world.done(at, Command::Sweep(Sweep { drop: drop.clone() })) {
+    match world.done(at, Command::Sweep(Sweep::of(drop.clone()))) {
         Ok(Reply::Swept(swept)) => Ok(swept),
         Ok(other) => panic!("{other:?}"),
         Err(refusal) => Err(refusal),

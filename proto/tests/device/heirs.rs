@@ -81,9 +81,9 @@ fn sells_out(world: &mut World, at: usize) -> u64 {
 
 fn sound(world: &mut World) {
     world.converge(20_000);
-    let first = world.powered()[0];
+    let first = world.in_touch()[0];
     let claims = world.claims(first);
-    for at in world.powered() {
+    for at in world.in_touch() {
         let check = world.check(at);
         assert_eq!((check.problems, check.sold_twice), (Vec::new(), 0), "on {at}");
         assert_eq!(world.claims(at), claims, "on {at}");

@@ -12,7 +12,7 @@ const LOCKER: usize = 2;
 
 fn leaves(world: &mut World, at: usize, to: Option<usize>) -> Left {
     let to = to.map(|to| world.nodes[to].id);
-    match world.done(at, Command::Leave(Leave { to })) {
+    match world.done(at, Command::Leave(Leave { to, ..Leave::default() })) {
         Ok(Reply::Left(left)) => left,
         other => panic!("{other:?}"),
     }
@@ -76,16 +76,17 @@ fn what_cannot_go_is_said_and_nothing_is_given() {
     let held = world.available(TILL);
     let new = CartNew { items: sell(1, 0).items, drop: None, ttl_ms: 60_000, shopper: None, wait_ms: 0 };
     let cart = world.done(TILL, Command::CartNew(new)).unwrap();
-    let refused = world.done(TILL, Command::Leave(Leave { to: None }));
+    let refused = world.done(TILL, Command::Leave(Leave { to: None, ..Leave::default() }));
     assert!(
         matches!(&refused, Err(Refusal::Invalid { field, .. }) if field == "carts"),
         "{refused:?} {cart:?}"
     );
     world.isolate(LOCKER);
     world.run_ms(10_000);
-    let refused = world.done(LOCKER, Command::Leave(Leave { to: None }));
+    let refused = world.done(LOCKER, Command::Leave(Leave { to: None, ..Leave::default() }));
     assert!(matches!(&refused, Err(Refusal::Invalid { field, .. }) if field == "to"), "{refused:?}");
-    let refused = world.done(LOCKER, Command::Leave(Leave { to: Some(world.nodes[TILL].id) }));
+    let refused =
+        world.done(LOCKER, Command::Leave(Leave { to: Some(world.nodes[TILL].id), ..Leave::default() }));
     assert!(matches!(&refused, Err(Refusal::Invalid { field, .. }) if field == "to"), "{refused:?}");
     assert_eq!(world.stock(TILL).map(|line| line.own.available + line.own.held), Some(held));
 }
@@ -120,7 +121,7 @@ fn assert_at_rest(world: &mut World) {
 
 fn refused_to(world: &mut World, at: usize, to: usize) -> String {
     let to = Some(world.nodes[to].id);
-    match world.done(at, Command::Leave(Leave { to })) {
+    match world.done(at, Command::Leave(Leave { to, ..Leave::default() })) {
         Err(Refusal::Invalid { field, problem }) if field == "to" => problem,
         other => panic!("{other:?}"),
     }
@@ -159,7 +160,7 @@ fn leave_in_a_circle(seed: u64, tills: usize) -> World {
     let calls: Vec<_> = (1..=tills)
         .map(|till| {
             let to = Some(world.nodes[till % tills + 1].id);
-            world.command(till, Command::Leave(Leave { to }))
+            world.command(till, Command::Leave(Leave { to, ..Leave::default() }))
         })
         .collect();
     for till in 1..=tills {

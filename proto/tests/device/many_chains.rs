@@ -39,7 +39,8 @@ fn take_in(world: &mut World, to: usize, ranges: &[Range]) {
     for some in ranges.chunks(100) {
         for _ in 0..600 {
             let before = world.status(to).postponed;
-            world.hand(LOST, to, entries(some.to_vec()));
+            // By whoever else has them: from a retired device nothing is taken but once.
+            world.hand(if to == HQ { TILL } else { HQ }, to, entries(some.to_vec()));
             if world.status(to).postponed == before {
                 break;
             }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use popmesh_proto::Device;
 use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
-use popmesh_proto::io::{BatchId, Entry, Idempotency, Sealed, SealedWrites, StoredReply};
+use popmesh_proto::io::{Barred, BatchId, Entry, Idempotency, Sealed, SealedWrites, StoredReply};
 use popmesh_proto::mark::{Mark, Marking};
+use popmesh_proto::pin::EventSecrets;
 
 /// A write that is not durable yet.
 #[derive(Debug)]
@@ -50,11 +51,20 @@ pub(crate) struct Node {
     pub(crate) doors: bool,
     /// Gossip it has seen, as the mesh beneath it remembers.
     pub(crate) seen: BTreeSet<[u8; 32]>,
+    /// Whom it passes nothing to, as its mesh was told.
+    pub(crate) barred: Barred,
+    /// The event's secret, as its runtime was told.
+    pub(crate) secrets: EventSecrets,
     /// How far its wall clock is ahead of the world's time, in milliseconds; below 0 it is behind.
     pub(crate) ahead_ms: i64,
 }
 
 impl Node {
+    /// Whether nothing but what proves its retirement goes to a device.
+    pub(crate) fn bars(&self, device: DeviceId) -> bool {
+        self.barred.quiet.contains(&device) || self.barred.shut.contains(&device)
+    }
+
     pub(crate) fn new(secret: SecretKey, certificate: SignedCertificate) -> Self {
         Self {
             id: secret.id(),
@@ -76,6 +86,8 @@ impl Node {
             goes_on: false,
             doors: false,
             seen: BTreeSet::new(),
+            barred: Barred::default(),
+            secrets: EventSecrets::default(),
             ahead_ms: 0,
         }
     }

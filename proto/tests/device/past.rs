@@ -1,7 +1,7 @@
 //! A device that was set back to an earlier state hears from another what it did since, before it spends.
 
 use popmesh_proto::clock::Hlc;
-use popmesh_proto::command::{Command, Refusal, Reply};
+use popmesh_proto::command::{AcceptPast, Command, Refusal, Reply};
 use popmesh_proto::io::{Entry, Notice};
 use popmesh_proto::message::{Knows, Message, Past, Proof, encode};
 use popmesh_proto::query::{Answer, Query, ReceiptFilter};
@@ -339,7 +339,7 @@ fn a_person_can_have_it_go_on_and_what_follows_is_an_incident() {
         let mut world = set_back(2, beside);
         world.isolate(TILL);
         world.power_on(TILL);
-        assert_eq!(world.done(TILL, Command::AcceptPast), Ok(Reply::PastAccepted));
+        assert_eq!(world.done(TILL, Command::AcceptPast(AcceptPast::default())), Ok(Reply::PastAccepted));
         claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
         // What a person has answered for is not asked again.
         world.nodes[TILL].restored = false;
@@ -359,7 +359,7 @@ fn receipts_go_on_after_the_last_that_was_given_whatever_is_lost() {
     let mut world = set_back(8, Beside::Kept);
     world.isolate(TILL);
     world.power_on(TILL);
-    assert_eq!(world.done(TILL, Command::AcceptPast), Ok(Reply::PastAccepted));
+    assert_eq!(world.done(TILL, Command::AcceptPast(AcceptPast::default())), Ok(Reply::PastAccepted));
     let claim = claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
     assert_eq!(claim.receipt, 4, "three were given before");
     world.link(HQ, TILL);

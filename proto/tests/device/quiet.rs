@@ -59,7 +59,7 @@ fn act(world: &mut World, things: &mut Things) {
             let units = Units::Count(1 + world.rng.below(6));
             Command::Transfer(Transfer { drop, sku, units, to })
         }
-        84..90 => Command::Leave(Leave { to: world.rng.chance(700).then_some(to) }),
+        84..90 => Command::Leave(Leave { to: world.rng.chance(700).then_some(to), ..Leave::default() }),
         90..94 if at != other => return world.cut(at, other),
         94..98 if at != other => return world.link(at, other),
         _ => {

@@ -22,7 +22,7 @@ fn assert_gets_nothing(world: &mut World, from: usize, to: usize, words: &str) {
         transfer(world, from, to),
         world.done(from, Command::Sell(Sell { pickup_at: Some(device), ..sell(1, 0) })),
         world.done(from, Command::GiveCustody(custody)),
-        world.done(from, Command::Leave(Leave { to: Some(device) })),
+        world.done(from, Command::Leave(Leave { to: Some(device), ..Leave::default() })),
     ];
     for outcome in outcomes {
         match outcome {
@@ -54,7 +54,7 @@ fn a_steward_gets_nothing_and_sells_nothing() {
     world.isolate(0);
     world.run_ms(10_000);
     world.link(1, steward);
-    assert!(world.done(1, Command::Leave(Leave { to: None })).is_err());
+    assert!(world.done(1, Command::Leave(Leave { to: None, ..Leave::default() })).is_err());
 }
 
 #[test]

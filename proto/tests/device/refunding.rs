@@ -220,8 +220,7 @@ fn a_locker_that_is_swept_marks_what_is_to_be_paid() {
         let claim = claim_of(world.done(TILL, Command::Sell(sale))).claim;
         world.converge(5_000);
         world.run_ms(61_000);
-        let sweep = |world: &mut World, at| match world.done(at, Command::Sweep(Sweep { drop: drop.clone() }))
-        {
+        let sweep = |world: &mut World, at| match world.done(at, Command::Sweep(Sweep::of(drop.clone()))) {
             Ok(Reply::Swept(swept)) => swept,
             other => panic!("{other:?}"),
         };

@@ -126,7 +126,7 @@ fn claims_that_waited_with_it_are_handed_out_by_who_retired_it() {
     assert!(matches!(out, Reply::Redeemed(_)));
     world.link_all();
     world.converge(20_000);
-    for at in 0..3 {
+    for at in world.in_touch() {
         assert_eq!(world.claims(at)[&waiting.claim].state, ClaimState::Redeemed, "on device {at}");
         assert_eq!(incidents(&mut world, at).len(), 0, "on device {at}");
     }
@@ -257,7 +257,7 @@ fn what_goes_together_with_late_units_is_not_sold_again() {
         assert_eq!(sold.len() as u64, UNITS);
         world.converge(20_000);
         let (said, seen) = (incidents(&mut world, HQ), world.claims(HQ));
-        for at in world.powered() {
+        for at in world.in_touch() {
             assert_eq!(
                 (incidents(&mut world, at), world.claims(at)),
                 (said.clone(), seen.clone()),

@@ -115,8 +115,9 @@ fn a_late_sale_does_not_count_where_others_dispute_the_lot() {
     world.hand(HQ, OTHER, entries(vec![retirement]));
     assert_eq!(world.check(OTHER).problems, Vec::<String>::new());
     world.link_all();
+    world.run_ms(5_000);
     world.converge(10_000);
-    let views: Vec<View> = (0..4).map(|at| view(&mut world, at)).collect();
+    let views: Vec<View> = world.in_touch().into_iter().map(|at| view(&mut world, at)).collect();
     assert!(views.windows(2).all(|pair| pair[0] == pair[1]), "{views:?}");
     assert!(views[0].incidents.iter().any(|text| text.contains("written after it was retired")));
 }

@@ -9,25 +9,30 @@ use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Message, dec
 /// Every chain that the output shows, with the highest position it shows of it.
 pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
     match output {
-        Output::Send { bytes, .. } => match decode::<Message>(bytes, MAX_MESSAGE).expect("a message") {
-            Message::Frontier(frontier) => frontier.heads.iter().map(|head| (head.chain, head.seq)).collect(),
-            Message::Entries(entries) => ranges(&entries.ranges),
-            Message::Compare(compare) => vec![(compare.chain, compare.head.seq)],
-            Message::Mail(mail) => by_mail(&mail),
-            Message::AskPast(ask) => ask.ends.iter().map(|seen| (seen.chain, seen.seq)).collect(),
-            Message::Past(past) => past.proofs.iter().map(|proof| (proof.chain, proof.seq)).collect(),
-            Message::Digest(_)
-            | Message::Who(_)
-            | Message::Heard(_)
-            | Message::Hello(_)
-            | Message::Ask(_)
-            | Message::AskCart(_)
-            | Message::AskClaim(_)
-            | Message::Decline(_) => Vec::new(),
-            Message::AskEntries(ask) => ask.have.iter().copied().map(at).collect(),
-            Message::AskSealed(ask) => ask.entries.iter().copied().map(at).collect(),
-            Message::Sealed(sent) => sent.parts.iter().map(|part| at(part.entry)).collect(),
-        },
+        Output::Send { bytes, .. } | Output::Tell { bytes, .. } => {
+            match decode::<Message>(bytes, MAX_MESSAGE).expect("a message") {
+                Message::Frontier(frontier) => {
+                    frontier.heads.iter().map(|head| (head.chain, head.seq)).collect()
+                }
+                Message::Entries(entries) => ranges(&entries.ranges),
+                Message::Compare(compare) => vec![(compare.chain, compare.head.seq)],
+                Message::Mail(mail) => by_mail(&mail),
+                Message::AskPast(ask) => ask.ends.iter().map(|seen| (seen.chain, seen.seq)).collect(),
+                Message::Past(past) => past.proofs.iter().map(|proof| (proof.chain, proof.seq)).collect(),
+                Message::Digest(_)
+                | Message::Who(_)
+                | Message::Heard(_)
+                | Message::Hello(_)
+                | Message::Farewell
+                | Message::Ask(_)
+                | Message::AskCart(_)
+                | Message::AskClaim(_)
+                | Message::Decline(_) => Vec::new(),
+                Message::AskEntries(ask) => ask.have.iter().copied().map(at).collect(),
+                Message::AskSealed(ask) => ask.entries.iter().copied().map(at).collect(),
+                Message::Sealed(sent) => sent.parts.iter().map(|part| at(part.entry)).collect(),
+            }
+        }
         Output::Publish { bytes } => match decode::<Gossip>(bytes, MAX_GOSSIP).expect("gossip") {
             Gossip::Live(live) => ranges(&live),
             Gossip::Mail(mail) => by_mail(&mail),

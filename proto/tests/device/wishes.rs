@@ -321,7 +321,7 @@ fn it_goes_to_nobody_who_has_left_meanwhile() {
     let call = world.command(1, Command::Sell(sell(80, 6_000)));
     world.run_ms(2_500);
     let to = Some(world.nodes[3].id);
-    world.done(2, Command::Leave(Leave { to })).unwrap();
+    world.done(2, Command::Leave(Leave { to, ..Leave::default() })).unwrap();
     assert!(world.outcome(call).is_err());
     world.stall(4, false);
     world.run_ms(20_000);
@@ -338,7 +338,7 @@ fn who_leaves_while_it_waits_gives_everything_away() {
     let call = world.command(1, Command::Sell(sell(80, 20_000)));
     world.run_ms(2_500);
     let to = Some(world.nodes[0].id);
-    world.done(1, Command::Leave(Leave { to })).unwrap();
+    world.done(1, Command::Leave(Leave { to, ..Leave::default() })).unwrap();
     assert!(matches!(world.outcome(call), Err(Refusal::Left { .. })));
     world.stall(4, false);
     world.run_ms(20_000);

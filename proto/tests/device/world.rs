@@ -45,10 +45,28 @@ impl Conditions {
 
 #[derive(Debug)]
 enum Event {
-    Message { from: usize, to: usize, bytes: Vec<u8> },
-    Gossip { from: usize, to: usize, bytes: Vec<u8> },
-    Written { at: usize },
-    Wake { at: usize, mono_ms: u64 },
+    Message {
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    Gossip {
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+    },
+    Written {
+        at: usize,
+    },
+    Wake {
+        at: usize,
+        mono_ms: u64,
+    },
+    /// A link to a device that was retired is closed.
+    Shut {
+        at: usize,
+        peer: usize,
+    },
 }
 
 /// Devices, links and time.
@@ -93,6 +111,8 @@ pub(crate) struct World {
     pub(crate) frontiers: usize,
     pub(crate) whole_frontiers: usize,
     pub(crate) heads: usize,
+    /// What retired devices were told: by whom, which, and what.
+    pub(crate) told: Vec<(usize, DeviceId, Vec<u8>)>,
     /// Whom devices wanted looked at, and who wanted it.
     pub(crate) probes: Vec<(usize, DeviceId)>,
     /// Bytes that left over broad links since a test set it to zero, each copy of gossip counted, with what carries them.
@@ -140,6 +160,7 @@ impl World {
             frontiers: 0,
             whole_frontiers: 0,
             heads: 0,
+            told: Vec::new(),
             probes: Vec::new(),
             broad_bytes: 0,
             history: Sha256::new(),
@@ -216,6 +237,10 @@ impl World {
     }
 
     pub(crate) fn link(&mut self, a: usize, b: usize) {
+        let shut = |at: usize, peer: usize| self.nodes[at].barred.shut.contains(&self.nodes[peer].id);
+        if shut(a, b) || shut(b, a) {
+            return;
+        }
         if self.links.insert((a.min(b), a.max(b))) && self.reaches(a, b) {
             let width = self.width(a, b);
             for (at, peer) in [(a, b), (b, a)] {
@@ -312,7 +337,7 @@ impl World {
         node.began_with = (nonce, node.stored.len());
         node.seen.clear();
         let config = Config {
-            event_secret: Some(EventSecret::derive(&self.root, &self.charter.event())),
+            secrets: EventSecret::derive(&self.root, &self.charter.event()).into(),
             doors: node.doors,
             mark: node.mark.clone(),
             restored: node.restored,
@@ -396,6 +421,7 @@ impl World {
                 self.nodes[at].wake_at = None;
                 self.give(at, Input::Tick);
             }
+            Event::Shut { at, peer } if self.nodes[at].life == life => self.cut(at, peer),
             _ => {}
         }
         true
@@ -508,6 +534,26 @@ impl World {
             Output::Install { certificate } => self.nodes[at].certificate = certificate,
             // The device itself takes nothing from it meanwhile; links of this world stay.
             Output::CutOff { .. } => {}
+            Output::Bar(barred) => {
+                for peer in 0..self.nodes.len() {
+                    if barred.shut.contains(&self.nodes[peer].id) {
+                        self.later(at, 1, Event::Shut { at, peer });
+                    }
+                }
+                self.nodes[at].barred = barred;
+            }
+            // What was for the one link alone: nobody else is told.
+            Output::Tell { to, bytes } => {
+                self.told.push((at, to, bytes.clone()));
+                for peer in
+                    (0..self.nodes.len()).filter(|peer| self.nodes[*peer].id == to).collect::<Vec<_>>()
+                {
+                    if self.reaches(at, peer) {
+                        self.travel(peer, |bytes| Event::Message { from: at, to: peer, bytes }, &bytes);
+                    }
+                }
+            }
+            Output::Secrets { secrets } => self.nodes[at].secrets = secrets,
             // A link of this world is as it is said to be.
             Output::Probe { peer } => self.probes.push((at, peer)),
             Output::Notice(notice) => self.notices.push((at, notice)),
@@ -543,7 +589,9 @@ impl World {
 
     fn pass_on(&mut self, at: usize, but: Option<usize>, bytes: &[u8]) {
         for to in 0..self.nodes.len() {
-            let gossips = self.reaches(at, to) && self.width(at, to) == Width::Broad;
+            let gossips = self.reaches(at, to)
+                && self.width(at, to) == Width::Broad
+                && !self.nodes[at].bars(self.nodes[to].id);
             if Some(to) != but && gossips {
                 self.broad_bytes += bytes.len() as u64 + BROAD_CARRIER_BYTES;
                 self.travel(to, |bytes| Event::Gossip { from: at, to, bytes }, bytes);
@@ -555,7 +603,9 @@ impl World {
         self.history.update(self.time.to_be_bytes());
         self.history.update([at as u8]);
         match output {
-            Output::Send { bytes, .. } | Output::Publish { bytes } => self.history.update(bytes),
+            Output::Send { bytes, .. } | Output::Publish { bytes } | Output::Tell { bytes, .. } => {
+                self.history.update(bytes);
+            }
             Output::Store { entries, .. } => {
                 for entry in entries {
                     self.history.update(&entry.body);

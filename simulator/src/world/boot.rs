@@ -78,7 +78,7 @@ impl World<'_> {
         let mut config = Config::new(of.secret.clone(), self.charter.clone(), of.certificate.clone(), nonce);
         // A crew says where a Wi-Fi carries less than usual; nobody says where it carries more.
         config.carries_kbit_per_s = config.carries_kbit_per_s.min(wifi_kbit);
-        config.event_secret = Some(self.event_secret.clone());
+        config.secrets = self.event_secret.clone().into();
         config.policy = super::organiser::policy(self.scenario.policy);
         config.restored = of.mark.is_none();
         config.mark.clone_from(&of.mark);

@@ -59,7 +59,10 @@ impl World<'_> {
                 self.nodes[node].write = Some(Write { batch, entries, replies, sealed, mark });
                 self.queue.plan(self.now_us + takes_us, Event::Written { node, life });
             }
-            Output::Send { to, bytes } => self.send(node, to, bytes.into()),
+            Output::Send { to, bytes } => {
+                self.check_sends_to(node, &to);
+                self.send(node, to, bytes.into());
+            }
             Output::Publish { bytes } => self.publish(node, bytes.into()),
             Output::Judge { token, verdict } => {
                 let Some(judging) = self.judging.filter(|judging| judging.token == token) else { return };
@@ -78,7 +81,9 @@ impl World<'_> {
                 self.queue.plan(at_us, Event::Wake { node, life, mono_ms: at_mono_ms });
             }
             // No device of a run has doors. Who is cut off is not listened to, whether or not its link is closed.
-            Output::OpenDoor { .. } | Output::CutOff { .. } => {}
+            Output::OpenDoor { .. } | Output::CutOff { .. } | Output::Secrets { .. } => {}
+            Output::Bar(barred) => self.bars(node, barred),
+            Output::Tell { to, bytes } => self.send(node, to, bytes.into()),
             Output::Probe { peer } => self.looks_at_link(node, peer),
             Output::Reopen { problem } => self.begins_anew(node, &problem),
             Output::Install { certificate } => self.nodes[node].certificate = certificate,
@@ -111,6 +116,9 @@ impl World<'_> {
             Output::Reopen { .. } => (7, &[]),
             Output::CutOff { .. } => (8, &[]),
             Output::Probe { .. } => (10, &[]),
+            Output::Bar(_) => (11, &[]),
+            Output::Tell { bytes, .. } => (12, bytes),
+            Output::Secrets { .. } => (13, &[]),
             Output::Install { certificate } => (9, certificate.bytes()),
         };
         self.history.update([kind, node as u8, (node >> 8) as u8]);
@@ -136,6 +144,7 @@ impl World<'_> {
             | Notice::RefundRequested { .. }
             | Notice::PinLocked { .. }
             | Notice::Retired { .. }
+            | Notice::SecretRenewed { .. }
             | Notice::Renewed { .. }
             | Notice::CertificateEnds { .. }
             | Notice::Entrusted { .. }

@@ -162,6 +162,8 @@ impl Claims {
             | Body::Inherit(_)
             | Body::Fork(_)
             | Body::Renewal(_)
+            | Body::Epoch(_)
+            | Body::EpochCopies(_)
             | Body::Resolve(_)
             | Body::Personal(_)
             | Body::Erase(_) => return Ok(()),

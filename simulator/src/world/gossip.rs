@@ -80,9 +80,11 @@ impl World<'_> {
     pub(super) fn pass_on(&mut self, node: NodeIndex, id: u64, but: Option<NodeIndex>) {
         let Some(bytes) = self.gossip.get(id).map(|gossip| gossip.bytes.clone()) else { return };
         for peer in self.links.gossip_peers(node).iter().copied() {
-            if Some(peer) == but {
+            if Some(peer) == but || self.is_quiet(node, peer) {
                 continue;
             }
+            let to = self.nodes[peer].id;
+            self.check_sends_to(node, &to);
             let life = self.nodes[peer].life;
             for arrival in self.travel(node, peer, bytes.len()).into_iter().flatten() {
                 let at_us = self.in_order(node, peer, arrival);

@@ -287,6 +287,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a device was retired, for all that anybody wrote.
+    pub(super) fn has_retired(&self, device: &DeviceId) -> bool {
+        self.trust.retired().contains_key(device)
+    }
+
     /// Takes in a record of `devices`. Whoever is retired by it counts up to there only, and the stock is folded anew.
     fn hear_of_trust(&mut self, entry: Ref, author: DeviceId, hash: Hash, record: &Record) {
         if let Body::Retire(retire) = &record.body {

@@ -191,7 +191,8 @@ impl World<'_> {
 
     fn is_way(&self, a: NodeIndex, b: NodeIndex) -> bool {
         let (from, to) = (self.nodes[a].device_index, self.nodes[b].device_index);
-        self.path(a, b).is_some() && !self.reach.one_way(from, to) && !self.reach.one_way(to, from)
+        let heard = !self.reach.one_way(from, to) && !self.reach.one_way(to, from);
+        self.path(a, b).is_some() && heard && !self.is_shut(a, b)
     }
 
     pub(super) fn networks_change(&mut self) {
@@ -356,6 +357,12 @@ impl World<'_> {
                 self.relink();
             }
         }
+    }
+
+    /// One end closes a link.
+    pub(super) fn cut_link(&mut self, a: NodeIndex, b: NodeIndex) {
+        let (a, b) = pair(a, b);
+        self.unlink(a, b);
     }
 
     fn unlink(&mut self, a: NodeIndex, b: NodeIndex) {

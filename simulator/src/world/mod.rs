@@ -4,6 +4,7 @@
 //! sell. After every step the [`ledger`] knows whether a promise was broken.
 
 mod air;
+mod barred;
 mod baskets;
 mod books;
 mod boot;
@@ -358,6 +359,7 @@ impl<'s> World<'s> {
             Event::Gossip { from, to, life, id, spoiled } => self.deliver_gossip(from, to, life, id, spoiled),
             Event::Written { node, life } => self.written(node, life),
             Event::Wake { node, life, mono_ms } => self.wake(node, life, mono_ms),
+            Event::Barred { node, life } => self.closes_to_barred(node, life),
             Event::Dial { a, b, attempt } => self.dialled(a, b, attempt),
             Event::Lost { a, b, attempt } => self.lost(a, b, attempt),
             Event::Probe { node, life } => self.probe(node, life),

@@ -1,12 +1,12 @@
 //! One node of the world: the production state machine and the production store, on a disk that may fail, with a clock
 //! that may be wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::id::{DeviceId, EventId, Nonce};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
-use popmesh_proto::io::{BatchId, CallId, Entry, SealedWrites, StoredReply};
+use popmesh_proto::io::{Barred, BatchId, CallId, Entry, SealedWrites, StoredReply};
 use popmesh_proto::mark::{End, Mark, Marking};
 use popmesh_proto::{Config, Device};
 use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
@@ -103,6 +103,10 @@ pub(super) struct Node {
     pub(super) id: DeviceId,
     pub(super) secret: SecretKey,
     pub(super) certificate: SignedCertificate,
+    /// Whom its mesh passes nothing to.
+    pub(super) barred: Barred,
+    /// Those that are barred no more, while links to them from before may be.
+    pub(super) freed: BTreeSet<DeviceId>,
     pub(super) disk: Disk,
     pub(super) state: State,
     pub(super) life: Life,
@@ -168,6 +172,8 @@ impl Node {
             id: secret.id(),
             secret,
             certificate,
+            barred: Barred::default(),
+            freed: BTreeSet::new(),
             disk,
             state: State::Off,
             life: 0,

@@ -297,7 +297,7 @@ impl World<'_> {
             self.calls += 1;
             let caller = Caller { who: Who::Crew, at_once: true };
             self.nodes[node].calls.insert(self.calls, caller);
-            let command = Command::Unlock(Unlock { claim });
+            let command = Command::Unlock(Unlock { claim, at_once: false });
             self.give(node, Input::Command { call: self.calls, command, idempotency: None });
             self.visit_waits(visit);
             return;
@@ -320,7 +320,7 @@ impl World<'_> {
                 let pin = pin.as_ref().map(|(pin, knows)| if *knows { pin.clone() } else { wrong_pin(pin) });
                 Command::Redeem(Redeem { pin, ..by })
             }
-            Errand::Sweep { drop } => Command::Sweep(Sweep { drop }),
+            Errand::Sweep { drop } => Command::Sweep(Sweep::of(drop)),
             Errand::Refund { items, damaged } => Command::Refund(Refund { claim, items, damaged }),
             Errand::Give { to } => Command::GiveCustody(GiveCustody { claim, to, wait_ms: 0 }),
         };

@@ -25,6 +25,8 @@ pub(super) enum Event {
     Dial { a: NodeIndex, b: NodeIndex, attempt: u64 },
     /// Both ends of a link that lost its way look whether it is still lost.
     Lost { a: NodeIndex, b: NodeIndex, attempt: u64 },
+    /// A device closes its links to those that were retired.
+    Barred { node: NodeIndex, life: Life },
     /// A device whose writes fail tries again.
     Probe { node: NodeIndex, life: Life },
     /// Power comes back, or a battery ends, unless something else has happened to the node since.

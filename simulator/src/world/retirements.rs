@@ -242,6 +242,9 @@ impl World<'_> {
             );
             return Err(Breach::new("I1", text));
         }
+        if let Some(text) = self.leaves_secret_exposed(node, &cuts, company) {
+            return Err(Breach::new("I11", text));
+        }
         for (retired, cut) in &cuts {
             let by = heir(&cuts, &cut.by);
             let heir = company.iter().copied().find(|node| self.nodes[*node].id == by);
@@ -257,6 +260,31 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A retired device has the event's secret as it is now, though its heir is there to renew it.
+    fn leaves_secret_exposed(
+        &self,
+        node: NodeIndex,
+        cuts: &BTreeMap<DeviceId, Cut>,
+        company: &[NodeIndex],
+    ) -> Option<String> {
+        let trust = self.nodes[node].device()?.trust();
+        let best = trust.epochs().in_order(trust.retired()).first().copied();
+        let exposed: Vec<DeviceId> = match best {
+            Some(epoch) => trust.epochs().exposed_to(&epoch, trust.retired()).collect(),
+            None => cuts.keys().copied().collect(),
+        };
+        let of = exposed.iter().find(|retired| {
+            let by = heir(cuts, retired);
+            let is_able = |at: &&NodeIndex| {
+                let of = &self.nodes[**at];
+                of.id == by && of.device().is_some_and(|device| !device.doubts_its_past()) && !of.past_doubted
+            };
+            company.iter().any(|at| is_able(&at)) && !self.ledger.suspects.contains(&by)
+        })?;
+        let name = &self.nodes[node].name;
+        Some(format!("{}, which was retired, has the event's secret as {name} uses it", of.short()))
     }
 
     /// What two people got was stated, or could not have been: it came to the retired device in entries that whoever

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use popmesh_proto::command::{Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender};
+use popmesh_proto::command::{
+    AcceptPast, Claim, ClaimItem, ClaimState, Command, Refusal, Reply, Sell, SellItem, Tender,
+};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::log::Log;
 use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
@@ -90,7 +92,9 @@ impl World<'_> {
 
     /// Those that live, by who can hear whom, over others too: some venues have no way to each other all night.
     pub(super) fn companies(&self) -> Vec<Vec<NodeIndex>> {
-        let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().collect();
+        // Nobody talks to those that were retired, so they know of nothing, and nobody of them.
+        let retired = |node: &NodeIndex| self.ledger.has_retired(&self.nodes[*node].id);
+        let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().filter(|node| !retired(node)).collect();
         let mut companies = Vec::new();
         while let Some(first) = left.pop_first() {
             let mut company = vec![first];
@@ -439,7 +443,7 @@ impl World<'_> {
         let doubts = self.nodes[node].device().is_some_and(popmesh_proto::Device::doubts_its_past);
         if self.nodes[node].past_doubted || doubts {
             self.nodes[node].past_answered = true;
-            self.order(node, Who::Crew, Command::AcceptPast, None);
+            self.order(node, Who::Crew, Command::AcceptPast(AcceptPast::default()), None);
         }
         let item = SellItem { sku: sku.clone(), quantity: 1, unit_price: None };
         let sell = Sell { drop: Some(drop.clone()), wait_ms: SALE_WAIT_MS, ..Sell::of(vec![item]) };

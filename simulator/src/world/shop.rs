@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{
-    Claim, Command, MAX_WAIT_MS, PaymentNew, Refusal, Reply, Sell, SellItem, Tender,
+    AcceptPast, Claim, Command, MAX_WAIT_MS, PaymentNew, Refusal, Reply, Sell, SellItem, Tender,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{CallId, Idempotency, Input};
@@ -334,7 +334,7 @@ impl World<'_> {
             matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy | Refusal::PastUnknown { .. });
         if matches!(refusal, Refusal::PastUnknown { suspected: true }) && self.random.chance(ACCEPT_PAST) {
             self.nodes[node].past_answered = true;
-            self.order(node, Who::Crew, Command::AcceptPast, None);
+            self.order(node, Who::Crew, Command::AcceptPast(AcceptPast::default()), None);
         }
         if later && self.now_us + AGAIN_MS * MS < gone_us {
             self.queue.plan(self.now_us + AGAIN_MS * MS, Event::Again { shopper });

@@ -47,6 +47,16 @@ pub static TARGETS: &[Target] = &[
     targets::token::TARGET,
     targets::papers::TARGET,
     targets::command::TARGET,
+    #[cfg(feature = "node")]
+    targets::hello::TARGET,
+    #[cfg(feature = "node")]
+    targets::announcement::TARGET,
+    #[cfg(feature = "node")]
+    targets::http::TARGET,
+    #[cfg(feature = "node")]
+    targets::join::TARGET,
+    #[cfg(feature = "node")]
+    targets::ticket::TARGET,
     #[cfg(feature = "scenario")]
     targets::scenario::TARGET,
 ];

@@ -35,6 +35,9 @@ pub(crate) struct Node {
     life: u8,
 }
 
+/// A peer that is no device of the event's.
+const NOBODY: DeviceId = DeviceId([0xfe; 32]);
+
 impl Node {
     /// Opens a device so long after the event was made, from what is stored.
     pub(crate) fn open(event: &Event, party: &Party, stored: &[Entry], since_ms: u64) -> Self {
@@ -42,7 +45,7 @@ impl Node {
         let mut nonce = Nonce([0; 16]);
         nonce.0[8..].copy_from_slice(&since_ms.to_be_bytes());
         let config = Config {
-            event_secret: Some(EventSecret::derive(&event.root, &event.charter.event())),
+            secrets: EventSecret::derive(&event.root, &event.charter.event()).into(),
             doors: true,
             ..Config::new(party.secret.clone(), event.charter.clone(), party.certificate.clone(), nonce)
         };
@@ -94,7 +97,7 @@ impl Node {
                     self.stored.extend(entries);
                     self.device.handle(self.now(), Input::Stored { batch });
                 }
-                Output::Send { to, bytes } => self.sent.push((to, bytes)),
+                Output::Send { to, bytes } | Output::Tell { to, bytes } => self.sent.push((to, bytes)),
                 Output::Publish { bytes } => self.published.push(bytes),
                 Output::Judge { verdict, .. } => self.verdict = Some(verdict),
                 Output::Reply { call, result } => self.replies.push((call, result)),
@@ -109,6 +112,8 @@ impl Node {
                 | Output::OpenDoor { .. }
                 | Output::CutOff { .. }
                 | Output::Probe { .. }
+                | Output::Bar(_)
+                | Output::Secrets { .. }
                 | Output::Notice(_) => {}
             }
         }
@@ -126,6 +131,11 @@ impl Node {
         }
     }
 
+    /// Whether it knows that a device was retired.
+    pub(crate) fn bars(&self, device: &DeviceId) -> bool {
+        self.device.trust().retired().contains_key(device)
+    }
+
     pub(crate) fn link_up(&mut self, peer: DeviceId) {
         self.linked = Some(peer);
         self.give(Input::LinkUp { peer, width: Width::Broad });
@@ -138,6 +148,8 @@ impl Node {
     }
 
     pub(crate) fn message(&mut self, from: DeviceId, bytes: Vec<u8>) {
+        // What a retired device wrote comes through others: from itself nothing is taken.
+        let from = if self.bars(&from) { NOBODY } else { from };
         self.heard[0].push(bytes.clone());
         self.give(Input::Message { from, bytes });
     }

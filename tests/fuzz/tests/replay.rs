@@ -64,6 +64,36 @@ fn bodies_of_the_api() {
     replay("command", 500);
 }
 
+#[cfg(feature = "node")]
+#[test]
+fn what_is_announced() {
+    replay("announcement", 5_000);
+}
+
+#[cfg(feature = "node")]
+#[test]
+fn what_is_said_at_the_gate() {
+    replay("hello", 20_000);
+}
+
+#[cfg(feature = "node")]
+#[test]
+fn connections_of_the_api() {
+    replay("http", 500);
+}
+
+#[cfg(feature = "node")]
+#[test]
+fn frames_of_joining() {
+    replay("join", 500);
+}
+
+#[cfg(feature = "node")]
+#[test]
+fn what_people_carry_to_join() {
+    replay("ticket", 20_000);
+}
+
 #[cfg(feature = "scenario")]
 #[test]
 fn scenario_files() {

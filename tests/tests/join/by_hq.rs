@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use popmesh_tests::books::{agree, check, put_on_sale};
 use popmesh_tests::{Api, Event, Network, Node, Options};
 
-use super::{DEADLINE, NewDevice, VENUE, objects, run, start, text};
+use super::{DEADLINE, NewDevice, VENUE, in_file, objects, run, start, text};
 
 /// An event with an hq, whose organiser has gone home with the key.
 fn event_without_organiser() -> Result<Event> {
@@ -55,7 +55,8 @@ fn by_code_and_by_ticket_and_through_a_steward_and_then_they_sell() -> Result<()
     serving.wait_for_output("until stopped", DEADLINE)?;
     let ticket = ["--data", "hq", "device", "ticket", "--role", "pos", "--venue", VENUE];
     let made = event.popmesh(&ticket)?;
-    let join = ["--data", "by-ticket", "join", "--name", "by-ticket", "--ticket", text(&made, "ticket")?];
+    let ticket_file = in_file(&event, text(&made, "ticket")?)?;
+    let join = ["--data", "by-ticket", "join", "--name", "by-ticket", "--ticket", &ticket_file];
     let (status, said, took) = run(&event, host(2), &join)?;
     ensure!(status.success(), "{said}");
     println!("by ticket: {took:.2?} in all");

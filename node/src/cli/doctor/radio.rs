@@ -14,7 +14,7 @@ const FIRST_WITH_LE: u8 = 6;
 
 /// An adapter that no node uses yet.
 pub(super) fn adapter(adapter: &Adapter, folder: &Folder) -> Finding {
-    if folder.identity().is_ok_and(|identity| identity.secret.is_none()) {
+    if folder.identity().is_ok_and(|identity| identity.secrets.current().is_none()) {
         return fail(
             CHECK,
             "this device does not have the event's secret, by which devices recognise each other on the air; ask the \

@@ -1,5 +1,5 @@
-//! Hellos with some of their bytes changed: none makes the gate panic or take more than it may, and none that differs
-//! in what counts passes.
+//! What is said at the gate, with some of its bytes changed: none makes the gate panic or take more than it may, and none
+//! that differs in what counts passes.
 
 use futures::io::Cursor;
 use popmesh_proto::id::Nonce;
@@ -8,9 +8,11 @@ use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate
 use super::*;
 
 const HELLOS: u32 = 100_000;
+const CERTIFICATE_BYTES_MAX: usize = hello::CERTIFICATE_BYTES_MAX;
 
-fn read(bytes: Vec<u8>) -> Result<Hello, GateError> {
-    futures::executor::block_on(read_hello(&mut SubstreamBox::new(Cursor::new(bytes))))
+fn read(bytes: Vec<u8>) -> Result<Said, GateError> {
+    let mut stream = SubstreamBox::new(Cursor::new(bytes));
+    futures::executor::block_on(hear_up_to(&mut stream, hello::SAID_BYTES_MAX))
 }
 
 fn certified() -> (SignedCharter, SignedCertificate) {
@@ -35,25 +37,29 @@ fn certified() -> (SignedCharter, SignedCertificate) {
     (charter, certificate)
 }
 
-fn hello(event: &[u8; 32], certificate: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(certificate.len()).unwrap().to_be_bytes();
-    [&MAGIC[..], event, &[9; 16], &[0], &length, certificate].concat()
+fn hello(certificate: &[u8]) -> Vec<u8> {
+    let certificate = Bytes::copy_from_slice(certificate);
+    Said::Hello(Hello { boot: [9; 16], linked: false, certificate }).encode()
+}
+
+/// xorshift64: any chance will do, so long as it is the same each time.
+fn chance() -> impl FnMut(usize) -> usize {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move |limit| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % limit as u64) as usize
+    }
 }
 
 #[test]
 fn no_altered_hello_shows_a_certificate_that_was_not_signed() {
     let (charter, certificate) = certified();
-    let real = hello(&charter.event().0, certificate.bytes());
-    let whole = read(real.clone()).unwrap();
+    let real = hello(certificate.bytes());
+    let Said::Hello(whole) = read(real.clone()).unwrap() else { panic!("it is a hello") };
     assert_eq!(whole.certificate, certificate.bytes());
-    // xorshift64: any chance will do, so long as it is the same each time.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut below = |limit: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % limit as u64) as usize
-    };
+    let mut below = chance();
     let (mut could_be_read, mut passed) = (0, 0);
     for _ in 0..HELLOS {
         let mut bytes = real.clone();
@@ -66,7 +72,7 @@ fn no_altered_hello_shows_a_certificate_that_was_not_signed() {
                 _ => bytes[at] = below(256) as u8,
             }
         }
-        let Ok(hello) = read(bytes) else { continue };
+        let Ok(Said::Hello(hello)) = read(bytes) else { continue };
         could_be_read += 1;
         assert!(hello.certificate.len() <= CERTIFICATE_BYTES_MAX);
         if SignedCertificate::from_bytes(&hello.certificate, &charter).is_ok() {
@@ -83,14 +89,34 @@ fn no_altered_hello_shows_a_certificate_that_was_not_signed() {
 
 #[test]
 fn a_length_that_lies_is_refused_before_it_is_believed() {
-    let (charter, certificate) = certified();
-    let mut bytes = hello(&charter.event().0, certificate.bytes());
-    let at = HELLO_HEAD_BYTES - 2;
-    for (length, too_long) in
-        [(CERTIFICATE_BYTES_MAX as u16, false), (CERTIFICATE_BYTES_MAX as u16 + 1, true), (u16::MAX, true)]
-    {
-        bytes[at..HELLO_HEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+    let (_, certificate) = certified();
+    let mut bytes = hello(certificate.bytes());
+    let most = hello::SAID_BYTES_MAX - 3;
+    for (length, too_long) in [(most as u16, false), (most as u16 + 1, true), (u16::MAX, true)] {
+        bytes[1..3].copy_from_slice(&length.to_be_bytes());
         let error = read(bytes.clone()).err().unwrap();
-        assert_eq!(matches!(error, GateError::Protocol), too_long, "{length}: {error}");
+        assert_eq!(matches!(error, GateError::Protocol(_)), too_long, "{length}: {error}");
+    }
+}
+
+/// Whatever a stranger says instead of an answer, no more of it is read than an answer has.
+#[test]
+fn no_answer_is_longer_than_one() {
+    let answer = Said::Proven([7; hello::TAG_BYTES]).encode();
+    assert_eq!(answer.len(), hello::ANSWER_BYTES_MAX);
+    for kind in 0..=u8::MAX {
+        for length in [0, 1, hello::TAG_BYTES as u16, 17, 200, 4_000, u16::MAX] {
+            let mut bytes = vec![kind];
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.resize(bytes.len() + 70_000, 7);
+            let mut stream = SubstreamBox::new(Cursor::new(bytes));
+            let said = futures::executor::block_on(hear_if_short(&mut stream)).unwrap();
+            let allowed = match said {
+                None => true,
+                Some(Said::Refused) => kind == hello::REFUSED,
+                Some(said) => said.encode().len() <= hello::ANSWER_BYTES_MAX,
+            };
+            assert!(allowed, "{kind} with {length}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, DropInfo, DropState, Refusal, Reply};
 use popmesh_proto::id::{ChainId, DeviceId, Nonce};
 use popmesh_proto::io::{
-    BatchId, CallId, Entry, GossipToken, Idempotency, Input, Notice, Output, Sealed, SealedWrites,
+    Barred, BatchId, CallId, Entry, GossipToken, Idempotency, Input, Notice, Output, Sealed, SealedWrites,
     StoredReply, Verdict,
 };
 use popmesh_proto::query::Answer;
@@ -241,6 +241,10 @@ impl Links for Tell {
 
     fn cut_off(&self, peer: DeviceId, for_ms: u64) {
         let _ = self.0.send(format!("cut off {peer} for {for_ms}"));
+    }
+
+    fn bar(&self, barred: &Barred) {
+        let _ = self.0.send(format!("bar {} and {}", barred.quiet.len(), barred.shut.len()));
     }
 
     fn probe(&self, peer: DeviceId) {

@@ -6,11 +6,12 @@ use popmesh_proto::command::Tender;
 use popmesh_proto::id::{DeviceId, ReceiptHash, Ref};
 use popmesh_proto::identity::{Ed25519, SignedCertificate};
 use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
+use popmesh_proto::pin::EpochMark;
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Cause, Custody, Damage, Door, Entrust, Hold, Inherit, Leave, Line, Mint, Move,
-    Received, Record, Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, RetireCut, Sale,
-    SaleLine, Transfer, Unlock, WrongPin,
+    Aside, Behaved, Body, COPY_BYTES, Cause, Custody, Damage, Door, Entrust, Epoch, EpochCopies, EpochCopy,
+    Hold, Inherit, Leave, Line, Mint, Move, Received, Record, Redeem, Refund, RefundRequest, Release,
+    Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::token::{Kind, Token, TokenItem};
 use popmesh_proto::units::UnitSet;
@@ -268,7 +269,10 @@ impl Plot {
                 })
             }
             _ if cursor.chance(128) => Body::WrongPin(WrongPin { claim: self.entry(cursor) }),
-            _ => Body::Unlock(Unlock { claim: self.entry(cursor) }),
+            _ => Body::Unlock(Unlock {
+                claim: self.entry(cursor),
+                lock: cursor.chance(128).then(|| self.entry(cursor)),
+            }),
         }
     }
 
@@ -290,8 +294,20 @@ impl Plot {
         cursor.chance(80).then(|| self.entry(cursor))
     }
 
+    fn copies(cursor: &mut Cursor<'_>) -> Vec<EpochCopy> {
+        let sealed = [cursor.below(256) as u8; COPY_BYTES].to_vec();
+        vec![EpochCopy { to: Self::device(cursor), sealed: sealed.into() }]
+    }
+
     fn of_devices(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(6) {
+        match cursor.below(8) {
+            7 => Body::EpochCopies(EpochCopies { epoch: self.entry(cursor), copies: Self::copies(cursor) }),
+            6 => {
+                let without = if cursor.chance(128) { vec![Self::device(cursor)] } else { Vec::new() };
+                let mut copies = Self::copies(cursor);
+                copies.retain(|copy| !without.contains(&copy.to));
+                Body::Epoch(Epoch { mark: EpochMark([cursor.byte(); 4]), without, copies })
+            }
             5 => Body::Leave(Leave { to: cursor.chance(180).then(|| Self::device(cursor)) }),
             3 => Body::Renewal(Renewal { certificate: Self::renewal(cursor) }),
             0 | 1 => {

@@ -88,7 +88,6 @@ async fn flood(arguments: &Arguments) -> Result<()> {
         membership: popmesh::assemble::membership(&identity)?,
         certificate: identity.certificate.bytes().to_vec(),
         admit: Arc::new(|_, _| Ok(())),
-        label: "flooder".to_owned(),
         listen: Listen { tcp: true, quic: false, ..Listen::default() },
         peers: vec![format!("/ip4/{}/tcp/{}", arguments.at.ip(), arguments.at.port()).parse()?],
         mdns: false,
