@@ -117,23 +117,21 @@ async fn keep(data: Folder, mesh: Arc<Mesh>, keys: Keys, mut kept: mpsc::Unbound
 /// Keeps a renewed certificate in the folder, and has it shown to peers. Those that are linked see the new one when the old
 /// one ends.
 async fn keep_certificate(data: &Folder, mesh: &Mesh, certificate: SignedCertificate) {
-    {
-        let (path, text) = (data.certificate_path(), format!("{}\n", certificate.to_text()));
-        let kept = spawn_blocking(move || folder::replace(&path, &text)).await;
-        let until = utc(certificate.not_after_ms);
-        match kept {
-            Ok(Ok(())) => tracing::info!(%until, "this device's certificate was renewed"),
-            // It is in the log all the same, and comes again at the next start.
-            Ok(Err(error)) => {
-                tracing::error!(%error, %until, "the renewed certificate cannot be kept in the folder")
-            }
-            Err(error) => {
-                tracing::error!(%error, %until, "the renewed certificate cannot be kept in the folder")
-            }
+    let (path, text) = (data.certificate_path(), format!("{}\n", certificate.to_text()));
+    let kept = spawn_blocking(move || folder::replace(&path, &text)).await;
+    let until = utc(certificate.not_after_ms);
+    match kept {
+        Ok(Ok(())) => tracing::info!(%until, "this device's certificate was renewed"),
+        // It is in the log all the same, and comes again at the next start.
+        Ok(Err(error)) => {
+            tracing::error!(%error, %until, "the renewed certificate cannot be kept in the folder")
         }
-        if let Err(error) = mesh.set_certificate(certificate.bytes().to_vec()) {
-            tracing::error!(%error, "peers are shown the old certificate");
+        Err(error) => {
+            tracing::error!(%error, %until, "the renewed certificate cannot be kept in the folder")
         }
+    }
+    if let Err(error) = mesh.set_certificate(certificate.bytes().to_vec()) {
+        tracing::error!(%error, "peers are shown the old certificate");
     }
 }
 

@@ -1,11 +1,10 @@
 //! What a shopper says, on its way to the organiser: padded, and sealed to the organiser's key on the device that takes it.
 //! Only whoever has that key can open it.
 
-use hmac::{Hmac, KeyInit, Mac};
 use popmesh_proto::id::{DeviceId, EventId};
 use popmesh_proto::identity::{SecretKey, SignedCharter};
+use popmesh_proto::pin::authenticate;
 use popmesh_proto::record::{MAX_SEALED, PersonalKind, SEALED_SIZES};
-use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::seal;
@@ -95,16 +94,6 @@ pub fn open(
     let (length, rest) = plain.split_first_chunk::<LENGTH>()?;
     let content = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
     String::from_utf8(content.to_vec()).ok().map(Zeroizing::new)
-}
-
-/// HMAC-SHA-256 (RFC 2104).
-fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    // As RFC 2104 has it: filled up with zeros to a block of the hash.
-    let mut block = [0; 64];
-    block[..32].copy_from_slice(key);
-    let mut mac = Hmac::<Sha256>::new((&block).into());
-    parts.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().into()
 }
 
 fn info(event: &EventId, organiser: &DeviceId) -> Vec<u8> {

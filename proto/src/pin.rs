@@ -242,7 +242,9 @@ impl<'b, C> minicbor::Decode<'b, C> for PinTag {
     }
 }
 
-pub(crate) fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+/// HMAC-SHA-256 (RFC 2104, FIPS 180-4) over the parts one after the other: where they could run into each other, one of them
+/// has to say a length.
+pub fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     // As RFC 2104 has it: filled up with zeros to a block of the hash.
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);
