@@ -58,7 +58,7 @@ pub(super) struct Wait {
 
 /// This device's compartments, and the doors that a person must look at, here and elsewhere
 #[utoipa::path(
-    get, path = "/v1/doors", tag = "look up",
+    get, path = "/v1/doors", operation_id = "doors_list", tag = "look up",
     responses((status = 200, description = "Compartments and doors", body = DoorsNow), QueryProblems)
 )]
 pub(super) async fn doors(State(api): State<Api>) -> Result<Json<DoorsNow>, Problem> {
@@ -73,7 +73,7 @@ pub(super) async fn doors(State(api): State<Api>) -> Result<Json<DoorsNow>, Prob
 ///
 /// With `wait_ms`, answers as soon as it is known how they behaved, or when that time is over.
 #[utoipa::path(
-    get, path = "/v1/claims/{claim}/door", tag = "look up",
+    get, path = "/v1/claims/{claim}/door", operation_id = "claims_door", tag = "look up",
     params(
         ("claim" = String, Path, description = "The claim"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait, milliseconds", maximum = 20_000),
@@ -117,7 +117,7 @@ pub(super) async fn of_claim(
 /// Refused once they opened, or a person settled it. How they behave comes later: as a notice, and at
 /// `GET /v1/claims/{claim}/door`.
 #[utoipa::path(
-    post, path = "/v1/doors/open", tag = "act", request_body = DoorOpen, params(IdempotencyHeader),
+    post, path = "/v1/doors/open", operation_id = "doors_open", tag = "act", request_body = DoorOpen, params(IdempotencyHeader),
     responses((status = 200, description = "They are being opened", body = Door), CommandProblems)
 )]
 pub(super) async fn open(
@@ -132,7 +132,7 @@ pub(super) async fn open(
 ///
 /// Once. The claim stays redeemed; what was not handed over is paid back with a refund.
 #[utoipa::path(
-    post, path = "/v1/doors/settle", tag = "act", request_body = DoorSettle, params(IdempotencyHeader),
+    post, path = "/v1/doors/settle", operation_id = "doors_settle", tag = "act", request_body = DoorSettle, params(IdempotencyHeader),
     responses((status = 200, description = "It is settled", body = Door), CommandProblems)
 )]
 pub(super) async fn settle(
@@ -147,7 +147,7 @@ pub(super) async fn settle(
 ///
 /// For rehearsals. Nothing is stored; as a node starts, no door is jammed.
 #[utoipa::path(
-    put, path = "/v1/doors/jam", tag = "act", request_body = Jam,
+    put, path = "/v1/doors/jam", operation_id = "doors_jam", tag = "act", request_body = Jam,
     responses((status = 200, description = "Done", body = VirtualDoor), CommandProblems)
 )]
 pub(super) async fn jam(State(api): State<Api>, Body(body): Body<Jam>) -> Result<Json<VirtualDoor>, Problem> {

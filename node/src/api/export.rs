@@ -27,7 +27,7 @@ pub struct ExportedDocument {
 
 /// The documents that can be exported
 #[utoipa::path(
-    get, path = "/v1/export", tag = "documents",
+    get, path = "/v1/export", operation_id = "documents_list", tag = "documents",
     responses((status = 200, description = "Names and sizes", body = Vec<ExportedDocument>), QueryProblems)
 )]
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocument>>, Problem> {
@@ -43,7 +43,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocu
 ///
 /// Any Automerge implementation can read it. The name may contain a slash, as in `/v1/export/stock/neon`.
 #[utoipa::path(
-    get, path = "/v1/export/{document}", tag = "documents",
+    get, path = "/v1/export/{document}", operation_id = "documents_get", tag = "documents",
     params(("document" = String, Path, description = "`programme`, `stock/DROP` or `claims/DROP`")),
     responses(
         (status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.automerge"),

@@ -122,7 +122,7 @@ impl Metrics {
 
 /// Metrics for Prometheus
 #[utoipa::path(
-    get, path = "/metrics", tag = "observe",
+    get, path = "/metrics", operation_id = "metrics_get", tag = "observe",
     responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"), QueryProblems)
 )]
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {

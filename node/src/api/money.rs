@@ -24,7 +24,7 @@ use crate::receipt;
 ///
 /// On an hq. What is absent stays as it is. Sales that were made keep what was reckoned then.
 #[utoipa::path(
-    post, path = "/v1/rules", tag = "act", request_body = RulesSet, params(IdempotencyHeader),
+    post, path = "/v1/rules", operation_id = "rules_set", tag = "act", request_body = RulesSet, params(IdempotencyHeader),
     responses((status = 200, description = "The rules from now on", body = EventRules), CommandProblems)
 )]
 pub(super) async fn set_rules(
@@ -39,7 +39,7 @@ pub(super) async fn set_rules(
 ///
 /// On an hq. A device without a limit of its own has that of all; without an amount, the limit is taken away.
 #[utoipa::path(
-    post, path = "/v1/limits", tag = "act", request_body = LimitSet, params(IdempotencyHeader),
+    post, path = "/v1/limits", operation_id = "limits_set", tag = "act", request_body = LimitSet, params(IdempotencyHeader),
     responses((status = 200, description = "The rules from now on", body = EventRules), CommandProblems)
 )]
 pub(super) async fn set_limit(
@@ -54,7 +54,7 @@ pub(super) async fn set_limit(
 ///
 /// On the device that sold. It no longer counts against the limit; if it failed, it is an incident.
 #[utoipa::path(
-    post, path = "/v1/settlements", tag = "act", request_body = SettlePayment, params(IdempotencyHeader),
+    post, path = "/v1/settlements", operation_id = "settlements_create", tag = "act", request_body = SettlePayment, params(IdempotencyHeader),
     responses((status = 201, description = "It is written down", body = Settled), CommandProblems)
 )]
 pub(super) async fn settle_payment(
@@ -67,7 +67,7 @@ pub(super) async fn settle_payment(
 
 /// Payments that wait to be authorised, here and elsewhere
 #[utoipa::path(
-    get, path = "/v1/payments/waiting", tag = "look up",
+    get, path = "/v1/payments/waiting", operation_id = "payments_waiting", tag = "look up",
     responses((status = 200, description = "Payments", body = Vec<WaitingPayment>), QueryProblems)
 )]
 pub(super) async fn waiting(State(api): State<Api>) -> Result<Json<Vec<WaitingPayment>>, Problem> {
@@ -76,7 +76,7 @@ pub(super) async fn waiting(State(api): State<Api>) -> Result<Json<Vec<WaitingPa
 
 /// Receipts of a device, the highest number first
 #[utoipa::path(
-    get, path = "/v1/receipts", tag = "look up",
+    get, path = "/v1/receipts", operation_id = "receipts_list", tag = "look up",
     params(
         ("device" = Option<String>, Query, description = "Of this device; of the one asked if absent"),
         ("limit" = Option<u32>, Query, description = "At most so many; 50 if absent", maximum = 10_000),
@@ -131,7 +131,7 @@ pub(super) struct ReceiptFormat {
 
 /// One receipt: as data, as text for an 80 mm printer (48 columns), or as a page
 #[utoipa::path(
-    get, path = "/v1/receipts/{device}/{number}", tag = "look up",
+    get, path = "/v1/receipts/{device}/{number}", operation_id = "receipts_get", tag = "look up",
     params(
         ("device" = String, Path, description = "Whose"),
         ("number" = u64, Path, description = "Its number, from 1"),
@@ -161,7 +161,7 @@ pub(super) async fn receipt(
 
 /// What devices took and paid back, by tender: the base of their closings
 #[utoipa::path(
-    get, path = "/v1/takings", tag = "look up",
+    get, path = "/v1/takings", operation_id = "takings_list", tag = "look up",
     params(("device" = Option<String>, Query, description = "Of this device only; of all if absent")),
     responses((status = 200, description = "Takings by device", body = Vec<Takings>), QueryProblems)
 )]

@@ -34,7 +34,7 @@ pub struct Missed {
 /// Server-sent events. Each has the notice's kind as its event name and the notice as JSON data; the event `missed`
 /// says that the reader was too slow and how many it lost. A comment comes at the beginning and every 15 seconds.
 #[utoipa::path(
-    get, path = "/v1/notices", tag = "observe",
+    get, path = "/v1/notices", operation_id = "events_follow", tag = "observe",
     responses((status = 200, description = "Notices from now on", body = Notice, content_type = "text/event-stream"), QueryProblems)
 )]
 pub(super) async fn notices(

@@ -127,7 +127,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
 
 /// This description
 #[utoipa::path(
-    get, path = "/v1/openapi.json", tag = "observe",
+    get, path = "/v1/openapi.json", operation_id = "openapi_get", tag = "observe",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value), QueryProblems)
 )]
 pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {

@@ -65,7 +65,7 @@ impl From<SealedPersonal> for SealedData {
 /// conflict, and nothing of that is kept. What is kept to tell is a MAC of the content under the idempotency key, which is
 /// kept nowhere, and a key of this device: take a random text for it, and nobody can compare a guess.
 #[utoipa::path(
-    post, path = "/v1/people", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
+    post, path = "/v1/people", operation_id = "people_create", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
     responses((status = 201, description = "It is kept, sealed", body = PersonalInfo), CommandProblems)
 )]
 pub(super) async fn add_personal(
@@ -95,7 +95,7 @@ pub(super) async fn add_personal(
 
 /// What personal data was taken, the latest first; not what it says
 #[utoipa::path(
-    get, path = "/v1/people", tag = "look up",
+    get, path = "/v1/people", operation_id = "people_list", tag = "look up",
     params(
         ("shopper" = Option<String>, Query, description = "Of this shopper only"),
         ("kind" = Option<PersonalKind>, Query, description = "Of this kind only"),
@@ -114,7 +114,7 @@ pub(super) async fn list_people(
 ///
 /// In the order of their entries, 200 at a time: ask on with the last entry of an answer, until one is empty.
 #[utoipa::path(
-    get, path = "/v1/people/sealed", tag = "look up",
+    get, path = "/v1/people/sealed", operation_id = "people_sealed", tag = "look up",
     params(
         ("after" = Option<String>, Query, description = "Those after this entry"),
         ("limit" = Option<u32>, Query, description = "At most so many; 200 if absent or more"),
@@ -133,7 +133,7 @@ pub(super) async fn sealed_people(
 ///
 /// On an hq; what a device has taken itself, there too. That it was taken, and the hash of what it said sealed, stay.
 #[utoipa::path(
-    post, path = "/v1/people/erase", tag = "act", request_body = PersonalErase, params(IdempotencyHeader),
+    post, path = "/v1/people/erase", operation_id = "people_erase", tag = "act", request_body = PersonalErase, params(IdempotencyHeader),
     responses((status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased), CommandProblems)
 )]
 pub(super) async fn erase_personal(

@@ -24,7 +24,7 @@ const MAX_LINES: u32 = 10_000;
 
 /// This device, at a glance
 #[utoipa::path(
-    get, path = "/v1/status", tag = "observe",
+    get, path = "/v1/status", operation_id = "status_get", tag = "observe",
     responses((status = 200, description = "Its state", body = Status), QueryProblems)
 )]
 pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Problem> {
@@ -33,7 +33,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Probl
 
 /// Every device known, this one included
 #[utoipa::path(
-    get, path = "/v1/devices", tag = "observe",
+    get, path = "/v1/devices", operation_id = "devices_list", tag = "observe",
     responses((status = 200, description = "Devices", body = Vec<DeviceInfo>), QueryProblems)
 )]
 pub(super) async fn devices(State(api): State<Api>) -> Result<Json<Vec<DeviceInfo>>, Problem> {
@@ -79,7 +79,7 @@ pub struct Peers {
 
 /// The other devices and the links to them
 #[utoipa::path(
-    get, path = "/v1/peers", tag = "observe",
+    get, path = "/v1/peers", operation_id = "peers_get", tag = "observe",
     responses((status = 200, description = "Peers", body = Peers), QueryProblems)
 )]
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem> {
@@ -130,7 +130,7 @@ pub struct Health {
 
 /// Whether this device can do its work
 #[utoipa::path(
-    get, path = "/v1/health", tag = "observe",
+    get, path = "/v1/health", operation_id = "health_get", tag = "observe",
     responses((status = 200, description = "It can", body = Health), QueryProblems)
 )]
 pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Problem> {
@@ -148,7 +148,7 @@ pub(super) async fn health(State(api): State<Api>) -> Result<Json<Health>, Probl
 
 /// The invariants, checked now
 #[utoipa::path(
-    get, path = "/v1/check", tag = "observe",
+    get, path = "/v1/check", operation_id = "check_get", tag = "observe",
     responses((status = 200, description = "What holds and what does not", body = Check), QueryProblems)
 )]
 pub(super) async fn check(State(api): State<Api>) -> Result<Json<Check>, Problem> {
@@ -157,7 +157,7 @@ pub(super) async fn check(State(api): State<Api>) -> Result<Json<Check>, Problem
 
 /// Products, drops and lots
 #[utoipa::path(
-    get, path = "/v1/programme", tag = "look up",
+    get, path = "/v1/programme", operation_id = "programme_get", tag = "look up",
     responses((status = 200, description = "The programme", body = Programme), QueryProblems)
 )]
 pub(super) async fn programme(State(api): State<Api>) -> Result<Json<Programme>, Problem> {
@@ -166,7 +166,7 @@ pub(super) async fn programme(State(api): State<Api>) -> Result<Json<Programme>,
 
 /// Stock levels, this device's own and the whole event's
 #[utoipa::path(
-    get, path = "/v1/stock", tag = "look up",
+    get, path = "/v1/stock", operation_id = "stock_list", tag = "look up",
     params(
         ("drop" = Option<String>, Query, description = "One drop only"),
         ("sku" = Option<String>, Query, description = "One SKU only"),
@@ -182,7 +182,7 @@ pub(super) async fn stock(
 
 /// Claims, newest first
 #[utoipa::path(
-    get, path = "/v1/claims", tag = "look up",
+    get, path = "/v1/claims", operation_id = "claims_list", tag = "look up",
     params(
         ("drop" = Option<String>, Query, description = "One drop only"),
         ("seller" = Option<String>, Query, description = "Sold by this device only"),
@@ -205,7 +205,7 @@ pub(super) async fn claims(
 
 /// Carts, here and elsewhere
 #[utoipa::path(
-    get, path = "/v1/carts", tag = "look up",
+    get, path = "/v1/carts", operation_id = "carts_list", tag = "look up",
     params(("shopper" = Option<String>, Query, description = "For this shopper only")),
     responses((status = 200, description = "Carts", body = Vec<Cart>), QueryProblems)
 )]
@@ -218,7 +218,7 @@ pub(super) async fn carts(
 
 /// The token of a cart that this device holds, for its QR code: another till can take it over by it
 #[utoipa::path(
-    get, path = "/v1/carts/{cart}/token", tag = "look up",
+    get, path = "/v1/carts/{cart}/token", operation_id = "carts_token", tag = "look up",
     params(("cart" = String, Path, description = "The cart")),
     responses((status = 200, description = "What the shopper shows", body = CartToken), QueryProblems)
 )]
@@ -231,7 +231,7 @@ pub(super) async fn cart_token(
 
 /// One claim
 #[utoipa::path(
-    get, path = "/v1/claims/{claim}", tag = "look up",
+    get, path = "/v1/claims/{claim}", operation_id = "claims_get", tag = "look up",
     params(("claim" = String, Path, description = "The claim")),
     responses((status = 200, description = "As it stands here", body = Claim), QueryProblems)
 )]
@@ -241,7 +241,7 @@ pub(super) async fn claim(State(api): State<Api>, Name(claim): Name<Ref>) -> Res
 
 /// The token of a claim that this device has sold, for its QR code
 #[utoipa::path(
-    get, path = "/v1/claims/{claim}/token", tag = "look up",
+    get, path = "/v1/claims/{claim}/token", operation_id = "claims_token", tag = "look up",
     params(("claim" = String, Path, description = "The claim")),
     responses((status = 200, description = "What the shopper shows", body = ClaimToken), QueryProblems)
 )]
@@ -254,7 +254,7 @@ pub(super) async fn token(
 
 /// Entries of the log, newest first
 #[utoipa::path(
-    get, path = "/v1/log", tag = "look up",
+    get, path = "/v1/log", operation_id = "log_list", tag = "look up",
     params(
         ("device" = Option<String>, Query, description = "Of this device only"),
         ("limit" = Option<u32>, Query, description = "At most so many; 50 if absent", maximum = 10_000),
@@ -280,7 +280,7 @@ pub(super) fn bounded(limit: Option<u32>) -> Result<(), Problem> {
 
 /// The head of every chain, to compare devices
 #[utoipa::path(
-    get, path = "/v1/frontier", tag = "documents",
+    get, path = "/v1/frontier", operation_id = "frontier_list", tag = "documents",
     responses((status = 200, description = "Heads", body = Vec<Head>), QueryProblems)
 )]
 pub(super) async fn frontier(State(api): State<Api>) -> Result<Json<Vec<Head>>, Problem> {

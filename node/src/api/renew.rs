@@ -17,7 +17,7 @@ use super::write::{Done, done};
 /// it hears of it, without a restart. A device whose certificate is over hears of nothing: it has to join again. Nor is an hq
 /// or a registrar renewed here: the organiser signs for those.
 #[utoipa::path(
-    post, path = "/v1/devices/renewals", tag = "act", request_body = Renew, params(IdempotencyHeader),
+    post, path = "/v1/devices/renewals", operation_id = "renewals_create", tag = "act", request_body = Renew, params(IdempotencyHeader),
     responses((status = 201, description = "They are signed", body = Renewed), CommandProblems)
 )]
 pub(super) async fn renew(

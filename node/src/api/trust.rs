@@ -16,7 +16,7 @@ use super::write::{Done, done};
 
 /// What is proven to be wrong, or in doubt, the latest first
 #[utoipa::path(
-    get, path = "/v1/incidents", tag = "look up",
+    get, path = "/v1/incidents", operation_id = "incidents_list", tag = "look up",
     responses((status = 200, description = "Incidents, settled or not", body = Vec<Incident>), QueryProblems)
 )]
 pub(super) async fn incidents(State(api): State<Api>) -> Result<Json<Vec<Incident>>, Problem> {
@@ -27,7 +27,7 @@ pub(super) async fn incidents(State(api): State<Api>) -> Result<Json<Vec<Inciden
 ///
 /// On an hq. It is settled on every device then, and a device that was suspended for it is given stock again.
 #[utoipa::path(
-    post, path = "/v1/resolutions", tag = "act", request_body = ResolveIncident, params(IdempotencyHeader),
+    post, path = "/v1/resolutions", operation_id = "resolutions_create", tag = "act", request_body = ResolveIncident, params(IdempotencyHeader),
     responses((status = 201, description = "It is settled", body = Incident), CommandProblems)
 )]
 pub(super) async fn resolve(
@@ -40,7 +40,7 @@ pub(super) async fn resolve(
 
 /// What retiring a device would risk
 #[utoipa::path(
-    get, path = "/v1/devices/{device}/retirement", tag = "look up",
+    get, path = "/v1/devices/{device}/retirement", operation_id = "retirements_risk", tag = "look up",
     params(("device" = String, Path, description = "The device")),
     responses((status = 200, description = "What it held, and the most that could be sold twice", body = RetirementRisk), QueryProblems)
 )]
@@ -56,7 +56,7 @@ pub(super) async fn risk(
 /// On the device that has the right to. What the device held is this one's from then on, stock and claims; what it may still have sold, and not
 /// told anybody, becomes an incident when it appears.
 #[utoipa::path(
-    post, path = "/v1/retirements", tag = "act", request_body = Retire, params(IdempotencyHeader),
+    post, path = "/v1/retirements", operation_id = "retirements_create", tag = "act", request_body = Retire, params(IdempotencyHeader),
     responses((status = 201, description = "It is retired", body = Retired), CommandProblems)
 )]
 pub(super) async fn retire(
@@ -71,7 +71,7 @@ pub(super) async fn retire(
 ///
 /// One device, unless the organiser has signed certificates with the role `registrar` for several.
 #[utoipa::path(
-    get, path = "/v1/registrars", tag = "look up",
+    get, path = "/v1/registrars", operation_id = "registrars_list", tag = "look up",
     responses((status = 200, description = "Who has the right, one for each certificate that gives it", body = Vec<Registrar>), QueryProblems)
 )]
 pub(super) async fn registrars(State(api): State<Api>) -> Result<Json<Vec<Registrar>>, Problem> {
@@ -82,7 +82,7 @@ pub(super) async fn registrars(State(api): State<Api>) -> Result<Json<Vec<Regist
 ///
 /// On who has it. From then on this device retires nobody any more.
 #[utoipa::path(
-    post, path = "/v1/registrars", tag = "act", request_body = Entrust, params(IdempotencyHeader),
+    post, path = "/v1/registrars", operation_id = "registrars_create", tag = "act", request_body = Entrust, params(IdempotencyHeader),
     responses((status = 201, description = "The other has it", body = Registrar), CommandProblems)
 )]
 pub(super) async fn entrust(

@@ -55,7 +55,7 @@ pub(super) async fn done<B: Serialize, T>(
 
 /// Puts a product on the programme, or changes its name and price
 #[utoipa::path(
-    post, path = "/v1/products", tag = "act", request_body = ProductAdd, params(IdempotencyHeader),
+    post, path = "/v1/products", operation_id = "products_create", tag = "act", request_body = ProductAdd, params(IdempotencyHeader),
     responses((status = 200, description = "It is on the programme", body = Product), CommandProblems)
 )]
 pub(super) async fn add_product(
@@ -68,7 +68,7 @@ pub(super) async fn add_product(
 
 /// Plans a drop
 #[utoipa::path(
-    post, path = "/v1/drops", tag = "act", request_body = DropNew, params(IdempotencyHeader),
+    post, path = "/v1/drops", operation_id = "drops_create", tag = "act", request_body = DropNew, params(IdempotencyHeader),
     responses((status = 201, description = "It is planned", body = DropInfo), CommandProblems)
 )]
 pub(super) async fn plan_drop(
@@ -81,7 +81,7 @@ pub(super) async fn plan_drop(
 
 /// Opens a drop for sale
 #[utoipa::path(
-    post, path = "/v1/drops/{drop}/open", tag = "act",
+    post, path = "/v1/drops/{drop}/open", operation_id = "drops_open", tag = "act",
     params(("drop" = String, Path, description = "Its short name"), IdempotencyHeader),
     responses((status = 200, description = "It is open", body = DropInfo), CommandProblems)
 )]
@@ -96,7 +96,7 @@ pub(super) async fn open_drop(
 
 /// Closes a drop
 #[utoipa::path(
-    post, path = "/v1/drops/{drop}/close", tag = "act",
+    post, path = "/v1/drops/{drop}/close", operation_id = "drops_close", tag = "act",
     params(("drop" = String, Path, description = "Its short name"), IdempotencyHeader),
     responses((status = 200, description = "It is closed", body = DropInfo), CommandProblems)
 )]
@@ -111,7 +111,7 @@ pub(super) async fn close_drop(
 
 /// Mints a lot; its units are then held by this device
 #[utoipa::path(
-    post, path = "/v1/lots", tag = "act", request_body = LotMint, params(IdempotencyHeader),
+    post, path = "/v1/lots", operation_id = "lots_create", tag = "act", request_body = LotMint, params(IdempotencyHeader),
     responses((status = 201, description = "The lot exists", body = Lot), CommandProblems)
 )]
 pub(super) async fn mint_lot(
@@ -124,7 +124,7 @@ pub(super) async fn mint_lot(
 
 /// Gives units that this device holds to another
 #[utoipa::path(
-    post, path = "/v1/transfers", tag = "act", request_body = Transfer, params(IdempotencyHeader),
+    post, path = "/v1/transfers", operation_id = "transfers_create", tag = "act", request_body = Transfer, params(IdempotencyHeader),
     responses((status = 201, description = "They are given", body = UnitsDone), CommandProblems)
 )]
 pub(super) async fn transfer(
@@ -139,7 +139,7 @@ pub(super) async fn transfer(
 ///
 /// A token of scope till or locker moves one unit at a time, six at once, and then one a minute.
 #[utoipa::path(
-    post, path = "/v1/moves", tag = "act", request_body = Move, params(IdempotencyHeader),
+    post, path = "/v1/moves", operation_id = "moves_create", tag = "act", request_body = Move, params(IdempotencyHeader),
     responses((status = 201, description = "They lie there", body = UnitsDone), CommandProblems)
 )]
 pub(super) async fn change_place(
@@ -156,7 +156,7 @@ pub(super) async fn change_place(
 ///
 /// A token of scope till or locker takes one unit at a time, six at once, and then one a minute.
 #[utoipa::path(
-    post, path = "/v1/damage", tag = "act", request_body = Damage, params(IdempotencyHeader),
+    post, path = "/v1/damage", operation_id = "damage_create", tag = "act", request_body = Damage, params(IdempotencyHeader),
     responses((status = 201, description = "They are out of sale", body = UnitsDone), CommandProblems)
 )]
 pub(super) async fn damage(
@@ -173,7 +173,7 @@ pub(super) async fn damage(
 ///
 /// If this device holds too few, it asks the others until `wait_ms` is over.
 #[utoipa::path(
-    post, path = "/v1/sales", tag = "act", request_body = Sell, params(IdempotencyHeader),
+    post, path = "/v1/sales", operation_id = "sales_create", tag = "act", request_body = Sell, params(IdempotencyHeader),
     responses((status = 201, description = "Sold", body = Claim), CommandProblems)
 )]
 pub(super) async fn sell(
@@ -189,7 +189,7 @@ pub(super) async fn sell(
 /// They stay this device's and are nobody else's until they are paid (`POST /v1/sales` with `cart`), released, or their time
 /// is over, power cuts or not.
 #[utoipa::path(
-    post, path = "/v1/carts", tag = "act", request_body = CartNew, params(IdempotencyHeader),
+    post, path = "/v1/carts", operation_id = "carts_create", tag = "act", request_body = CartNew, params(IdempotencyHeader),
     responses((status = 201, description = "They are put aside", body = Cart), CommandProblems)
 )]
 pub(super) async fn new_cart(
@@ -205,7 +205,7 @@ pub(super) async fn new_cart(
 /// By the cart, or by its token alone. If its holder cannot be reached, the refusal says so, and what of it this device
 /// could put aside itself.
 #[utoipa::path(
-    post, path = "/v1/carts/take", tag = "act", request_body = CartTake, params(IdempotencyHeader),
+    post, path = "/v1/carts/take", operation_id = "carts_take", tag = "act", request_body = CartTake, params(IdempotencyHeader),
     responses((status = 200, description = "It is here, and its time runs on", body = Cart), CommandProblems)
 )]
 pub(super) async fn take_cart(
@@ -218,7 +218,7 @@ pub(super) async fn take_cart(
 
 /// Puts the units of a cart back on sale
 #[utoipa::path(
-    post, path = "/v1/carts/{cart}/release", tag = "act",
+    post, path = "/v1/carts/{cart}/release", operation_id = "carts_release", tag = "act",
     params(("cart" = String, Path, description = "The cart"), IdempotencyHeader),
     responses((status = 200, description = "What was in it", body = Cart), CommandProblems)
 )]
@@ -235,7 +235,7 @@ pub(super) async fn release_cart(
 ///
 /// Only its custodian can, and only once. When the answer is there it is durable: only then is anything handed out.
 #[utoipa::path(
-    post, path = "/v1/redemptions", tag = "act", request_body = Redeem, params(IdempotencyHeader),
+    post, path = "/v1/redemptions", operation_id = "redemptions_create", tag = "act", request_body = Redeem, params(IdempotencyHeader),
     responses((status = 201, description = "Hand these out", body = Redeemed), CommandProblems)
 )]
 pub(super) async fn redeem(
@@ -250,7 +250,7 @@ pub(super) async fn redeem(
 ///
 /// A token of scope till or locker gives away twenty at once, and then one a minute; it fetches as many as it likes.
 #[utoipa::path(
-    post, path = "/v1/custody", tag = "act", request_body = GiveCustody, params(IdempotencyHeader),
+    post, path = "/v1/custody", operation_id = "custody_give", tag = "act", request_body = GiveCustody, params(IdempotencyHeader),
     responses((status = 201, description = "The other device is its custodian", body = Claim), CommandProblems)
 )]
 pub(super) async fn give_custody(
@@ -271,7 +271,7 @@ pub(super) async fn give_custody(
 /// On the claim's custodian, at once: what was not handed out yet, or what the shopper brings back. On any other device it
 /// is a request, which the custodian answers as soon as it hears of it; if the claim is picked up before, it is declined.
 #[utoipa::path(
-    post, path = "/v1/refunds", tag = "act", request_body = Refund, params(IdempotencyHeader),
+    post, path = "/v1/refunds", operation_id = "refunds_create", tag = "act", request_body = Refund, params(IdempotencyHeader),
     responses((status = 201, description = "Pay this back; nothing if the claim is but marked, for a person on an attended device to pay", body = Refunded), CommandProblems)
 )]
 pub(super) async fn refund(
@@ -290,7 +290,7 @@ pub(super) async fn refund(
 /// after the second, 30 minutes after the third, and from then on by an hq alone. Before that, the refusal says in how many
 /// milliseconds. On an hq, its owner or a manager need not wait, and unlocks what is locked on other devices.
 #[utoipa::path(
-    post, path = "/v1/claims/{claim}/unlock", tag = "act",
+    post, path = "/v1/claims/{claim}/unlock", operation_id = "claims_unlock", tag = "act",
     params(("claim" = String, Path, description = "The claim"), IdempotencyHeader),
     responses((status = 200, description = "It can be tried again", body = Unlocked), CommandProblems)
 )]
@@ -312,7 +312,7 @@ pub(super) async fn unlock(
 /// until its next start, and nothing is at risk when it is gone. The body says which device that is, and how much it has; if that
 /// is not so now, the refusal `not_as_said` says what is, and nothing was done.
 #[utoipa::path(
-    post, path = "/v1/leave", tag = "act", request_body = LeaveNow, params(IdempotencyHeader),
+    post, path = "/v1/leave", operation_id = "device_leave", tag = "act", request_body = LeaveNow, params(IdempotencyHeader),
     responses((status = 200, description = "It has nothing left", body = Left), CommandProblems)
 )]
 pub(super) async fn leave(
@@ -329,7 +329,7 @@ pub(super) async fn leave(
 /// missing. Where there is none, a person can answer for it: what it sold or gave away meanwhile, it may sell again. The body
 /// says which device that is, and how many entries are missing; if that is not so now, the refusal `not_as_said` says what is.
 #[utoipa::path(
-    post, path = "/v1/past/acceptance", tag = "act", request_body = PastAcceptance, params(IdempotencyHeader),
+    post, path = "/v1/past/acceptance", operation_id = "past_accept", tag = "act", request_body = PastAcceptance, params(IdempotencyHeader),
     responses((status = 200, description = "It sells again", body = PastAccepted), CommandProblems)
 )]
 pub(super) async fn accept_past(
@@ -357,7 +357,7 @@ pub(super) struct PastAccepted {
 /// wait, and whether they are paid for. The body says which device that is, and how many are late there; if that is not so now,
 /// the refusal `not_as_said` says what is, and nothing was done.
 #[utoipa::path(
-    post, path = "/v1/sweeps", tag = "act", request_body = SweepNow, params(IdempotencyHeader),
+    post, path = "/v1/sweeps", operation_id = "sweeps_create", tag = "act", request_body = SweepNow, params(IdempotencyHeader),
     responses((status = 201, description = "These are back in stock", body = Swept), CommandProblems)
 )]
 pub(super) async fn sweep(
@@ -373,7 +373,7 @@ pub(super) async fn sweep(
 /// For rehearsals: with its links off, a device is cut off, and shows what it and the others do then. Nothing is
 /// stored; a node starts with its links on.
 #[utoipa::path(
-    put, path = "/v1/links", tag = "act", request_body = LinkSwitch,
+    put, path = "/v1/links", operation_id = "links_set", tag = "act", request_body = LinkSwitch,
     responses((status = 200, description = "Done", body = LinkSwitch), CommandProblems)
 )]
 pub(super) async fn switch_links(State(api): State<Api>, Body(body): Body<LinkSwitch>) -> Json<LinkSwitch> {
