@@ -6,15 +6,16 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::query::{Programme, Status};
 
-use super::args::{self, Switch};
+use super::args::{Links, Switch};
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
 use super::values;
+use super::{args_sell, args_stock as args};
 use crate::api::LinkSwitch;
 use crate::folder::Folder;
 
-pub(super) fn links(links: &args::Links, folder: &Folder, json: bool) -> Outcome {
+pub(super) fn links(links: &Links, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&links.target, folder)?;
     let done: LinkSwitch = client.put("/v1/links", &LinkSwitch { on: links.state == Switch::On })?;
     print(json, &done, || {
@@ -175,7 +176,7 @@ pub(super) fn damage(damage: &args::Damage, folder: &Folder, json: bool) -> Outc
     tell_units(json, &done, "out of sale:")
 }
 
-pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
+pub(super) fn sell(sell: &args_sell::Sell, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&sell.target, folder)?;
     let unit_price = sell.price.as_deref().map(|price| price_in_event(&client, price)).transpose()?;
     let pickup_at = sell.pickup_at.as_deref().map(|text| client.device(text)).transpose()?;
