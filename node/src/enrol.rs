@@ -165,6 +165,11 @@ impl Issuer {
         &self.charter
     }
 
+    /// What only the event's devices know.
+    pub fn secrets(&self) -> &EventSecrets {
+        &self.secrets
+    }
+
     /// The devices between who is admitted and the organiser, this one first: key and name. None for the organiser.
     pub fn signers(&self) -> Vec<(DeviceId, String)> {
         let certificates = self.certificate.iter().flat_map(|own| std::iter::once(own).chain(own.issuer()));

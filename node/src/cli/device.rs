@@ -7,7 +7,7 @@ use popmesh_proto::pin::EventSecrets;
 use serde_json::{Value, json};
 
 use super::Data;
-use super::args::{Device, Sign};
+use super::args_device::{Device, Sign};
 use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::join::{self, Issuing};

@@ -93,9 +93,14 @@ fn running(folder: &Folder) -> Option<Client> {
     answers.then_some(client)
 }
 
+/// Whether a clock can show this: certificates that hold from such a time on are of use.
+pub(super) fn is_possible(now_ms: u64) -> bool {
+    (EARLIEST_MS..LATEST_MS).contains(&now_ms)
+}
+
 fn clock() -> Finding {
     let now_ms = now_ms();
-    if (EARLIEST_MS..LATEST_MS).contains(&now_ms) {
+    if is_possible(now_ms) {
         ok("clock", values::time(now_ms))
     } else {
         fail("clock", format!("{} cannot be; set this host's clock", values::time(now_ms)))

@@ -12,7 +12,8 @@ use popmesh_proto::text::{Compartment, Place};
 use serde::Serialize;
 
 use super::act::{tell_units, units};
-use super::args::{Retry, Target, UnitsArgs};
+use super::args::{Retry, Target};
+use super::args_stock::UnitsArgs;
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};

@@ -7,7 +7,7 @@ use popmesh_proto::identity::{Charter, SecretKey, SignedCharter};
 use popmesh_proto::money::Currency;
 use serde_json::json;
 
-use super::args::Event;
+use super::args_event::Event;
 use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::table::printable;

@@ -4,10 +4,18 @@ mod act;
 mod api;
 mod args;
 mod args_api;
+mod args_cart;
+mod args_claim;
+mod args_device;
+mod args_event;
 mod args_money;
+mod args_run;
+mod args_sell;
+mod args_stock;
 mod cart;
 mod claim;
 mod client;
+mod currency;
 mod device;
 mod doctor;
 mod door;
@@ -18,6 +26,7 @@ mod given;
 mod join;
 mod money;
 mod people;
+mod quickstart;
 mod renew;
 mod show;
 mod table;
@@ -35,7 +44,8 @@ use rustix::fs::Mode;
 
 use crate::folder::{Closed, Folder};
 use crate::run::{RunOptions, Starter, Transports};
-use args::{Cli, Command, Run};
+use args::{Cli, Command};
+use args_run::Run;
 use client::Client;
 use failure::{Failure, Outcome};
 
@@ -83,6 +93,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Receipts(receipts) => money::receipts(&receipts, &folder, json),
         Command::Receipt(receipt) => money::receipt(&receipt, &folder, json),
         Command::Takings(takings) => money::takings(&takings, &folder, json),
+        Command::Quickstart(request) => quickstart::quickstart(&request, &Data { folder, is_given }, json),
         Command::Event(event) => event::event(event, &folder, json),
         Command::Device(device) => device::device(device, &Data { folder, is_given }, json),
         Command::Join(request) => join::join(&request, &folder, json),
@@ -128,7 +139,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
 
 /// Whether a command reads or writes the secrets of the data folder itself, and does not leave that to the running node.
 fn keeps(command: &Command) -> bool {
-    use args::Device::{Install, New, Show};
+    use args_device::Device::{Install, New, Show};
     matches!(
         command,
         Command::Device(New { .. } | Install { .. } | Show) | Command::Join(_) | Command::Api(_)
