@@ -73,12 +73,19 @@ async fn admit(api: &Api, route: &str, mut request: Request, next: Next) -> Resu
     let _permit = api.requests.take(arrival.is_own(), counted).map_err(full)?;
     let acts = request.method() == Method::POST;
     let limit = if acts { COMMAND_LIMIT } else { QUERY_LIMIT };
+    let unwanted = request::unwanted(&request);
     let answered = tokio::time::timeout(limit, next.run(request));
     let answered = tokio::select! {
         biased;
         answered = answered => answered,
         denied = authority::ended(api, bearer) => return Err(authority::ended_under_way(denied, acts)),
     };
+    // Whoever asks for what is not there is told that first.
+    if let Some(problem) = unwanted
+        && answered.as_ref().is_ok_and(|answer| answer.status().is_success())
+    {
+        return Err(problem);
+    }
     answered.map_err(|_| {
         let detail = if acts {
             "this took too long, and whether it was done is not known; ask again with the same Idempotency-Key"

@@ -4,6 +4,7 @@
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
 mod authority;
+mod description;
 mod doors;
 mod export;
 #[doc(hidden)]

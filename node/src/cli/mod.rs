@@ -188,8 +188,7 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
 }
 
 fn openapi() -> Outcome {
-    let text = crate::api::description()
-        .to_pretty_json()
+    let text = serde_json::to_string_pretty(&crate::api::description())
         .map_err(|error| Failure::here(format!("cannot write the description: {error}")))?;
     client::say(&text)
 }

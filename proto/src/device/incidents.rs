@@ -84,7 +84,8 @@ impl Device {
             });
         }
         let note = resolve.note.trim();
-        if note.is_empty() || note.len() > MAX_NOTE || note.chars().any(char::is_control) {
+        let whole = &resolve.note;
+        if note.is_empty() || whole.len() > MAX_NOTE || whole.chars().any(char::is_control) {
             let problem =
                 format!("say in 1 to {MAX_NOTE} bytes what was done: who got the unit, who the money");
             return Err(invalid("note", problem));

@@ -84,6 +84,9 @@ impl Device {
                 needs: Role::Hq.to_string(),
             });
         }
+        if renew.days.is_some() && renew.until_ms.is_some() {
+            return Err(invalid("until_ms", "give either days or until_ms"));
+        }
         let days = renew.days.unwrap_or(USUAL_DAYS);
         if !(1..=MAX_RENEWAL_DAYS).contains(&days) {
             return Err(invalid("days", format!("{days}; give 1 to {MAX_RENEWAL_DAYS}")));
