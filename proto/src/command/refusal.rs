@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DoorState, DropState};
+use crate::claim_code::ClaimCode;
 use crate::clock::utc;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
@@ -524,9 +525,80 @@ pub enum Refusal {
         /// What the disk said, and what to do.
         problem: String,
     },
+    /// No claim fits what was given for one.
+    #[error(
+        "no claim is known here by {named:?}; give its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its payment or its shopper, the claim itself, or its token; see `popmesh claims`"
+    )]
+    NoSuchClaim {
+        /// What was given.
+        named: String,
+    },
+    /// Several claims fit what was given for one.
+    #[error("{named:?} fits {count} claims: {}; give the code of the one that is meant", fitting(claims))]
+    AmbiguousClaim {
+        /// What was given.
+        named: String,
+        /// How many fit.
+        count: u64,
+        /// Them, the newest first; at most 20.
+        claims: Vec<Fitting>,
+    },
+    /// Nothing that could be taken back is known of this device's person.
+    #[error("nothing was done on this device yet that could be taken back")]
+    NothingToUndo,
+    /// Something else was done since.
+    #[error(
+        "that was not the last thing done on this device: since then it {what} (entry {last}); look again, and take that back if you mean it"
+    )]
+    NotTheLast {
+        /// What was to be taken back.
+        entry: Ref,
+        /// What was done last.
+        last: Ref,
+        /// That in words.
+        what: String,
+    },
+    /// What was done last cannot be taken back.
+    #[error("it {what}: {why}")]
+    CannotUndo {
+        /// What was to be taken back.
+        entry: Ref,
+        /// That in words.
+        what: String,
+        /// Why not, and what can be done instead.
+        why: String,
+    },
     /// Too much is waiting.
     #[error("too many commands are waiting on this device; try again in a moment")]
     Busy,
+}
+
+/// A claim that fits what was given for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Fitting {
+    /// The claim.
+    pub claim: Ref,
+    /// Its short code.
+    pub code: ClaimCode,
+    /// When it was sold, Unix milliseconds.
+    pub at_ms: u64,
+    /// Who sold it.
+    pub seller: String,
+    /// What it is for, such as `2 × TEE-M`.
+    pub items: String,
+    /// What was paid for it, minor units.
+    pub total: i64,
+    /// The event's currency.
+    pub currency: Currency,
+}
+
+fn fitting(claims: &[Fitting]) -> String {
+    let of = |fits: &Fitting| {
+        let total = fits.currency.format(fits.total);
+        format!("{} ({}, {}, {total})", fits.code, utc(fits.at_ms), fits.items)
+    };
+    claims.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 fn off_by(currency: Currency, paid: i64, total: i64) -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, Tender};
+use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, Tender, Undone};
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
@@ -60,6 +60,8 @@ pub enum Reply {
     PastAccepted,
     /// This device has nothing left.
     Left(Left),
+    /// What was done last is taken back.
+    Undone(Box<Undone>),
 }
 
 /// What a device gave away before it goes.

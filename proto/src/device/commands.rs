@@ -2,6 +2,7 @@
 
 use super::Device;
 use super::expiry::check_pickup;
+use super::sales::Aim;
 use super::stock::Found;
 use crate::command::{
     Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
@@ -61,6 +62,10 @@ impl Device {
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
             },
+            (Ok(()), Command::CartAdd(cart, add)) => match self.add_to_cart(call, cart, add, idempotency) {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
             (Ok(()), Command::CartTake(take)) => match self.take_cart(call, &take, idempotency) {
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
@@ -73,7 +78,7 @@ impl Device {
                     Err(refusal) => Err(refusal),
                 }
             }
-            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, None, idempotency) {
+            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, Aim::Sale, idempotency) {
                 // Answered when it is done, or given up.
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
@@ -87,6 +92,8 @@ impl Device {
             (Ok(()), Command::Move(moved)) => self.relocate(moved),
             (Ok(()), Command::Damage(damage)) => self.damage(damage),
             (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
+            (Ok(()), Command::CartRemove(cart, remove)) => self.remove_from_cart(cart, &remove.items),
+            (Ok(()), Command::Undo(undo)) => self.undo(undo.entry),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
             (Ok(()), Command::Refund(refund)) => match self.refund(call, &refund, idempotency) {

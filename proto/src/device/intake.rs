@@ -264,6 +264,7 @@ impl Device {
         self.intake.lives_changed |= self.log.may_tell_of_pasts(&linked.entry);
         if author == self.me {
             self.note_key(linked);
+            self.note_act(linked);
         }
         self.see_time(author, &document, linked.at);
         self.peers.wrote(author, linked.at);
@@ -358,6 +359,8 @@ impl Device {
         let drop = event.drop.clone();
         let notice = match (&event.record.body, sku) {
             (Body::Sale(_), _) => Notice::Sold { claim: event.entry, drop, seller: event.author, units },
+            // What is put into a cart changes no hands.
+            (Body::Transfer(transfer), Some(_)) if transfer.to == event.author => return,
             (Body::Transfer(transfer), Some(sku)) => Notice::Transferred {
                 entry: event.entry,
                 drop,
