@@ -18,6 +18,7 @@ use super::failure::Failure;
 use super::tls::{self, Trust};
 use super::values;
 use crate::api::{DEVICE_HEADER, IDEMPOTENCY_KEY, Problem};
+use crate::clock::localised;
 use crate::folder::Folder;
 
 const CONNECT: Duration = Duration::from_secs(3);
@@ -210,7 +211,7 @@ pub(super) fn print(
             .map_err(|error| Failure::here(format!("cannot write this as JSON: {error}")))?;
         say(&value.to_string())
     } else {
-        say(human().trim_end())
+        say(localised(&human()).trim_end())
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::api::Problem;
+use crate::clock::localised;
 use crate::enrol::EnrolError;
 use crate::folder::FolderError;
 
@@ -63,10 +64,10 @@ impl Failure {
         } else {
             let (error, help) = self.in_words();
             if let Some(error) = error {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", localised(&error));
             }
             if let Some(help) = help {
-                eprintln!("help: {help}");
+                eprintln!("help: {}", localised(&help));
             }
         }
         ExitCode::from(self.code())

@@ -254,7 +254,7 @@ pub enum Refusal {
     /// Another device holds the cart, and did not give it in time.
     #[error(
         "cart {cart} is on {name}, which {}; {}",
-        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {} UTC)", time_of_day(ms))),
+        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {})", utc(ms))),
         offers_text(offers)
     )]
     CartOutOfReach {
@@ -288,7 +288,7 @@ pub enum Refusal {
         reachable: bool,
     },
     /// It was handed out before.
-    #[error("claim {claim} was redeemed at {} UTC at {name}", time_of_day(*at_ms))]
+    #[error("claim {claim} was redeemed {} at {name}", utc(*at_ms))]
     AlreadyRedeemed {
         /// The claim.
         claim: Ref,
@@ -545,12 +545,6 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
 }
 
-/// The time of day of a Unix time, as HH:MM:SS in UTC.
-fn time_of_day(unix_ms: u64) -> String {
-    let seconds = unix_ms / 1_000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-}
-
 fn offers_text(offers: &[Offer]) -> String {
     let here = |offer: &Offer| format!("{} of {} {}", offer.free.min(offer.wanted), offer.wanted, offer.sku);
     let all: Vec<String> = offers.iter().map(here).collect();
@@ -573,7 +567,7 @@ fn holders_text(holders: &[Holder]) -> String {
         .map(|holder| {
             let reach = match (holder.reachable, holder.last_heard_ms) {
                 (true, _) => "reachable".to_owned(),
-                (false, Some(heard)) => format!("not reachable, last heard {} UTC", time_of_day(heard)),
+                (false, Some(heard)) => format!("not reachable, last heard {}", utc(heard)),
                 (false, None) => "never heard".to_owned(),
             };
             let places: Vec<&str> = holder.places.iter().map(Place::as_str).collect();
