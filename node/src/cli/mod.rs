@@ -13,6 +13,7 @@ mod args_run;
 mod args_sell;
 mod args_stock;
 mod cart;
+mod check;
 mod claim;
 mod client;
 mod currency;
@@ -102,6 +103,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Api(api) => api::api(api, &folder, json),
         Command::Run(run) => start(run, Data { folder, is_given }, hooks.starter),
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
+        Command::Check(target) => check::check(&Client::find(&target, &folder)?, json),
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());

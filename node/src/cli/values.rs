@@ -118,6 +118,13 @@ pub(super) fn device(text: &str, devices: &[DeviceInfo]) -> Result<DeviceId, Fai
     }
 }
 
+/// Who is at this terminal: as the environment has it, which a service and a container often have not, or by number.
+pub(super) fn user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let named = named.map(|name| name.trim().to_owned()).find(|name| !name.is_empty());
+    named.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
+}
+
 /// Random bytes of the system.
 pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];

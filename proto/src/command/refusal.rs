@@ -170,7 +170,11 @@ pub enum Refusal {
         units: UnitSet,
     },
     /// This device does not hold those units.
-    #[error("this device holds {held} of {sku} free to give, not {asked}; see `popmesh stock`")]
+    #[error(
+        "this device holds {held} of {sku} free to give{}, not {asked}; {}",
+        serials_text(serials),
+        givers_text(sku, holders)
+    )]
     NotHeld {
         /// The SKU.
         sku: Sku,
@@ -178,16 +182,28 @@ pub enum Refusal {
         asked: String,
         /// How many it has.
         held: u64,
+        /// Which ones.
+        #[serde(default)]
+        serials: UnitSet,
+        /// Who else has units of it free, as far as known: of serials that were asked for, those.
+        #[serde(default)]
+        holders: Vec<Holder>,
     },
     /// This device's certificate does not allow it.
-    #[error("this device has the roles {roles}; {action} takes the role {needs}")]
+    #[error("{name} has the roles {roles}; {action} takes the role {needs}{}", having_text(at))]
     RoleForbids {
+        /// This device's name.
+        #[serde(default)]
+        name: String,
         /// What was to be done.
         action: String,
         /// The roles it has.
         roles: String,
         /// The role it takes.
         needs: String,
+        /// The names of some devices in reach that have it.
+        #[serde(default)]
+        at: Vec<String>,
     },
     /// Money goes back only where a person with a drawer is, and nobody is here.
     #[error("{}", unattended(roles, at))]
@@ -575,6 +591,24 @@ fn holders_text(holders: &[Holder]) -> String {
         })
         .collect();
     each.join("; ")
+}
+
+/// Serials in a sentence, as long as they fit into one.
+fn serials_text(serials: &UnitSet) -> String {
+    const MAX_BYTES: usize = 80;
+    let text = serials.to_string();
+    if serials.is_empty() || text.len() > MAX_BYTES { String::new() } else { format!(" ({text})") }
+}
+
+fn givers_text(sku: &Sku, holders: &[Holder]) -> String {
+    match holders {
+        [] => format!("nobody else is known to have such units free; see `popmesh stock --sku {sku}`"),
+        some => format!("{}: have them given with `popmesh transfer` there", holders_text(some)),
+    }
+}
+
+fn having_text(at: &[String]) -> String {
+    if at.is_empty() { String::new() } else { format!("; in reach with it: {}", at.join(", ")) }
 }
 
 fn no_right(holders: &[String]) -> String {
