@@ -21,7 +21,8 @@ pub const CHARTER: &str = "event.charter";
 
 /// An hour, in milliseconds.
 pub const HOUR_MS: u64 = 60 * 60 * 1000;
-const DAY_MS: u64 = 24 * HOUR_MS;
+/// A day, in milliseconds.
+pub const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Why a device is not enrolled.
 #[derive(Debug, thiserror::Error)]

@@ -127,6 +127,8 @@ pub(super) enum Command {
     Log(Log),
     /// Write every document as an Automerge file into a folder
     Export(Export),
+    /// Check that what this device knows holds together: no unit sold twice, no receipt missing; exit code 1 if anything is wrong
+    Check(Target),
     /// Check this device's key, certificate, clock, database and network
     Doctor(Doctor),
     /// Print the API's description (OpenAPI 3.1)

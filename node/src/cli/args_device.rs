@@ -32,7 +32,8 @@ pub(super) enum Device {
     Show,
     /// Admit the device that shows this code, over the network (the organiser, or an hq); or serve tickets
     Admit(Admit),
-    /// Renew the certificate of a device, or of all, over the mesh: for longer, and otherwise as it is (an hq)
+    /// Renew the certificate of a device, or of all, over the mesh: for longer, and otherwise as it is (an hq); or this device's
+    /// own, with the organiser's key
     Renew(RenewArgs),
     /// Make a ticket with which devices that nobody attends join (the organiser, or an hq)
     Ticket(Ticket),

@@ -44,9 +44,10 @@ pub(super) struct Run {
     /// Link over Bluetooth LE only: neither listen nor look for others on the network
     #[arg(long, requires = "ble", conflicts_with_all = ["tcp_only", "quic_only", "listen_port", "peer"])]
     pub(super) ble_only: bool,
-    /// How to log (what is set by POPMESH_LOG, such as `popmesh=debug`)
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub(super) log_format: LogFormat,
+    /// How to log to standard error (what is set by POPMESH_LOG, such as `popmesh=debug`) [default: human; at a terminal, where
+    /// neither is given, what goes on is said on standard output, and only what is wrong is logged]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
     #[command(flatten)]
     pub(super) door: DoorOptions,
 }

@@ -185,7 +185,7 @@ fn clocks(client: &Client) -> Option<Finding> {
     })
 }
 
-fn receipts(check: &Check) -> String {
+pub(super) fn receipts(check: &Check) -> String {
     let count: u64 = check.receipts.iter().map(|run| run.count).sum();
     let missing: u64 = check.receipts.iter().fold(0, |sum, run| sum.saturating_add(run.missing));
     match missing {

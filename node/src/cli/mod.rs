@@ -13,6 +13,7 @@ mod args_run;
 mod args_sell;
 mod args_stock;
 mod cart;
+mod check;
 mod claim;
 mod client;
 mod currency;
@@ -32,10 +33,12 @@ mod show;
 mod table;
 mod tls;
 mod token;
+mod told;
 mod trust;
 mod values;
 mod watch;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,7 +46,7 @@ use clap::{CommandFactory, Parser};
 use rustix::fs::Mode;
 
 use crate::folder::{Closed, Folder};
-use crate::run::{RunOptions, Starter, Transports};
+use crate::run::{LogFormat, RunOptions, Starter, Transports};
 use args::{Cli, Command};
 use args_run::Run;
 use client::Client;
@@ -98,8 +101,9 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Device(device) => device::device(device, &Data { folder, is_given }, json),
         Command::Join(request) => join::join(&request, &folder, json),
         Command::Api(api) => api::api(api, &folder, json),
-        Command::Run(run) => start(run, folder, hooks.starter),
+        Command::Run(run) => start(run, Data { folder, is_given }, hooks.starter),
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
+        Command::Check(target) => check::check(&Client::find(&target, &folder)?, json),
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());
@@ -161,7 +165,12 @@ fn default_data() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::with_help("this user has no home folder", "name a data folder with --data"))
 }
 
-fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
+fn start<S: Starter>(run: Run, data: Data, starter: S) -> Outcome {
+    // Who asks for a log gets that, and nothing between its lines.
+    let is_for_a_person = std::io::stdout().is_terminal()
+        && run.log_format.is_none()
+        && std::env::var_os("POPMESH_LOG").is_none();
+    let Data { folder, is_given } = data;
     let transports = match (run.tcp_only, run.quic_only, run.ble_only) {
         (true, ..) => Transports::TcpOnly,
         (_, true, _) => Transports::QuicOnly,
@@ -169,7 +178,7 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         _ => Transports::Both,
     };
     let options = RunOptions {
-        data: folder,
+        data: folder.clone(),
         api: run.serving.api,
         api_tls: run.serving.tls,
         interfaces: run.interface,
@@ -180,11 +189,20 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         ble: run.ble,
         venue_kbit: run.venue_kbit,
         ble_links: usize::from(run.ble_links),
-        log_format: run.log_format,
+        log_format: run.log_format.unwrap_or(if is_for_a_person {
+            LogFormat::Problems
+        } else {
+            LogFormat::Human
+        }),
         door_within: run.door.within(),
         door: run.door.door,
     };
-    Ok(crate::run::run(options, starter)?)
+    let named = is_given.then(|| folder.path().to_owned());
+    Ok(crate::run::run(options, starter, |up| async move {
+        if is_for_a_person {
+            told::tell(up, named).await;
+        }
+    })?)
 }
 
 fn openapi() -> Outcome {

@@ -86,11 +86,7 @@ impl Device {
     pub(super) fn erase_personal(&mut self, erase: &PersonalErase) -> Result<Reply, Refusal> {
         let roles = self.config.certificate.roles;
         let hq = roles.has(Role::Hq);
-        let forbidden = |action: &str| Refusal::RoleForbids {
-            action: action.to_owned(),
-            roles: roles.to_string(),
-            needs: Role::Hq.to_string(),
-        };
+        let forbidden = |action: &str| self.forbidden(action, "hq", |roles| roles.has(Role::Hq));
         let (records, covered) = match (&erase.shopper, &erase.entry) {
             (Some(shopper), None) => {
                 if !hq {
