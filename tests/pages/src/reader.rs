@@ -14,8 +14,8 @@ use crate::compare::{Pairs, compare};
 use crate::page::{Page, Step, Talk};
 use crate::terminal::{Shown, Terminal};
 
-/// Set to anything, it has what is printed replaced by what came, in the pages themselves.
-pub const WRITE_VARIABLE: &str = "POPMESH_WRITE_PAGES";
+/// Names a page: in that one, what is printed is replaced by what comes.
+pub const WRITE_VARIABLE: &str = "POPMESH_WRITE_PAGE";
 
 /// Within this a command must have ended, or said what it says before it runs on.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(90);
@@ -123,7 +123,7 @@ impl<M: Machines> Reader<M> {
             machines,
             environment: environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             names: Vec::new(),
-            writes: std::env::var_os(WRITE_VARIABLE).is_some(),
+            writes: false,
             folder,
         })
     }
@@ -152,6 +152,7 @@ impl<M: Machines> Reader<M> {
     pub fn read(&mut self, page: &Page) -> Result<()> {
         let mut written = Vec::new();
         self.names.clear();
+        self.writes = std::env::var(WRITE_VARIABLE).is_ok_and(|name| page.path.ends_with(name));
         for block in page.blocks.iter().filter(|block| block.needs.is_none()) {
             for step in &block.steps {
                 let place = || format!("{}:{}", page.path.display(), step.line());

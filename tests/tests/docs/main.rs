@@ -79,6 +79,16 @@ macro_rules! pages {
 
 pages! {
     the_tour "docs/tour.md"
+    the_crew_page "docs/crew.md"
+    joining "docs/joining.md"
+    stock "docs/stock.md"
+    carts_and_claims "docs/claims.md"
+    lockers "docs/lockers.md"
+    money "docs/money.md"
+    lost_devices "docs/lost-device.md"
+    addresses_of_shoppers "docs/people.md"
+    access_from_elsewhere "docs/access.md"
+    claim_tokens "docs/tokens.md"
 }
 
 #[test]
