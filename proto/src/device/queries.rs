@@ -1,6 +1,6 @@
 //! Answers to queries, from the views and the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::words::describe;
@@ -53,6 +53,8 @@ impl Device {
             Query::WaitingPayments => Answer::WaitingPayments(self.waiting_payments()),
             Query::People(filter) => Answer::People(self.list_people(&filter)),
             Query::Sealed(filter) => Answer::Sealed(self.list_sealed(&filter)),
+            Query::LastAct => Answer::LastAct(self.last_act().map(Box::new)),
+            Query::ClaimsNamed(text) => Answer::ClaimsNamed(self.claims_named(&text)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),
@@ -221,9 +223,12 @@ impl Device {
     }
 
     fn claims(&self, filter: &ClaimFilter) -> Claims {
+        // What can be meant by a token that is not good is nothing.
+        let named = filter.named.as_ref().map(|text| self.meant_by(text).unwrap_or_default());
+        let named = named.as_ref();
         let coming = Newest::before(self.chains_of_claims(filter), filter.after.map(|after| after.claim))
             .take_while(|(moment, _)| filter.since.is_none_or(|since| moment.at.ms() >= since))
-            .filter(|(moment, chain)| self.is_wanted(filter, chain, moment.entry))
+            .filter(|(moment, chain)| self.is_wanted(filter, named, chain, moment.entry))
             .filter_map(|(moment, chain)| {
                 Some((moment, (chain.document.drop()?, chain, self.sale(&moment.entry)?.2)))
             })
@@ -233,7 +238,7 @@ impl Device {
         let Part { items, next } = Part::of(coming, filter.limit);
         let count = match filter.after {
             Some(after) => after.count,
-            None => self.count_claims(filter),
+            None => self.count_claims(filter, named),
         };
         Claims { count, claims: items, next: next.map(|claim| ClaimsAfter { claim, count }) }
     }
@@ -247,21 +252,28 @@ impl Device {
     }
 
     /// How many claims fit a filter. Each entry is looked at, most of them no further than to see whether it is a sale.
-    fn count_claims(&self, filter: &ClaimFilter) -> u64 {
+    fn count_claims(&self, filter: &ClaimFilter, named: Option<&BTreeSet<Ref>>) -> u64 {
         let of_chain = |chain: &Chain| {
             let entries = (1..=chain.len()).map(|seq| Ref { chain: chain.id, seq });
-            entries.filter(|entry| self.is_wanted(filter, chain, *entry)).count() as u64
+            entries.filter(|entry| self.is_wanted(filter, named, chain, *entry)).count() as u64
         };
         self.chains_of_claims(filter).map(of_chain).sum()
     }
 
     /// Whether an entry of a chain with claims is a sale that fits a filter.
-    fn is_wanted(&self, filter: &ClaimFilter, chain: &Chain, claim: Ref) -> bool {
+    fn is_wanted(
+        &self,
+        filter: &ClaimFilter,
+        named: Option<&BTreeSet<Ref>>,
+        chain: &Chain,
+        claim: Ref,
+    ) -> bool {
         let glance = chain.body(claim.seq).and_then(Record::glance);
         let Some((at, _)) = glance.filter(|(_, kind)| *kind == Body::SALE) else { return false };
         let is_for =
             |shopper| self.sale(&claim).is_some_and(|(.., sale)| sale.shopper.as_ref() == Some(shopper));
         filter.since.is_none_or(|since| at.ms() >= since)
+            && named.is_none_or(|named| named.contains(&claim))
             && filter.code.is_none_or(|code| code == ClaimCode::of(&claim))
             && filter.state.is_none_or(|state| Some(state) == self.state_of(&claim))
             && filter.custodian.is_none_or(|custodian| Some(custodian) == self.custodian_of(&claim))
