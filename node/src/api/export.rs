@@ -46,7 +46,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocu
     get, path = "/v1/export/{document}", operation_id = "documents_get", tag = "documents",
     params(("document" = String, Path, description = "`programme`, `stock/DROP` or `claims/DROP`")),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.automerge"),
+        (status = 200, description = "The file", body = String, content_type = "application/vnd.automerge"),
         QueryProblems
     )
 )]
