@@ -29,11 +29,14 @@ pub(super) fn finish(mut api: Value) -> Value {
     fields::bound(&mut api);
     forms::split(&mut api);
     refusals::document(&mut api);
+    refusals::share(&mut api);
     variants::name(&mut api);
     examples::show(&mut api);
-    if let Some(schema) = api.pointer_mut("/paths/~1v1~1export~1{document}/get/responses/200/content/application~1vnd.automerge/schema") {
-        *schema = json!({"type": "string", "format": "binary"});
-    }
+    each_object(&mut api, &mut |object| {
+        if let Some(Value::Object(bytes)) = object.get_mut("application/octet-stream") {
+            bytes.insert("schema".to_owned(), json!({"type": "string", "format": "binary"}));
+        }
+    });
     api["servers"] = json!([
         {
             "url": "http://127.0.0.1:7401",

@@ -36,6 +36,37 @@ pub(super) fn document(api: &mut Value) {
     }
 }
 
+/// Has responses that several operations have alike stand in the components, once.
+pub(super) fn share(api: &mut Value) {
+    let mut uses: BTreeMap<String, u32> = BTreeMap::new();
+    for (_, _, operation) in operations(api) {
+        for response in
+            operation.get("responses").and_then(Value::as_object).into_iter().flat_map(|all| all.values())
+        {
+            *uses.entry(response.to_string()).or_default() += 1;
+        }
+    }
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut shared = serde_json::Map::new();
+    for (_, _, operation) in operations(api) {
+        for (status, response) in
+            operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten()
+        {
+            let text = response.to_string();
+            if status.starts_with('2') || uses.get(&text).is_none_or(|uses| *uses < 2) {
+                continue;
+            }
+            let number = names.values().filter(|name| name.starts_with(&format!("Problem{status}"))).count();
+            let letter = char::from(b'A' + u8::try_from(number).unwrap_or(25).min(25));
+            let name = names.entry(text).or_insert_with(|| format!("Problem{status}{letter}")).clone();
+            let whole =
+                std::mem::replace(response, json!({"$ref": format!("#/components/responses/{name}")}));
+            shared.insert(name, whole);
+        }
+    }
+    api["components"]["responses"] = shared.into();
+}
+
 fn words_of_refusals(api: &Value) -> BTreeMap<String, String> {
     let each = api.pointer("/components/schemas/Refusal/oneOf").and_then(Value::as_array);
     let words = each.into_iter().flatten().filter_map(|refusal| {
@@ -74,7 +105,8 @@ pub(super) fn status_of(code: &str) -> Option<u16> {
 }
 
 fn rules(id: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of: Vec<_> = INEXPRESSIBLE.iter().filter(|(of, _, _)| *of == id).map(|(_, field, why)| (*field, *why)).collect();
+    let of: Vec<_> =
+        INEXPRESSIBLE.iter().filter(|(of, _, _)| *of == id).map(|(_, field, why)| (*field, *why)).collect();
     of.into_iter()
 }
 
@@ -174,8 +206,14 @@ mod tests {
             .map(|code| (*code).to_owned())
             .collect();
         assert_eq!(refusals, listed);
-        let told: BTreeSet<&str> =
-            OPERATIONS.iter().flat_map(|(_, codes)| *codes).chain(ALL).chain(WRITES).chain(WITH_BODY).copied().collect();
+        let told: BTreeSet<&str> = OPERATIONS
+            .iter()
+            .flat_map(|(_, codes)| *codes)
+            .chain(ALL)
+            .chain(WRITES)
+            .chain(WITH_BODY)
+            .copied()
+            .collect();
         let told: BTreeSet<String> = told.into_iter().map(str::to_owned).collect();
         assert_eq!(told, listed, "each code comes from some operation");
         let described: BTreeSet<String> = operations(&mut api)

@@ -11,12 +11,18 @@ const TAGGED: [(&str, &str, &str); 2] = [("Refusal", "code", "Refusal"), ("Notic
 /// Names each part.
 pub(super) fn name(api: &mut Value) {
     for (name, tag, ending) in TAGGED {
-        let Some(Value::Array(parts)) = schema(api, name).and_then(|whole| whole.get("oneOf").cloned()) else { continue };
+        let Some(Value::Array(parts)) = schema(api, name).and_then(|whole| whole.get("oneOf").cloned())
+        else {
+            continue;
+        };
         let mut mapping = Map::new();
         let mut choices = Vec::new();
         for part in parts {
-            let part = joined(api, part);
-            let Some(value) = part["properties"][tag]["enum"][0].as_str().map(str::to_owned) else { continue };
+            let mut part = joined(api, part);
+            let Some(value) = part["properties"][tag]["enum"][0].as_str().map(str::to_owned) else {
+                continue;
+            };
+            part["properties"][tag] = json!({"type": "string", "const": value});
             let reference = format!("#/components/schemas/{}{ending}", pascal(&value));
             choices.push(json!({"$ref": reference}));
             mapping.insert(value.clone(), json!(reference));
@@ -30,7 +36,10 @@ pub(super) fn name(api: &mut Value) {
         }
     }
     let parts = ["UnitCount", "UnitSerials"];
-    let Some(Value::Array(choices)) = schema(api, "Units").and_then(|units| units.get("oneOf").cloned()) else { return };
+    let Some(Value::Array(choices)) = schema(api, "Units").and_then(|units| units.get("oneOf").cloned())
+    else {
+        return;
+    };
     if let Some(Value::Object(schemas)) = api.pointer_mut("/components/schemas") {
         schemas.extend(parts.iter().zip(choices).map(|(name, part)| ((*name).to_owned(), part)));
     }
@@ -49,10 +58,13 @@ fn joined(api: &mut Value, part: Value) -> Value {
             Some(name) => schema(api, name).cloned().unwrap_or_default(),
             None => one.as_object().cloned().unwrap_or_default(),
         };
-        if let (Some(to), Some(Value::Object(from))) = (whole["properties"].as_object_mut(), one.get("properties")) {
+        if let (Some(to), Some(Value::Object(from))) =
+            (whole["properties"].as_object_mut(), one.get("properties"))
+        {
             to.extend(from.clone());
         }
-        if let (Some(to), Some(Value::Array(from))) = (whole["required"].as_array_mut(), one.get("required")) {
+        if let (Some(to), Some(Value::Array(from))) = (whole["required"].as_array_mut(), one.get("required"))
+        {
             to.extend(from.clone());
         }
     }

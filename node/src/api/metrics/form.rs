@@ -37,7 +37,8 @@ impl Form {
             return Ok(Self::Text);
         }
         let sent: Vec<&str> = sent.filter_map(|value| value.to_str().ok()).collect();
-        let ranges: Vec<Range<'_>> = sent.iter().flat_map(|value| value.split(',')).filter_map(Range::read).collect();
+        let ranges: Vec<Range<'_>> =
+            sent.iter().flat_map(|value| value.split(',')).filter_map(Range::read).collect();
         if ranges.is_empty() {
             return Ok(Self::Text);
         }
@@ -147,7 +148,8 @@ impl<'a> Range<'a> {
 
 /// How much a type is liked, by the range that names it most closely; and whether that names it itself.
 fn liking(ranges: &[Range<'_>], kind: &str, of: &str, version: &str) -> (u32, bool) {
-    let closest = ranges.iter().filter_map(|range| Some((range.closeness(kind, of, version)?, range.weight))).max();
+    let closest =
+        ranges.iter().filter_map(|range| Some((range.closeness(kind, of, version)?, range.weight))).max();
     closest.map_or((0, false), |(closeness, weight)| (weight, closeness >= 2))
 }
 

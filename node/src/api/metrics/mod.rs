@@ -134,14 +134,22 @@ impl Metrics {
         registry.register("refusals", "Commands refused, by code", refusals.clone());
         let turned_away = Family::<CodeLabels, Counter>::default();
         for code in TURNED_AWAY {
-            turned_away.get_or_create(&CodeLabels { code: code.to_owned() });
+            let _ = turned_away.get_or_create(&CodeLabels { code: code.to_owned() });
         }
         let scopes = Family::<ScopeLabels, Counter>::default();
         for scope in Scope::ALL {
-            scopes.get_or_create(&ScopeLabels { scope: scope.to_string() });
+            let _ = scopes.get_or_create(&ScopeLabels { scope: scope.to_string() });
         }
-        registry.register("http_problems", "Requests answered with a problem of the API's own, by code", turned_away.clone());
-        registry.register("http_wrong_scope", "Requests that the token's scope does not allow, by scope", scopes.clone());
+        registry.register(
+            "http_problems",
+            "Requests answered with a problem of the API's own, by code",
+            turned_away.clone(),
+        );
+        registry.register(
+            "http_wrong_scope",
+            "Requests that the token's scope does not allow, by scope",
+            scopes.clone(),
+        );
         Self { registry, requests, latency, refusals, turned_away, scopes }
     }
 
@@ -201,7 +209,11 @@ pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Resul
     for (what, reason) in [(Refused::Tls, "tls"), (Refused::NotTls, "not_tls"), (Refused::Place, "place")] {
         connections.get_or_create(&ReasonLabels { reason }).inc_by(api.tally.since_start(what));
     }
-    now.register("http_connections_refused", "Connections to the API that were let go, by reason", connections);
+    now.register(
+        "http_connections_refused",
+        "Connections to the API that were let go, by reason",
+        connections,
+    );
     if let Some(mesh) = api.mesh.snapshot().await {
         register_mesh(&mut now, &mesh);
     }
