@@ -8,6 +8,7 @@ mod payment;
 mod people;
 mod refusal;
 mod reply;
+mod undone;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +23,12 @@ pub use payment::{
     SettlePayment, Settled,
 };
 pub use people::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo};
-pub use refusal::{ClockShown, ClocksApart, Holder, Offer, Refusal};
+pub use refusal::{ClockShown, ClocksApart, Fitting, Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
     Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
+pub use undone::{Act, ActKind, Undone};
 
 /// The most units one command may name.
 pub const MAX_QUANTITY: u64 = 10_000;
@@ -115,6 +117,10 @@ pub enum Command {
     CartNew(CartNew),
     /// Puts the units of a cart back on sale.
     CartRelease(Ref),
+    /// Puts more into a cart that this device holds.
+    CartAdd(Ref, CartAdd),
+    /// Puts some of what is in a cart that this device holds back on sale.
+    CartRemove(Ref, CartRemove),
     /// Takes a cart over from another device.
     CartTake(CartTake),
     /// Hands out what a claim is for.
@@ -155,6 +161,8 @@ pub enum Command {
     PersonalAdd(PersonalAdd),
     /// Has personal data deleted everywhere.
     PersonalErase(PersonalErase),
+    /// Takes back what this device's person did last.
+    Undo(Undo),
 }
 
 /// A product for the programme, or a new name and price of one that is there. See [`Command::ProductAdd`].
@@ -308,6 +316,48 @@ pub struct CartTake {
 
 fn default_hold() -> u64 {
     15 * 60_000
+}
+
+/// What is put into a cart besides. See [`Command::CartAdd`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartAdd {
+    /// What is put aside besides, of the cart's drop: 1 to 32 items, each SKU once; at the price of now, if none is given.
+    pub items: Vec<SellItem>,
+    /// How long to wait for units from other devices, in milliseconds; at most 60,000.
+    #[serde(default = "default_wait")]
+    pub wait_ms: u64,
+}
+
+/// What is taken out of a cart. See [`Command::CartRemove`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartRemove {
+    /// What goes back on sale, 1 to 32 items, each SKU once. Something has to stay in the cart: all of it is released.
+    pub items: Vec<CartItem>,
+}
+
+/// Units of a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartItem {
+    /// Which SKU.
+    pub sku: Sku,
+    /// How many, from 1; those that were put aside last.
+    #[serde(default = "one")]
+    pub quantity: u64,
+}
+
+/// The act that is taken back. See [`Command::Undo`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Undo {
+    /// The act, by the entry that it is named with: proof that whoever takes it back has seen what it is.
+    pub entry: Ref,
 }
 
 /// A claim whose units are handed out: by its name or by its token. See [`Command::Redeem`].
