@@ -16,7 +16,9 @@ fn made_real(value: &mut Value, name: &str, known: &Value) {
     match value {
         Value::Object(fields) => fields.iter_mut().for_each(|(name, value)| made_real(value, name, known)),
         Value::Array(items) => items.iter_mut().for_each(|value| made_real(value, name, known)),
-        Value::String(_) if ["claim", "cart", "device", "to", "pickup_at", "entry", "token"].contains(&name) => {
+        Value::String(_)
+            if ["claim", "cart", "device", "to", "pickup_at", "entry", "token"].contains(&name) =>
+        {
             if let Some(real) = known[name].get(0) {
                 *value = real.clone();
             }
@@ -44,7 +46,8 @@ fn every_example_is_taken_or_refused_for_the_state_of_things() -> Result<()> {
             for example in examples.values() {
                 let mut body = example["value"].clone();
                 let shown = if path == "/v1/carts/take" { "cart" } else { "claim" };
-                let token = node.get(&format!("/v1/{shown}s/{}/token", known[shown][0].as_str().unwrap_or("")))?;
+                let token =
+                    node.get(&format!("/v1/{shown}s/{}/token", known[shown][0].as_str().unwrap_or("")))?;
                 known["token"] = serde_json::json!([token["token"]]);
                 made_real(&mut body, "", &known);
                 let answer = node.call(&method.to_uppercase(), path, Some(&body), None)?;
@@ -53,7 +56,9 @@ fn every_example_is_taken_or_refused_for_the_state_of_things() -> Result<()> {
                 let listed = operation["responses"][status.to_string()].is_object();
                 ensure!(listed, "{method} {path} answers {status}, which is not described");
                 ensure!(
-                    !WRONG.contains(&status) || STATE.contains(&code.as_str()) || is_state(&answer.body, operation),
+                    !WRONG.contains(&status)
+                        || STATE.contains(&code.as_str())
+                        || is_state(&answer.body, operation),
                     "{method} {path} refuses its own example {body}: {}",
                     answer.body
                 );
@@ -70,5 +75,8 @@ fn is_state(problem: &Value, operation: &Value) -> bool {
     let field = problem["field"].as_str().unwrap_or("");
     let rules = operation["x-not-in-schema"].as_array();
     problem["code"] == "invalid"
-        && rules.into_iter().flatten().any(|rule| rule["field"].as_str().is_some_and(|of| field.starts_with(of)))
+        && rules
+            .into_iter()
+            .flatten()
+            .any(|rule| rule["field"].as_str().is_some_and(|of| field.starts_with(of)))
 }

@@ -19,7 +19,8 @@ use stage::Stage;
 
 /// Made by `scripts/test` of tests/described/requirements.txt.
 fn python() -> Command {
-    let folder = std::env::var_os("POPMESH_DESCRIBED").map_or_else(|| tests().join("../target/described"), PathBuf::from);
+    let folder = std::env::var_os("POPMESH_DESCRIBED")
+        .map_or_else(|| tests().join("../target/described"), PathBuf::from);
     let mut command = Command::new(folder.join("bin/python"));
     command.env("PYTHONDONTWRITEBYTECODE", "1");
     command
@@ -51,7 +52,10 @@ fn no_stranger_is_surprised() -> Result<()> {
         .context("no target/described; run ./scripts/test once")?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    println!("{}", said.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"));
+    println!(
+        "{}",
+        said.lines().rev().take(12).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+    );
     ensure!(stage.node.get("/v1/check")?["problems"] == json!([]), "the books do not close afterwards");
     Ok(())
 }
@@ -81,7 +85,11 @@ fn what_strangers_leave_out_is_as_described() -> Result<()> {
     let wrong = json!({"device": device, "units": 1, "claims": 0});
     let refused = node.post("/v1/leave", &wrong, None)?;
     ensure!([409, 422].contains(&refused.status), "{}", refused.body);
-    for bad in [json!({}), json!({"device": "x", "units": 0, "claims": 0}), json!({"device": device, "units": -1, "claims": 0})] {
+    for bad in [
+        json!({}),
+        json!({"device": "x", "units": 0, "claims": 0}),
+        json!({"device": device, "units": -1, "claims": 0}),
+    ] {
         assert_eq!(node.post("/v1/leave", &bad, None)?.code(), "invalid", "{bad}");
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::python;
 use crate::stage::Stage;
 
 /// Reads the metrics of a file, and complains of what no scraper would say.
-const READ: &str = r#"
+const READ: &str = r##"
 import sys
 from prometheus_client import openmetrics, parser
 import prometheus_client.openmetrics.parser
@@ -33,7 +33,7 @@ for family in families:
 for name in ("popmesh_entries_refused", "popmesh_http_requests", "popmesh_http_problems", "popmesh_http_wrong_scope"):
     assert any(family.name == name and family.type == "counter" for family in families), name
 assert ("# EOF" in text) == (form == "open")
-"#;
+"##;
 
 #[test]
 fn metrics_are_what_a_scraper_reads_in_both_forms() -> Result<()> {
@@ -44,7 +44,8 @@ fn metrics_are_what_a_scraper_reads_in_both_forms() -> Result<()> {
     // One that is refused by its second Host, and one by its Origin.
     let foreign = node.raw("GET", "/v1/status", &[("origin", "https://evil.example")], b"")?;
     assert_eq!(foreign.code(), "foreign_origin");
-    for (form, accept) in [("open", "application/openmetrics-text"), ("text", "text/plain"), ("text", "*/*")] {
+    for (form, accept) in [("open", "application/openmetrics-text"), ("text", "text/plain"), ("text", "*/*")]
+    {
         let answer = node.raw("GET", "/metrics", &[("accept", accept)], b"")?;
         assert_eq!(answer.status, 200);
         let text = answer.body.as_str().context("no text")?.to_owned();

@@ -17,7 +17,9 @@ impl Stage {
         options.arguments.extend(["--door", "virtual"].map(str::to_owned));
         let node = Node::start(event, "hq", options)?;
         let me = node.device()?;
-        for (sku, name, price, tax) in [("CAP", "Cap", 2500, 1900), ("TEE-M", "T-shirt, M", 3000, 0), ("STICKER", "Sticker", 300, 700)] {
+        for (sku, name, price, tax) in
+            [("CAP", "Cap", 2500, 1900), ("TEE-M", "T-shirt, M", 3000, 0), ("STICKER", "Sticker", 300, 700)]
+        {
             node.done("/v1/products", &json!({"sku": sku, "name": name, "price": price, "tax": tax}))?;
         }
         node.done("/v1/drops", &json!({"drop": "neon", "title": "Neon"}))?;

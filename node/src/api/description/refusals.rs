@@ -146,6 +146,7 @@ fn title(status: u16) -> &'static str {
         403 => "This caller, or this device, may not.",
         404 => "There is no such thing, as far as this device knows.",
         406 => "There is no such form of the answer.",
+        410 => "What was asked for is kept no more.",
         408 => "The body took too long.",
         409 => "The state of things forbids it.",
         413 => "The body is too large.",

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::schema;
 
 /// The types: their names, the field that tells values apart, and what the names of the parts end with.
-const TAGGED: [(&str, &str, &str); 2] = [("Refusal", "code", "Refusal"), ("Notice", "notice", "Notice")];
+const TAGGED: [(&str, &str, &str); 3] =
+    [("Refusal", "code", "Refusal"), ("Fact", "event", "Event"), ("Signal", "event", "Signal")];
 
 /// Names each part.
 pub(super) fn name(api: &mut Value) {
