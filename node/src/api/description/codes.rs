@@ -45,7 +45,11 @@ pub(super) const WRITES: &[&str] = &[
 /// Problems that are no refusals: code, status, and when they come.
 pub(super) const OWN: &[(&str, u16, &str)] = &[
     ("malformed_json", 400, "The body is no JSON."),
-    ("bad_idempotency_key", 400, "There are several idempotency keys, or one that is too long or not visible ASCII."),
+    (
+        "bad_idempotency_key",
+        400,
+        "There are several idempotency keys, or one that is too long or not visible ASCII.",
+    ),
     ("body_cut", 400, "The body did not arrive whole."),
     ("token_needed", 401, "There is no token where one is needed."),
     ("unknown_token", 401, "The token is none of this device's."),
@@ -151,7 +155,10 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ("stock_list", &[]),
     ("claims_list", &[]),
     ("claims_get", &["unknown_claim"]),
-    ("claims_token", &["unknown_claim", "already_refunded", "already_redeemed", "not_custodian", "certificate", "token"]),
+    (
+        "claims_token",
+        &["unknown_claim", "already_refunded", "already_redeemed", "not_custodian", "certificate", "token"],
+    ),
     ("claims_door", &["no_door", "unknown_claim"]),
     ("carts_list", &[]),
     ("carts_token", &["unknown_cart", "cart_elsewhere", "certificate", "token"]),
@@ -163,18 +170,39 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ("drops_create", &["role_forbids", "drop_exists"]),
     ("drops_open", &["role_forbids", "unknown_drop"]),
     ("drops_close", &["role_forbids", "unknown_drop"]),
-    ("lots_create", &["role_forbids", "left", "unknown_drop", "unknown_sku", "drop_not_open", "serial_overlap"]),
+    (
+        "lots_create",
+        &["role_forbids", "left", "unknown_drop", "unknown_sku", "drop_not_open", "serial_overlap"],
+    ),
     (
         "transfers_create",
         &["role_forbids", "left", "unknown_drop", "unknown_sku", "unknown_device", "not_held", "frozen"],
     ),
     (
         "moves_create",
-        &["role_forbids", "left", "unknown_drop", "unknown_sku", "not_held", "frozen", "one_at_a_time", "gives_too_much"],
+        &[
+            "role_forbids",
+            "left",
+            "unknown_drop",
+            "unknown_sku",
+            "not_held",
+            "frozen",
+            "one_at_a_time",
+            "gives_too_much",
+        ],
     ),
     (
         "damage_create",
-        &["role_forbids", "left", "unknown_drop", "unknown_sku", "not_held", "frozen", "one_at_a_time", "gives_too_much"],
+        &[
+            "role_forbids",
+            "left",
+            "unknown_drop",
+            "unknown_sku",
+            "not_held",
+            "frozen",
+            "one_at_a_time",
+            "gives_too_much",
+        ],
     ),
     (
         "sales_create",
@@ -216,7 +244,16 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ),
     (
         "carts_take",
-        &["role_forbids", "left", "unknown_cart", "cart_elsewhere", "cart_out_of_reach", "token", "drop_not_open", "busy"],
+        &[
+            "role_forbids",
+            "left",
+            "unknown_cart",
+            "cart_elsewhere",
+            "cart_out_of_reach",
+            "token",
+            "drop_not_open",
+            "busy",
+        ],
     ),
     ("carts_release", &["unknown_cart", "cart_elsewhere"]),
     (
@@ -295,18 +332,38 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
 
 /// What no schema can say: the operation, the field of a refusal as `invalid` (a beginning of it), and why.
 pub(super) const INEXPRESSIBLE: &[(&str, &str, &str)] = &[
-    ("lots_create", "last", "Not below `first`, and not more than 1,000,000 units in one lot: a schema does not compare two fields."),
-    ("transfers_create", "units", "Serials of which no range ends before it begins, each at most 4,294,967,295."),
-    ("transfers_create", "to", "Another device than this one, that has not been retired and may hold stock: that depends on what is known."),
+    (
+        "lots_create",
+        "last",
+        "Not below `first`, and not more than 1,000,000 units in one lot: a schema does not compare two fields.",
+    ),
+    (
+        "transfers_create",
+        "units",
+        "Serials of which no range ends before it begins, each at most 4,294,967,295.",
+    ),
+    (
+        "transfers_create",
+        "to",
+        "Another device than this one, that has not been retired and may hold stock: that depends on what is known.",
+    ),
     ("moves_create", "units", "Serials of which no range ends before it begins, each at most 4,294,967,295."),
-    ("damage_create", "units", "Serials of which no range ends before it begins, each at most 4,294,967,295."),
+    (
+        "damage_create",
+        "units",
+        "Serials of which no range ends before it begins, each at most 4,294,967,295.",
+    ),
     ("sales_create", "items", "Each SKU once; and what all cost together fits 63 bits."),
     ("sales_create", "payments", "At most one in cash."),
     ("sales_create", "pickup_at", "A device that hands out: that depends on what is known."),
     ("sales_create", "wait_ms", "See its bounds."),
     ("carts_create", "items", "Each SKU once; and what all cost together fits 63 bits."),
     ("custody_give", "to", "A device that may be given claims: that depends on what is known."),
-    ("refunds_create", "items", "Units that the claim still has, in serials of which no range ends before it begins."),
+    (
+        "refunds_create",
+        "items",
+        "Units that the claim still has, in serials of which no range ends before it begins.",
+    ),
     ("claims_unlock", "claim", "A claim whose PIN is locked here, and for long enough."),
     ("device_leave", "to", "Another device that may be given all: that depends on what is known."),
     ("device_leave", "carts", "No cart may be put aside here."),

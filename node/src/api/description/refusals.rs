@@ -71,7 +71,8 @@ pub(super) fn status_of(code: &str) -> Option<u16> {
 }
 
 fn rules(id: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of: Vec<_> = INEXPRESSIBLE.iter().filter(|(of, _, _)| *of == id).map(|(_, field, why)| (*field, *why)).collect();
+    let of: Vec<_> =
+        INEXPRESSIBLE.iter().filter(|(of, _, _)| *of == id).map(|(_, field, why)| (*field, *why)).collect();
     of.into_iter()
 }
 
@@ -174,8 +175,14 @@ mod tests {
             .map(|code| (*code).to_owned())
             .collect();
         assert_eq!(refusals, listed);
-        let told: BTreeSet<&str> =
-            OPERATIONS.iter().flat_map(|(_, codes)| *codes).chain(ALL).chain(WRITES).chain(WITH_BODY).copied().collect();
+        let told: BTreeSet<&str> = OPERATIONS
+            .iter()
+            .flat_map(|(_, codes)| *codes)
+            .chain(ALL)
+            .chain(WRITES)
+            .chain(WITH_BODY)
+            .copied()
+            .collect();
         let told: BTreeSet<String> = told.into_iter().map(str::to_owned).collect();
         assert_eq!(told, listed, "each code comes from some operation");
         let described: BTreeSet<String> = operations(&mut api)
