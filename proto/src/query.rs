@@ -17,7 +17,7 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
+    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
     Product, Refusal,
 };
 use crate::document::Document;
@@ -74,6 +74,10 @@ pub enum Query {
     People(PeopleFilter),
     /// Sealed payloads of personal data, for who can open them.
     Sealed(SealedFilter),
+    /// What this device's person did last, and what taking it back would do.
+    LastAct,
+    /// The claims that a person can mean by a text.
+    ClaimsNamed(String),
     /// Entries, newest first.
     Log(LogFilter),
     /// The frontier, to compare devices.
@@ -110,11 +114,30 @@ pub struct ClaimFilter {
     pub shopper: Option<ShopperRef>,
     /// With this short code only; dashes, blanks and case do not matter, nor O for 0, nor I and L for 1.
     pub code: Option<ClaimCode>,
+    /// Only those that a person can mean by this text: a claim, its short code, the number of one of its receipts (on this
+    /// device, such as 12, or on another, such as till-2:12), the reference of a payment or of its shopper, or its token.
+    pub named: Option<String>,
     /// Only those that wait longer than they may, by this device's clock.
     pub late: Option<bool>,
     /// At most so many; 100 if absent.
     pub limit: Option<u32>,
 }
+
+/// What a person can mean by a text where a claim is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The claim, if one alone fits. That of a reference or a token need not be known here.
+    pub claim: Option<Ref>,
+    /// The text is a token: it says more than which claim it is.
+    pub is_token: bool,
+    /// Those that fit and are known here, the newest first; at most [`MAX_NAMED`].
+    pub claims: Vec<Claim>,
+    /// How many fit.
+    pub count: u64,
+}
+
+/// The most claims that are shown where a text can mean several.
+pub const MAX_NAMED: usize = 20;
 
 /// Which carts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +201,10 @@ pub enum Answer {
     People(Vec<PersonalInfo>),
     /// To [`Query::Sealed`].
     Sealed(Vec<SealedPersonal>),
+    /// To [`Query::LastAct`].
+    LastAct(Result<Box<Act>, Refusal>),
+    /// To [`Query::ClaimsNamed`].
+    ClaimsNamed(Result<Named, Refusal>),
     /// To [`Query::Log`].
     Log(Vec<LogLine>),
     /// To [`Query::Frontier`].
@@ -538,7 +565,7 @@ pub struct LogLine {
     pub entry: Ref,
     /// Its document.
     #[serde(with = "document_text")]
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(feature = "schema", schema(value_type = Document))]
     pub document: Document,
     /// Who wrote it.
     pub author: DeviceId,
@@ -558,7 +585,7 @@ pub struct LogLine {
 pub struct Head {
     /// The document.
     #[serde(with = "document_text")]
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(feature = "schema", schema(value_type = Document))]
     pub document: Document,
     /// The chain.
     pub chain: ChainId,

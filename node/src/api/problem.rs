@@ -103,6 +103,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownCart { .. }
         | Refusal::UnknownIncident { .. }
         | Refusal::UnknownPersonal { .. }
+        | Refusal::NothingToUndo
+        | Refusal::NoSuchClaim { .. }
         | Refusal::UnknownReceipt { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. }
         | Refusal::KeyOfAnother { .. }
@@ -141,6 +143,9 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. }
         | Refusal::AlreadyDone { .. }
+        | Refusal::NotTheLast { .. }
+        | Refusal::CannotUndo { .. }
+        | Refusal::AmbiguousClaim { .. }
         | Refusal::DeferredLimit { .. }
         | Refusal::NotDeferred { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,

@@ -4,7 +4,8 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use popmesh_proto::id::Ref;
 use popmesh_proto::tax::{Prices, Rounding};
 
-use super::args::{Retry, Target, TenderArg};
+use super::args::{Retry, Target};
+use super::args_sell::TenderArg;
 
 /// Whether prices include tax, and where it is rounded.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use popmesh_proto::command::{Cart, CartNew, CartTake, Claim, Sell, SellItem};
 use popmesh_proto::query::CartToken;
 
 use super::act::{in_words, price_in_event, tell_sale};
-use super::args;
+use super::args_cart as args;
 use super::client::{Client, print, segment};
 use super::failure::Outcome;
 use super::table::Table;

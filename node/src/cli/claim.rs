@@ -9,7 +9,7 @@ use popmesh_proto::query::{ClaimToken, Claims, Status};
 use popmesh_proto::text::DropId;
 
 use super::act::in_words;
-use super::args;
+use super::args_claim as args;
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::table::printable;

@@ -1,5 +1,6 @@
 //! Compartments and their doors: what can be typed about them, and what is done.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -12,9 +13,11 @@ use popmesh_proto::text::{Compartment, Place};
 use serde::Serialize;
 
 use super::act::{tell_units, units};
-use super::args::{Retry, Target, UnitsArgs};
+use super::args::{Retry, Target};
+use super::args_stock::UnitsArgs;
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
+use super::quickstart::shell;
 use super::table::{Table, printable};
 use super::values;
 use crate::api::{DoorsNow, Jam};
@@ -85,8 +88,8 @@ pub(super) enum DoorCommand {
         /// The shopper has them not: pay them back with `popmesh claim refund`
         #[arg(long)]
         not_handed_over: bool,
-        /// Who looked
-        #[arg(long, value_name = "NAME", env = "USER")]
+        /// Who looked [default: this user's name]
+        #[arg(long, value_name = "NAME", default_value_t = values::user())]
         by: String,
         #[command(flatten)]
         retry: Retry,
@@ -123,8 +126,36 @@ pub(super) fn stow(stow: &Stow, folder: &Folder, json: bool) -> Outcome {
         Failure::with_help(error.to_string(), help)
     })?;
     let body = Move { drop, sku, units, place };
-    let done: UnitsDone = client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref())?;
+    let done: Result<UnitsDone, Failure> =
+        client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref());
+    let done = done.map_err(|failure| not_here(failure, args, &own.name))?;
     tell_units(json, &done, &format!("in compartment {}:", stow.compartment))
+}
+
+/// Of units that never came to this device: who has them, and what brings them here.
+fn not_here(failure: Failure, args: &UnitsArgs, own: &str) -> Failure {
+    let problem = match failure {
+        Failure::Problem(problem) if problem.code == "not_held" => problem,
+        other => return other,
+    };
+    let holders = problem.facts.get("holders").and_then(serde_json::Value::as_array);
+    let names = holders.into_iter().flatten().filter_map(|holder| holder["name"].as_str());
+    let names: Vec<String> = names.map(printable).collect();
+    if names.is_empty() {
+        return Failure::Problem(problem);
+    }
+    let which = match (&args.serials, args.count) {
+        (Some(serials), _) => format!("--serials {serials}"),
+        (None, count) => format!("--count {}", count.unwrap_or(1)),
+    };
+    let help = format!(
+        "on {}: popmesh transfer --drop {} --sku {} {which} --to {}; then this again",
+        names.join(" or "),
+        args.drop,
+        args.sku,
+        shell(Path::new(own))
+    );
+    Failure::advised(problem, help)
 }
 
 pub(super) fn doors(client: &Client, json: bool) -> Outcome {

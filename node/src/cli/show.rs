@@ -6,10 +6,11 @@ use popmesh_proto::command::{Claim, ClaimState, DoorState};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::query::{Claims, DeviceInfo, LogLine, Status, Stock};
 
-use super::args;
+use super::args::Log;
 use super::client::{Client, print};
 use super::failure::Outcome;
 use super::table::{Table, printable};
+use super::{args_claim, args_stock};
 use super::{renew, values};
 use crate::api::{Direction, MeshLink, Peers, Strangers};
 use crate::clock::now_ms;
@@ -166,7 +167,7 @@ fn strangers(heard: &Strangers) -> String {
     format!("\nAlso {} that {many} here, and is not dialled. The last:\n{table}", heard.lately)
 }
 
-pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcome {
+pub(super) fn stock(client: &Client, filter: &args_stock::Stock, json: bool) -> Outcome {
     let query = [("drop", text(&filter.drop)), ("sku", text(&filter.sku))];
     let stock: Stock = client.get("/v1/stock", &query)?;
     print(json, &stock, || {
@@ -219,7 +220,7 @@ pub(super) fn stock(client: &Client, filter: &args::Stock, json: bool) -> Outcom
     })
 }
 
-pub(super) fn claims(client: &Client, filter: &args::Claims, json: bool) -> Outcome {
+pub(super) fn claims(client: &Client, filter: &args_claim::Claims, json: bool) -> Outcome {
     let devices = client.devices()?;
     let seller = filter.seller.as_deref().map(|text| values::device(text, &devices)).transpose()?;
     let custodian = filter.custodian.as_deref().map(|text| values::device(text, &devices)).transpose()?;
@@ -292,7 +293,7 @@ fn until_of(claim: &Claim) -> String {
     claim.expires_ms.filter(|_| waits).map_or_else(|| "-".to_owned(), values::clock)
 }
 
-pub(super) fn log(client: &Client, filter: &args::Log, json: bool) -> Outcome {
+pub(super) fn log(client: &Client, filter: &Log, json: bool) -> Outcome {
     let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
     let query = [("device", text(&device)), ("limit", Some(filter.limit.to_string()))];
     let lines: Vec<LogLine> = client.get("/v1/log", &query)?;

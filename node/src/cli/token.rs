@@ -11,7 +11,7 @@ use popmesh_proto::log::Gate;
 use popmesh_proto::token::{Kind, MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
 use serde_json::{Value, json};
 
-use super::args::{self, Picture, TokenCode};
+use super::args_claim::{self as args, Picture, TokenCode};
 use super::client::{print, say};
 use super::failure::{Failure, Outcome};
 use super::table::printable;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, Tender};
+use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, Tender, Undone};
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
@@ -60,6 +60,8 @@ pub enum Reply {
     PastAccepted,
     /// This device has nothing left.
     Left(Left),
+    /// What was done last is taken back.
+    Undone(Box<Undone>),
 }
 
 /// What a device gave away before it goes.
@@ -99,7 +101,7 @@ pub struct Retired {
 pub struct Renewed {
     /// Whose.
     pub devices: Vec<RenewedDevice>,
-    /// Whose not, if all were meant.
+    /// Whose not: those that are good for as long already, and, if all were meant, those that cannot be.
     pub skipped: Vec<NotRenewed>,
 }
 

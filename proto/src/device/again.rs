@@ -140,6 +140,9 @@ impl Device {
         match (command, &records.first()?.1.body) {
             (Command::Sell(_), Body::Sale(_)) => self.known_claim(&first).map(Reply::Sale),
             (Command::CartNew(_), Body::Hold(_)) => self.cart(first).map(Reply::Cart),
+            (Command::CartAdd(cart, _) | Command::CartRemove(cart, _), _) => {
+                self.cart(*cart).map(Reply::Cart)
+            }
             (Command::LotMint(_), Body::Mint(_)) => self.lot_info(&first).map(Reply::Lot),
             (Command::Transfer(_) | Command::Move(_) | Command::Damage(_), _) => {
                 let mut units = UnitSet::default();
@@ -207,7 +210,7 @@ impl Device {
 }
 
 /// The key that an entry carries.
-fn key_at(chain: &Chain, seq: u64) -> Option<CommandKey> {
+pub(super) fn key_at(chain: &Chain, seq: u64) -> Option<CommandKey> {
     let body = chain.body(seq)?;
     match chain.document {
         Document::Programme => Edit::read(&chain.id, seq, body).ok()?.key,
@@ -216,7 +219,7 @@ fn key_at(chain: &Chain, seq: u64) -> Option<CommandKey> {
 }
 
 /// The records of one chain that a command wrote, from the first on: they follow each other.
-fn written_by(chain: &Chain, first: u64, key: CommandKey) -> Vec<(u64, Record)> {
+pub(super) fn written_by(chain: &Chain, first: u64, key: CommandKey) -> Vec<(u64, Record)> {
     let record = |seq| Some((seq, Record::decode(chain.body(seq)?).ok()?));
     (first..).map_while(record).take_while(|(_, record)| record.key == Some(key)).collect()
 }

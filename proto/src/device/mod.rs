@@ -6,6 +6,7 @@ mod asks;
 mod bars;
 mod budgets;
 mod by_name;
+mod cart_items;
 mod carts;
 mod claims;
 mod clocks;
@@ -15,11 +16,13 @@ mod doors;
 mod epochs;
 mod exchange;
 mod expiry;
+mod facts;
 mod forks;
 mod frontiers;
 mod incidents;
 mod intake;
 mod leave;
+mod named;
 mod narrow;
 mod outbox;
 mod past;
@@ -44,6 +47,7 @@ mod sync;
 mod take;
 mod takings;
 mod telling;
+mod undo;
 mod waiting;
 mod wishes;
 mod words;
@@ -190,6 +194,7 @@ pub struct Device {
     /// The key of the command that is being done.
     doing: Option<CommandKey>,
     keys: again::Keys,
+    last_act: Option<undo::LastAct>,
     renewing: renew::Renewing,
     leaving: leave::Leaving,
     wishes: wishes::Wishes,
@@ -255,6 +260,7 @@ impl Device {
             past: past::Past::new(config.restored, config.mark.as_ref()),
             doing: None,
             keys: again::Keys::default(),
+            last_act: None,
             renewing: renew::Renewing::default(),
             leaving: leave::Leaving::default(),
             wishes: wishes::Wishes::default(),
@@ -302,7 +308,7 @@ impl Device {
         device.intake.lives_changed = true;
         device.forks.reopen = None;
         device.look_for_doubles();
-        while device.outbox.pop().is_some() {}
+        device.forget_what_was_told();
         device.take_up_renewal();
         device.find_own_hand_outs();
         device.find_carts();
@@ -475,7 +481,7 @@ impl Device {
         let now = self.now.mono_ms;
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
-            self.notice_silence();
+            self.look_for_silence();
             self.budgets.tidy(now);
             self.plan_telling();
             self.tell_end();

@@ -57,6 +57,8 @@ impl Device {
             Query::WaitingPayments => Answer::WaitingPayments(self.waiting_payments()),
             Query::People(filter) => Answer::People(self.list_people(&filter)),
             Query::Sealed(filter) => Answer::Sealed(self.list_sealed(&filter)),
+            Query::LastAct => Answer::LastAct(self.last_act().map(Box::new)),
+            Query::ClaimsNamed(text) => Answer::ClaimsNamed(self.claims_named(&text)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),
@@ -226,6 +228,8 @@ impl Device {
 
     fn claims(&self, filter: &ClaimFilter) -> Claims {
         let limit = filter.limit.unwrap_or(CLAIMS_SHOWN) as usize;
+        // What can be meant by a token that is not good is nothing.
+        let named = filter.named.as_ref().map(|text| self.meant_by(text).unwrap_or_default());
         let mut newest: BTreeMap<(u64, Ref), (&DropId, &Chain, Sale)> = BTreeMap::new();
         let mut count = 0;
         for chain in self.log.chains() {
@@ -240,6 +244,7 @@ impl Device {
                 let Body::Sale(sale) = record.body else { continue };
                 let claim = Ref { chain: chain.id, seq };
                 if filter.shopper.as_ref().is_some_and(|shopper| Some(shopper) != sale.shopper.as_ref())
+                    || named.as_ref().is_some_and(|named| !named.contains(&claim))
                     || filter.code.is_some_and(|code| code != ClaimCode::of(&claim))
                     || filter.late.is_some_and(|late| late != self.is_late(&claim))
                     || filter.state.is_some_and(|state| Some(state) != self.state_of(&claim))

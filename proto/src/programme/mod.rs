@@ -209,6 +209,15 @@ impl Programme {
         Ok(document)
     }
 
+    /// The programme as the author of a change saw it, and as the change made it; `None` if the change is not here.
+    pub(crate) fn before_and_after(&self, edit: &Edit) -> Option<(Self, Self)> {
+        let mut before = Self { document: self.causal_past(edit).ok()?, ..self.clone() };
+        before.refresh();
+        let mut after = before.clone();
+        after.apply_own(edit).ok()?;
+        Some((before, after))
+    }
+
     /// Applies a change that was applied before, and stored then.
     ///
     /// # Errors
