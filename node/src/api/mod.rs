@@ -4,6 +4,7 @@
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
 mod authority;
+mod called;
 mod description;
 mod doors;
 mod events;
@@ -16,7 +17,6 @@ mod idempotency;
 mod mesh;
 mod metrics;
 mod money;
-mod named;
 mod objects;
 mod openapi;
 mod page;

@@ -3,7 +3,7 @@
 //! Serde's derived code also takes a list, each element for the field in its place: `{"items": [["CAP"]]}` would be a
 //! sale. Names are what makes a request readable and a field added later harmless, so lists are refused, at any depth.
 //!
-//! And where a device is expected, its name will do (see [`super::named`]).
+//! And where a device is expected, its name will do (see [`super::called`]).
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use serde::de::{
     Visitor,
 };
 
-use super::named::Names;
+use super::called::Names;
 
 /// Up to here a float is a whole number exactly: 2^53.
 const EXACT: f64 = 9_007_199_254_740_992.0;

@@ -12,8 +12,8 @@ use popmesh_proto::query::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::called;
 use super::mesh::{BleStatus, Discovered, MeshLink, Strangers};
-use super::named;
 use super::openapi::QueryProblems;
 use super::page::{Envelope, List, Listed, PageParams, SinceParam, Unfiltered};
 use super::problem::Problem;
@@ -40,7 +40,7 @@ pub(super) async fn devices(
     State(api): State<Api>,
     Listed { filter: Unfiltered {}, page }: Listed<Unfiltered>,
 ) -> Result<Json<List<DeviceInfo>>, Problem> {
-    page.cut(named::devices(&api).await?, |info| info.device)
+    page.cut(called::devices(&api).await?, |info| info.device)
 }
 
 /// Another device of the event, and the links to it.
@@ -86,7 +86,7 @@ pub struct Peers {
     responses((status = 200, description = "Peers", body = Peers), QueryProblems)
 )]
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem> {
-    let devices = named::devices(&api).await?;
+    let devices = called::devices(&api).await?;
     let snapshot = api.mesh.snapshot().await;
     let mesh_answers = snapshot.is_some();
     let mesh = snapshot.unwrap_or_default();

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
-use super::named::{self, Names};
+use super::called::{self, Names};
 use super::objects::Objects;
 use super::problem::Problem;
 use super::service::Api;
@@ -61,7 +61,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
             ));
         }
         let bytes = bytes(request, api).await?;
-        named::reading(api, false, |names| parse(&bytes, names)).await.map(Self)
+        called::reading(api, false, |names| parse(&bytes, names)).await.map(Self)
     }
 }
 
@@ -180,7 +180,7 @@ pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
 /// What parameters say. Of devices, only those that are known.
 pub(super) async fn query<T: DeserializeOwned>(pairs: &[(String, String)], api: &Api) -> Result<T, Problem> {
     let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    named::reading(api, true, |names| {
+    called::reading(api, true, |names| {
         let parameters = serde_urlencoded::Deserializer::new(form_urlencoded::parse(encoded.as_bytes()));
         serde_path_to_error::deserialize(Objects(parameters, names)).map_err(|error| {
             let field = error.path().to_string();
@@ -208,7 +208,7 @@ where
         let mut segments = Vec::new();
         for (name, segment) in named {
             segments.push(match name.as_str() {
-                "device" => named::one(api, &segment).await?.to_string(),
+                "device" => called::one(api, &segment).await?.to_string(),
                 _ => segment,
             });
         }
