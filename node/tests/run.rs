@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use popmesh::api::{MeshSnapshot, MeshView};
 use popmesh::folder::{self, Folder, Identity};
 use popmesh::run::{LogFormat, RunOptions, Started, Starter, Transports, run};
-use popmesh::runtime::Handle;
-use popmesh_proto::id::Nonce;
+use popmesh::runtime::{Events, Handle};
+use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{Certificate, Charter, Role, SecretKey, SignedCertificate, SignedCharter};
 use tempfile::TempDir;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 struct NoMesh;
 
@@ -29,7 +29,7 @@ struct Failing;
 
 impl Starter for Failing {
     async fn start(self, _: Identity, _: &RunOptions, _: watch::Receiver<bool>) -> anyhow::Result<Started> {
-        let handle = Handle::new(mpsc::channel(1).0, broadcast::channel(1).0);
+        let handle = Handle::new(mpsc::channel(1).0, Events::in_memory(DeviceId([7; 32])));
         let running = Box::pin(async { anyhow::bail!("the disk is gone") });
         Ok(Started { handle, mesh: Arc::new(NoMesh), counters: Arc::default(), doors: None, running })
     }

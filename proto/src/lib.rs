@@ -15,6 +15,7 @@ mod device;
 pub mod document;
 pub mod epochs;
 pub mod export;
+pub mod fact;
 pub mod holdings;
 pub mod id;
 pub mod identity;

@@ -1,4 +1,4 @@
-//! The HTTP API: JSON under `/v1`, notices as server-sent events, metrics for Prometheus.
+//! The HTTP API: JSON under `/v1`, events as server-sent events, metrics for Prometheus.
 //!
 //! On loopback anybody may call; elsewhere it speaks TLS alone, to callers with a token. It decides nothing: it reads requests, puts them to the runtime's
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
@@ -6,6 +6,7 @@
 mod authority;
 mod description;
 mod doors;
+mod events;
 mod export;
 #[doc(hidden)]
 pub mod fuzzed;
@@ -15,7 +16,6 @@ mod idempotency;
 mod mesh;
 mod metrics;
 mod money;
-mod notices;
 mod objects;
 mod openapi;
 mod people;
@@ -34,6 +34,7 @@ mod trust;
 mod write;
 
 pub use doors::{DoorsNow, Jam};
+pub use events::{Event, EventItem, EventPage, Reset, ResetReason, ResetTag};
 pub use export::ExportedDocument;
 pub use giving::{LeaveNow, PastAcceptance, SweepNow};
 pub use guard::DEVICE_HEADER;
@@ -41,7 +42,6 @@ pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
 pub use mesh::{
     BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
 };
-pub use notices::Missed;
 pub use openapi::description;
 pub use people::{PersonalNew, SealedData};
 pub use problem::{PROBLEM_JSON, Problem};

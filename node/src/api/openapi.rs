@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::service::Api;
-use super::{doors, export, metrics, money, notices, people, read, renew, trust, write};
+use super::{doors, events, export, metrics, money, people, read, renew, trust, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,13 +29,13 @@ use super::{doors, export, metrics, money, notices, people, read, renew, trust, 
             alone and wants a bearer token, made on the device with `popmesh api token new`; each token has a scope \
             (till, locker, encoder, read-only or manager), which says what it may ask for. What empties a device wants a manager's, \
             and says in its body which device that is and how much is there. Idempotency keys are a space for each token. With a \
-            token at most 16 requests, 8 streams and 32 connections are open at once; a body arrives within 5 s; what is \
+            token at most 16 requests, 16 streams and 32 connections are open at once; a body arrives within 5 s; what is \
             under way ends with its token.\n\nEvery answer that is not what was asked for \
             is a problem (RFC 9457). Amounts are integers in minor units of the event's currency; times are \
             milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
             device but the one named."
     ),
-    components(schemas(Problem, Refusal, Document, notices::Missed, money::Format)),
+    components(schemas(Problem, Refusal, Document, events::Event, events::Reset, money::Format)),
     tags(
         (name = "observe", description = "How this device and the mesh are"),
         (name = "look up", description = "What there is, by this device's own knowledge"),
@@ -118,7 +118,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(people::sealed_people))
         .routes(routes!(people::erase_personal))
         .routes(routes!(write::switch_links))
-        .routes(routes!(notices::notices))
+        .routes(routes!(events::events))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi))
 }

@@ -35,7 +35,7 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/stock", ANY),
     ("GET", "/v1/check", ANY),
     ("GET", "/v1/health", ANY),
-    ("GET", "/v1/notices", ANY),
+    ("GET", "/v1/events", ANY),
     ("GET", "/v1/openapi.json", ANY),
     ("GET", "/v1/claims", COUNTER),
     ("GET", "/v1/claims/{claim}", COUNTER),

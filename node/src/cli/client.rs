@@ -156,9 +156,9 @@ impl Client {
         values::device(text, &self.devices()?)
     }
 
-    /// Calls `each` with every notice's kind until the stream ends.
-    pub(super) fn notices(&self, mut each: impl FnMut(&str)) -> Result<(), Failure> {
-        let request = self.signed(self.agent.get(format!("{}/v1/notices", self.base)));
+    /// Calls `each` with every event's kind until the stream ends.
+    pub(super) fn events(&self, mut each: impl FnMut(&str)) -> Result<(), Failure> {
+        let request = self.signed(self.agent.get(format!("{}/v1/events", self.base)));
         let response = self.check(request.call())?;
         for line in BufReader::new(response.into_body().into_reader()).lines() {
             let Ok(line) = line else { break };

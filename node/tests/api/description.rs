@@ -65,7 +65,7 @@ const ROUTES: [(&str, &str); 62] = [
     ("get", "/v1/receipts/{device}/{number}"),
     ("get", "/v1/takings"),
     ("put", "/v1/links"),
-    ("get", "/v1/notices"),
+    ("get", "/v1/events"),
     ("get", "/v1/openapi.json"),
     ("get", "/metrics"),
 ];
@@ -106,7 +106,7 @@ async fn the_description_is_whole() {
         });
         assert_eq!(has_key, method == "post", "{path}");
     }
-    for schema in ["Problem", "Refusal", "Notice", "Missed", "Claim", "Sell", "UnitSet", "Ref"] {
+    for schema in ["Problem", "Refusal", "Fact", "Signal", "Reset", "Claim", "Sell", "UnitSet", "Ref"] {
         assert!(api["components"]["schemas"][schema].is_object(), "{schema} is not described");
     }
 }

@@ -249,11 +249,11 @@ async fn heads_are_bounded() {
 }
 
 #[tokio::test]
-async fn notices_end_with_the_token_that_opened_them() {
+async fn events_end_with_the_token_that_opened_them() {
     let api = guarded().await;
     let made = api.rights.make(Scope::ReadOnly, HOUR, "screen", now_ms()).unwrap();
     let bearer = format!("Bearer {}", made.text);
-    let bytes = request(api.node.address, "GET", "/v1/notices", &[("authorization", &bearer)], b"");
+    let bytes = request(api.node.address, "GET", "/v1/events", &[("authorization", &bearer)], b"");
     let (to, client) = (api.node.address, Arc::clone(&api.client));
     let (listening, listens) = tokio::sync::oneshot::channel();
     let reader = tokio::task::spawn_blocking(move || {

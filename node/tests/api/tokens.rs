@@ -8,13 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use popmesh::access::{GIVES_CLAIMS, GIVES_UNITS, NewToken, Rights, Scope};
 use popmesh::folder::Folder;
-use popmesh::runtime::{Call, Handle, Outcome, StoreHealth};
+use popmesh::runtime::{Call, Events, Handle, Outcome, StoreHealth};
 use popmesh_proto::command::Command;
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::double::{DEVICE, Double, Inside, NOTICES, OTHER, behind, entry, reply_to, serve_at};
+use crate::double::{DEVICE, Double, Inside, OTHER, behind, entry, reply_to, serve_at};
 use crate::wire::{Answer, connect, parse, request, send};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -80,7 +80,7 @@ async fn keys_are_a_space_for_each_token() {
 /// A runtime that answers nothing until it is let, and how many calls it has.
 fn stalled() -> (Handle, Inside, Arc<(Mutex<bool>, Condvar)>, watch::Receiver<usize>) {
     let (calls, mut inbox) = mpsc::channel(1_024);
-    let (notices, _) = broadcast::channel(NOTICES);
+    let events = Events::in_memory(DEVICE);
     let open = Arc::new((Mutex::new(false), Condvar::new()));
     let gate = Arc::clone(&open);
     let done: Arc<Mutex<Vec<Command>>> = Arc::default();
@@ -102,8 +102,8 @@ fn stalled() -> (Handle, Inside, Arc<(Mutex<bool>, Condvar)>, watch::Receiver<us
             }
         }
     });
-    let inside = Inside { notices: notices.clone(), done, queries: Arc::default() };
-    (Handle::new(calls, notices), inside, open, counted)
+    let inside = Inside { events: events.clone(), done, queries: Arc::default() };
+    (Handle::new(calls, events), inside, open, counted)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,6 @@ use super::commands::invalid;
 use crate::command::{Refusal, Reply, ResolveIncident};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Ref};
-use crate::io::{Notice, Output};
 use crate::query::Incident;
 use crate::record::{Body, MAX_NOTE, Record, Resolve};
 use crate::trust::{Forked, double_lives};
@@ -111,10 +110,11 @@ impl Device {
         let open = proofs.filter(|(_, entry, _)| self.trust.resolution(entry).is_none());
         let now: BTreeMap<DeviceId, (Ref, String)> =
             open.map(|(device, entry, text)| (device, (entry, text))).collect();
-        for (device, (_, text)) in &now {
+        for (device, (entry, text)) in &now {
             if !self.suspended.contains_key(device) {
                 let text = format!("{}: {text}", self.name_of(device));
-                self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                let at_ms = self.time_of(entry);
+                self.tell_incident(at_ms, *entry, text);
             }
         }
         self.suspended = now.into_iter().map(|(device, (entry, _))| (device, entry)).collect();

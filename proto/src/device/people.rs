@@ -7,7 +7,6 @@ use crate::command::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo, 
 use crate::document::Document;
 use crate::id::{Hash, Ref};
 use crate::identity::Role;
-use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::people::{People, Taken};
 use crate::query::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
@@ -32,19 +31,18 @@ impl Device {
         let erased = self.people.apply(linked.entry, chain, record);
         self.sealed.look_again();
         match &record.body {
-            Body::Personal(personal) => {
+            Body::Personal(_) => {
                 if self.people.get(&linked.entry).is_some_and(|taken| taken.erased.is_none()) {
                     self.sealed.expect(linked.entry);
                 }
-                let kind = personal.kind;
-                self.outbox.emit(Output::Notice(Notice::PersonalTaken { entry: linked.entry, kind, by }));
             }
             Body::Erase(_) => {
                 self.drop_sealed(&erased);
-                let count = erased.len() as u64;
-                self.outbox.emit(Output::Notice(Notice::PersonalErased { entry: linked.entry, by, count }));
             }
             _ => {}
+        }
+        if let Some(fact) = self.fact_of_trust(linked.entry, by, record) {
+            self.outbox.tell(fact);
         }
     }
 

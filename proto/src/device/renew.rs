@@ -5,9 +5,10 @@ use super::commands::invalid;
 use crate::clock::{Hlc, utc};
 use crate::command::{MAX_RENEWAL_DAYS, NotRenewed, Refusal, Renew, Renewed, RenewedDevice, Reply};
 use crate::document::Document;
-use crate::id::DeviceId;
+use crate::fact::{Fact, Signal};
+use crate::id::{DeviceId, Ref};
 use crate::identity::{Certificate, ENDS_SOON_MS, Roles, SignedCertificate};
-use crate::io::{Notice, Output};
+use crate::io::Output;
 use crate::record::{Body, Renewal};
 
 /// A day, in milliseconds.
@@ -46,7 +47,7 @@ enum NotSigned {
 impl Device {
     /// Takes in a certificate that was signed for a device, this one perhaps. One that says something else of it than the
     /// one it has is none of a renewal, and nobody takes notice.
-    pub(super) fn show_renewal(&mut self, renewal: &Renewal) {
+    pub(super) fn show_renewal(&mut self, entry: Ref, by: DeviceId, at_ms: u64, renewal: &Renewal) {
         let Ok(certificate) = self.gate.certificate(&renewal.certificate) else { return };
         let device = certificate.device;
         if device == self.me {
@@ -61,7 +62,8 @@ impl Device {
         }
         self.peers.meet(&certificate);
         let (name, until_ms) = (certificate.name.clone(), certificate.not_after_ms);
-        self.outbox.emit(Output::Notice(Notice::Renewed { device, name, until_ms }));
+        let by_name = self.name_of(&by);
+        self.outbox.tell(Fact::Renewed { at_ms, entry, device, name, until_ms, by, by_name });
     }
 
     /// Takes up the newest certificate that was signed for this device and is stored: from here on it is this device's.
@@ -78,7 +80,7 @@ impl Device {
         let until_ms = self.config.certificate.not_after_ms;
         if !self.renewing.told && self.time_ms().saturating_add(ENDS_SOON_MS) >= until_ms {
             self.renewing.told = true;
-            self.outbox.emit_now(Output::Notice(Notice::CertificateEnds { until_ms }));
+            self.outbox.emit_now(Output::Signal(Signal::CertificateEnds { until_ms }));
         }
     }
 
