@@ -2,6 +2,7 @@
 //! durable.
 
 mod money;
+mod page;
 mod past;
 mod people;
 
@@ -12,6 +13,7 @@ pub use money::{
     TenderTakings, WaitingPayment,
 };
 
+pub use page::{ClaimsAfter, Moment, Part, ReceiptPlace, USUAL_LIMIT};
 pub use past::{Missing, PastInfo};
 pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
@@ -119,7 +121,13 @@ pub struct ClaimFilter {
     pub named: Option<String>,
     /// Only those that wait longer than they may, by this device's clock.
     pub late: Option<bool>,
+    /// Sold at that time or later only, Unix milliseconds by the seller's clock.
+    pub since: Option<u64>,
+    /// Those after this one.
+    #[serde(skip)]
+    pub after: Option<ClaimsAfter>,
     /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 
@@ -153,7 +161,13 @@ pub struct CartFilter {
 pub struct LogFilter {
     /// Of this device only.
     pub device: Option<DeviceId>,
-    /// At most so many; 50 if absent.
+    /// Written at that time or later only, Unix milliseconds by the author's clock.
+    pub since: Option<u64>,
+    /// Those before this one.
+    #[serde(skip)]
+    pub after: Option<Moment>,
+    /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 
@@ -190,7 +204,7 @@ pub enum Answer {
     /// To [`Query::Door`].
     Door(Result<Door, Refusal>),
     /// To [`Query::Receipts`].
-    Receipts(Vec<Receipt>),
+    Receipts(Part<Receipt, ReceiptPlace>),
     /// To [`Query::Receipt`].
     Receipt(Box<Result<Receipt, Refusal>>),
     /// To [`Query::Takings`].
@@ -198,15 +212,15 @@ pub enum Answer {
     /// To [`Query::WaitingPayments`].
     WaitingPayments(Vec<WaitingPayment>),
     /// To [`Query::People`].
-    People(Vec<PersonalInfo>),
+    People(Part<PersonalInfo, Moment>),
     /// To [`Query::Sealed`].
-    Sealed(Vec<SealedPersonal>),
+    Sealed(Part<SealedPersonal, Ref>),
     /// To [`Query::LastAct`].
     LastAct(Result<Box<Act>, Refusal>),
     /// To [`Query::ClaimsNamed`].
     ClaimsNamed(Result<Named, Refusal>),
     /// To [`Query::Log`].
-    Log(Vec<LogLine>),
+    Log(Part<LogLine, Moment>),
     /// To [`Query::Frontier`].
     Frontier(Vec<Head>),
     /// To [`Query::Check`].
@@ -547,14 +561,15 @@ pub struct PlaceCount {
     pub units: u64,
 }
 
-/// Claims.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+/// A part of the claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// How many fit the filter.
+    /// How many fit the filter in all; in a later part, how many did as the walk began.
     pub count: u64,
     /// The newest of them.
     pub claims: Vec<Claim>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<ClaimsAfter>,
 }
 
 /// One entry, for a person.
