@@ -14,6 +14,7 @@ mod idempotency;
 mod mesh;
 mod metrics;
 mod money;
+mod named;
 mod notices;
 mod objects;
 mod openapi;
@@ -30,6 +31,7 @@ mod service;
 mod taking;
 mod tally;
 mod trust;
+mod undo;
 mod write;
 
 pub use doors::{DoorsNow, Jam};

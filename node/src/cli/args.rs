@@ -21,6 +21,7 @@ use super::join::{Admit, IssuerArgs, Join, Ticket, Tickets, ValidityArgs};
 use super::people::People;
 use super::renew::RenewArgs;
 use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
+use super::undo::UndoArgs;
 use super::values;
 use crate::run::LogFormat;
 
@@ -101,6 +102,8 @@ pub(super) enum Command {
     Damage(Damage),
     /// Sell units
     Sell(Sell),
+    /// Take back what was done last on this device
+    Undo(UndoArgs),
     /// Units put aside for a shopper
     #[command(subcommand)]
     Cart(Cart),

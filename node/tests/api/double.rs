@@ -389,7 +389,14 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Move(moved) => units(&moved.drop, &moved.sku),
         Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
         Command::Sell(_) => Reply::Sale(claim()),
-        Command::CartNew(_) | Command::CartRelease(_) | Command::CartTake(_) => Reply::Cart(cart()),
+        Command::CartNew(_)
+        | Command::CartRelease(_)
+        | Command::CartTake(_)
+        | Command::CartAdd(..)
+        | Command::CartRemove(..) => Reply::Cart(cart()),
+        Command::Undo(undo) => {
+            Reply::Undone(Box::new(Undone { cart: Some(cart()), ..Undone::of(act(undo.entry)) }))
+        }
         Command::Redeem(redeem) => Reply::Redeemed(Redeemed {
             claim: redeem.claim.unwrap_or(entry(9)),
             drop: "neon".parse().unwrap(),
