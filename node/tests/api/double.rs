@@ -12,15 +12,15 @@ use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
-    DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded, Refusal, Renewed,
-    Reply, Retired, Settled, Swept, Tender, UnitsDone, Unlocked,
+    Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
+    DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
+    Refusal, Renewed, Reply, Retired, Settled, Swept, Tender, Undone, UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels, Named,
     PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
     SecretInfo, Status, Stock, StockLine,
 };
@@ -453,6 +453,31 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
     }
 }
 
+/// What was done last: a price was set.
+pub(crate) fn act(entry: Ref) -> Act {
+    Act {
+        entry,
+        kind: ActKind::Product,
+        at_ms: 1_800_000_000_000,
+        what: "set the price of CAP to 19.00 EUR; it was 25.00 EUR".to_owned(),
+        undo: Some("sets CAP to \"Cap\" at 25.00 EUR again".to_owned()),
+        why_not: None,
+        claim: None,
+    }
+}
+
+/// One claim has this code, and two have this reference.
+fn named(text: &str) -> Result<Named, Refusal> {
+    let (one, two) = (claim(), Claim { claim: entry(8), ..claim() });
+    Ok(match text {
+        "7K2-M9Q" => Named { claim: Some(one.claim), is_token: false, claims: vec![one], count: 1 },
+        "T-4711" => Named { claim: None, is_token: false, claims: vec![one, two], count: 2 },
+        "POPMESH1:X" => Named { claim: Some(one.claim), is_token: true, claims: vec![], count: 1 },
+        "POPMESH1:" => return Err(Refusal::Token { problem: "altered".to_owned() }),
+        _ => Named::default(),
+    })
+}
+
 fn registrar(device: DeviceId) -> Registrar {
     Registrar {
         device,
@@ -533,6 +558,8 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             Answer::CartToken(Ok(CartToken { cart: *cart, token: "POPMESH1:CART".to_owned() }))
         }
         Query::Carts(_) => Answer::Carts(vec![cart()]),
+        Query::LastAct => Answer::LastAct(Ok(Box::new(act(entry(9))))),
+        Query::ClaimsNamed(text) => Answer::ClaimsNamed(named(text)),
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
         }
