@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use popmesh_proto::fact::{Fact, Signal};
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{Barred, GossipToken, Notice, Verdict};
+use popmesh_proto::io::{Barred, GossipToken, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc};
 
 use crate::api::{self, BleStatus, Direction, Discovered, MeshLink, MeshView, Stranger, Strangers};
 use crate::clock::unix_ms;
 use crate::mesh::{self, Mesh, MeshEvent, PeerStatus, Strange, Transport};
-use crate::runtime::{self, CallError, Guard, Handle, Inbound, Links};
+use crate::runtime::{self, CallError, Guard, Handle, Happening, Inbound, Links};
 use crate::shut_out::ShutOut;
 
 /// The runtime's way out: a mesh.
@@ -87,21 +88,26 @@ pub(crate) async fn deliver(mesh: Arc<Mesh>, mut events: mpsc::Receiver<MeshEven
 
 /// Tells the mesh of all devices of the event, whenever there may be another.
 pub(crate) async fn tell_known(mesh: Arc<Mesh>, handle: Handle) {
-    let mut notices = handle.notices();
+    let mut happenings = handle.happenings();
     loop {
         if let Ok(Answer::Devices(devices)) = handle.query(Query::Devices).await {
             let known = devices.into_iter().filter(|info| info.retired_by.is_none());
             mesh.set_known(known.map(|info| info.device.0).collect());
         }
         loop {
-            match notices.recv().await {
-                Ok(Notice::Reachable { .. } | Notice::Retired { .. })
-                | Err(broadcast::error::RecvError::Lagged(_)) => break,
+            match happenings.recv().await {
+                Ok(Happening::Signal(Signal::Reachable { .. })) => break,
+                Ok(Happening::Facts(facts)) if facts.iter().any(is_retirement) => break,
+                Err(broadcast::error::RecvError::Lagged(_)) => break,
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }
         }
     }
+}
+
+fn is_retirement(fact: &Fact) -> bool {
+    matches!(fact, Fact::Retired { .. })
 }
 
 /// The API's look at a mesh.

@@ -180,7 +180,7 @@ async fn one_door_opens_at_a_time_and_each_is_reported_on() {
     let slow = Arc::new(Slow { began, go: Semaphore::new(0) });
     // Room for one call: the keeper has to wait for the device to take it.
     let (calls, mut called) = mpsc::channel(1);
-    let handle = Handle::new(calls, broadcast::channel(1).0);
+    let handle = Handle::new(calls, Events::in_memory(DeviceId([7; 32])));
     let metrics = Arc::new(RuntimeMetrics::default());
     let (want, wanted) = mpsc::unbounded_channel();
     let doors = Doors::by("slow", slow.clone());

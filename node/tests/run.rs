@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use popmesh::api::{MeshSnapshot, MeshView};
 use popmesh::folder::{self, Folder, Identity};
 use popmesh::run::{LogFormat, RunOptions, Started, Starter, Transports, run};
-use popmesh::runtime::Handle;
-use popmesh_proto::id::Nonce;
+use popmesh::runtime::{Events, Handle};
+use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{Certificate, Charter, Role, SecretKey, SignedCertificate, SignedCharter};
 use tempfile::TempDir;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 struct NoMesh;
 
@@ -29,7 +29,7 @@ struct Failing;
 
 impl Starter for Failing {
     async fn start(self, _: Identity, _: &RunOptions, _: watch::Receiver<bool>) -> anyhow::Result<Started> {
-        let handle = Handle::new(mpsc::channel(1).0, broadcast::channel(1).0);
+        let handle = Handle::new(mpsc::channel(1).0, Events::in_memory(DeviceId([7; 32])));
         let running = Box::pin(async { anyhow::bail!("the disk is gone") });
         Ok(Started { handle, mesh: Arc::new(NoMesh), counters: Arc::default(), doors: None, running })
     }
@@ -82,7 +82,7 @@ fn installed() -> (TempDir, RunOptions) {
 fn a_device_that_fails_ends_the_run_with_its_reason() {
     let (_dir, options) = installed();
     let data = options.data.clone();
-    let error = run(options, Failing).unwrap_err();
+    let error = run(options, Failing, |_| async {}).unwrap_err();
     assert_eq!(error.to_string(), "the disk is gone");
     assert_eq!(data.announced_api(), None, "nobody is sent to an API that has gone");
 }
@@ -103,6 +103,6 @@ fn a_port_in_use_says_so_before_the_device_starts() {
     let (_dir, mut options) = installed();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     options.api = taken.local_addr().unwrap();
-    let error = run(options, NeverStarted).unwrap_err().to_string();
+    let error = run(options, NeverStarted, |_| async {}).unwrap_err().to_string();
     assert!(error.contains("in use") && error.contains("--api"), "{error}");
 }

@@ -3,17 +3,15 @@
 //! A runtime feeds [`Input`]s to a [`crate::Device`] and carries out its [`Output`]s in order. Everything that the
 //! outside could learn of a record of this device leaves only after [`Input::Stored`] for it.
 
-use serde::{Deserialize, Serialize};
-
-use crate::command::{Command, DoorState, Refusal, Reply};
+use crate::command::{Command, Refusal, Reply};
+use crate::fact::{Fact, Signal};
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::identity::{Signature, SignedCertificate};
 use crate::links::Width;
 use crate::mark::Marking;
 use crate::pin::EventSecrets;
 use crate::query::{Answer, Query};
-use crate::record::PersonalKind;
-use crate::text::{Compartment, DropId, Sku};
+use crate::text::Compartment;
 
 /// The runtime's name for a command or a query that it waits for.
 pub type CallId = u64;
@@ -164,6 +162,8 @@ pub enum Output {
         replies: Vec<StoredReply>,
         /// Sealed payloads.
         sealed: SealedWrites,
+        /// What the entries of this write tell observers, in order: stored with them, and told once that is durable.
+        facts: Vec<Fact>,
         /// What to change in the mark beside the database, once the rest is durable and before it is said to be.
         mark: Marking,
     },
@@ -252,8 +252,9 @@ pub enum Output {
         /// The peer.
         peer: DeviceId,
     },
-    /// Something that observers should know.
-    Notice(Notice),
+    /// Presence or progress that observers should know of. Facts are in [`Output::Store`], and are told by the runtime once
+    /// that is durable.
+    Signal(Signal),
 }
 
 /// Devices that were retired. All others may be linked.
@@ -277,222 +278,4 @@ pub enum Verdict {
     Ignore,
     /// Do not pass it on, and hold it against the neighbour.
     Reject,
-}
-
-/// Something that observers should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "notice", rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Notice {
-    /// A sale became known here, made here or elsewhere.
-    Sold {
-        /// The claim.
-        claim: Ref,
-        /// The drop.
-        drop: DropId,
-        /// Who sold.
-        seller: DeviceId,
-        /// Units sold.
-        units: u64,
-    },
-    /// A claim was handed out, here or elsewhere.
-    Redeemed {
-        /// The entry.
-        entry: Ref,
-        /// The claim.
-        claim: Ref,
-        /// The drop.
-        drop: DropId,
-        /// Who handed it out.
-        by: DeviceId,
-    },
-    /// Units of a claim were taken back and paid for, here or elsewhere.
-    Refunded {
-        /// The entry.
-        entry: Ref,
-        /// The claim.
-        claim: Ref,
-        /// The drop.
-        drop: DropId,
-        /// Who paid.
-        by: DeviceId,
-        /// How many units.
-        units: u64,
-    },
-    /// The shopper of a claim wants the money back: somebody has marked it, for a person to pay. Said once a claim.
-    RefundRequested {
-        /// The entry.
-        entry: Ref,
-        /// The claim.
-        claim: Ref,
-        /// The drop.
-        drop: DropId,
-        /// Who asked.
-        by: DeviceId,
-    },
-    /// A device was retired.
-    Retired {
-        /// The device.
-        device: DeviceId,
-        /// Its name.
-        name: String,
-        /// By whom.
-        by: String,
-    },
-    /// The event's secret was renewed after a retirement, and this device has the new one, made here or elsewhere.
-    SecretRenewed {
-        /// Names the epoch that has begun.
-        epoch: String,
-        /// Who made it.
-        by: String,
-        /// The names of the retired devices that do not have it.
-        without: Vec<String>,
-    },
-    /// The certificate of a device was signed anew.
-    Renewed {
-        /// The device.
-        device: DeviceId,
-        /// Its name.
-        name: String,
-        /// Until when it holds, Unix milliseconds.
-        until_ms: u64,
-    },
-    /// This device's certificate ends soon, or is over: an hq can renew it, while it is good; afterwards the device has to join again.
-    CertificateEnds {
-        /// When, Unix milliseconds.
-        until_ms: u64,
-    },
-    /// A device was given the right to retire others.
-    Entrusted {
-        /// The device.
-        device: DeviceId,
-        /// Its name.
-        name: String,
-        /// By whom.
-        by: String,
-    },
-    /// What this device had forgotten is here again, or a person answers for it.
-    PastKnown {
-        /// A person does.
-        accepted: bool,
-    },
-    /// Too many wrong PINs were given for a claim here.
-    PinLocked {
-        /// The claim.
-        claim: Ref,
-        /// In words.
-        text: String,
-    },
-    /// A door opened for a redemption, did not open, or a person looked at it; here or elsewhere.
-    Door {
-        /// The entry.
-        entry: Ref,
-        /// The claim.
-        claim: Ref,
-        /// The drop.
-        drop: DropId,
-        /// Whose door.
-        by: DeviceId,
-        /// How the doors of the redemption stand now.
-        state: DoorState,
-    },
-    /// It became known what became of a payment that was to be authorised later.
-    PaymentSettled {
-        /// The entry.
-        entry: Ref,
-        /// The claim.
-        claim: Ref,
-        /// The drop.
-        drop: DropId,
-        /// Who took the payment.
-        by: DeviceId,
-        /// Which of the claim's payments, from 1.
-        payment: u32,
-        /// It could not be taken.
-        failed: bool,
-    },
-    /// Personal data was taken, here or elsewhere. What it says is in no notice.
-    PersonalTaken {
-        /// The entry.
-        entry: Ref,
-        /// What it is for.
-        kind: PersonalKind,
-        /// Who took it.
-        by: DeviceId,
-    },
-    /// Personal data was erased, here or elsewhere.
-    PersonalErased {
-        /// The entry.
-        entry: Ref,
-        /// Who erased it.
-        by: DeviceId,
-        /// How much of what is known here.
-        count: u64,
-    },
-    /// Units of this device's were given away, or it got some.
-    Transferred {
-        /// The entry.
-        entry: Ref,
-        /// The drop.
-        drop: DropId,
-        /// The SKU.
-        sku: Sku,
-        /// Who gave.
-        from: DeviceId,
-        /// Who got.
-        to: DeviceId,
-        /// How many.
-        units: u64,
-    },
-    /// Products or drops changed.
-    ProgrammeChanged,
-    /// A lot was minted.
-    Minted {
-        /// The lot.
-        lot: Ref,
-        /// The drop.
-        drop: DropId,
-        /// The SKU.
-        sku: Sku,
-        /// How many units.
-        units: u64,
-    },
-    /// A device can be reached now.
-    Reachable {
-        /// It.
-        device: DeviceId,
-    },
-    /// A device can no longer be reached.
-    Unreachable {
-        /// It.
-        device: DeviceId,
-    },
-    /// A sale was refused because the stock is elsewhere.
-    HeldElsewhere {
-        /// The drop.
-        drop: DropId,
-        /// The SKU.
-        sku: Sku,
-        /// Units wanted.
-        wanted: u64,
-    },
-    /// A breach was proven.
-    Incident {
-        /// In words.
-        text: String,
-    },
-    /// A peer went on sending what is wrong and can only be its own doing: it is cut off for a while.
-    CutOff {
-        /// Which peer.
-        device: DeviceId,
-        /// For how long, milliseconds.
-        for_ms: u64,
-    },
-    /// A peer sent something that is wrong, or too much.
-    PeerFault {
-        /// Which peer.
-        device: DeviceId,
-        /// What.
-        text: String,
-    },
 }

@@ -15,6 +15,7 @@ mod device;
 pub mod document;
 pub mod epochs;
 pub mod export;
+pub mod fact;
 pub mod holdings;
 pub mod id;
 pub mod identity;
@@ -34,8 +35,7 @@ pub mod query;
 pub mod receipt;
 pub mod record;
 pub mod rights;
-#[cfg(feature = "schema")]
-mod schema;
+pub mod schema;
 pub mod seal;
 pub mod tax;
 pub mod text;

@@ -565,7 +565,7 @@ pub struct LogLine {
     pub entry: Ref,
     /// Its document.
     #[serde(with = "document_text")]
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(feature = "schema", schema(value_type = Document))]
     pub document: Document,
     /// Who wrote it.
     pub author: DeviceId,
@@ -585,7 +585,7 @@ pub struct LogLine {
 pub struct Head {
     /// The document.
     #[serde(with = "document_text")]
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(feature = "schema", schema(value_type = Document))]
     pub document: Document,
     /// The chain.
     pub chain: ChainId,

@@ -55,15 +55,27 @@ fn is_compartment(text: &str) -> bool {
     has_form(text, MAX_COMPARTMENT) && text.starts_with(char::is_alphanumeric)
 }
 
+/// What [`has_form`] takes, as a pattern; the length stands beside it.
+const PLAIN: &str = r"^[\p{Alphabetic}\p{N}._-]+$";
 const MAX_PLACE: usize = 40;
 const MAX_COMPARTMENT: usize = 12;
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $max:expr, $what:literal, $fits:expr) => {
+    ($(#[$doc:meta])* $name:ident, $max:expr, $what:literal, $fits:expr, $pattern:expr, $description:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(String);
+
+        crate::schema::text_schema!(
+            $name,
+            crate::schema::TextSchema {
+                name: stringify!($name),
+                description: $description,
+                example: $example,
+                pattern: $pattern,
+                length: (1, Some($max)),
+            }
+        );
 
         impl $name {
             /// The text.
@@ -117,27 +129,35 @@ macro_rules! name {
 
 name!(
     /// A stock keeping unit: one variant of one product.
-    Sku, 40, "SKU", |text| has_form(text, 40)
+    Sku, 40, "SKU", |text| has_form(text, 40), PLAIN,
+    "A stock keeping unit: one variant of one product.", "TEE-M"
 );
 name!(
     /// A drop, by the short name that its documents carry.
-    DropId, 40, "drop name", |text| has_form(text, 40)
+    DropId, 40, "drop name", |text| has_form(text, 40), PLAIN, "A drop, by its short name.", "neon"
 );
 name!(
     /// The edition of a numbered lot: a word that is printed with each serial, such as `gold`.
-    Edition, 20, "edition", |text| has_form(text, 20)
+    Edition, 20, "edition", |text| has_form(text, 20), PLAIN,
+    "The edition of a numbered lot: a word that is printed with each serial.", "gold"
 );
 name!(
     /// Who a shopper is, as far as the till needs to know: an order's number, a pseudonym of the stream's. No personal data.
-    ShopperRef, 40, "shopper reference", |text| has_form(text, 40)
+    ShopperRef, 40, "shopper reference", |text| has_form(text, 40), PLAIN,
+    "Who a shopper is, as far as the till needs to know: an order's number, a pseudonym of the stream's. No personal data.",
+    "order-7"
 );
 name!(
     /// Where a unit lies: a venue, a stall, or a compartment of a device, written `<device name>/<compartment>`.
-    Place, MAX_PLACE, "place", is_place
+    Place, MAX_PLACE, "place", is_place,
+    r"^[\p{Alphabetic}\p{N}._-]+(/[\p{Alphabetic}\p{N}][\p{Alphabetic}\p{N}._-]{0,11})?$",
+    "Where a unit lies: a venue, a stall, or a compartment of a device, written DEVICE/COMPARTMENT.", "hall-a"
 );
 name!(
     /// One compartment of a device, such as `07`. Begins with a letter or a digit.
-    Compartment, MAX_COMPARTMENT, "compartment", is_compartment
+    Compartment, MAX_COMPARTMENT, "compartment", is_compartment,
+    r"^[\p{Alphabetic}\p{N}][\p{Alphabetic}\p{N}._-]*$",
+    "One compartment of a device. Begins with a letter or a digit.", "07"
 );
 
 impl Place {

@@ -224,7 +224,7 @@ fn a_stream_ends_with_its_token_and_refusals_are_summed() -> Result<()> {
     let (id, screen) = till.token("read-only")?;
     let mut stream = network.host(TABLET).in_namespace(|| {
         let mut tls = till.talk(till.address())?;
-        tls.write_all(head("GET", "/v1/notices", till.address(), &screen, 0).as_bytes())?;
+        tls.write_all(head("GET", "/v1/events", till.address(), &screen, 0).as_bytes())?;
         Ok(tls)
     })?;
     ensure!(status(&mut stream)? == 200);

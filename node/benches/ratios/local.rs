@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::Command;
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{Entry, Input, Output};
+use popmesh_proto::io::{Entry, Input, Output, SealedWrites};
 use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::{Config, Device};
@@ -71,11 +71,17 @@ impl Local {
     fn carry_out(&mut self) {
         while let Some(output) = self.device.poll() {
             match output {
-                Output::Store { batch, entries, replies, .. } => {
+                Output::Store { batch, entries, replies, facts, .. } => {
                     self.stored += entries.len() as u64;
                     match &mut self.disk {
                         Disk::Memory(all) => all.extend(entries),
-                        Disk::Store(store) => drop(store.append(&entries, &replies).unwrap()),
+                        Disk::Store(store) => {
+                            drop(
+                                store
+                                    .append_with(&entries, &replies, &SealedWrites::default(), &facts)
+                                    .unwrap(),
+                            );
+                        }
                     }
                     self.device.handle(self.now, Input::Stored { batch });
                 }
@@ -86,7 +92,7 @@ impl Local {
                 // Gossip is the fast path; what is measured here is sync. No device here has doors.
                 Output::Publish { .. }
                 | Output::Judge { .. }
-                | Output::Notice(_)
+                | Output::Signal(_)
                 | Output::Install { .. }
                 | Output::OpenDoor { .. }
                 | Output::CutOff { .. }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use popmesh_proto::command::{Command, Door, DoorOpen, DoorSettle, DoorState, Doors, Refusal, Reply};
-use popmesh_proto::io::Notice;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::text::Compartment;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use super::request::{Body, Filter};
 use super::service::{Api, only};
 use super::write::{Done, done};
 use crate::door::VirtualDoor;
+use crate::runtime::Happening;
 
 /// The longest that a door is waited for in one request, milliseconds.
 const MAX_WAIT_MS: u64 = 20_000;
@@ -90,7 +91,7 @@ pub(super) async fn of_claim(
         return Err(Problem::invalid("wait_ms", format!("{wait_ms} ms; {MAX_WAIT_MS} is the most")));
     }
     let deadline = Instant::now() + Duration::from_millis(wait_ms);
-    let (mut notices, mut stopping) = (api.handle.notices(), api.stopping.subscribe());
+    let (mut happenings, mut stopping) = (api.handle.happenings(), api.stopping.subscribe());
     loop {
         let door = api.ask(Query::Door(claim), only!(Answer::Door)).await??;
         let awaited = door.being_opened || (door.state == DoorState::Opening && !door.in_doubt);
@@ -99,8 +100,12 @@ pub(super) async fn of_claim(
         }
         loop {
             tokio::select! {
-                received = notices.recv() => match received {
-                    Ok(Notice::Door { claim: of, .. }) if of == claim => break,
+                received = happenings.recv() => match received {
+                    Ok(Happening::Facts(facts))
+                        if facts.iter().any(|fact| matches!(fact, Fact::Door { claim: of, .. } if *of == claim)) =>
+                    {
+                        break;
+                    }
                     Ok(_) => {}
                     // Whatever was missed may have been about this door.
                     Err(_) => break,
@@ -114,7 +119,7 @@ pub(super) async fn of_claim(
 
 /// Opens the doors again of what was redeemed on this device and did not open, or is in doubt
 ///
-/// Refused once they opened, or a person settled it. How they behave comes later: as a notice, and at
+/// Refused once they opened, or a person settled it. How they behave comes later: as an event, and at
 /// `GET /v1/claims/{claim}/door`.
 #[utoipa::path(
     post, path = "/v1/doors/open", operation_id = "doors_open", tag = "act", request_body = DoorOpen, params(IdempotencyHeader),

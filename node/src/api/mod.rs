@@ -1,10 +1,12 @@
-//! The HTTP API: JSON under `/v1`, notices as server-sent events, metrics for Prometheus.
+//! The HTTP API: JSON under `/v1`, events as server-sent events, metrics for Prometheus.
 //!
 //! On loopback anybody may call; elsewhere it speaks TLS alone, to callers with a token. It decides nothing: it reads requests, puts them to the runtime's
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
 mod authority;
+mod description;
 mod doors;
+mod events;
 mod export;
 #[doc(hidden)]
 pub mod fuzzed;
@@ -15,7 +17,6 @@ mod mesh;
 mod metrics;
 mod money;
 mod named;
-mod notices;
 mod objects;
 mod openapi;
 mod people;
@@ -35,6 +36,7 @@ mod undo;
 mod write;
 
 pub use doors::{DoorsNow, Jam};
+pub use events::{Event, EventItem, EventPage, Reset, ResetReason, ResetTag};
 pub use export::ExportedDocument;
 pub use giving::{LeaveNow, PastAcceptance, SweepNow};
 pub use guard::DEVICE_HEADER;
@@ -42,7 +44,6 @@ pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
 pub use mesh::{
     BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
 };
-pub use notices::Missed;
 pub use openapi::description;
 pub use people::{PersonalNew, SealedData};
 pub use problem::{PROBLEM_JSON, Problem};

@@ -19,6 +19,7 @@ use super::read::bounded;
 use super::request::{Body, Filter, Name};
 use super::service::{Api, only};
 use super::write::{Done, done};
+use crate::clock::zone;
 use crate::receipt;
 
 /// Changes the event's rules for tax, cash and large wishes
@@ -155,8 +156,8 @@ pub(super) async fn receipt(
     let of = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
     Ok(match format {
         Format::Json => Json(found).into_response(),
-        Format::Text => of("text/plain; charset=utf-8", receipt::slip(&found)),
-        Format::Html => of("text/html; charset=utf-8", receipt::page(&found)),
+        Format::Text => of("text/plain; charset=utf-8", receipt::slip(&found, &zone())),
+        Format::Html => of("text/html; charset=utf-8", receipt::page(&found, &zone())),
     })
 }
 

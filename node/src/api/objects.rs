@@ -9,6 +9,9 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
+/// Up to here a float is a whole number exactly: 2^53.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Whatever it wraps, with every structure below it read from an object.
 pub(super) struct Objects<T>(pub(super) T);
 
@@ -67,9 +70,28 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Objects<V> {
 
     visit! {
         visit_bool(bool) visit_i8(i8) visit_i16(i16) visit_i32(i32) visit_i64(i64) visit_i128(i128) visit_u8(u8)
-        visit_u16(u16) visit_u32(u32) visit_u64(u64) visit_u128(u128) visit_f32(f32) visit_f64(f64) visit_char(char)
+        visit_u16(u16) visit_u32(u32) visit_u128(u128) visit_f32(f32) visit_char(char)
         visit_str(&str) visit_borrowed_str(&'de str) visit_string(String) visit_bytes(&[u8])
         visit_borrowed_bytes(&'de [u8]) visit_byte_buf(Vec<u8>)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<V::Value, E> {
+        // Few languages have more, and the description says no more.
+        if i64::try_from(value).is_err() {
+            return Err(E::custom("too large a number"));
+        }
+        self.0.visit_u64(value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<V::Value, E> {
+        // To JSON 1.0 and 1e0 are the number 1.
+        if value.fract() != 0.0 || value.abs() > EXACT {
+            return self.0.visit_f64(value);
+        }
+        match value as i64 {
+            whole @ 0.. => self.0.visit_u64(whole.unsigned_abs()),
+            whole => self.0.visit_i64(whole),
+        }
     }
 
     fn visit_none<E: Error>(self) -> Result<V::Value, E> {
@@ -233,6 +255,19 @@ mod tests {
             "choices": ["Unit", {"New": {"value": 5}}, {"Two": [6, {"value": 6}]}, {"Named": {"inner": {"value": 7}}}]
         }"#;
         assert_eq!(read(text).unwrap(), serde_json::from_str(text).unwrap());
+    }
+
+    #[test]
+    fn whole_numbers_are_whole_however_they_are_written_and_fit_63_bits() {
+        for (text, value) in
+            [("1.0", 1), ("-2.0", -2), ("3e2", 300), ("9223372036854775807", i64::MAX), ("-0.0", 0)]
+        {
+            let outer = read(&format!(r#"{{"list": [{{"value": {text}}}]}}"#)).unwrap();
+            assert_eq!(outer.list, [Inner { value }], "{text}");
+        }
+        for text in ["1.5", "1e300", "9223372036854775808", "18446744073709551615", "-1e19"] {
+            assert!(read(&format!(r#"{{"list": [{{"value": {text}}}]}}"#)).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,19 +1,22 @@
 //! The API's description (OpenAPI 3.1), made from the handlers themselves.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use axum::Json;
 use axum::routing::get;
 use popmesh_proto::command::Refusal;
+use popmesh_proto::document::Document;
+use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::{PROBLEM_JSON, Problem};
+use super::problem::Problem;
 use super::service::Api;
-use super::{doors, export, metrics, money, notices, people, read, renew, trust, undo, write};
+use super::{doors, events, export, metrics, money, people, read, renew, trust, undo, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,13 +29,13 @@ use super::{doors, export, metrics, money, notices, people, read, renew, trust, 
             alone and wants a bearer token, made on the device with `popmesh api token new`; each token has a scope \
             (till, locker, encoder, read-only or manager), which says what it may ask for. What empties a device wants a manager's, \
             and says in its body which device that is and how much is there. Idempotency keys are a space for each token. With a \
-            token at most 16 requests, 8 streams and 32 connections are open at once; a body arrives within 5 s; what is \
+            token at most 16 requests, 16 streams and 32 connections are open at once; a body arrives within 5 s; what is \
             under way ends with its token.\n\nEvery answer that is not what was asked for \
             is a problem (RFC 9457). Amounts are integers in minor units of the event's currency; times are \
             milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
             device but the one named."
     ),
-    components(schemas(Problem, Refusal, notices::Missed, money::Format)),
+    components(schemas(Problem, Refusal, Document, events::Event, events::Reset, money::Format)),
     tags(
         (name = "observe", description = "How this device and the mesh are"),
         (name = "look up", description = "What there is, by this device's own knowledge"),
@@ -118,14 +121,18 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(people::sealed_people))
         .routes(routes!(people::erase_personal))
         .routes(routes!(write::switch_links))
-        .routes(routes!(notices::notices))
+        .routes(routes!(events::events))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi))
 }
 
 /// The description, as `GET /v1/openapi.json` gives it.
-pub fn description() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+pub fn description() -> Value {
+    static WHOLE: OnceLock<Value> = OnceLock::new();
+    // What the handlers' types say can always be written as JSON.
+    let whole =
+        || super::description::finish(serde_json::to_value(routes().into_openapi()).unwrap_or_default());
+    WHOLE.get_or_init(whole).clone()
 }
 
 /// This description
@@ -133,7 +140,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
     get, path = "/v1/openapi.json", operation_id = "openapi_get", tag = "observe",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value), QueryProblems)
 )]
-pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+pub(super) async fn openapi() -> Json<Value> {
     Json(description())
 }
 
@@ -150,54 +157,20 @@ pub(super) struct IdempotencyHeader {
     key: Option<String>,
 }
 
-/// The problems of every route.
+/// The problems of a route that looks: [`description`](super::description) has them, by operation.
 pub(super) struct QueryProblems;
 
-/// The problems of routes that act.
+/// The problems of a route that acts: [`description`](super::description) has them, by operation.
 pub(super) struct CommandProblems;
-
-const QUERY_PROBLEMS: [(&str, &str); 7] = [
-    ("401", "There is no token where one is needed, or it is not good"),
-    ("403", "The Host or the Origin is foreign, or the token's scope does not allow it"),
-    ("404", "There is no such thing"),
-    ("421", "Another device was meant"),
-    ("422", "A parameter cannot be"),
-    ("429", "Too many requests, or too many bad tokens from this address"),
-    ("503", "Too busy, not writable, or stopping"),
-];
-
-const COMMAND_PROBLEMS: [(&str, &str); 12] = [
-    ("400", "Not JSON, or an unusable Idempotency-Key"),
-    ("401", "There is no token where one is needed, or it is not good"),
-    (
-        "403",
-        "The roles, the certificate or the token's scope do not allow it, or the Host or the Origin is foreign",
-    ),
-    ("404", "No such SKU, drop or device"),
-    ("409", "The state of things forbids it, or the same key is being worked on"),
-    ("413", "The body is too large"),
-    ("415", "The body is not declared as JSON"),
-    ("421", "Another device was meant"),
-    ("422", "A field cannot be, or the key was used for another request"),
-    ("429", "Too many requests, or too many bad tokens from this address"),
-    ("503", "Too busy, not writable, or stopping"),
-    ("504", "It took too long; ask again with the same Idempotency-Key"),
-];
 
 impl IntoResponses for QueryProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        QUERY_PROBLEMS.iter().map(|(status, text)| problem(status, text)).collect()
+        BTreeMap::new()
     }
 }
 
 impl IntoResponses for CommandProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        COMMAND_PROBLEMS.iter().map(|(status, text)| problem(status, text)).collect()
+        BTreeMap::new()
     }
-}
-
-fn problem(status: &str, text: &str) -> (String, RefOr<Response>) {
-    let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response = ResponseBuilder::new().description(text).content(PROBLEM_JSON, content).build();
-    (status.to_owned(), response.into())
 }

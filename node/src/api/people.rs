@@ -20,7 +20,8 @@ use super::request::{Body, Filter};
 use super::service::{Api, only};
 use super::write::{Done, done};
 
-/// Personal data that a shopper gives. Not [`Debug`], so that no log can show it.
+/// Personal data that a shopper gives.
+// Not `Debug`, so that no log can show it.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PersonalNew {

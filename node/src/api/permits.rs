@@ -21,8 +21,8 @@ pub(super) struct Most {
 
 /// Requests that are worked on at once.
 pub(super) const REQUESTS: Most = Most { own: 128, shared: 384, each: 16 };
-/// Readers of notices at once.
-pub(super) const STREAMS: Most = Most { own: 16, shared: 48, each: 8 };
+/// Readers of events at once. Each has up to 64 kB of them in memory that it has not taken, and as much again in the system's.
+pub(super) const STREAMS: Most = Most { own: 32, shared: 128, each: 16 };
 
 /// Who has none left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

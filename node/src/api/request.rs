@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -31,10 +31,13 @@ pub(super) async fn whole(request: Request) -> Result<Request, Problem> {
         )
         .retry()
     })??;
-    if !bytes.is_empty() && matches!(parts.method, Method::GET | Method::HEAD) {
-        return Err(takes_no_body());
-    }
     Ok(Request::from_parts(parts, bytes.into()))
+}
+
+/// The problem of a request that only looks, and has a body.
+pub(super) fn unwanted(request: &Request) -> Option<Problem> {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    (looks && !request.body().is_end_stream()).then(takes_no_body)
 }
 
 fn takes_no_body() -> Problem {

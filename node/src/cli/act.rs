@@ -4,6 +4,7 @@ use popmesh_proto::command::{
     Damage, DropInfo, DropNew, Lot, LotMint, Move, Product, ProductAdd, Transfer, Units, UnitsDone,
 };
 use popmesh_proto::query::{Programme, Status};
+use sha2::{Digest, Sha256};
 
 use super::args::{Links, Switch};
 use super::client::{Client, print, segment};
@@ -55,11 +56,14 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
 
 pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
     let done: DropInfo = match drop {
-        args::Drop::New { name, title, pickup_within, unclaimed, retry, target } => {
+        args::Drop::New { name, title, pickup_within, unclaimed, open, retry, target } => {
             let title = title.unwrap_or_else(|| name.to_string());
             let pickup_within_ms = pickup_within.map(values::ms);
             let body = DropNew { drop: name, title, pickup_within_ms, unclaimed: unclaimed.into() };
-            Client::find(&target, folder)?.post("/v1/drops", Some(&body), retry.idempotency_key.as_deref())?
+            let client = Client::find(&target, folder)?;
+            let key = retry.idempotency_key;
+            let planned: DropInfo = client.post("/v1/drops", Some(&body), key.as_deref())?;
+            if open { open_new(&client, &planned, key)? } else { planned }
         }
         args::Drop::Open(change) => change_drop(&change, "open", folder)?,
         args::Drop::Close(change) => change_drop(&change, "close", folder)?,
@@ -75,6 +79,14 @@ pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
         }
     };
     print(json, &done, || format!("drop {} is {}", done.drop, done.state))
+}
+
+/// Opens a drop that was planned under `key` a moment ago.
+fn open_new(client: &Client, planned: &DropInfo, key: Option<String>) -> Result<DropInfo, Failure> {
+    let path = format!("/v1/drops/{}/open", segment(planned.drop.as_str()));
+    // Another call than the one that planned it, and the same one each time that is repeated.
+    let key = key.map(|key| hex::encode(Sha256::digest(format!("{key} open"))));
+    client.post(&path, None::<&()>, key.as_deref())
 }
 
 fn change_drop(change: &args::DropChange, what: &str, folder: &Folder) -> Result<DropInfo, Failure> {

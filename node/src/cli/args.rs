@@ -4,26 +4,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use libp2p::Multiaddr;
 use popmesh_ble::Adapter;
-use popmesh_proto::identity::Roles;
-use popmesh_proto::money::Currency;
-use popmesh_proto::text::Place;
 
-use super::args_api::{ApiAccess, ApiCommand, ApiServing};
+use super::args_api::{ApiAccess, ApiCommand};
 use super::args_cart::Cart;
 use super::args_claim::{Claim, Claims, Token};
-use super::args_money::{EventCash, EventLimit, EventTax, EventWishes, Payment, Receipt, Receipts, Takings};
+use super::args_device::Device;
+use super::args_event::Event;
+use super::args_money::{Payment, Receipt, Receipts, Takings};
+use super::args_run::Run;
 use super::args_sell::Sell;
 use super::args_stock::{Damage, Drop, Lot, Move, Product, Stock, Transfer};
-use super::door::{DoorCommand, DoorOptions, Stow};
-use super::join::{Admit, IssuerArgs, Join, Ticket, Tickets, ValidityArgs};
+use super::door::{DoorCommand, Stow};
+use super::join::Join;
 use super::people::People;
-use super::renew::RenewArgs;
+use super::quickstart::Quickstart;
 use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
 use super::undo::UndoArgs;
-use super::values;
-use crate::run::LogFormat;
 
 /// Sells limited, serial-numbered merch on a mesh of devices that keeps working when the network does not.
 ///
@@ -44,6 +41,8 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Found an event, and make this device its hq: the first command of all
+    Quickstart(Quickstart),
     /// Found an event or look at one (the organiser); set its rules for tax, cash, deferred payments and large wishes (an hq)
     #[command(subcommand)]
     Event(Event),
@@ -131,6 +130,8 @@ pub(super) enum Command {
     Log(Log),
     /// Write every document as an Automerge file into a folder
     Export(Export),
+    /// Check that what this device knows holds together: no unit sold twice, no receipt missing; exit code 1 if anything is wrong
+    Check(Target),
     /// Check this device's key, certificate, clock, database and network
     Doctor(Doctor),
     /// Print the API's description (OpenAPI 3.1)
@@ -158,130 +159,6 @@ pub(super) struct Retry {
     /// Do this at most once under this key; use it again when no answer came [default: a new random one]
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Event {
-    /// Found an event: writes the organiser's key and the charter
-    Init {
-        /// The event's name, for people
-        name: String,
-        /// The currency of all prices (ISO 4217)
-        #[arg(long)]
-        currency: Currency,
-        /// Where to write
-        #[arg(long, default_value = ".")]
-        dir: PathBuf,
-    },
-    /// Show an event's charter
-    Show {
-        /// The organiser's folder [default: the data folder's event]
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
-    /// Set whether prices include tax, and where it is rounded
-    Tax(EventTax),
-    /// Set what cash is rounded to
-    Cash(EventCash),
-    /// Set how much of a device's sales may wait to be authorised
-    Limit(EventLimit),
-    /// Up to how many units of a sale or a cart other devices give away their last ones (an hq)
-    Wishes(EventWishes),
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Device {
-    /// Make this device's key and the enrolment that the organiser or an hq signs
-    New {
-        /// The device's name, for people [default: this host's name]
-        #[arg(long)]
-        name: Option<String>,
-    },
-    /// Sign a device's enrolment (the organiser, or an hq)
-    Sign(Sign),
-    /// Install the certificate that was signed
-    Install {
-        /// The certificate
-        certificate: PathBuf,
-        /// The event's charter
-        #[arg(long)]
-        charter: PathBuf,
-    },
-    /// Show who this device is
-    Show,
-    /// Admit the device that shows this code, over the network (the organiser, or an hq); or serve tickets
-    Admit(Admit),
-    /// Renew the certificate of a device, or of all, over the mesh: for longer, and otherwise as it is (an hq)
-    Renew(RenewArgs),
-    /// Make a ticket with which devices that nobody attends join (the organiser, or an hq)
-    Ticket(Ticket),
-    /// List the tickets that were made here, and who used them
-    Tickets(Tickets),
-}
-
-/// Sign a device's enrolment.
-#[derive(Debug, Args)]
-pub(super) struct Sign {
-    /// The enrolment that `popmesh device new` wrote
-    pub(super) enrolment: PathBuf,
-    #[command(flatten)]
-    pub(super) by: IssuerArgs,
-    /// What the device may do: pos, locker, encoder, steward (admits others), hq
-    #[arg(long, value_name = "ROLE[,ROLE]")]
-    pub(super) role: Roles,
-    /// Where it stands; its units are sold from there
-    #[arg(long)]
-    pub(super) venue: Place,
-    /// Another name than the one it proposes
-    #[arg(long)]
-    pub(super) name: Option<String>,
-    #[command(flatten)]
-    pub(super) validity: ValidityArgs,
-    /// Where to write [default: NAME.certificate beside the enrolment]
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-}
-
-/// Run this device's node.
-#[derive(Debug, Args)]
-pub(super) struct Run {
-    #[command(flatten)]
-    pub(super) serving: ApiServing,
-    /// Use this network interface only (may be given several times)
-    #[arg(long, value_name = "IF")]
-    pub(super) interface: Vec<String>,
-    /// Port for other devices, TCP and QUIC [default: any free one]
-    #[arg(long, value_name = "N")]
-    pub(super) listen_port: Option<u16>,
-    /// Dial this device, besides those found by mDNS (may be given several times)
-    #[arg(long, value_name = "MULTIADDR", value_parser = values::multiaddr)]
-    pub(super) peer: Vec<Multiaddr>,
-    /// Neither announce this device by mDNS nor look for others
-    #[arg(long)]
-    pub(super) no_mdns: bool,
-    /// Link over TCP only
-    #[arg(long, conflicts_with = "quic_only")]
-    pub(super) tcp_only: bool,
-    /// Link over QUIC only
-    #[arg(long)]
-    pub(super) quic_only: bool,
-    /// What the Wi-Fi of this venue carries, kbit/s: while nothing happens, all devices together take a twentieth of it at most
-    #[arg(long, value_name = "KBIT_PER_S", env = "POPMESH_VENUE_KBIT", default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
-    pub(super) venue_kbit: u64,
-    /// Link over Bluetooth LE too, with this adapter: `hci0`, `serial:/dev/ttyACM0` or `tcp:ADDRESS:PORT`
-    #[arg(long, value_name = "ADAPTER", env = "POPMESH_BLE")]
-    pub(super) ble: Option<Adapter>,
-    /// Links over Bluetooth LE at once at most
-    #[arg(long, value_name = "N", env = "POPMESH_BLE_LINKS", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=7))]
-    pub(super) ble_links: u8,
-    /// Link over Bluetooth LE only: neither listen nor look for others on the network
-    #[arg(long, requires = "ble", conflicts_with_all = ["tcp_only", "quic_only", "listen_port", "peer"])]
-    pub(super) ble_only: bool,
-    /// How to log (what is set by POPMESH_LOG, such as `popmesh=debug`)
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub(super) log_format: LogFormat,
-    #[command(flatten)]
-    pub(super) door: DoorOptions,
 }
 
 /// This device, at a glance.

@@ -48,6 +48,9 @@ pub(super) enum Drop {
         /// What becomes of claims that nobody came for in that time
         #[arg(long, default_value = "keep")]
         unclaimed: UnclaimedArg,
+        /// Open it for sale at once
+        #[arg(long)]
+        open: bool,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

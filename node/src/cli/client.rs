@@ -15,10 +15,12 @@ use ureq::{Agent, Body, RequestBuilder};
 use super::args::Target;
 use super::args_api::ApiAccess;
 use super::failure::Failure;
+use super::quickstart::shell;
 use super::tls::{self, Trust};
 use super::values;
 use crate::api::{DEVICE_HEADER, IDEMPOTENCY_KEY, Problem};
-use crate::folder::Folder;
+use crate::clock::localised;
+use crate::folder::{Folder, FolderError};
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longer than the API lets anything take, so that it is the API that says what happened.
@@ -40,7 +42,12 @@ pub(super) struct Client {
 impl Client {
     /// The node at `--api`, or the one that runs on the data folder.
     pub(super) fn find(target: &Target, folder: &Folder) -> Result<Self, Failure> {
-        let start_it = format!("start it with `popmesh run --data {}`", folder.path().display());
+        let start_it = match &target.api {
+            Some(_) => {
+                "is its node running, and is that its address? `popmesh --data DIR status` finds a node by its folder".to_owned()
+            }
+            None => format!("start it with `popmesh run --data {}`", shell(folder.path())),
+        };
         let ApiAccess { token, trust } = target.access.clone();
         let token = match token {
             Some(given) => Some(given.read("The token")?),
@@ -60,6 +67,12 @@ impl Client {
                 (place.url(), folder.key().ok().map(|key| key.id()), token, trust)
             }
             (None, None) => {
+                // Where there is no device, no node could be started.
+                if let Err(error @ (FolderError::NoKey(_) | FolderError::NotInstalled { .. })) =
+                    folder.identity()
+                {
+                    return Err(error.into());
+                }
                 let error = format!("no node runs on {}", folder.path().display());
                 return Err(Failure::Unreachable { error, help: start_it });
             }
@@ -143,9 +156,9 @@ impl Client {
         values::device(text, &self.devices()?)
     }
 
-    /// Calls `each` with every notice's kind until the stream ends.
-    pub(super) fn notices(&self, mut each: impl FnMut(&str)) -> Result<(), Failure> {
-        let request = self.signed(self.agent.get(format!("{}/v1/notices", self.base)));
+    /// Calls `each` with every event's kind until the stream ends.
+    pub(super) fn events(&self, mut each: impl FnMut(&str)) -> Result<(), Failure> {
+        let request = self.signed(self.agent.get(format!("{}/v1/events", self.base)));
         let response = self.check(request.call())?;
         for line in BufReader::new(response.into_body().into_reader()).lines() {
             let Ok(line) = line else { break };
@@ -176,6 +189,11 @@ impl Client {
         }
         let status = response.status();
         match response.body_mut().read_json::<Problem>() {
+            // The address in the folder is that of an earlier start, and another node has it by now.
+            Ok(problem) if problem.code == "other_device" && self.device.is_some() => Err(Failure::advised(
+                problem,
+                format!("the node that was meant is not running: {}", self.start_it),
+            )),
             Ok(problem) => Err(problem.into()),
             Err(_) => Err(Failure::with_help(
                 format!("{} answered {status}, and not as popmesh does", self.base),
@@ -210,7 +228,7 @@ pub(super) fn print(
             .map_err(|error| Failure::here(format!("cannot write this as JSON: {error}")))?;
         say(&value.to_string())
     } else {
-        say(human().trim_end())
+        say(localised(&human()).trim_end())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Compartments and their doors: what can be typed about them, and what is done.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
@@ -19,6 +20,7 @@ use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
 use super::given::Given;
 use super::names::Names;
+use super::quickstart::shell;
 use super::table::{Table, printable};
 use super::values;
 use crate::api::{DoorsNow, Jam};
@@ -91,8 +93,8 @@ pub(super) enum DoorCommand {
         /// The shopper has them not: pay them back with `popmesh claim refund`
         #[arg(long)]
         not_handed_over: bool,
-        /// Who looked
-        #[arg(long, value_name = "NAME", env = "USER")]
+        /// Who looked [default: this user's name]
+        #[arg(long, value_name = "NAME", default_value_t = values::user())]
         by: String,
         #[command(flatten)]
         yes: Yes,
@@ -131,8 +133,36 @@ pub(super) fn stow(stow: &Stow, folder: &Folder, json: bool) -> Outcome {
         Failure::with_help(error.to_string(), help)
     })?;
     let body = Move { drop, sku, units, place };
-    let done: UnitsDone = client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref())?;
+    let done: Result<UnitsDone, Failure> =
+        client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref());
+    let done = done.map_err(|failure| not_here(failure, args, &own.name))?;
     tell_units(&client, json, &done, |_| format!("in compartment {}:", stow.compartment))
+}
+
+/// Of units that never came to this device: who has them, and what brings them here.
+fn not_here(failure: Failure, args: &UnitsArgs, own: &str) -> Failure {
+    let problem = match failure {
+        Failure::Problem(problem) if problem.code == "not_held" => problem,
+        other => return other,
+    };
+    let holders = problem.facts.get("holders").and_then(serde_json::Value::as_array);
+    let names = holders.into_iter().flatten().filter_map(|holder| holder["name"].as_str());
+    let names: Vec<String> = names.map(printable).collect();
+    if names.is_empty() {
+        return Failure::Problem(problem);
+    }
+    let which = match (&args.serials, args.count) {
+        (Some(serials), _) => format!("--serials {serials}"),
+        (None, count) => format!("--count {}", count.unwrap_or(1)),
+    };
+    let help = format!(
+        "on {}: popmesh transfer --drop {} --sku {} {which} --to {}; then this again",
+        names.join(" or "),
+        args.drop,
+        args.sku,
+        shell(Path::new(own))
+    );
+    Failure::advised(problem, help)
 }
 
 pub(super) fn doors(client: &Client, json: bool) -> Outcome {

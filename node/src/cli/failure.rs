@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::table::{Table, printable};
 use super::values;
 use crate::api::Problem;
+use crate::clock::localised;
 use crate::enrol::EnrolError;
 use crate::folder::FolderError;
 
@@ -16,6 +17,13 @@ use crate::folder::FolderError;
 pub(super) enum Failure {
     /// The node, or this program itself, refuses.
     Problem(Box<Problem>),
+    /// The same, and what to do about it here.
+    Advised {
+        /// What.
+        problem: Box<Problem>,
+        /// What to do.
+        help: String,
+    },
     /// Something on this host is wrong.
     Here {
         /// What.
@@ -43,6 +51,11 @@ impl Failure {
         Self::Here { error: error.into(), help: None }
     }
 
+    /// What the node refuses, and what to do about it here.
+    pub(super) fn advised(problem: impl Into<Box<Problem>>, help: impl Into<String>) -> Self {
+        Self::Advised { problem: problem.into(), help: help.into() }
+    }
+
     /// The same, and what to do.
     pub(super) fn with_help(error: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Here { error: error.into(), help: Some(help.into()) }
@@ -52,8 +65,12 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Failure::Unreachable { .. } => 3,
-            Failure::Problem(problem) if problem.retry_after_s.is_some() => 4,
-            Failure::Problem(_) | Failure::Here { .. } | Failure::Told => 1,
+            Failure::Problem(problem) | Failure::Advised { problem, .. }
+                if problem.retry_after_s.is_some() =>
+            {
+                4
+            }
+            Failure::Problem(_) | Failure::Advised { .. } | Failure::Here { .. } | Failure::Told => 1,
         }
     }
 
@@ -66,10 +83,10 @@ impl Failure {
         } else {
             let (error, help) = self.in_words();
             if let Some(error) = error {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", localised(&error));
             }
             if let Some(help) = help {
-                eprintln!("help: {help}");
+                eprintln!("help: {}", localised(&help));
             }
         }
         ExitCode::from(self.code())
@@ -77,7 +94,9 @@ impl Failure {
 
     fn to_json(&self) -> Option<Value> {
         match self {
-            Failure::Problem(problem) => serde_json::to_value(problem).ok(),
+            Failure::Problem(problem) | Failure::Advised { problem, .. } => {
+                serde_json::to_value(problem).ok()
+            }
             Failure::Here { error, help } => Some(
                 json!({"type": "urn:popmesh:problem:failed", "title": "failed", "code": "failed", "detail": error, "help": help}),
             ),
@@ -95,6 +114,7 @@ impl Failure {
                 Some((detail, help)) => (Some(detail), Some(help)),
                 None => (Some(problem.detail.clone()), help_for(&problem.code).map(str::to_owned)),
             },
+            Failure::Advised { problem, help } => (Some(problem.detail.clone()), Some(help.clone())),
             Failure::Here { error, help } => (Some(error.clone()), help.clone()),
             Failure::Unreachable { error, help } => (Some(error.clone()), Some(help.clone())),
             Failure::Told => (None, None),

@@ -6,13 +6,18 @@ mod args;
 mod args_api;
 mod args_cart;
 mod args_claim;
+mod args_device;
+mod args_event;
 mod args_money;
+mod args_run;
 mod args_sell;
 mod args_stock;
 mod ask;
 mod cart;
+mod check;
 mod claim;
 mod client;
+mod currency;
 mod device;
 mod doctor;
 mod door;
@@ -25,17 +30,20 @@ mod join;
 mod money;
 mod names;
 mod people;
+mod quickstart;
 mod renew;
 mod sell;
 mod show;
 mod table;
 mod tls;
 mod token;
+mod told;
 mod trust;
 mod undo;
 mod values;
 mod watch;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,8 +51,9 @@ use clap::{CommandFactory, Parser};
 use rustix::fs::Mode;
 
 use crate::folder::{Closed, Folder};
-use crate::run::{RunOptions, Starter, Transports};
-use args::{Cli, Command, Run};
+use crate::run::{LogFormat, RunOptions, Starter, Transports};
+use args::{Cli, Command};
+use args_run::Run;
 use client::Client;
 use failure::{Failure, Outcome};
 
@@ -92,12 +101,14 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Receipts(receipts) => money::receipts(&receipts, &folder, json),
         Command::Receipt(receipt) => money::receipt(&receipt, &folder, json),
         Command::Takings(takings) => money::takings(&takings, &folder, json),
+        Command::Quickstart(request) => quickstart::quickstart(&request, &Data { folder, is_given }, json),
         Command::Event(event) => event::event(event, &folder, json),
         Command::Device(device) => device::device(device, &Data { folder, is_given }, json),
         Command::Join(request) => join::join(&request, &folder, json),
         Command::Api(api) => api::api(api, &folder, json),
-        Command::Run(run) => start(run, folder, hooks.starter),
+        Command::Run(run) => start(run, Data { folder, is_given }, hooks.starter),
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
+        Command::Check(target) => check::check(&Client::find(&target, &folder)?, json),
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());
@@ -138,7 +149,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
 
 /// Whether a command reads or writes the secrets of the data folder itself, and does not leave that to the running node.
 fn keeps(command: &Command) -> bool {
-    use args::Device::{Install, New, Show};
+    use args_device::Device::{Install, New, Show};
     matches!(
         command,
         Command::Device(New { .. } | Install { .. } | Show) | Command::Join(_) | Command::Api(_)
@@ -160,7 +171,12 @@ fn default_data() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::with_help("this user has no home folder", "name a data folder with --data"))
 }
 
-fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
+fn start<S: Starter>(run: Run, data: Data, starter: S) -> Outcome {
+    // Who asks for a log gets that, and nothing between its lines.
+    let is_for_a_person = std::io::stdout().is_terminal()
+        && run.log_format.is_none()
+        && std::env::var_os("POPMESH_LOG").is_none();
+    let Data { folder, is_given } = data;
     let transports = match (run.tcp_only, run.quic_only, run.ble_only) {
         (true, ..) => Transports::TcpOnly,
         (_, true, _) => Transports::QuicOnly,
@@ -168,7 +184,7 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         _ => Transports::Both,
     };
     let options = RunOptions {
-        data: folder,
+        data: folder.clone(),
         api: run.serving.api,
         api_tls: run.serving.tls,
         interfaces: run.interface,
@@ -179,16 +195,24 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         ble: run.ble,
         venue_kbit: run.venue_kbit,
         ble_links: usize::from(run.ble_links),
-        log_format: run.log_format,
+        log_format: run.log_format.unwrap_or(if is_for_a_person {
+            LogFormat::Problems
+        } else {
+            LogFormat::Human
+        }),
         door_within: run.door.within(),
         door: run.door.door,
     };
-    Ok(crate::run::run(options, starter)?)
+    let named = is_given.then(|| folder.path().to_owned());
+    Ok(crate::run::run(options, starter, |up| async move {
+        if is_for_a_person {
+            told::tell(up, named).await;
+        }
+    })?)
 }
 
 fn openapi() -> Outcome {
-    let text = crate::api::description()
-        .to_pretty_json()
+    let text = serde_json::to_string_pretty(&crate::api::description())
         .map_err(|error| Failure::here(format!("cannot write the description: {error}")))?;
     client::say(&text)
 }

@@ -36,7 +36,7 @@ pub(super) fn watch(client: Client, json: bool) -> Outcome {
 
 fn listen(client: &Client, happened: &SyncSender<()>) {
     // Without the stream the status is still shown each second. A full channel says already that something happened.
-    let _ = client.notices(|_| {
+    let _ = client.events(|_| {
         let _ = happened.try_send(());
     });
 }

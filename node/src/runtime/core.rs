@@ -8,8 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, sync_channel};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use popmesh_proto::fact::Signal;
 use popmesh_proto::id::{DeviceId, Nonce};
-use popmesh_proto::io::{BatchId, Entry, Input, Notice, Output};
+use popmesh_proto::io::{BatchId, Entry, Input, Output};
 use popmesh_proto::links::Width;
 use popmesh_proto::query::Answer;
 use popmesh_store::StoreError;
@@ -174,9 +175,9 @@ impl<D: Machine> Core<D> {
                 Poll::Ready(Some(written)) => {
                     took = true;
                     match written {
-                        Written::Stored { batch, first_answer } => {
+                        Written::Stored { batch, appended } => {
                             self.probe_wait_ms = PROBE_FIRST_MS;
-                            self.effects.stored(batch, first_answer);
+                            self.effects.stored(batch, appended);
                             self.give(Input::Stored { batch });
                         }
                         Written::Failed { batch, error } => self.fail(batch, &error),
@@ -347,7 +348,7 @@ impl<D: Machine> Core<D> {
                 tracing::warn!(%problem, "this device begins anew");
                 return self.open_again(problem, 0);
             }
-            if let Output::Notice(Notice::PastKnown { .. }) = output {
+            if let Output::Signal(Signal::PastKnown { .. }) = output {
                 D::trust_past(&mut self.config);
                 self.effects.job(Job::BeginMark);
             }

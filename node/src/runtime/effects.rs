@@ -1,17 +1,20 @@
 //! Carries out what the device wants.
 
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::identity::SignedCertificate;
-use popmesh_proto::io::{BatchId, GossipToken, Notice, Output, Verdict};
+use popmesh_proto::io::{BatchId, GossipToken, Output, Verdict};
 use popmesh_proto::mark::{Mark, Marking};
 use popmesh_proto::pin::EventSecrets;
 use popmesh_proto::text::Compartment;
-use popmesh_store::{AnswerId, KeyPrefix, key_prefix};
-use tokio::sync::{broadcast, mpsc};
+use popmesh_store::{Appended, KeyPrefix, key_prefix};
+use tokio::sync::mpsc;
 
 use super::book::Book;
+use super::events::Events;
 use super::mesh::Links;
 use super::writer::Job;
 
@@ -20,6 +23,7 @@ pub(super) struct Write {
     batch: BatchId,
     keys: Vec<KeyPrefix>,
     mark: Marking,
+    facts: Arc<[Fact]>,
 }
 
 /// A door that the device wants opened: what it is opened for is durable.
@@ -46,7 +50,7 @@ pub enum Keep {
 pub(super) struct Effects {
     pub(super) jobs: Sender<Job>,
     pub(super) links: Box<dyn Links>,
-    pub(super) notices: broadcast::Sender<Notice>,
+    pub(super) events: Events,
     /// Not bounded here: the device wants each door of a redemption once until it has heard how that went.
     pub(super) doors: mpsc::UnboundedSender<Wanted>,
     /// Not bounded here: one a renewal or a retirement, and some at a start.
@@ -61,11 +65,12 @@ pub(super) struct Effects {
 impl Effects {
     pub(super) fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Store { batch, entries, replies, sealed, mark } => {
+            Output::Store { batch, entries, replies, sealed, facts, mark } => {
                 debug_assert!(self.write.is_none(), "only one write is under way at a time");
                 let keys = replies.iter().map(|stored| key_prefix(&stored.idempotency.key)).collect();
-                self.write = Some(Write { batch, keys, mark: mark.clone() });
-                self.job(Job::Append { batch, entries, replies, sealed, mark });
+                let facts: Arc<[Fact]> = facts.into();
+                self.write = Some(Write { batch, keys, mark: mark.clone(), facts: Arc::clone(&facts) });
+                self.job(Job::Append { batch, entries, replies, sealed, facts, mark });
             }
             Output::Send { to, bytes } => self.links.send(to, bytes),
             Output::Publish { bytes } => self.links.publish(bytes),
@@ -89,8 +94,7 @@ impl Effects {
             Output::Tell { to, bytes } => self.links.send(to, bytes),
             // The core's to do.
             Output::Reopen { problem } => tracing::error!(%problem, "a device that ends wants to begin anew"),
-            // Nobody listens: nobody minds.
-            Output::Notice(notice) => drop(self.notices.send(notice)),
+            Output::Signal(signal) => self.events.signal(signal),
         }
     }
 
@@ -105,10 +109,12 @@ impl Effects {
     }
 
     /// Takes note that a write is durable.
-    pub(super) fn stored(&mut self, batch: BatchId, first_answer: AnswerId) {
+    pub(super) fn stored(&mut self, batch: BatchId, appended: Appended) {
         match self.write.take() {
             Some(write) if write.batch == batch => {
+                let Appended { first_answer, told } = appended;
                 self.book.stored(&write.keys, first_answer);
+                self.events.publish(told.events, told.oldest, write.facts);
                 if !write.mark.is_empty() {
                     self.mark.get_or_insert_default().take(&write.mark);
                 }

@@ -1,9 +1,11 @@
-//! What the rest of the node holds of the runtime: a bounded queue of calls, and a stream of notices.
+//! What the rest of the node holds of the runtime: a bounded queue of calls, and the events.
 
 use popmesh_proto::command::{Command, Refusal, Reply};
-use popmesh_proto::io::{Idempotency, Notice};
+use popmesh_proto::io::Idempotency;
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::events::{Events, Happening};
 
 /// A command's outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,13 +86,13 @@ pub enum Call {
 #[derive(Debug, Clone)]
 pub struct Handle {
     calls: mpsc::Sender<Call>,
-    notices: broadcast::Sender<Notice>,
+    events: Events,
 }
 
 impl Handle {
-    /// A handle that puts calls into `calls` and subscribes to `notices`.
-    pub fn new(calls: mpsc::Sender<Call>, notices: broadcast::Sender<Notice>) -> Self {
-        Self { calls, notices }
+    /// A handle that puts calls into `calls` and has these events.
+    pub fn new(calls: mpsc::Sender<Call>, events: Events) -> Self {
+        Self { calls, events }
     }
 
     /// Has a command done. Returns when it is durable, or refused.
@@ -127,9 +129,14 @@ impl Handle {
         result.await.map_err(|_| CallError::Stopping)
     }
 
-    /// Every notice from now on; a slow reader misses the oldest.
-    pub fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
+    /// The events, for who listens from elsewhere.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Everything that happens from now on, for a watcher in this process; a slow one misses the oldest.
+    pub fn happenings(&self) -> broadcast::Receiver<Happening> {
+        self.events.watch()
     }
 
     fn call(&self, call: Call) -> Result<(), CallError> {

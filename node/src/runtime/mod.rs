@@ -8,6 +8,7 @@ mod book;
 mod clock;
 mod core;
 mod effects;
+mod events;
 mod fair;
 mod handle;
 mod join;
@@ -25,10 +26,13 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use popmesh_store::{Loaded, Store};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 pub use book::MAX_CALLS_WAITING;
 pub use effects::{Keep, Wanted};
+pub use events::{
+    Event, EventId, EventIdError, Events, EventsError, Follower, Happening, Reset, ResetWhy, Taken,
+};
 pub use handle::{Call, CallError, Handle, Outcome, StoreHealth};
 pub use join::{RuntimeError, RuntimeJoin};
 pub use machine::Machine;
@@ -42,8 +46,6 @@ use self::join::Ended;
 
 /// Calls that may wait for the core to take them in.
 pub const CALL_QUEUE: usize = 1_024;
-/// Notices that a slow reader may lag behind before it misses some.
-pub const NOTICE_QUEUE: usize = 1_024;
 
 /// A runtime that was started.
 #[derive(Debug)]
@@ -77,10 +79,11 @@ impl Runtime {
     ) -> Result<Self, RuntimeError> {
         let metrics = Arc::new(RuntimeMetrics::default());
         let (call_sender, calls) = mpsc::channel(CALL_QUEUE);
-        let (notices, _) = broadcast::channel(NOTICE_QUEUE);
         let (door_sender, doors) = mpsc::unbounded_channel();
         let (kept_sender, kept) = mpsc::unbounded_channel();
         let (job_sender, jobs) = channel();
+        let tail = store.last_events().map_err(RuntimeError::Store)?;
+        let events = Events::new(store.device(), store.numbering(), tail, Some(job_sender.clone()));
         let (written_sender, written) = mpsc::unbounded_channel();
         let (stop, stop_receiver) = oneshot::channel();
         let (ended_sender, ended) = oneshot::channel();
@@ -96,7 +99,7 @@ impl Runtime {
         let effects = Effects {
             jobs: job_sender,
             links,
-            notices: notices.clone(),
+            events: events.clone(),
             doors: door_sender,
             kept: kept_sender,
             book: Book::new(loaded.answers, Arc::clone(&metrics)),
@@ -106,6 +109,7 @@ impl Runtime {
         };
         let is_trusted = !loaded.restored;
         let core_metrics = Arc::clone(&metrics);
+        let closing = CloseAtEnd(events.clone());
         let core = thread::Builder::new()
             .name("core".to_owned())
             .spawn(move || {
@@ -117,6 +121,8 @@ impl Runtime {
                     let _ = opened_sender.send(());
                     core.run()
                 });
+                // What could still ask the writer.
+                drop(closing);
                 // The core and its channel are gone, so the writer ends when it has done what it was given.
                 let wrote = match writer.join() {
                     Ok(closed) => closed.map_err(RuntimeError::Store),
@@ -135,7 +141,16 @@ impl Runtime {
         if opened.recv().is_err() {
             return Err(ended.failed_start());
         }
-        let handle = Handle::new(call_sender, notices);
+        let handle = Handle::new(call_sender, events);
         Ok(Self { handle, join: RuntimeJoin { stop, ended }, metrics, doors, kept })
+    }
+}
+
+/// Has nobody ask the store for events any more, also when the core panics: the writer would go on for ever.
+struct CloseAtEnd(Events);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::{Duration, Instant};
 
+use popmesh_proto::fact::Fact;
 use popmesh_proto::io::{BatchId, CallId, Entry, Sealed, SealedWrites, StoredReply};
 use popmesh_proto::mark::Marking;
-use popmesh_store::{AnswerId, PAGE_ENTRIES, Store, StoreError};
+use popmesh_store::{AnswerId, Appended, PAGE_ENTRIES, Store, StoreError, StoredEvent};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::metrics::RuntimeMetrics;
 use super::park;
@@ -33,8 +35,11 @@ pub(super) enum Job {
         entries: Vec<Entry>,
         replies: Vec<StoredReply>,
         sealed: SealedWrites,
+        facts: Arc<[Fact]>,
         mark: Marking,
     },
+    /// Read a page of events.
+    Events { after: u64, answer: oneshot::Sender<Result<Vec<StoredEvent>, StoreError>> },
     /// Read what a command did.
     Answer { call: CallId, id: AnswerId },
     /// Try whether writing works again.
@@ -51,7 +56,7 @@ pub(super) enum Job {
 #[derive(Debug)]
 pub(super) enum Written {
     /// The batch is durable.
-    Stored { batch: BatchId, first_answer: AnswerId },
+    Stored { batch: BatchId, appended: Appended },
     /// Nothing of the batch is stored.
     Failed { batch: BatchId, error: StoreError },
     /// What a command did.
@@ -73,14 +78,14 @@ pub(super) fn run(
     while let Some(job) = next(jobs) {
         let outcome = match job {
             Job::Soon => continue,
-            Job::Append { batch, entries, replies, sealed, mark } => {
+            Job::Append { batch, entries, replies, sealed, facts, mark } => {
                 let before = Instant::now();
-                match store.append_with(&entries, &replies, &sealed) {
-                    Ok(first_answer) => {
+                match store.append_with(&entries, &replies, &sealed, &facts) {
+                    Ok(appended) => {
                         store.write_mark(&mark);
                         metrics.written(entries.len(), before.elapsed());
                         has_written = true;
-                        Written::Stored { batch, first_answer }
+                        Written::Stored { batch, appended }
                     }
                     Err(error) => {
                         metrics.writes_failed.add(1);
@@ -89,6 +94,11 @@ pub(super) fn run(
                 }
             }
             Job::Answer { call, id } => Written::Answer { call, stored: Box::new(store.answer(id)) },
+            Job::Events { after, answer } => {
+                // Nobody to hear it is nobody to mind.
+                let _ = answer.send(store.events(after));
+                continue;
+            }
             Job::Probe => Written::Probed(store.probe()),
             Job::BeginMark => {
                 store.begin_mark();

@@ -5,6 +5,7 @@
 
 mod answers;
 mod error;
+mod events;
 pub mod files;
 mod header;
 mod lock;
@@ -22,6 +23,7 @@ mod transaction;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, SealedWrites, StoredReply};
@@ -30,6 +32,7 @@ use rusqlite::Connection;
 
 pub use answers::{ANSWERS_KEPT, AnswerId};
 pub use error::StoreError;
+pub use events::{EVENTS_AT_OPENING, EVENTS_BYTES, EVENTS_KEPT, Numbering, Run, StoredEvent, Told};
 pub use lock::{FolderLock, LOCK_FILE};
 pub use mark::MARK_FILE;
 
@@ -60,6 +63,15 @@ pub struct Loaded {
     pub restored: bool,
 }
 
+/// What was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the first of the replies is; the others follow it.
+    pub first_answer: AnswerId,
+    /// The events.
+    pub told: Told,
+}
+
 /// The prefix under which a key is indexed.
 pub fn key_prefix(key: &[u8; 32]) -> KeyPrefix {
     let mut prefix = KeyPrefix::default();
@@ -74,10 +86,12 @@ pub fn key_prefix(key: &[u8; 32]) -> KeyPrefix {
 pub struct Store {
     connection: Connection,
     path: PathBuf,
+    device: DeviceId,
     chains: BTreeMap<ChainId, i64>,
     chains_by_number: Vec<ChainId>,
     entries: i64,
     answers: answers::Answers,
+    events: events::Events,
     sealed: sealed::Rows,
     /// Absent where there is no folder.
     mark: Option<MarkFile>,
@@ -96,7 +110,11 @@ impl Store {
         files::remove_drafts(folder);
         let connection = open::in_folder(folder, event, device)?;
         let path = folder.join(DATABASE_FILE);
-        let (mut store, mut loaded) = Self::load(connection, path.clone(), Some(lock))?;
+        let (mut store, mut loaded) = Self::load(connection, path.clone(), device, Some(lock))?;
+        let mut run = Run::default();
+        getrandom::fill(&mut run)
+            .map_err(|error| StoreError::Unexpected { path: path.clone(), detail: error.to_string() })?;
+        store.begin_run(run);
         renew::write_ahead_log(&path)?;
         let (file, mark) = MarkFile::read(folder, event, device)?;
         store.mark = Some(file);
@@ -111,6 +129,8 @@ impl Store {
     /// One thing that [`Store::open`] does is left to the caller, as it takes more than SQLite: before anything is believed, the
     /// write-ahead log is to be written anew, the same bytes to the same places, and synced.
     ///
+    /// So is [`Store::begin_run`], with what no other opening has.
+    ///
     /// With `checkpoint_pages` pages in it the write-ahead log is moved into the database.
     ///
     /// # Errors
@@ -123,21 +143,24 @@ impl Store {
         checkpoint_pages: u32,
     ) -> Result<(Self, Loaded), StoreError> {
         let connection = open::at_path(path, event, device, Some(vfs), checkpoint_pages)?;
-        Self::load(connection, path.to_owned(), None)
+        Self::load(connection, path.to_owned(), device, None)
     }
 
     fn load(
         connection: Connection,
         path: PathBuf,
+        device: DeviceId,
         lock: Option<FolderLock>,
     ) -> Result<(Self, Loaded), StoreError> {
         let mut store = Self {
             connection,
             path,
+            device,
             chains: BTreeMap::new(),
             chains_by_number: Vec::new(),
             entries: 0,
             answers: answers::Answers::default(),
+            events: events::Events::default(),
             sealed: sealed::Rows::default(),
             mark: None,
             _lock: lock,
@@ -146,6 +169,7 @@ impl Store {
         store.entries = store.count("SELECT coalesce(max(id), 0) FROM entries")?;
         let answers = store.load_answers()?;
         store.load_sealed()?;
+        store.load_events()?;
         let loaded = Loaded { entries: store.entries.cast_unsigned(), answers, mark: None, restored: false };
         Ok((store, loaded))
     }
@@ -176,6 +200,11 @@ impl Store {
         if let Some(mark) = &mut self.mark {
             mark.write(marking);
         }
+    }
+
+    /// Whose it is.
+    pub fn device(&self) -> DeviceId {
+        self.device
     }
 
     /// Entries stored.
@@ -259,10 +288,11 @@ impl Store {
     /// [`StoreError`]; this store has nothing of it then, and the next append goes in its place. If the sync was what failed
     /// and nothing was appended since, a store that is opened later can find it.
     pub fn append(&mut self, entries: &[Entry], replies: &[StoredReply]) -> Result<AnswerId, StoreError> {
-        self.append_with(entries, replies, &SealedWrites::default())
+        self.append_with(entries, replies, &SealedWrites::default(), &[])
+            .map(|appended| appended.first_answer)
     }
 
-    /// The same, and in the same write it deletes and keeps sealed payloads. What is deleted is in no file of the database
+    /// The same, and in the same write it deletes and keeps sealed payloads, and stores events. What is deleted is in no file of the database
     /// any more when this returns, or if that fails, after the next write that works, or the next start.
     ///
     /// # Errors
@@ -272,15 +302,21 @@ impl Store {
         entries: &[Entry],
         replies: &[StoredReply],
         sealed: &SealedWrites,
-    ) -> Result<AnswerId, StoreError> {
+        facts: &[Fact],
+    ) -> Result<Appended, StoreError> {
         let path = &self.path;
         let failed = |error| StoreError::from_sqlite(path, error);
-        // Replies that do not encode are a fault in the program; found before anything is written.
+        // What does not encode is a fault in the program; found before anything is written.
+        let unencoded = |error: serde_json::Error| StoreError::Unexpected {
+            path: path.clone(),
+            detail: error.to_string(),
+        };
         let encoded = replies
             .iter()
             .map(|stored| serde_json::to_vec(&stored.reply))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| StoreError::Unexpected { path: path.clone(), detail: error.to_string() })?;
+            .map_err(unencoded)?;
+        let facts = events::encode(facts).map_err(unencoded)?;
         let mut new_chains: BTreeMap<ChainId, i64> = BTreeMap::new();
         let mut next_chain = self.chains_by_number.len() as i64;
         let numbered: Vec<(i64, &Entry)> = entries
@@ -302,6 +338,7 @@ impl Store {
         let answers = self.answers.write(&transaction, replies.iter().zip(&encoded)).map_err(failed)?;
         let number = |chain: &ChainId| self.chains.get(chain).or(new_chains.get(chain)).copied();
         let changes = self.sealed.write(&transaction, sealed, number).map_err(failed)?;
+        let events = self.events.write(&transaction, facts).map_err(failed)?;
         transaction.commit().map_err(failed)?;
 
         let mut by_number: Vec<(i64, ChainId)> =
@@ -309,13 +346,14 @@ impl Store {
         by_number.sort_unstable();
         self.chains_by_number.extend(by_number.into_iter().map(|(_, chain)| chain));
         self.chains.extend(new_chains);
-        let first = self.answers.next();
+        let first_answer = self.answers.next();
         self.entries += entries.len() as i64;
         self.answers = answers;
         self.sealed.written(changes);
+        let told = self.events.written(events);
         // The write is durable, whatever comes of this.
         let _ = self.clean();
-        Ok(first)
+        Ok(Appended { first_answer, told })
     }
 
     /// A command's outcome.

@@ -39,6 +39,15 @@ const STEPS: &[&str] = &[
         erased INTEGER NOT NULL,
         payload BLOB NOT NULL
     ) STRICT;",
+    // A ring: appended to, and deleted from the front (see `events`).
+    "CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        fact BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE event_runs (
+        first INTEGER PRIMARY KEY,
+        run BLOB NOT NULL CHECK (length(run) = 8)
+    ) STRICT;",
 ];
 
 /// The newest format.

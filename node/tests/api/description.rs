@@ -69,7 +69,7 @@ const ROUTES: [(&str, &str); 62] = [
     ("get", "/v1/undo"),
     ("post", "/v1/undo"),
     ("put", "/v1/links"),
-    ("get", "/v1/notices"),
+    ("get", "/v1/events"),
     ("get", "/v1/openapi.json"),
     ("get", "/metrics"),
 ];
@@ -110,7 +110,7 @@ async fn the_description_is_whole() {
         });
         assert_eq!(has_key, method == "post", "{path}");
     }
-    for schema in ["Problem", "Refusal", "Notice", "Missed", "Claim", "Sell", "UnitSet", "Ref"] {
+    for schema in ["Problem", "Refusal", "Fact", "Signal", "Reset", "Claim", "Sell", "UnitSet", "Ref"] {
         assert!(api["components"]["schemas"][schema].is_object(), "{schema} is not described");
     }
 }

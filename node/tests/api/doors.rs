@@ -1,5 +1,5 @@
 use popmesh_proto::command::DoorState;
-use popmesh_proto::io::Notice;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::query::Query;
 use serde_json::json;
 
@@ -35,8 +35,17 @@ async fn who_waits_for_a_door_hears_of_it_at_once() {
         tokio::task::yield_now().await;
     }
     let drop = "neon".parse().unwrap();
-    let door = Notice::Door { entry: entry(11), claim, drop, by: DEVICE, state: DoorState::Opened };
-    node.notices.send(door).unwrap();
+    let door = Fact::Door {
+        at_ms: 1,
+        entry: entry(11),
+        claim,
+        drop,
+        by: DEVICE,
+        by_name: "till-1".to_owned(),
+        state: DoorState::Opened,
+        items: vec![],
+    };
+    node.events.tell(vec![door]).unwrap();
     assert_eq!(waiting.await.unwrap().json()["state"], "opened");
     // Who does not wait hears how it stands.
     let other = get(node.address, &format!("/v1/claims/{}/door", entry(12))).await.json();

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use popmesh::api::{self, Api, Direction, Discovered, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers};
 use popmesh::door::{DoorSpec, OPENS_WITHIN};
 use popmesh::personal::Sealer;
-use popmesh::runtime::{Call, CallError, Handle, Outcome, StoreHealth};
+use popmesh::runtime::{Call, CallError, Events, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
     Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
@@ -18,7 +18,6 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
-use popmesh_proto::io::Notice;
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels, Named,
     PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
@@ -26,18 +25,17 @@ use popmesh_proto::query::{
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) const DEVICE: DeviceId = DeviceId([7; 32]);
 pub(crate) const OTHER: DeviceId = DeviceId([8; 32]);
-pub(crate) const NOTICES: usize = 4;
 
 pub(crate) type Script = Arc<dyn Fn(&Command) -> Result<Reply, CallError> + Send + Sync>;
 
 /// A served API. It stops when this is dropped.
 pub(crate) struct Double {
     pub(crate) address: SocketAddr,
-    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) events: Events,
     /// What was done, in order.
     pub(crate) done: Arc<Mutex<Vec<Command>>>,
     /// Queries asked so far.
@@ -63,7 +61,7 @@ pub(crate) async fn start_with(script: Script, health: StoreHealth) -> Double {
 /// A runtime's double, not yet served.
 pub(crate) fn behind(script: Script, health: StoreHealth) -> (Handle, Inside) {
     let (calls, mut inbox) = mpsc::channel(16);
-    let (notices, _) = broadcast::channel(NOTICES);
+    let events = Events::in_memory(DEVICE);
     let done = Arc::new(Mutex::new(Vec::new()));
     let queries = Arc::new(Mutex::new(Vec::new()));
     let (seen, asked) = (Arc::clone(&done), Arc::clone(&queries));
@@ -97,23 +95,23 @@ pub(crate) fn behind(script: Script, health: StoreHealth) -> (Handle, Inside) {
             }
         }
     });
-    (Handle::new(calls, notices.clone()), Inside { notices, done, queries })
+    (Handle::new(calls, events.clone()), Inside { events, done, queries })
 }
 
 /// An API whose runtime is given; for what only the queue can do wrong.
 pub(crate) async fn serve(
     handle: Handle,
-    notices: broadcast::Sender<Notice>,
+    events: Events,
     done: Arc<Mutex<Vec<Command>>>,
     queries: Arc<Mutex<Vec<Query>>>,
 ) -> Double {
-    let inside = Inside { notices, done, queries };
+    let inside = Inside { events, done, queries };
     serve_at("127.0.0.1:0", None, handle, inside, |api| api).await
 }
 
 /// What a test sees of the double behind the API.
 pub(crate) struct Inside {
-    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) events: Events,
     pub(crate) done: Arc<Mutex<Vec<Command>>>,
     pub(crate) queries: Arc<Mutex<Vec<Query>>>,
 }
@@ -134,11 +132,11 @@ pub(crate) async fn serve_at(
         .with_doors(Some(doors))
         .with_sealer(Sealer::new(&charter(), DEVICE, &SecretKey::from_seed(&[7; 32])));
     let api = shape(api);
-    let Inside { notices, done, queries } = inside;
+    let Inside { events, done, queries } = inside;
     let served = tokio::spawn(listener.serve(api, async move {
         let _ = stopped.await;
     }));
-    Double { address, notices, done, queries, stop: Some(stop), served: Some(served) }
+    Double { address, events, done, queries, stop: Some(stop), served: Some(served) }
 }
 
 /// Whoever opens what this API seals.

@@ -1,10 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use popmesh::api::MAX_BODY;
-use popmesh::runtime::{CallError, Handle, StoreHealth};
+use popmesh::runtime::{CallError, Events, Handle, StoreHealth};
 use popmesh_proto::command::{DropState, Holder, Refusal};
 use serde_json::json;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
 use crate::double::{DEVICE, OTHER, entry, refusing, serve, start, start_with};
 use crate::wire::{get, post, send};
@@ -98,10 +98,10 @@ async fn what_can_be_tried_again_says_when() {
 #[tokio::test]
 async fn a_full_queue_is_busy_and_a_closed_one_is_stopping() {
     let (calls, inbox) = mpsc::channel(1);
-    let (notices, _) = broadcast::channel(1);
-    let handle = Handle::new(calls.clone(), notices.clone());
+    let events = Events::in_memory(DEVICE);
+    let handle = Handle::new(calls.clone(), events.clone());
     let empty = || Arc::new(Mutex::new(Vec::new()));
-    let node = serve(handle, notices, Arc::new(Mutex::new(Vec::new())), empty()).await;
+    let node = serve(handle, events, Arc::new(Mutex::new(Vec::new())), empty()).await;
     let permit = calls.reserve().await.unwrap();
     let busy = get(node.address, "/v1/status").await;
     busy.problem(503, "busy");

@@ -165,7 +165,7 @@ pub enum Command {
     Undo(Undo),
 }
 
-/// See [`Command::ProductAdd`].
+/// A product for the programme, or a new name and price of one that is there. See [`Command::ProductAdd`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -181,7 +181,7 @@ pub struct ProductAdd {
     pub tax: Option<u16>,
 }
 
-/// See [`Command::DropNew`].
+/// A drop that is planned. See [`Command::DropNew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -205,7 +205,7 @@ impl DropNew {
     }
 }
 
-/// See [`Command::LotMint`].
+/// A lot that is to be: serials of one SKU for one drop. See [`Command::LotMint`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -234,7 +234,7 @@ fn yes() -> bool {
     true
 }
 
-/// See [`Command::Transfer`].
+/// Units that another device gets. See [`Command::Transfer`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -249,7 +249,7 @@ pub struct Transfer {
     pub to: DeviceId,
 }
 
-/// See [`Command::Move`].
+/// Units that lie somewhere else from now on. See [`Command::Move`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -264,7 +264,7 @@ pub struct Move {
     pub place: Place,
 }
 
-/// See [`Command::Damage`].
+/// Units that are out of sale, as damaged or missing. See [`Command::Damage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -277,7 +277,7 @@ pub struct Damage {
     pub units: Units,
 }
 
-/// See [`Command::CartNew`].
+/// What is put aside for a shopper. See [`Command::CartNew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -298,7 +298,7 @@ pub struct CartNew {
     pub wait_ms: u64,
 }
 
-/// See [`Command::CartTake`].
+/// A cart that is taken over: by its name or by its token. See [`Command::CartTake`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -318,7 +318,7 @@ fn default_hold() -> u64 {
     15 * 60_000
 }
 
-/// See [`Command::CartAdd`].
+/// What is put into a cart besides. See [`Command::CartAdd`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -330,7 +330,7 @@ pub struct CartAdd {
     pub wait_ms: u64,
 }
 
-/// See [`Command::CartRemove`].
+/// What is taken out of a cart. See [`Command::CartRemove`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -351,7 +351,7 @@ pub struct CartItem {
     pub quantity: u64,
 }
 
-/// See [`Command::Undo`].
+/// The act that is taken back. See [`Command::Undo`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -360,7 +360,7 @@ pub struct Undo {
     pub entry: Ref,
 }
 
-/// See [`Command::Redeem`].
+/// A claim whose units are handed out: by its name or by its token. See [`Command::Redeem`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -388,7 +388,7 @@ impl Redeem {
     }
 }
 
-/// See [`Command::Leave`].
+/// Who gets what this device has. See [`Command::Leave`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -415,7 +415,7 @@ pub struct Stake {
     pub claims: u64,
 }
 
-/// See [`Command::AcceptPast`].
+/// What is answered for. See [`Command::AcceptPast`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -436,7 +436,7 @@ pub struct LostPast {
     pub entries: u64,
 }
 
-/// See [`Command::Unlock`].
+/// A claim whose PIN may be tried again. See [`Command::Unlock`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -456,7 +456,7 @@ impl Unlock {
     }
 }
 
-/// See [`Command::GiveCustody`].
+/// A claim that another device is to hand out. See [`Command::GiveCustody`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -470,7 +470,7 @@ pub struct GiveCustody {
     pub wait_ms: u64,
 }
 
-/// See [`Command::Refund`].
+/// What of a claim is taken back and paid for. See [`Command::Refund`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -485,7 +485,7 @@ pub struct Refund {
     pub damaged: bool,
 }
 
-/// See [`Command::Entrust`].
+/// Who gets the right to retire devices. See [`Command::Entrust`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -494,7 +494,7 @@ pub struct Entrust {
     pub to: DeviceId,
 }
 
-/// See [`Command::Retire`].
+/// A device that is lost or dead. See [`Command::Retire`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -508,7 +508,7 @@ pub struct Retire {
     pub reachable: bool,
 }
 
-/// See [`Command::Renew`].
+/// Whose certificates are signed anew, and for how long. See [`Command::Renew`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -524,7 +524,7 @@ pub struct Renew {
     pub until_ms: Option<u64>,
 }
 
-/// See [`Command::ResolveIncident`].
+/// What was done about an incident. See [`Command::ResolveIncident`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -535,7 +535,7 @@ pub struct ResolveIncident {
     pub note: String,
 }
 
-/// See [`Command::Sweep`].
+/// What is taken back. See [`Command::Sweep`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -587,7 +587,7 @@ pub enum Units {
     Serials(UnitSet),
 }
 
-/// See [`Command::Sell`].
+/// What is sold, and how it is paid: items or a cart, paid in one way or in several. See [`Command::Sell`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -28,7 +28,7 @@ pub struct PaymentNew {
     pub given: Option<i64>,
 }
 
-/// See [`super::Command::SettlePayment`].
+/// What became of a payment that was to be authorised later. See [`super::Command::SettlePayment`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -62,7 +62,7 @@ pub struct Settled {
     pub failed: bool,
 }
 
-/// See [`super::Command::RulesSet`]. What is absent stays as it is.
+/// Rules that change. See [`super::Command::RulesSet`]. What is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -82,7 +82,7 @@ pub struct RulesSet {
     pub ordinary_wish: Option<u64>,
 }
 
-/// See [`super::Command::LimitSet`].
+/// How much may wait to be authorised. See [`super::Command::LimitSet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -171,7 +171,11 @@ pub enum Refusal {
         units: UnitSet,
     },
     /// This device does not hold those units.
-    #[error("this device holds {held} of {sku} free to give, not {asked}; see `popmesh stock`")]
+    #[error(
+        "this device holds {held} of {sku} free to give{}, not {asked}; {}",
+        serials_text(serials),
+        givers_text(sku, holders)
+    )]
     NotHeld {
         /// The SKU.
         sku: Sku,
@@ -179,16 +183,28 @@ pub enum Refusal {
         asked: String,
         /// How many it has.
         held: u64,
+        /// Which ones.
+        #[serde(default)]
+        serials: UnitSet,
+        /// Who else has units of it free, as far as known: of serials that were asked for, those.
+        #[serde(default)]
+        holders: Vec<Holder>,
     },
     /// This device's certificate does not allow it.
-    #[error("this device has the roles {roles}; {action} takes the role {needs}")]
+    #[error("{name} has the roles {roles}; {action} takes the role {needs}{}", having_text(at))]
     RoleForbids {
+        /// This device's name.
+        #[serde(default)]
+        name: String,
         /// What was to be done.
         action: String,
         /// The roles it has.
         roles: String,
         /// The role it takes.
         needs: String,
+        /// The names of some devices in reach that have it.
+        #[serde(default)]
+        at: Vec<String>,
     },
     /// Money goes back only where a person with a drawer is, and nobody is here.
     #[error("{}", unattended(roles, at))]
@@ -255,7 +271,7 @@ pub enum Refusal {
     /// Another device holds the cart, and did not give it in time.
     #[error(
         "cart {cart} is on {name}, which {}; {}",
-        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {} UTC)", time_of_day(ms))),
+        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {})", utc(ms))),
         offers_text(offers)
     )]
     CartOutOfReach {
@@ -289,7 +305,7 @@ pub enum Refusal {
         reachable: bool,
     },
     /// It was handed out before.
-    #[error("claim {claim} was redeemed at {} UTC at {name}", time_of_day(*at_ms))]
+    #[error("claim {claim} was redeemed {} at {name}", utc(*at_ms))]
     AlreadyRedeemed {
         /// The claim.
         claim: Ref,
@@ -617,12 +633,6 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
 }
 
-/// The time of day of a Unix time, as HH:MM:SS in UTC.
-fn time_of_day(unix_ms: u64) -> String {
-    let seconds = unix_ms / 1_000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
-}
-
 fn offers_text(offers: &[Offer]) -> String {
     let here = |offer: &Offer| format!("{} of {} {}", offer.free.min(offer.wanted), offer.wanted, offer.sku);
     let all: Vec<String> = offers.iter().map(here).collect();
@@ -645,7 +655,7 @@ fn holders_text(holders: &[Holder]) -> String {
         .map(|holder| {
             let reach = match (holder.reachable, holder.last_heard_ms) {
                 (true, _) => "reachable".to_owned(),
-                (false, Some(heard)) => format!("not reachable, last heard {} UTC", time_of_day(heard)),
+                (false, Some(heard)) => format!("not reachable, last heard {}", utc(heard)),
                 (false, None) => "never heard".to_owned(),
             };
             let places: Vec<&str> = holder.places.iter().map(Place::as_str).collect();
@@ -653,6 +663,24 @@ fn holders_text(holders: &[Holder]) -> String {
         })
         .collect();
     each.join("; ")
+}
+
+/// Serials in a sentence, as long as they fit into one.
+fn serials_text(serials: &UnitSet) -> String {
+    const MAX_BYTES: usize = 80;
+    let text = serials.to_string();
+    if serials.is_empty() || text.len() > MAX_BYTES { String::new() } else { format!(" ({text})") }
+}
+
+fn givers_text(sku: &Sku, holders: &[Holder]) -> String {
+    match holders {
+        [] => format!("nobody else is known to have such units free; see `popmesh stock --sku {sku}`"),
+        some => format!("{}: have them given with `popmesh transfer` there", holders_text(some)),
+    }
+}
+
+fn having_text(at: &[String]) -> String {
+    if at.is_empty() { String::new() } else { format!("; in reach with it: {}", at.join(", ")) }
 }
 
 fn no_right(holders: &[String]) -> String {

@@ -101,7 +101,7 @@ pub struct Retired {
 pub struct Renewed {
     /// Whose.
     pub devices: Vec<RenewedDevice>,
-    /// Whose not, if all were meant.
+    /// Whose not: those that are good for as long already, and, if all were meant, those that cannot be.
     pub skipped: Vec<NotRenewed>,
 }
 

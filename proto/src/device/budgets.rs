@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 
 use super::Device;
 use crate::budget::{Bucket, Penalty, Terms};
+use crate::fact::Signal;
 use crate::id::DeviceId;
 use crate::identity::MAX_ISSUERS;
-use crate::io::{Notice, Output};
+use crate::io::Output;
 use crate::log::{Admitted, Fault, Linked, Range};
 
 /// Work that a peer may cause: reading, checking signatures, taking entries in; in microseconds.
@@ -249,7 +250,8 @@ impl Device {
         self.sync.owe(&peer, ready_at_ms);
         if tells {
             let text = "it sends more than this device takes in: what is over is dropped, and fetched later";
-            self.outbox.emit_now(Output::Notice(Notice::PeerFault { device: peer, text: text.to_owned() }));
+            let (name, text) = (self.name_of(&peer), text.to_owned());
+            self.outbox.emit_now(Output::Signal(Signal::PeerFault { device: peer, name, text }));
         }
         false
     }
@@ -268,7 +270,8 @@ impl Device {
         let for_ms = budget.cut_off.begin(now);
         budget.wrongs = Bucket::full(WRONGS, now);
         self.sync.owe(&peer, now + for_ms);
-        self.outbox.emit_now(Output::Notice(Notice::CutOff { device: peer, for_ms }));
+        let name = self.name_of(&peer);
+        self.outbox.emit_now(Output::Signal(Signal::CutOff { device: peer, name, for_ms }));
         self.outbox.emit_now(Output::CutOff { peer, for_ms });
     }
 

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use super::Device;
 use super::receivers::CLOCKS_DIFFER_MS;
 use crate::document::Document;
+use crate::fact::Fact;
 use crate::id::{DeviceId, EventId, Ref};
 use crate::identity::{Role, SecretKey};
-use crate::io::{Notice, Output};
+use crate::io::Output;
 use crate::pin::{EpochMark, EventSecret, EventSecrets};
 use crate::planted::Planted;
 use crate::query::SecretInfo;
@@ -101,9 +102,10 @@ impl Device {
         if let (true, Some(epoch)) = (is_another, order.first()) {
             let without = self.trust.epochs().without(epoch);
             let without = without.map(|device| self.name_of(&device)).collect();
-            let by = self.trust.epochs().author(epoch).map(|by| self.name_of(&by)).unwrap_or_default();
+            let by = self.trust.epochs().author(epoch).unwrap_or(self.me);
+            let (by_name, at_ms, entry) = (self.name_of(&by), self.time_of(epoch), *epoch);
             let mark = marks.first().copied().flatten().map(|mark| mark.to_string()).unwrap_or_default();
-            self.outbox.emit(Output::Notice(Notice::SecretRenewed { epoch: mark, by, without }));
+            self.outbox.tell(Fact::SecretRenewed { at_ms, entry, epoch: mark, by, by_name, without });
         }
     }
 

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::facts::Cause;
 use super::{Device, Receipts, Trust, payments};
 use crate::document::Document;
+use crate::fact::{Fact, VoidedBy};
 use crate::id::{ChainId, Hash, Ref};
-use crate::io::{Notice, Output};
 use crate::log::Range;
 use crate::programme::{Edit, Programme};
 use crate::record::{Body, Fork, MAX_DROPPED, Record};
@@ -13,8 +14,8 @@ use crate::record::{Body, Fork, MAX_DROPPED, Record};
 /// What forks leave behind.
 #[derive(Debug, Default)]
 pub(super) struct Forks {
-    /// Views show entries that count for nothing any more.
-    stale: bool,
+    /// Views show entries that count for nothing any more, by this proof.
+    stale: Option<Cause>,
     /// Whether something may be untold: since a proof came, or the views were worked out anew.
     untold: bool,
     /// Changes of the programme that this device has dropped, by the chain that was cut.
@@ -49,7 +50,7 @@ impl Device {
     }
 
     /// Takes in a proof that has been checked.
-    pub(super) fn show_fork(&mut self, hash: Hash, record: &Record, fork: &Fork) {
+    pub(super) fn show_fork(&mut self, entry: Ref, hash: Hash, record: &Record, fork: &Fork) {
         let Ok((device, document)) = self.gate.check_fork(fork, false) else { return };
         self.forks.untold = true;
         // Where nothing of the life counts, the proof alone says whose it is.
@@ -64,23 +65,29 @@ impl Device {
             self.forks.orphans.insert(*hash);
             self.intake.free_change(hash);
         }
+        let cause = Cause { at_ms: record.at.ms(), entry, why: VoidedBy::Fork };
+        if self.log.cut_at(&fork.chain).is_none_or(|seq| seq > fork.seq) {
+            self.void_chain(&fork.chain, fork.seq, cause);
+        }
         let Some(dropped) = self.log.cut(&self.gate, fork) else {
             if !fork.dropped.is_empty() {
-                self.work_out_programme();
+                self.work_out_programme(cause);
             }
             return;
         };
         let first = Ref { chain: fork.chain, seq: fork.seq };
         self.intake.cut(&first);
         self.intake.lives_changed = true;
-        self.forks.stale |= dropped.entries > 0;
+        if dropped.entries > 0 {
+            self.forks.stale = Some(cause);
+        }
         self.forks.dropped.extend(dropped.edits.iter().map(|hash| (fork.chain, *hash)));
         self.forks.orphans.extend(dropped.edits.iter().copied());
         for hash in &dropped.edits {
             self.intake.free_change(hash);
         }
         if document == Document::Programme {
-            self.work_out_programme();
+            self.work_out_programme(cause);
         }
         if self.own.get(&document) == Some(&fork.chain) {
             self.begin_anew(
@@ -95,7 +102,7 @@ impl Device {
     }
 
     /// Makes the programme anew of those changes that do not depend on what was dropped.
-    fn work_out_programme(&mut self) {
+    fn work_out_programme(&mut self, cause: Cause) {
         let Ok(mut programme) = Programme::new(self.config.charter.charter().currency) else { return };
         let chains = self.log.chains().filter(|chain| chain.document == Document::Programme);
         let mut edits: Vec<(ChainId, Edit)> = chains
@@ -123,7 +130,10 @@ impl Device {
         if mine {
             self.begin_anew("a change of the programme made here was built on one that counts for nothing");
         }
-        self.outbox.emit(Output::Notice(Notice::ProgrammeChanged));
+        let Cause { at_ms, entry, .. } = cause;
+        let by = self.author_of(&entry.chain).unwrap_or(self.me);
+        let by_name = self.name_of(&by);
+        self.outbox.tell(Fact::ProgrammeChanged { at_ms, entry, by, by_name });
     }
 
     /// Applies a change of the programme, unless it can never be.
@@ -142,9 +152,9 @@ impl Device {
 
     /// Works the views out anew, if they show what counts for nothing any more. Tells nobody of it.
     pub(super) fn refresh_restored(&mut self) {
-        if std::mem::take(&mut self.forks.stale) {
+        if let Some(cause) = self.forks.stale.take() {
             self.forks.untold = true;
-            self.work_out_views();
+            self.work_out_views(cause);
         }
     }
 
@@ -156,7 +166,7 @@ impl Device {
         }
     }
 
-    fn work_out_views(&mut self) {
+    fn work_out_views(&mut self, cause: Cause) {
         self.trust = Trust::default();
         (self.bars.stale, self.epochs.stale) = (true, true);
         self.receipts = Receipts::default();
@@ -168,7 +178,7 @@ impl Device {
         for entry in entries() {
             self.trust_anew(entry);
         }
-        self.fold_anew();
+        self.fold_anew(cause);
         self.people_anew();
         for entry in entries() {
             let Some(chain) = self.log.chain(&entry.chain).filter(|chain| chain.document.drop().is_some())

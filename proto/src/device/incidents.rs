@@ -7,8 +7,6 @@ use super::commands::invalid;
 use crate::command::{Refusal, Reply, ResolveIncident};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Ref};
-use crate::identity::Role;
-use crate::io::{Notice, Output};
 use crate::query::Incident;
 use crate::record::{Body, MAX_NOTE, Record, Resolve};
 use crate::trust::{Forked, double_lives};
@@ -75,16 +73,10 @@ impl Device {
 
     /// Writes down what was done about an incident.
     pub(super) fn resolve_incident(&mut self, resolve: &ResolveIncident) -> Result<Reply, Refusal> {
-        let roles = self.config.certificate.roles;
-        if !roles.has(Role::Hq) {
-            return Err(Refusal::RoleForbids {
-                action: "settling an incident".to_owned(),
-                roles: roles.to_string(),
-                needs: Role::Hq.to_string(),
-            });
-        }
+        self.needs_hq("settling an incident")?;
         let note = resolve.note.trim();
-        if note.is_empty() || note.len() > MAX_NOTE || note.chars().any(char::is_control) {
+        let whole = &resolve.note;
+        if note.is_empty() || whole.len() > MAX_NOTE || whole.chars().any(char::is_control) {
             let problem =
                 format!("say in 1 to {MAX_NOTE} bytes what was done: who got the unit, who the money");
             return Err(invalid("note", problem));
@@ -118,10 +110,11 @@ impl Device {
         let open = proofs.filter(|(_, entry, _)| self.trust.resolution(entry).is_none());
         let now: BTreeMap<DeviceId, (Ref, String)> =
             open.map(|(device, entry, text)| (device, (entry, text))).collect();
-        for (device, (_, text)) in &now {
+        for (device, (entry, text)) in &now {
             if !self.suspended.contains_key(device) {
                 let text = format!("{}: {text}", self.name_of(device));
-                self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                let at_ms = self.time_of(entry);
+                self.tell_incident(at_ms, *entry, text);
             }
         }
         self.suspended = now.into_iter().map(|(device, (entry, _))| (device, entry)).collect();

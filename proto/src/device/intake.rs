@@ -7,12 +7,13 @@ use super::Device;
 use super::budgets::{cost_of, is_enough};
 use super::waiting::{Need, Waiting};
 use crate::document::Document;
-use crate::holdings::{Effect, Event, spent_lines};
+use crate::fact::Fact;
+use crate::holdings::{Effect, Event};
 use crate::id::{ChainId, DeviceId, Hash, Ref};
-use crate::io::{Entry, Notice, Output};
+use crate::io::Entry;
 use crate::log::{Admitted, Fault, Linked, Range};
 use crate::planted::Planted;
-use crate::record::{Body, Cause};
+use crate::record::{Body, Cause, Record};
 
 /// What waits, and what follows from what came in.
 #[derive(Debug, Default)]
@@ -80,9 +81,14 @@ impl Device {
         }
         self.log.admit(&mut self.gate, &linked)?;
         self.show(&linked);
-        // Nobody waits for notices of what happened before the start.
-        while self.outbox.pop().is_some() {}
+        self.forget_what_was_told();
         Ok(())
+    }
+
+    /// Nobody waits to hear what happened before the start, and its facts are stored already.
+    pub(super) fn forget_what_was_told(&mut self) {
+        self.outbox.open.facts.clear();
+        while self.outbox.pop().is_some() {}
     }
 
     /// Takes in what a peer sent, as far as its budget goes.
@@ -270,14 +276,16 @@ impl Device {
         self.peers.wrote(author, linked.at);
         let record = match &linked.content {
             Admitted::Edit(_) => {
-                self.outbox.emit(Output::Notice(Notice::ProgrammeChanged));
+                let (at_ms, entry, by) = (linked.at.ms(), linked.entry, author);
+                let by_name = self.name_of(&by);
+                self.outbox.tell(Fact::ProgrammeChanged { at_ms, entry, by, by_name });
                 return;
             }
             Admitted::Record(record) => record,
         };
         if document == Document::Devices {
             if let Body::Renewal(renewal) = &record.body {
-                self.show_renewal(renewal);
+                self.show_renewal(linked.entry, author, record.at.ms(), renewal);
             }
             self.show_trust(linked, author, record);
             return;
@@ -294,19 +302,18 @@ impl Device {
         self.note_receipt(author, linked.entry, record);
         self.note_payments(linked.entry, &record.body);
         let breach = self.holdings.breach_by(&linked.entry).map(str::to_owned);
-        let counts = breach.is_none();
         if let Some(text) = breach {
-            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            self.tell_incident(record.at.ms(), linked.entry, text);
         }
         match effect {
             Effect::None | Effect::Applied => {}
             Effect::Contested(texts) | Effect::Doubled(texts) => {
                 for text in texts {
-                    self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                    self.tell_incident(record.at.ms(), linked.entry, text);
                 }
             }
             Effect::Void(text) => {
-                self.outbox.emit(Output::Notice(Notice::Incident { text }));
+                self.tell_incident(record.at.ms(), linked.entry, text);
                 return;
             }
         }
@@ -342,71 +349,9 @@ impl Device {
             }
             _ => {}
         }
-        if counts {
-            self.notice(&event);
+        if let Some(fact) = self.fact_of(&event) {
+            self.outbox.tell(fact);
         }
-    }
-
-    fn notice(&mut self, event: &Event<'_>) {
-        let units = spent_lines(&event.record.body).iter().map(|(_, units)| units.len()).sum();
-        let sku = match &event.record.body {
-            Body::Transfer(_) | Body::Mint(_) => {
-                let parcel = self.holdings.parcel(&event.entry);
-                parcel.and_then(|parcel| self.holdings.lot(&parcel.lot)).map(|lot| lot.sku.clone())
-            }
-            _ => None,
-        };
-        let drop = event.drop.clone();
-        let notice = match (&event.record.body, sku) {
-            (Body::Sale(_), _) => Notice::Sold { claim: event.entry, drop, seller: event.author, units },
-            // What is put into a cart changes no hands.
-            (Body::Transfer(transfer), Some(_)) if transfer.to == event.author => return,
-            (Body::Transfer(transfer), Some(sku)) => Notice::Transferred {
-                entry: event.entry,
-                drop,
-                sku,
-                from: event.author,
-                to: transfer.to,
-                units,
-            },
-            (Body::Redeem(redeem), _) => {
-                Notice::Redeemed { entry: event.entry, claim: redeem.claim, drop, by: event.author }
-            }
-            (Body::Refund(refund), _) => Notice::Refunded {
-                entry: event.entry,
-                claim: refund.claim,
-                drop,
-                by: event.author,
-                units: refund.lines.iter().map(|line| line.units.len()).sum(),
-            },
-            (Body::RefundRequest(request), _) => {
-                // However many ask, it is said once.
-                let first = self.holdings.claim(&request.claim).and_then(|known| known.request_for_refund());
-                if first.is_none_or(|first| first.entry != event.entry) {
-                    return;
-                }
-                Notice::RefundRequested { entry: event.entry, claim: request.claim, drop, by: event.author }
-            }
-            (Body::Door(door), _) => {
-                let Some(opening) = self.holdings.opening(&door.redemption) else { return };
-                let (claim, state) = (opening.claim, opening.state());
-                Notice::Door { entry: event.entry, claim, drop, by: event.author, state }
-            }
-            (Body::PaymentSettled(settled), _) => Notice::PaymentSettled {
-                entry: event.entry,
-                claim: settled.claim,
-                drop,
-                by: event.author,
-                payment: u32::from(settled.payment),
-                failed: settled.failed,
-            },
-            (Body::Mint(mint), _) => {
-                let units = u64::from(mint.last) - u64::from(mint.first) + 1;
-                Notice::Minted { lot: event.entry, drop, sku: mint.sku.clone(), units }
-            }
-            _ => return,
-        };
-        self.outbox.emit(Output::Notice(notice));
     }
 
     /// Says which transfers have arrived, once in the same write as the transfers themselves.
@@ -424,6 +369,13 @@ impl Device {
                 let _ = self.write(&document, Body::Received(received));
             }
         }
+    }
+
+    /// When an entry of the log was written, Unix milliseconds; now if it is not there, or no record.
+    pub(super) fn time_of(&self, entry: &Ref) -> u64 {
+        let body = self.log.chain(&entry.chain).and_then(|chain| chain.body(entry.seq));
+        body.and_then(|body| Record::decode(body).ok())
+            .map_or_else(|| self.time_ms(), |record| record.at.ms())
     }
 
     /// The devices that this device knows to have written or to be there.

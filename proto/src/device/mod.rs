@@ -16,6 +16,7 @@ mod doors;
 mod epochs;
 mod exchange;
 mod expiry;
+mod facts;
 mod forks;
 mod frontiers;
 mod incidents;
@@ -307,7 +308,7 @@ impl Device {
         device.intake.lives_changed = true;
         device.forks.reopen = None;
         device.look_for_doubles();
-        while device.outbox.pop().is_some() {}
+        device.forget_what_was_told();
         device.take_up_renewal();
         device.find_own_hand_outs();
         device.find_carts();
@@ -480,7 +481,7 @@ impl Device {
         let now = self.now.mono_ms;
         if now >= self.next_look_ms {
             self.next_look_ms = now + presence::LOOK_EVERY_MS;
-            self.notice_silence();
+            self.look_for_silence();
             self.budgets.tidy(now);
             self.plan_telling();
             self.tell_end();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::command::Refusal;
+use crate::fact::Fact;
 use crate::id::{ChainId, DeviceId, Ref};
 use crate::io::{BatchId, Entry, Output, SealedWrites, StoredReply};
 use crate::log::Linked;
@@ -19,6 +20,8 @@ pub(super) struct OpenBatch {
     pub(super) replies: Vec<StoredReply>,
     /// Sealed payloads to be kept or deleted.
     pub(super) sealed: SealedWrites,
+    /// What the entries tell observers.
+    pub(super) facts: Vec<Fact>,
     /// Own chains written to, with the position of the first entry of this batch.
     pub(super) own: Vec<(ChainId, u64)>,
     /// Devices that units were given to: they are told directly, too.
@@ -38,7 +41,11 @@ impl OpenBatch {
     }
 
     fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.replies.is_empty() && self.sealed.is_empty() && !self.marks
+        self.entries.is_empty()
+            && self.replies.is_empty()
+            && self.sealed.is_empty()
+            && self.facts.is_empty()
+            && !self.marks
     }
 }
 
@@ -86,12 +93,18 @@ impl Outbox {
         self.open.entries.push(Entry { chain, seq, body, signature: linked.signature });
     }
 
+    /// Takes a fact into the next write: that of the entries that it follows from, since writes are closed between inputs
+    /// only.
+    pub(super) fn tell(&mut self, fact: Fact) {
+        self.open.facts.push(fact);
+    }
+
     /// Lets `output` out once everything that this device has taken in so far is durable.
     pub(super) fn emit(&mut self, output: Output) {
         let until = if self.open.is_empty() { self.in_flight } else { Some(self.next) };
         match until.filter(|_| !self.plant.has(Planted::AcknowledgeBeforeSync)) {
             Some(batch) => {
-                self.open.presses |= batch == self.next && !matches!(output, Output::Notice(_));
+                self.open.presses |= batch == self.next && !matches!(output, Output::Signal(_));
                 self.held.push_back((batch, output));
             }
             None => self.ready.push_back(output),

@@ -12,8 +12,9 @@ use super::budgets::{REQUEST_US, SIGNATURE_US, cost_of_frontier};
 use crate::change::{self, ChangeParts};
 use crate::command::{AcceptPast, Command, Refusal, Reply};
 use crate::document::Document;
+use crate::fact::Signal;
 use crate::id::{ChainId, DeviceId, Hash, ReceiptHash};
-use crate::io::{CallId, Idempotency, Notice, Output};
+use crate::io::{CallId, Idempotency, Output};
 use crate::log::{Chain, signed_message};
 use crate::mark::{End, Mark, Marking};
 use crate::message::{
@@ -342,7 +343,7 @@ impl Device {
             // The mark may name less, or not be there at all.
             self.past.is_marked = false;
             self.outbox.mark();
-            self.outbox.emit(Output::Notice(Notice::PastKnown { accepted }));
+            self.outbox.emit(Output::Signal(Signal::PastKnown { accepted }));
         }
     }
 

@@ -8,9 +8,10 @@ use super::clocks::wall_ahead_of_mono_ms;
 use super::reach::Word;
 use crate::broker::{RateMeter, faded};
 use crate::clock::{Hlc, Now};
+use crate::fact::Signal;
 use crate::id::DeviceId;
 use crate::identity::SignedCertificate;
-use crate::io::{Notice, Output};
+use crate::io::Output;
 use crate::links::Width;
 use crate::message::{Mail, Message, Rate, encode};
 use crate::query::DeviceInfo;
@@ -258,7 +259,7 @@ impl Device {
         peer.heard_wall_ms = Some(now.wall_ms);
         if !peer.reachable {
             peer.reachable = true;
-            self.outbox.emit_now(Output::Notice(Notice::Reachable { device }));
+            self.signal_reach(device, true);
         }
     }
 
@@ -300,11 +301,11 @@ impl Device {
         self.past.lose(&peer, alone);
         self.asks.lost(&peer);
         self.next_look_ms = self.now.mono_ms;
-        self.notice_silence();
+        self.look_for_silence();
     }
 
     /// Notices who is out of reach, or in reach again. Without any link there is nobody through whom others could be reached.
-    pub(super) fn notice_silence(&mut self) {
+    pub(super) fn look_for_silence(&mut self) {
         let now = self.now;
         let cut_off = self.peers.links == 0;
         if !cut_off && now.mono_ms < self.peers.none_silent_until {
@@ -313,6 +314,7 @@ impl Device {
         let is_believed = |peer: &Peer| peer.believed_until_ms().is_some_and(|until| now.mono_ms < until);
         let in_reach = if cut_off { BTreeSet::new() } else { self.peers.component(&self.me, is_believed) };
         let mut first = u64::MAX;
+        let mut changed = Vec::new();
         for (device, peer) in &mut self.peers.all {
             if peer.linked || *device == self.me {
                 continue;
@@ -325,7 +327,7 @@ impl Device {
                     peer.reachable = false;
                     peer.wall_ahead_of_mono_ms = None;
                     peer.heard_wall_ms = peer.heard_wall_ms.max(peer.through_wall_ms.take());
-                    self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
+                    changed.push((*device, false));
                 }
                 continue;
             }
@@ -334,23 +336,35 @@ impl Device {
             }
             if !peer.reachable {
                 peer.reachable = true;
-                self.outbox.emit_now(Output::Notice(Notice::Reachable { device: *device }));
+                changed.push((*device, true));
             }
             let until = peer.believed_until_ms().filter(|_| is_through).unwrap_or(heard_until);
             first = first.min(until.max(now.mono_ms + 1));
         }
+        changed.into_iter().for_each(|(device, in_reach)| self.signal_reach(device, in_reach));
         // Not later, so that it is known when somebody was last in reach.
         self.peers.none_silent_until = first.min(now.mono_ms + KNOWN_TO_MS);
     }
 
     /// Those of whom news came only through a neighbour that is gone.
     fn lose_what_came_through(&mut self, neighbour: &DeviceId) {
+        let mut changed = Vec::new();
         for (device, peer) in &mut self.peers.all {
             if peer.heard_through.as_ref() == Some(neighbour) && peer.reachable && !peer.linked {
                 peer.reachable = false;
-                self.outbox.emit_now(Output::Notice(Notice::Unreachable { device: *device }));
+                changed.push((*device, false));
             }
         }
+        changed.into_iter().for_each(|(device, in_reach)| self.signal_reach(device, in_reach));
+    }
+
+    fn signal_reach(&mut self, device: DeviceId, in_reach: bool) {
+        let name = self.name_of(&device);
+        let signal = match in_reach {
+            true => Signal::Reachable { device, name },
+            false => Signal::Unreachable { device, name },
+        };
+        self.outbox.emit_now(Output::Signal(signal));
     }
 
     /// Whether this device sells at all, or only keeps stock for those that do.

@@ -7,7 +7,6 @@ use crate::command::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo, 
 use crate::document::Document;
 use crate::id::{Hash, Ref};
 use crate::identity::Role;
-use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::people::{People, Taken};
 use crate::query::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
@@ -32,19 +31,18 @@ impl Device {
         let erased = self.people.apply(linked.entry, chain, record);
         self.sealed.look_again();
         match &record.body {
-            Body::Personal(personal) => {
+            Body::Personal(_) => {
                 if self.people.get(&linked.entry).is_some_and(|taken| taken.erased.is_none()) {
                     self.sealed.expect(linked.entry);
                 }
-                let kind = personal.kind;
-                self.outbox.emit(Output::Notice(Notice::PersonalTaken { entry: linked.entry, kind, by }));
             }
             Body::Erase(_) => {
                 self.drop_sealed(&erased);
-                let count = erased.len() as u64;
-                self.outbox.emit(Output::Notice(Notice::PersonalErased { entry: linked.entry, by, count }));
             }
             _ => {}
+        }
+        if let Some(fact) = self.fact_of_trust(linked.entry, by, record) {
+            self.outbox.tell(fact);
         }
     }
 
@@ -86,11 +84,7 @@ impl Device {
     pub(super) fn erase_personal(&mut self, erase: &PersonalErase) -> Result<Reply, Refusal> {
         let roles = self.config.certificate.roles;
         let hq = roles.has(Role::Hq);
-        let forbidden = |action: &str| Refusal::RoleForbids {
-            action: action.to_owned(),
-            roles: roles.to_string(),
-            needs: Role::Hq.to_string(),
-        };
+        let forbidden = |action: &str| self.forbidden(action, "hq", |roles| roles.has(Role::Hq));
         let (records, covered) = match (&erase.shopper, &erase.entry) {
             (Some(shopper), None) => {
                 if !hq {

@@ -20,9 +20,9 @@ use super::commands::invalid;
 use crate::clock::Hlc;
 use crate::command::{Refusal, Reply, Unlock, Unlocked};
 use crate::document::Document;
+use crate::fact::Fact;
 use crate::id::{DeviceId, Ref};
 use crate::identity::Role;
-use crate::io::{Notice, Output};
 use crate::pin::{EpochMark, MAX_TRIES, Pin, PinTag};
 use crate::record::{self, Body, Record};
 use crate::text::DropId;
@@ -133,8 +133,13 @@ impl Device {
             let text = format!(
                 "claim {claim}: {MAX_TRIES} wrong PINs at {name}; look who is there, then `popmesh claim unlock` here"
             );
-            self.outbox.emit(Output::Notice(Notice::PinLocked { claim, text }));
+            self.tell_locked(entry, claim, drop.clone(), author, text);
         }
+    }
+
+    fn tell_locked(&mut self, entry: Ref, claim: Ref, drop: DropId, by: DeviceId, text: String) {
+        let (at_ms, by_name) = (self.time_of(&entry), self.name_of(&by));
+        self.outbox.tell(Fact::PinLocked { at_ms, entry, claim, drop, by, by_name, text });
     }
 
     fn is_hq(&self) -> bool {
@@ -184,7 +189,7 @@ impl Device {
         if left == 0 {
             self.pins.locked_ms.insert(entry, self.now.mono_ms);
             let text = format!("claim {claim}: {MAX_TRIES} wrong PINs at {}", self.name_of(&self.me));
-            self.outbox.emit(Output::Notice(Notice::PinLocked { claim, text }));
+            self.tell_locked(entry, claim, drop.clone(), self.me, text);
         }
         Err(Refusal::WrongPin { claim, left })
     }

@@ -5,7 +5,6 @@ use super::payments::{paid_back, prices_of, sum_of, taxes_back, taxes_of};
 use crate::clock::Hlc;
 use crate::command::Refusal;
 use crate::id::{DeviceId, ReceiptHash, Ref};
-use crate::io::{Notice, Output};
 use crate::log::Chain;
 use crate::query::{Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun};
 use crate::receipt::{self, ReceiptLink};
@@ -74,7 +73,7 @@ impl Device {
             let of = |number| self.receipt_incidents_at(&author, number).pop();
             let text = of(link.number).or_else(|| of(link.number.saturating_add(1)));
             let text = text.map(|(_, text)| text).unwrap_or_default();
-            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            self.tell_incident(record.at.ms(), entry, text);
         }
     }
 

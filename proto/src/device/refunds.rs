@@ -19,7 +19,7 @@ use crate::text::{DropId, Place};
 /// For so long a refund waits for the custodian to give the claim here, milliseconds.
 const REFUND_WAIT_MS: u64 = 5_000;
 /// So many attended devices are named to who is sent to one.
-const NAMED: usize = 5;
+pub(super) const NAMED: usize = 5;
 
 /// Why units of a claim are taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

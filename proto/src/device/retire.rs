@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::commands::invalid;
+use super::facts::Cause;
 use super::stock::Found;
 use crate::command::{Refusal, Reply, Retire, Retired};
 use crate::document::Document;
+use crate::fact::VoidedBy;
 use crate::id::{DeviceId, Ref};
-use crate::io::{Notice, Output};
 use crate::log::Linked;
 use crate::planted::Planted;
 use crate::query::{HeldUnits, RetirementRisk};
@@ -40,44 +41,40 @@ impl Device {
     /// Takes in an entry of the document `devices`.
     pub(super) fn show_trust(&mut self, linked: &Linked, author: DeviceId, record: &Record) {
         if let Body::Fork(fork) = &record.body {
-            self.show_fork(linked.hash, record, fork);
+            self.show_fork(linked.entry, linked.hash, record, fork);
             return;
         }
         self.intake.lives_changed |= matches!(record.body, Body::Resolve(_));
         let changed = self.trust.take(linked.entry, author, linked.hash, record);
         self.epochs.stale |= changed || matches!(record.body, Body::Epoch(_) | Body::EpochCopies(_));
         self.bars.stale |= changed;
+        let at_ms = record.at.ms();
         if changed {
-            self.fold_anew();
+            self.fold_anew(Cause { at_ms, entry: linked.entry, why: VoidedBy::Retirement });
         }
         if let Some(text) = self.trust.rights().void_by(&linked.entry).map(str::to_owned) {
-            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            self.tell_incident(at_ms, linked.entry, text);
             return;
         }
-        let by = self.name_of(&author);
-        match &record.body {
-            Body::Retire(retire) if changed => {
-                let name = self.name_of(&retire.device);
-                self.outbox.emit(Output::Notice(Notice::Retired { device: retire.device, name, by }));
-            }
-            Body::Entrust(entrust) => {
-                let name = self.name_of(&entrust.to);
-                self.outbox.emit(Output::Notice(Notice::Entrusted { device: entrust.to, name, by }));
-            }
-            _ => {}
+        if (changed || !matches!(record.body, Body::Retire(_)))
+            && let Some(fact) = self.fact_of_trust(linked.entry, author, record)
+        {
+            self.outbox.tell(fact);
         }
     }
 
     /// Works the stock view out anew: somebody's entries count for nothing any more.
-    pub(super) fn fold_anew(&mut self) {
-        let before = self.holdings.incident_count();
-        self.holdings = self.holdings_anew();
+    pub(super) fn fold_anew(&mut self, cause: Cause) {
+        let incidents = self.holdings.incident_count();
+        let anew = self.holdings_anew();
+        let before = std::mem::replace(&mut self.holdings, anew);
+        self.tell_changes(before, cause);
         self.may_pass_on();
         self.intake.heirless = true;
         self.find_own_hand_outs();
-        if self.holdings.incident_count() > before {
+        if self.holdings.incident_count() > incidents {
             let text = self.holdings.incidents().last().unwrap_or_default().to_owned();
-            self.outbox.emit(Output::Notice(Notice::Incident { text }));
+            self.tell_incident(cause.at_ms, cause.entry, text);
         }
     }
 

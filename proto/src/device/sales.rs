@@ -15,8 +15,9 @@ use crate::command::{
     Refusal, Reply, Sell,
 };
 use crate::document::Document;
+use crate::fact::Signal;
 use crate::id::{DeviceId, Ref};
-use crate::io::{CallId, Idempotency, Notice, Output};
+use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
 use crate::record::{Body, Sale, SaleLine};
 use crate::text::{DropId, Place, Sku};
@@ -575,8 +576,8 @@ impl Device {
 
     /// The refusal of a sale whose units are on other devices, or lie elsewhere; observers hear of it too.
     fn held_elsewhere(&mut self, drop: &DropId, sell: &Sell, lack: &Lack, wish: Option<u64>) -> Refusal {
-        let notice = Notice::HeldElsewhere { drop: drop.clone(), sku: lack.sku.clone(), wanted: lack.wanted };
-        self.outbox.emit(Output::Notice(notice));
+        let signal = Signal::HeldElsewhere { drop: drop.clone(), sku: lack.sku.clone(), wanted: lack.wanted };
+        self.outbox.emit(Output::Signal(signal));
         let holders = self
             .holders(drop, &lack.sku)
             .into_iter()

@@ -6,8 +6,9 @@ use super::Device;
 use super::budgets::REQUEST_US;
 use super::exchange::Exchange;
 use super::intake::Taken;
+use crate::fact::Signal;
 use crate::id::{DeviceId, Hash};
-use crate::io::{Notice, Output};
+use crate::io::Output;
 use crate::links::Width;
 use crate::log::{Fault, Log, Range};
 use crate::message::{Entries, MAX_MESSAGE, Message, decode, encode};
@@ -496,7 +497,8 @@ impl Device {
     /// Notes that a peer sent something wrong.
     pub(super) fn fault(&mut self, device: DeviceId, text: String) {
         self.refused += 1;
-        self.outbox.emit_now(Output::Notice(Notice::PeerFault { device, text }));
+        let name = self.name_of(&device);
+        self.outbox.emit_now(Output::Signal(Signal::PeerFault { device, name, text }));
     }
 
     fn take_entries(&mut self, from: DeviceId, entries: &Entries) {

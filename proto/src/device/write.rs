@@ -1,7 +1,7 @@
 //! Writes entries of this device's own: one chain for each document and life, signed once a batch.
 
 use super::Device;
-use super::outbox::Fresh;
+use super::outbox::{Fresh, OpenBatch};
 use crate::change::RUN;
 use crate::command::Refusal;
 use crate::document::Document;
@@ -181,8 +181,13 @@ impl Device {
             }
         }
         let mark = self.marking(&open.own, open.marks);
-        self.outbox.fresh = Some(Fresh { batch, own: open.own, given_to: open.given_to });
-        Some(Output::Store { batch, entries: open.entries, replies: open.replies, sealed: open.sealed, mark })
+        self.outbox.fresh = Some(Fresh {
+            batch,
+            own: std::mem::take(&mut open.own),
+            given_to: std::mem::take(&mut open.given_to),
+        });
+        let OpenBatch { entries, replies, sealed, facts, .. } = open;
+        Some(Output::Store { batch, entries, replies, sealed, facts, mark })
     }
 
     /// Lines up the gossip of the write under way for when it is stored.

@@ -388,6 +388,17 @@ impl Holdings {
         breach.or_else(words).or_else(|| self.partly.get(entry)).map(String::as_str)
     }
 
+    /// Whether what an entry says counts, in part at least.
+    pub fn counts(&self, entry: &Ref) -> bool {
+        let nothing = self.void.contains_key(entry) || self.void_words.contains_key(entry);
+        !nothing && !self.breaches.contains_key(entry)
+    }
+
+    /// Entries that count for nothing.
+    pub fn uncounted(&self) -> impl Iterator<Item = &Ref> {
+        self.void.keys().chain(self.void_words.keys()).chain(self.breaches.keys())
+    }
+
     /// How many proven breaches there are.
     pub fn incident_count(&self) -> usize {
         let second: usize = self.second.values().map(BTreeMap::len).sum();

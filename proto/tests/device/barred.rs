@@ -2,8 +2,9 @@
 //! one thing that is still taken.
 
 use popmesh_proto::command::{Command, Entrust, Redeem, Refusal, Retire, Sell};
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{Notice, Output};
+use popmesh_proto::io::Output;
 use popmesh_proto::message::{MAX_MESSAGE, Message, decode};
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::record::{Body, Record};
@@ -60,9 +61,10 @@ fn it_is_told_once_and_hears_nothing_after_that() {
     assert!(knows(&world, STOLEN, STOLEN), "it knows, and so does whoever has it");
     assert!(
         world
-            .notices
+            .facts
             .iter()
-            .any(|(at, notice)| *at == STOLEN && matches!(notice, Notice::Retired { by, .. } if by == "hq"))
+            .any(|(at, fact)| *at == STOLEN
+                && matches!(fact, Fact::Retired { by_name, .. } if by_name == "hq"))
     );
     for _ in 0..3 {
         world.done(TILL, Command::Sell(sell(1, 0))).unwrap();

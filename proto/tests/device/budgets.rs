@@ -2,8 +2,9 @@
 
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Claim, Command};
+use popmesh_proto::fact::Signal;
 use popmesh_proto::id::{ChainId, Hash, Nonce, Ref};
-use popmesh_proto::io::{Input, Notice, Output, Verdict};
+use popmesh_proto::io::{Input, Output, Verdict};
 use popmesh_proto::links::Width;
 use popmesh_proto::message::{Frontier, Head, Message, Since, encode};
 use popmesh_proto::query::{Answer, DeviceInfo, Query};
@@ -29,7 +30,7 @@ fn evening(seed: u64) -> World {
     world.open_drop(HQ, 1_000);
     world.converge(5_000);
     world.run_ms(5_000);
-    world.notices.clear();
+    world.signals.clear();
     world
 }
 
@@ -69,11 +70,11 @@ fn send(world: &mut World, from: usize, to: usize, bytes: Vec<u8>) {
 }
 
 fn is_cut_off(world: &World, at: usize) -> Vec<u64> {
-    let of = |(of, notice): &(usize, Notice)| match notice {
-        Notice::CutOff { for_ms, .. } if *of == at => Some(*for_ms),
+    let of = |(of, signal): &(usize, Signal)| match signal {
+        Signal::CutOff { for_ms, .. } if *of == at => Some(*for_ms),
         _ => None,
     };
-    world.notices.iter().filter_map(of).collect()
+    world.signals.iter().filter_map(of).collect()
 }
 
 #[test]

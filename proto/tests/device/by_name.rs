@@ -2,8 +2,9 @@
 
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Command, ProductAdd, Transfer, Units};
+use popmesh_proto::fact::Signal;
 use popmesh_proto::id::{ChainId, Ref};
-use popmesh_proto::io::{Input, Notice};
+use popmesh_proto::io::Input;
 use popmesh_proto::message::{AskEntries, MAX_ASKED, Message, encode};
 use popmesh_proto::record::{Body, Received};
 
@@ -172,6 +173,6 @@ fn who_asks_for_too_much_by_name_does_wrong() {
         world.give(1, Input::Message { from: world.nodes[2].id, bytes });
         assert_eq!(world.faults(1).len(), faults);
     }
-    let cut_off = |(_, notice): &(usize, Notice)| matches!(notice, Notice::CutOff { .. });
-    assert!(!world.notices.iter().any(cut_off));
+    let cut_off = |(_, signal): &(usize, Signal)| matches!(signal, Signal::CutOff { .. });
+    assert!(!world.signals.iter().any(cut_off));
 }

@@ -5,8 +5,8 @@ use popmesh_proto::Device;
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Claim, Command, Redeem, Refusal, Reply, Sell};
 use popmesh_proto::epochs::Epochs;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::Ref;
-use popmesh_proto::io::Notice;
 use popmesh_proto::pin::{EventSecrets, Pin};
 use popmesh_proto::query::{Answer, Query, SecretInfo};
 use popmesh_proto::record::{Body, Record};
@@ -117,8 +117,8 @@ fn retirement_and_epoch_are_one_write_and_everybody_says_which_it_has() {
     );
     for at in [TILL, DESK, LOCKER] {
         assert_eq!(secret(&mut world, at), known, "device {at}");
-        let told = |notice: &Notice| matches!(notice, Notice::SecretRenewed { by, without, .. } if by == "hq" && without == &["stolen"]);
-        assert_eq!(world.notices.iter().filter(|(of, notice)| *of == at && told(notice)).count(), 1);
+        let told = |fact: &Fact| matches!(fact, Fact::SecretRenewed { by_name, without, .. } if by_name == "hq" && without == &["stolen"]);
+        assert_eq!(world.facts.iter().filter(|(of, fact)| *of == at && told(fact)).count(), 1);
     }
     let Answer::Devices(devices) = world.query(TILL, Query::Devices) else { panic!("no devices") };
     for info in devices {

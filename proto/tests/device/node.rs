@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
 use popmesh_proto::io::{Barred, BatchId, Entry, Idempotency, Sealed, SealedWrites, StoredReply};
@@ -16,6 +17,7 @@ pub(crate) struct Write {
     pub(crate) entries: Vec<Entry>,
     pub(crate) replies: Vec<StoredReply>,
     pub(crate) sealed: SealedWrites,
+    pub(crate) facts: Vec<Fact>,
     pub(crate) mark: Marking,
 }
 
@@ -92,9 +94,16 @@ impl Node {
         }
     }
 
-    /// Puts the write under way on the disk, and names it.
-    pub(crate) fn finish_write(&mut self) -> Option<BatchId> {
+    /// Puts the write under way on the disk. Which it is, and what is told of it.
+    pub(crate) fn finish_write(&mut self) -> Option<(BatchId, Vec<Fact>)> {
         let write = self.write.take()?;
+        for fact in &write.facts {
+            let (_, entry) = fact.record();
+            let is_here = write.entries.iter().any(|of| (of.chain, of.seq) == (entry.chain, entry.seq));
+            // A doubt can be named with an entry that is none any more; an epoch is opened when its copy has come.
+            let is_named = matches!(fact, Fact::Incident { .. } | Fact::SecretRenewed { .. });
+            assert!(is_here || is_named, "told apart from its record: {fact:?}");
+        }
         for entry in &write.entries {
             let durable = self.durable.entry(entry.chain).or_default();
             assert_eq!(entry.seq, *durable + 1, "chains are written in order, each entry once");
@@ -123,7 +132,7 @@ impl Node {
                 assert!(mark.ends.contains_key(&end.chain));
             }
         }
-        Some(write.batch)
+        Some((write.batch, write.facts))
     }
 
     /// Sets its disk back to an earlier state; what lies beside the database stays as it is.

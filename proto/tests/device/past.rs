@@ -2,7 +2,8 @@
 
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{AcceptPast, Command, Refusal, Reply};
-use popmesh_proto::io::{Entry, Notice};
+use popmesh_proto::fact::Signal;
+use popmesh_proto::io::Entry;
 use popmesh_proto::message::{Knows, Message, Past, Proof, encode};
 use popmesh_proto::query::{Answer, Query, ReceiptFilter};
 
@@ -124,7 +125,7 @@ fn one_that_is_suspected_spends_nothing_alone() {
         claim_of(world.done(TILL, Command::Sell(sell(1, 2_000))));
         world.converge(5_000);
         assert_eq!(incidents(&mut world, HQ), 0);
-        assert!(world.notices.contains(&(TILL, Notice::PastKnown { accepted: false })));
+        assert!(world.signals.contains(&(TILL, Signal::PastKnown { accepted: false })));
     }
 }
 
@@ -295,8 +296,8 @@ fn a_past_that_this_device_did_not_sign_keeps_nobody_from_selling() {
         let told = encode(&Message::Past(Past { knows: Knows::All, proofs: vec![lie] }));
         let faults = |world: &World| {
             let own =
-                |(at, notice): &&(usize, Notice)| *at == TILL && matches!(notice, Notice::PeerFault { .. });
-            world.notices.iter().filter(own).count()
+                |(at, signal): &&(usize, Signal)| *at == TILL && matches!(signal, Signal::PeerFault { .. });
+            world.signals.iter().filter(own).count()
         };
         let before = faults(&world);
         world.hand(mallory, TILL, told);
@@ -349,7 +350,7 @@ fn a_person_can_have_it_go_on_and_what_follows_is_an_incident() {
         world.link(HQ, TILL);
         world.converge(5_000);
         assert!(incidents(&mut world, HQ) > 0, "it sold what it had sold before");
-        assert!(world.notices.contains(&(TILL, Notice::PastKnown { accepted: true })));
+        assert!(world.signals.contains(&(TILL, Signal::PastKnown { accepted: true })));
     }
 }
 

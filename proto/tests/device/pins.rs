@@ -1,7 +1,7 @@
 //! PINs at a pickup: asked for, and locked after too many wrong ones, whatever is done to the power.
 
 use popmesh_proto::command::{Claim, Command, Redeem, Refusal, Reply, Sell, Unlock};
-use popmesh_proto::io::Notice;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::pin::MAX_TRIES;
 use popmesh_proto::query::{Answer, LogFilter, Query};
 
@@ -79,10 +79,10 @@ fn written(world: &mut World) -> usize {
 }
 
 fn was_told(world: &World, at: usize, claim: &Claim) -> usize {
-    let told = |(node, notice): &&(usize, Notice)| {
-        *node == at && matches!(notice, Notice::PinLocked { claim: locked, .. } if *locked == claim.claim)
+    let told = |(node, fact): &&(usize, Fact)| {
+        *node == at && matches!(fact, Fact::PinLocked { claim: locked, .. } if *locked == claim.claim)
     };
-    world.notices.iter().filter(told).count()
+    world.facts.iter().filter(told).count()
 }
 
 #[test]

@@ -5,8 +5,8 @@ use popmesh_proto::command::{
     Claim, ClaimState, Command, DropNew, GiveCustody, Redeem, Refund, RefundItem, Refunded, Refusal, Reply,
     Sweep, Unclaimed,
 };
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::Ref;
-use popmesh_proto::io::Notice;
 use popmesh_proto::record::{Body, RefundRequest};
 
 use crate::author::Author;
@@ -178,7 +178,7 @@ fn a_locker_gives_few_claims_at_a_time_and_only_to_who_hands_out() {
     assert_eq!(got, 30);
 }
 
-/// However many ask for one claim, one request is kept, and one notice given; nothing is paid.
+/// However many ask for one claim, one request is kept, and told once; nothing is paid.
 #[test]
 fn a_flood_of_requests_is_one_request() {
     let mut world = evening(6);
@@ -193,8 +193,8 @@ fn a_flood_of_requests_is_one_request() {
     }
     world.hand(ENCODER, LOCKER, entries(vec![flood.range()]));
     world.run_ms(10_000);
-    let asked = |notice: &&(usize, Notice)| matches!(notice, (LOCKER, Notice::RefundRequested { .. }));
-    assert_eq!(world.notices.iter().filter(asked).count(), 1);
+    let asked = |fact: &&(usize, Fact)| matches!(fact, (LOCKER, Fact::RefundRequested { .. }));
+    assert_eq!(world.facts.iter().filter(asked).count(), 1);
     assert_eq!(states(&mut world, claim)[..3], [ClaimState::RefundRequested; 3]);
 }
 

@@ -3,9 +3,9 @@
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{Command, Redeem, Refusal, Renew, Renewed, Reply, Sell};
 use popmesh_proto::document::Document;
+use popmesh_proto::fact::{Fact, Signal};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::{Certificate, SignedCertificate};
-use popmesh_proto::io::Notice;
 use popmesh_proto::log::Range;
 use popmesh_proto::query::{Answer, DeviceInfo, Query};
 use popmesh_proto::record::{Body, Renewal};
@@ -110,9 +110,9 @@ fn the_till_sells_on_under_the_new_one_and_everybody_knows() {
         (&*installed.name, &installed.roles, &installed.venue),
         ("till", &"pos".parse().unwrap(), &"hall".parse().unwrap())
     );
-    let notice = Notice::Renewed { device: till, name: "till".to_owned(), until_ms: hq_until };
+    let is_told = |fact: &Fact| matches!(fact, Fact::Renewed { device, until_ms, .. } if (*device, *until_ms) == (till, hq_until));
     for at in [HQ, OTHER] {
-        assert!(world.notices.contains(&(at, notice.clone())), "{at}");
+        assert!(world.facts.iter().any(|(by, fact)| *by == at && is_told(fact)), "{at}");
     }
     // Beyond the end of the old one, and on every device.
     world.run_ms(ENDS_MS);
@@ -136,8 +136,8 @@ fn without_it_the_till_stops_at_its_end() {
     world.run_ms(ENDS_MS);
     let refused = world.done(TILL, Command::Sell(sell(1, 0)));
     assert!(matches!(refused, Err(Refusal::Certificate { .. })), "{refused:?}");
-    let ends = Notice::CertificateEnds { until_ms: world.nodes[TILL].certificate.not_after_ms };
-    let told = world.notices.iter().filter(|(at, notice)| *at == TILL && *notice == ends).count();
+    let ends = Signal::CertificateEnds { until_ms: world.nodes[TILL].certificate.not_after_ms };
+    let told = world.signals.iter().filter(|(at, signal)| *at == TILL && *signal == ends).count();
     assert_eq!(told, 1, "said in time, once");
 }
 
@@ -258,7 +258,7 @@ fn what_cannot_be_renewed_says_why() {
     let said = problem(renew(&mut world, HQ, of(ids[HQ])));
     assert!(said.contains("does not renew its own"), "{said}");
     let said = problem(renew(&mut world, HQ, of(ids[OTHER])));
-    assert!(said.contains("have the organiser renew that first"), "{said}");
+    assert!(said.contains("the organiser renews that first"), "{said}");
     let hq_until = world.nodes[HQ].certificate.not_after_ms;
     let beyond = Renew { until_ms: Some(hq_until + 1), ..of(ids[TILL]) };
     let said = problem(renew(&mut world, HQ, beyond));

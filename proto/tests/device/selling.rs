@@ -3,7 +3,7 @@
 use popmesh_proto::command::{
     ClaimState, Command, Damage, Holder, LotMint, Move, Refusal, Sell, Transfer, Units,
 };
-use popmesh_proto::io::Notice;
+use popmesh_proto::fact::Signal;
 use popmesh_proto::query::{Answer, Query};
 
 use crate::event::{claim_of, mint, night, sell, shirt, units_of};
@@ -141,7 +141,7 @@ fn cut_off_it_sells_what_it_holds_and_then_says_who_has_the_rest() {
         assert!(heard + 8_000 < world.time + 200 && heard > 0, "heard at {heard}, now {}", world.time);
     }
     assert!(
-        world.notices.iter().any(|(at, notice)| *at == 1 && matches!(notice, Notice::HeldElsewhere { .. }))
+        world.signals.iter().any(|(at, signal)| *at == 1 && matches!(signal, Signal::HeldElsewhere { .. }))
     );
     world.assert_sound();
 
@@ -177,7 +177,7 @@ fn a_refusal_without_waiting_is_noticed_too() {
     let refused = world.done(1, Command::Sell(sell(11, 0)));
     assert!(matches!(refused, Err(Refusal::HeldElsewhere { .. })), "{refused:?}");
     assert!(
-        world.notices.iter().any(|(at, notice)| *at == 1 && matches!(notice, Notice::HeldElsewhere { .. }))
+        world.signals.iter().any(|(at, signal)| *at == 1 && matches!(signal, Signal::HeldElsewhere { .. }))
     );
 }
 

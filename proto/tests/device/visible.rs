@@ -2,7 +2,7 @@
 
 use popmesh_proto::command::Reply;
 use popmesh_proto::id::{ChainId, Ref};
-use popmesh_proto::io::{Notice, Output};
+use popmesh_proto::io::Output;
 use popmesh_proto::log::Range;
 use popmesh_proto::message::{Gossip, MAX_GOSSIP, MAX_MESSAGE, Mail, Message, decode};
 
@@ -40,16 +40,6 @@ pub(crate) fn shown(output: &Output) -> Vec<(ChainId, u64)> {
         // A door that opens shows everybody that its claim is redeemed.
         Output::OpenDoor { redemption, .. } => vec![at(*redemption)],
         Output::Reply { result: Ok(reply), .. } => of_reply(reply).map(at).into_iter().collect(),
-        Output::Notice(Notice::Sold { claim: entry, .. })
-        | Output::Notice(Notice::Redeemed { entry, .. })
-        | Output::Notice(Notice::Refunded { entry, .. })
-        | Output::Notice(Notice::RefundRequested { entry, .. })
-        | Output::Notice(Notice::Door { entry, .. })
-        | Output::Notice(Notice::PaymentSettled { entry, .. })
-        | Output::Notice(Notice::Transferred { entry, .. })
-        | Output::Notice(Notice::PersonalTaken { entry, .. })
-        | Output::Notice(Notice::PersonalErased { entry, .. })
-        | Output::Notice(Notice::Minted { lot: entry, .. }) => vec![at(*entry)],
         _ => Vec::new(),
     }
 }

@@ -1,8 +1,9 @@
 //! Messages put together by hand, from what a device has stored.
 
 use popmesh_proto::document::Document;
+use popmesh_proto::fact::Signal;
 use popmesh_proto::id::{ChainId, DeviceId};
-use popmesh_proto::io::{Entry, Input, Notice, Verdict};
+use popmesh_proto::io::{Entry, Input, Verdict};
 use popmesh_proto::log::{Bodies, Range};
 use popmesh_proto::message::{Entries, Gossip, Message, encode};
 
@@ -81,10 +82,10 @@ impl World {
 
     /// What `at` holds against its peers.
     pub(crate) fn faults(&self, at: usize) -> Vec<&str> {
-        self.notices
+        self.signals
             .iter()
-            .filter_map(|(of, notice)| match notice {
-                Notice::PeerFault { text, .. } if *of == at => Some(text.as_str()),
+            .filter_map(|(of, signal)| match signal {
+                Signal::PeerFault { text, .. } if *of == at => Some(text.as_str()),
                 _ => None,
             })
             .collect()

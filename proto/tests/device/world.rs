@@ -6,9 +6,10 @@ use std::sync::Arc;
 use popmesh_proto::broker::{ByRate, Policy};
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
+use popmesh_proto::fact::{Fact, Signal};
 use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
-use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Notice, Output, Verdict};
+use popmesh_proto::io::{CallId, GossipToken, Idempotency, Input, Output, Verdict};
 use popmesh_proto::links::Width;
 use popmesh_proto::message::{MAX_MESSAGE, Message, decode, encode};
 use popmesh_proto::pin::EventSecret;
@@ -100,7 +101,9 @@ pub(crate) struct World {
     calls: CallId,
     pub(crate) replies: BTreeMap<CallId, Result<Reply, Refusal>>,
     answers: BTreeMap<CallId, Answer>,
-    pub(crate) notices: Vec<(usize, Notice)>,
+    /// Facts that are durable, in order, and by whom they are told.
+    pub(crate) facts: Vec<(usize, Fact)>,
+    pub(crate) signals: Vec<(usize, Signal)>,
     /// Doors that devices wanted opened: whose, for which redemption, and which.
     pub(crate) opened: Vec<(usize, Ref, Compartment)>,
     gossip: BTreeMap<GossipToken, (usize, usize, Vec<u8>)>,
@@ -152,7 +155,8 @@ impl World {
             calls: 0,
             replies: BTreeMap::new(),
             answers: BTreeMap::new(),
-            notices: Vec::new(),
+            facts: Vec::new(),
+            signals: Vec::new(),
             opened: Vec::new(),
             gossip: BTreeMap::new(),
             verdicts: Vec::new(),
@@ -411,7 +415,8 @@ impl World {
                 }
             }
             Event::Written { at } if self.nodes[at].life == life && !self.nodes[at].stalled => {
-                if let Some(batch) = self.nodes[at].finish_write() {
+                if let Some((batch, facts)) = self.nodes[at].finish_write() {
+                    self.facts.extend(facts.into_iter().map(|fact| (at, fact)));
                     self.give(at, Input::Stored { batch });
                 }
             }
@@ -465,10 +470,10 @@ impl World {
             *self.spoken.entry(at).or_default() += 1;
         }
         match output {
-            Output::Store { batch, entries, replies, sealed, mark } => {
+            Output::Store { batch, entries, replies, sealed, facts, mark } => {
                 let node = &mut self.nodes[at];
                 assert!(node.write.is_none(), "one write at a time");
-                node.write = Some(Write { batch, entries, replies, sealed, mark });
+                node.write = Some(Write { batch, entries, replies, sealed, facts, mark });
                 if !node.stalled {
                     let after = self.rng.within(self.conditions.write_ms);
                     self.later(at, after, Event::Written { at });
@@ -556,7 +561,7 @@ impl World {
             Output::Secrets { secrets } => self.nodes[at].secrets = secrets,
             // A link of this world is as it is said to be.
             Output::Probe { peer } => self.probes.push((at, peer)),
-            Output::Notice(notice) => self.notices.push((at, notice)),
+            Output::Signal(signal) => self.signals.push((at, signal)),
         }
     }
 

@@ -325,7 +325,7 @@ impl World<'_> {
         if let (Some(write), State::Running { store, .. }) = (of.write.take(), &mut of.state) {
             of.disk.arm_fuse(operations, Kept::Any);
             // Whether it got through makes no difference: nobody is left who could be told.
-            let _ = store.append_with(&write.entries, &write.replies, &write.sealed);
+            let _ = store.append_with(&write.entries, &write.replies, &write.sealed, &write.facts);
         }
     }
 

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use popmesh_proto::Device;
 use popmesh_proto::clock::Now;
+use popmesh_proto::fact::{Fact, Signal};
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::io::{Input, Notice, Output, Verdict};
+use popmesh_proto::io::{Input, Output, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use sha2::Digest;
 
@@ -50,13 +51,13 @@ impl World<'_> {
     fn carry_out(&mut self, node: NodeIndex, output: Output) {
         self.remember(node, &output);
         match output {
-            Output::Store { batch, entries, replies, sealed, mark } => {
+            Output::Store { batch, entries, replies, sealed, facts, mark } => {
                 self.check_past(node, &entries);
                 let life = self.nodes[node].life;
                 let speed = self.nodes[node].disk_speed;
                 let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };
                 let takes_us = (speed.write_us + jitter) * self.nodes[node].slow;
-                self.nodes[node].write = Some(Write { batch, entries, replies, sealed, mark });
+                self.nodes[node].write = Some(Write { batch, entries, replies, sealed, facts, mark });
                 self.queue.plan(self.now_us + takes_us, Event::Written { node, life });
             }
             Output::Send { to, bytes } => {
@@ -87,7 +88,7 @@ impl World<'_> {
             Output::Probe { peer } => self.looks_at_link(node, peer),
             Output::Reopen { problem } => self.begins_anew(node, &problem),
             Output::Install { certificate } => self.nodes[node].certificate = certificate,
-            Output::Notice(notice) => self.noticed(node, notice),
+            Output::Signal(signal) => self.signalled(node, signal),
         }
     }
 
@@ -111,7 +112,7 @@ impl World<'_> {
             Output::Publish { bytes } => (2, bytes),
             Output::Judge { .. } | Output::Wake { .. } | Output::Answer { .. } => return,
             Output::Reply { result, .. } => (if result.is_ok() { 3 } else { 4 }, &[]),
-            Output::Notice(_) => (5, &[]),
+            Output::Signal(_) => (5, &[]),
             Output::OpenDoor { .. } => (6, &[]),
             Output::Reopen { .. } => (7, &[]),
             Output::CutOff { .. } => (8, &[]),
@@ -126,37 +127,20 @@ impl World<'_> {
         self.history.update(bytes);
     }
 
-    fn noticed(&mut self, node: NodeIndex, notice: Notice) {
-        match notice {
-            Notice::PastKnown { accepted } => self.past_known(node, accepted),
-            Notice::Incident { text } => self.watch.incident(self.now_us, &self.nodes[node].name, &text),
-            Notice::PeerFault { text, .. } => {
+    fn signalled(&mut self, node: NodeIndex, signal: Signal) {
+        match signal {
+            Signal::PastKnown { accepted } => self.past_known(node, accepted),
+            Signal::PeerFault { text, .. } => {
                 self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text)
             }
-            Notice::CutOff { for_ms, .. } => {
+            Signal::CutOff { for_ms, .. } => {
                 let text = format!("a peer is cut off for {} s", for_ms / 1_000);
                 self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text);
             }
-            Notice::HeldElsewhere { .. }
-            | Notice::Sold { .. }
-            | Notice::Redeemed { .. }
-            | Notice::Refunded { .. }
-            | Notice::RefundRequested { .. }
-            | Notice::PinLocked { .. }
-            | Notice::Retired { .. }
-            | Notice::SecretRenewed { .. }
-            | Notice::Renewed { .. }
-            | Notice::CertificateEnds { .. }
-            | Notice::Entrusted { .. }
-            | Notice::Door { .. }
-            | Notice::PaymentSettled { .. }
-            | Notice::PersonalTaken { .. }
-            | Notice::PersonalErased { .. }
-            | Notice::Transferred { .. }
-            | Notice::ProgrammeChanged
-            | Notice::Minted { .. }
-            | Notice::Reachable { .. }
-            | Notice::Unreachable { .. } => {}
+            Signal::HeldElsewhere { .. }
+            | Signal::CertificateEnds { .. }
+            | Signal::Reachable { .. }
+            | Signal::Unreachable { .. } => {}
         }
     }
 
@@ -168,14 +152,14 @@ impl World<'_> {
         }
         let Some(write) = self.nodes[node].write.take() else { return };
         let super::State::Running { store, .. } = &mut self.nodes[node].state else { return };
-        let first_answer = store.append_with(&write.entries, &write.replies, &write.sealed);
+        let appended = store.append_with(&write.entries, &write.replies, &write.sealed, &write.facts);
         if self.nodes[node].disk.fuse_blown() {
             self.power_failed_meanwhile(node);
             return;
         }
         self.watch.writes += 1;
-        let first_answer = match first_answer {
-            Ok(first_answer) => first_answer,
+        let first_answer = match appended {
+            Ok(appended) => appended.first_answer,
             Err(error) => {
                 self.write_failed(node, write.batch, &error);
                 return;
@@ -190,6 +174,11 @@ impl World<'_> {
             if before.is_some() {
                 let text = format!("{} did the same command twice", self.nodes[node].name);
                 self.check(Err(Breach::new("I7", text)));
+            }
+        }
+        for fact in &write.facts {
+            if let Fact::Incident { text, .. } = fact {
+                self.watch.incident(self.now_us, &self.nodes[node].name, text);
             }
         }
         let me = self.nodes[node].id;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::clock::Now;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{DeviceId, EventId, Nonce};
 use popmesh_proto::identity::{SecretKey, SignedCertificate};
 use popmesh_proto::io::{Barred, BatchId, CallId, Entry, SealedWrites, StoredReply};
@@ -29,6 +30,7 @@ pub(super) struct Write {
     pub(super) entries: Vec<Entry>,
     pub(super) replies: Vec<StoredReply>,
     pub(super) sealed: SealedWrites,
+    pub(super) facts: Vec<Fact>,
     pub(super) mark: Marking,
 }
 

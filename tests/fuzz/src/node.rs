@@ -2,8 +2,9 @@
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, Refusal, Reply};
+use popmesh_proto::fact::Signal;
 use popmesh_proto::id::{DeviceId, Nonce};
-use popmesh_proto::io::{Entry, Input, Notice, Output, Verdict};
+use popmesh_proto::io::{Entry, Input, Output, Verdict};
 use popmesh_proto::links::Width;
 use popmesh_proto::pin::EventSecret;
 use popmesh_proto::query::{Answer, Check, Query, Status};
@@ -102,7 +103,7 @@ impl Node {
                 Output::Judge { verdict, .. } => self.verdict = Some(verdict),
                 Output::Reply { call, result } => self.replies.push((call, result)),
                 Output::Answer { answer, .. } => self.answer = Some(*answer),
-                Output::Notice(Notice::PeerFault { text, .. }) => self.faults.push(text),
+                Output::Signal(Signal::PeerFault { text, .. }) => self.faults.push(text),
                 Output::Reopen { .. } => {
                     self.reopen();
                     return;
@@ -114,7 +115,7 @@ impl Node {
                 | Output::Probe { .. }
                 | Output::Bar(_)
                 | Output::Secrets { .. }
-                | Output::Notice(_) => {}
+                | Output::Signal(_) => {}
             }
         }
     }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use popmesh_proto::clock::Now;
 use popmesh_proto::command::{Command, DropInfo, DropState, Refusal, Reply};
-use popmesh_proto::id::{ChainId, DeviceId, Nonce};
+use popmesh_proto::fact::Fact;
+use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::io::{
-    Barred, BatchId, CallId, Entry, GossipToken, Idempotency, Input, Notice, Output, Sealed, SealedWrites,
+    Barred, BatchId, CallId, Entry, GossipToken, Idempotency, Input, Output, Sealed, SealedWrites,
     StoredReply, Verdict,
 };
 use popmesh_proto::query::Answer;
@@ -161,7 +162,6 @@ impl Machine for Double {
                 for (call, reply) in std::mem::take(&mut self.writing) {
                     self.outputs.push_back(Output::Reply { call, result: Ok(reply) });
                 }
-                self.outputs.push_back(Output::Notice(Notice::ProgrammeChanged));
             }
             Input::StoreFailed { problem, .. } => {
                 self.say("store failed".to_owned());
@@ -196,7 +196,9 @@ impl Machine for Double {
         if self.outputs.is_empty() && !self.is_writing && !self.pending.is_empty() {
             let mut entries = Vec::new();
             let mut replies = Vec::new();
+            let mut facts = Vec::new();
             for (entry, call, reply, idempotency) in self.pending.drain(..) {
+                facts.push(changed(&entry));
                 entries.push(entry);
                 replies
                     .extend(idempotency.map(|idempotency| StoredReply { idempotency, reply: reply.clone() }));
@@ -210,6 +212,7 @@ impl Machine for Double {
                 entries,
                 replies,
                 sealed: SealedWrites::default(),
+                facts,
                 mark: Default::default(),
             });
         }
@@ -249,5 +252,15 @@ impl Links for Tell {
 
     fn probe(&self, peer: DeviceId) {
         let _ = self.0.send(format!("probe {peer}"));
+    }
+}
+
+/// What an entry tells.
+pub(super) fn changed(entry: &Entry) -> Fact {
+    Fact::ProgrammeChanged {
+        at_ms: 1,
+        entry: Ref { chain: entry.chain, seq: entry.seq },
+        by: DeviceId([2; 32]),
+        by_name: "till".to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use popmesh_proto::command::{Command, DropNew, Refusal};
 use popmesh_proto::id::{DeviceId, EventId};
-use popmesh_proto::io::{Entry, Idempotency, Notice};
+use popmesh_proto::io::{Entry, Idempotency};
 use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_store::{DATABASE_FILE, Store, StoreError};
@@ -89,7 +89,7 @@ async fn a_reply_comes_when_its_entry_is_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let copy = tempfile::tempdir().unwrap();
     let mut setup = Setup::start(folder.path());
-    let mut notices = setup.handle().notices();
+    let mut follower = setup.handle().events().follow(None);
     let outcome = setup.handle().command(plan("d1", "one"), None).await.unwrap();
     // What a power cut would leave now.
     for file in [DATABASE_FILE, "popmesh.db-wal"] {
@@ -98,7 +98,11 @@ async fn a_reply_comes_when_its_entry_is_in_the_file() {
     assert!(!outcome.repeated);
     assert_eq!(bodies(&stored(copy.path())), ["one"]);
     assert_eq!(setup.watch.until("stored").await, "stored 1");
-    assert_eq!(notices.recv().await.unwrap(), Notice::ProgrammeChanged);
+    let told = follower.take().await.unwrap().events;
+    assert_eq!(
+        told.iter().map(|event| (event.number, event.kind())).collect::<Vec<_>>(),
+        [(1, "programme_changed")]
+    );
     assert_eq!(setup.handle().query(Query::Status).await.unwrap(), Answer::Failed("1 entries".to_owned()));
     assert_eq!(setup.handle().health().await.unwrap(), StoreHealth::Writable);
 }

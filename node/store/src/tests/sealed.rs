@@ -53,12 +53,12 @@ fn what_is_erased_is_in_no_file_and_what_is_kept_is_whole() {
     for round in 0..8 {
         let fresh = round * 25 + 1..=round * 25 + 25;
         let entries: Vec<_> = fresh.clone().map(|seq| entry(CHAIN, seq, b"personal")).collect();
-        store.append_with(&entries, &[], &keep(fresh.clone())).unwrap();
+        store.append_with(&entries, &[], &keep(fresh.clone()), &[]).unwrap();
         left.extend(fresh);
         assert_eq!(found(folder.path(), 1..=200), left, "what is kept is not in the files");
         // Every third of the older ones, and of the newest one that is still in the write-ahead log alone.
         let gone: Vec<u64> = left.iter().copied().filter(|seq| (seq + round) % 3 == 0).collect();
-        store.append_with(&[], &[], &erase(gone.iter().copied())).unwrap();
+        store.append_with(&[], &[], &erase(gone.iter().copied()), &[]).unwrap();
         gone.iter().for_each(|seq| assert!(left.remove(seq)));
         assert_eq!(found(folder.path(), 1..=200), left, "round {round}");
     }
@@ -77,7 +77,7 @@ fn a_cut_between_the_write_and_the_cleaning_is_made_up_for_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = open(folder.path()).unwrap();
     let entries: Vec<_> = (1..=3).map(|seq| entry(CHAIN, seq, b"personal")).collect();
-    store.append_with(&entries, &[], &keep(1..=3)).unwrap();
+    store.append_with(&entries, &[], &keep(1..=3), &[]).unwrap();
     // The write alone.
     let transaction = crate::transaction::Transaction::begin(&store.connection).unwrap();
     let changes = store.sealed.write(&transaction, &erase(2..=2), |_| Some(1)).unwrap();
@@ -96,17 +96,17 @@ fn a_cut_between_the_write_and_the_cleaning_is_made_up_for_at_the_next_start() {
 fn what_comes_again_replaces_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = open(folder.path()).unwrap();
-    store.append_with(&[entry(CHAIN, 1, b"personal")], &[], &keep(1..=1)).unwrap();
+    store.append_with(&[entry(CHAIN, 1, b"personal")], &[], &keep(1..=1), &[]).unwrap();
     let other = Sealed { entry: of(1), payload: payload(2) };
     let writes = SealedWrites { kept: vec![other.clone()], erased: vec![of(1)] };
-    store.append_with(&[], &[], &writes).unwrap();
+    store.append_with(&[], &[], &writes, &[]).unwrap();
     assert_eq!(store.sealed().unwrap(), std::slice::from_ref(&other));
     assert_eq!(found(folder.path(), 1..=2), BTreeSet::from([2]));
     drop(store);
     let (mut store, _) = open(folder.path()).unwrap();
     assert_eq!(store.sealed().unwrap(), [other]);
     // Nothing is there to be deleted: nothing happens.
-    store.append_with(&[], &[], &erase(5..=6)).unwrap();
+    store.append_with(&[], &[], &erase(5..=6), &[]).unwrap();
     assert!(folder.path().join(DATABASE_FILE).exists());
 }
 
@@ -119,6 +119,6 @@ fn a_database_without_the_table_gets_it() {
     drop(store);
     let (mut store, loaded) = open(folder.path()).unwrap();
     assert_eq!(loaded.entries, 1);
-    store.append_with(&[entry(CHAIN, 2, b"new")], &[], &keep(2..=2)).unwrap();
+    store.append_with(&[entry(CHAIN, 2, b"new")], &[], &keep(2..=2), &[]).unwrap();
     assert_eq!(store.sealed().unwrap().len(), 1);
 }

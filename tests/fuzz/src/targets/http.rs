@@ -12,11 +12,11 @@ use popmesh::api::{Api, MeshSnapshot, MeshView, PROBLEM_JSON};
 use popmesh::folder::Folder;
 use popmesh::fuzzed::api::Server;
 use popmesh::personal::Sealer;
-use popmesh::runtime::{Call, Handle, Outcome, StoreHealth};
-use popmesh_proto::io::Notice;
+use popmesh::runtime::{Call, Events, Handle, Outcome, StoreHealth};
+use popmesh_proto::fact::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::Runtime;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
 use crate::Target;
 use crate::event::event;
@@ -40,7 +40,6 @@ const MOST_TURNS: usize = 20_000;
 /// More bytes than all answers to so few bytes have; the description of the API is the longest.
 const MOST_ANSWERED: usize = 64 << 20;
 const PIPE_BYTES: usize = 64 * 1024;
-const NOTICES: usize = 4;
 
 /// Nobody is linked.
 struct NoMesh;
@@ -60,7 +59,7 @@ struct Served {
     runtime: Runtime,
     server: Server,
     calls: mpsc::Receiver<Call>,
-    notices: broadcast::Sender<Notice>,
+    events: Events,
     tokens: Vec<(String, String)>,
     /// Connections so far: each comes from an address of its own, or those with bad tokens would shut out the others.
     callers: u32,
@@ -80,14 +79,14 @@ impl Served {
         let (rights, owner) = rights.with_owner().unwrap();
         tokens.push((OWNER.to_owned(), owner));
         let (calls, inbox) = mpsc::channel(16);
-        let notices = broadcast::channel(NOTICES).0;
-        let handle = Handle::new(calls, notices.clone());
         let till = event().till.id();
+        let events = Events::in_memory(till);
+        let handle = Handle::new(calls, events.clone());
         let api = Api::new(till, handle, Arc::new(NoMesh), Arc::default())
             .with_sealer(Sealer::new(&event().charter, till, &event().till.secret))
             .with_rights(rights, vec!["till.local".to_owned()]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { runtime, server: Server::new(&api), calls: inbox, notices, tokens, callers: 0 }
+        Self { runtime, server: Server::new(&api), calls: inbox, events, tokens, callers: 0 }
     }
 
     /// Says `bytes` on a connection, and returns what came back until nothing more did.
@@ -98,7 +97,7 @@ impl Served {
         } else {
             ([127, 0, 0, 1].into(), [127, 0, 0, 1].into())
         };
-        let Self { runtime, server, calls, notices, .. } = self;
+        let Self { runtime, server, calls, events, .. } = self;
         runtime.block_on(async {
             let (mut near, far) = duplex(PIPE_BYTES);
             let server = server.clone();
@@ -119,8 +118,7 @@ impl Served {
                 answer(calls, &mut node);
                 if turn % IDLE_TURNS == 0 {
                     // Behind further bytes the end of a stream is seen when something is written to it.
-                    let (device, name, by) = (event().mole.id(), "mole".to_owned(), "hq".to_owned());
-                    drop(notices.send(Notice::Retired { device, name, by }));
+                    events.signal(Signal::Unreachable { device: event().mole.id(), name: "mole".to_owned() });
                 }
                 tokio::task::yield_now().await;
             }
@@ -255,7 +253,7 @@ fn seeds() -> Vec<Vec<u8>> {
         get("/v1/peers"),
         get("/v1/health"),
         get("/metrics"),
-        get("/v1/notices"),
+        get("/v1/events"),
         get("/v1/export"),
         get("/nothing"),
         post("/v1/sales", r#"{"items":[{"sku":"shirt","quantity":1}],"drop":"night","wait_ms":0}"#),
