@@ -94,8 +94,8 @@ pub(super) enum DoorCommand {
         #[arg(long)]
         not_handed_over: bool,
         /// Who looked [default: this user's name]
-        #[arg(long, value_name = "NAME", default_value_t = values::user())]
-        by: String,
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
         #[command(flatten)]
         yes: Yes,
         #[command(flatten)]
@@ -254,6 +254,7 @@ pub(super) fn door(command: DoorCommand, folder: &Folder, json: bool) -> Outcome
         DoorCommand::Settle { claim, handed_over, not_handed_over: _, by, yes, retry, target } => {
             let client = Client::find(&target, folder)?;
             let claim = claim.read("The claim")?;
+            let by = by.unwrap_or_else(values::user);
             let found = if handed_over { "the shopper has the units" } else { "the shopper has them not" };
             eprintln!("Claim {}: {found}, says {}. That stays so.", printable(&claim), printable(&by));
             ask::whether(yes, "Write that down?")?;

@@ -108,7 +108,10 @@ pub(super) fn peers(client: &Client, json: bool) -> Outcome {
             "address",
             "state",
         ]);
-        for peer in &peers.peers {
+        // The API goes by keys, which say nothing to a person.
+        let mut by_name: Vec<_> = peers.peers.iter().collect();
+        by_name.sort_by_key(|peer| &peer.info.name);
+        for peer in by_name {
             let info = &peer.info;
             let links: Vec<String> = peer.links.iter().map(over).collect();
             let link = match links.is_empty() {
@@ -203,7 +206,9 @@ pub(super) fn stock(client: &Client, filter: &args_stock::Stock, json: bool) -> 
                 ];
                 levels.row(name.into_iter().chain(counts.map(|count| count.to_string())));
             }
-            for holder in &line.holders {
+            let mut by_name: Vec<_> = line.holders.iter().collect();
+            by_name.sort_by_key(|holder| &holder.name);
+            for holder in by_name {
                 let places: Vec<String> = holder.places.iter().map(|place| place.to_string()).collect();
                 holders.row([
                     line.drop.to_string(),

@@ -52,9 +52,7 @@ async fn a_claim_in_a_body_is_whatever_a_person_calls_it() {
 #[tokio::test]
 async fn a_claim_in_a_path_is_whatever_a_person_calls_it() {
     let node = start().await;
-    for (method, path) in
-        [("GET", "/v1/claims/{}/token"), ("POST", "/v1/claims/{}/unlock")]
-    {
+    for (method, path) in [("GET", "/v1/claims/{}/token"), ("POST", "/v1/claims/{}/unlock")] {
         let at = |name: &str| path.replace("{}", name);
         let by_code = send(node.address, method, &at("7K2-M9Q"), &[], b"").await;
         let by_claim = send(node.address, method, &at(&claim()), &[], b"").await;

@@ -42,8 +42,16 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
             "serial_overlap",
         ),
         (Refusal::Frozen { sku: sku(), units: Default::default() }, 409, "frozen"),
-        (Refusal::NotHeld { sku: sku(), asked: text(), held: 2 }, 409, "not_held"),
-        (Refusal::RoleForbids { action: text(), roles: text(), needs: text() }, 403, "role_forbids"),
+        (
+            Refusal::NotHeld { sku: sku(), asked: text(), held: 2, serials: Default::default(), holders: vec![] },
+            409,
+            "not_held",
+        ),
+        (
+            Refusal::RoleForbids { action: text(), name: text(), roles: text(), needs: text(), at: vec![] },
+            403,
+            "role_forbids",
+        ),
         (Refusal::Unattended { roles: text(), at: vec![text()] }, 403, "unattended"),
         (Refusal::Certificate { problem: text() }, 403, "certificate"),
         (Refusal::SoldOut { sku: sku(), minted: 100 }, 409, "sold_out"),

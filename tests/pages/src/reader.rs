@@ -114,6 +114,7 @@ impl<M: Machines> Reader<M> {
         let environment = [
             ("PATH", format!("{}:{path}", bin.display())),
             ("LANG", "C.UTF-8".to_owned()),
+            ("TZ", "UTC".to_owned()),
             ("TERM", "dumb".to_owned()),
             ("NO_COLOR", "1".to_owned()),
         ];

@@ -38,6 +38,10 @@ fn number(least: u64, most: u64) -> Value {
     json!({"minimum": least, "maximum": most})
 }
 
+fn token() -> Value {
+    json!({"minLength": 1})
+}
+
 fn list(least: usize, most: usize) -> Value {
     json!({"minItems": least, "maxItems": most})
 }
@@ -97,6 +101,8 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("Consent", "text", line(MAX_CONSENT)),
         ("Consent", "version", line(MAX_CONSENT_VERSION)),
         ("DoorSettle", "by", line(MAX_NAME)),
+        ("CartTake", "token", token()),
+        ("Redeem", "token", token()),
         ("Problem", "code", json!({"pattern": "^[a-z][a-z_]*$"})),
         ("Problem", "type", json!({"pattern": "^urn:popmesh:problem:[a-z][a-z_]*$"})),
         ("Problem", "status", number(400, 599)),

@@ -234,7 +234,11 @@ fn part(whole: &Map<String, Value>, form: &Form) -> Map<String, Value> {
             properties.get_mut(*field).map(given);
         }
         if let Some((field, values)) = form.only {
-            properties.insert(field.to_owned(), json!({"type": "string", "enum": values}));
+            let only = match values {
+                [one] => json!({"type": "string", "const": one}),
+                several => json!({"type": "string", "enum": several}),
+            };
+            properties.insert(field.to_owned(), only);
         }
     }
     part.insert("patternProperties".to_owned(), also.into());
