@@ -12,16 +12,16 @@ use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Events, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
-    DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded, Refusal, Renewed,
-    Reply, Retired, Settled, Swept, Tender, UnitsDone, Unlocked,
+    Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
+    DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
+    Refusal, Renewed, Reply, Retired, Settled, Swept, Tender, Undone, UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels, Part,
-    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
-    SecretInfo, Status, Stock, StockLine,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeedKind, DeviceInfo, HeldUnits, Incident,
+    Levels, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk,
+    SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -328,6 +328,7 @@ fn cart() -> Cart {
         currency: claim.currency,
         until_ms: 1_800_000_900_000,
         shopper: None,
+        over: false,
     }
 }
 
@@ -351,6 +352,25 @@ fn door(claim: Ref) -> Door {
 
 fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
     DropInfo { title: drop.to_string(), drop, state, pickup_within_ms: None, unclaimed: Default::default() }
+}
+
+fn swept() -> Swept {
+    Swept { entry: Some(entry(15)), amount: 2500, claims: vec![claim()], left: 0 }
+}
+
+/// What entries say was done; none of them is known by any other number.
+fn deed(kind: DeedKind, at: Ref) -> Result<Reply, Refusal> {
+    let none = Refusal::UnknownEntry { entry: at, what: kind.to_string() };
+    let units = || {
+        let (drop, sku) = ("neon".parse().unwrap(), "CAP".parse().unwrap());
+        Reply::Units(UnitsDone { entry: at, drop, sku, units: Default::default() })
+    };
+    match (kind, at.seq) {
+        (DeedKind::Transfer | DeedKind::Move | DeedKind::Damage, 3) => Ok(units()),
+        (DeedKind::Sweep, 15) => Ok(Reply::Swept(swept())),
+        (DeedKind::Cart, 8) => Ok(Reply::Cart(cart())),
+        _ => Err(none),
+    }
 }
 
 pub(crate) fn reply_to(command: &Command) -> Reply {
@@ -387,7 +407,14 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Move(moved) => units(&moved.drop, &moved.sku),
         Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
         Command::Sell(_) => Reply::Sale(claim()),
-        Command::CartNew(_) | Command::CartRelease(_) | Command::CartTake(_) => Reply::Cart(cart()),
+        Command::CartNew(_)
+        | Command::CartRelease(_)
+        | Command::CartTake(_)
+        | Command::CartAdd(..)
+        | Command::CartRemove(..) => Reply::Cart(cart()),
+        Command::Undo(undo) => {
+            Reply::Undone(Box::new(Undone { cart: Some(cart()), ..Undone::of(act(undo.entry)) }))
+        }
         Command::Redeem(redeem) => Reply::Redeemed(Redeemed {
             claim: redeem.claim.unwrap_or(entry(9)),
             drop: "neon".parse().unwrap(),
@@ -414,8 +441,9 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Unlock(unlock) => {
             Reply::Unlocked(Unlocked { claim: unlock.claim, entry: entry(11), tries: 5 })
         }
-        Command::Sweep(_) => Reply::Swept(Swept { amount: 2500, claims: vec![claim()], left: 0 }),
+        Command::Sweep(_) => Reply::Swept(swept()),
         Command::Refund(_) => Reply::Refund(Refunded {
+            entry: Some(entry(14)),
             amount: 2500,
             payments: vec![],
             taxes: vec![],
@@ -442,6 +470,31 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             Reply::Erased(Erased { entry: Some(entry(14)), erased: vec![personal(PersonalKind::Note, 256)] })
         }
     }
+}
+
+/// What was done last: a price was set.
+pub(crate) fn act(entry: Ref) -> Act {
+    Act {
+        entry,
+        kind: ActKind::Product,
+        at_ms: 1_800_000_000_000,
+        what: "set the price of CAP to 19.00 EUR; it was 25.00 EUR".to_owned(),
+        undo: Some("sets CAP to \"Cap\" at 25.00 EUR again".to_owned()),
+        why_not: None,
+        claim: None,
+    }
+}
+
+/// One claim has this code, and two have this reference.
+fn named(text: &str) -> Result<Named, Refusal> {
+    let (one, two) = (claim(), Claim { claim: entry(8), ..claim() });
+    Ok(match text {
+        "7K2-M9Q" => Named { claim: Some(one.claim), is_token: false, claims: vec![one], count: 1 },
+        "T-4711" => Named { claim: None, is_token: false, claims: vec![one, two], count: 2 },
+        "POPMESH1:X" => Named { claim: Some(one.claim), is_token: true, claims: vec![], count: 1 },
+        "POPMESH1:" => return Err(Refusal::Token { problem: "altered".to_owned() }),
+        _ => Named::default(),
+    })
 }
 
 fn registrar(device: DeviceId) -> Registrar {
@@ -485,6 +538,10 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             people: PeopleCounts { here: 3, missing: 1, erased: 2 },
             clocks_apart: None,
         }),
+        Query::Entry(entry) => {
+            Answer::Entry(Err(Refusal::UnknownEntry { entry: *entry, what: "entry".to_owned() }))
+        }
+        Query::Deed(kind, at) => Answer::Deed(deed(*kind, *at).map(Box::new)),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
         Query::Programme => Answer::Programme(Programme {
             products: vec![],
@@ -524,6 +581,8 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             Answer::CartToken(Ok(CartToken { cart: *cart, token: "POPMESH1:CART".to_owned() }))
         }
         Query::Carts(_) => Answer::Carts(vec![cart()]),
+        Query::LastAct => Answer::LastAct(Ok(Box::new(act(entry(9))))),
+        Query::ClaimsNamed(text) => Answer::ClaimsNamed(named(text)),
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
         }
