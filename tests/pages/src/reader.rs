@@ -210,7 +210,7 @@ impl<M: Machines> Reader<M> {
                 ensure!(lines == answer.start, "line {line} was read wrongly");
                 Ok(self
                     .writes
-                    .then(|| Edit::new(*line, machine, &typed, answer.clone(), talk, &shown, pairs)))
+                    .then(|| Edit::new(*line, machine, &self.rewritten(command), answer.clone(), talk, &shown, pairs)))
             }
         }
     }
@@ -232,6 +232,12 @@ impl<M: Machines> Reader<M> {
         // A name that begins with another one goes first.
         self.names.sort_by_key(|(printed, _)| std::cmp::Reverse(printed.len()));
         Ok(())
+    }
+
+    /// The command as the page has it from now on: what it leaves out stays so.
+    fn rewritten(&self, command: &str) -> String {
+        let whole = self.names.iter().filter(|(printed, _)| !printed.contains('…'));
+        whole.fold(command.to_owned(), |command, (printed, came)| command.replace(printed.as_str(), came))
     }
 
     fn renamed(&self, command: &str) -> String {
