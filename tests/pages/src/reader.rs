@@ -141,7 +141,7 @@ impl<M: Machines> Reader<M> {
     /// # Errors
     /// When it cannot be made.
     pub fn home(&self, machine: &str) -> Result<PathBuf> {
-        let home = self.folder.path().join("home").join(machine);
+        let home = self.folder.path().join("home").join(if machine.is_empty() { "here" } else { machine });
         fs::create_dir_all(&home).context("make a home")?;
         Ok(home)
     }
