@@ -17,7 +17,7 @@ use popmesh_proto::command::{Command, DoorReport, Reply};
 use popmesh_proto::id::{ChainId, Ref};
 use popmesh_proto::text::Compartment;
 use tempfile::TempDir;
-use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 fn seven() -> Compartment {
     "07".parse().unwrap()
@@ -180,7 +180,8 @@ async fn one_door_opens_at_a_time_and_each_is_reported_on() {
     let slow = Arc::new(Slow { began, go: Semaphore::new(0) });
     // Room for one call: the keeper has to wait for the device to take it.
     let (calls, mut called) = mpsc::channel(1);
-    let handle = Handle::new(calls, Events::in_memory(DeviceId([7; 32])));
+    let handle =
+        Handle::new(calls, popmesh::runtime::Events::in_memory(popmesh_proto::id::DeviceId([7; 32])));
     let metrics = Arc::new(RuntimeMetrics::default());
     let (want, wanted) = mpsc::unbounded_channel();
     let doors = Doors::by("slow", slow.clone());

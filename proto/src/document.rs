@@ -68,7 +68,11 @@ crate::schema::text_schema!(
         name: "Document",
         description: "A document: `programme`, `devices`, `people`, `stock/DROP` or `claims/DROP`.",
         example: "stock/neon",
-        pattern: r"^(programme|devices|people|(stock|claims)/[\p{Alphabetic}\p{N}._-]{1,40})$",
+        pattern: concat!(
+            "^(programme|devices|people|(stock|claims)/[",
+            crate::text::letters!(),
+            "._-]{1,40})$"
+        ),
         length: (6, Some(47)),
     }
 );

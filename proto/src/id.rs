@@ -225,7 +225,8 @@ impl FromStr for Ref {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let (chain, seq) =
             text.split_once(':').ok_or_else(|| IdError::Reference(text.chars().take(80).collect()))?;
-        let plain = seq.len() <= SEQ_DIGITS && !seq.starts_with('0') && seq.bytes().all(|b| b.is_ascii_digit());
+        let plain =
+            seq.len() <= SEQ_DIGITS && !seq.starts_with('0') && seq.bytes().all(|b| b.is_ascii_digit());
         let seq = Some(seq).filter(|_| plain).and_then(|seq| seq.parse().ok());
         let seq = seq.ok_or_else(|| IdError::Reference(text.chars().take(80).collect()))?;
         Ok(Self { chain: chain.parse()?, seq })

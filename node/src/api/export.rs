@@ -13,8 +13,8 @@ use super::problem::Problem;
 use super::request::Name;
 use super::service::{Api, only};
 
-/// The media type of an Automerge file.
-const AUTOMERGE: &str = "application/vnd.automerge";
+/// The media type of an Automerge file, which has none of its own that is registered.
+const BYTES: &str = "application/octet-stream";
 
 /// A document that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -46,7 +46,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocu
     get, path = "/v1/export/{document}", operation_id = "documents_get", tag = "documents",
     params(("document" = String, Path, description = "`programme`, `stock/DROP` or `claims/DROP`")),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.automerge"),
+        (status = 200, description = "The file", body = String, content_type = "application/octet-stream"),
         QueryProblems
     )
 )]
@@ -55,7 +55,7 @@ pub(super) async fn one(State(api): State<Api>, Name(document): Name<Document>) 
     let list = all(&api).await?;
     let known: Vec<String> = list.iter().map(|(name, _)| name.clone()).collect();
     match list.into_iter().find(|(name, _)| *name == wanted) {
-        Some((_, bytes)) => Ok(([(header::CONTENT_TYPE, AUTOMERGE)], bytes).into_response()),
+        Some((_, bytes)) => Ok(([(header::CONTENT_TYPE, BYTES)], bytes).into_response()),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
             "unknown_document",

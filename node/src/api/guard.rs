@@ -16,9 +16,9 @@ use tracing::Instrument;
 
 use super::permits::Full;
 use super::places::Place;
-use super::problem::Problem;
+use super::problem::{Problem, Told};
 use super::service::Api;
-use super::{authority, request};
+use super::{authority, description, request};
 
 /// Names the device: the one that answers, in a response; the one that is meant, in a request, which any other
 /// refuses. So a client with a stale address never sells from the wrong device.
@@ -42,6 +42,11 @@ pub(super) async fn around(State(api): State<Api>, request: Request, next: Next)
     span.record("status", status.as_u16());
     span.in_scope(|| tracing::debug!(took_ms = took.as_millis() as u64, "answered"));
     api.metrics.answered(&method, &route, status, took);
+    if let Some(told) = response.extensions_mut().remove::<Told>()
+        && description::is_own(&told.code)
+    {
+        api.metrics.turned_away(&told.code, told.scope.as_deref());
+    }
 
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -259,7 +259,9 @@ mod tests {
 
     #[test]
     fn whole_numbers_are_whole_however_they_are_written_and_fit_63_bits() {
-        for (text, value) in [("1.0", 1), ("-2.0", -2), ("3e2", 300), ("9223372036854775807", i64::MAX), ("-0.0", 0)] {
+        for (text, value) in
+            [("1.0", 1), ("-2.0", -2), ("3e2", 300), ("9223372036854775807", i64::MAX), ("-0.0", 0)]
+        {
             let outer = read(&format!(r#"{{"list": [{{"value": {text}}}]}}"#)).unwrap();
             assert_eq!(outer.list, [Inner { value }], "{text}");
         }

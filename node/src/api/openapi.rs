@@ -127,7 +127,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 pub fn description() -> Value {
     static WHOLE: OnceLock<Value> = OnceLock::new();
     // What the handlers' types say can always be written as JSON.
-    let whole = || super::description::finish(serde_json::to_value(routes().into_openapi()).unwrap_or_default());
+    let whole =
+        || super::description::finish(serde_json::to_value(routes().into_openapi()).unwrap_or_default());
     WHOLE.get_or_init(whole).clone()
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use popmesh_ble::Adapter;
 
 use super::args_api::{ApiAccess, ApiCommand};
@@ -17,6 +17,7 @@ use super::args_sell::Sell;
 use super::args_stock::{Damage, Drop, Lot, Move, Product, Stock, Transfer};
 use super::door::{DoorCommand, Stow};
 use super::join::Join;
+use super::man::ManArgs;
 use super::people::People;
 use super::quickstart::Quickstart;
 use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
@@ -29,7 +30,7 @@ use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
 #[command(name = "popmesh", version, propagate_version = true)]
 pub(super) struct Cli {
     /// The device's data folder [default: ~/.local/share/popmesh]
-    #[arg(long, global = true, env = "POPMESH_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "POPMESH_DATA", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) data: Option<PathBuf>,
     /// Print the API's JSON instead of tables, and errors as JSON too
     #[arg(long, global = true)]
@@ -133,7 +134,10 @@ pub(super) enum Command {
     Doctor(Doctor),
     /// Print the API's description (OpenAPI 3.1)
     Openapi,
-    /// Print completions for a shell
+    /// Write manual pages
+    Man(ManArgs),
+    /// Print completions for a shell: bash, into ~/.local/share/bash-completion/completions/popmesh; zsh, into a folder of $fpath
+    /// as _popmesh; fish, into ~/.config/fish/completions/popmesh.fish
     Completions {
         /// Which shell
         shell: clap_complete::Shell,

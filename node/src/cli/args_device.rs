@@ -7,6 +7,7 @@ use popmesh_proto::identity::Roles;
 use popmesh_proto::text::Place;
 
 use super::join::{Admit, IssuerArgs, Ticket, Tickets, ValidityArgs};
+use super::known;
 use super::renew::RenewArgs;
 
 /// What is done about a device.
@@ -49,7 +50,7 @@ pub(super) struct Sign {
     #[command(flatten)]
     pub(super) by: IssuerArgs,
     /// What the device may do: pos, locker, encoder, steward (admits others), hq
-    #[arg(long, value_name = "ROLE[,ROLE]")]
+    #[arg(long, value_name = "ROLE[,ROLE]", value_parser = known::roles(), hide_possible_values = true)]
     pub(super) role: Roles,
     /// Where it stands; its units are sold from there
     #[arg(long)]

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use popmesh_proto::money::Currency;
 
 use super::args_money::{EventCash, EventLimit, EventTax, EventWishes};
+use super::known;
 
 /// What is done about an event.
 #[derive(Debug, Subcommand)]
@@ -14,8 +15,8 @@ pub(super) enum Event {
     Init {
         /// The event's name, for people
         name: String,
-        /// The currency of all prices (ISO 4217)
-        #[arg(long)]
+        /// The currency of all prices (ISO 4217), such as EUR; it cannot be changed later
+        #[arg(long, value_parser = known::any_currency(), hide_possible_values = true)]
         currency: Currency,
         /// Where to write
         #[arg(long, default_value = ".")]

@@ -164,9 +164,14 @@ const IN_USE: &[(&str, &str)] = &[
     ("ZWG", ""),
 ];
 
-/// Every code that is in use, one after the other, for people.
+/// Every code that is in use.
+pub(super) fn codes() -> impl Iterator<Item = &'static str> {
+    IN_USE.iter().map(|(code, _)| *code)
+}
+
+/// The same one after the other, for people.
 pub(super) fn list() -> String {
-    IN_USE.iter().map(|(code, _)| *code).collect::<Vec<_>>().join(" ")
+    codes().collect::<Vec<_>>().join(" ")
 }
 
 /// Reads the code of a currency that people pay with, in any case.

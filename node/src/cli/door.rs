@@ -89,8 +89,8 @@ pub(super) enum DoorCommand {
         #[arg(long)]
         not_handed_over: bool,
         /// Who looked [default: this user's name]
-        #[arg(long, value_name = "NAME", default_value_t = values::user())]
-        by: String,
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -244,7 +244,7 @@ pub(super) fn door(command: DoorCommand, folder: &Folder, json: bool) -> Outcome
         }
         DoorCommand::Settle { claim, handed_over, not_handed_over: _, by, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = DoorSettle { claim, handed_over, by };
+            let body = DoorSettle { claim, handed_over, by: by.unwrap_or_else(values::user) };
             let door: Door =
                 client.post("/v1/doors/settle", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &door, || {

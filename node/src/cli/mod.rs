@@ -25,6 +25,8 @@ mod export;
 mod failure;
 mod given;
 mod join;
+mod known;
+mod man;
 mod money;
 mod people;
 mod quickstart;
@@ -105,6 +107,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
         Command::Check(target) => check::check(&Client::find(&target, &folder)?, json),
         Command::Openapi => openapi(),
+        Command::Man(args) => man::man(&args, Cli::command(), json),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());
             Ok(())

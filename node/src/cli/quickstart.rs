@@ -19,7 +19,7 @@ use super::client::print;
 use super::currency::{self, Setting};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
-use super::{Data, device, doctor, note_closed, values};
+use super::{Data, device, doctor, known, note_closed, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, CHARTER, Grant, Issuer, ORGANISER_KEY, Validity};
 use crate::folder::{self, Folder};
@@ -36,7 +36,7 @@ pub(super) struct Quickstart {
     /// The event's name, for people
     name: String,
     /// The currency of all prices (ISO 4217), such as EUR; it cannot be changed later [default: asks, or what LC_MONETARY says]
-    #[arg(long, value_parser = currency::in_use)]
+    #[arg(long, value_parser = known::currency(), hide_possible_values = true)]
     currency: Option<Currency>,
     /// This device's name, for people
     #[arg(long = "device", value_name = "NAME", default_value = "hq")]

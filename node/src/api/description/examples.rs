@@ -21,29 +21,53 @@ pub(super) const TOKEN: &str = "POPMESH1:6BFOXN*TS0BI$ZD4N9:9S6RCVN5+O30K3/XIV0W
 /// The bodies: the operation, what the example shows, and the body.
 pub(super) fn bodies() -> Vec<(&'static str, &'static str, Value)> {
     vec![
-        ("products_create", "A T-shirt with 19 % tax", json!({"sku": "TEE-M", "name": "T-shirt, M", "price": 3000, "tax": 1900})),
+        (
+            "products_create",
+            "A T-shirt with 19 % tax",
+            json!({"sku": "TEE-M", "name": "T-shirt, M", "price": 3000, "tax": 1900}),
+        ),
         ("drops_create", "A drop", json!({"drop": "neon", "title": "Neon"})),
         (
             "drops_create",
             "A drop whose claims wait two days",
             json!({"drop": "later", "title": "Later", "pickup_within_ms": 172_800_000, "unclaimed": "refund"}),
         ),
-        ("lots_create", "Numbered units", json!({"drop": "neon", "sku": "CAP", "first": 1, "last": 100, "edition": "gold"})),
+        (
+            "lots_create",
+            "Numbered units",
+            json!({"drop": "neon", "sku": "CAP", "first": 1, "last": 100, "edition": "gold"}),
+        ),
         (
             "lots_create",
             "Units without printed serials",
             json!({"drop": "neon", "sku": "TEE-M", "first": 1, "last": 500, "numbered": false}),
         ),
-        ("transfers_create", "Ten, whichever", json!({"drop": "neon", "sku": "TEE-M", "units": {"count": 10}, "to": DEVICE})),
-        ("transfers_create", "These", json!({"drop": "neon", "sku": "CAP", "units": {"serials": "1-5,9"}, "to": DEVICE})),
-        ("moves_create", "Into a locker", json!({"drop": "neon", "sku": "CAP", "units": {"serials": "9"}, "place": "L1/07"})),
+        (
+            "transfers_create",
+            "Ten, whichever",
+            json!({"drop": "neon", "sku": "TEE-M", "units": {"count": 10}, "to": DEVICE}),
+        ),
+        (
+            "transfers_create",
+            "These",
+            json!({"drop": "neon", "sku": "CAP", "units": {"serials": "1-5,9"}, "to": DEVICE}),
+        ),
+        (
+            "moves_create",
+            "Into a locker",
+            json!({"drop": "neon", "sku": "CAP", "units": {"serials": "9"}, "place": "L1/07"}),
+        ),
         ("damage_create", "One is torn", json!({"drop": "neon", "sku": "TEE-M", "units": {"count": 1}})),
         (
             "sales_create",
             "Two things, paid by card",
             json!({"items": [{"sku": "TEE-M"}, {"sku": "STICKER", "quantity": 2}], "tender": "card", "reference": "terminal-118"}),
         ),
-        ("sales_create", "In cash, with change", json!({"items": [{"sku": "TEE-M"}], "tender": "cash", "given": 5000})),
+        (
+            "sales_create",
+            "In cash, with change",
+            json!({"items": [{"sku": "TEE-M"}], "tender": "cash", "given": 5000}),
+        ),
         (
             "sales_create",
             "Partly by voucher",
@@ -58,7 +82,11 @@ pub(super) fn bodies() -> Vec<(&'static str, &'static str, Value)> {
             json!({"items": [{"sku": "TEE-M"}], "tender": "card", "pickup_at": DEVICE, "pin": "4711", "shopper": "order-7"}),
         ),
         ("sales_create", "A cart", json!({"cart": CART, "tender": "card"})),
-        ("carts_create", "For 15 minutes", json!({"items": [{"sku": "TEE-M"}], "ttl_ms": 900_000, "shopper": "order-7"})),
+        (
+            "carts_create",
+            "For 15 minutes",
+            json!({"items": [{"sku": "TEE-M"}], "ttl_ms": 900_000, "shopper": "order-7"}),
+        ),
         ("carts_take", "The cart", json!({"cart": CART})),
         ("carts_take", "What the shopper shows", json!({"token": TOKEN})),
         ("redemptions_create", "The claim", json!({"claim": CLAIM, "pin": "4711"})),
@@ -73,17 +101,33 @@ pub(super) fn bodies() -> Vec<(&'static str, &'static str, Value)> {
         ("device_leave", "To whoever sells", json!({"device": DEVICE, "units": 120, "claims": 3})),
         ("past_accept", "Two entries are missing", json!({"device": DEVICE, "entries": 2})),
         ("sweeps_create", "What nobody came for", json!({"drop": "later", "device": DEVICE, "claims": 4})),
-        ("resolutions_create", "The money went back", json!({"incident": INCIDENT, "note": "the second buyer got the money back"})),
+        (
+            "resolutions_create",
+            "The money went back",
+            json!({"incident": INCIDENT, "note": "the second buyer got the money back"}),
+        ),
         ("retirements_create", "Nobody can have sold anything", json!({"device": DEVICE, "at_risk": 0})),
         ("renewals_create", "All that can be, for three days", json!({"days": 3})),
-        ("renewals_create", "One, until a time", json!({"device": DEVICE, "until_ms": 1_797_000_000_000_u64})),
+        (
+            "renewals_create",
+            "One, until a time",
+            json!({"device": DEVICE, "until_ms": 1_797_000_000_000_u64}),
+        ),
         ("registrars_create", "Another hq", json!({"to": DEVICE})),
         ("doors_open", "Once more", json!({"claim": CLAIM})),
         ("doors_settle", "The shopper has it", json!({"claim": CLAIM, "handed_over": true, "by": "Mia"})),
         ("doors_jam", "It jams", json!({"compartment": "07", "jammed": true})),
-        ("rules_set", "Tax is in the price", json!({"prices": "included", "round": "receipt", "cash_coin": 5, "ordinary_wish": 4})),
+        (
+            "rules_set",
+            "Tax is in the price",
+            json!({"prices": "included", "round": "receipt", "cash_coin": 5, "ordinary_wish": 4}),
+        ),
         ("limits_set", "100.00 on each device", json!({"amount": 10_000})),
-        ("settlements_create", "The terminal took it", json!({"claim": CLAIM, "payment": 1, "reference": "terminal-119"})),
+        (
+            "settlements_create",
+            "The terminal took it",
+            json!({"claim": CLAIM, "payment": 1, "reference": "terminal-119"}),
+        ),
         (
             "people_create",
             "An address",
@@ -112,7 +156,8 @@ pub(super) fn show(api: &mut Value) {
     let bodies = bodies();
     for (_, _, operation) in operations(api) {
         let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let Some(body) = operation.get_mut("requestBody").and_then(|body| body.pointer_mut("/content/application~1json"))
+        let Some(body) =
+            operation.get_mut("requestBody").and_then(|body| body.pointer_mut("/content/application~1json"))
         else {
             continue;
         };

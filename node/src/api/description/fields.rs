@@ -1,7 +1,8 @@
 //! Bounds of what requests say, from the constants that the parsers compare with.
 
 use popmesh_proto::command::{
-    MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, MAX_ORDINARY_WISH, MAX_PICKUP_MS, MAX_QUANTITY, MAX_RENEWAL_DAYS, MAX_WAIT_MS,
+    MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, MAX_ORDINARY_WISH, MAX_PICKUP_MS, MAX_QUANTITY, MAX_RENEWAL_DAYS,
+    MAX_WAIT_MS,
 };
 use popmesh_proto::identity::MAX_NAME;
 use popmesh_proto::money::{MAX_COIN, MAX_PRICE};
@@ -35,6 +36,10 @@ fn line(most: usize) -> Value {
 
 fn number(least: u64, most: u64) -> Value {
     json!({"minimum": least, "maximum": most})
+}
+
+fn token() -> Value {
+    json!({"minLength": 1})
 }
 
 fn list(least: usize, most: usize) -> Value {
@@ -96,6 +101,8 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("Consent", "text", line(MAX_CONSENT)),
         ("Consent", "version", line(MAX_CONSENT_VERSION)),
         ("DoorSettle", "by", line(MAX_NAME)),
+        ("CartTake", "token", token()),
+        ("Redeem", "token", token()),
         ("Problem", "code", json!({"pattern": "^[a-z][a-z_]*$"})),
         ("Problem", "type", json!({"pattern": "^urn:popmesh:problem:[a-z][a-z_]*$"})),
         ("Problem", "status", number(400, 599)),
@@ -110,7 +117,9 @@ pub(super) fn bound(api: &mut Value) {
             property.extend(bounds);
         }
     }
-    for choice in schema(api, "Units").and_then(|units| units.get_mut("oneOf")?.as_array_mut()).into_iter().flatten() {
+    for choice in
+        schema(api, "Units").and_then(|units| units.get_mut("oneOf")?.as_array_mut()).into_iter().flatten()
+    {
         choice["additionalProperties"] = json!(false);
         if let Some(Value::Object(count)) = choice.pointer_mut("/properties/count") {
             count.extend([("minimum".to_owned(), json!(1)), ("maximum".to_owned(), json!(MAX_QUANTITY))]);

@@ -78,14 +78,24 @@ fn forms() -> Vec<(&'static str, Vec<Form>)> {
             "CartTake",
             vec![
                 form("CartTakeNamed", "The cart is named.", &["cart"], vec![("token", none())]),
-                form("CartTakeShown", "The shopper shows the cart's token.", &["token"], vec![("cart", none())]),
+                form(
+                    "CartTakeShown",
+                    "The shopper shows the cart's token.",
+                    &["token"],
+                    vec![("cart", none())],
+                ),
             ],
         ),
         (
             "Redeem",
             vec![
                 form("RedeemNamed", "The claim is named.", &["claim"], vec![("token", none())]),
-                form("RedeemShown", "The shopper shows the claim's token.", &["token"], vec![("claim", none())]),
+                form(
+                    "RedeemShown",
+                    "The shopper shows the claim's token.",
+                    &["token"],
+                    vec![("claim", none())],
+                ),
             ],
         ),
         (
@@ -98,7 +108,12 @@ fn forms() -> Vec<(&'static str, Vec<Form>)> {
         (
             "PersonalErase",
             vec![
-                form("EraseShopper", "All that was taken of a shopper.", &["shopper"], vec![("entry", none())]),
+                form(
+                    "EraseShopper",
+                    "All that was taken of a shopper.",
+                    &["shopper"],
+                    vec![("entry", none())],
+                ),
                 form("EraseEntry", "What one entry says was taken.", &["entry"], vec![("shopper", none())]),
             ],
         ),
@@ -119,7 +134,12 @@ fn forms() -> Vec<(&'static str, Vec<Form>)> {
                 },
                 Form {
                     only: Some(("kind", &["waitlist"])),
-                    ..form("DropWaitlistNew", "A wait for a drop.", &["consent", "drop"], vec![("sku", none())])
+                    ..form(
+                        "DropWaitlistNew",
+                        "A wait for a drop.",
+                        &["consent", "drop"],
+                        vec![("sku", none())],
+                    )
                 },
             ],
         ),
@@ -214,7 +234,11 @@ fn part(whole: &Map<String, Value>, form: &Form) -> Map<String, Value> {
             properties.get_mut(*field).map(given);
         }
         if let Some((field, values)) = form.only {
-            properties.insert(field.to_owned(), json!({"type": "string", "enum": values}));
+            let only = match values {
+                [one] => json!({"type": "string", "const": one}),
+                several => json!({"type": "string", "enum": several}),
+            };
+            properties.insert(field.to_owned(), only);
         }
     }
     part.insert("patternProperties".to_owned(), also.into());

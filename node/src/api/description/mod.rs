@@ -4,16 +4,22 @@
 //! The handlers' types give a description without these ([`finish`] gets it). Each submodule adds one kind of thing, from
 //! tables that use the same constants as the parsers; names in these tables are those of the description.
 
-pub(super) mod codes;
+mod codes;
 mod examples;
 mod fields;
 mod forms;
 mod numbers;
 mod parameters;
 mod refusals;
+mod variants;
 mod words;
 
 use serde_json::{Map, Value, json};
+
+/// Whether a code is one of the API's own, and no refusal of the device's.
+pub(super) fn is_own(code: &str) -> bool {
+    codes::OWN.iter().any(|(own, _, _)| *own == code)
+}
 
 /// The finished description.
 pub(super) fn finish(mut api: Value) -> Value {
@@ -23,7 +29,14 @@ pub(super) fn finish(mut api: Value) -> Value {
     fields::bound(&mut api);
     forms::split(&mut api);
     refusals::document(&mut api);
+    refusals::share(&mut api);
+    variants::name(&mut api);
     examples::show(&mut api);
+    each_object(&mut api, &mut |object| {
+        if let Some(Value::Object(bytes)) = object.get_mut("application/octet-stream") {
+            bytes.insert("schema".to_owned(), json!({"type": "string", "format": "binary"}));
+        }
+    });
     api["servers"] = json!([
         {
             "url": "http://127.0.0.1:7401",

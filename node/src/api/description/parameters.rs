@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{given, operations};
 
 /// The types of parameters, by name.
-const TYPES: [(&str, &str); 11] = [
+const TYPES: [(&str, &str); 12] = [
+    ("after", "Ref"),
     ("drop", "DropId"),
     ("sku", "Sku"),
     ("shopper", "ShopperRef"),

@@ -11,6 +11,7 @@ use crate::api::PROBLEM_JSON;
 /// Documents the problems of every operation, and the headers of what succeeds.
 pub(super) fn document(api: &mut Value) {
     let words = words_of_refusals(api);
+    api["components"]["headers"] = headers();
     for (method, _, operation) in operations(api) {
         let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
         let writes = method == "post";
@@ -19,9 +20,9 @@ pub(super) fn document(api: &mut Value) {
         let Some(responses) = responses.as_object_mut() else { continue };
         responses.retain(|status, _| !status.starts_with(['4', '5']));
         for response in responses.values_mut() {
-            let mut headers = vec![("Popmesh-Device", device())];
+            let mut headers = vec!["Popmesh-Device"];
             if writes {
-                headers.push(("Idempotency-Replayed", replayed()));
+                headers.push("Idempotency-Replayed");
             }
             add_headers(response, headers);
         }
@@ -35,10 +36,43 @@ pub(super) fn document(api: &mut Value) {
     }
 }
 
+/// Has responses that several operations have alike stand in the components, once.
+pub(super) fn share(api: &mut Value) {
+    let mut uses: BTreeMap<String, u32> = BTreeMap::new();
+    for (_, _, operation) in operations(api) {
+        for response in
+            operation.get("responses").and_then(Value::as_object).into_iter().flat_map(|all| all.values())
+        {
+            *uses.entry(response.to_string()).or_default() += 1;
+        }
+    }
+    let mut names: BTreeMap<String, String> = BTreeMap::new();
+    let mut shared = serde_json::Map::new();
+    for (_, _, operation) in operations(api) {
+        for (status, response) in
+            operation.get_mut("responses").and_then(Value::as_object_mut).into_iter().flatten()
+        {
+            let text = response.to_string();
+            if status.starts_with('2') || uses.get(&text).is_none_or(|uses| *uses < 2) {
+                continue;
+            }
+            let number = names.values().filter(|name| name.starts_with(&format!("Problem{status}"))).count();
+            let letter = char::from(b'A' + u8::try_from(number).unwrap_or(25).min(25));
+            let name = names.entry(text).or_insert_with(|| format!("Problem{status}{letter}")).clone();
+            let whole =
+                std::mem::replace(response, json!({"$ref": format!("#/components/responses/{name}")}));
+            shared.insert(name, whole);
+        }
+    }
+    api["components"]["responses"] = shared.into();
+}
+
 fn words_of_refusals(api: &Value) -> BTreeMap<String, String> {
     let each = api.pointer("/components/schemas/Refusal/oneOf").and_then(Value::as_array);
     let words = each.into_iter().flatten().filter_map(|refusal| {
-        let code = refusal.pointer("/properties/code/enum/0")?.as_str()?;
+        // What only carries another type has its code in the second part.
+        let code = ["/properties/code/enum/0", "/allOf/1/properties/code/enum/0"];
+        let code = code.iter().find_map(|at| refusal.pointer(at)?.as_str())?;
         Some((code.to_owned(), refusal["description"].as_str()?.to_owned()))
     });
     words.chain(OWN.iter().map(|(code, _, words)| ((*code).to_owned(), (*words).to_owned()))).collect()
@@ -71,7 +105,8 @@ pub(super) fn status_of(code: &str) -> Option<u16> {
 }
 
 fn rules(id: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let of: Vec<_> = INEXPRESSIBLE.iter().filter(|(of, _, _)| *of == id).map(|(_, field, why)| (*field, *why)).collect();
+    let of: Vec<_> =
+        INEXPRESSIBLE.iter().filter(|(of, _, _)| *of == id).map(|(_, field, why)| (*field, *why)).collect();
     of.into_iter()
 }
 
@@ -94,16 +129,10 @@ fn problem(id: &str, status: u16, codes: &[&str], words: &BTreeMap<String, Strin
         "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         "x-codes": codes,
     });
-    let mut headers = vec![("Popmesh-Device", device())];
+    let mut headers = vec!["Popmesh-Device"];
     match status {
-        401 => headers.push(("WWW-Authenticate", text_header("`Bearer`: send a token."))),
-        403 | 408 | 409 | 429 | 503 | 504 => headers.push((
-            "Retry-After",
-            json!({
-                "description": "In how many seconds to try again, if that can help.",
-                "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX},
-            }),
-        )),
+        401 => headers.push("WWW-Authenticate"),
+        403 | 408 | 409 | 429 | 503 | 504 => headers.push("Retry-After"),
         _ => {}
     }
     add_headers(&mut response, headers);
@@ -117,6 +146,7 @@ fn title(status: u16) -> &'static str {
         403 => "This caller, or this device, may not.",
         404 => "There is no such thing, as far as this device knows.",
         406 => "There is no such form of the answer.",
+        410 => "What was asked for is kept no more.",
         408 => "The body took too long.",
         409 => "The state of things forbids it.",
         413 => "The body is too large.",
@@ -130,30 +160,31 @@ fn title(status: u16) -> &'static str {
     }
 }
 
-fn add_headers(response: &mut Value, headers: Vec<(&str, Value)>) {
+fn add_headers(response: &mut Value, headers: Vec<&str>) {
     let Some(response) = response.as_object_mut() else { return };
     let all = response.entry("headers").or_insert_with(|| json!({}));
     if let Some(all) = all.as_object_mut() {
-        all.extend(headers.into_iter().map(|(name, header)| (name.to_owned(), header)));
+        let reference = |name: &str| json!({"$ref": format!("#/components/headers/{name}")});
+        all.extend(headers.into_iter().map(|name| (name.to_owned(), reference(name))));
     }
 }
 
-fn text_header(description: &str) -> Value {
-    json!({"description": description, "schema": {"type": "string"}})
-}
-
-fn device() -> Value {
+fn headers() -> Value {
     json!({
-        "description": "The device that answers.",
-        "required": true,
-        "schema": {"$ref": "#/components/schemas/DeviceId"},
-    })
-}
-
-fn replayed() -> Value {
-    json!({
-        "description": "`true` if this was done before, under the same key, and is not done again; absent otherwise.",
-        "schema": {"type": "string", "enum": ["true"]},
+        "Popmesh-Device": {
+            "description": "The device that answers.",
+            "required": true,
+            "schema": {"$ref": "#/components/schemas/DeviceId"},
+        },
+        "Idempotency-Replayed": {
+            "description": "`true` if this was done before, under the same key, and is not done again; absent otherwise.",
+            "schema": {"type": "string", "enum": ["true"]},
+        },
+        "WWW-Authenticate": {"description": "`Bearer`: send a token.", "schema": {"type": "string"}},
+        "Retry-After": {
+            "description": "In how many seconds to try again, if that can help.",
+            "schema": {"type": "integer", "format": "int64", "minimum": 0, "maximum": u32::MAX},
+        },
     })
 }
 
@@ -166,7 +197,9 @@ mod tests {
     #[test]
     fn every_operation_and_every_code_is_in_the_tables() {
         let mut api = crate::api::description();
-        let refusals: BTreeSet<String> = words_of_refusals(&api).into_keys().collect();
+        let mapping = api.pointer("/components/schemas/Refusal/discriminator/mapping").unwrap();
+        let own = OWN.iter().map(|(code, _, _)| (*code).to_owned());
+        let refusals: BTreeSet<String> = mapping.as_object().unwrap().keys().cloned().chain(own).collect();
         let listed: BTreeSet<String> = REFUSALS
             .iter()
             .flat_map(|(_, codes)| codes.iter())
@@ -174,8 +207,14 @@ mod tests {
             .map(|code| (*code).to_owned())
             .collect();
         assert_eq!(refusals, listed);
-        let told: BTreeSet<&str> =
-            OPERATIONS.iter().flat_map(|(_, codes)| *codes).chain(ALL).chain(WRITES).chain(WITH_BODY).copied().collect();
+        let told: BTreeSet<&str> = OPERATIONS
+            .iter()
+            .flat_map(|(_, codes)| *codes)
+            .chain(ALL)
+            .chain(WRITES)
+            .chain(WITH_BODY)
+            .copied()
+            .collect();
         let told: BTreeSet<String> = told.into_iter().map(str::to_owned).collect();
         assert_eq!(told, listed, "each code comes from some operation");
         let described: BTreeSet<String> = operations(&mut api)

@@ -45,6 +45,9 @@ mod tests {
     #[test]
     fn links_to_code_become_names_and_broken_lines_one() {
         assert_eq!(plain("What is\nsold. See [`super::Command::Sell`]."), "What is sold.");
-        assert_eq!(plain("As in [`crate::Reply`], or\n\n[`Stock`](crate::query::Stock)."), "As in `Reply`, or\n\n`Stock`.");
+        assert_eq!(
+            plain("As in [`crate::Reply`], or\n\n[`Stock`](crate::query::Stock)."),
+            "As in `Reply`, or\n\n`Stock`."
+        );
     }
 }
