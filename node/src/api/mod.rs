@@ -16,6 +16,7 @@ mod idempotency;
 mod mesh;
 mod metrics;
 mod money;
+mod named;
 mod objects;
 mod openapi;
 mod people;
@@ -31,6 +32,7 @@ mod service;
 mod taking;
 mod tally;
 mod trust;
+mod undo;
 mod write;
 
 pub use doors::{DoorsNow, Jam};
