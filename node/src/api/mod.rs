@@ -17,6 +17,7 @@ mod idempotency;
 mod mesh;
 mod metrics;
 mod money;
+mod named;
 mod objects;
 mod openapi;
 mod page;
@@ -33,6 +34,7 @@ mod service;
 mod taking;
 mod tally;
 mod trust;
+mod undo;
 mod write;
 
 pub use doors::{DoorsNow, Jam};
