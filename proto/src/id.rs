@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -24,6 +25,22 @@ pub enum IdError {
     Reference(String),
 }
 
+/// Reads a name from its text.
+struct AsText<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err = IdError>> serde::de::Visitor<'de> for AsText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hexadecimal digits")
+    }
+
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(inner)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 macro_rules! byte_name {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal, $pattern:literal, $description:literal, $example:literal) => {
         $(#[$doc])*
@@ -42,6 +59,10 @@ macro_rules! byte_name {
         );
 
         impl $name {
+            /// What a [`serde::Deserializer`] is told that it reads, so that one that knows other names of such a thing can
+            /// take them.
+            pub const NEWTYPE: &str = stringify!($name);
+
             /// The bytes.
             pub fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
@@ -103,8 +124,7 @@ macro_rules! byte_name {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
+                d.deserialize_newtype_struct(Self::NEWTYPE, AsText(PhantomData))
             }
         }
 

@@ -4,6 +4,7 @@
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
 mod authority;
+mod called;
 mod description;
 mod doors;
 mod events;
@@ -18,6 +19,7 @@ mod metrics;
 mod money;
 mod objects;
 mod openapi;
+mod page;
 mod people;
 mod permits;
 mod places;
@@ -43,9 +45,10 @@ pub use mesh::{
     BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
 };
 pub use openapi::description;
+pub use page::{Envelope, List, MAX_LIMIT};
 pub use people::{PersonalNew, SealedData};
 pub use problem::{PROBLEM_JSON, Problem};
-pub use read::{Health, Peer, Peers};
+pub use read::{ClaimList, Health, Peer, Peers};
 pub use request::MAX_BODY;
 pub use server::{BindError, DEFAULT_ADDRESS, Listener, bind};
 pub use service::Api;

@@ -1,14 +1,18 @@
 //! Incidents, devices that are retired, and who may do that.
 
+use std::cmp::Reverse;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use popmesh_proto::command::{Command, Entrust, Reply, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::query::{Answer, Incident, Query, Registrar, RetirementRisk};
+use sha2::{Digest, Sha256};
 
 use super::idempotency::Key;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
+use super::page::{List, Listed, PageParams, Since, SinceParam, Unfiltered};
 use super::problem::Problem;
 use super::request::{Body, Name};
 use super::service::{Api, only};
@@ -17,10 +21,20 @@ use super::write::{Done, done};
 /// What is proven to be wrong, or in doubt, the latest first
 #[utoipa::path(
     get, path = "/v1/incidents", operation_id = "incidents_list", tag = "look up",
-    responses((status = 200, description = "Incidents, settled or not", body = Vec<Incident>), QueryProblems)
+    params(SinceParam, PageParams),
+    responses((status = 200, description = "Incidents, settled or not", body = List<Incident>), QueryProblems)
 )]
-pub(super) async fn incidents(State(api): State<Api>) -> Result<Json<Vec<Incident>>, Problem> {
-    api.ask(Query::Incidents, only!(Answer::Incidents)).await.map(Json)
+pub(super) async fn incidents(
+    State(api): State<Api>,
+    Listed { filter: since, page }: Listed<Since>,
+) -> Result<Json<List<Incident>>, Problem> {
+    let mut incidents = api.ask(Query::Incidents, only!(Answer::Incidents)).await?;
+    incidents.retain(|incident| since.has(incident.at_ms));
+    // Several can be named with one entry, each with words of its own.
+    page.cut(incidents, |incident| {
+        let words = Sha256::digest(&incident.text).first_chunk().copied().map(u64::from_be_bytes);
+        (Reverse(incident.at_ms), incident.incident, words)
+    })
 }
 
 /// Writes down what was done about an incident
@@ -72,10 +86,16 @@ pub(super) async fn retire(
 /// One device, unless the organiser has signed certificates with the role `registrar` for several.
 #[utoipa::path(
     get, path = "/v1/registrars", operation_id = "registrars_list", tag = "look up",
-    responses((status = 200, description = "Who has the right, one for each certificate that gives it", body = Vec<Registrar>), QueryProblems)
+    params(PageParams),
+    responses((status = 200, description = "Who has the right, one for each certificate that gives it", body = List<Registrar>), QueryProblems)
 )]
-pub(super) async fn registrars(State(api): State<Api>) -> Result<Json<Vec<Registrar>>, Problem> {
-    api.ask(Query::Registrars, only!(Answer::Registrars)).await.map(Json)
+pub(super) async fn registrars(
+    State(api): State<Api>,
+    Listed { filter: Unfiltered {}, page }: Listed<Unfiltered>,
+) -> Result<Json<List<Registrar>>, Problem> {
+    let registrars = api.ask(Query::Registrars, only!(Answer::Registrars)).await?;
+    // A device that two gave their right has it twice.
+    page.cut(registrars, |registrar| (registrar.device, registrar.given_at_ms, registrar.given_by.clone()))
 }
 
 /// Gives the right to retire devices to another hq

@@ -10,6 +10,7 @@ use super::client::{Client, print, segment};
 use super::failure::Outcome;
 use super::table::Table;
 use super::{token, values};
+use crate::api::List;
 use crate::folder::Folder;
 
 pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
@@ -56,10 +57,10 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
             let client = Client::find(&target, folder)?;
             let devices = client.devices()?;
             let shopper = shopper.map(|who| who.to_string());
-            let carts: Vec<Cart> = client.get("/v1/carts", &[("shopper", shopper)])?;
+            let carts: List<Cart> = client.list("/v1/carts", &[("shopper", shopper)], None)?;
             print(json, &carts, || {
                 let mut table = Table::new(&["until", "drop", "items", ">total", "for", "held by", "cart"]);
-                for cart in &carts {
+                for cart in &carts.items {
                     let holder = devices.iter().find(|info| info.device == cart.holder);
                     table.row([
                         values::clock(cart.until_ms),

@@ -5,7 +5,7 @@ use popmesh_proto::command::{
     Claim, ClaimState, GiveCustody, Redeem, Refund, RefundItem, Refunded, Swept, Unlocked,
 };
 use popmesh_proto::id::{DeviceId, Ref};
-use popmesh_proto::query::{ClaimToken, Claims, Status};
+use popmesh_proto::query::{ClaimToken, Status};
 use popmesh_proto::text::DropId;
 
 use super::act::in_words;
@@ -15,7 +15,7 @@ use super::failure::{Failure, Outcome};
 use super::table::printable;
 use super::trust::confirm;
 use super::{door, token, values};
-use crate::api::SweepNow;
+use crate::api::{ClaimList, SweepNow};
 use crate::folder::Folder;
 
 pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome {
@@ -134,12 +134,13 @@ fn show(text: &str, client: &Client, json: bool) -> Outcome {
     let claim: Claim = match (text.parse::<Ref>(), text.parse::<ClaimCode>()) {
         (Ok(claim), _) => client.get(&format!("/v1/claims/{}", segment(&claim.to_string())), &[])?,
         (_, Ok(code)) => {
-            let mut found: Claims = client.get("/v1/claims", &[("code", Some(code.to_string()))])?;
-            match found.claims.len() {
-                1 => found.claims.remove(0),
+            let query = [("code", Some(code.to_string()))];
+            let mut found: ClaimList = client.list("/v1/claims", &query, None)?;
+            match found.items.len() {
+                1 => found.items.remove(0),
                 0 => return Err(Failure::here(format!("no claim with the code {code} is known here"))),
                 _ => {
-                    let all: Vec<String> = found.claims.iter().map(|claim| claim.claim.to_string()).collect();
+                    let all: Vec<String> = found.items.iter().map(|claim| claim.claim.to_string()).collect();
                     let help = format!("show one of {}", all.join(", "));
                     return Err(Failure::with_help(format!("several claims have the code {code}"), help));
                 }
