@@ -11,6 +11,7 @@ use popmesh::door::{DoorSpec, OPENS_WITHIN};
 use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Events, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{
     Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
     DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
@@ -19,9 +20,9 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeedKind, DeviceInfo, HeldUnits, Incident,
-    Levels, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk,
-    SealedPersonal, SecretInfo, Status, Stock, StockLine,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, DeedKind, DeviceInfo, HeldUnits,
+    Incident, Levels, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
+    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -562,7 +563,15 @@ fn answer_to(query: &Query, again: bool) -> Answer {
                 holders: vec![],
             }],
         }),
-        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()], next: None }),
+        Query::Claims(filter) => {
+            // Two that are alike, one at a time if that is asked for.
+            let last = Moment { at: Hlc(7), entry: entry(9) };
+            let next = match (filter.after, filter.limit) {
+                (None, Some(1)) => Some(ClaimsAfter { claim: last, count: 2 }),
+                _ => None,
+            };
+            Answer::Claims(Claims { count: 2, claims: vec![claim()], next })
+        }
         Query::Incidents => Answer::Incidents(vec![incident(entry(13), None)]),
         Query::Registrars => Answer::Registrars(vec![registrar(DEVICE)]),
         Query::Retirement(device) => Answer::Retirement(Ok(RetirementRisk {
