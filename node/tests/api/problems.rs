@@ -43,7 +43,13 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         ),
         (Refusal::Frozen { sku: sku(), units: Default::default() }, 409, "frozen"),
         (
-            Refusal::NotHeld { sku: sku(), asked: text(), held: 2, serials: Default::default(), holders: vec![] },
+            Refusal::NotHeld {
+                sku: sku(),
+                asked: text(),
+                held: 2,
+                serials: Default::default(),
+                holders: vec![],
+            },
             409,
             "not_held",
         ),
