@@ -84,7 +84,7 @@ fn evening(event: &Event) -> Result<(Node<'static>, Node<'static>)> {
 #[test]
 fn several_things_are_one_sale() -> Result<()> {
     let event = Event::found("Neon Night")?;
-    let (_first, _second) = evening(&event)?;
+    let (first, _second) = evening(&event)?;
     let crew = Crew { event: &event, device: "till-1" };
     let sold = crew.sees("sell TEE-M STICKER*2")?;
     assert!(
@@ -101,14 +101,15 @@ fn several_things_are_one_sale() -> Result<()> {
     ] {
         assert_eq!(crew.json(words)?["total"], total, "{words}");
     }
-    let before = books(&_first)?;
+    first.set_links(false)?;
+    let before = books(&first)?;
     for (words, says) in [
         ("sell TEE-M STICKER -n 2", "-n is for one item"),
         ("sell TEE-M STICKER --price 2.00", "--price is for one item"),
         ("sell TEE-M@20.00 TEE-M@19.00", "at two prices"),
         ("sell STICKERx2", "write STICKER:2"),
         ("sell TEE-M 2", "how many is written as SKU:2"),
-        ("sell STICKER*99", "holds"),
+        ("sell STICKER*99", "not enough STICKER"),
         ("sell TEE-M HAT*2", "no SKU HAT"),
     ] {
         let said = crew.is_refused(words)?;
@@ -117,7 +118,7 @@ fn several_things_are_one_sale() -> Result<()> {
     for words in ["sell STICKER*0", "sell STICKER*2*3", "sell 12*2", "sell", "sell STICKER*"] {
         assert_eq!(crew.types(words)?.status.code(), Some(2), "{words}");
     }
-    assert_eq!(books(&_first)?, before, "what is refused changes nothing");
+    assert_eq!(books(&first)?, before, "what is refused changes nothing");
     Ok(())
 }
 
@@ -167,7 +168,7 @@ fn a_claim_is_what_is_in_hand() -> Result<()> {
     let text = |claim: &Value, field: &str| claim[field].as_str().map(str::to_owned).context("no text");
     let one = sells("--shopper order-7 --tender card --reference T-4711")?;
     let (claim, code) = (text(&one, "claim")?, text(&one, "code")?);
-    let token = text(&crew.json(&format!("claim token {code}"))?, "token")?;
+    let token = text(&crew.json(&format!("claim token {code}"))?, "text")?;
     agree(&[&first, &second])?;
     for (who, named) in [
         (&crew, claim.clone()),
@@ -211,7 +212,7 @@ fn a_claim_is_what_is_in_hand() -> Result<()> {
     }
     assert_eq!(books(&first)?, before);
     // A token says more than which claim it is.
-    let token = text(&crew.json(&format!("claim token {}", text(&two, "code")?))?, "token")?;
+    let token = text(&crew.json(&format!("claim token {}", text(&two, "code")?))?, "text")?;
     assert_eq!(crew.event.popmesh(&["--data", "till-1", "claim", "redeem", &token])?["claim"], two["claim"]);
     let given = crew.sees(&format!("claim give {} --to till-2", text(&three, "code")?))?;
     assert!(given.contains("is in the custody of till-2"), "{given}");
@@ -311,6 +312,8 @@ fn what_stays_is_asked_about_and_nothing_is_done_unasked() -> Result<()> {
     ];
     crew.sees("sell TEE-M")?;
     agree(&[&first, &second])?;
+    // Cut off, so that nothing but this could change it: stock drifts to where it sells.
+    first.set_links(false)?;
     let before = (books(&first)?, first.digest()?);
     for words in &asked {
         let said = crew.is_refused(words)?;
@@ -322,6 +325,7 @@ fn what_stays_is_asked_about_and_nothing_is_done_unasked() -> Result<()> {
         assert!(!yes && said.contains("nothing was done"), "{words}: {said}");
     }
     assert_eq!((books(&first)?, first.digest()?), before, "nothing was done");
+    first.set_links(true)?;
     let (yes, said) = crew.answers("damage --drop night --sku TEE-M --count 2", "y")?;
     assert!(yes && said.contains("2 units of TEE-M of drop night go out of sale for good."), "{said}");
     assert!(said.contains("out of sale: 2 × Neon_tee (TEE-M 2-3)"), "{said}");
