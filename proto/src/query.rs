@@ -1,6 +1,7 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod deed;
 mod money;
 mod page;
 mod past;
@@ -8,6 +9,7 @@ mod people;
 
 use serde::{Deserialize, Serialize};
 
+pub use deed::DeedKind;
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
@@ -20,7 +22,7 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 use crate::claim_code::ClaimCode;
 use crate::command::{
     Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal,
+    Product, Refusal, Reply,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -49,6 +51,8 @@ pub enum Query {
     Retirement(DeviceId),
     /// One claim.
     Claim(Ref),
+    /// What the command did that wrote an entry.
+    Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
     /// The token of a cart that this device holds.
@@ -82,6 +86,8 @@ pub enum Query {
     ClaimsNamed(String),
     /// Entries, newest first.
     Log(LogFilter),
+    /// One entry.
+    Entry(Ref),
     /// The frontier, to compare devices.
     Frontier,
     /// The invariants, checked now.
@@ -221,6 +227,10 @@ pub enum Answer {
     ClaimsNamed(Result<Named, Refusal>),
     /// To [`Query::Log`].
     Log(Part<LogLine, Moment>),
+    /// To [`Query::Entry`].
+    Entry(Result<LogLine, Refusal>),
+    /// To [`Query::Deed`].
+    Deed(Result<Box<Reply>, Refusal>),
     /// To [`Query::Frontier`].
     Frontier(Vec<Head>),
     /// To [`Query::Check`].

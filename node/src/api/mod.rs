@@ -14,9 +14,11 @@ pub mod fuzzed;
 mod giving;
 mod guard;
 mod idempotency;
+mod made;
 mod mesh;
 mod metrics;
 mod money;
+mod named;
 mod objects;
 mod openapi;
 mod page;
@@ -33,6 +35,7 @@ mod service;
 mod taking;
 mod tally;
 mod trust;
+mod undo;
 mod write;
 
 pub use doors::{DoorsNow, Jam};
@@ -41,6 +44,7 @@ pub use export::ExportedDocument;
 pub use giving::{LeaveNow, PastAcceptance, SweepNow};
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
+pub(crate) use made::segment;
 pub use mesh::{
     BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
 };

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Device;
 use super::words::describe;
 use crate::claim_code::ClaimCode;
-use crate::command::{ClaimState, Lot, Refusal};
+use crate::command::{ClaimState, Lot, Refusal, Reply};
 use crate::document::Document;
 use crate::export;
 use crate::holdings::Holdings;
 use crate::id::Ref;
 use crate::log::{Chain, Newest};
 use crate::query::{
-    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, ClaimsAfter, DeviceInfo, Head, Levels,
-    LogFilter, LogLine, Moment, Part, PlaceCount, Programme, Query, Status, Stock, StockFilter, StockLine,
+    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, ClaimsAfter, DeedKind, DeviceInfo, Head,
+    Levels, LogFilter, LogLine, Moment, Part, PlaceCount, Programme, Query, Status, Stock, StockFilter,
+    StockLine,
 };
 use crate::record::{Body, Record};
 use crate::text::{DropId, Place, Sku};
@@ -56,6 +57,15 @@ impl Device {
             Query::LastAct => Answer::LastAct(self.last_act().map(Box::new)),
             Query::ClaimsNamed(text) => Answer::ClaimsNamed(self.claims_named(&text)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
+            Query::Entry(entry) => {
+                let line = self.log.chain(&entry.chain).and_then(|chain| self.log_line(chain, entry));
+                Answer::Entry(line.ok_or_else(|| Refusal::UnknownEntry { entry, what: "entry".to_owned() }))
+            }
+            Query::Deed(DeedKind::Cart, cart) => {
+                let known = self.cart_known(cart).map(|cart| Box::new(Reply::Cart(cart)));
+                Answer::Deed(known.ok_or(Refusal::UnknownCart { cart }))
+            }
+            Query::Deed(kind, entry) => Answer::Deed(self.deed(kind, entry).map(Box::new)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),
             Query::Export => match export::documents(&self.log, &self.programme) {
