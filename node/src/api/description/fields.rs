@@ -14,9 +14,6 @@ use serde_json::{Value, json};
 use super::schema;
 use crate::personal::MAX_CONTENT;
 
-/// The fewest lines that can be asked for.
-pub(super) const LEAST_LIMIT: u32 = 0;
-
 /// A line that a person reads: not blank, and nothing in it that controls a terminal.
 pub(super) const LINE: &str = concat!(
     r"^[^\u0000-\u001f\u007f-\u009f]*",
@@ -74,6 +71,10 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("PaymentNew", "reference", line(MAX_REFERENCE)),
         ("PaymentNew", "deferred", json!({"default": false})),
         ("PaymentNew", "given", number(0, money)),
+        ("CartAdd", "items", list(1, MAX_ITEMS)),
+        ("CartAdd", "wait_ms", wait()),
+        ("CartRemove", "items", list(1, MAX_ITEMS)),
+        ("CartItem", "quantity", json!({"minimum": 1, "maximum": MAX_QUANTITY, "default": 1})),
         ("CartNew", "items", list(1, MAX_ITEMS)),
         ("CartNew", "ttl_ms", json!({"minimum": 1, "maximum": MAX_HOLD_MS, "default": 900_000})),
         ("CartNew", "wait_ms", wait()),
