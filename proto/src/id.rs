@@ -193,6 +193,22 @@ byte_name!(
     "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
 );
 
+/// How a request of the API names a device; it is a [`DeviceId`] once it is read.
+#[cfg(feature = "schema")]
+#[derive(Debug)]
+pub struct DeviceName;
+
+crate::schema::text_schema!(
+    DeviceName,
+    crate::schema::TextSchema {
+        name: "DeviceName",
+        description: "A device: by its name, by its key, or by the first digits of its key, four at least.",
+        example: "till-1",
+        pattern: r"^[^\u0000-\u001f\u007f]+$",
+        length: (1, Some(80)),
+    }
+);
+
 impl EventId {
     /// Its beginning.
     pub fn mark(&self) -> EventMark {

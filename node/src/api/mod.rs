@@ -14,6 +14,7 @@ pub mod fuzzed;
 mod giving;
 mod guard;
 mod idempotency;
+mod made;
 mod mesh;
 mod metrics;
 mod money;
@@ -41,6 +42,7 @@ pub use export::ExportedDocument;
 pub use giving::{LeaveNow, PastAcceptance, SweepNow};
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
+pub(crate) use made::segment;
 pub use mesh::{
     BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
 };

@@ -17,7 +17,7 @@ use super::page::{List, Listed, PageParams, Since, SinceParam};
 use super::problem::Problem;
 use super::request::{Body, Filter, Name};
 use super::service::{Api, only};
-use super::write::{Done, done};
+use super::write::{Done, done, made};
 use crate::clock::zone;
 use crate::receipt;
 
@@ -56,14 +56,14 @@ pub(super) async fn set_limit(
 /// On the device that sold. It no longer counts against the limit; if it failed, it is an incident.
 #[utoipa::path(
     post, path = "/v1/settlements", operation_id = "settlements_create", tag = "act", request_body = SettlePayment, params(IdempotencyHeader),
-    responses((status = 201, description = "It is written down", body = Settled), CommandProblems)
+    responses((status = 201, description = "It is written down", body = Settled, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn settle_payment(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<SettlePayment>,
 ) -> Result<Done<Settled>, Problem> {
-    done(&api, &key, body, Command::SettlePayment, StatusCode::CREATED, only!(Reply::Settled)).await
+    made(&api, &key, body, Command::SettlePayment, only!(Reply::Settled)).await
 }
 
 /// Payments that wait to be authorised, here and elsewhere

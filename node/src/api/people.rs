@@ -19,7 +19,7 @@ use super::page::{List, Listed, PageParams, SinceParam};
 use super::problem::Problem;
 use super::request::Body;
 use super::service::{Api, only};
-use super::write::{Done, done};
+use super::write::{Done, made};
 
 /// Personal data that a shopper gives.
 // Not `Debug`, so that no log can show it.
@@ -68,7 +68,7 @@ impl From<SealedPersonal> for SealedData {
 /// kept nowhere, and a key of this device: take a random text for it, and nobody can compare a guess.
 #[utoipa::path(
     post, path = "/v1/people", operation_id = "people_create", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
-    responses((status = 201, description = "It is kept, sealed", body = PersonalInfo), CommandProblems)
+    responses((status = 201, description = "It is kept, sealed", body = PersonalInfo, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn add_personal(
     State(api): State<Api>,
@@ -91,7 +91,7 @@ pub(super) async fn add_personal(
     let command = |(kind, shopper, sku, drop, consent, _)| {
         Command::PersonalAdd(PersonalAdd { kind, shopper, sku, drop, consent, sealed })
     };
-    let taken = done(&api, &key, facts, command, StatusCode::CREATED, only!(Reply::Personal)).await;
+    let taken = made(&api, &key, facts, command, only!(Reply::Personal)).await;
     taken.map_err(Problem::or_conflict)
 }
 
@@ -137,12 +137,12 @@ pub(super) async fn sealed_people(
 /// On an hq; what a device has taken itself, there too. That it was taken, and the hash of what it said sealed, stay.
 #[utoipa::path(
     post, path = "/v1/people/erase", operation_id = "people_erase", tag = "act", request_body = PersonalErase, params(IdempotencyHeader),
-    responses((status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased), CommandProblems)
+    responses((status = 200, description = "All of it had been erased before, and nothing was made", body = Erased), (status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn erase_personal(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<PersonalErase>,
 ) -> Result<Done<Erased>, Problem> {
-    done(&api, &key, body, Command::PersonalErase, StatusCode::CREATED, only!(Reply::Erased)).await
+    made(&api, &key.or_new(), body, Command::PersonalErase, only!(Reply::Erased)).await
 }

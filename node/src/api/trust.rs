@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use popmesh_proto::command::{Command, Entrust, Reply, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::query::{Answer, Incident, Query, Registrar, RetirementRisk};
@@ -16,7 +15,7 @@ use super::page::{List, Listed, PageParams, Since, SinceParam, Unfiltered};
 use super::problem::Problem;
 use super::request::{Body, Name};
 use super::service::{Api, only};
-use super::write::{Done, done};
+use super::write::{Done, made};
 
 /// What is proven to be wrong, or in doubt, the latest first
 #[utoipa::path(
@@ -42,14 +41,14 @@ pub(super) async fn incidents(
 /// On an hq. It is settled on every device then, and a device that was suspended for it is given stock again.
 #[utoipa::path(
     post, path = "/v1/resolutions", operation_id = "resolutions_create", tag = "act", request_body = ResolveIncident, params(IdempotencyHeader),
-    responses((status = 201, description = "It is settled", body = Incident), CommandProblems)
+    responses((status = 201, description = "It is settled", body = Incident, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn resolve(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<ResolveIncident>,
 ) -> Result<Done<Incident>, Problem> {
-    done(&api, &key, body, Command::ResolveIncident, StatusCode::CREATED, only!(Reply::Incident)).await
+    made(&api, &key, body, Command::ResolveIncident, only!(Reply::Incident)).await
 }
 
 /// What retiring a device would risk
@@ -71,14 +70,14 @@ pub(super) async fn risk(
 /// told anybody, becomes an incident when it appears.
 #[utoipa::path(
     post, path = "/v1/retirements", operation_id = "retirements_create", tag = "act", request_body = Retire, params(IdempotencyHeader),
-    responses((status = 201, description = "It is retired", body = Retired), CommandProblems)
+    responses((status = 201, description = "It is retired", body = Retired, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn retire(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<Retire>,
 ) -> Result<Done<Retired>, Problem> {
-    done(&api, &key, body, Command::Retire, StatusCode::CREATED, only!(Reply::Retired)).await
+    made(&api, &key.or_new(), body, Command::Retire, only!(Reply::Retired)).await
 }
 
 /// Who has the right to retire devices
@@ -103,12 +102,12 @@ pub(super) async fn registrars(
 /// On who has it. From then on this device retires nobody any more.
 #[utoipa::path(
     post, path = "/v1/registrars", operation_id = "registrars_create", tag = "act", request_body = Entrust, params(IdempotencyHeader),
-    responses((status = 201, description = "The other has it", body = Registrar), CommandProblems)
+    responses((status = 201, description = "The other has it", body = Registrar, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn entrust(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<Entrust>,
 ) -> Result<Done<Registrar>, Problem> {
-    done(&api, &key, body, Command::Entrust, StatusCode::CREATED, only!(Reply::Entrusted)).await
+    made(&api, &key, body, Command::Entrust, only!(Reply::Entrusted)).await
 }

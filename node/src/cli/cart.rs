@@ -51,7 +51,7 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
         args::Cart::Token { cart, picture, target } => {
             let path = format!("/v1/carts/{}/token", segment(&cart.to_string()));
             let token: CartToken = Client::find(&target, folder)?.get(&path, &[])?;
-            token::draw(&token.token, &picture, json)
+            token::draw_answer(&token, &token.token, &picture, json)
         }
         args::Cart::List { shopper, target } => {
             let client = Client::find(&target, folder)?;

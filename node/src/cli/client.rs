@@ -18,6 +18,7 @@ use super::failure::Failure;
 use super::quickstart::shell;
 use super::tls::{self, Trust};
 use super::values;
+pub(super) use crate::api::segment;
 use crate::api::{DEVICE_HEADER, Envelope, IDEMPOTENCY_KEY, List, MAX_LIMIT, Problem};
 use crate::clock::localised;
 use crate::folder::{Folder, FolderError};
@@ -231,14 +232,6 @@ fn parse<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Failur
     response.body_mut().with_config().limit(MAX_ANSWER).read_json().map_err(|error| {
         Failure::here(format!("the node's answer is not what this program expects: {error}"))
     })
-}
-
-/// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    name.bytes()
-        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// Prints a value as the API's JSON, or for people.
