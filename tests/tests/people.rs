@@ -178,8 +178,8 @@ fn an_address_is_read_by_the_organiser_alone_and_erased_from_every_file() -> Res
 
     // Erased: while one device is cut off, which hears of it later.
     network.cut_off(2);
-    let erase = ["--json", "--data", "hq", "people", "erase", "--shopper", GONE];
-    let other = ["--json", "--data", "other", "people", "erase", "--shopper", GONE];
+    let erase = ["--json", "--data", "hq", "people", "erase", "--yes", "--shopper", GONE];
+    let other = ["--json", "--data", "other", "people", "erase", "--yes", "--shopper", GONE];
     let refused = popmesh(&event, &network.hosts()[2], &other, "")?;
     assert_eq!(refused.status.code(), Some(1), "another till erases what it did not take");
     let erased = done(&popmesh(&event, hq, &erase, "")?)?;

@@ -149,9 +149,9 @@ fn the_right_goes_to_another_hq_which_then_retires() -> Result<()> {
         refused.body
     );
     println!("at desk: {}", refused.body["detail"]);
-    let to_a_till = popmesh(0, &["registrar", "give", "lost"]).unwrap_err().to_string();
+    let to_a_till = popmesh(0, &["registrar", "give", "lost", "--yes"]).unwrap_err().to_string();
     ensure!(to_a_till.contains("only an hq"), "{to_a_till}");
-    assert_eq!(popmesh(0, &["registrar", "give", "desk"])?["name"], "desk");
+    assert_eq!(popmesh(0, &["registrar", "give", "desk", "--yes"])?["name"], "desk");
     assert_eq!(retire(&nodes[0])?.code(), "not_registrar");
     agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
     // Who has it knows so after a power cut, and so does who gave it.

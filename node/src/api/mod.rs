@@ -18,6 +18,7 @@ mod made;
 mod mesh;
 mod metrics;
 mod money;
+mod named;
 mod objects;
 mod openapi;
 mod page;
@@ -34,6 +35,7 @@ mod service;
 mod taking;
 mod tally;
 mod trust;
+mod undo;
 mod write;
 
 pub use doors::{DoorsNow, Jam};

@@ -12,6 +12,7 @@ use popmesh_proto::query::{Answer, Query, Receipt, ReceiptFilter, Takings, Takin
 use serde::Deserialize;
 
 use super::idempotency::Key;
+use super::named::ClaimBody;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
 use super::page::{List, Listed, PageParams, Since, SinceParam};
 use super::problem::Problem;
@@ -61,7 +62,7 @@ pub(super) async fn set_limit(
 pub(super) async fn settle_payment(
     State(api): State<Api>,
     key: Key,
-    Body(body): Body<SettlePayment>,
+    ClaimBody(body): ClaimBody<SettlePayment>,
 ) -> Result<Done<Settled>, Problem> {
     made(&api, &key, body, Command::SettlePayment, only!(Reply::Settled)).await
 }

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::service::Api;
-use super::{doors, events, export, made, metrics, money, people, read, renew, trust, write};
+use super::{doors, events, export, made, metrics, money, people, read, renew, trust, undo, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -110,6 +110,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(write::new_cart))
         .routes(routes!(write::release_cart))
         .routes(routes!(write::take_cart))
+        .routes(routes!(write::add_to_cart))
+        .routes(routes!(write::remove_from_cart))
+        .routes(routes!(undo::last_act, undo::undo))
         .routes(routes!(read::cart_token))
         .routes(routes!(write::redeem))
         .routes(routes!(write::give_custody))

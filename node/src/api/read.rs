@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::called;
 use super::mesh::{BleStatus, Discovered, MeshLink, Strangers};
+use super::named::ClaimPath;
 use super::openapi::QueryProblems;
 use super::page::{Envelope, List, Listed, PageParams, SinceParam, Unfiltered};
 use super::problem::Problem;
@@ -215,6 +216,7 @@ impl Envelope for ClaimList {
         ("state" = Option<popmesh_proto::command::ClaimState>, Query, description = "In this state only"),
         ("shopper" = Option<String>, Query, description = "For this shopper only"),
         ("code" = Option<String>, Query, description = "With this short code only"),
+        ("named" = Option<String>, Query, description = "Only those that a person can mean by this: see `claims_get`"),
         ("late" = Option<bool>, Query, description = "Only those that wait longer than they may, or only the others"),
         SinceParam,
         PageParams,
@@ -258,24 +260,32 @@ pub(super) async fn cart_token(
 }
 
 /// One claim
+///
+/// Wherever a claim is asked for, in a path or in a body, it can be given as what a person has in hand: its short code in any case
+/// and with or without its dash, the number of one of its receipts (of this device `12`, of another `till-2:12`), the reference of one
+/// of its payments or of its shopper, its token, or the claim itself. All that a text can mean counts: what fits several claims is
+/// refused as `ambiguous_claim`, which lists them, and what fits none as `no_such_claim`.
 #[utoipa::path(
     get, path = "/v1/claims/{claim}", operation_id = "claims_get", tag = "look up",
-    params(("claim" = String, Path, description = "The claim")),
+    params(("claim" = String, Path, description = "The claim, or what a person calls it")),
     responses((status = 200, description = "As it stands here", body = Claim), QueryProblems)
 )]
-pub(super) async fn claim(State(api): State<Api>, Name(claim): Name<Ref>) -> Result<Json<Claim>, Problem> {
+pub(super) async fn claim(
+    State(api): State<Api>,
+    ClaimPath(claim): ClaimPath,
+) -> Result<Json<Claim>, Problem> {
     Ok(Json(*api.ask(Query::Claim(claim), only!(Answer::Claim)).await??))
 }
 
 /// The token of a claim that this device has sold, for its QR code
 #[utoipa::path(
     get, path = "/v1/claims/{claim}/token", operation_id = "claims_token", tag = "look up",
-    params(("claim" = String, Path, description = "The claim")),
+    params(("claim" = String, Path, description = "The claim, or what a person calls it: see `claims_get`")),
     responses((status = 200, description = "What the shopper shows", body = ClaimToken), QueryProblems)
 )]
 pub(super) async fn token(
     State(api): State<Api>,
-    Name(claim): Name<Ref>,
+    ClaimPath(claim): ClaimPath,
 ) -> Result<Json<ClaimToken>, Problem> {
     Ok(Json(api.ask(Query::Token(claim), only!(Answer::Token)).await??))
 }

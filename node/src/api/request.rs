@@ -53,6 +53,23 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let Raw(bytes) = Raw::from_request(request, api).await?;
+        read(api, &bytes).await.map(Self)
+    }
+}
+
+/// Reads a body, in which devices may be named.
+pub(super) async fn read<T: DeserializeOwned>(api: &Api, bytes: &[u8]) -> Result<T, Problem> {
+    called::reading(api, false, |names| parse(bytes, names)).await
+}
+
+/// A body that is declared as JSON, not read yet.
+pub(super) struct Raw(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -60,8 +77,7 @@ impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
                 "send the body as JSON, with the header `Content-Type: application/json`",
             ));
         }
-        let bytes = bytes(request, api).await?;
-        called::reading(api, false, |names| parse(&bytes, names)).await.map(Self)
+        bytes(request, state).await.map(Self)
     }
 }
 

@@ -18,6 +18,8 @@ const LOOK: &[Scope] = &[ReadOnly, Manager];
 const SELL: &[Scope] = &[Till, Manager];
 /// What a till or a locker gives away here, it gives one by one, and not in a loop: see [`super::giving`].
 const HAND_OUT: &[Scope] = &[Till, Locker, Manager];
+/// Whoever does what can be taken back.
+const UNDO: &[Scope] = &[Till, Locker, Encoder, Manager];
 const DOORS: &[Scope] = &[Locker, Manager];
 const DROPS: &[Scope] = &[Encoder];
 /// Where shoppers leave an address. What was taken is for whoever owns the device, sealed or not.
@@ -85,6 +87,11 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/carts", SELL),
     ("POST", "/v1/carts/{cart}/release", SELL),
     ("POST", "/v1/carts/take", SELL),
+    ("POST", "/v1/carts/{cart}/items", SELL),
+    ("POST", "/v1/carts/{cart}/removals", SELL),
+    ("GET", "/v1/undo", COUNTER),
+    // What each kind of act takes is looked at where it is taken back.
+    ("POST", "/v1/undo", UNDO),
     ("POST", "/v1/refunds", SELL),
     ("POST", "/v1/sweeps", MANAGE),
     ("POST", "/v1/settlements", SELL),

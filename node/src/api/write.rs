@@ -5,9 +5,9 @@ use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
-    Cart, CartNew, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody, Left, Lot, LotMint,
-    Move, Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Swept, Transfer, UnitsDone,
-    Unlock, Unlocked,
+    Cart, CartAdd, CartNew, CartRemove, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody,
+    Left, Lot, LotMint, Move, Product, ProductAdd, Redeem, Redeemed, Refund, Refunded, Reply, Sell, Swept,
+    Transfer, UnitsDone, Unlock, Unlocked,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::text::DropId;
@@ -17,6 +17,7 @@ use super::giving::{self, LeaveNow, PastAcceptance, SweepNow, Who};
 use super::idempotency::{IDEMPOTENCY_REPLAYED, Key};
 use super::made::{self, Made};
 use super::mesh::LinkSwitch;
+use super::named::{ClaimBody, ClaimPath};
 use super::openapi::{CommandProblems, IdempotencyHeader};
 use super::problem::Problem;
 use super::request::{Body, Name, NoBody};
@@ -247,6 +248,42 @@ pub(super) async fn take_cart(
     done(&api, &key, body, Command::CartTake, StatusCode::OK, only!(Reply::Cart)).await
 }
 
+/// Puts more into a cart that this device holds
+///
+/// It keeps its name, its shopper and its time, and what is in it stays put aside all the while. If this device holds too few, it
+/// asks the others until `wait_ms` is over; a refusal leaves the cart as it was.
+#[utoipa::path(
+    post, path = "/v1/carts/{cart}/items", operation_id = "carts_add", tag = "act", request_body = CartAdd,
+    params(("cart" = String, Path, description = "The cart"), IdempotencyHeader),
+    responses((status = 200, description = "All that is in it now", body = Cart), CommandProblems)
+)]
+pub(super) async fn add_to_cart(
+    State(api): State<Api>,
+    Name(cart): Name<Ref>,
+    key: Key,
+    Body(body): Body<CartAdd>,
+) -> Result<Done<Cart>, Problem> {
+    done(&api, &key, body, |add| Command::CartAdd(cart, add), StatusCode::OK, only!(Reply::Cart)).await
+}
+
+/// Puts some of what is in a cart that this device holds back on sale
+///
+/// Of each SKU what was put aside last. The rest stays as it is; all of it is put back with `POST /v1/carts/{cart}/release`.
+#[utoipa::path(
+    post, path = "/v1/carts/{cart}/removals", operation_id = "carts_remove", tag = "act", request_body = CartRemove,
+    params(("cart" = String, Path, description = "The cart"), IdempotencyHeader),
+    responses((status = 200, description = "What is left in it", body = Cart), CommandProblems)
+)]
+pub(super) async fn remove_from_cart(
+    State(api): State<Api>,
+    Name(cart): Name<Ref>,
+    key: Key,
+    Body(body): Body<CartRemove>,
+) -> Result<Done<Cart>, Problem> {
+    done(&api, &key, body, |remove| Command::CartRemove(cart, remove), StatusCode::OK, only!(Reply::Cart))
+        .await
+}
+
 /// Puts the units of a cart back on sale
 #[utoipa::path(
     post, path = "/v1/carts/{cart}/release", operation_id = "carts_release", tag = "act",
@@ -272,7 +309,7 @@ pub(super) async fn release_cart(
 pub(super) async fn redeem(
     State(api): State<Api>,
     key: Key,
-    Body(body): Body<Redeem>,
+    ClaimBody(body): ClaimBody<Redeem>,
 ) -> Result<Done<Redeemed>, Problem> {
     made(&api, &key, body, Command::Redeem, only!(Reply::Redeemed)).await
 }
@@ -288,7 +325,7 @@ pub(super) async fn give_custody(
     State(api): State<Api>,
     key: Key,
     who: Who,
-    Body(body): Body<GiveCustody>,
+    ClaimBody(body): ClaimBody<GiveCustody>,
 ) -> Result<Done<Claim>, Problem> {
     // What is fetched is given by another device, which has its own bounds for that.
     if body.to != api.device {
@@ -309,7 +346,7 @@ pub(super) async fn refund(
     State(api): State<Api>,
     key: Key,
     who: Who,
-    Body(body): Body<Refund>,
+    ClaimBody(body): ClaimBody<Refund>,
 ) -> Result<Done<Refunded>, Problem> {
     who.may_give(&api, Given::Claim, 1)?;
     made(&api, &key.or_new(), body, Command::Refund, only!(Reply::Refund)).await
@@ -322,12 +359,12 @@ pub(super) async fn refund(
 /// milliseconds. On an hq, its owner or a manager need not wait, and unlocks what is locked on other devices.
 #[utoipa::path(
     post, path = "/v1/claims/{claim}/unlock", operation_id = "claims_unlock", tag = "act",
-    params(("claim" = String, Path, description = "The claim"), IdempotencyHeader),
+    params(("claim" = String, Path, description = "The claim, or what a person calls it: see `claims_get`"), IdempotencyHeader),
     responses((status = 200, description = "It can be tried again", body = Unlocked), CommandProblems)
 )]
 pub(super) async fn unlock(
     State(api): State<Api>,
-    Name(claim): Name<Ref>,
+    ClaimPath(claim): ClaimPath,
     key: Key,
     who: Who,
     NoBody: NoBody,

@@ -21,6 +21,7 @@ use super::man::ManArgs;
 use super::people::People;
 use super::quickstart::Quickstart;
 use super::trust::{Incidents, LeaveArgs, Past, RegistrarCommand, RetireArgs};
+use super::undo::UndoArgs;
 
 /// Sells limited, serial-numbered merch on a mesh of devices that keeps working when the network does not.
 ///
@@ -101,6 +102,8 @@ pub(super) enum Command {
     Damage(Damage),
     /// Sell units
     Sell(Sell),
+    /// Take back what was done last on this device
+    Undo(UndoArgs),
     /// Units put aside for a shopper
     #[command(subcommand)]
     Cart(Cart),

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use popmesh_proto::id::Ref;
-use popmesh_proto::text::{DropId, ShopperRef, Sku};
+use popmesh_proto::text::{DropId, ShopperRef};
 
 use super::args::{Retry, Target};
 use super::args_claim::Picture;
 use super::args_money::Paying;
 use super::given::Given;
+use super::items::Item;
 use super::values;
 
 /// What is done about carts.
@@ -17,22 +18,23 @@ use super::values;
 pub(super) enum Cart {
     /// Put units aside
     New {
-        /// The SKU
-        sku: Sku,
-        /// How many
+        /// What, and how many of it: a SKU, as SKU:N, SKU*N or N*SKU, and @PRICE where the programme's is not meant (see `popmesh
+        /// sell --help`)
+        #[arg(required = true, value_name = "ITEM")]
+        items: Vec<Item>,
+        /// How many, of one item [default: 1]
         #[arg(
             short = 'n',
             long = "quantity",
             value_name = "N",
-            default_value_t = 1,
             value_parser = values::quantity,
             allow_hyphen_values = true
         )]
-        quantity: u64,
-        /// The drop [default: the one open drop that has this SKU]
+        quantity: Option<u64>,
+        /// The drop [default: the one open drop that has these SKUs]
         #[arg(long)]
         drop: Option<DropId>,
-        /// Price of one unit, such as 20.00 [default: the programme's]
+        /// Price of one unit of one item, such as 20.00 [default: the programme's]
         #[arg(long, allow_hyphen_values = true)]
         price: Option<String>,
         /// For how long, at most a day
@@ -44,6 +46,42 @@ pub(super) enum Cart {
         /// How long to wait for units from other devices, at most 60s
         #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
         wait: Duration,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put more into a cart that this device holds: it keeps its name and its time
+    Add {
+        /// The cart
+        cart: Ref,
+        /// What, and how many of it, as for `popmesh cart new`
+        #[arg(required = true, value_name = "ITEM")]
+        items: Vec<Item>,
+        /// How many, of one item [default: 1]
+        #[arg(short = 'n', long = "quantity", value_name = "N", value_parser = values::quantity, allow_hyphen_values = true)]
+        quantity: Option<u64>,
+        /// Price of one unit of one item, such as 20.00 [default: the programme's]
+        #[arg(long, allow_hyphen_values = true)]
+        price: Option<String>,
+        /// How long to wait for units from other devices, at most 60s
+        #[arg(long, default_value = "5s", value_parser = values::duration, allow_hyphen_values = true)]
+        wait: Duration,
+        #[command(flatten)]
+        retry: Retry,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Put some of what is in a cart that this device holds back on sale; the rest stays. All of it: `popmesh cart release`
+    Remove {
+        /// The cart
+        cart: Ref,
+        /// What, and how many of it, as for `popmesh cart new`; what was put aside last goes first
+        #[arg(required = true, value_name = "ITEM")]
+        items: Vec<Item>,
+        /// How many, of one item [default: 1]
+        #[arg(short = 'n', long = "quantity", value_name = "N", value_parser = values::quantity, allow_hyphen_values = true)]
+        quantity: Option<u64>,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::ClaimState;
-use popmesh_proto::id::Ref;
 use popmesh_proto::text::{DropId, ShopperRef, Sku};
 use popmesh_proto::units::UnitSet;
 
 use super::args::{Retry, Target};
+use super::ask::Yes;
 use super::given::Given;
 use super::values;
 
@@ -32,6 +32,10 @@ pub(super) struct Claims {
     /// For this shopper only
     #[arg(long, value_name = "REFERENCE")]
     pub(super) shopper: Option<ShopperRef>,
+    /// Only those that this can mean: a short code, the number of a receipt (12, or till-2:12), the reference of a payment or a
+    /// shopper, a token
+    #[arg(long, value_name = "TEXT")]
+    pub(super) named: Option<String>,
     /// With this short code only, which stands under its QR code
     #[arg(long, value_name = "CODE")]
     pub(super) code: Option<ClaimCode>,
@@ -80,7 +84,8 @@ impl From<StateArg> for ClaimState {
 pub(super) enum Claim {
     /// Hand it out, once: on its custodian. Opens its doors, and waits for how they behave
     Redeem {
-        /// The claim, or its token as the scanner gave it; - reads it from standard input
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
         claim: Given,
         /// Its PIN, if it has one; - reads it from standard input, @FILE from a file, where other users of this host do not
         /// see it
@@ -94,8 +99,9 @@ pub(super) enum Claim {
     /// Take it back and pay for it, on a device with a person and a drawer, to which its custodian gives it; elsewhere, and
     /// where the custodian is out of reach, mark it. Of what was handed out elsewhere, say which units are brought
     Refund {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         /// Units of this SKU only, those of --serials [default: everything that is left]
         #[arg(long, requires = "serials")]
         sku: Option<Sku>,
@@ -112,15 +118,17 @@ pub(super) enum Claim {
     },
     /// Show all that is known of it
     Show {
-        /// The claim, or its short code
-        claim: String,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         #[command(flatten)]
         target: Target,
     },
     /// Let its PIN be tried again on this device, after too many wrong ones
     Unlock {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -138,14 +146,17 @@ pub(super) enum Claim {
         #[arg(long, value_name = "N", requires = "device")]
         claims: Option<u64>,
         #[command(flatten)]
+        yes: Yes,
+        #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
         target: Target,
     },
     /// Draw the QR code of its token, which the shopper shows: on the device that sold it
     Token {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         #[command(flatten)]
         picture: Picture,
         #[command(flatten)]
@@ -153,8 +164,9 @@ pub(super) enum Claim {
     },
     /// Give it into another device's custody, which hands it out then; or fetch it into this one's
     Give {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         /// The device: this one, to fetch it from its custodian
         #[arg(long, value_name = "DEVICE")]
         to: String,

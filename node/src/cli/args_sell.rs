@@ -4,32 +4,34 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use popmesh_proto::command::Tender;
-use popmesh_proto::text::{DropId, ShopperRef, Sku};
+use popmesh_proto::text::{DropId, ShopperRef};
 
 use super::args::{Retry, Target};
 use super::args_money::Paying;
 use super::given::Given;
+use super::items::Item;
 use super::values;
 
 /// Sell units.
 #[derive(Debug, Args)]
 pub(super) struct Sell {
-    /// The SKU
-    pub(super) sku: Sku,
-    /// How many
+    /// What, and how many of it: a SKU, as SKU:N, SKU*N or N*SKU, and @PRICE where the programme's is not meant: TEE-M STICKER:2
+    /// CAP@20.00. A shell may take * for the names of files; SKU:N needs no quotes anywhere. STICKERx2 is a SKU of its own
+    #[arg(required = true, value_name = "ITEM")]
+    pub(super) items: Vec<Item>,
+    /// How many, of one item [default: 1]
     #[arg(
         short = 'n',
         long = "quantity",
         value_name = "N",
-        default_value_t = 1,
         value_parser = values::quantity,
         allow_hyphen_values = true
     )]
-    pub(super) quantity: u64,
-    /// The drop [default: the one open drop that has this SKU]
+    pub(super) quantity: Option<u64>,
+    /// The drop [default: the one open drop that has these SKUs]
     #[arg(long)]
     pub(super) drop: Option<DropId>,
-    /// Price of one unit, such as 20.00 [default: the programme's]
+    /// Price of one unit of one item, such as 20.00 [default: the programme's]
     #[arg(long, allow_hyphen_values = true)]
     pub(super) price: Option<String>,
     #[command(flatten)]

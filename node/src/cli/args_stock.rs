@@ -7,6 +7,7 @@ use popmesh_proto::command::Unclaimed;
 use popmesh_proto::text::{DropId, Edition, Place, Sku};
 
 use super::args::{Retry, Target};
+use super::ask::Yes;
 use super::values;
 
 #[derive(Debug, Subcommand)]
@@ -186,4 +187,6 @@ pub(super) struct Move {
 pub(super) struct Damage {
     #[command(flatten)]
     pub(super) units: UnitsArgs,
+    #[command(flatten)]
+    pub(super) yes: Yes,
 }

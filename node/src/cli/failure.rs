@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+use popmesh_proto::command::Fitting;
 use serde_json::{Value, json};
 
+use super::table::{Table, printable};
+use super::values;
 use crate::api::Problem;
 use crate::clock::localised;
 use crate::enrol::EnrolError;
@@ -107,9 +110,10 @@ impl Failure {
 
     fn in_words(&self) -> (Option<String>, Option<String>) {
         match self {
-            Failure::Problem(problem) => {
-                (Some(problem.detail.clone()), help_for(&problem.code).map(str::to_owned))
-            }
+            Failure::Problem(problem) => match fitting(problem) {
+                Some((detail, help)) => (Some(detail), Some(help)),
+                None => (Some(problem.detail.clone()), help_for(&problem.code).map(str::to_owned)),
+            },
             Failure::Advised { problem, help } => (Some(problem.detail.clone()), Some(help.clone())),
             Failure::Here { error, help } => (Some(error.clone()), help.clone()),
             Failure::Unreachable { error, help } => (Some(error.clone()), Some(help.clone())),
@@ -126,6 +130,28 @@ pub(super) fn tell_usage(text: &str) -> ExitCode {
         "help": help.trim()});
     eprintln!("{problem}");
     ExitCode::from(2)
+}
+
+/// Several claims fit what was given for one: a line for each, at the times of this host.
+fn fitting(problem: &Problem) -> Option<(String, String)> {
+    if problem.code != "ambiguous_claim" {
+        return None;
+    }
+    let named = problem.facts.get("named")?.as_str()?;
+    let claims: Vec<Fitting> = serde_json::from_value(problem.facts.get("claims")?.clone()).ok()?;
+    let mut table = Table::new(&["code", "sold", "by", "items", ">total"]);
+    for claim in &claims {
+        table.row([
+            claim.code.to_string(),
+            values::time(claim.at_ms),
+            claim.seller.clone(),
+            claim.items.clone(),
+            claim.currency.format(claim.total),
+        ]);
+    }
+    let count = problem.facts.get("count").and_then(Value::as_u64).unwrap_or(claims.len() as u64);
+    let error = format!("{} fits {count} claims:\n{}", printable(named), table.to_string().trim_end());
+    Some((error, "give the code of the one that is meant".to_owned()))
 }
 
 /// What to do, where the detail does not say it already.

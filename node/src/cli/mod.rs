@@ -12,6 +12,7 @@ mod args_money;
 mod args_run;
 mod args_sell;
 mod args_stock;
+mod ask;
 mod cart;
 mod check;
 mod claim;
@@ -25,19 +26,23 @@ mod event;
 mod export;
 mod failure;
 mod given;
+mod items;
 mod join;
 mod known;
 mod man;
 mod money;
+mod names;
 mod people;
 mod quickstart;
 mod renew;
+mod sell;
 mod show;
 mod table;
 mod tls;
 mod token;
 mod told;
 mod trust;
+mod undo;
 mod values;
 mod watch;
 
@@ -145,7 +150,8 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Doors(target) => door::doors(&Client::find(&target, &folder)?, json),
         Command::Door(command) => door::door(command, &folder, json),
         Command::Damage(damage) => act::damage(&damage, &folder, json),
-        Command::Sell(sell) => act::sell(&sell, &folder, json),
+        Command::Sell(sell) => sell::sell(&sell, &folder, json),
+        Command::Undo(args) => undo::undo(&args, &folder, json),
     }
 }
 

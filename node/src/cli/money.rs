@@ -1,10 +1,11 @@
 //! Money: the rules for it, how things are paid, receipts and takings.
 
-use popmesh_proto::command::{
-    EventRules, LimitSet, PaymentNew, RulesSet, Sell, SettlePayment, Settled, Tender,
-};
+use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::command::{EventRules, LimitSet, PaymentNew, RulesSet, Sell, Settled, Tender};
 use popmesh_proto::money::Currency;
 use popmesh_proto::query::{Receipt, ReceiptKind, Status, Takings, WaitingPayment};
+
+use serde_json::json;
 
 use super::args_money as args;
 use super::client::{Client, print, say, segment};
@@ -14,7 +15,7 @@ use super::values;
 use crate::api::List;
 use crate::folder::Folder;
 
-fn currency(client: &Client) -> Result<Currency, Failure> {
+pub(super) fn currency(client: &Client) -> Result<Currency, Failure> {
     Ok(client.get::<Status>("/v1/status", &[])?.currency)
 }
 
@@ -165,7 +166,7 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
                         of.currency.format(of.amount),
                         of.reference.clone().unwrap_or_else(|| "-".to_owned()),
                         of.payment.to_string(),
-                        of.claim.to_string(),
+                        ClaimCode::of(&of.claim).to_string(),
                     ]);
                 }
                 if table.is_empty() {
@@ -177,14 +178,16 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
         }
         args::Payment::Settle { claim, payment, failed, reference, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = SettlePayment { claim, payment, failed, reference };
+            let claim = claim.read("The claim")?;
+            let body =
+                json!({ "claim": claim, "payment": payment, "failed": failed, "reference": reference });
             let done: Settled =
                 client.post("/v1/settlements", Some(&body), retry.idempotency_key.as_deref())?;
             let currency = currency(&client)?;
             print(json, &done, || {
                 let how = if done.failed { "could not be taken: look after it" } else { "was taken" };
                 let amount = currency.format(done.amount);
-                format!("{amount}, payment {} of claim {}, {how}", done.payment, done.claim)
+                format!("{amount}, payment {} of claim {}, {how}", done.payment, ClaimCode::of(&done.claim))
             })
         }
     }
@@ -211,7 +214,7 @@ pub(super) fn receipts(filter: &args::Receipts, folder: &Folder, json: bool) -> 
                 items.collect::<Vec<_>>().join(", "),
                 receipt.previous.map_or_else(|| "-".to_owned(), |hash| short(hash.to_string())),
                 short(receipt.hash.to_string()),
-                receipt.claim.to_string(),
+                ClaimCode::of(&receipt.claim).to_string(),
             ]);
         }
         if table.is_empty() { "No receipts.".to_owned() } else { table.to_string() }

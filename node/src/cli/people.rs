@@ -15,6 +15,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::args::{Retry, Target};
+use super::ask::{self, Yes};
 use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
@@ -82,6 +83,8 @@ pub(super) enum People {
         #[arg(long, value_name = "ID", group = "what")]
         entry: Option<Ref>,
         #[command(flatten)]
+        yes: Yes,
+        #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
         target: Target,
@@ -136,9 +139,16 @@ pub(super) fn people(people: People, folder: &Folder, json: bool) -> Outcome {
         People::Open { organiser_key, out, target } => {
             open(organiser_key.as_deref(), out.as_deref(), &Client::find(&target, folder)?, json)
         }
-        People::Erase { shopper, entry, retry, target } => {
+        People::Erase { shopper, entry, yes, retry, target } => {
             let body = PersonalErase { shopper, entry };
             let key = retry.idempotency_key.as_deref();
+            let what = match (&body.shopper, &body.entry) {
+                (Some(shopper), _) => format!("All that was taken of {shopper} until now"),
+                (None, Some(entry)) => format!("What entry {entry} says was taken"),
+                (None, None) => "Nothing".to_owned(),
+            };
+            eprintln!("{what} is deleted on every device, for good.");
+            ask::whether(yes, "Erase it?")?;
             let done: Erased = Client::find(&target, folder)?.post("/v1/people/erase", Some(&body), key)?;
             print(json, &done, || {
                 match (done.entry, done.erased.len()) {

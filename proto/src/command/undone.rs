@@ -97,7 +97,7 @@ pub struct Undone {
 
 impl Undone {
     /// The act, with nothing said of what came of it yet.
-    pub(crate) fn of(act: Act) -> Self {
+    pub fn of(act: Act) -> Self {
         Self { act, refund: None, cart: None, units: Vec::new(), drop: None, product: None, rules: None }
     }
 }

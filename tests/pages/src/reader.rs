@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::compare::{Pairs, compare};
 use crate::page::{Page, Step, Talk};
 use crate::terminal::{Shown, Terminal};
+use crate::varying::{Kind, Piece, pieces};
 
 /// Names a page: in that one, what is printed is replaced by what comes.
 pub const WRITE_VARIABLE: &str = "POPMESH_WRITE_PAGE";
@@ -141,7 +142,7 @@ impl<M: Machines> Reader<M> {
     /// # Errors
     /// When it cannot be made.
     pub fn home(&self, machine: &str) -> Result<PathBuf> {
-        let home = self.folder.path().join("home").join(machine);
+        let home = self.folder.path().join("home").join(if machine.is_empty() { "here" } else { machine });
         fs::create_dir_all(&home).context("make a home")?;
         Ok(home)
     }
@@ -206,11 +207,16 @@ impl<M: Machines> Reader<M> {
                 };
                 let (shown, pairs) = came.with_context(|| format!("{machine}$ {typed}"))?;
                 self.learn_all(pairs.as_ref())?;
+                if self.writes && pairs.is_none() {
+                    // What was printed stands for what came in its place, so that later commands can be typed.
+                    let printed: String = talk.iter().map(|part| part.printed.join("\n") + "\n").collect();
+                    self.learn_all(Some(&in_order(&printed, &shown)))?;
+                }
                 let lines = line - 1 + command.matches('\n').count() + 1;
                 ensure!(lines == answer.start, "line {line} was read wrongly");
-                Ok(self
-                    .writes
-                    .then(|| Edit::new(*line, machine, &typed, answer.clone(), talk, &shown, pairs)))
+                Ok(self.writes.then(|| {
+                    Edit::new(*line, machine, &self.rewritten(command), answer.clone(), talk, &shown, pairs)
+                }))
             }
         }
     }
@@ -232,6 +238,12 @@ impl<M: Machines> Reader<M> {
         // A name that begins with another one goes first.
         self.names.sort_by_key(|(printed, _)| std::cmp::Reverse(printed.len()));
         Ok(())
+    }
+
+    /// The command as the page has it from now on: what it leaves out stays so.
+    fn rewritten(&self, command: &str) -> String {
+        let whole = self.names.iter().filter(|(printed, _)| !printed.contains('…'));
+        whole.fold(command.to_owned(), |command, (printed, came)| command.replace(printed.as_str(), came))
     }
 
     fn renamed(&self, command: &str) -> String {
@@ -356,6 +368,25 @@ fn converse(terminal: &mut Terminal, command: &str, talk: &[Talk]) -> Result<(St
     }
     let shown = terminal.wait("the command to end", COMMAND_TIMEOUT, |shown| shown.exit_code.is_some())?;
     Ok((printed, shown))
+}
+
+/// The names in two texts, in the order in which each kind comes.
+fn in_order(printed: &str, came: &str) -> Pairs {
+    let names = |text: &str| {
+        text.lines()
+            .flat_map(pieces)
+            .filter_map(|piece| match piece {
+                Piece::Varying(kind, text) if kind.is_name() => Some((kind, text)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let mut came = names(came);
+    let of_kind = |(kind, printed): (Kind, String)| {
+        let at = came.iter().position(|(other, _)| *other == kind)?;
+        Some((kind, printed, came.remove(at).1))
+    };
+    names(printed).into_iter().filter_map(of_kind).collect()
 }
 
 /// Whether a command looks, and changes nothing.

@@ -5,7 +5,7 @@
 pub enum Kind {
     /// At least eight hexadecimal digits, with `:1` and the like behind them or not: ids, keys, hashes.
     Id,
-    /// Three groups of three letters and digits: claims and devices that join, `417-7K2-M9Q`.
+    /// Groups of three letters and digits: claims, `7K2-M9Q`, and devices that join, `417-7K2-M9Q`.
     Code,
     /// `POPMESH1:…`: what a shopper shows.
     Token,
@@ -112,10 +112,15 @@ fn secret(text: &str) -> Option<(Kind, usize)> {
 }
 
 fn code(text: &str) -> usize {
-    let groups: Vec<&str> = text.get(..11).map(|text| text.split('-').collect()).unwrap_or_default();
-    let is = groups.len() == 3
-        && groups.iter().all(|group| group.len() == 3 && group.chars().all(|c| CODE_LETTERS.contains(c)));
-    if is { 11 } else { 0 }
+    // A device that joins shows three groups, a claim has two.
+    let is = |length: usize| {
+        let ends = !text
+            .get(length..)
+            .is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_alphanumeric()));
+        let of_three = |group: &str| group.len() == 3 && group.chars().all(|c| CODE_LETTERS.contains(c));
+        ends && text.get(..length).is_some_and(|code| code.split('-').all(of_three))
+    };
+    [11, 7].into_iter().find(|length| is(*length)).unwrap_or(0)
 }
 
 fn time(text: &str) -> usize {
@@ -188,6 +193,8 @@ mod tests {
                 vec![(Kind::Id, "10447c234994bce40c815632c310c7df:2")],
             ),
             ("Code  417-7K2-M9Q", vec![(Kind::Code, "417-7K2-M9Q")]),
+            ("its code is 7K2-M9Q", vec![(Kind::Code, "7K2-M9Q")]),
+            ("TEE-NEON CAP-RED-4 T-4711", vec![]),
             (
                 "until 2026-12-02 09:59:40; in 0.1 s",
                 vec![(Kind::Time, "2026-12-02 09:59:40"), (Kind::Duration, "0.1 s")],
