@@ -11,6 +11,7 @@ pub mod books;
 pub mod children;
 pub mod event;
 pub mod host;
+pub mod listener;
 pub mod mdns;
 pub mod mounts;
 pub mod network;
