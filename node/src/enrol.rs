@@ -21,7 +21,8 @@ pub const CHARTER: &str = "event.charter";
 
 /// An hour, in milliseconds.
 pub const HOUR_MS: u64 = 60 * 60 * 1000;
-const DAY_MS: u64 = 24 * HOUR_MS;
+/// A day, in milliseconds.
+pub const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Why a device is not enrolled.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +164,11 @@ impl Issuer {
     /// The event's charter.
     pub fn charter(&self) -> &SignedCharter {
         &self.charter
+    }
+
+    /// What only the event's devices know.
+    pub fn secrets(&self) -> &EventSecrets {
+        &self.secrets
     }
 
     /// The devices between who is admitted and the organiser, this one first: key and name. None for the organiser.

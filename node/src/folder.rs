@@ -34,10 +34,13 @@ const MAX_FILE: u64 = 16 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// There is no key.
-    #[error("{} has no device key; make one with `popmesh device new`", .0.display())]
+    #[error("{}", no_key(.0))]
     NoKey(PathBuf),
     /// There is no charter or no certificate.
-    #[error("{} has no {what}; have the organiser sign this device's enrolment, then `popmesh device install`", folder.display())]
+    #[error(
+        "{0} has no {what}: the device in it is in no event yet; have it join one with `popmesh --data {0} join`, or have the \
+         organiser sign its enrolment, then `popmesh device install`", folder.display()
+    )]
     NotInstalled {
         /// The folder.
         folder: PathBuf,
@@ -392,6 +395,19 @@ pub(crate) fn found<T>(read: Result<T, FolderError>) -> Result<Option<T>, Folder
         Err(FolderError::Io { problem, .. }) if problem.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What to do where no device was made.
+fn no_key(folder: &Path) -> String {
+    let path = folder.display();
+    let found = match folder.exists() {
+        true => format!("{path} has no device key: no device was made in it"),
+        false => format!("there is no folder {path}: no device was made there"),
+    };
+    format!(
+        "{found}; `popmesh --data {path} quickstart NAME` makes one and founds an event, `popmesh --data {path} join` makes one \
+         and joins an event, and --data names another folder"
+    )
 }
 
 fn io_error(path: &Path, problem: io::Error) -> FolderError {

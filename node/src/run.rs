@@ -13,10 +13,12 @@ use popmesh_proto::clock::utc;
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::access::{Authority, Reach, Rights};
 use crate::api::{self, Api, MeshView};
-use crate::clock::now_ms;
+use crate::clock::{self, now_ms};
 use crate::door::{DoorSpec, Doors};
 use crate::folder::{ApiPlace, Folder, Identity};
 use crate::personal::Sealer;
@@ -43,6 +45,19 @@ pub enum LogFormat {
     Human,
     /// A JSON object a line.
     Json,
+    /// What is wrong alone, in lines for people, beside what a person at a terminal is told.
+    #[value(skip)]
+    Problems,
+}
+
+/// A device that is up, for who tells people of it.
+pub struct Up {
+    /// Puts calls to it.
+    pub handle: Handle,
+    /// Knows its mesh.
+    pub mesh: Arc<dyn MeshView>,
+    /// Where its API listens.
+    pub place: ApiPlace,
 }
 
 /// How a node is to run.
@@ -104,18 +119,21 @@ pub trait Starter: Send + 'static {
     ) -> impl Future<Output = anyhow::Result<Started>> + Send;
 }
 
-/// Runs a node until it is told to stop (SIGINT or SIGTERM).
+/// Runs a node until it is told to stop (SIGINT or SIGTERM). What `told` makes of it runs beside it, until it stops.
 ///
 /// # Errors
 /// What is wrong, and what to do.
-pub fn run(options: RunOptions, starter: impl Starter) -> anyhow::Result<()> {
+pub fn run<T>(options: RunOptions, starter: impl Starter, told: impl FnOnce(Up) -> T) -> anyhow::Result<()>
+where
+    T: Future<Output = ()> + Send + 'static,
+{
     log_to_stderr(options.log_format);
     if let Some(closed) = options.data.close()? {
         tracing::warn!("{closed}");
     }
     let identity = load(&options.data)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(options, identity, starter))
+    runtime.block_on(serve(options, identity, starter, told))
 }
 
 /// Who the device is, if it may run now.
@@ -176,7 +194,15 @@ fn here(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -> anyhow::Result<()> {
+async fn serve<T>(
+    options: RunOptions,
+    identity: Identity,
+    starter: impl Starter,
+    told: impl FnOnce(Up) -> T,
+) -> anyhow::Result<()>
+where
+    T: Future<Output = ()> + Send + 'static,
+{
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::spawn(quiet::tell());
     let mut terminate = signal(SignalKind::terminate())?;
@@ -195,6 +221,7 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
     options.data.announce_api(place, owner_token.as_deref())?;
     tracing::info!(device = %device, name, api = %place.url(), "running");
 
+    let telling = tokio::spawn(told(Up { handle: handle.clone(), mesh: Arc::clone(&mesh), place }));
     let (stop_api, api_stops) = oneshot::channel::<()>();
     let service = Api::new(device, handle, mesh, counters)
         .with_doors(doors)
@@ -217,6 +244,7 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
         }),
     };
     tracing::info!("stopping");
+    telling.abort();
     // First the API, so that requests under way still get their answers from the device.
     if !api.is_finished() {
         let _ = stop_api.send(());
@@ -230,15 +258,45 @@ async fn serve(options: RunOptions, identity: Identity, starter: impl Starter) -
 
 fn log_to_stderr(format: LogFormat) {
     use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
-    let filter = EnvFilter::try_from_env("POPMESH_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("warn,popmesh=info,popmesh_proto=info"));
+    let usual = match format {
+        LogFormat::Human | LogFormat::Json => "warn,popmesh=info,popmesh_proto=info",
+        LogFormat::Problems => "warn",
+    };
+    let filter = EnvFilter::try_from_env("POPMESH_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_writer(std::io::stderr);
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none());
     // A subscriber that is set already is the embedding program's own.
     let _ = match format {
-        LogFormat::Human => builder.finish().with(Quiet::default()).try_init(),
-        LogFormat::Json => builder.json().finish().with(Quiet::default()).try_init(),
+        LogFormat::Human | LogFormat::Problems => {
+            let builder = builder.with_timer(LocalTime).with_writer(|| Localised(std::io::stderr()));
+            builder.finish().with(Quiet::default()).try_init()
+        }
+        LogFormat::Json => {
+            builder.json().with_writer(std::io::stderr).finish().with(Quiet::default()).try_init()
+        }
     };
+}
+
+/// When a line was logged, as people here read it, to the millisecond.
+struct LocalTime;
+
+impl FormatTime for LocalTime {
+    fn format_time(&self, w: &mut Writer<'_>) -> std::fmt::Result {
+        write!(w, "{}", clock::local_precise(now_ms()))
+    }
+}
+
+/// Writes lines with the times in them as people here read them. A line comes in one piece.
+struct Localised(std::io::Stderr);
+
+impl std::io::Write for Localised {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(clock::localised(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -121,7 +121,7 @@ fn the_command_line_calls_an_api_elsewhere_with_a_token_and_what_it_trusts() {
     let said = refused(dir, &ask("links off"), Some(&till), 1);
     assert!(said.contains("on the device itself"), "{said}");
 
-    done(dir, &format!("--data till api token revoke {id}"), None);
+    done(dir, &format!("--data till api token revoke {id} --yes"), None);
     let said = refused(dir, &ask("status"), Some(&look), 1);
     assert!(said.contains("revoked"), "{said}");
     let list = done(dir, "--data till api token list", None);

@@ -82,7 +82,7 @@ fn installed() -> (TempDir, RunOptions) {
 fn a_device_that_fails_ends_the_run_with_its_reason() {
     let (_dir, options) = installed();
     let data = options.data.clone();
-    let error = run(options, Failing).unwrap_err();
+    let error = run(options, Failing, |_| async {}).unwrap_err();
     assert_eq!(error.to_string(), "the disk is gone");
     assert_eq!(data.announced_api(), None, "nobody is sent to an API that has gone");
 }
@@ -103,6 +103,6 @@ fn a_port_in_use_says_so_before_the_device_starts() {
     let (_dir, mut options) = installed();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     options.api = taken.local_addr().unwrap();
-    let error = run(options, NeverStarted).unwrap_err().to_string();
+    let error = run(options, NeverStarted, |_| async {}).unwrap_err().to_string();
     assert!(error.contains("in use") && error.contains("--api"), "{error}");
 }

@@ -22,7 +22,6 @@ pub struct ClaimCodeError(String);
 
 /// A claim's short code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct ClaimCode([u8; LENGTH]);
 
 impl ClaimCode {
@@ -61,6 +60,18 @@ impl FromStr for ClaimCode {
         digits_of(text).and_then(|digits| digits.try_into().ok()).map(Self).ok_or_else(error)
     }
 }
+
+crate::schema::text_schema!(
+    ClaimCode,
+    crate::schema::TextSchema {
+        name: "ClaimCode",
+        description: "The short code of a claim, as it stands under its QR code. Dashes, blanks and case do not matter where it is read, nor O \
+            for 0, nor I and L for 1.",
+        example: "7K2-M9Q",
+        pattern: r"^[ -]*([0-9A-TV-Za-tv-z][ -]*){6}$",
+        length: (6, None),
+    }
+);
 
 impl serde::Serialize for ClaimCode {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -94,7 +94,8 @@ impl Clock {
     }
 }
 
-/// A time in words, to the second; for people far from the clock that showed it, so in UTC.
+/// A time in words, to the second; for people far from the clock that showed it, so in UTC. Who knows where the reader is,
+/// finds these again with [`with_times`].
 pub fn utc(unix_ms: u64) -> String {
     let (days, seconds) = (unix_ms / 86_400_000, unix_ms / 1_000 % 86_400);
     // Civil from days, with years that begin in March: https://howardhinnant.github.io/date_algorithms.html
@@ -108,6 +109,65 @@ pub fn utc(unix_ms: u64) -> String {
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// A text with each time that [`utc`] wrote into it as `shown` writes it, which gets its Unix milliseconds.
+pub fn with_times(text: &str, shown: impl Fn(u64) -> String) -> String {
+    const ZONE: &str = " UTC";
+    const TIME: usize = "2026-12-01 09:59:40".len();
+    let mut told = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(ZONE) {
+        let (before, after) = rest.split_at(at);
+        // Absent where it is too short, or would begin inside of a character.
+        let time = before.len().checked_sub(TIME).and_then(|from| before.split_at_checked(from));
+        match time.and_then(|(before, time)| Some((before, unix_ms(time)?))) {
+            Some((before, unix_ms)) => {
+                told.push_str(before);
+                told.push_str(&shown(unix_ms));
+            }
+            None => {
+                told.push_str(before);
+                told.push_str(ZONE);
+            }
+        }
+        rest = after.strip_prefix(ZONE).unwrap_or(after);
+    }
+    told.push_str(rest);
+    told
+}
+
+/// What [`utc`] wrote, without the zone behind it, for years from 1970 to 9999.
+fn unix_ms(time: &str) -> Option<u64> {
+    let separators = [(4, b'-'), (7, b'-'), (10, b' '), (13, b':'), (16, b':')];
+    if separators.into_iter().any(|(at, byte)| time.as_bytes().get(at) != Some(&byte)) {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        let digits = time.get(from..to).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+        digits.parse::<u64>().ok()
+    };
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    if year < 1970
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    // Days from civil, the other way round: https://howardhinnant.github.io/date_algorithms.html
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let (era, year_of_era) = (shifted_year / 400, shifted_year % 400);
+    let shifted_month = if month > 2 { month - 3 } else { month + 9 };
+    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    let ms = (days * 86_400 + hour * 3_600 + minute * 60 + second) * 1_000;
+    // A day that the month does not have is none.
+    (utc(ms).get(..time.len()) == Some(time)).then_some(ms)
 }
 
 #[cfg(test)]
@@ -126,5 +186,31 @@ mod tests {
             assert_eq!(utc(ms), text);
         }
         assert!(!utc(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn times_in_a_text_are_found_again_and_nothing_else_is() {
+        for ms in
+            [0, 951_782_399_000, 951_782_400_000, 1_735_689_600_000, 4_107_542_400_000, 253_402_300_799_000]
+        {
+            let text = format!("ünder {} – and {}.", utc(ms), utc(0));
+            assert_eq!(with_times(&text, |ms| format!("<{ms}>")), format!("ünder <{ms}> – and <0>."));
+        }
+        for text in [
+            "",
+            " UTC",
+            "times are UTC",
+            "at 09:27:31 UTC",
+            "2026-02-29 09:27:31 UTC",
+            "2026-13-01 09:27:31 UTC",
+            "1969-12-31 23:59:59 UTC",
+            "2026-12-01 24:00:00 UTC",
+            "+026-12-01 09:27:31 UTC",
+            "2026-12-01T09:27:31 UTC",
+            "2026-12-01 09:27:31 UT",
+            "\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9}\u{1f4a9} UTC",
+        ] {
+            assert_eq!(with_times(text, |_| "found".to_owned()), text);
+        }
     }
 }

@@ -62,6 +62,21 @@ impl FromStr for Document {
     }
 }
 
+crate::schema::text_schema!(
+    Document,
+    crate::schema::TextSchema {
+        name: "Document",
+        description: "A document: `programme`, `devices`, `people`, `stock/DROP` or `claims/DROP`.",
+        example: "stock/neon",
+        pattern: concat!(
+            "^(programme|devices|people|(stock|claims)/[",
+            crate::text::letters!(),
+            "._-]{1,40})$"
+        ),
+        length: (6, Some(47)),
+    }
+);
+
 impl<C> minicbor::Encode<C> for Document {
     fn encode<W: minicbor::encode::Write>(
         &self,

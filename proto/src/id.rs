@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -24,14 +25,44 @@ pub enum IdError {
     Reference(String),
 }
 
+/// Reads a name from its text.
+struct AsText<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err = IdError>> serde::de::Visitor<'de> for AsText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hexadecimal digits")
+    }
+
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(inner)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 macro_rules! byte_name {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal) => {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal, $pattern:literal, $description:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
         pub struct $name(pub [u8; $bytes]);
 
+        crate::schema::text_schema!(
+            $name,
+            crate::schema::TextSchema {
+                name: stringify!($name),
+                description: $description,
+                example: $example,
+                pattern: $pattern,
+                length: ($bytes * 2, Some($bytes * 2)),
+            }
+        );
+
         impl $name {
+            /// What a [`serde::Deserializer`] is told that it reads, so that one that knows other names of such a thing can
+            /// take them.
+            pub const NEWTYPE: &str = stringify!($name);
+
             /// The bytes.
             pub fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
@@ -93,8 +124,7 @@ macro_rules! byte_name {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
+                d.deserialize_newtype_struct(Self::NEWTYPE, AsText(PhantomData))
             }
         }
 
@@ -122,31 +152,61 @@ macro_rules! byte_name {
 
 byte_name!(
     /// An event: the SHA-256 of its charter.
-    EventId, 32, "event id"
+    EventId, 32, "event id", r"^[0-9A-Fa-f]{64}$",
+    "An event: the SHA-256 of its charter, hexadecimal.",
+    "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
 );
 byte_name!(
     /// The beginning of an event's id, where a signature covers the rest: enough to tell events apart.
-    EventMark, 8, "event mark"
+    EventMark, 8, "event mark", r"^[0-9A-Fa-f]{16}$",
+    "The beginning of an event's id, hexadecimal.",
+    "0f3a5b0c6d1e2f4a"
 );
 byte_name!(
     /// A device: its Ed25519 public key, which is its libp2p identity too.
-    DeviceId, 32, "device id"
+    DeviceId, 32, "device id", r"^[0-9A-Fa-f]{64}$",
+    "A device: its Ed25519 public key, hexadecimal.",
+    "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
 );
 byte_name!(
     /// One life of one device in one document: the Automerge actor id of the chain of changes written there.
-    ChainId, 16, "chain id"
+    ChainId, 16, "chain id", r"^[0-9A-Fa-f]{32}$",
+    "What one device writes to one document in one life, hexadecimal.",
+    "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
 );
 byte_name!(
     /// SHA-256 of an Automerge change chunk, as Automerge defines a change hash.
-    Hash, 32, "change hash"
+    Hash, 32, "change hash", r"^[0-9A-Fa-f]{64}$",
+    "The SHA-256 of an entry, hexadecimal.",
+    "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
 );
 byte_name!(
     /// Random bytes made once per start of a device; with the device key it names a life.
-    Nonce, 16, "nonce"
+    Nonce, 16, "nonce", r"^[0-9A-Fa-f]{32}$",
+    "Random bytes, hexadecimal.",
+    "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
 );
 byte_name!(
     /// A receipt's contents: SHA-256, the first half. See [`crate::receipt`].
-    ReceiptHash, 16, "receipt hash"
+    ReceiptHash, 16, "receipt hash", r"^[0-9A-Fa-f]{32}$",
+    "The first half of the SHA-256 of a receipt's contents, hexadecimal.",
+    "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
+);
+
+/// How a request of the API names a device; it is a [`DeviceId`] once it is read.
+#[cfg(feature = "schema")]
+#[derive(Debug)]
+pub struct DeviceName;
+
+crate::schema::text_schema!(
+    DeviceName,
+    crate::schema::TextSchema {
+        name: "DeviceName",
+        description: "A device: by its name, by its key, or by the first digits of its key, four at least.",
+        example: "till-1",
+        pattern: r"^[^\u0000-\u001f\u007f]+$",
+        length: (1, Some(80)),
+    }
 );
 
 impl EventId {
@@ -201,10 +261,28 @@ impl FromStr for Ref {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let (chain, seq) =
             text.split_once(':').ok_or_else(|| IdError::Reference(text.chars().take(80).collect()))?;
-        let seq = seq.parse().map_err(|_| IdError::Reference(text.chars().take(80).collect()))?;
+        let plain =
+            seq.len() <= SEQ_DIGITS && !seq.starts_with('0') && seq.bytes().all(|b| b.is_ascii_digit());
+        let seq = Some(seq).filter(|_| plain).and_then(|seq| seq.parse().ok());
+        let seq = seq.ok_or_else(|| IdError::Reference(text.chars().take(80).collect()))?;
         Ok(Self { chain: chain.parse()?, seq })
     }
 }
+
+/// The most digits of a position: as many as always fit 64 bits.
+const SEQ_DIGITS: usize = 19;
+
+crate::schema::text_schema!(
+    Ref,
+    crate::schema::TextSchema {
+        name: "Ref",
+        description: "One entry: a chain's id, a colon, and the position from 1. Lots, carts, claims and incidents are named by the entry \
+            that made them.",
+        example: "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c:7",
+        pattern: r"^[0-9A-Fa-f]{32}:[1-9][0-9]{0,18}$",
+        length: (34, Some(52)),
+    }
+);
 
 impl serde::Serialize for Ref {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

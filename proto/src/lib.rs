@@ -35,8 +35,7 @@ pub mod query;
 pub mod receipt;
 pub mod record;
 pub mod rights;
-#[cfg(feature = "schema")]
-mod schema;
+pub mod schema;
 pub mod seal;
 pub mod tax;
 pub mod text;

@@ -13,7 +13,6 @@ pub struct CurrencyError(pub String);
 
 /// An ISO 4217 alphabetic code.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Currency([u8; 3]);
 
 impl Currency {
@@ -95,6 +94,17 @@ impl fmt::Debug for Currency {
         f.write_str(self.code())
     }
 }
+
+crate::schema::text_schema!(
+    Currency,
+    crate::schema::TextSchema {
+        name: "Currency",
+        description: "An alphabetic currency code of ISO 4217.",
+        example: "EUR",
+        pattern: r"^[A-Z]+$",
+        length: (3, Some(3)),
+    }
+);
 
 impl serde::Serialize for Currency {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

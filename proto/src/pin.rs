@@ -154,7 +154,6 @@ pub struct PinError;
 
 /// What a shopper chose, or was told. Never printed, never stored.
 #[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String))]
 pub struct Pin(String);
 
 impl FromStr for Pin {
@@ -170,6 +169,17 @@ impl fmt::Debug for Pin {
         f.write_str("Pin")
     }
 }
+
+crate::schema::text_schema!(
+    Pin,
+    crate::schema::TextSchema {
+        name: "Pin",
+        description: "What a shopper chose, or was told: 4 to 8 digits.",
+        example: "4711",
+        pattern: r"^[0-9]+$",
+        length: (4, Some(8)),
+    }
+);
 
 impl serde::Serialize for Pin {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

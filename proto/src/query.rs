@@ -1,24 +1,28 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod deed;
 mod money;
+mod page;
 mod past;
 mod people;
 
 use serde::{Deserialize, Serialize};
 
+pub use deed::DeedKind;
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
 };
 
+pub use page::{ClaimsAfter, Moment, Part, ReceiptPlace, USUAL_LIMIT};
 pub use past::{Missing, PastInfo};
 pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal,
+    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
+    Product, Refusal, Reply,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -47,6 +51,8 @@ pub enum Query {
     Retirement(DeviceId),
     /// One claim.
     Claim(Ref),
+    /// What the command did that wrote an entry.
+    Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
     /// The token of a cart that this device holds.
@@ -74,8 +80,14 @@ pub enum Query {
     People(PeopleFilter),
     /// Sealed payloads of personal data, for who can open them.
     Sealed(SealedFilter),
+    /// What this device's person did last, and what taking it back would do.
+    LastAct,
+    /// The claims that a person can mean by a text.
+    ClaimsNamed(String),
     /// Entries, newest first.
     Log(LogFilter),
+    /// One entry.
+    Entry(Ref),
     /// The frontier, to compare devices.
     Frontier,
     /// The invariants, checked now.
@@ -110,11 +122,36 @@ pub struct ClaimFilter {
     pub shopper: Option<ShopperRef>,
     /// With this short code only; dashes, blanks and case do not matter, nor O for 0, nor I and L for 1.
     pub code: Option<ClaimCode>,
+    /// Only those that a person can mean by this text: a claim, its short code, the number of one of its receipts (on this
+    /// device, such as 12, or on another, such as till-2:12), the reference of a payment or of its shopper, or its token.
+    pub named: Option<String>,
     /// Only those that wait longer than they may, by this device's clock.
     pub late: Option<bool>,
+    /// Sold at that time or later only, Unix milliseconds by the seller's clock.
+    pub since: Option<u64>,
+    /// Those after this one.
+    #[serde(skip)]
+    pub after: Option<ClaimsAfter>,
     /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
+
+/// What a person can mean by a text where a claim is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The claim, if one alone fits. That of a reference or a token need not be known here.
+    pub claim: Option<Ref>,
+    /// The text is a token: it says more than which claim it is.
+    pub is_token: bool,
+    /// Those that fit and are known here, the newest first; at most [`MAX_NAMED`].
+    pub claims: Vec<Claim>,
+    /// How many fit.
+    pub count: u64,
+}
+
+/// The most claims that are shown where a text can mean several.
+pub const MAX_NAMED: usize = 20;
 
 /// Which carts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +167,13 @@ pub struct CartFilter {
 pub struct LogFilter {
     /// Of this device only.
     pub device: Option<DeviceId>,
-    /// At most so many; 50 if absent.
+    /// Written at that time or later only, Unix milliseconds by the author's clock.
+    pub since: Option<u64>,
+    /// Those before this one.
+    #[serde(skip)]
+    pub after: Option<Moment>,
+    /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 
@@ -167,7 +210,7 @@ pub enum Answer {
     /// To [`Query::Door`].
     Door(Result<Door, Refusal>),
     /// To [`Query::Receipts`].
-    Receipts(Vec<Receipt>),
+    Receipts(Part<Receipt, ReceiptPlace>),
     /// To [`Query::Receipt`].
     Receipt(Box<Result<Receipt, Refusal>>),
     /// To [`Query::Takings`].
@@ -175,11 +218,19 @@ pub enum Answer {
     /// To [`Query::WaitingPayments`].
     WaitingPayments(Vec<WaitingPayment>),
     /// To [`Query::People`].
-    People(Vec<PersonalInfo>),
+    People(Part<PersonalInfo, Moment>),
     /// To [`Query::Sealed`].
-    Sealed(Vec<SealedPersonal>),
+    Sealed(Part<SealedPersonal, Ref>),
+    /// To [`Query::LastAct`].
+    LastAct(Result<Box<Act>, Refusal>),
+    /// To [`Query::ClaimsNamed`].
+    ClaimsNamed(Result<Named, Refusal>),
     /// To [`Query::Log`].
-    Log(Vec<LogLine>),
+    Log(Part<LogLine, Moment>),
+    /// To [`Query::Entry`].
+    Entry(Result<LogLine, Refusal>),
+    /// To [`Query::Deed`].
+    Deed(Result<Box<Reply>, Refusal>),
     /// To [`Query::Frontier`].
     Frontier(Vec<Head>),
     /// To [`Query::Check`].
@@ -520,14 +571,15 @@ pub struct PlaceCount {
     pub units: u64,
 }
 
-/// Claims.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+/// A part of the claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// How many fit the filter.
+    /// How many fit the filter in all; in a later part, how many did as the walk began.
     pub count: u64,
     /// The newest of them.
     pub claims: Vec<Claim>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<ClaimsAfter>,
 }
 
 /// One entry, for a person.
@@ -538,7 +590,7 @@ pub struct LogLine {
     pub entry: Ref,
     /// Its document.
     #[serde(with = "document_text")]
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(feature = "schema", schema(value_type = Document))]
     pub document: Document,
     /// Who wrote it.
     pub author: DeviceId,
@@ -558,7 +610,7 @@ pub struct LogLine {
 pub struct Head {
     /// The document.
     #[serde(with = "document_text")]
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(feature = "schema", schema(value_type = Document))]
     pub document: Document,
     /// The chain.
     pub chain: ChainId,

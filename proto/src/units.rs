@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// The most ranges of one set that comes from outside.
 pub const MAX_RANGES: usize = 10_000;
 
+/// The most digits of a serial.
+const SERIAL_DIGITS: usize = 10;
+
 /// Not a set of serials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitsError {
@@ -179,9 +182,13 @@ impl FromStr for UnitSet {
     type Err = UnitsError;
     fn from_str(text: &str) -> Result<Self, UnitsError> {
         let wrong = || UnitsError::Syntax(text.chars().take(80).collect());
-        let number = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong());
+        let number = |text: &str| {
+            let digits = text.trim_matches(' ');
+            let plain = digits.len() <= SERIAL_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
+            Some(digits).filter(|_| plain).and_then(|digits| digits.parse::<u32>().ok()).ok_or_else(wrong)
+        };
         let mut set = UnitSet::default();
-        if text.trim().is_empty() {
+        if text.trim_matches(' ').is_empty() {
             return Ok(set);
         }
         for (index, part) in text.split(',').enumerate() {
@@ -200,6 +207,18 @@ impl FromStr for UnitSet {
         Ok(set)
     }
 }
+
+crate::schema::text_schema!(
+    UnitSet,
+    crate::schema::TextSchema {
+        name: "UnitSet",
+        description: "Serials: ranges and single ones, such as 1-5,9. Each is at most 4,294,967,295, no range ends before it begins, and \
+            there are at most 10,000 of them; a pattern cannot say that.",
+        example: "1-5,9",
+        pattern: r"^ *$|^ *[0-9]{1,10} *(- *[0-9]{1,10} *)?(, *[0-9]{1,10} *(- *[0-9]{1,10} *)?)*$",
+        length: (0, None),
+    }
+);
 
 impl serde::Serialize for UnitSet {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {

@@ -93,8 +93,11 @@ impl Event {
     }
 }
 
-/// The binary that was built beside this program.
-fn program() -> Result<PathBuf> {
+/// The `popmesh` binary that was built beside this program, or that the environment names.
+///
+/// # Errors
+/// When there is none.
+pub fn program() -> Result<PathBuf> {
     if let Some(program) = std::env::var_os(PROGRAM_VARIABLE) {
         return Ok(program.into());
     }

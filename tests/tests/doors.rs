@@ -46,7 +46,7 @@ fn a_person_stows_opens_and_settles() -> Result<()> {
     let person = Person(&event);
 
     let stowed = person.sees("stow --drop cap --sku CAP --serials 4-6 --compartment 07")?;
-    assert!(stowed.contains("in compartment 07: 3 CAP (4-6)"), "{stowed}");
+    assert!(stowed.contains("in compartment 07: 3 × CAP (4-6)"), "{stowed}");
     let (_, wrong) = person.is_refused("stow --drop cap --sku CAP --serials 1 --compartment ../7")?;
     assert!(wrong.contains("cannot be a compartment"), "{wrong}");
     let (_, wrong) = person.is_refused("stow --drop cap --sku CAP --serials 11 --compartment 07")?;
@@ -80,9 +80,10 @@ fn a_person_stows_opens_and_settles() -> Result<()> {
     assert_eq!((&printed["doors"], &printed["door"]["state"]), (&json!(["07"]), &json!("stuck")));
     let (_, wrong) = person.is_refused(&format!("door settle {third} --by Ana"))?;
     assert!(wrong.contains("--handed-over"), "{wrong}");
-    let settled = person.sees(&format!("door settle {third} --not-handed-over --by Ana"))?;
+    let settled = person.sees(&format!("door settle {third} --not-handed-over --by Ana --yes"))?;
     assert!(settled.contains("not handed over, says Ana"), "{settled}");
-    assert!(person.sees("doors")?.contains(&third));
+    let code = serde_json::from_str::<Value>(&person.sees(&format!("--json claim show {third}"))?)?;
+    assert!(person.sees("doors")?.contains(code["code"].as_str().context("no code")?));
     person.sees(&format!("claim refund {third}"))?;
     let doors = person.sees("doors")?;
     assert!(!doors.contains("Look at these") && doors.contains("1 × CAP (6)"), "{doors}");

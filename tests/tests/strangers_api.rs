@@ -228,7 +228,7 @@ fn a_stream_ends_with_its_token_and_refusals_are_summed() -> Result<()> {
         Ok(tls)
     })?;
     ensure!(status(&mut stream)? == 200);
-    till.event.popmesh(&["--data", "till", "api", "token", "revoke", &id])?;
+    till.event.popmesh(&["--data", "till", "api", "token", "revoke", &id, "--yes"])?;
     let began = Instant::now();
     let mut rest = Vec::new();
     // Without the end of TLS it ended all the same.

@@ -144,7 +144,7 @@ fn refuse(api: &Api, arrival: Arrival, now: Instant, denied: Denied) -> Problem 
     Problem::new(StatusCode::UNAUTHORIZED, code_of(denied), denied.to_string())
 }
 
-fn wrong_scope(right: Right, method: &Method, route: &str) -> Problem {
+pub(super) fn wrong_scope(right: Right, method: &Method, route: &str) -> Problem {
     let scopes = scopes::of(method, route);
     let names: Vec<String> = scopes.iter().map(ToString::to_string).collect();
     let has = match right {

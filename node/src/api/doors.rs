@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use popmesh_proto::command::{Command, Door, DoorOpen, DoorSettle, DoorState, Doors, Refusal, Reply};
 use popmesh_proto::fact::Fact;
-use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::text::Compartment;
 use serde::{Deserialize, Serialize};
@@ -15,9 +14,10 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::idempotency::Key;
+use super::named::{ClaimBody, ClaimPath};
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
 use super::problem::Problem;
-use super::request::{Body, Filter, Name};
+use super::request::{Body, Filter};
 use super::service::{Api, only};
 use super::write::{Done, done};
 use crate::door::VirtualDoor;
@@ -76,14 +76,14 @@ pub(super) async fn doors(State(api): State<Api>) -> Result<Json<DoorsNow>, Prob
 #[utoipa::path(
     get, path = "/v1/claims/{claim}/door", operation_id = "claims_door", tag = "look up",
     params(
-        ("claim" = String, Path, description = "The claim"),
+        ("claim" = String, Path, description = "The claim, or what a person calls it: see `claims_get`"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait, milliseconds", maximum = 20_000),
     ),
     responses((status = 200, description = "How they stand", body = Door), QueryProblems)
 )]
 pub(super) async fn of_claim(
     State(api): State<Api>,
-    Name(claim): Name<Ref>,
+    ClaimPath(claim): ClaimPath,
     Filter(wait): Filter<Wait>,
 ) -> Result<Json<Door>, Problem> {
     let wait_ms = wait.wait_ms.unwrap_or(0);
@@ -128,7 +128,7 @@ pub(super) async fn of_claim(
 pub(super) async fn open(
     State(api): State<Api>,
     key: Key,
-    Body(body): Body<DoorOpen>,
+    ClaimBody(body): ClaimBody<DoorOpen>,
 ) -> Result<Done<Door>, Problem> {
     done(&api, &key, body, Command::DoorOpen, StatusCode::OK, only!(Reply::Door)).await
 }
@@ -143,7 +143,7 @@ pub(super) async fn open(
 pub(super) async fn settle(
     State(api): State<Api>,
     key: Key,
-    Body(body): Body<DoorSettle>,
+    ClaimBody(body): ClaimBody<DoorSettle>,
 ) -> Result<Done<Door>, Problem> {
     done(&api, &key, body, Command::DoorSettle, StatusCode::OK, only!(Reply::Door)).await
 }

@@ -158,8 +158,6 @@ pub(super) struct LastEventId {
             (Event = "text/event-stream"),
             (EventPage = "application/json"),
         )),
-        (status = 406, description = "Neither server-sent events nor JSON is wanted", body = Problem, content_type = "application/problem+json"),
-        (status = 410, description = "One cannot go on after that id: begin anew", body = Problem, content_type = "application/problem+json"),
         QueryProblems
     )
 )]

@@ -9,12 +9,13 @@ use popmesh_proto::query::{Answer, Query};
 use serde::{Deserialize, Serialize};
 
 use super::openapi::QueryProblems;
+use super::page::{List, Listed, PageParams, Unfiltered};
 use super::problem::Problem;
 use super::request::Name;
 use super::service::{Api, only};
 
-/// The media type of an Automerge file.
-const AUTOMERGE: &str = "application/vnd.automerge";
+/// The media type of an Automerge file, which has none of its own that is registered.
+const BYTES: &str = "application/octet-stream";
 
 /// A document that can be exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -28,15 +29,16 @@ pub struct ExportedDocument {
 /// The documents that can be exported
 #[utoipa::path(
     get, path = "/v1/export", operation_id = "documents_list", tag = "documents",
-    responses((status = 200, description = "Names and sizes", body = Vec<ExportedDocument>), QueryProblems)
+    params(PageParams),
+    responses((status = 200, description = "Names and sizes", body = List<ExportedDocument>), QueryProblems)
 )]
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocument>>, Problem> {
-    let list = all(&api).await?;
-    let sized = list
-        .into_iter()
-        .map(|(document, bytes)| ExportedDocument { document, bytes: bytes.len() as u64 })
-        .collect();
-    Ok(Json(sized))
+pub(super) async fn list(
+    State(api): State<Api>,
+    Listed { filter: Unfiltered {}, page }: Listed<Unfiltered>,
+) -> Result<Json<List<ExportedDocument>>, Problem> {
+    let sized =
+        |(document, bytes): (String, Vec<u8>)| ExportedDocument { document, bytes: bytes.len() as u64 };
+    page.cut(all(&api).await?.into_iter().map(sized).collect(), |one| one.document.clone())
 }
 
 /// One document as an Automerge file
@@ -46,7 +48,7 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocu
     get, path = "/v1/export/{document}", operation_id = "documents_get", tag = "documents",
     params(("document" = String, Path, description = "`programme`, `stock/DROP` or `claims/DROP`")),
     responses(
-        (status = 200, description = "The file", body = Vec<u8>, content_type = "application/vnd.automerge"),
+        (status = 200, description = "The file", body = String, content_type = "application/octet-stream"),
         QueryProblems
     )
 )]
@@ -55,7 +57,7 @@ pub(super) async fn one(State(api): State<Api>, Name(document): Name<Document>) 
     let list = all(&api).await?;
     let known: Vec<String> = list.iter().map(|(name, _)| name.clone()).collect();
     match list.into_iter().find(|(name, _)| *name == wanted) {
-        Some((_, bytes)) => Ok(([(header::CONTENT_TYPE, AUTOMERGE)], bytes).into_response()),
+        Some((_, bytes)) => Ok(([(header::CONTENT_TYPE, BYTES)], bytes).into_response()),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
             "unknown_document",

@@ -9,16 +9,17 @@ use std::convert::Infallible;
 use std::time::Instant;
 
 use axum::extract::FromRequestParts;
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use popmesh_proto::command::{AcceptPast, LateClaims, Leave, LostPast, Stake, Sweep, Units};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::text::DropId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::authority::Bearer;
+use super::authority::{Bearer, wrong_scope};
 use super::problem::Problem;
+use super::scopes;
 use super::service::Api;
 use crate::access::{Given, Right, Scope};
 
@@ -37,6 +38,21 @@ impl Who {
     /// Whether this is the device's owner, or one of its managers.
     pub(super) fn answers_for_the_device(&self) -> bool {
         self.lesser().is_none()
+    }
+
+    /// Whether this is the device's owner.
+    pub(super) fn owns(&self) -> bool {
+        self.0.as_ref().is_none_or(|bearer| bearer.right() == Right::Owner)
+    }
+
+    /// Lets who may use this route do what it does, by another one.
+    pub(super) fn may_use(&self, method: &Method, route: &str) -> Result<(), Problem> {
+        match &self.0 {
+            Some(bearer) if !scopes::allow(bearer.right(), method, route) => {
+                Err(wrong_scope(bearer.right(), method, route))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A token that may not empty the device.
@@ -86,8 +102,10 @@ pub(super) fn count(units: &Units) -> u64 {
 pub struct LeaveNow {
     /// Who gets it; an hq in reach if absent, or else who sells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<popmesh_proto::id::DeviceName>)]
     pub to: Option<DeviceId>,
     /// The device that is to leave: this one.
+    #[schema(value_type = popmesh_proto::id::DeviceName)]
     pub device: DeviceId,
     /// The units that it holds, as `GET /v1/devices/{device}/retirement` shows them in `held`.
     pub units: u64,
@@ -107,6 +125,7 @@ impl From<LeaveNow> for Leave {
 #[serde(deny_unknown_fields)]
 pub struct PastAcceptance {
     /// The device: this one.
+    #[schema(value_type = popmesh_proto::id::DeviceName)]
     pub device: DeviceId,
     /// The entries that are missing, as `GET /v1/status` shows them in `past`.
     pub entries: u64,
@@ -125,6 +144,7 @@ pub struct SweepNow {
     /// The drop.
     pub drop: DropId,
     /// The device whose custody the claims are in: this one.
+    #[schema(value_type = popmesh_proto::id::DeviceName)]
     pub device: DeviceId,
     /// The claims of the drop that are late here. Whoever does not know says 0, and is told.
     pub claims: u64,

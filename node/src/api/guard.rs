@@ -11,13 +11,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::MAX_WAIT_MS;
 use popmesh_proto::id::DeviceId;
+use popmesh_proto::query::{Answer, Query};
 use tracing::Instrument;
 
 use super::permits::Full;
 use super::places::Place;
-use super::problem::Problem;
+use super::problem::{Problem, Told};
 use super::service::Api;
-use super::{authority, request};
+use super::{authority, description, request};
 
 /// Names the device: the one that answers, in a response; the one that is meant, in a request, which any other
 /// refuses. So a client with a stale address never sells from the wrong device.
@@ -41,6 +42,11 @@ pub(super) async fn around(State(api): State<Api>, request: Request, next: Next)
     span.record("status", status.as_u16());
     span.in_scope(|| tracing::debug!(took_ms = took.as_millis() as u64, "answered"));
     api.metrics.answered(&method, &route, status, took);
+    if let Some(told) = response.extensions_mut().remove::<Told>()
+        && description::is_own(&told.code)
+    {
+        api.metrics.turned_away(&told.code, told.scope.as_deref());
+    }
 
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -55,7 +61,7 @@ async fn admit(api: &Api, route: &str, mut request: Request, next: Next) -> Resu
     // The server notes it of every connection; what came some other way is from nowhere.
     let arrival = request.extensions().get::<Arrival>().copied().unwrap_or(Arrival::NOWHERE);
     check_caller(request.uri(), request.headers(), arrival, &api.names)?;
-    check_device(api.device, request.headers())?;
+    check_device(api, arrival, request.headers()).await?;
     let bearer = authority::check(api, arrival, route, request.method(), request.headers())?;
     let place = request.extensions().get::<Place>().cloned();
     if let (Some(bearer), Some(place)) = (&bearer, &place)
@@ -73,12 +79,19 @@ async fn admit(api: &Api, route: &str, mut request: Request, next: Next) -> Resu
     let _permit = api.requests.take(arrival.is_own(), counted).map_err(full)?;
     let acts = request.method() == Method::POST;
     let limit = if acts { COMMAND_LIMIT } else { QUERY_LIMIT };
+    let unwanted = request::unwanted(&request);
     let answered = tokio::time::timeout(limit, next.run(request));
     let answered = tokio::select! {
         biased;
         answered = answered => answered,
         denied = authority::ended(api, bearer) => return Err(authority::ended_under_way(denied, acts)),
     };
+    // Whoever asks for what is not there is told that first.
+    if let Some(problem) = unwanted
+        && answered.as_ref().is_ok_and(|answer| answer.status().is_success())
+    {
+        return Err(problem);
+    }
     answered.map_err(|_| {
         let detail = if acts {
             "this took too long, and whether it was done is not known; ask again with the same Idempotency-Key"
@@ -176,20 +189,32 @@ fn is_ours(authority: &Authority, arrival: Arrival, names: &[String]) -> bool {
     !authority.as_str().contains('@') && (here || reached || named)
 }
 
-fn check_device(device: DeviceId, headers: &HeaderMap) -> Result<(), Problem> {
-    let ours = device.to_string();
-    match headers.get(DEVICE_HEADER) {
-        Some(meant) if meant.as_bytes() != ours.as_bytes() => Err(Problem::new(
-            StatusCode::MISDIRECTED_REQUEST,
-            "other_device",
-            format!(
-                "this is device {}, not the one that was meant; is another node running at this address?",
-                device.short()
-            ),
-        )
-        .with("device", ours)),
-        _ => Ok(()),
-    }
+async fn check_device(api: &Api, arrival: Arrival, headers: &HeaderMap) -> Result<(), Problem> {
+    let ours = api.device.to_string();
+    let Some(meant) = headers.get(DEVICE_HEADER).filter(|meant| meant.as_bytes() != ours.as_bytes()) else {
+        return Ok(());
+    };
+    let meant = meant.to_str().ok().and_then(|meant| meant.parse::<DeviceId>().ok());
+    // Names are for those who may ask for them: here, without TLS, whoever uses this host.
+    let may_know = !arrival.tls && arrival.peer.is_loopback();
+    let known = match api.handle.query(Query::Devices).await {
+        Ok(Answer::Devices(devices)) if may_know => devices,
+        _ => vec![],
+    };
+    let named = |device: &DeviceId| {
+        let info = known.iter().find(|info| info.device == *device)?;
+        Some(format!("{} ({})", info.name, device.short()))
+    };
+    let this = named(&api.device).unwrap_or_else(|| format!("device {}", api.device.short()));
+    let other = match &meant {
+        Some(meant) => named(meant).unwrap_or_else(|| format!("device {}", meant.short())),
+        None => "another device".to_owned(),
+    };
+    let detail = format!(
+        "{this} answers at this address, and {other} was meant, whose API is at another; `popmesh --data DIR status` finds it by \
+         the device's folder"
+    );
+    Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "other_device", detail).with("device", ours))
 }
 
 #[cfg(test)]

@@ -1,19 +1,22 @@
 //! The API's description (OpenAPI 3.1), made from the handlers themselves.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use axum::Json;
 use axum::routing::get;
 use popmesh_proto::command::Refusal;
+use popmesh_proto::document::Document;
+use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{RefOr, Response};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::problem::{PROBLEM_JSON, Problem};
+use super::problem::Problem;
 use super::service::Api;
-use super::{doors, events, export, metrics, money, people, read, renew, trust, write};
+use super::{doors, events, export, made, metrics, money, people, read, renew, trust, undo, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,7 +35,7 @@ use super::{doors, events, export, metrics, money, people, read, renew, trust, w
             milliseconds since the Unix epoch.\n\nA request with the header `Popmesh-Device` is refused by every \
             device but the one named."
     ),
-    components(schemas(Problem, Refusal, events::Event, events::Reset, money::Format)),
+    components(schemas(Problem, Refusal, Document, events::Event, events::Reset, money::Format)),
     tags(
         (name = "observe", description = "How this device and the mesh are"),
         (name = "look up", description = "What there is, by this device's own knowledge"),
@@ -71,6 +74,30 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(export::list))
         .routes(routes!(export::one))
         .route("/v1/export/{kind}/{drop}", get(export::one))
+        .routes(routes!(made::device))
+        .routes(routes!(made::products))
+        .routes(routes!(made::product))
+        .routes(routes!(made::drops))
+        .routes(routes!(made::drop))
+        .routes(routes!(made::lots))
+        .routes(routes!(made::lot))
+        .routes(routes!(made::rules))
+        .routes(routes!(made::limits))
+        .routes(routes!(made::entry))
+        .routes(routes!(made::incident))
+        .routes(routes!(made::registrar))
+        .routes(routes!(made::transfer))
+        .routes(routes!(made::moved))
+        .routes(routes!(made::damage))
+        .routes(routes!(made::redemption))
+        .routes(routes!(made::refund))
+        .routes(routes!(made::settlement))
+        .routes(routes!(made::sweep))
+        .routes(routes!(made::retirement))
+        .routes(routes!(made::renewal))
+        .routes(routes!(made::personal))
+        .routes(routes!(made::erasure))
+        .routes(routes!(made::cart))
         .routes(routes!(write::add_product))
         .routes(routes!(write::plan_drop))
         .routes(routes!(write::open_drop))
@@ -83,6 +110,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(write::new_cart))
         .routes(routes!(write::release_cart))
         .routes(routes!(write::take_cart))
+        .routes(routes!(write::add_to_cart))
+        .routes(routes!(write::remove_from_cart))
+        .routes(routes!(undo::last_act, undo::undo))
         .routes(routes!(read::cart_token))
         .routes(routes!(write::redeem))
         .routes(routes!(write::give_custody))
@@ -121,8 +151,12 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// The description, as `GET /v1/openapi.json` gives it.
-pub fn description() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+pub fn description() -> Value {
+    static WHOLE: OnceLock<Value> = OnceLock::new();
+    // What the handlers' types say can always be written as JSON.
+    let whole =
+        || super::description::finish(serde_json::to_value(routes().into_openapi()).unwrap_or_default());
+    WHOLE.get_or_init(whole).clone()
 }
 
 /// This description
@@ -130,7 +164,7 @@ pub fn description() -> utoipa::openapi::OpenApi {
     get, path = "/v1/openapi.json", operation_id = "openapi_get", tag = "observe",
     responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value), QueryProblems)
 )]
-pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
+pub(super) async fn openapi() -> Json<Value> {
     Json(description())
 }
 
@@ -147,54 +181,20 @@ pub(super) struct IdempotencyHeader {
     key: Option<String>,
 }
 
-/// The problems of every route.
+/// The problems of a route that looks: [`description`](super::description) has them, by operation.
 pub(super) struct QueryProblems;
 
-/// The problems of routes that act.
+/// The problems of a route that acts: [`description`](super::description) has them, by operation.
 pub(super) struct CommandProblems;
-
-const QUERY_PROBLEMS: [(&str, &str); 7] = [
-    ("401", "There is no token where one is needed, or it is not good"),
-    ("403", "The Host or the Origin is foreign, or the token's scope does not allow it"),
-    ("404", "There is no such thing"),
-    ("421", "Another device was meant"),
-    ("422", "A parameter cannot be"),
-    ("429", "Too many requests, or too many bad tokens from this address"),
-    ("503", "Too busy, not writable, or stopping"),
-];
-
-const COMMAND_PROBLEMS: [(&str, &str); 12] = [
-    ("400", "Not JSON, or an unusable Idempotency-Key"),
-    ("401", "There is no token where one is needed, or it is not good"),
-    (
-        "403",
-        "The roles, the certificate or the token's scope do not allow it, or the Host or the Origin is foreign",
-    ),
-    ("404", "No such SKU, drop or device"),
-    ("409", "The state of things forbids it, or the same key is being worked on"),
-    ("413", "The body is too large"),
-    ("415", "The body is not declared as JSON"),
-    ("421", "Another device was meant"),
-    ("422", "A field cannot be, or the key was used for another request"),
-    ("429", "Too many requests, or too many bad tokens from this address"),
-    ("503", "Too busy, not writable, or stopping"),
-    ("504", "It took too long; ask again with the same Idempotency-Key"),
-];
 
 impl IntoResponses for QueryProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        QUERY_PROBLEMS.iter().map(|(status, text)| problem(status, text)).collect()
+        BTreeMap::new()
     }
 }
 
 impl IntoResponses for CommandProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        COMMAND_PROBLEMS.iter().map(|(status, text)| problem(status, text)).collect()
+        BTreeMap::new()
     }
-}
-
-fn problem(status: &str, text: &str) -> (String, RefOr<Response>) {
-    let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response = ResponseBuilder::new().description(text).content(PROBLEM_JSON, content).build();
-    (status.to_owned(), response.into())
 }

@@ -99,10 +99,13 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownDrop { .. }
         | Refusal::UnknownDevice { .. }
         | Refusal::UnknownClaim { .. }
+        | Refusal::UnknownEntry { .. }
         | Refusal::NoDoor { .. }
         | Refusal::UnknownCart { .. }
         | Refusal::UnknownIncident { .. }
         | Refusal::UnknownPersonal { .. }
+        | Refusal::NothingToUndo
+        | Refusal::NoSuchClaim { .. }
         | Refusal::UnknownReceipt { .. } => StatusCode::NOT_FOUND,
         Refusal::Invalid { .. }
         | Refusal::KeyOfAnother { .. }
@@ -141,6 +144,9 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::AlreadyRedeemed { .. }
         | Refusal::AlreadyRefunded { .. }
         | Refusal::AlreadyDone { .. }
+        | Refusal::NotTheLast { .. }
+        | Refusal::CannotUndo { .. }
+        | Refusal::AmbiguousClaim { .. }
         | Refusal::DeferredLimit { .. }
         | Refusal::NotDeferred { .. } => StatusCode::CONFLICT,
         Refusal::NotStored { .. } | Refusal::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -190,11 +196,28 @@ impl From<CallError> for Problem {
     }
 }
 
+/// What a response's problem was, for who counts them.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// Its code.
+    pub(super) code: String,
+    /// The scope that does not allow it, if that is why.
+    pub(super) scope: Option<String>,
+}
+
+impl Told {
+    fn of(problem: &Problem) -> Self {
+        let scope = problem.facts.get("scope").and_then(Value::as_str).map(str::to_owned);
+        Self { code: problem.code.clone(), scope }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
+        response.extensions_mut().insert(Told::of(&self));
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

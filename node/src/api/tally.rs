@@ -39,6 +39,8 @@ pub(super) enum Refused {
 #[derive(Debug, Default)]
 struct Sums {
     counts: BTreeMap<Refused, u64>,
+    /// The minutes before.
+    before: BTreeMap<Refused, u64>,
     from: BTreeSet<IpAddr>,
     /// Good tokens that were shown for what is not theirs.
     tokens: BTreeSet<TokenId>,
@@ -67,6 +69,12 @@ impl Tally {
         }
     }
 
+    /// How often it was refused since the start.
+    pub(super) fn since_start(&self, what: Refused) -> u64 {
+        let sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        [&sums.before, &sums.counts].iter().filter_map(|counts| counts.get(&what)).sum()
+    }
+
     /// Tells the sums each minute in which there are some, for as long as it is polled.
     pub(super) async fn tell(&self) {
         loop {
@@ -84,8 +92,13 @@ impl Tally {
 
     /// This minute in words; the next one begins.
     fn sums(&self) -> Option<String> {
-        let Sums { counts, from, tokens } =
-            std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut sums = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Sums { counts, mut before, from, tokens } = std::mem::take(&mut *sums);
+        for (what, count) in &counts {
+            *before.entry(*what).or_default() += count;
+        }
+        sums.before = before;
+        drop(sums);
         if counts.is_empty() {
             return None;
         }
@@ -137,5 +150,7 @@ mod tests {
         );
         assert!(told.ends_with("and 61 others at least"), "{told}");
         assert_eq!(tally.sums(), None);
+        tally.note(Refused::Tls, IpAddr::from([9, 9, 9, 9]));
+        assert_eq!((tally.since_start(Refused::Tls), tally.since_start(Refused::NotTls)), (10_001, 0));
     }
 }

@@ -1,20 +1,22 @@
 //! Commands that change something, through the API.
 
 use popmesh_proto::command::{
-    Claim, ClaimItem, Damage, DropInfo, DropNew, Lot, LotMint, MAX_WAIT_MS, Move, Product, ProductAdd, Sell,
-    SellItem, Transfer, Units, UnitsDone,
+    Damage, DropInfo, DropNew, Lot, LotMint, Move, Product, ProductAdd, Transfer, Units, UnitsDone,
 };
 use popmesh_proto::query::{Programme, Status};
+use sha2::{Digest, Sha256};
 
-use super::args::{self, Switch};
+use super::args::{Links, Switch};
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
+use super::names::Names;
 use super::table::{Table, printable};
 use super::values;
+use super::{args_stock as args, ask};
 use crate::api::LinkSwitch;
 use crate::folder::Folder;
 
-pub(super) fn links(links: &args::Links, folder: &Folder, json: bool) -> Outcome {
+pub(super) fn links(links: &Links, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&links.target, folder)?;
     let done: LinkSwitch = client.put("/v1/links", &LinkSwitch { on: links.state == Switch::On })?;
     print(json, &done, || {
@@ -34,12 +36,12 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
             let body = ProductAdd { sku, name, price, tax };
             let done: Product = client.post("/v1/products", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &done, || {
-                format!("{} {}: {}", done.sku, printable(&done.name), done.currency.format(done.price))
+                format!("{} ({}): {}", printable(&done.name), done.sku, done.currency.format(done.price))
             })
         }
         args::Product::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            print(json, &programme.products, || {
+            print(json, &programme, || {
                 let mut table = Table::new(&["sku", "name", ">price", ">tax"]);
                 for product in &programme.products {
                     let price = product.currency.format(product.price);
@@ -54,17 +56,20 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
 
 pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
     let done: DropInfo = match drop {
-        args::Drop::New { name, title, pickup_within, unclaimed, retry, target } => {
+        args::Drop::New { name, title, pickup_within, unclaimed, open, retry, target } => {
             let title = title.unwrap_or_else(|| name.to_string());
             let pickup_within_ms = pickup_within.map(values::ms);
             let body = DropNew { drop: name, title, pickup_within_ms, unclaimed: unclaimed.into() };
-            Client::find(&target, folder)?.post("/v1/drops", Some(&body), retry.idempotency_key.as_deref())?
+            let client = Client::find(&target, folder)?;
+            let key = retry.idempotency_key;
+            let planned: DropInfo = client.post("/v1/drops", Some(&body), key.as_deref())?;
+            if open { open_new(&client, &planned, key)? } else { planned }
         }
         args::Drop::Open(change) => change_drop(&change, "open", folder)?,
         args::Drop::Close(change) => change_drop(&change, "close", folder)?,
         args::Drop::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            return print(json, &programme.drops, || {
+            return print(json, &programme, || {
                 let mut table = Table::new(&["drop", "state", "title"]);
                 for drop in &programme.drops {
                     table.row([drop.drop.to_string(), drop.state.to_string(), drop.title.clone()]);
@@ -74,6 +79,14 @@ pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
         }
     };
     print(json, &done, || format!("drop {} is {}", done.drop, done.state))
+}
+
+/// Opens a drop that was planned under `key` a moment ago.
+fn open_new(client: &Client, planned: &DropInfo, key: Option<String>) -> Result<DropInfo, Failure> {
+    let path = format!("/v1/drops/{}/open", segment(planned.drop.as_str()));
+    // Another call than the one that planned it, and the same one each time that is repeated.
+    let key = key.map(|key| hex::encode(Sha256::digest(format!("{key} open"))));
+    client.post(&path, None::<&()>, key.as_deref())
 }
 
 fn change_drop(change: &args::DropChange, what: &str, folder: &Folder) -> Result<DropInfo, Failure> {
@@ -88,24 +101,19 @@ pub(super) fn lot(lot: args::Lot, folder: &Folder, json: bool) -> Outcome {
             let body = LotMint { drop, sku, first, last, numbered: !unnumbered, place, edition };
             let client = Client::find(&target, folder)?;
             let done: Lot = client.post("/v1/lots", Some(&body), retry.idempotency_key.as_deref())?;
+            let names = Names::unless(json, &client);
             print(json, &done, || {
                 let numbered = if done.numbered { "numbered" } else { "unnumbered" };
+                let units = names.units(&done.sku, done.edition.as_ref(), &done.units);
                 format!(
-                    "minted {} {} {}{} ({}) for drop {}, at {}\nlot {}",
-                    done.units.len(),
-                    numbered,
-                    done.sku,
-                    done.edition.as_ref().map(|edition| format!(" {edition}")).unwrap_or_default(),
-                    done.units,
-                    done.drop,
-                    done.place,
-                    done.lot
+                    "minted {units}, {numbered}, for drop {}, at {}\nlot {}",
+                    done.drop, done.place, done.lot
                 )
             })
         }
         args::Lot::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            print(json, &programme.lots, || {
+            print(json, &programme, || {
                 let mut table = Table::new(&[
                     "drop", "sku", "edition", ">units", "serials", "numbered", "frozen", "place", "lot",
                 ]);
@@ -142,9 +150,17 @@ pub(super) fn units(args: &args::UnitsArgs) -> Result<Units, Failure> {
     }
 }
 
-pub(super) fn tell_units(json: bool, done: &UnitsDone, what: &str) -> Outcome {
+/// Says what was done with units, in words that come before them.
+pub(super) fn tell_units(
+    client: &Client,
+    json: bool,
+    done: &UnitsDone,
+    what: impl FnOnce(&Names) -> String,
+) -> Outcome {
+    let names = Names::unless(json, client);
     print(json, done, || {
-        format!("{what} {} {} ({})\nentry {}", done.units.len(), done.sku, done.units, done.entry)
+        let what = what(&names);
+        format!("{what} {}\nentry {}", names.units(&done.sku, None, &done.units), done.entry)
     })
 }
 
@@ -155,7 +171,7 @@ pub(super) fn transfer(transfer: &args::Transfer, folder: &Folder, json: bool) -
     let to = client.device(&transfer.to)?;
     let body = Transfer { drop: args.drop.clone(), sku: args.sku.clone(), units, to };
     let done = client.post("/v1/transfers", Some(&body), args.retry.idempotency_key.as_deref())?;
-    tell_units(json, &done, &format!("given to {}:", printable(&transfer.to)))
+    tell_units(&client, json, &done, |names| format!("given to {}:", names.device(to)))
 }
 
 pub(super) fn change_place(change: &args::Move, folder: &Folder, json: bool) -> Outcome {
@@ -164,66 +180,24 @@ pub(super) fn change_place(change: &args::Move, folder: &Folder, json: bool) -> 
     let body = Move { drop, sku, units, place: change.place.clone() };
     let client = Client::find(&args.target, folder)?;
     let done = client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref())?;
-    tell_units(json, &done, &format!("now at {}:", change.place))
+    tell_units(&client, json, &done, |_| format!("now at {}:", change.place))
 }
 
 pub(super) fn damage(damage: &args::Damage, folder: &Folder, json: bool) -> Outcome {
     let args = &damage.units;
     let body = Damage { drop: args.drop.clone(), sku: args.sku.clone(), units: units(args)? };
     let client = Client::find(&args.target, folder)?;
-    let done = client.post("/v1/damage", Some(&body), args.retry.idempotency_key.as_deref())?;
-    tell_units(json, &done, "out of sale:")
-}
-
-pub(super) fn sell(sell: &args::Sell, folder: &Folder, json: bool) -> Outcome {
-    let client = Client::find(&sell.target, folder)?;
-    let unit_price = sell.price.as_deref().map(|price| price_in_event(&client, price)).transpose()?;
-    let pickup_at = sell.pickup_at.as_deref().map(|text| client.device(text)).transpose()?;
-    let wait_ms = u64::try_from(sell.wait.as_millis()).unwrap_or(u64::MAX);
-    if wait_ms > MAX_WAIT_MS {
-        return Err(Failure::with_help("a sale waits at most 60s", "give a shorter --wait"));
-    }
-    let body = Sell {
-        items: vec![SellItem { sku: sell.sku.clone(), quantity: sell.quantity, unit_price }],
-        drop: sell.drop.clone(),
-        pickup_at,
-        pickup_within_ms: sell.pickup_within.map(values::ms),
-        pin: sell.pin.as_ref().map(|pin| pin.parse("The PIN")).transpose()?,
-        shopper: sell.shopper.clone(),
-        wait_ms,
-        ..sell.paying.sell(&client)?
+    let count = match &body.units {
+        Units::Count(count) => *count,
+        Units::Serials(serials) => serials.len(),
     };
-    let claim: Claim = client.post("/v1/sales", Some(&body), sell.retry.idempotency_key.as_deref())?;
-    tell_sale(json, &claim, sell.pickup_at.as_deref())
-}
-
-pub(super) fn tell_sale(json: bool, claim: &Claim, pickup_at: Option<&str>) -> Outcome {
-    print(json, claim, || {
-        let next = match pickup_at {
-            Some(device) => format!("to be picked up at {}", printable(device)),
-            None => "hand it over now".to_owned(),
-        };
-        let (items, total) = (in_words(&claim.items), claim.currency.format(claim.total));
-        let mut text = format!("sold {items}: {total}, {next}\nclaim {}", claim.claim);
-        for payment in &claim.payments {
-            let due = claim.currency.format(payment.amount.saturating_add(payment.rounding));
-            match payment.change {
-                Some(change) => {
-                    text.push_str(&format!("\nchange {} on {due}", claim.currency.format(change)));
-                }
-                None if payment.rounding != 0 => text.push_str(&format!("\ntake {due} in cash")),
-                None => {}
-            }
-        }
-        text.push_str(&format!("\nreceipt {}", claim.receipt));
-        text
-    })
-}
-
-pub(super) fn in_words(items: &[ClaimItem]) -> String {
-    let each: Vec<String> =
-        items.iter().map(|item| format!("{} × {} ({})", item.units.len(), item.sku, item.units)).collect();
-    each.join(", ")
+    // One broken piece is an everyday thing; a slip of the finger that makes it forty is not.
+    if count > 1 {
+        eprintln!("{count} units of {} of drop {} go out of sale for good.", body.sku, body.drop);
+        ask::whether(damage.yes, "Take them out?")?;
+    }
+    let done = client.post("/v1/damage", Some(&body), args.retry.idempotency_key.as_deref())?;
+    tell_units(&client, json, &done, |_| "out of sale:".to_owned())
 }
 
 pub(super) fn price_in_event(client: &Client, text: &str) -> Result<i64, Failure> {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args_api::{ApiCommand, ApiToken};
+use super::ask;
 use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
@@ -57,7 +58,15 @@ fn tokens(command: ApiToken, rights: &Rights, json: bool) -> Outcome {
             let facts: Vec<Value> = tokens.iter().map(|(id, token)| facts(*id, token)).collect();
             print(json, &facts, || table(&tokens))
         }
-        ApiToken::Revoke { id } => {
+        ApiToken::Revoke { id, yes } => {
+            if let Some((_, known)) = rights.list()?.iter().find(|(known, _)| *known == id) {
+                eprintln!(
+                    "Token {id} ({}, scope {}): whoever has it is let in no more.",
+                    printable(&known.name),
+                    known.scope
+                );
+                ask::whether(yes, "Revoke it?")?;
+            }
             let token = rights.revoke(id, now_ms())?;
             print(json, &facts(id, &token), || {
                 format!("Token {id} ({}) is refused from now on.", printable(&token.name))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::ask::Yes;
 use super::given::{Given, not_in_arguments};
 use super::tls::Trust;
 use super::values;
@@ -64,5 +65,7 @@ pub(super) enum ApiToken {
     Revoke {
         /// Its ID
         id: TokenId,
+        #[command(flatten)]
+        yes: Yes,
     },
 }

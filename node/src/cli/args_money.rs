@@ -1,10 +1,11 @@
 //! What can be typed about money: the rules for it, payments, receipts and takings.
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use popmesh_proto::id::Ref;
 use popmesh_proto::tax::{Prices, Rounding};
 
-use super::args::{Retry, Target, TenderArg};
+use super::args::{Retry, Target};
+use super::args_sell::TenderArg;
+use super::given::Given;
 
 /// Whether prices include tax, and where it is rounded.
 #[derive(Debug, Args)]
@@ -123,8 +124,9 @@ pub(super) enum Payment {
     List(Target),
     /// Say what became of one: on the device that sold
     Settle {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         /// Which of its payments, from 1 [default: the one that waits]
         #[arg(long, value_name = "N")]
         payment: Option<u32>,
@@ -148,7 +150,7 @@ pub(super) struct Receipts {
     #[arg(long, value_name = "DEVICE")]
     pub(super) device: Option<String>,
     /// At most so many
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) target: Target,

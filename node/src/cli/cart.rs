@@ -1,33 +1,44 @@
 //! Carts: what is put aside for a shopper.
 
-use popmesh_proto::command::{Cart, CartNew, CartTake, Claim, Sell, SellItem};
-
+use popmesh_proto::command::{Cart, CartAdd, CartNew, CartRemove, CartTake, Claim, Sell};
 use popmesh_proto::query::CartToken;
 
-use super::act::{in_words, price_in_event, tell_sale};
-use super::args;
+use super::args_cart as args;
 use super::client::{Client, print, segment};
 use super::failure::Outcome;
+use super::items::Typed;
+use super::names::Names;
+use super::sell::tell_sale;
 use super::table::Table;
 use super::{token, values};
+use crate::api::List;
 use crate::folder::Folder;
 
 pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
     match cart {
-        args::Cart::New { sku, quantity, drop, price, ttl, shopper, wait, retry, target } => {
+        args::Cart::New { items, quantity, drop, price, ttl, shopper, wait, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let unit_price = price.as_deref().map(|price| price_in_event(&client, price)).transpose()?;
-            let items = vec![SellItem { sku, quantity, unit_price }];
-            let body = CartNew { items, drop, ttl_ms: values::ms(ttl), shopper, wait_ms: values::ms(wait) };
-            let done: Cart = client.post("/v1/carts", Some(&body), retry.idempotency_key.as_deref())?;
-            print(json, &done, || {
-                let (items, total) = (in_words(&done.items), done.currency.format(done.total));
-                format!(
-                    "put aside {items}: {total}, until {}\ncart {}",
-                    values::clock(done.until_ms),
-                    done.cart
-                )
-            })
+            let typed = Typed { items: &items, quantity, price: price.as_deref() };
+            let (items, ttl_ms, wait_ms) = (typed.for_sale(&client)?, values::ms(ttl), values::ms(wait));
+            let body = CartNew { items, drop, ttl_ms, shopper, wait_ms };
+            let done = client.post("/v1/carts", Some(&body), retry.idempotency_key.as_deref());
+            tell(&client, json, &typed.explain(done)?, "put aside")
+        }
+        args::Cart::Add { cart, items, quantity, price, wait, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let typed = Typed { items: &items, quantity, price: price.as_deref() };
+            let body = CartAdd { items: typed.for_sale(&client)?, wait_ms: values::ms(wait) };
+            let path = format!("/v1/carts/{}/items", segment(&cart.to_string()));
+            let done = client.post(&path, Some(&body), retry.idempotency_key.as_deref());
+            tell(&client, json, &typed.explain(done)?, "in the cart now:")
+        }
+        args::Cart::Remove { cart, items, quantity, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let typed = Typed { items: &items, quantity, price: None };
+            let body = CartRemove { items: typed.of_cart()? };
+            let path = format!("/v1/carts/{}/removals", segment(&cart.to_string()));
+            let done = client.post(&path, Some(&body), retry.idempotency_key.as_deref())?;
+            tell(&client, json, &done, "left in the cart:")
         }
         args::Cart::Take { cart, wait, retry, target } => {
             let client = Client::find(&target, folder)?;
@@ -37,37 +48,29 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
                 Ok(cart) => CartTake { cart: Some(cart), token: None, wait_ms },
                 Err(_) => CartTake { cart: None, token: Some(cart), wait_ms },
             };
-            let done: Cart = client.post("/v1/carts/take", Some(&body), retry.idempotency_key.as_deref())?;
-            print(json, &done, || {
-                let (items, total) = (in_words(&done.items), done.currency.format(done.total));
-                format!(
-                    "here now: {items}: {total}, until {}\ncart {}",
-                    values::clock(done.until_ms),
-                    done.cart
-                )
-            })
+            let done = client.post("/v1/carts/take", Some(&body), retry.idempotency_key.as_deref())?;
+            tell(&client, json, &done, "here now:")
         }
         args::Cart::Token { cart, picture, target } => {
             let path = format!("/v1/carts/{}/token", segment(&cart.to_string()));
             let token: CartToken = Client::find(&target, folder)?.get(&path, &[])?;
-            token::draw(&token.token, &picture, json)
+            token::draw_answer(&token, &token.token, &picture, json)
         }
         args::Cart::List { shopper, target } => {
             let client = Client::find(&target, folder)?;
-            let devices = client.devices()?;
             let shopper = shopper.map(|who| who.to_string());
-            let carts: Vec<Cart> = client.get("/v1/carts", &[("shopper", shopper)])?;
+            let carts: List<Cart> = client.list("/v1/carts", &[("shopper", shopper)], None)?;
+            let names = Names::unless(json, &client);
             print(json, &carts, || {
                 let mut table = Table::new(&["until", "drop", "items", ">total", "for", "held by", "cart"]);
-                for cart in &carts {
-                    let holder = devices.iter().find(|info| info.device == cart.holder);
+                for cart in &carts.items {
                     table.row([
                         values::clock(cart.until_ms),
                         cart.drop.to_string(),
-                        in_words(&cart.items),
+                        names.items(&cart.items),
                         cart.currency.format(cart.total),
                         cart.shopper.as_ref().map_or_else(|| "-".to_owned(), |who| who.to_string()),
-                        holder.map_or_else(|| cart.holder.short(), |info| info.name.clone()),
+                        names.device(cart.holder),
                         cart.cart.to_string(),
                     ]);
                 }
@@ -83,13 +86,23 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
                 ..paying.sell(&client)?
             };
             let claim: Claim = client.post("/v1/sales", Some(&body), retry.idempotency_key.as_deref())?;
-            tell_sale(json, &claim, pickup_at.as_deref())
+            tell_sale(&client, json, &claim)
         }
         args::Cart::Release { cart, retry, target } => {
+            let client = Client::find(&target, folder)?;
             let path = format!("/v1/carts/{}/release", segment(&cart.to_string()));
-            let key = retry.idempotency_key.as_deref();
-            let done: Cart = Client::find(&target, folder)?.post(&path, None::<&()>, key)?;
-            print(json, &done, || format!("back on sale: {}", in_words(&done.items)))
+            let done: Cart = client.post(&path, None::<&()>, retry.idempotency_key.as_deref())?;
+            let names = Names::unless(json, &client);
+            print(json, &done, || format!("back on sale: {}", names.items(&done.items)))
         }
     }
+}
+
+/// Says what is in a cart, and until when.
+fn tell(client: &Client, json: bool, cart: &Cart, what: &str) -> Outcome {
+    let names = Names::unless(json, client);
+    print(json, cart, || {
+        let (items, total) = (names.items(&cart.items), cart.currency.format(cart.total));
+        format!("{what} {items}: {total}, until {}\ncart {}", values::clock(cart.until_ms), cart.cart)
+    })
 }

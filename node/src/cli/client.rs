@@ -15,10 +15,13 @@ use ureq::{Agent, Body, RequestBuilder};
 use super::args::Target;
 use super::args_api::ApiAccess;
 use super::failure::Failure;
+use super::quickstart::shell;
 use super::tls::{self, Trust};
 use super::values;
-use crate::api::{DEVICE_HEADER, IDEMPOTENCY_KEY, Problem};
-use crate::folder::Folder;
+pub(super) use crate::api::segment;
+use crate::api::{DEVICE_HEADER, Envelope, IDEMPOTENCY_KEY, List, MAX_LIMIT, Problem};
+use crate::clock::localised;
+use crate::folder::{Folder, FolderError};
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longer than the API lets anything take, so that it is the API that says what happened.
@@ -40,7 +43,12 @@ pub(super) struct Client {
 impl Client {
     /// The node at `--api`, or the one that runs on the data folder.
     pub(super) fn find(target: &Target, folder: &Folder) -> Result<Self, Failure> {
-        let start_it = format!("start it with `popmesh run --data {}`", folder.path().display());
+        let start_it = match &target.api {
+            Some(_) => {
+                "is its node running, and is that its address? `popmesh --data DIR status` finds a node by its folder".to_owned()
+            }
+            None => format!("start it with `popmesh run --data {}`", shell(folder.path())),
+        };
         let ApiAccess { token, trust } = target.access.clone();
         let token = match token {
             Some(given) => Some(given.read("The token")?),
@@ -60,6 +68,12 @@ impl Client {
                 (place.url(), folder.key().ok().map(|key| key.id()), token, trust)
             }
             (None, None) => {
+                // Where there is no device, no node could be started.
+                if let Err(error @ (FolderError::NoKey(_) | FolderError::NotInstalled { .. })) =
+                    folder.identity()
+                {
+                    return Err(error.into());
+                }
                 let error = format!("no node runs on {}", folder.path().display());
                 return Err(Failure::Unreachable { error, help: start_it });
             }
@@ -94,6 +108,30 @@ impl Client {
         query: &[(&str, Option<String>)],
     ) -> Result<T, Failure> {
         parse(&mut self.fetch(path, query)?)
+    }
+
+    /// A list, part after part: all of it, or at most so many items.
+    pub(super) fn list<E: Envelope + DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+        most: Option<u32>,
+    ) -> Result<E, Failure> {
+        let part = |after: Option<String>, have: usize| -> Result<E, Failure> {
+            let left = most.map_or(MAX_LIMIT, |most| most.saturating_sub(have as u32).min(MAX_LIMIT));
+            let page = [("after", after), ("limit", Some(left.to_string()))];
+            self.get(path, &[query, &page].concat())
+        };
+        let mut list = part(None, 0)?;
+        loop {
+            let (items, next) = list.parts();
+            let wants_more = most.is_none_or(|most| items.len() < most as usize);
+            let Some(after) = next.clone().filter(|_| wants_more) else { return Ok(list) };
+            let mut more = part(Some(after), items.len())?;
+            let (more, after) = more.parts();
+            items.append(more);
+            *next = after.take();
+        }
     }
 
     /// The bytes of a document.
@@ -135,7 +173,7 @@ impl Client {
 
     /// Every device that the node knows.
     pub(super) fn devices(&self) -> Result<Vec<DeviceInfo>, Failure> {
-        self.get("/v1/devices", &[])
+        self.list::<List<DeviceInfo>>("/v1/devices", &[], None).map(|list| list.items)
     }
 
     /// The device that a person means by `text`.
@@ -176,6 +214,11 @@ impl Client {
         }
         let status = response.status();
         match response.body_mut().read_json::<Problem>() {
+            // The address in the folder is that of an earlier start, and another node has it by now.
+            Ok(problem) if problem.code == "other_device" && self.device.is_some() => Err(Failure::advised(
+                problem,
+                format!("the node that was meant is not running: {}", self.start_it),
+            )),
             Ok(problem) => Err(problem.into()),
             Err(_) => Err(Failure::with_help(
                 format!("{} answered {status}, and not as popmesh does", self.base),
@@ -191,14 +234,6 @@ fn parse<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Failur
     })
 }
 
-/// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    name.bytes()
-        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
-}
-
 /// Prints a value as the API's JSON, or for people.
 pub(super) fn print(
     json: bool,
@@ -210,7 +245,7 @@ pub(super) fn print(
             .map_err(|error| Failure::here(format!("cannot write this as JSON: {error}")))?;
         say(&value.to_string())
     } else {
-        say(human().trim_end())
+        say(localised(&human()).trim_end())
     }
 }
 

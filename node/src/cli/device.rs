@@ -7,13 +7,13 @@ use popmesh_proto::pin::EventSecrets;
 use serde_json::{Value, json};
 
 use super::Data;
-use super::args::{Device, Sign};
+use super::args_device::{Device, Sign};
 use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::join::{self, Issuing};
 use super::table::printable;
 use super::{note_closed, renew, values};
-use crate::clock::now_ms;
+use crate::clock::{localised, now_ms};
 use crate::enrol::{self, CHARTER, Issuer};
 use crate::folder::{self, Folder, FolderError};
 use crate::join::Names;
@@ -88,11 +88,11 @@ fn sign(request: &Sign, data: &Data, json: bool) -> Outcome {
     let secret = issuer.seal_secret(&signed)?;
     folder::write_new(&path, &format!("{}\n{secret}\n", signed.to_text()))?;
     if let Some(shortened) = issuer.shortened(&signed, &grant) {
-        eprintln!("note: {shortened}");
+        eprintln!("note: {}", localised(&shortened));
     }
     // Whoever signs from a file has read the name; newcomers over the network are refused it from now on.
     if let Err(error) = names.note(&signed.name, &signed.device, now_ms()) {
-        eprintln!("warning: {}", printable(&error.to_string()));
+        eprintln!("warning: {}", localised(&printable(&error.to_string())));
     }
     let charter = issuer.charter();
     print(json, &facts(&signed, charter, &path), || {

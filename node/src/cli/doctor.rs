@@ -93,9 +93,14 @@ fn running(folder: &Folder) -> Option<Client> {
     answers.then_some(client)
 }
 
+/// Whether a clock can show this: certificates that hold from such a time on are of use.
+pub(super) fn is_possible(now_ms: u64) -> bool {
+    (EARLIEST_MS..LATEST_MS).contains(&now_ms)
+}
+
 fn clock() -> Finding {
     let now_ms = now_ms();
-    if (EARLIEST_MS..LATEST_MS).contains(&now_ms) {
+    if is_possible(now_ms) {
         ok("clock", values::time(now_ms))
     } else {
         fail("clock", format!("{} cannot be; set this host's clock", values::time(now_ms)))
@@ -180,7 +185,7 @@ fn clocks(client: &Client) -> Option<Finding> {
     })
 }
 
-fn receipts(check: &Check) -> String {
+pub(super) fn receipts(check: &Check) -> String {
     let count: u64 = check.receipts.iter().map(|run| run.count).sum();
     let missing: u64 = check.receipts.iter().fold(0, |sum, run| sum.saturating_add(run.missing));
     match missing {

@@ -1,20 +1,26 @@
 //! Compartments and their doors: what can be typed about them, and what is done.
 
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand};
-use popmesh_proto::command::{
-    Door, DoorOpen, DoorSettle, DoorState, HandOut, Move, Redeem, Redeemed, UnitsDone,
-};
+use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::command::{Door, DoorState, HandOut, Move, Redeemed, UnitsDone};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::Status;
 use popmesh_proto::text::{Compartment, Place};
 use serde::Serialize;
+use serde_json::json;
 
 use super::act::{tell_units, units};
-use super::args::{Retry, Target, UnitsArgs};
+use super::args::{Retry, Target};
+use super::args_stock::UnitsArgs;
+use super::ask::{self, Yes};
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
+use super::given::Given;
+use super::names::Names;
+use super::quickstart::shell;
 use super::table::{Table, printable};
 use super::values;
 use crate::api::{DoorsNow, Jam};
@@ -67,8 +73,9 @@ pub(super) struct Stow {
 pub(super) enum DoorCommand {
     /// Open it again: what was redeemed here, and did not open or is in doubt
     Open {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -77,17 +84,20 @@ pub(super) enum DoorCommand {
     /// Say what you found at the door of what was redeemed here; that stays so
     #[command(group = ArgGroup::new("found").required(true).args(["handed_over", "not_handed_over"]))]
     Settle {
-        /// The claim
-        claim: Ref,
+        /// The claim: its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its
+        /// payment or shopper, its token (- reads it from standard input), or the claim itself
+        claim: Given,
         /// The shopper has the units
         #[arg(long)]
         handed_over: bool,
         /// The shopper has them not: pay them back with `popmesh claim refund`
         #[arg(long)]
         not_handed_over: bool,
-        /// Who looked
-        #[arg(long, value_name = "NAME", env = "USER")]
-        by: String,
+        /// Who looked [default: this user's name]
+        #[arg(long, value_name = "NAME")]
+        by: Option<String>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -123,16 +133,45 @@ pub(super) fn stow(stow: &Stow, folder: &Folder, json: bool) -> Outcome {
         Failure::with_help(error.to_string(), help)
     })?;
     let body = Move { drop, sku, units, place };
-    let done: UnitsDone = client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref())?;
-    tell_units(json, &done, &format!("in compartment {}:", stow.compartment))
+    let done: Result<UnitsDone, Failure> =
+        client.post("/v1/moves", Some(&body), args.retry.idempotency_key.as_deref());
+    let done = done.map_err(|failure| not_here(failure, args, &own.name))?;
+    tell_units(&client, json, &done, |_| format!("in compartment {}:", stow.compartment))
+}
+
+/// Of units that never came to this device: who has them, and what brings them here.
+fn not_here(failure: Failure, args: &UnitsArgs, own: &str) -> Failure {
+    let problem = match failure {
+        Failure::Problem(problem) if problem.code == "not_held" => problem,
+        other => return other,
+    };
+    let holders = problem.facts.get("holders").and_then(serde_json::Value::as_array);
+    let names = holders.into_iter().flatten().filter_map(|holder| holder["name"].as_str());
+    let names: Vec<String> = names.map(printable).collect();
+    if names.is_empty() {
+        return Failure::Problem(problem);
+    }
+    let which = match (&args.serials, args.count) {
+        (Some(serials), _) => format!("--serials {serials}"),
+        (None, count) => format!("--count {}", count.unwrap_or(1)),
+    };
+    let help = format!(
+        "on {}: popmesh transfer --drop {} --sku {} {which} --to {}; then this again",
+        names.join(" or "),
+        args.drop,
+        args.sku,
+        shell(Path::new(own))
+    );
+    Failure::advised(problem, help)
 }
 
 pub(super) fn doors(client: &Client, json: bool) -> Outcome {
     let now: DoorsNow = client.get("/v1/doors", &[])?;
-    print(json, &now, || in_words(&now))
+    let names = Names::unless(json, client);
+    print(json, &now, || in_words(&now, &names))
 }
 
-fn in_words(now: &DoorsNow) -> String {
+fn in_words(now: &DoorsNow, names: &Names) -> String {
     let driver = match &now.driver {
         Some(driver) => format!("Doors: {}", printable(driver)),
         None => "No doors: this node runs without --door, and opens no compartment.".to_owned(),
@@ -152,8 +191,8 @@ fn in_words(now: &DoorsNow) -> String {
             table.row([info.compartment.to_string(), "nothing".to_owned(), "-".to_owned(), door.clone()]);
         }
         for item in &info.items {
-            let what = format!("{} × {} ({})", item.units.len(), item.sku, item.units);
-            let claim = item.claim.map_or_else(|| "-".to_owned(), |claim| claim.to_string());
+            let what = names.units(&item.sku, None, &item.units);
+            let claim = item.claim.map_or_else(|| "-".to_owned(), |claim| ClaimCode::of(&claim).to_string());
             table.row([info.compartment.to_string(), what, claim, door.clone()]);
         }
     }
@@ -169,7 +208,7 @@ fn in_words(now: &DoorsNow) -> String {
             door.name.clone(),
             listed(&door.compartments),
             state(door),
-            door.claim.to_string(),
+            ClaimCode::of(&door.claim).to_string(),
         ]);
     }
     let look = if look.is_empty() {
@@ -205,18 +244,25 @@ pub(super) fn door(command: DoorCommand, folder: &Folder, json: bool) -> Outcome
     match command {
         DoorCommand::Open { claim, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = DoorOpen { claim };
-            let _: Door = client.post("/v1/doors/open", Some(&body), retry.idempotency_key.as_deref())?;
-            let door = wait_for(&client, claim)?;
+            let body = json!({ "claim": claim.read("The claim")? });
+            let opening: Door =
+                client.post("/v1/doors/open", Some(&body), retry.idempotency_key.as_deref())?;
+            let door = wait_for(&client, opening.claim)?;
             print(json, &door, || format!("{}: {}", which(&door.compartments), state(&door)))?;
             if_it_opened(&door)
         }
-        DoorCommand::Settle { claim, handed_over, not_handed_over: _, by, retry, target } => {
+        DoorCommand::Settle { claim, handed_over, not_handed_over: _, by, yes, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = DoorSettle { claim, handed_over, by };
+            let claim = claim.read("The claim")?;
+            let by = by.unwrap_or_else(values::user);
+            let found = if handed_over { "the shopper has the units" } else { "the shopper has them not" };
+            eprintln!("Claim {}: {found}, says {}. That stays so.", printable(&claim), printable(&by));
+            ask::whether(yes, "Write that down?")?;
+            let body = json!({ "claim": claim, "handed_over": handed_over, "by": by });
             let door: Door =
                 client.post("/v1/doors/settle", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &door, || {
+                let claim = ClaimCode::of(&door.claim);
                 let next = if handed_over {
                     String::new()
                 } else {
@@ -252,14 +298,15 @@ fn wait_for(client: &Client, claim: Ref) -> Result<Door, Failure> {
 }
 
 /// Redeems a claim, and waits for its doors.
-pub(super) fn redeem(client: &Client, body: &Redeem, key: Option<&str>, json: bool) -> Outcome {
+pub(super) fn redeem(client: &Client, body: &impl Serialize, key: Option<&str>, json: bool) -> Outcome {
     let done: Redeemed = client.post("/v1/redemptions", Some(body), key)?;
+    let names = Names::unless(json, client);
     let told = |done: &Redeemed| {
-        let items: Vec<String> = done.items.iter().map(item_in_words).collect();
+        let items: Vec<String> = done.items.iter().map(|item| item_in_words(item, &names)).collect();
         format!(
             "hand out {}\nclaim {} is redeemed, {}",
             items.join(", "),
-            done.claim,
+            ClaimCode::of(&done.claim),
             values::clock(done.at_ms)
         )
     };
@@ -289,8 +336,8 @@ struct Handed<'a> {
     door: Option<&'a Door>,
 }
 
-fn item_in_words(item: &HandOut) -> String {
-    let what = format!("{} × {} ({})", item.units.len(), item.sku, item.units);
+fn item_in_words(item: &HandOut, names: &Names) -> String {
+    let what = names.units(&item.sku, None, &item.units);
     match (&item.compartment, &item.place) {
         (Some(compartment), _) => format!("{what} from compartment {compartment}"),
         (None, Some(place)) => format!("{what}, lying at {place}"),
@@ -303,7 +350,7 @@ fn if_it_opened(door: &Door) -> Outcome {
     if matches!(door.state, DoorState::Opened | DoorState::Settled) {
         return Ok(());
     }
-    let claim = door.claim;
+    let claim = ClaimCode::of(&door.claim);
     Err(Failure::with_help(
         format!("claim {claim} is redeemed, and its door is {}", state(door)),
         format!(

@@ -7,7 +7,7 @@ use popmesh_proto::identity::{Charter, SecretKey, SignedCharter};
 use popmesh_proto::money::Currency;
 use serde_json::json;
 
-use super::args::Event;
+use super::args_event::Event;
 use super::client::print;
 use super::failure::{Failure, Outcome};
 use super::table::printable;
@@ -20,6 +20,10 @@ pub(super) fn event(event: Event, data: &Folder, json: bool) -> Outcome {
     match event {
         Event::Init { name, currency, dir } => init(&name, currency, &dir, json),
         Event::Show { dir } => {
+            if dir.is_none() {
+                // Says what makes one, where there is none.
+                data.identity()?;
+            }
             let path = dir.map_or_else(|| data.charter_path(), |dir| dir.join(CHARTER));
             show(&path, json)
         }

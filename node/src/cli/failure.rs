@@ -2,9 +2,13 @@
 
 use std::process::ExitCode;
 
+use popmesh_proto::command::Fitting;
 use serde_json::{Value, json};
 
+use super::table::{Table, printable};
+use super::values;
 use crate::api::Problem;
+use crate::clock::localised;
 use crate::enrol::EnrolError;
 use crate::folder::FolderError;
 
@@ -13,6 +17,13 @@ use crate::folder::FolderError;
 pub(super) enum Failure {
     /// The node, or this program itself, refuses.
     Problem(Box<Problem>),
+    /// The same, and what to do about it here.
+    Advised {
+        /// What.
+        problem: Box<Problem>,
+        /// What to do.
+        help: String,
+    },
     /// Something on this host is wrong.
     Here {
         /// What.
@@ -40,6 +51,11 @@ impl Failure {
         Self::Here { error: error.into(), help: None }
     }
 
+    /// What the node refuses, and what to do about it here.
+    pub(super) fn advised(problem: impl Into<Box<Problem>>, help: impl Into<String>) -> Self {
+        Self::Advised { problem: problem.into(), help: help.into() }
+    }
+
     /// The same, and what to do.
     pub(super) fn with_help(error: impl Into<String>, help: impl Into<String>) -> Self {
         Self::Here { error: error.into(), help: Some(help.into()) }
@@ -49,8 +65,12 @@ impl Failure {
     fn code(&self) -> u8 {
         match self {
             Failure::Unreachable { .. } => 3,
-            Failure::Problem(problem) if problem.retry_after_s.is_some() => 4,
-            Failure::Problem(_) | Failure::Here { .. } | Failure::Told => 1,
+            Failure::Problem(problem) | Failure::Advised { problem, .. }
+                if problem.retry_after_s.is_some() =>
+            {
+                4
+            }
+            Failure::Problem(_) | Failure::Advised { .. } | Failure::Here { .. } | Failure::Told => 1,
         }
     }
 
@@ -63,10 +83,10 @@ impl Failure {
         } else {
             let (error, help) = self.in_words();
             if let Some(error) = error {
-                eprintln!("error: {error}");
+                eprintln!("error: {}", localised(&error));
             }
             if let Some(help) = help {
-                eprintln!("help: {help}");
+                eprintln!("help: {}", localised(&help));
             }
         }
         ExitCode::from(self.code())
@@ -74,7 +94,9 @@ impl Failure {
 
     fn to_json(&self) -> Option<Value> {
         match self {
-            Failure::Problem(problem) => serde_json::to_value(problem).ok(),
+            Failure::Problem(problem) | Failure::Advised { problem, .. } => {
+                serde_json::to_value(problem).ok()
+            }
             Failure::Here { error, help } => Some(
                 json!({"type": "urn:popmesh:problem:failed", "title": "failed", "code": "failed", "detail": error, "help": help}),
             ),
@@ -88,14 +110,48 @@ impl Failure {
 
     fn in_words(&self) -> (Option<String>, Option<String>) {
         match self {
-            Failure::Problem(problem) => {
-                (Some(problem.detail.clone()), help_for(&problem.code).map(str::to_owned))
-            }
+            Failure::Problem(problem) => match fitting(problem) {
+                Some((detail, help)) => (Some(detail), Some(help)),
+                None => (Some(problem.detail.clone()), help_for(&problem.code).map(str::to_owned)),
+            },
+            Failure::Advised { problem, help } => (Some(problem.detail.clone()), Some(help.clone())),
             Failure::Here { error, help } => (Some(error.clone()), help.clone()),
             Failure::Unreachable { error, help } => (Some(error.clone()), Some(help.clone())),
             Failure::Told => (None, None),
         }
     }
+}
+
+/// Says as JSON that what was typed cannot be: exit code 2.
+pub(super) fn tell_usage(text: &str) -> ExitCode {
+    let text = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+    let (detail, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let problem = json!({"type": "urn:popmesh:problem:usage", "title": "usage", "code": "usage", "detail": detail.trim(),
+        "help": help.trim()});
+    eprintln!("{problem}");
+    ExitCode::from(2)
+}
+
+/// Several claims fit what was given for one: a line for each, at the times of this host.
+fn fitting(problem: &Problem) -> Option<(String, String)> {
+    if problem.code != "ambiguous_claim" {
+        return None;
+    }
+    let named = problem.facts.get("named")?.as_str()?;
+    let claims: Vec<Fitting> = serde_json::from_value(problem.facts.get("claims")?.clone()).ok()?;
+    let mut table = Table::new(&["code", "sold", "by", "items", ">total"]);
+    for claim in &claims {
+        table.row([
+            claim.code.to_string(),
+            values::time(claim.at_ms),
+            claim.seller.clone(),
+            claim.items.clone(),
+            claim.currency.format(claim.total),
+        ]);
+    }
+    let count = problem.facts.get("count").and_then(Value::as_u64).unwrap_or(claims.len() as u64);
+    let error = format!("{} fits {count} claims:\n{}", printable(named), table.to_string().trim_end());
+    Some((error, "give the code of the one that is meant".to_owned()))
 }
 
 /// What to do, where the detail does not say it already.

@@ -4,10 +4,21 @@ mod act;
 mod api;
 mod args;
 mod args_api;
+mod args_cart;
+mod args_claim;
+mod args_device;
+mod args_event;
 mod args_money;
+mod args_run;
+mod args_sell;
+mod args_stock;
+mod ask;
 mod cart;
+mod check;
 mod claim;
 mod client;
+mod completions;
+mod currency;
 mod device;
 mod doctor;
 mod door;
@@ -15,18 +26,27 @@ mod event;
 mod export;
 mod failure;
 mod given;
+mod items;
 mod join;
+mod known;
+mod man;
 mod money;
+mod names;
 mod people;
+mod quickstart;
 mod renew;
+mod sell;
 mod show;
 mod table;
 mod tls;
 mod token;
+mod told;
 mod trust;
+mod undo;
 mod values;
 mod watch;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,8 +54,9 @@ use clap::{CommandFactory, Parser};
 use rustix::fs::Mode;
 
 use crate::folder::{Closed, Folder};
-use crate::run::{RunOptions, Starter, Transports};
-use args::{Cli, Command, Run};
+use crate::run::{LogFormat, RunOptions, Starter, Transports};
+use args::{Cli, Command};
+use args_run::Run;
 use client::Client;
 use failure::{Failure, Outcome};
 
@@ -60,7 +81,14 @@ pub struct Hooks<S> {
 pub fn main<S: Starter>(hooks: Hooks<S>) -> ExitCode {
     // Before anything is written, and before there are threads: whatever this process makes is for its owner alone.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Of help and the version that were asked for, nothing is an error.
+        Err(usage) if usage.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            return failure::tell_usage(&usage.to_string());
+        }
+        Err(usage) => usage.exit(),
+    };
     let json = cli.json;
     match dispatch(cli, hooks) {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,17 +111,17 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Receipts(receipts) => money::receipts(&receipts, &folder, json),
         Command::Receipt(receipt) => money::receipt(&receipt, &folder, json),
         Command::Takings(takings) => money::takings(&takings, &folder, json),
+        Command::Quickstart(request) => quickstart::quickstart(&request, &Data { folder, is_given }, json),
         Command::Event(event) => event::event(event, &folder, json),
         Command::Device(device) => device::device(device, &Data { folder, is_given }, json),
         Command::Join(request) => join::join(&request, &folder, json),
         Command::Api(api) => api::api(api, &folder, json),
-        Command::Run(run) => start(run, folder, hooks.starter),
+        Command::Run(run) => start(run, Data { folder, is_given }, hooks.starter),
         Command::Doctor(doctor) => doctor::doctor(&doctor, &folder, json, hooks.check_store),
+        Command::Check(target) => check::check(&Client::find(&target, &folder)?, json),
         Command::Openapi => openapi(),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Man(args) => man::man(&args, Cli::command(), json),
+        Command::Completions { shell } => completions::completions(shell, Cli::command()),
         Command::Status(status) => {
             let client = Client::find(&status.target, &folder)?;
             if status.watch { watch::watch(client, json) } else { show::status(&client, json) }
@@ -122,13 +150,14 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Doors(target) => door::doors(&Client::find(&target, &folder)?, json),
         Command::Door(command) => door::door(command, &folder, json),
         Command::Damage(damage) => act::damage(&damage, &folder, json),
-        Command::Sell(sell) => act::sell(&sell, &folder, json),
+        Command::Sell(sell) => sell::sell(&sell, &folder, json),
+        Command::Undo(args) => undo::undo(&args, &folder, json),
     }
 }
 
 /// Whether a command reads or writes the secrets of the data folder itself, and does not leave that to the running node.
 fn keeps(command: &Command) -> bool {
-    use args::Device::{Install, New, Show};
+    use args_device::Device::{Install, New, Show};
     matches!(
         command,
         Command::Device(New { .. } | Install { .. } | Show) | Command::Join(_) | Command::Api(_)
@@ -150,7 +179,12 @@ fn default_data() -> Result<PathBuf, Failure> {
         .ok_or_else(|| Failure::with_help("this user has no home folder", "name a data folder with --data"))
 }
 
-fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
+fn start<S: Starter>(run: Run, data: Data, starter: S) -> Outcome {
+    // Who asks for a log gets that, and nothing between its lines.
+    let is_for_a_person = std::io::stdout().is_terminal()
+        && run.log_format.is_none()
+        && std::env::var_os("POPMESH_LOG").is_none();
+    let Data { folder, is_given } = data;
     let transports = match (run.tcp_only, run.quic_only, run.ble_only) {
         (true, ..) => Transports::TcpOnly,
         (_, true, _) => Transports::QuicOnly,
@@ -158,7 +192,7 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         _ => Transports::Both,
     };
     let options = RunOptions {
-        data: folder,
+        data: folder.clone(),
         api: run.serving.api,
         api_tls: run.serving.tls,
         interfaces: run.interface,
@@ -169,16 +203,24 @@ fn start<S: Starter>(run: Run, folder: Folder, starter: S) -> Outcome {
         ble: run.ble,
         venue_kbit: run.venue_kbit,
         ble_links: usize::from(run.ble_links),
-        log_format: run.log_format,
+        log_format: run.log_format.unwrap_or(if is_for_a_person {
+            LogFormat::Problems
+        } else {
+            LogFormat::Human
+        }),
         door_within: run.door.within(),
         door: run.door.door,
     };
-    Ok(crate::run::run(options, starter)?)
+    let named = is_given.then(|| folder.path().to_owned());
+    Ok(crate::run::run(options, starter, |up| async move {
+        if is_for_a_person {
+            told::tell(up, named).await;
+        }
+    })?)
 }
 
 fn openapi() -> Outcome {
-    let text = crate::api::description()
-        .to_pretty_json()
+    let text = serde_json::to_string_pretty(&crate::api::description())
         .map_err(|error| Failure::here(format!("cannot write the description: {error}")))?;
     client::say(&text)
 }

@@ -1,19 +1,21 @@
 //! Money: the rules for it, how things are paid, receipts and takings.
 
-use popmesh_proto::command::{
-    EventRules, LimitSet, PaymentNew, RulesSet, Sell, SettlePayment, Settled, Tender,
-};
+use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::command::{EventRules, LimitSet, PaymentNew, RulesSet, Sell, Settled, Tender};
 use popmesh_proto::money::Currency;
 use popmesh_proto::query::{Receipt, ReceiptKind, Status, Takings, WaitingPayment};
+
+use serde_json::json;
 
 use super::args_money as args;
 use super::client::{Client, print, say, segment};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
 use super::values;
+use crate::api::List;
 use crate::folder::Folder;
 
-fn currency(client: &Client) -> Result<Currency, Failure> {
+pub(super) fn currency(client: &Client) -> Result<Currency, Failure> {
     Ok(client.get::<Status>("/v1/status", &[])?.currency)
 }
 
@@ -151,12 +153,12 @@ impl args::Paying {
 pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Outcome {
     match payment {
         args::Payment::List(target) => {
-            let waiting: Vec<WaitingPayment> =
-                Client::find(&target, folder)?.get("/v1/payments/waiting", &[])?;
+            let waiting: List<WaitingPayment> =
+                Client::find(&target, folder)?.list("/v1/payments/waiting", &[], None)?;
             print(json, &waiting, || {
                 let mut table =
                     Table::new(&["at", "device", "tender", ">waits", "reference", "payment", "claim"]);
-                for of in &waiting {
+                for of in &waiting.items {
                     table.row([
                         values::clock(of.at_ms),
                         of.seller_name.clone(),
@@ -164,7 +166,7 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
                         of.currency.format(of.amount),
                         of.reference.clone().unwrap_or_else(|| "-".to_owned()),
                         of.payment.to_string(),
-                        of.claim.to_string(),
+                        ClaimCode::of(&of.claim).to_string(),
                     ]);
                 }
                 if table.is_empty() {
@@ -176,14 +178,16 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
         }
         args::Payment::Settle { claim, payment, failed, reference, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let body = SettlePayment { claim, payment, failed, reference };
+            let claim = claim.read("The claim")?;
+            let body =
+                json!({ "claim": claim, "payment": payment, "failed": failed, "reference": reference });
             let done: Settled =
                 client.post("/v1/settlements", Some(&body), retry.idempotency_key.as_deref())?;
             let currency = currency(&client)?;
             print(json, &done, || {
                 let how = if done.failed { "could not be taken: look after it" } else { "was taken" };
                 let amount = currency.format(done.amount);
-                format!("{amount}, payment {} of claim {}, {how}", done.payment, done.claim)
+                format!("{amount}, payment {} of claim {}, {how}", done.payment, ClaimCode::of(&done.claim))
             })
         }
     }
@@ -192,12 +196,11 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
 pub(super) fn receipts(filter: &args::Receipts, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&filter.target, folder)?;
     let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
-    let query =
-        [("device", device.map(|device| device.to_string())), ("limit", Some(filter.limit.to_string()))];
-    let receipts: Vec<Receipt> = client.get("/v1/receipts", &query)?;
+    let query = [("device", device.map(|device| device.to_string()))];
+    let receipts: List<Receipt> = client.list("/v1/receipts", &query, Some(filter.limit))?;
     print(json, &receipts, || {
         let mut table = Table::new(&[">number", "at", "kind", ">total", "what", "after", "hash", "claim"]);
-        for receipt in &receipts {
+        for receipt in &receipts.items {
             let items = receipt.items.iter().map(|item| format!("{} × {}", item.quantity, item.sku));
             let short = |hash: String| hash.chars().take(8).collect::<String>();
             table.row([
@@ -211,7 +214,7 @@ pub(super) fn receipts(filter: &args::Receipts, folder: &Folder, json: bool) -> 
                 items.collect::<Vec<_>>().join(", "),
                 receipt.previous.map_or_else(|| "-".to_owned(), |hash| short(hash.to_string())),
                 short(receipt.hash.to_string()),
-                receipt.claim.to_string(),
+                ClaimCode::of(&receipt.claim).to_string(),
             ]);
         }
         if table.is_empty() { "No receipts.".to_owned() } else { table.to_string() }
@@ -238,7 +241,7 @@ pub(super) fn takings(filter: &args::Takings, folder: &Folder, json: bool) -> Ou
     let client = Client::find(&filter.target, folder)?;
     let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
     let query = [("device", device.map(|device| device.to_string()))];
-    let takings: Vec<Takings> = client.get("/v1/takings", &query)?;
+    let takings: List<Takings> = client.list("/v1/takings", &query, None)?;
     print(json, &takings, || {
         let mut table = Table::new(&[
             "device",
@@ -250,7 +253,7 @@ pub(super) fn takings(filter: &args::Takings, folder: &Folder, json: bool) -> Ou
             ">deferred",
             ">failed",
         ]);
-        for of in &takings {
+        for of in &takings.items {
             for tender in &of.tenders {
                 let amounts = [tender.taken, tender.paid_back, tender.net, tender.deferred, tender.failed];
                 let name = [of.name.clone(), tender.tender.to_string(), tender.payments.to_string()];

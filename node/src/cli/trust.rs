@@ -1,18 +1,18 @@
 //! Incidents, retiring a device, and who may do that.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use clap::{Args, Subcommand};
 use popmesh_proto::command::{Entrust, Left, ResolveIncident, Retire, Retired};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Incident, Registrar, RetirementRisk, Status};
 
 use super::args::{Retry, Target};
+use super::ask::{self, Yes};
 use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
+use super::names::Names;
 use super::table::{Table, printable};
 use super::values;
-use crate::api::{LeaveNow, PastAcceptance};
+use crate::api::{LeaveNow, List, PastAcceptance};
 use crate::folder::Folder;
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,8 @@ pub(super) enum Incidents {
         #[arg(long)]
         note: String,
         #[command(flatten)]
+        yes: Yes,
+        #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
         target: Target,
@@ -47,6 +49,8 @@ pub(super) enum RegistrarCommand {
     Give {
         /// Who gets it: its name, or the first digits of its key
         device: String,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -64,6 +68,8 @@ pub(super) enum Past {
         /// Do not ask: so many entries are missing, as `popmesh status` says
         #[arg(long, value_name = "N", requires = "device")]
         entries: Option<u64>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -87,6 +93,8 @@ pub(super) struct LeaveArgs {
     #[arg(long, value_name = "N", requires = "device")]
     claims: Option<u64>,
     #[command(flatten)]
+    yes: Yes,
+    #[command(flatten)]
     retry: Retry,
     #[command(flatten)]
     target: Target,
@@ -104,6 +112,8 @@ pub(super) struct RetireArgs {
     #[arg(long)]
     reachable: bool,
     #[command(flatten)]
+    yes: Yes,
+    #[command(flatten)]
     retry: Retry,
     #[command(flatten)]
     target: Target,
@@ -112,11 +122,12 @@ pub(super) struct RetireArgs {
 pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Outcome {
     match incidents {
         Incidents::List { all, target } => {
-            let mut known: Vec<Incident> = Client::find(&target, folder)?.get("/v1/incidents", &[])?;
-            known.retain(|incident| all || incident.resolved.is_none());
+            let mut known: List<Incident> =
+                Client::find(&target, folder)?.list("/v1/incidents", &[], None)?;
+            known.items.retain(|incident| all || incident.resolved.is_none());
             print(json, &known, || {
                 let mut table = Table::new(&["at", "device", "what", "settled", "incident"]);
-                for incident in &known {
+                for incident in &known.items {
                     let settled = incident.resolved.as_deref().unwrap_or("-");
                     table.row([
                         values::clock(incident.at_ms),
@@ -129,10 +140,17 @@ pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Ou
                 if table.is_empty() { "No incidents.".to_owned() } else { table.to_string() }
             })
         }
-        Incidents::Resolve { incident, note, retry, target } => {
+        Incidents::Resolve { incident, note, yes, retry, target } => {
+            let client = Client::find(&target, folder)?;
+            let known: Vec<Incident> = client.get("/v1/incidents", &[])?;
+            let what =
+                known.iter().find(|known| known.incident == incident).map(|known| printable(&known.text));
+            eprintln!("{}", what.unwrap_or_else(|| format!("Incident {incident}")));
+            eprintln!("It is settled then, and a device that it suspends goes on: {}", printable(&note));
+            ask::whether(yes, "Write that down?")?;
             let body = ResolveIncident { incident, note };
             let key = retry.idempotency_key.as_deref();
-            let done: Incident = Client::find(&target, folder)?.post("/v1/resolutions", Some(&body), key)?;
+            let done: Incident = client.post("/v1/resolutions", Some(&body), key)?;
             print(json, &done, || format!("incident {} is settled", done.incident))
         }
     }
@@ -141,9 +159,9 @@ pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Ou
 pub(super) fn registrar(registrar: RegistrarCommand, folder: &Folder, json: bool) -> Outcome {
     match registrar {
         RegistrarCommand::Show(target) => {
-            let known: Vec<Registrar> = Client::find(&target, folder)?.get("/v1/registrars", &[])?;
+            let known: List<Registrar> = Client::find(&target, folder)?.list("/v1/registrars", &[], None)?;
             print(json, &known, || {
-                let lines: Vec<String> = known.iter().map(in_words).collect();
+                let lines: Vec<String> = known.items.iter().map(in_words).collect();
                 if lines.is_empty() {
                     "No device that is known here may retire others: have the organiser sign a certificate with the role registrar for an hq.".to_owned()
                 } else {
@@ -151,9 +169,14 @@ pub(super) fn registrar(registrar: RegistrarCommand, folder: &Folder, json: bool
                 }
             })
         }
-        RegistrarCommand::Give { device, retry, target } => {
+        RegistrarCommand::Give { device, yes, retry, target } => {
             let client = Client::find(&target, folder)?;
             let to = client.device(&device)?;
+            eprintln!(
+                "{} may retire devices then, and this one no more; only {0} can give that back.",
+                Names::of(&client).device(to)
+            );
+            ask::whether(yes, "Give it away?")?;
             let key = retry.idempotency_key.as_deref();
             let done: Registrar = client.post("/v1/registrars", Some(&Entrust { to }), key)?;
             print(json, &done, || {
@@ -175,7 +198,7 @@ fn in_words(registrar: &Registrar) -> String {
 }
 
 pub(super) fn past(past: Past, folder: &Folder, json: bool) -> Outcome {
-    let Past::Accept { device, entries, retry, target } = past;
+    let Past::Accept { device, entries, yes, retry, target } = past;
     let client = Client::find(&target, folder)?;
     let (device, entries) = match (device, entries) {
         (Some(device), Some(entries)) => (client.device(&device)?, entries),
@@ -184,7 +207,8 @@ pub(super) fn past(past: Past, folder: &Folder, json: bool) -> Outcome {
             let (name, entries) = (&status.device.name, status.past.entries);
             eprintln!("{}: {entries} entries of what it did are missing.", printable(name));
             eprintln!("What it sold, gave away or handed out in them, it may sell or hand out again.");
-            confirm(name, &format!("--device {} --entries {entries}", printable(name)), "answer for it")?;
+            let instead = format!("--device {} --entries {entries}", printable(name));
+            ask::by_name(yes, name, &instead, "answer for it")?;
             (status.device.device, entries)
         }
     };
@@ -209,7 +233,7 @@ pub(super) fn leave(args: &LeaveArgs, folder: &Folder, json: bool) -> Outcome {
             let (name, claims) = (&has.name, has.claims);
             eprintln!("{}: {units} units and {claims} claims go to another device.", printable(name));
             let instead = format!("--device {} --units {units} --claims {claims}", printable(name));
-            confirm(name, &instead, "have it leave")?;
+            ask::by_name(args.yes, name, &instead, "have it leave")?;
             LeaveNow { to, device, units, claims }
         }
     };
@@ -239,7 +263,7 @@ pub(super) fn retire(args: &RetireArgs, folder: &Folder, json: bool) -> Outcome 
         Some(at_risk) => at_risk,
         None => {
             tell_risk(&risk);
-            confirm(&risk.name, &format!("--at-risk {}", risk.at_risk), "retire it")?;
+            ask::by_name(args.yes, &risk.name, &format!("--at-risk {}", risk.at_risk), "retire it")?;
             risk.at_risk
         }
     };
@@ -277,18 +301,4 @@ fn tell_risk(risk: &RetirementRisk) {
     eprintln!("  {} claims that wait to be picked up", risk.claims);
     eprintln!("It may have sold or handed these out: {} units could go out twice.", risk.at_risk);
     eprintln!("What it writes from now on counts for nothing, and it needs a new key to come back.");
-}
-
-/// Waits for a device's name: whoever types that has read what was said before. `instead` are the arguments that say the
-/// same where nobody is.
-pub(super) fn confirm(name: &str, instead: &str, what: &str) -> Outcome {
-    if !std::io::stdin().is_terminal() {
-        let help = format!("say {instead} if that is all right");
-        return Err(Failure::with_help("nobody is there to confirm it", help));
-    }
-    eprint!("Type its name to {what}: ");
-    std::io::stderr().flush().ok();
-    let mut typed = String::new();
-    std::io::stdin().lock().read_line(&mut typed).map_err(|error| Failure::here(error.to_string()))?;
-    if typed.trim() == name { Ok(()) } else { Err(Failure::here("that is not its name; nothing was done")) }
 }

@@ -1,4 +1,4 @@
-//! What people type: prices, durations, serial ranges, device names. And how times are shown.
+//! What people type: prices, durations, serial ranges, device names. And how times are shown: in this host's zone.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use popmesh_proto::money::{Currency, MAX_PRICE};
 use popmesh_proto::query::DeviceInfo;
 
 use super::failure::Failure;
+pub(super) use crate::clock::{local as time, local_short as clock};
 
 /// Why a text is no price.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,21 +118,11 @@ pub(super) fn device(text: &str, devices: &[DeviceInfo]) -> Result<DeviceId, Fai
     }
 }
 
-/// A time for people, in this host's time zone.
-pub(super) fn time(ms: u64) -> String {
-    format_time(ms, "%Y-%m-%d %H:%M:%S")
-}
-
-/// A time of today or the last days, short.
-pub(super) fn clock(ms: u64) -> String {
-    format_time(ms, "%m-%d %H:%M:%S")
-}
-
-fn format_time(ms: u64, format: &str) -> String {
-    i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok()).map_or_else(
-        || format!("{ms} ms"),
-        |at| at.to_zoned_datetime(jiff::tz::TimeZone::system()).strftime(format).to_string(),
-    )
+/// Who is at this terminal: as the environment has it, which a service and a container often have not, or by number.
+pub(super) fn user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    let named = named.map(|name| name.trim().to_owned()).find(|name| !name.is_empty());
+    named.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()))
 }
 
 /// Random bytes of the system.

@@ -1,8 +1,6 @@
 //! Writing files that are for their owner alone, and that a power cut leaves whole.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 
 use popmesh_store::files;
@@ -17,22 +15,13 @@ pub fn create_private(path: &Path) -> Result<(), FolderError> {
     files::make_folder(path).map_err(|error| io_error(path, error))
 }
 
-/// Writes a file that must not exist, durably, for its owner only.
+/// Writes a file that must not exist, durably and in one step, for its owner only: a power cut leaves all of it or nothing.
 ///
 /// # Errors
 /// [`FolderError::Exists`] or [`FolderError::Io`].
 pub fn write_new(path: &Path, text: &str) -> Result<(), FolderError> {
-    // With create_new, a link in its place is a file that exists, wherever it leads.
-    let written =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-    match written {
-        Ok(()) => {
-            let folder = files::folder_of(path);
-            files::sync(folder).map_err(|error| io_error(folder, error))
-        }
+    match files::create(path, text.as_bytes()) {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             Err(FolderError::Exists(path.to_owned()))
         }

@@ -155,29 +155,13 @@ impl Seen {
     /// Where they say that they can be reached, on the networks of this host alone: nobody is to have this device dial
     /// anywhere else.
     pub fn addresses(&self) -> Vec<SocketAddr> {
+        let locals = interfaces::current(None);
+        let is_near =
+            |address: &IpAddr| interfaces::is_near(&locals, address) && !interfaces::needs_zone(address);
         let mut addresses: Vec<IpAddr> = self.0.addresses.iter().copied().filter(is_near).collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses.truncate(ADDRESSES_MAX);
         addresses.into_iter().map(|ip| (ip, self.0.port).into()).collect()
     }
-}
-
-/// Whether an address is one of this host's networks.
-pub(super) fn is_near(address: &IpAddr) -> bool {
-    if interfaces::needs_zone(address) || address.is_unspecified() || address.is_multicast() {
-        return false;
-    }
-    let Ok(own) = if_addrs::get_if_addrs() else { return false };
-    own.iter().any(|interface| match (&interface.addr, address) {
-        (if_addrs::IfAddr::V4(own), IpAddr::V4(address)) => {
-            let mask = u32::from(own.netmask);
-            u32::from(own.ip) & mask == u32::from(*address) & mask
-        }
-        (if_addrs::IfAddr::V6(own), IpAddr::V6(address)) => {
-            let mask = u128::from(own.netmask);
-            u128::from(own.ip) & mask == u128::from(*address) & mask
-        }
-        _ => false,
-    })
 }

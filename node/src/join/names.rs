@@ -160,6 +160,20 @@ impl Names {
         self.give(name, device, at_ms, |_| false).map(drop)
     }
 
+    /// The devices that names were given to, by their keys.
+    ///
+    /// # Errors
+    /// [`FolderError`] if the register cannot be read.
+    pub fn given(&self) -> Result<Vec<(DeviceId, String)>, FolderError> {
+        let Ok(files) = std::fs::read_dir(&self.folder) else { return Ok(vec![]) };
+        let mut given = Vec::new();
+        for file in files.flatten() {
+            given.extend(read(&file.path())?.map(|given| (given.device, given.name)));
+        }
+        given.sort_unstable();
+        Ok(given)
+    }
+
     /// Takes back what was given to a device that is not admitted after all.
     pub(super) fn take_back(&self, device: &DeviceId, but: Option<&Path>) {
         let Ok(files) = std::fs::read_dir(&self.folder) else { return };

@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use jiff::tz::TimeZone;
 use popmesh_proto::query::Receipt;
 
-use super::{Row, amount, payments, percent, pickup, short, taxes, time, title};
+use super::{Row, amount, payments, percent, pickup, short, taxes, title};
+use crate::clock::in_zone;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -34,7 +36,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// A receipt as a whole HTML page.
-pub fn page(receipt: &Receipt) -> String {
+pub fn page(receipt: &Receipt, zone: &TimeZone) -> String {
     let money = |minor: i64| escaped(&amount(receipt.currency, minor));
     let heading = format!("{} {}", title(receipt), receipt.number);
     let mut rows = String::new();
@@ -79,7 +81,7 @@ pub fn page(receipt: &Receipt) -> String {
     let heading = escaped(&heading);
     let event = escaped(&receipt.event_name);
     let place = escaped(&format!("{}, {}", receipt.device_name, receipt.venue));
-    let time = escaped(&time(receipt.at_ms));
+    let time = escaped(&in_zone(receipt.at_ms, zone));
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -98,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_page_says_all_of_it_and_escapes_names() {
-        let page = page(&sample());
+        let page = page(&sample(), &TimeZone::UTC);
         for text in [
             "<h1>Nachtmarkt &lt;Köln&gt;</h1>",
             "till &amp; co, hall-a",
@@ -120,12 +122,12 @@ mod tests {
         #[test]
         fn no_name_makes_markup(name in ".{0,80}") {
             let mut receipt = sample();
-            let tags = page(&receipt).matches('<').count();
+            let tags = page(&receipt, &TimeZone::UTC).matches('<').count();
             receipt.event_name.clone_from(&name);
             receipt.device_name.clone_from(&name);
             receipt.items[0].name.clone_from(&name);
             receipt.payments[0].reference = Some(name);
-            prop_assert_eq!(page(&receipt).matches('<').count(), tags);
+            prop_assert_eq!(page(&receipt, &TimeZone::UTC).matches('<').count(), tags);
         }
     }
 }

@@ -18,12 +18,6 @@ struct Row {
     minor: i64,
 }
 
-/// A Unix time in milliseconds, in UTC.
-fn time(unix_ms: u64) -> String {
-    let time = i64::try_from(unix_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    time.map_or_else(|| format!("{unix_ms} ms"), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
-}
-
 /// An amount without its currency.
 fn amount(currency: Currency, minor: i64) -> String {
     let text = currency.format(minor);

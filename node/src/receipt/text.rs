@@ -1,8 +1,10 @@
 //! A receipt as text for an 80 mm printer: 48 columns, as its usual font has.
 
+use jiff::tz::TimeZone;
 use popmesh_proto::query::Receipt;
 
-use super::{Row, amount, payments, percent, pickup, short, taxes, time, title};
+use super::{Row, amount, payments, percent, pickup, short, taxes, title};
+use crate::clock::in_zone;
 
 /// Columns of an 80 mm printer in its usual font (576 dots of 12).
 pub const WIDTH: usize = 48;
@@ -114,14 +116,14 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// A receipt in lines of [`WIDTH`] columns.
-pub fn slip(receipt: &Receipt) -> String {
+/// A receipt in lines of [`WIDTH`] columns, with its time in `zone`, which it says.
+pub fn slip(receipt: &Receipt, zone: &TimeZone) -> String {
     let money = |minor: i64| amount(receipt.currency, minor);
     let mut slip = Slip(String::new());
     slip.centred(&receipt.event_name);
     slip.centred(&format!("{}, {}", receipt.device_name, receipt.venue));
     slip.rule();
-    slip.row(&format!("{} {}", title(receipt), receipt.number), &time(receipt.at_ms));
+    slip.row(&format!("{} {}", title(receipt), receipt.number), &in_zone(receipt.at_ms, zone));
     slip.rule();
     for item in &receipt.items {
         slip.paragraph(&item.name);
@@ -165,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_slip_fits_the_printer_and_amounts_line_up() {
-        let text = slip(&sample());
+        let text = slip(&sample(), &TimeZone::UTC);
         let expected = "               Nachtmarkt <Köln>
                till & co, hall-a
 ------------------------------------------------
@@ -199,7 +201,7 @@ This cdcdcdcdcdcdcdcd
             receipt.items[0].name = name;
             receipt.payments[0].reference = Some(reference);
             receipt.total = total;
-            for line in slip(&receipt).lines() {
+            for line in slip(&receipt, &TimeZone::UTC).lines() {
                 prop_assert!(columns(line) <= WIDTH, "{:?} has {}", line, columns(line));
             }
         }

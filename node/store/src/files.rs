@@ -77,6 +77,19 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
+/// Writes a file that must not exist, in one step: after a power cut it is whole or not there. Its owner alone can read it.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] if anything is in its place, also a link, wherever that leads; or the system's.
+pub fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut draft = draft(folder, path)?;
+    draft.write_all(bytes)?;
+    draft.as_file().sync_all()?;
+    draft.persist_noclobber(path).map_err(|error| error.error)?;
+    sync(folder)
+}
+
 /// A new file beside `path`, under a random name, which is gone if it is dropped.
 fn draft(folder: &Path, path: &Path) -> io::Result<NamedTempFile> {
     let mut name = path.file_name().unwrap_or_default().to_owned();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 62] = [
+const ROUTES: [(&str, &str); 66] = [
     ("get", "/v1/people"),
     ("post", "/v1/people"),
     ("get", "/v1/people/sealed"),
@@ -64,6 +64,10 @@ const ROUTES: [(&str, &str); 62] = [
     ("get", "/v1/receipts"),
     ("get", "/v1/receipts/{device}/{number}"),
     ("get", "/v1/takings"),
+    ("post", "/v1/carts/{cart}/items"),
+    ("post", "/v1/carts/{cart}/removals"),
+    ("get", "/v1/undo"),
+    ("post", "/v1/undo"),
     ("put", "/v1/links"),
     ("get", "/v1/events"),
     ("get", "/v1/openapi.json"),

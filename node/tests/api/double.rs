@@ -12,15 +12,15 @@ use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Events, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::command::{
-    Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors, DropInfo,
-    DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded, Refusal, Renewed,
-    Reply, Retired, Settled, Swept, Tender, UnitsDone, Unlocked,
+    Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
+    DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
+    Refusal, Renewed, Reply, Retired, Settled, Swept, Tender, Undone, UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels,
-    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels, Named,
+    Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
     SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
@@ -387,7 +387,14 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Move(moved) => units(&moved.drop, &moved.sku),
         Command::Damage(damaged) => units(&damaged.drop, &damaged.sku),
         Command::Sell(_) => Reply::Sale(claim()),
-        Command::CartNew(_) | Command::CartRelease(_) | Command::CartTake(_) => Reply::Cart(cart()),
+        Command::CartNew(_)
+        | Command::CartRelease(_)
+        | Command::CartTake(_)
+        | Command::CartAdd(..)
+        | Command::CartRemove(..) => Reply::Cart(cart()),
+        Command::Undo(undo) => {
+            Reply::Undone(Box::new(Undone { cart: Some(cart()), ..Undone::of(act(undo.entry)) }))
+        }
         Command::Redeem(redeem) => Reply::Redeemed(Redeemed {
             claim: redeem.claim.unwrap_or(entry(9)),
             drop: "neon".parse().unwrap(),
@@ -442,6 +449,31 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             Reply::Erased(Erased { entry: Some(entry(14)), erased: vec![personal(PersonalKind::Note, 256)] })
         }
     }
+}
+
+/// What was done last: a price was set.
+pub(crate) fn act(entry: Ref) -> Act {
+    Act {
+        entry,
+        kind: ActKind::Product,
+        at_ms: 1_800_000_000_000,
+        what: "set the price of CAP to 19.00 EUR; it was 25.00 EUR".to_owned(),
+        undo: Some("sets CAP to \"Cap\" at 25.00 EUR again".to_owned()),
+        why_not: None,
+        claim: None,
+    }
+}
+
+/// One claim has this code, and two have this reference.
+fn named(text: &str) -> Result<Named, Refusal> {
+    let (one, two) = (claim(), Claim { claim: entry(8), ..claim() });
+    Ok(match text {
+        "7K2-M9Q" => Named { claim: Some(one.claim), is_token: false, claims: vec![one], count: 1 },
+        "T-4711" => Named { claim: None, is_token: false, claims: vec![one, two], count: 2 },
+        "POPMESH1:X" => Named { claim: Some(one.claim), is_token: true, claims: vec![], count: 1 },
+        "POPMESH1:" => return Err(Refusal::Token { problem: "altered".to_owned() }),
+        _ => Named::default(),
+    })
 }
 
 fn registrar(device: DeviceId) -> Registrar {
@@ -505,7 +537,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
                 holders: vec![],
             }],
         }),
-        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()], next: None }),
         Query::Incidents => Answer::Incidents(vec![incident(entry(13), None)]),
         Query::Registrars => Answer::Registrars(vec![registrar(DEVICE)]),
         Query::Retirement(device) => Answer::Retirement(Ok(RetirementRisk {
@@ -524,6 +556,8 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             Answer::CartToken(Ok(CartToken { cart: *cart, token: "POPMESH1:CART".to_owned() }))
         }
         Query::Carts(_) => Answer::Carts(vec![cart()]),
+        Query::LastAct => Answer::LastAct(Ok(Box::new(act(entry(9))))),
+        Query::ClaimsNamed(text) => Answer::ClaimsNamed(named(text)),
         Query::Token(claim) => {
             Answer::Token(Ok(ClaimToken { claim: *claim, token: "POPMESH1:TOKEN".to_owned() }))
         }
@@ -533,7 +567,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             Answer::Door(Ok(Door { state: DoorState::Opened, being_opened: false, ..door(*claim) }))
         }
         Query::Door(claim) => Answer::Door(Ok(door(*claim))),
-        Query::Receipts(_) => Answer::Receipts(vec![receipt(1)]),
+        Query::Receipts(_) => Answer::Receipts(Part { items: vec![receipt(1)], next: None }),
         Query::Receipt { number: 1, .. } => Answer::Receipt(Box::new(Ok(receipt(1)))),
         Query::Receipt { device, number } => Answer::Receipt(Box::new(Err(Refusal::UnknownReceipt {
             number: *number,
@@ -542,12 +576,14 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }))),
         Query::Takings(_) => Answer::Takings(vec![]),
         Query::WaitingPayments => Answer::WaitingPayments(vec![]),
-        Query::People(_) => Answer::People(vec![personal(PersonalKind::Contact, 256)]),
-        Query::Sealed(_) => Answer::Sealed(vec![SealedPersonal {
-            info: personal(PersonalKind::Contact, 256),
-            sealed: vec![0xab; 256],
-        }]),
-        Query::Log(_) => Answer::Log(vec![]),
+        Query::People(_) => {
+            Answer::People(Part { items: vec![personal(PersonalKind::Contact, 256)], next: None })
+        }
+        Query::Sealed(_) => {
+            let info = personal(PersonalKind::Contact, 256);
+            Answer::Sealed(Part { items: vec![SealedPersonal { info, sealed: vec![0xab; 256] }], next: None })
+        }
+        Query::Log(_) => Answer::Log(Part { items: vec![], next: None }),
         Query::Frontier => Answer::Frontier(vec![]),
         Query::Check => Answer::Check(Check {
             entries: 12,

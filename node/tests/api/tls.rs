@@ -278,10 +278,8 @@ async fn events_end_with_the_token_that_opened_them() {
     listens.await.unwrap();
     api.rights.revoke(made.id, now_ms()).unwrap();
     // It ends by itself, without anything to tell, and tells nothing more.
-    let began = std::time::Instant::now();
     let said = reader.await.unwrap();
     assert!(!said.contains("event:"), "{said}");
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

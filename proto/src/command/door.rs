@@ -6,7 +6,7 @@ use crate::id::{DeviceId, Ref};
 use crate::text::{Compartment, DropId, Place, Sku};
 use crate::units::UnitSet;
 
-/// See [`super::Command::DoorReport`].
+/// How a door behaved. See [`super::Command::DoorReport`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoorReport {
     /// The redemption that the door was to be opened for.
@@ -17,7 +17,7 @@ pub struct DoorReport {
     pub problem: Option<String>,
 }
 
-/// See [`super::Command::DoorOpen`].
+/// Whose doors are opened again. See [`super::Command::DoorOpen`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -26,7 +26,7 @@ pub struct DoorOpen {
     pub claim: Ref,
 }
 
-/// See [`super::Command::DoorSettle`].
+/// What a person found out about doors. See [`super::Command::DoorSettle`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

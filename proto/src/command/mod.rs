@@ -8,6 +8,7 @@ mod payment;
 mod people;
 mod refusal;
 mod reply;
+mod undone;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,11 +23,12 @@ pub use payment::{
     SettlePayment, Settled,
 };
 pub use people::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo};
-pub use refusal::{ClockShown, ClocksApart, Holder, Offer, Refusal};
+pub use refusal::{ClockShown, ClocksApart, Fitting, Holder, Offer, Refusal};
 pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
     Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
+pub use undone::{Act, ActKind, Undone};
 
 /// The most units one command may name.
 pub const MAX_QUANTITY: u64 = 10_000;
@@ -115,6 +117,10 @@ pub enum Command {
     CartNew(CartNew),
     /// Puts the units of a cart back on sale.
     CartRelease(Ref),
+    /// Puts more into a cart that this device holds.
+    CartAdd(Ref, CartAdd),
+    /// Puts some of what is in a cart that this device holds back on sale.
+    CartRemove(Ref, CartRemove),
     /// Takes a cart over from another device.
     CartTake(CartTake),
     /// Hands out what a claim is for.
@@ -155,9 +161,11 @@ pub enum Command {
     PersonalAdd(PersonalAdd),
     /// Has personal data deleted everywhere.
     PersonalErase(PersonalErase),
+    /// Takes back what this device's person did last.
+    Undo(Undo),
 }
 
-/// See [`Command::ProductAdd`].
+/// A product for the programme, or a new name and price of one that is there. See [`Command::ProductAdd`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -173,7 +181,7 @@ pub struct ProductAdd {
     pub tax: Option<u16>,
 }
 
-/// See [`Command::DropNew`].
+/// A drop that is planned. See [`Command::DropNew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -197,7 +205,7 @@ impl DropNew {
     }
 }
 
-/// See [`Command::LotMint`].
+/// A lot that is to be: serials of one SKU for one drop. See [`Command::LotMint`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -226,7 +234,7 @@ fn yes() -> bool {
     true
 }
 
-/// See [`Command::Transfer`].
+/// Units that another device gets. See [`Command::Transfer`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -238,10 +246,11 @@ pub struct Transfer {
     /// Which units.
     pub units: Units,
     /// Who gets them.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub to: DeviceId,
 }
 
-/// See [`Command::Move`].
+/// Units that lie somewhere else from now on. See [`Command::Move`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -256,7 +265,7 @@ pub struct Move {
     pub place: Place,
 }
 
-/// See [`Command::Damage`].
+/// Units that are out of sale, as damaged or missing. See [`Command::Damage`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -269,7 +278,7 @@ pub struct Damage {
     pub units: Units,
 }
 
-/// See [`Command::CartNew`].
+/// What is put aside for a shopper. See [`Command::CartNew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -290,7 +299,7 @@ pub struct CartNew {
     pub wait_ms: u64,
 }
 
-/// See [`Command::CartTake`].
+/// A cart that is taken over: by its name or by its token. See [`Command::CartTake`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -310,7 +319,49 @@ fn default_hold() -> u64 {
     15 * 60_000
 }
 
-/// See [`Command::Redeem`].
+/// What is put into a cart besides. See [`Command::CartAdd`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartAdd {
+    /// What is put aside besides, of the cart's drop: 1 to 32 items, each SKU once; at the price of now, if none is given.
+    pub items: Vec<SellItem>,
+    /// How long to wait for units from other devices, in milliseconds; at most 60,000.
+    #[serde(default = "default_wait")]
+    pub wait_ms: u64,
+}
+
+/// What is taken out of a cart. See [`Command::CartRemove`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartRemove {
+    /// What goes back on sale, 1 to 32 items, each SKU once. Something has to stay in the cart: all of it is released.
+    pub items: Vec<CartItem>,
+}
+
+/// Units of a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CartItem {
+    /// Which SKU.
+    pub sku: Sku,
+    /// How many, from 1; those that were put aside last.
+    #[serde(default = "one")]
+    pub quantity: u64,
+}
+
+/// The act that is taken back. See [`Command::Undo`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Undo {
+    /// The act, by the entry that it is named with: proof that whoever takes it back has seen what it is.
+    pub entry: Ref,
+}
+
+/// A claim whose units are handed out: by its name or by its token. See [`Command::Redeem`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -338,13 +389,14 @@ impl Redeem {
     }
 }
 
-/// See [`Command::Leave`].
+/// Who gets what this device has. See [`Command::Leave`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Leave {
     /// Who gets it; an hq in reach if absent, or else who sells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub to: Option<DeviceId>,
     /// What whoever wants it has seen of this device; not looked at if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -365,7 +417,7 @@ pub struct Stake {
     pub claims: u64,
 }
 
-/// See [`Command::AcceptPast`].
+/// What is answered for. See [`Command::AcceptPast`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -386,7 +438,7 @@ pub struct LostPast {
     pub entries: u64,
 }
 
-/// See [`Command::Unlock`].
+/// A claim whose PIN may be tried again. See [`Command::Unlock`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -406,7 +458,7 @@ impl Unlock {
     }
 }
 
-/// See [`Command::GiveCustody`].
+/// A claim that another device is to hand out. See [`Command::GiveCustody`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -414,13 +466,14 @@ pub struct GiveCustody {
     /// The claim.
     pub claim: Ref,
     /// Who is to hand it out: another device, for a claim in this one's custody; this device, to fetch it from its custodian.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub to: DeviceId,
     /// How long to wait for its custodian, in milliseconds; at most 60,000.
     #[serde(default = "default_wait")]
     pub wait_ms: u64,
 }
 
-/// See [`Command::Refund`].
+/// What of a claim is taken back and paid for. See [`Command::Refund`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -435,21 +488,23 @@ pub struct Refund {
     pub damaged: bool,
 }
 
-/// See [`Command::Entrust`].
+/// Who gets the right to retire devices. See [`Command::Entrust`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Entrust {
     /// The hq that is to have the right.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub to: DeviceId,
 }
 
-/// See [`Command::Retire`].
+/// A device that is lost or dead. See [`Command::Retire`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Retire {
     /// The device.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub device: DeviceId,
     /// The most units that could be sold twice, as the device's retirement says now: proof that somebody has looked.
     pub at_risk: u64,
@@ -458,13 +513,14 @@ pub struct Retire {
     pub reachable: bool,
 }
 
-/// See [`Command::Renew`].
+/// Whose certificates are signed anew, and for how long. See [`Command::Renew`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Renew {
     /// Whose; that of every device whose certificate this one may sign, if absent.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub device: Option<DeviceId>,
     /// For how many days from now, up to 366, or for as long as this device's own holds if that is less; 7 if absent.
     #[serde(default)]
@@ -474,7 +530,7 @@ pub struct Renew {
     pub until_ms: Option<u64>,
 }
 
-/// See [`Command::ResolveIncident`].
+/// What was done about an incident. See [`Command::ResolveIncident`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -485,7 +541,7 @@ pub struct ResolveIncident {
     pub note: String,
 }
 
-/// See [`Command::Sweep`].
+/// What is taken back. See [`Command::Sweep`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -537,7 +593,7 @@ pub enum Units {
     Serials(UnitSet),
 }
 
-/// See [`Command::Sell`].
+/// What is sold, and how it is paid: items or a cart, paid in one way or in several. See [`Command::Sell`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -568,6 +624,7 @@ pub struct Sell {
     pub payments: Vec<PaymentNew>,
     /// Where it will be picked up: the device that is to hand it out. Absent for a walk-in, handed over at once.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub pickup_at: Option<DeviceId>,
     /// For how long it can be picked up, in milliseconds from now; as the drop says if absent.
     #[serde(default)]

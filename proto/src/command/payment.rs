@@ -28,7 +28,7 @@ pub struct PaymentNew {
     pub given: Option<i64>,
 }
 
-/// See [`super::Command::SettlePayment`].
+/// What became of a payment that was to be authorised later. See [`super::Command::SettlePayment`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -62,7 +62,7 @@ pub struct Settled {
     pub failed: bool,
 }
 
-/// See [`super::Command::RulesSet`]. What is absent stays as it is.
+/// Rules that change. See [`super::Command::RulesSet`]. What is absent stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -82,13 +82,14 @@ pub struct RulesSet {
     pub ordinary_wish: Option<u64>,
 }
 
-/// See [`super::Command::LimitSet`].
+/// How much may wait to be authorised. See [`super::Command::LimitSet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LimitSet {
     /// For which device; absent for all that have no limit of their own.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub device: Option<DeviceId>,
     /// The most that may wait to be authorised at once, minor units from 0; absent to take the limit away.
     #[serde(default)]

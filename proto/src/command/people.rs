@@ -6,7 +6,7 @@ use crate::id::{DeviceId, Hash, Ref};
 use crate::record::{Consent, PersonalKind};
 use crate::text::{DropId, ShopperRef, Sku};
 
-/// See [`super::Command::PersonalAdd`].
+/// Personal data, sealed. See [`super::Command::PersonalAdd`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PersonalAdd {
     /// What it is for.
@@ -23,7 +23,7 @@ pub struct PersonalAdd {
     pub sealed: Vec<u8>,
 }
 
-/// See [`super::Command::PersonalErase`]. Exactly one of both.
+/// What is to be deleted everywhere. See [`super::Command::PersonalErase`]. Exactly one of both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DoorState, DropState};
+use crate::claim_code::ClaimCode;
 use crate::clock::utc;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
@@ -97,6 +98,14 @@ pub enum Refusal {
         /// Some that there are.
         known: Vec<String>,
     },
+    /// No such thing was done, as far as is known here.
+    #[error("no {what} {entry} is known here; it may be on its way from the device that wrote it")]
+    UnknownEntry {
+        /// The entry.
+        entry: Ref,
+        /// What it was asked for as.
+        what: String,
+    },
     /// No such drop.
     #[error("no drop {drop:?}; known: {}", listed(known))]
     UnknownDrop {
@@ -170,7 +179,11 @@ pub enum Refusal {
         units: UnitSet,
     },
     /// This device does not hold those units.
-    #[error("this device holds {held} of {sku} free to give, not {asked}; see `popmesh stock`")]
+    #[error(
+        "this device holds {held} of {sku} free to give{}, not {asked}; {}",
+        serials_text(serials),
+        givers_text(sku, holders)
+    )]
     NotHeld {
         /// The SKU.
         sku: Sku,
@@ -178,16 +191,28 @@ pub enum Refusal {
         asked: String,
         /// How many it has.
         held: u64,
+        /// Which ones.
+        #[serde(default)]
+        serials: UnitSet,
+        /// Who else has units of it free, as far as known: of serials that were asked for, those.
+        #[serde(default)]
+        holders: Vec<Holder>,
     },
     /// This device's certificate does not allow it.
-    #[error("this device has the roles {roles}; {action} takes the role {needs}")]
+    #[error("{name} has the roles {roles}; {action} takes the role {needs}{}", having_text(at))]
     RoleForbids {
+        /// This device's name.
+        #[serde(default)]
+        name: String,
         /// What was to be done.
         action: String,
         /// The roles it has.
         roles: String,
         /// The role it takes.
         needs: String,
+        /// The names of some devices in reach that have it.
+        #[serde(default)]
+        at: Vec<String>,
     },
     /// Money goes back only where a person with a drawer is, and nobody is here.
     #[error("{}", unattended(roles, at))]
@@ -254,7 +279,7 @@ pub enum Refusal {
     /// Another device holds the cart, and did not give it in time.
     #[error(
         "cart {cart} is on {name}, which {}; {}",
-        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {} UTC)", time_of_day(ms))),
+        last_heard_ms.map_or_else(|| "was never heard from here".to_owned(), |ms| format!("did not answer (last heard {})", utc(ms))),
         offers_text(offers)
     )]
     CartOutOfReach {
@@ -288,7 +313,7 @@ pub enum Refusal {
         reachable: bool,
     },
     /// It was handed out before.
-    #[error("claim {claim} was redeemed at {} UTC at {name}", time_of_day(*at_ms))]
+    #[error("claim {claim} was redeemed {} at {name}", utc(*at_ms))]
     AlreadyRedeemed {
         /// The claim.
         claim: Ref,
@@ -524,9 +549,80 @@ pub enum Refusal {
         /// What the disk said, and what to do.
         problem: String,
     },
+    /// No claim fits what was given for one.
+    #[error(
+        "no claim is known here by {named:?}; give its short code, the number of its receipt (12, or till-2:12 of another device), the reference of its payment or its shopper, the claim itself, or its token; see `popmesh claims`"
+    )]
+    NoSuchClaim {
+        /// What was given.
+        named: String,
+    },
+    /// Several claims fit what was given for one.
+    #[error("{named:?} fits {count} claims: {}; give the code of the one that is meant", fitting(claims))]
+    AmbiguousClaim {
+        /// What was given.
+        named: String,
+        /// How many fit.
+        count: u64,
+        /// Them, the newest first; at most 20.
+        claims: Vec<Fitting>,
+    },
+    /// Nothing that could be taken back is known of this device's person.
+    #[error("nothing was done on this device yet that could be taken back")]
+    NothingToUndo,
+    /// Something else was done since.
+    #[error(
+        "that was not the last thing done on this device: since then it {what} (entry {last}); look again, and take that back if you mean it"
+    )]
+    NotTheLast {
+        /// What was to be taken back.
+        entry: Ref,
+        /// What was done last.
+        last: Ref,
+        /// That in words.
+        what: String,
+    },
+    /// What was done last cannot be taken back.
+    #[error("it {what}: {why}")]
+    CannotUndo {
+        /// What was to be taken back.
+        entry: Ref,
+        /// That in words.
+        what: String,
+        /// Why not, and what can be done instead.
+        why: String,
+    },
     /// Too much is waiting.
     #[error("too many commands are waiting on this device; try again in a moment")]
     Busy,
+}
+
+/// A claim that fits what was given for one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Fitting {
+    /// The claim.
+    pub claim: Ref,
+    /// Its short code.
+    pub code: ClaimCode,
+    /// When it was sold, Unix milliseconds.
+    pub at_ms: u64,
+    /// Who sold it.
+    pub seller: String,
+    /// What it is for, such as `2 × TEE-M`.
+    pub items: String,
+    /// What was paid for it, minor units.
+    pub total: i64,
+    /// The event's currency.
+    pub currency: Currency,
+}
+
+fn fitting(claims: &[Fitting]) -> String {
+    let of = |fits: &Fitting| {
+        let total = fits.currency.format(fits.total);
+        format!("{} ({}, {}, {total})", fits.code, utc(fits.at_ms), fits.items)
+    };
+    claims.iter().map(of).collect::<Vec<_>>().join(", ")
 }
 
 fn off_by(currency: Currency, paid: i64, total: i64) -> String {
@@ -543,12 +639,6 @@ fn next_serial(next_free: &Option<u32>) -> String {
 
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
-}
-
-/// The time of day of a Unix time, as HH:MM:SS in UTC.
-fn time_of_day(unix_ms: u64) -> String {
-    let seconds = unix_ms / 1_000 % 86_400;
-    format!("{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
 }
 
 fn offers_text(offers: &[Offer]) -> String {
@@ -573,7 +663,7 @@ fn holders_text(holders: &[Holder]) -> String {
         .map(|holder| {
             let reach = match (holder.reachable, holder.last_heard_ms) {
                 (true, _) => "reachable".to_owned(),
-                (false, Some(heard)) => format!("not reachable, last heard {} UTC", time_of_day(heard)),
+                (false, Some(heard)) => format!("not reachable, last heard {}", utc(heard)),
                 (false, None) => "never heard".to_owned(),
             };
             let places: Vec<&str> = holder.places.iter().map(Place::as_str).collect();
@@ -581,6 +671,24 @@ fn holders_text(holders: &[Holder]) -> String {
         })
         .collect();
     each.join("; ")
+}
+
+/// Serials in a sentence, as long as they fit into one.
+fn serials_text(serials: &UnitSet) -> String {
+    const MAX_BYTES: usize = 80;
+    let text = serials.to_string();
+    if serials.is_empty() || text.len() > MAX_BYTES { String::new() } else { format!(" ({text})") }
+}
+
+fn givers_text(sku: &Sku, holders: &[Holder]) -> String {
+    match holders {
+        [] => format!("nobody else is known to have such units free; see `popmesh stock --sku {sku}`"),
+        some => format!("{}: have them given with `popmesh transfer` there", holders_text(some)),
+    }
+}
+
+fn having_text(at: &[String]) -> String {
+    if at.is_empty() { String::new() } else { format!("; in reach with it: {}", at.join(", ")) }
 }
 
 fn no_right(holders: &[String]) -> String {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Device;
 use super::commands::invalid;
 use super::expiry::check_pickup_of;
-use super::sales::total_of;
+use super::sales::{Aim, total_of};
 use crate::command::{Cart, CartNew, MAX_HOLD_MS, Refusal, Reply, Sell};
 use crate::document::Document;
 use crate::holdings::Held;
@@ -58,7 +58,7 @@ impl Device {
         }
         let sell =
             Sell { drop: cart.drop, shopper: cart.shopper, wait_ms: cart.wait_ms, ..Sell::of(cart.items) };
-        self.sell(call, sell, Some(cart.ttl_ms), idempotency)
+        self.sell(call, sell, Aim::Aside { ttl_ms: cart.ttl_ms }, idempotency)
     }
 
     pub(super) fn put_aside(
@@ -102,7 +102,9 @@ impl Device {
     /// Whether all of a cart that was taken over has come.
     pub(super) fn is_whole(&self, cart: Ref) -> bool {
         let holds: Vec<&Held> = self.holdings.holds_of(&cart).map(|(_, held)| held).collect();
-        holds.iter().all(|held| held.by == self.me && held.pieces as usize == holds.len())
+        // What was put into it since it came says more pieces than what came.
+        let most = holds.iter().map(|held| held.pieces as usize).max();
+        holds.iter().all(|held| held.by == self.me) && most.is_some_and(|most| most <= holds.len())
     }
 
     fn drop_of_cart(&self, cart: Ref) -> Option<DropId> {
@@ -157,7 +159,7 @@ impl Device {
         holds.into_iter().try_for_each(|hold| self.end_hold(hold, drop))
     }
 
-    fn end_hold(&mut self, hold: Ref, drop: &DropId) -> Result<(), Refusal> {
+    pub(super) fn end_hold(&mut self, hold: Ref, drop: &DropId) -> Result<(), Refusal> {
         self.write(&Document::Stock(drop.clone()), Body::Release(Release { hold }))?;
         self.carts.ends(&hold);
         Ok(())
@@ -170,11 +172,12 @@ impl Device {
         let over: Vec<Ref> = over.map(|(_, hold)| *hold).collect();
         for hold in over {
             self.carts.ends(&hold);
-            let own = self.holdings.hold(&hold).is_some_and(|held| held.by == self.me);
+            let cart = self.holdings.hold(&hold).filter(|held| held.by == self.me).map(|held| held.cart);
             let drop = self.log.chain(&hold.chain).and_then(|chain| chain.document.drop()).cloned();
-            if let Some(drop) = drop.filter(|_| own) {
-                // What cannot be written now is over all the same at the next start.
-                let _ = self.end_hold(hold, &drop);
+            if let Some((cart, drop)) = cart.zip(drop) {
+                // All of it at once: nobody has a part of a cart whose time is over. What cannot be written now is over
+                // all the same at the next start.
+                let _ = self.end_holds(cart, &drop);
             }
         }
     }
@@ -216,6 +219,7 @@ impl Device {
             shopper: held.shopper.clone(),
             currency: self.config.charter.charter().currency,
             until_ms,
+            over: false,
         })
     }
 

@@ -2,13 +2,14 @@
 
 use super::Device;
 use super::expiry::check_pickup;
+use super::sales::Aim;
 use super::stock::Found;
 use crate::command::{
     Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
     ProductAdd, Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
 };
 use crate::document::Document;
-use crate::id::Ref;
+use crate::id::{DeviceId, Ref};
 use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
@@ -61,6 +62,10 @@ impl Device {
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
             },
+            (Ok(()), Command::CartAdd(cart, add)) => match self.add_to_cart(call, cart, add, idempotency) {
+                Ok(()) => return,
+                Err(refusal) => Err(refusal),
+            },
             (Ok(()), Command::CartTake(take)) => match self.take_cart(call, &take, idempotency) {
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
@@ -73,7 +78,7 @@ impl Device {
                     Err(refusal) => Err(refusal),
                 }
             }
-            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, None, idempotency) {
+            (Ok(()), Command::Sell(sell)) => match self.sell(call, sell, Aim::Sale, idempotency) {
                 // Answered when it is done, or given up.
                 Ok(()) => return,
                 Err(refusal) => Err(refusal),
@@ -87,6 +92,8 @@ impl Device {
             (Ok(()), Command::Move(moved)) => self.relocate(moved),
             (Ok(()), Command::Damage(damage)) => self.damage(damage),
             (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
+            (Ok(()), Command::CartRemove(cart, remove)) => self.remove_from_cart(cart, &remove.items),
+            (Ok(()), Command::Undo(undo)) => self.undo(undo.entry),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
             (Ok(()), Command::GiveCustody(give)) => self.give_custody(&give),
             (Ok(()), Command::Refund(refund)) => match self.refund(call, &refund, idempotency) {
@@ -127,15 +134,10 @@ impl Device {
     }
 
     pub(super) fn needs_hq(&self, action: &str) -> Result<(), Refusal> {
-        let roles = self.config.certificate.roles;
-        if roles.has(Role::Hq) {
+        if self.config.certificate.roles.has(Role::Hq) {
             return Ok(());
         }
-        Err(Refusal::RoleForbids {
-            action: action.to_owned(),
-            roles: roles.to_string(),
-            needs: Role::Hq.to_string(),
-        })
+        Err(self.forbidden(action, "hq", |roles| roles.has(Role::Hq)))
     }
 
     fn add_product(&mut self, add: ProductAdd) -> Result<Reply, Refusal> {
@@ -324,18 +326,37 @@ impl Device {
                 (self.find_serials(&drop, &sku, serials), serials.to_string())
             }
         };
-        let held = self.free(&drop, &sku, None);
         let found = found.ok_or_else(|| {
-            let units = match units {
-                Units::Serials(serials) => self.frozen_here(&drop, &sku).intersection(serials),
-                Units::Count(_) => UnitSet::default(),
+            let wanted = match units {
+                Units::Serials(serials) => Some(serials),
+                Units::Count(_) => None,
             };
+            let frozen = |serials| self.frozen_here(&drop, &sku).intersection(serials);
+            let units = wanted.map(frozen).unwrap_or_default();
             match units.is_empty() {
-                true => Refusal::NotHeld { sku: sku.clone(), asked, held },
+                true => self.not_held(&drop, &sku, asked, wanted),
                 false => Refusal::Frozen { sku: sku.clone(), units },
             }
         })?;
         self.write_drawn(drop, sku, found, body)
+    }
+
+    /// That units are not here to be given, and who has them.
+    fn not_held(&self, drop: &DropId, sku: &Sku, asked: String, wanted: Option<&UnitSet>) -> Refusal {
+        let free = |device: &DeviceId| {
+            let parcels =
+                self.holdings.live_of(device).filter(|(_, parcel)| self.lies_there(parcel, drop, sku, None));
+            parcels.fold(UnitSet::default(), |all, (_, parcel)| all.union(&parcel.available()))
+        };
+        let mut holders = self.holders(drop, sku);
+        for holder in &mut holders {
+            if let Some(wanted) = wanted {
+                holder.units = free(&holder.device).intersection(wanted).len();
+            }
+        }
+        holders.retain(|holder| holder.units > 0 && holder.device != self.me);
+        let sku = sku.clone();
+        Refusal::NotHeld { held: self.free(drop, &sku, None), serials: free(&self.me), sku, asked, holders }
     }
 
     fn write_drawn(

@@ -45,6 +45,8 @@ impl Device {
                 amount: sale.total().unwrap_or(0),
                 pickup_at: sale.pickup_at.map(|device| self.name_of(&device)),
             },
+            // What is put into a cart changes no hands.
+            Body::Transfer(transfer) if transfer.to == by => return None,
             Body::Transfer(transfer) => Fact::Transferred {
                 at_ms,
                 entry,

@@ -7,7 +7,6 @@ use super::commands::invalid;
 use crate::command::{Refusal, Reply, ResolveIncident};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Ref};
-use crate::identity::Role;
 use crate::query::Incident;
 use crate::record::{Body, MAX_NOTE, Record, Resolve};
 use crate::trust::{Forked, double_lives};
@@ -74,16 +73,10 @@ impl Device {
 
     /// Writes down what was done about an incident.
     pub(super) fn resolve_incident(&mut self, resolve: &ResolveIncident) -> Result<Reply, Refusal> {
-        let roles = self.config.certificate.roles;
-        if !roles.has(Role::Hq) {
-            return Err(Refusal::RoleForbids {
-                action: "settling an incident".to_owned(),
-                roles: roles.to_string(),
-                needs: Role::Hq.to_string(),
-            });
-        }
+        self.needs_hq("settling an incident")?;
         let note = resolve.note.trim();
-        if note.is_empty() || note.len() > MAX_NOTE || note.chars().any(char::is_control) {
+        let whole = &resolve.note;
+        if note.is_empty() || whole.len() > MAX_NOTE || whole.chars().any(char::is_control) {
             let problem =
                 format!("say in 1 to {MAX_NOTE} bytes what was done: who got the unit, who the money");
             return Err(invalid("note", problem));

@@ -270,6 +270,7 @@ impl Device {
         self.intake.lives_changed |= self.log.may_tell_of_pasts(&linked.entry);
         if author == self.me {
             self.note_key(linked);
+            self.note_act(linked);
         }
         self.see_time(author, &document, linked.at);
         self.peers.wrote(author, linked.at);

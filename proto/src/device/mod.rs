@@ -6,11 +6,13 @@ mod asks;
 mod bars;
 mod budgets;
 mod by_name;
+mod cart_items;
 mod carts;
 mod claims;
 mod clocks;
 mod commands;
 mod compartments;
+mod deeds;
 mod doors;
 mod epochs;
 mod exchange;
@@ -21,6 +23,7 @@ mod frontiers;
 mod incidents;
 mod intake;
 mod leave;
+mod named;
 mod narrow;
 mod outbox;
 mod past;
@@ -45,6 +48,7 @@ mod sync;
 mod take;
 mod takings;
 mod telling;
+mod undo;
 mod waiting;
 mod wishes;
 mod words;
@@ -191,6 +195,7 @@ pub struct Device {
     /// The key of the command that is being done.
     doing: Option<CommandKey>,
     keys: again::Keys,
+    last_act: Option<undo::LastAct>,
     renewing: renew::Renewing,
     leaving: leave::Leaving,
     wishes: wishes::Wishes,
@@ -256,6 +261,7 @@ impl Device {
             past: past::Past::new(config.restored, config.mark.as_ref()),
             doing: None,
             keys: again::Keys::default(),
+            last_act: None,
             renewing: renew::Renewing::default(),
             leaving: leave::Leaving::default(),
             wishes: wishes::Wishes::default(),

@@ -2,9 +2,11 @@
 
 use super::Device;
 use super::commands::invalid;
+use super::refunds::NAMED;
 use crate::clock::utc;
 use crate::command::Refusal;
 use crate::id::DeviceId;
+use crate::identity::Roles;
 
 /// A certificate counts as over so long after its end only: clocks differ, and one that is a little ahead is to keep nothing
 /// from a device that sells. When it begins does not matter here: a clock that lags behind is to do no harm either. A device
@@ -81,14 +83,28 @@ impl Device {
 
     /// Why this device takes nothing in hand, if none of its roles does.
     pub(super) fn check_holds(&self, action: &str) -> Result<(), Refusal> {
-        let roles = self.config.certificate.roles;
-        if roles.holds() {
+        if self.config.certificate.roles.holds() {
             return Ok(());
         }
-        Err(Refusal::RoleForbids {
+        Err(self.forbidden(action, "pos, locker, encoder or hq", Roles::holds))
+    }
+
+    /// That this device's roles do not allow something, which role does, and who in reach has that.
+    pub(super) fn forbidden(&self, action: &str, needs: &str, may: impl Fn(Roles) -> bool) -> Refusal {
+        let reachable = self.peers.reachable().map(|(device, _)| device);
+        let able = reachable.filter(|device| {
+            self.peers.certificate(device).is_some_and(|known| may(known.roles)) && !self.is_retired(device)
+        });
+        let mut at: Vec<String> = able.map(|device| self.name_of(device)).collect();
+        at.sort();
+        at.truncate(NAMED);
+        let own = &self.config.certificate;
+        Refusal::RoleForbids {
+            name: own.name.clone(),
             action: action.to_owned(),
-            roles: roles.to_string(),
-            needs: "pos, locker, encoder or hq".to_owned(),
-        })
+            roles: own.roles.to_string(),
+            needs: needs.to_owned(),
+            at,
+        }
     }
 }

@@ -6,9 +6,8 @@ use crate::clock::{Hlc, utc};
 use crate::command::{MAX_RENEWAL_DAYS, NotRenewed, Refusal, Renew, Renewed, RenewedDevice, Reply};
 use crate::document::Document;
 use crate::fact::{Fact, Signal};
-use crate::id::DeviceId;
-use crate::id::Ref;
-use crate::identity::{Certificate, ENDS_SOON_MS, Role, SignedCertificate};
+use crate::id::{DeviceId, Ref};
+use crate::identity::{Certificate, ENDS_SOON_MS, Roles, SignedCertificate};
 use crate::io::Output;
 use crate::record::{Body, Renewal};
 
@@ -35,6 +34,14 @@ fn renews(old: &Certificate, new: &Certificate) -> bool {
     let alike =
         new.device == old.device && new.name == old.name && new.roles == old.roles && new.venue == old.venue;
     alike && new.not_after_ms > old.not_after_ms
+}
+
+/// Why a certificate is not signed anew, in words.
+enum NotSigned {
+    /// It is good for as long as was wished, or longer.
+    GoodAlready(String),
+    /// It could not be made good for longer.
+    Cannot(String),
 }
 
 impl Device {
@@ -81,11 +88,10 @@ impl Device {
     pub(super) fn renew(&mut self, renew: &Renew) -> Result<Reply, Refusal> {
         let roles = self.config.certificate.roles;
         if !roles.admits() {
-            return Err(Refusal::RoleForbids {
-                action: "renewing a certificate".to_owned(),
-                roles: roles.to_string(),
-                needs: Role::Hq.to_string(),
-            });
+            return Err(self.forbidden("renewing a certificate", "hq or steward", Roles::admits));
+        }
+        if renew.days.is_some() && renew.until_ms.is_some() {
+            return Err(invalid("until_ms", "give either days or until_ms"));
         }
         let days = renew.days.unwrap_or(USUAL_DAYS);
         if !(1..=MAX_RENEWAL_DAYS).contains(&days) {
@@ -93,9 +99,11 @@ impl Device {
         }
         let mut done = Renewed { devices: Vec::new(), skipped: Vec::new() };
         if let Some(device) = renew.device {
-            let signed = self.sign_renewal(device, days, renew.until_ms);
-            let signed = signed.map_err(|problem| invalid("device", problem))?;
-            done.devices.push(self.write_renewal(signed)?);
+            match self.sign_renewal(device, days, renew.until_ms) {
+                Ok(signed) => done.devices.push(self.write_renewal(signed)?),
+                Err(NotSigned::Cannot(why)) => return Err(invalid("device", why)),
+                Err(NotSigned::GoodAlready(why)) => done.skipped.push(self.not_renewed(device, why)),
+            }
             return Ok(Reply::Renewed(done));
         }
         let mut others = self.peers.known();
@@ -103,10 +111,16 @@ impl Device {
         for device in others {
             match self.sign_renewal(device, days, renew.until_ms) {
                 Ok(signed) => done.devices.push(self.write_renewal(signed)?),
-                Err(why) => done.skipped.push(NotRenewed { device, name: self.name_of(&device), why }),
+                Err(NotSigned::Cannot(why) | NotSigned::GoodAlready(why)) => {
+                    done.skipped.push(self.not_renewed(device, why));
+                }
             }
         }
         Ok(Reply::Renewed(done))
+    }
+
+    fn not_renewed(&self, device: DeviceId, why: String) -> NotRenewed {
+        NotRenewed { device, name: self.name_of(&device), why }
     }
 
     fn write_renewal(&mut self, signed: SignedCertificate) -> Result<RenewedDevice, Refusal> {
@@ -122,45 +136,52 @@ impl Device {
         device: DeviceId,
         days: u32,
         until_ms: Option<u64>,
-    ) -> Result<SignedCertificate, String> {
+    ) -> Result<SignedCertificate, NotSigned> {
+        let cannot = |why: String| Err(NotSigned::Cannot(why));
         let Some(known) = self.peers.certificate(&device) else {
-            return Err(format!("{} is no device that this one has heard of", device.short()));
+            return cannot(format!("{} is no device that this one has heard of", device.short()));
         };
         if device == self.me {
-            return Err(
-                "a device does not renew its own certificate: another hq, or the organiser, does".to_owned()
+            return cannot(
+                "a device does not renew its own certificate: another hq does, or the organiser, with `popmesh device renew \
+                 --event DIR` here"
+                    .to_owned(),
             );
         }
         if self.is_retired(&device) {
-            return Err(format!("{} was retired", known.name));
+            return cannot(format!("{} was retired", known.name));
         }
         let own = &self.config.certificate;
         if !known.roles.are_among(own.roles.may_grant()) {
-            return Err(format!(
-                "{} is {}, and {} may sign for {} alone: have the organiser sign it anew, and install that or admit the \
-                 device again",
+            return cannot(format!(
+                "{} is {}, and {} may sign for {} alone: the organiser renews it, with `popmesh device renew --event DIR` \
+                 there",
                 known.name,
                 known.roles,
                 own.name,
                 own.roles.may_grant()
             ));
         }
-        let lasts = self.time_ms().saturating_add(u64::from(days) * DAY_MS).min(own.not_after_ms);
-        let not_after_ms = until_ms.unwrap_or(lasts);
-        if not_after_ms < known.not_after_ms.saturating_add(LONGER_BY_MS) {
-            let ends = utc(known.not_after_ms);
-            return Err(match until_ms {
-                None if not_after_ms == own.not_after_ms => format!(
-                    "{} is good until {ends}, and {}, who would sign, until {} itself: have the organiser renew that first",
-                    known.name,
-                    own.name,
-                    utc(own.not_after_ms)
-                ),
-                _ => format!(
-                    "{} is good until {ends} already; give an end that is an hour later, at least",
-                    known.name
-                ),
-            });
+        let wanted_ms = until_ms.unwrap_or_else(|| self.time_ms().saturating_add(u64::from(days) * DAY_MS));
+        let ends_later_ms = known.not_after_ms.saturating_add(LONGER_BY_MS);
+        if wanted_ms < ends_later_ms {
+            return Err(NotSigned::GoodAlready(format!(
+                "{} is good until {} already, and a renewal makes nothing shorter",
+                known.name,
+                utc(known.not_after_ms)
+            )));
+        }
+        // A wish for a certain end is that of a person, who is told if it cannot be.
+        let not_after_ms = if until_ms.is_some() { wanted_ms } else { wanted_ms.min(own.not_after_ms) };
+        if not_after_ms < ends_later_ms {
+            return cannot(format!(
+                "{} is good until {}, and {}, who would sign, until {} itself: the organiser renews that first, with `popmesh \
+                 device renew --event DIR` there",
+                known.name,
+                utc(known.not_after_ms),
+                own.name,
+                utc(own.not_after_ms)
+            ));
         }
         let certificate = Certificate {
             not_before_ms: known.not_before_ms.max(own.not_before_ms),
@@ -168,6 +189,6 @@ impl Device {
             ..(**known).clone()
         };
         SignedCertificate::sign_as(certificate, &self.config.secret, own, &self.config.charter)
-            .map_err(|error| error.to_string())
+            .map_err(|error| NotSigned::Cannot(error.to_string()))
     }
 }

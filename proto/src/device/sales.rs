@@ -11,12 +11,12 @@ use super::payments::{Good, Priced, taxes_of};
 use super::stock::Found;
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    CartNew, Claim, ClaimItem, ClaimState, Command, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal,
-    Reply, Sell,
+    CartAdd, CartNew, Claim, ClaimItem, ClaimState, Command, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS,
+    Refusal, Reply, Sell,
 };
 use crate::document::Document;
 use crate::fact::Signal;
-use crate::id::DeviceId;
+use crate::id::{DeviceId, Ref};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
 use crate::record::{Body, Sale, SaleLine};
@@ -37,10 +37,26 @@ struct Waiting {
     idempotency: Option<Idempotency>,
     until_ms: u64,
     hopeless_from_ms: u64,
-    /// For how long the units are put aside, if they are not sold yet.
-    hold_ms: Option<u64>,
+    aim: Aim,
     /// Its number, if it is a large wish.
     wish: Option<u64>,
+}
+
+/// What becomes of the units that are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aim {
+    /// They are sold.
+    Sale,
+    /// They are put aside.
+    Aside {
+        /// For so long.
+        ttl_ms: u64,
+    },
+    /// They are put into a cart that is there.
+    Into {
+        /// Which.
+        cart: Ref,
+    },
 }
 
 /// How much a sale wants.
@@ -56,9 +72,12 @@ impl Waiting {
     /// What was asked for.
     fn command(&self) -> Command {
         let sell = self.sell.clone();
-        match self.hold_ms {
-            None => Command::Sell(sell),
-            Some(ttl_ms) => Command::CartNew(CartNew {
+        match self.aim {
+            Aim::Sale => Command::Sell(sell),
+            Aim::Into { cart } => {
+                Command::CartAdd(cart, CartAdd { items: sell.items, wait_ms: sell.wait_ms })
+            }
+            Aim::Aside { ttl_ms } => Command::CartNew(CartNew {
                 drop: sell.drop,
                 items: sell.items,
                 shopper: sell.shopper,
@@ -121,12 +140,12 @@ struct Elsewhere {
 }
 
 impl Device {
-    /// Sells, or puts aside for `hold_ms`, or lines that up to wait.
+    /// Sells, or puts aside, or lines that up to wait.
     pub(super) fn sell(
         &mut self,
         call: CallId,
         sell: Sell,
-        hold_ms: Option<u64>,
+        aim: Aim,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
         self.check_not_suspended()?;
@@ -142,7 +161,7 @@ impl Device {
             self.note_demand(&drop, &sell);
         }
         match self.find_all(&drop, &sell, None) {
-            Ok(found) => self.complete(call, &drop, &sell, found, hold_ms, idempotency),
+            Ok(found) => self.complete(call, &drop, &sell, found, aim, idempotency),
             Err(_) if sell.wait_ms > 0 && self.sales.len() >= MAX_WAITING => Err(Refusal::Busy),
             Err(lack) => {
                 let until_ms = self.now.mono_ms + sell.wait_ms;
@@ -151,7 +170,7 @@ impl Device {
                     let wish = large.then_some(NO_WISH);
                     return Err(sold_out.unwrap_or_else(|| self.held_elsewhere(&drop, &sell, &lack, wish)));
                 }
-                if hold_ms.is_none() {
+                if aim == Aim::Sale {
                     self.check_payments(&sell)?;
                 }
                 let wish = large.then(|| self.wish_number());
@@ -162,7 +181,7 @@ impl Device {
                     idempotency,
                     until_ms,
                     hopeless_from_ms: until_ms.min(self.now.mono_ms + NOBODY_MS),
-                    hold_ms,
+                    aim,
                     wish,
                 });
                 Ok(())
@@ -319,7 +338,7 @@ impl Device {
         drop: &DropId,
         sell: &Sell,
         found: Vec<Found>,
-        hold_ms: Option<u64>,
+        aim: Aim,
         idempotency: Option<Idempotency>,
     ) -> Result<(), Refusal> {
         let mut lines = Vec::new();
@@ -330,9 +349,12 @@ impl Device {
             };
             lines.extend(found.into_iter().map(|(parcel, units)| SaleLine { parcel, units, unit_price }));
         }
-        let reply = match hold_ms {
-            Some(ttl_ms) => Reply::Cart(self.put_aside(drop, lines, ttl_ms, sell.shopper.clone())?),
-            None => {
+        let reply = match aim {
+            Aim::Into { cart } => Reply::Cart(self.put_into(cart, lines)?),
+            Aim::Aside { ttl_ms } => {
+                Reply::Cart(self.put_aside(drop, lines, ttl_ms, sell.shopper.clone())?)
+            }
+            Aim::Sale => {
                 let priced = self.priced_lines(&lines, sell)?;
                 Reply::Sale(self.write_sale(drop, lines, sell, priced)?)
             }
@@ -450,20 +472,21 @@ impl Device {
                 self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
                 continue;
             }
+            if let Aim::Into { cart } = sale.aim
+                && let Err(refusal) = self.own_cart(cart)
+            {
+                // It was paid, released or given away meanwhile, or its time is over.
+                self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });
+                continue;
+            }
             let lack = match self.find_all(&sale.drop, &sale.sell, sale.wish) {
                 Ok(found) => {
                     if sale.wish.is_some() {
                         self.note_demand(&sale.drop, &sale.sell);
                     }
                     self.doing = sale.idempotency.map(|idempotency| CommandKey::of(&idempotency));
-                    let done = self.complete(
-                        sale.call,
-                        &sale.drop,
-                        &sale.sell,
-                        found,
-                        sale.hold_ms,
-                        sale.idempotency,
-                    );
+                    let done =
+                        self.complete(sale.call, &sale.drop, &sale.sell, found, sale.aim, sale.idempotency);
                     self.doing = None;
                     if let Err(refusal) = done {
                         self.outbox.emit(Output::Reply { call: sale.call, result: Err(refusal) });

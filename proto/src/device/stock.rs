@@ -218,7 +218,13 @@ impl Device {
         cause: Option<Cause>,
     ) -> Result<Ref, Refusal> {
         let held = self.free(drop, sku, place.as_ref());
-        let refusal = Refusal::NotHeld { sku: sku.clone(), asked: units.to_string(), held };
+        let refusal = Refusal::NotHeld {
+            sku: sku.clone(),
+            asked: units.to_string(),
+            held,
+            serials: UnitSet::default(),
+            holders: Vec::new(),
+        };
         let mut shelf = self.shelf(&self.me, drop, sku, place.as_ref());
         if matches!(cause, Some(Cause::Wish { .. })) {
             // What a device keeps lies where it sells. A stable sort: the lowest serials stay first.

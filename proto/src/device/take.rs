@@ -70,6 +70,11 @@ impl Takes {
         }
     }
 
+    /// Whether a cart is on its way here.
+    pub(super) fn wait_for(&self, cart: Ref) -> bool {
+        self.waiting.iter().any(|taking| matches!(taking.wanted, Wanted::Cart(wanted, _) if wanted == cart))
+    }
+
     /// Whether a device that asks for one more claim may have it.
     fn may_give(&mut self, to: DeviceId, now_ms: u64) -> bool {
         self.given.retain(|_, (since_ms, _)| now_ms < *since_ms + WITHIN_MS);
@@ -360,23 +365,45 @@ impl Device {
         let (drop, held) = self.own_cart(cart)?;
         let left_ms = self.time_left_ms(cart).max(1);
         let shopper = held.shopper.clone();
+        let parcels = self.priced_parcels(&held.lines);
+        self.end_holds(cart, &drop)?;
+        let pieces = parcels.len();
+        let aside = Aside { cart, pieces: 0, left_ms, unit_price: 0, shopper };
+        self.write_aside(&drop, parcels, &aside, pieces, to).map(|_| ())
+    }
+
+    /// What lines of a cart are by price, lot and place: each is given with a record of its own.
+    pub(super) fn priced_parcels(&self, lines: &[SaleLine]) -> Vec<(i64, Vec<Line>)> {
         let mut parcels: Vec<(i64, Vec<Line>)> = Vec::new();
-        let mut prices: Vec<i64> = held.lines.iter().map(|line| line.unit_price).collect();
+        let mut prices: Vec<i64> = lines.iter().map(|line| line.unit_price).collect();
         prices.sort_unstable();
         prices.dedup();
         for price in prices {
             let at_price = |line: &&SaleLine| line.unit_price == price;
-            let found = held.lines.iter().filter(at_price).map(|line| (line.parcel, line.units.clone()));
+            let found = lines.iter().filter(at_price).map(|line| (line.parcel, line.units.clone()));
             parcels.extend(self.parcels_of(found.collect()).into_iter().map(|lines| (price, lines)));
         }
-        self.end_holds(cart, &drop)?;
+        parcels
+    }
+
+    /// Gives units that are in a cart, or are put into it by that; the cart is then made of so many pieces. Returns the
+    /// entries.
+    pub(super) fn write_aside(
+        &mut self,
+        drop: &DropId,
+        parcels: Vec<(i64, Vec<Line>)>,
+        of: &Aside,
+        pieces: usize,
+        to: DeviceId,
+    ) -> Result<Vec<Ref>, Refusal> {
         // A cart has at most as many lines as a record may.
-        let pieces = parcels.len() as u32;
+        let pieces = pieces as u32;
+        let mut written = Vec::new();
         for (unit_price, lines) in parcels {
-            let aside = Aside { cart, pieces, left_ms, unit_price, shopper: shopper.clone() };
+            let aside = Aside { pieces, unit_price, ..of.clone() };
             let transfer = Transfer { to, lines, aside: Some(aside), cause: None };
-            self.write(&Document::Stock(drop.clone()), Body::Transfer(transfer))?;
+            written.push(self.write(&Document::Stock(drop.clone()), Body::Transfer(transfer))?);
         }
-        Ok(())
+        Ok(written)
     }
 }

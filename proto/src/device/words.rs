@@ -22,7 +22,7 @@ pub(super) fn describe(device: &Device, chain: &Chain, seq: u64, body: &[u8]) ->
     }
 }
 
-fn words(device: &Device, chain: &Chain, body: &Body) -> String {
+pub(super) fn words(device: &Device, chain: &Chain, body: &Body) -> String {
     let drawn = |lines: Vec<(Ref, &UnitSet)>| -> String {
         let each: Vec<String> = lines
             .into_iter()
@@ -56,6 +56,10 @@ fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             let edition = mint.edition.as_ref().map(|edition| format!(" {edition}")).unwrap_or_default();
             format!("minted {}{edition} {}-{}, lying at {}", mint.sku, mint.first, mint.last, mint.place)
         }
+        Body::Transfer(transfer) if transfer.to == chain.device => match &transfer.aside {
+            Some(aside) => format!("put {} into cart {}", lines(), aside.cart),
+            None => format!("kept {}", lines()),
+        },
         Body::Transfer(transfer) => format!("gave {} to {}", lines(), device.name_of(&transfer.to)),
         Body::Received(received) => match received.transfers.len() {
             1 => "received a transfer".to_owned(),

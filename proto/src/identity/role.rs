@@ -31,6 +31,18 @@ impl Role {
     pub const ALL: [Role; 6] =
         [Role::Pos, Role::Locker, Role::Encoder, Role::Hq, Role::Registrar, Role::Steward];
 
+    /// Its name, as in a certificate's text and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Pos => "pos",
+            Role::Locker => "locker",
+            Role::Encoder => "encoder",
+            Role::Hq => "hq",
+            Role::Registrar => "registrar",
+            Role::Steward => "steward",
+        }
+    }
+
     fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -38,14 +50,7 @@ impl Role {
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Pos => "pos",
-            Role::Locker => "locker",
-            Role::Encoder => "encoder",
-            Role::Hq => "hq",
-            Role::Registrar => "registrar",
-            Role::Steward => "steward",
-        })
+        f.write_str(self.name())
     }
 }
 

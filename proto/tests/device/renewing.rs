@@ -258,7 +258,7 @@ fn what_cannot_be_renewed_says_why() {
     let said = problem(renew(&mut world, HQ, of(ids[HQ])));
     assert!(said.contains("does not renew its own"), "{said}");
     let said = problem(renew(&mut world, HQ, of(ids[OTHER])));
-    assert!(said.contains("have the organiser renew that first"), "{said}");
+    assert!(said.contains("the organiser renews that first"), "{said}");
     let hq_until = world.nodes[HQ].certificate.not_after_ms;
     let beyond = Renew { until_ms: Some(hq_until + 1), ..of(ids[TILL]) };
     let said = problem(renew(&mut world, HQ, beyond));

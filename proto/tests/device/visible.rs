@@ -92,6 +92,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Erased(erased) => erased.entry,
         Reply::Product(_) | Reply::Drop(_) | Reply::Rules(_) | Reply::PastAccepted | Reply::Left(_) => None,
         Reply::Entrusted(_) => None,
+        Reply::Undone(undone) => Some(undone.act.entry),
     }
 }
 

@@ -36,7 +36,10 @@ fn what_another_node_has() -> Result<()> {
 fn what_is_missing() -> Result<()> {
     let event = event()?;
     let said = refused_to_run(&event, "nowhere", &[])?;
-    assert!(said.contains("has no device key; make one with `popmesh device new`"), "{said}");
+    assert!(
+        said.contains("no device was made there; `popmesh --data") && said.contains(" join` makes one"),
+        "{said}"
+    );
     assert!(!event.path().join("nowhere").exists(), "looking made the folder");
     event.popmesh(&["--data", "fresh", "device", "new", "--name", "fresh"])?;
     let said = refused_to_run(&event, "fresh", &[])?;

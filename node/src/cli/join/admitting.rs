@@ -17,6 +17,7 @@ use super::super::failure::{Failure, Outcome};
 use super::super::table::printable;
 use super::super::{Data, values};
 use super::{Admit, Issuing, grant, listen};
+use crate::clock::localised;
 use crate::enrol::Grant;
 use crate::folder::Folder;
 use crate::join::{
@@ -404,10 +405,10 @@ fn tell_admitted(
 ) -> Outcome {
     let Admitted { certificate, ticket, clocks, shortened } = admitted;
     if let Some(clocks) = clocks {
-        eprintln!("warning: {clocks}");
+        eprintln!("warning: {}", localised(clocks));
     }
     if let Some(shortened) = shortened {
-        eprintln!("note: {shortened}");
+        eprintln!("note: {}", localised(&shortened));
     }
     let (name, key) = (printable(&certificate.name), certificate.device.short());
     let used = ticket.as_ref().map(|(id, used)| {

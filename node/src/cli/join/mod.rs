@@ -15,7 +15,7 @@ use popmesh_proto::text::Place;
 
 use super::failure::Failure;
 use super::given::{Given, not_in_arguments};
-use super::{Data, note_closed, values};
+use super::{Data, known, note_closed, values};
 use crate::enrol::{Grant, ORGANISER_KEY, Validity};
 use crate::folder::{self, Folder};
 use crate::join::{Admitting, MAX_COUNT};
@@ -67,7 +67,7 @@ pub(super) struct Admit {
     #[command(flatten)]
     by: IssuerArgs,
     /// What the device may do: pos, locker, encoder, steward (admits others), hq
-    #[arg(long, value_name = "ROLE[,ROLE]", required_unless_present = "tickets")]
+    #[arg(long, value_name = "ROLE[,ROLE]", required_unless_present = "tickets", value_parser = known::roles(), hide_possible_values = true)]
     role: Option<Roles>,
     /// Where it stands; its units are sold from there
     #[arg(long, required_unless_present = "tickets")]
@@ -107,7 +107,7 @@ pub(super) struct Ticket {
     #[command(flatten)]
     by: IssuerArgs,
     /// What the devices may do: pos, locker, encoder
-    #[arg(long, value_name = "ROLE[,ROLE]")]
+    #[arg(long, value_name = "ROLE[,ROLE]", value_parser = known::roles(), hide_possible_values = true)]
     role: Roles,
     /// Where they stand
     #[arg(long)]

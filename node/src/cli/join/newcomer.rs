@@ -14,6 +14,7 @@ use super::super::failure::{Failure, Outcome};
 use super::super::table::printable;
 use super::super::values;
 use super::{Join, listen, picture};
+use crate::clock::localised;
 use crate::folder::Folder;
 use crate::join::{
     ANSWER, ASK, AT, Announced, Announcer, Ask, Browsing, Invitation, JoinCode, JoinError, Joined, Newcomer,
@@ -52,7 +53,7 @@ pub(in crate::cli) fn join(request: &Join, data: &Folder, json: bool) -> Outcome
         None => join_by_code(newcomer, request, until, json)?,
     };
     if let Some(clocks) = &joined.clocks {
-        eprintln!("warning: {clocks}");
+        eprintln!("warning: {}", localised(clocks));
     }
     let Joined { charter, certificate, .. } = &joined;
     let mut value = facts(certificate, charter, &data.certificate_path());
@@ -127,7 +128,7 @@ fn join_by_code(
                 Err(JoinError::Nobody(why)) => strangers.count(peer.ip(), &why),
                 Err(JoinError::Wrong(why)) if code.is_long() => strangers.count(peer.ip(), &why),
                 Err(JoinError::Void(why) | JoinError::Wrong(why)) => {
-                    eprintln!("warning: code {} is void: {}", code.plate(), printable(&why));
+                    eprintln!("warning: code {} is void: {}", code.plate(), localised(&printable(&why)));
                     break;
                 }
                 Err(JoinError::Refused(why) | JoinError::Elsewhere(why)) => {
@@ -206,7 +207,7 @@ impl Strangers {
             if self.tries == 1 { "somebody".to_owned() } else { format!("{} times somebody", self.tries) },
             from.join(", "),
             code.plate(),
-            printable(&self.last_why)
+            localised(&printable(&self.last_why))
         );
         *self = Self { said: Some(now), ..Self::default() };
     }

@@ -1,11 +1,13 @@
-//! `GET /metrics`: OpenMetrics text for Prometheus. What the API counts itself is kept; the rest is asked for at each
-//! scrape.
+//! `GET /metrics`: what Prometheus scrapes. What the API counts itself is kept; the rest is asked for at each scrape.
+
+mod form;
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::query::{Answer, Levels, Query, Status, Stock, StockFilter};
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -18,13 +20,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use self::form::Form;
 use super::mesh::{BleStatus, MeshSnapshot};
 use super::openapi::QueryProblems;
 use super::problem::Problem;
 use super::service::{Api, only};
+use super::tally::Refused;
+use crate::access::Scope;
 use crate::runtime::{RuntimeMetrics, StoreHealth, WRITE_BOUNDS_US};
-
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -41,6 +44,16 @@ struct RouteLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabels {
     code: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ScopeLabels {
+    scope: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -85,7 +98,23 @@ pub(super) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabels, Histogram, fn() -> Histogram>,
     refusals: Family<CodeLabels, Counter>,
+    turned_away: Family<CodeLabels, Counter>,
+    scopes: Family<ScopeLabels, Counter>,
 }
+
+/// What is counted from the start although it has never been, so that the first time is seen as a change.
+const TURNED_AWAY: [&str; 10] = [
+    "foreign_host",
+    "foreign_origin",
+    "other_device",
+    "token_needed",
+    "unknown_token",
+    "too_many_failures",
+    "too_many_requests",
+    "too_many_at_once",
+    "gives_too_much",
+    "busy",
+];
 
 fn latency_histogram() -> Histogram {
     // 0.5 ms to 131 s: a sale may wait a minute for stock.
@@ -103,7 +132,33 @@ impl Metrics {
         registry.register("http_requests", "Requests answered", requests.clone());
         registry.register("http_request_duration_seconds", "Time until an answer began", latency.clone());
         registry.register("refusals", "Commands refused, by code", refusals.clone());
-        Self { registry, requests, latency, refusals }
+        let turned_away = Family::<CodeLabels, Counter>::default();
+        for code in TURNED_AWAY {
+            let _ = turned_away.get_or_create(&CodeLabels { code: code.to_owned() });
+        }
+        let scopes = Family::<ScopeLabels, Counter>::default();
+        for scope in Scope::ALL {
+            let _ = scopes.get_or_create(&ScopeLabels { scope: scope.to_string() });
+        }
+        registry.register(
+            "http_problems",
+            "Requests answered with a problem of the API's own, by code",
+            turned_away.clone(),
+        );
+        registry.register(
+            "http_wrong_scope",
+            "Requests that the token's scope does not allow, by scope",
+            scopes.clone(),
+        );
+        Self { registry, requests, latency, refusals, turned_away, scopes }
+    }
+
+    /// A request was answered with a problem that is no refusal.
+    pub(super) fn turned_away(&self, code: &str, scope: Option<&str>) {
+        self.turned_away.get_or_create(&CodeLabels { code: code.to_owned() }).inc();
+        if let Some(scope) = scope {
+            self.scopes.get_or_create(&ScopeLabels { scope: scope.to_owned() }).inc();
+        }
     }
 
     pub(super) fn answered(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
@@ -121,11 +176,19 @@ impl Metrics {
 }
 
 /// Metrics for Prometheus
+///
+/// As OpenMetrics 1.0 for who accepts `application/openmetrics-text`, otherwise in Prometheus' text form 0.0.4.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics_get", tag = "observe",
-    responses((status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"), QueryProblems)
+    responses(
+        (status = 200, description = "The metrics", content(
+            (String = "text/plain"), (String = "application/openmetrics-text")
+        )),
+        QueryProblems
+    )
 )]
-pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
+    let form = Form::of(&headers)?;
     let mut now = Registry::with_prefix("popmesh");
     let status = api.ask(Query::Status, only!(Answer::Status)).await;
     let stock = api.ask(Query::Stock(StockFilter::default()), only!(Answer::Stock)).await;
@@ -142,11 +205,22 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         gauge(&mut now, "store_writable", "1 if the last write succeeded", writable);
     }
     register_runtime(&mut now, &api.counters);
+    let connections = Family::<ReasonLabels, Counter>::default();
+    for (what, reason) in [(Refused::Tls, "tls"), (Refused::NotTls, "not_tls"), (Refused::Place, "place")] {
+        connections.get_or_create(&ReasonLabels { reason }).inc_by(api.tally.since_start(what));
+    }
+    now.register(
+        "http_connections_refused",
+        "Connections to the API that were let go, by reason",
+        connections,
+    );
     if let Some(mesh) = api.mesh.snapshot().await {
         register_mesh(&mut now, &mesh);
     }
     let text = encode(&api.metrics.registry, &now).map_err(|_| Problem::mismatch())?;
-    Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+    let mut response = ([(header::CONTENT_TYPE, form.content_type())], form.write(&text)).into_response();
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 fn encode(kept: &Registry, now: &Registry) -> Result<String, fmt::Error> {
@@ -175,7 +249,7 @@ fn register_status(registry: &mut Registry, status: &Status) {
     gauge(registry, "entries", "Entries in the log", status.entries);
     gauge(registry, "chains", "Chains in the log", status.chains);
     gauge(registry, "entries_waiting", "Entries held back until what they need arrives", status.waiting);
-    gauge(registry, "entries_refused", "Entries and messages refused since the start", status.refused);
+    counter(registry, "entries_refused", "Entries and messages refused", status.refused);
     counter(
         registry,
         "messages_unread",
@@ -226,13 +300,14 @@ fn register_status(registry: &mut Registry, status: &Status) {
         "Entries that this device wrote and that are not here, as far as it knows",
         status.past.entries,
     );
-    gauge(
-        registry,
+    let apart = Gauge::<f64, AtomicU64>::default();
+    apart.set(Duration::from_millis(apart_ms).as_secs_f64());
+    registry.register(
         "clocks_apart_seconds",
         "How far the wall clocks in reach are apart, if that is more than a minute; 0 otherwise",
-        apart_ms / 1_000,
+        apart,
     );
-    gauge(registry, "receipts", "The number of this device's last receipt", status.last_receipt);
+    gauge(registry, "last_receipt", "The number of this device's last receipt", status.last_receipt);
     let deferred = u64::try_from(status.deferred).unwrap_or(0);
     gauge(registry, "deferred_minor_units", "What of this device's sales waits to be authorised", deferred);
     let people = Family::<PayloadLabels, Gauge>::default();
