@@ -207,6 +207,9 @@ impl<M: Machines> Reader<M> {
                 };
                 let (shown, pairs) = came.with_context(|| format!("{machine}$ {typed}"))?;
                 self.learn_all(pairs.as_ref())?;
+                if self.writes {
+                    println!("{shown}");
+                }
                 if self.writes && pairs.is_none() {
                     // What was printed stands for what came in its place, so that later commands can be typed.
                     let printed: String = talk.iter().map(|part| part.printed.join("\n") + "\n").collect();
