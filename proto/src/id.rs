@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
@@ -24,6 +25,22 @@ pub enum IdError {
     Reference(String),
 }
 
+/// Reads a name from its text.
+struct AsText<T>(PhantomData<T>);
+
+impl<'de, T: FromStr<Err = IdError>> serde::de::Visitor<'de> for AsText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("hexadecimal digits")
+    }
+
+    fn visit_newtype_struct<D: serde::Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        let text = <String as serde::Deserialize>::deserialize(inner)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 macro_rules! byte_name {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal, $pattern:literal, $description:literal, $example:literal) => {
         $(#[$doc])*
@@ -42,6 +59,10 @@ macro_rules! byte_name {
         );
 
         impl $name {
+            /// What a [`serde::Deserializer`] is told that it reads, so that one that knows other names of such a thing can
+            /// take them.
+            pub const NEWTYPE: &str = stringify!($name);
+
             /// The bytes.
             pub fn as_bytes(&self) -> &[u8; $bytes] {
                 &self.0
@@ -103,8 +124,7 @@ macro_rules! byte_name {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(d)?;
-                text.parse().map_err(serde::de::Error::custom)
+                d.deserialize_newtype_struct(Self::NEWTYPE, AsText(PhantomData))
             }
         }
 
@@ -171,6 +191,22 @@ byte_name!(
     ReceiptHash, 16, "receipt hash", r"^[0-9A-Fa-f]{32}$",
     "The first half of the SHA-256 of a receipt's contents, hexadecimal.",
     "0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c"
+);
+
+/// How a request of the API names a device; it is a [`DeviceId`] once it is read.
+#[cfg(feature = "schema")]
+#[derive(Debug)]
+pub struct DeviceName;
+
+crate::schema::text_schema!(
+    DeviceName,
+    crate::schema::TextSchema {
+        name: "DeviceName",
+        description: "A device: by its name, by its key, or by the first digits of its key, four at least.",
+        example: "till-1",
+        pattern: r"^[^\u0000-\u001f\u007f]+$",
+        length: (1, Some(80)),
+    }
 );
 
 impl EventId {

@@ -1,24 +1,28 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod deed;
 mod money;
+mod page;
 mod past;
 mod people;
 
 use serde::{Deserialize, Serialize};
 
+pub use deed::DeedKind;
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
 };
 
+pub use page::{ClaimsAfter, Moment, Part, ReceiptPlace, USUAL_LIMIT};
 pub use past::{Missing, PastInfo};
 pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
     Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal,
+    Product, Refusal, Reply,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -47,6 +51,8 @@ pub enum Query {
     Retirement(DeviceId),
     /// One claim.
     Claim(Ref),
+    /// What the command did that wrote an entry.
+    Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
     /// The token of a cart that this device holds.
@@ -80,6 +86,8 @@ pub enum Query {
     ClaimsNamed(String),
     /// Entries, newest first.
     Log(LogFilter),
+    /// One entry.
+    Entry(Ref),
     /// The frontier, to compare devices.
     Frontier,
     /// The invariants, checked now.
@@ -119,7 +127,13 @@ pub struct ClaimFilter {
     pub named: Option<String>,
     /// Only those that wait longer than they may, by this device's clock.
     pub late: Option<bool>,
+    /// Sold at that time or later only, Unix milliseconds by the seller's clock.
+    pub since: Option<u64>,
+    /// Those after this one.
+    #[serde(skip)]
+    pub after: Option<ClaimsAfter>,
     /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 
@@ -153,7 +167,13 @@ pub struct CartFilter {
 pub struct LogFilter {
     /// Of this device only.
     pub device: Option<DeviceId>,
-    /// At most so many; 50 if absent.
+    /// Written at that time or later only, Unix milliseconds by the author's clock.
+    pub since: Option<u64>,
+    /// Those before this one.
+    #[serde(skip)]
+    pub after: Option<Moment>,
+    /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 
@@ -190,7 +210,7 @@ pub enum Answer {
     /// To [`Query::Door`].
     Door(Result<Door, Refusal>),
     /// To [`Query::Receipts`].
-    Receipts(Vec<Receipt>),
+    Receipts(Part<Receipt, ReceiptPlace>),
     /// To [`Query::Receipt`].
     Receipt(Box<Result<Receipt, Refusal>>),
     /// To [`Query::Takings`].
@@ -198,15 +218,19 @@ pub enum Answer {
     /// To [`Query::WaitingPayments`].
     WaitingPayments(Vec<WaitingPayment>),
     /// To [`Query::People`].
-    People(Vec<PersonalInfo>),
+    People(Part<PersonalInfo, Moment>),
     /// To [`Query::Sealed`].
-    Sealed(Vec<SealedPersonal>),
+    Sealed(Part<SealedPersonal, Ref>),
     /// To [`Query::LastAct`].
     LastAct(Result<Box<Act>, Refusal>),
     /// To [`Query::ClaimsNamed`].
     ClaimsNamed(Result<Named, Refusal>),
     /// To [`Query::Log`].
-    Log(Vec<LogLine>),
+    Log(Part<LogLine, Moment>),
+    /// To [`Query::Entry`].
+    Entry(Result<LogLine, Refusal>),
+    /// To [`Query::Deed`].
+    Deed(Result<Box<Reply>, Refusal>),
     /// To [`Query::Frontier`].
     Frontier(Vec<Head>),
     /// To [`Query::Check`].
@@ -547,14 +571,15 @@ pub struct PlaceCount {
     pub units: u64,
 }
 
-/// Claims.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+/// A part of the claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// How many fit the filter.
+    /// How many fit the filter in all; in a later part, how many did as the walk began.
     pub count: u64,
     /// The newest of them.
     pub claims: Vec<Claim>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<ClaimsAfter>,
 }
 
 /// One entry, for a person.

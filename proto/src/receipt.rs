@@ -7,6 +7,7 @@
 //! it, on whatever documents and in whatever lives it wrote them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use sha2::{Digest, Sha256};
 
@@ -73,9 +74,10 @@ impl Run {
         self.known.range((number, LEAST)..=(number, GREATEST)).map(|(_, entry)| *entry)
     }
 
-    /// Every receipt, the highest number first.
-    pub fn newest(&self) -> impl Iterator<Item = (u64, Ref)> {
-        self.known.iter().rev().copied()
+    /// Every receipt, the highest number first; those after one of them.
+    pub fn newest(&self, after: Option<(u64, Ref)>) -> impl Iterator<Item = (u64, Ref)> {
+        let before = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.known.range((Bound::Unbounded, before)).rev().copied()
     }
 
     /// How many there are.

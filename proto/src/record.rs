@@ -585,6 +585,15 @@ impl Record {
         Ok(record)
     }
 
+    /// When a record was written, and the number of what it does in [`Body`], without reading the rest.
+    pub(crate) fn glance(bytes: &[u8]) -> Option<(Hlc, u32)> {
+        let mut decoder = minicbor::Decoder::new(bytes);
+        decoder.array().ok()?;
+        let at = decoder.decode().ok()?;
+        decoder.array().ok()?;
+        Some((at, decoder.u32().ok()?))
+    }
+
     /// Checks everything about a record, other than its first, that does not depend on other chains.
     ///
     /// # Errors
@@ -702,6 +711,9 @@ impl Record {
 }
 
 impl Body {
+    /// The number that a sale has in a record, as [`Record::glance`] gives it.
+    pub(crate) const SALE: u32 = 6;
+
     /// The record's kind, for people.
     pub fn kind(&self) -> &'static str {
         match self {

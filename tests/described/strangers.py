@@ -17,6 +17,7 @@ import urllib.request
 import schemathesis
 import schemathesis.cli
 from schemathesis.core.failures import Failure
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 URL, STAGE, EXAMPLES, SEED = sys.argv[1:5]
 API = json.load(urllib.request.urlopen(f"{URL}/v1/openapi.json"))
@@ -65,8 +66,8 @@ def before_call(context, case, kwargs):
 
 
 @schemathesis.deserializer("application/octet-stream")
-def as_bytes(context, response):
-    return response.content
+def as_text(context, response):
+    return response.content.decode("latin-1")
 
 
 def is_good(case):
@@ -109,8 +110,16 @@ def refusals_are_documented(context, response, case):
                 title="A good request is refused",
                 message=f"{field}: {problem['detail']}",
             )
-    if not is_good(case) and problem["code"] == "key_reused":
-        return
+
+
+@schemathesis.check
+def what_cannot_be_is_refused(context, response, case):
+    """Schemathesis' own check, but where it has put the name of something real in the place of a bad one itself."""
+    try:
+        return negative_data_rejection(context, response, case)
+    except Failure as failure:
+        if "positive test case" not in failure.message:
+            raise
 
 
 def main():
@@ -124,8 +133,8 @@ def main():
         *left_out,
         "--phases", "examples,coverage,fuzzing",
         "--checks", "all",
-        # In its place stands the check above, which looks at the codes.
-        "--exclude-checks", "positive_data_acceptance",
+        # In their places stand the checks above.
+        "--exclude-checks", "positive_data_acceptance,negative_data_rejection",
         "--max-examples", EXAMPLES,
         "--seed", SEED,
         "--continue-on-failure",

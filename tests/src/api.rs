@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::Host;
@@ -12,8 +12,8 @@ use crate::node::wait_until;
 
 /// The longest that a node may take to answer anything; sales wait for up to a minute.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(90);
-/// The most claims that the API answers with.
-const CLAIMS_MAX: usize = 10_000;
+/// The most items of one answer.
+const PART: usize = 1_000;
 
 /// What the API answered.
 #[derive(Debug, Clone)]
@@ -141,12 +141,28 @@ impl Api<'_> {
     /// Every claim that it knows.
     ///
     /// # Errors
-    /// When it does not answer, or knows more than one answer holds.
+    /// When it does not answer.
     pub fn claims(&self) -> Result<Vec<Value>> {
-        let answer = self.get(&format!("/v1/claims?limit={CLAIMS_MAX}"))?;
-        let claims = answer["claims"].as_array().cloned().context("no claims in the answer")?;
-        ensure!(answer["count"] == claims.len(), "more than {CLAIMS_MAX} claims: {}", answer["count"]);
-        Ok(claims)
+        self.list("/v1/claims")
+    }
+
+    /// Every item of a list, part after part.
+    ///
+    /// # Errors
+    /// When it does not answer, or with something else than a list.
+    pub fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut after = String::new();
+        loop {
+            let join = if path.contains('?') { '&' } else { '?' };
+            let mut part = self.get(&format!("{path}{join}limit={PART}{after}"))?;
+            let Value::Array(more) = part["items"].take() else { bail!("{path} is no list: {part}") };
+            items.extend(more);
+            match part["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return Ok(items),
+            }
+        }
     }
 
     /// Stock of a SKU: the one line of it.
@@ -155,7 +171,7 @@ impl Api<'_> {
     /// When it does not answer, or there is no such line.
     pub fn stock(&self, sku: &str) -> Result<Value> {
         let stock = self.get(&format!("/v1/stock?sku={sku}"))?;
-        stock["lines"].get(0).cloned().with_context(|| format!("{} knows no stock of {sku}", self.name))
+        stock["items"].get(0).cloned().with_context(|| format!("{} knows no stock of {sku}", self.name))
     }
 
     /// Waits until `what` answers something; says what it was waiting for if it never does.

@@ -46,7 +46,7 @@ pub fn give(from: &Api<'_>, sku: &str, units: u32, to: &Api<'_>) -> Result<()> {
 pub fn books(api: &Api<'_>) -> Result<Value> {
     let status = api.get("/v1/status")?;
     let mut stock = api.get("/v1/stock")?;
-    for line in stock["lines"].as_array_mut().into_iter().flatten() {
+    for line in stock["items"].as_array_mut().into_iter().flatten() {
         for holder in line["holders"].as_array_mut().into_iter().flatten() {
             // Time alone changes it.
             holder["last_heard_ms"] = Value::Null;

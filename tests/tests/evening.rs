@@ -51,8 +51,7 @@ fn from_the_cart_over_another_till_to_the_locker_with_a_pin() -> Result<()> {
     // The other till is asked while the first one is out of reach, and says so.
     network.cut_off(1);
     nodes[2].wait_until("the first till to be gone", DEADLINE, |till| {
-        let peers = till.get("/v1/devices")?;
-        let first = peers.as_array().into_iter().flatten().find(|peer| peer["name"] == "till-1").cloned();
+        let first = till.list("/v1/devices")?.into_iter().find(|peer| peer["name"] == "till-1");
         Ok(first.filter(|peer| peer["reachable"] == false))
     })?;
     let take = json!({"token": token, "wait_ms": 2_000});

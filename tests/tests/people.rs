@@ -43,7 +43,7 @@ fn done(output: &Output) -> Result<Value> {
 }
 
 fn people(api: &Api<'_>) -> Result<Vec<Value>> {
-    api.get("/v1/people")?.as_array().cloned().context("no list of people")
+    api.list("/v1/people")
 }
 
 /// Waits until a device says of all that was taken that its payload is so.
@@ -58,8 +58,8 @@ fn wait_for(api: &Api<'_>, wanted: &[(&str, &str)]) -> Result<()> {
 }
 
 fn payload(api: &Api<'_>, entry: &str) -> Result<Vec<u8>> {
-    let kept = api.get("/v1/people/sealed")?;
-    let of = kept.as_array().into_iter().flatten().find(|kept| kept["entry"] == entry);
+    let kept = api.list("/v1/people/sealed")?;
+    let of = kept.iter().find(|kept| kept["entry"] == entry);
     let sealed = of.and_then(|kept| kept["sealed"].as_str()).context("its payload is not there")?;
     Ok(BASE64_STANDARD.decode(sealed)?)
 }

@@ -61,7 +61,7 @@ fn what_was_acknowledged_survives_and_retries_sell_nothing_twice() -> Result<()>
     for api in &apis {
         api.wait_until("stock to sell", DEADLINE, |api| {
             let stock = api.get("/v1/stock?sku=CAP")?;
-            Ok(stock["lines"][0]["own"]["available"].as_u64().filter(|units| *units > 0))
+            Ok(stock["items"][0]["own"]["available"].as_u64().filter(|units| *units > 0))
         })?;
     }
 

@@ -60,8 +60,8 @@ fn the_till_sells_on_when_the_old_certificate_is_over() -> Result<()> {
     assert_eq!(shown()?["issuer"]["name"], "hq");
     // Others show it, and have heard it before the old one is over.
     devices[2].wait_until("the other to know", DEADLINE, |other| {
-        let peers = other.get("/v1/devices")?;
-        let knows = peers.as_array().into_iter().flatten().any(|peer| peer["certificate_until_ms"] == new);
+        let peers = other.list("/v1/devices")?;
+        let knows = peers.iter().any(|peer| peer["certificate_until_ms"] == new);
         Ok(knows.then_some(()))
     })?;
     ensure!(

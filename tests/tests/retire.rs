@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(3);
 
 fn incidents(api: &Api<'_>) -> Result<Vec<Value>> {
-    api.get("/v1/incidents")?.as_array().cloned().context("no list of incidents")
+    api.list("/v1/incidents")
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn the_right_goes_to_another_hq_which_then_retires() -> Result<()> {
     agree(&[&nodes[0], &nodes[1], &nodes[2]])?;
     // It has written nothing yet: its name comes with its certificate.
     nodes[0].wait_until("desk to be known", DEADLINE, |hq| {
-        Ok((hq.get("/v1/registrars")?[0]["name"] == "desk").then_some(()))
+        Ok((hq.get("/v1/registrars")?["items"][0]["name"] == "desk").then_some(()))
     })?;
     let shown = popmesh(0, &["registrar", "show"])?;
     assert_eq!(

@@ -223,14 +223,7 @@ fn no_lesser_scope_empties_the_device_by_any_route() -> Result<()> {
     let past = json!({"device": stage.own, "entries": 7});
     assert_eq!(stage.call(manager, "POST", "/v1/past/acceptance", &past)?.code(), "not_as_said");
     assert_eq!((stage.units()?, stage.custody()?), (units, claims), "what was refused changed something");
-    let carts = till.get("/v1/carts")?;
-    for cart in carts["carts"]
-        .as_array()
-        .or(carts.as_array())
-        .into_iter()
-        .flatten()
-        .filter_map(|cart| cart["cart"].as_str())
-    {
+    for cart in till.list("/v1/carts")?.iter().filter_map(|cart| cart["cart"].as_str()) {
         till.call("POST", &format!("/v1/carts/{cart}/release"), None, None)?.ok()?;
     }
     till.sell("CAP", WAIT, None)?.ok()?;

@@ -105,8 +105,7 @@ fn hears_nothing(option: &str, seed: u64) -> Result<()> {
     let [hq, till, stolen] = [devices[0], devices[1], devices[2]];
     for device in &devices {
         device.wait_until("links to all", DEADLINE, |device| {
-            let all = device.get("/v1/devices")?;
-            let linked = all.as_array().map_or(0, |all| all.iter().filter(|of| of["linked"] == true).count());
+            let linked = device.list("/v1/devices")?.iter().filter(|of| of["linked"] == true).count();
             Ok((linked + 1 == NAMES.len()).then_some(()))
         })?;
     }
@@ -132,8 +131,8 @@ fn hears_nothing(option: &str, seed: u64) -> Result<()> {
     agree(&[hq, till])?;
     for device in [hq, till] {
         device.wait_until("its link to be closed", DEADLINE, |device| {
-            let devices = device.get("/v1/devices")?;
-            let of = devices.as_array().and_then(|all| all.iter().find(|of| of["device"] == key.as_str()));
+            let devices = device.list("/v1/devices")?;
+            let of = devices.iter().find(|of| of["device"] == key.as_str());
             Ok(of.filter(|of| of["linked"] == false).map(drop))
         })?;
     }
@@ -209,11 +208,8 @@ fn nothing_signs_for_its_key_any_more() -> Result<()> {
     let stolen = evening.start(2, &[])?;
     let key = stolen.device()?;
     hq.wait_until("it to be known", DEADLINE, |hq| {
-        let devices = hq.get("/v1/devices")?;
-        Ok(devices
-            .as_array()
-            .is_some_and(|all| all.iter().any(|of| of["device"] == key.as_str()))
-            .then_some(()))
+        let devices = hq.list("/v1/devices")?;
+        Ok(devices.iter().any(|of| of["device"] == key.as_str()).then_some(()))
     })?;
     retire(&hq, &key)?;
     stolen.wait_until("its retirement to be told", DEADLINE, |stolen| {

@@ -9,6 +9,7 @@ use popmesh_proto::query::{Answer, Query};
 use serde::{Deserialize, Serialize};
 
 use super::openapi::QueryProblems;
+use super::page::{List, Listed, PageParams, Unfiltered};
 use super::problem::Problem;
 use super::request::Name;
 use super::service::{Api, only};
@@ -28,15 +29,16 @@ pub struct ExportedDocument {
 /// The documents that can be exported
 #[utoipa::path(
     get, path = "/v1/export", operation_id = "documents_list", tag = "documents",
-    responses((status = 200, description = "Names and sizes", body = Vec<ExportedDocument>), QueryProblems)
+    params(PageParams),
+    responses((status = 200, description = "Names and sizes", body = List<ExportedDocument>), QueryProblems)
 )]
-pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<ExportedDocument>>, Problem> {
-    let list = all(&api).await?;
-    let sized = list
-        .into_iter()
-        .map(|(document, bytes)| ExportedDocument { document, bytes: bytes.len() as u64 })
-        .collect();
-    Ok(Json(sized))
+pub(super) async fn list(
+    State(api): State<Api>,
+    Listed { filter: Unfiltered {}, page }: Listed<Unfiltered>,
+) -> Result<Json<List<ExportedDocument>>, Problem> {
+    let sized =
+        |(document, bytes): (String, Vec<u8>)| ExportedDocument { document, bytes: bytes.len() as u64 };
+    page.cut(all(&api).await?.into_iter().map(sized).collect(), |one| one.document.clone())
 }
 
 /// One document as an Automerge file

@@ -102,8 +102,10 @@ pub(super) fn count(units: &Units) -> u64 {
 pub struct LeaveNow {
     /// Who gets it; an hq in reach if absent, or else who sells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<popmesh_proto::id::DeviceName>)]
     pub to: Option<DeviceId>,
     /// The device that is to leave: this one.
+    #[schema(value_type = popmesh_proto::id::DeviceName)]
     pub device: DeviceId,
     /// The units that it holds, as `GET /v1/devices/{device}/retirement` shows them in `held`.
     pub units: u64,
@@ -123,6 +125,7 @@ impl From<LeaveNow> for Leave {
 #[serde(deny_unknown_fields)]
 pub struct PastAcceptance {
     /// The device: this one.
+    #[schema(value_type = popmesh_proto::id::DeviceName)]
     pub device: DeviceId,
     /// The entries that are missing, as `GET /v1/status` shows them in `past`.
     pub entries: u64,
@@ -141,6 +144,7 @@ pub struct SweepNow {
     /// The drop.
     pub drop: DropId,
     /// The device whose custody the claims are in: this one.
+    #[schema(value_type = popmesh_proto::id::DeviceName)]
     pub device: DeviceId,
     /// The claims of the drop that are late here. Whoever does not know says 0, and is told.
     pub claims: u64,

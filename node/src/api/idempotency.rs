@@ -38,6 +38,16 @@ impl Key {
         &self.text
     }
 
+    /// The same, with a key that nobody knows if the caller gave none. What a command writes in several records is told
+    /// together by the key that they carry.
+    pub(super) fn or_new(mut self) -> Self {
+        if self.key.is_none() {
+            let mut key = [0; 32];
+            self.key = getrandom::fill(&mut key).is_ok().then_some(key);
+        }
+        self
+    }
+
     /// The key with the hash of the request: its method, path and body as parsed, so that white space and the order
     /// of fields make no other request of it.
     pub(super) fn over(&self, body: &impl Serialize) -> Option<Idempotency> {

@@ -4,6 +4,7 @@
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
 mod authority;
+mod called;
 mod description;
 mod doors;
 mod events;
@@ -13,12 +14,14 @@ pub mod fuzzed;
 mod giving;
 mod guard;
 mod idempotency;
+mod made;
 mod mesh;
 mod metrics;
 mod money;
 mod named;
 mod objects;
 mod openapi;
+mod page;
 mod people;
 mod permits;
 mod places;
@@ -41,13 +44,15 @@ pub use export::ExportedDocument;
 pub use giving::{LeaveNow, PastAcceptance, SweepNow};
 pub use guard::DEVICE_HEADER;
 pub use idempotency::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, MAX_KEY};
+pub(crate) use made::segment;
 pub use mesh::{
     BleStatus, Direction, Discovered, LinkSwitch, MeshLink, MeshSnapshot, MeshView, Stranger, Strangers,
 };
 pub use openapi::description;
+pub use page::{Envelope, List, MAX_LIMIT};
 pub use people::{PersonalNew, SealedData};
 pub use problem::{PROBLEM_JSON, Problem};
-pub use read::{Health, Peer, Peers};
+pub use read::{ClaimList, Health, Peer, Peers};
 pub use request::MAX_BODY;
 pub use server::{BindError, DEFAULT_ADDRESS, Listener, bind};
 pub use service::Api;

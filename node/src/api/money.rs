@@ -14,11 +14,11 @@ use serde::Deserialize;
 use super::idempotency::Key;
 use super::named::ClaimBody;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
+use super::page::{List, Listed, PageParams, Since, SinceParam};
 use super::problem::Problem;
-use super::read::bounded;
 use super::request::{Body, Filter, Name};
 use super::service::{Api, only};
-use super::write::{Done, done};
+use super::write::{Done, done, made};
 use crate::clock::zone;
 use crate::receipt;
 
@@ -57,23 +57,29 @@ pub(super) async fn set_limit(
 /// On the device that sold. It no longer counts against the limit; if it failed, it is an incident.
 #[utoipa::path(
     post, path = "/v1/settlements", operation_id = "settlements_create", tag = "act", request_body = SettlePayment, params(IdempotencyHeader),
-    responses((status = 201, description = "It is written down", body = Settled), CommandProblems)
+    responses((status = 201, description = "It is written down", body = Settled, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn settle_payment(
     State(api): State<Api>,
     key: Key,
     ClaimBody(body): ClaimBody<SettlePayment>,
 ) -> Result<Done<Settled>, Problem> {
-    done(&api, &key, body, Command::SettlePayment, StatusCode::CREATED, only!(Reply::Settled)).await
+    made(&api, &key, body, Command::SettlePayment, only!(Reply::Settled)).await
 }
 
 /// Payments that wait to be authorised, here and elsewhere
 #[utoipa::path(
     get, path = "/v1/payments/waiting", operation_id = "payments_waiting", tag = "look up",
-    responses((status = 200, description = "Payments", body = Vec<WaitingPayment>), QueryProblems)
+    params(SinceParam, PageParams),
+    responses((status = 200, description = "Payments", body = List<WaitingPayment>), QueryProblems)
 )]
-pub(super) async fn waiting(State(api): State<Api>) -> Result<Json<Vec<WaitingPayment>>, Problem> {
-    api.ask(Query::WaitingPayments, only!(Answer::WaitingPayments)).await.map(Json)
+pub(super) async fn waiting(
+    State(api): State<Api>,
+    Listed { filter: since, page }: Listed<Since>,
+) -> Result<Json<List<WaitingPayment>>, Problem> {
+    let mut waiting = api.ask(Query::WaitingPayments, only!(Answer::WaitingPayments)).await?;
+    waiting.retain(|payment| since.has(payment.at_ms));
+    page.cut(waiting, |payment| (payment.claim, payment.payment))
 }
 
 /// Receipts of a device, the highest number first
@@ -81,16 +87,17 @@ pub(super) async fn waiting(State(api): State<Api>) -> Result<Json<Vec<WaitingPa
     get, path = "/v1/receipts", operation_id = "receipts_list", tag = "look up",
     params(
         ("device" = Option<String>, Query, description = "Of this device; of the one asked if absent"),
-        ("limit" = Option<u32>, Query, description = "At most so many; 50 if absent", maximum = 10_000),
+        SinceParam,
+        PageParams,
     ),
-    responses((status = 200, description = "Receipts", body = Vec<Receipt>), QueryProblems)
+    responses((status = 200, description = "Receipts", body = List<Receipt>), QueryProblems)
 )]
 pub(super) async fn receipts(
     State(api): State<Api>,
-    Filter(filter): Filter<ReceiptFilter>,
-) -> Result<Json<Vec<Receipt>>, Problem> {
-    bounded(filter.limit)?;
-    api.ask(Query::Receipts(filter), only!(Answer::Receipts)).await.map(Json)
+    Listed { mut filter, page }: Listed<ReceiptFilter>,
+) -> Result<Json<List<Receipt>>, Problem> {
+    (filter.after, filter.limit) = (page.after()?, Some(page.limit()));
+    api.ask(Query::Receipts(filter), only!(Answer::Receipts)).await.map(|part| Json(page.given(part)))
 }
 
 /// A receipt's device and number, as they stand in the path.
@@ -164,12 +171,12 @@ pub(super) async fn receipt(
 /// What devices took and paid back, by tender: the base of their closings
 #[utoipa::path(
     get, path = "/v1/takings", operation_id = "takings_list", tag = "look up",
-    params(("device" = Option<String>, Query, description = "Of this device only; of all if absent")),
-    responses((status = 200, description = "Takings by device", body = Vec<Takings>), QueryProblems)
+    params(("device" = Option<String>, Query, description = "Of this device only; of all if absent"), PageParams),
+    responses((status = 200, description = "Takings by device", body = List<Takings>), QueryProblems)
 )]
 pub(super) async fn takings(
     State(api): State<Api>,
-    Filter(filter): Filter<TakingsFilter>,
-) -> Result<Json<Vec<Takings>>, Problem> {
-    api.ask(Query::Takings(filter), only!(Answer::Takings)).await.map(Json)
+    Listed { filter, page }: Listed<TakingsFilter>,
+) -> Result<Json<List<Takings>>, Problem> {
+    page.cut(api.ask(Query::Takings(filter), only!(Answer::Takings)).await?, |takings| takings.device)
 }

@@ -57,7 +57,9 @@ impl<T: OfClaim> FromRequest<Api> for ClaimBody<T> {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let Raw(bytes) = Raw::from_request(request, api).await?;
-        let Some((field, value)) = names_claim(&bytes) else { return request::parse(&bytes).map(Self) };
+        let Some((field, value)) = names_claim(&bytes) else {
+            return request::read(api, &bytes).await.map(Self);
+        };
         let (text, rest) = (&bytes[value.clone()], &bytes[value.end..]);
         // It was read as text.
         let text = String::from_utf8_lossy(text).into_owned();
@@ -73,7 +75,7 @@ impl<T: OfClaim> FromRequest<Api> for ClaimBody<T> {
         body.extend_from_slice(&bytes[field.end..value.start]);
         body.extend_from_slice(claim.as_bytes());
         body.extend_from_slice(rest);
-        request::parse(&body).map(Self)
+        request::read(api, &body).await.map(Self)
     }
 }
 

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::service::Api;
-use super::{doors, events, export, metrics, money, people, read, renew, trust, undo, write};
+use super::{doors, events, export, made, metrics, money, people, read, renew, trust, undo, write};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -74,6 +74,30 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(export::list))
         .routes(routes!(export::one))
         .route("/v1/export/{kind}/{drop}", get(export::one))
+        .routes(routes!(made::device))
+        .routes(routes!(made::products))
+        .routes(routes!(made::product))
+        .routes(routes!(made::drops))
+        .routes(routes!(made::drop))
+        .routes(routes!(made::lots))
+        .routes(routes!(made::lot))
+        .routes(routes!(made::rules))
+        .routes(routes!(made::limits))
+        .routes(routes!(made::entry))
+        .routes(routes!(made::incident))
+        .routes(routes!(made::registrar))
+        .routes(routes!(made::transfer))
+        .routes(routes!(made::moved))
+        .routes(routes!(made::damage))
+        .routes(routes!(made::redemption))
+        .routes(routes!(made::refund))
+        .routes(routes!(made::settlement))
+        .routes(routes!(made::sweep))
+        .routes(routes!(made::retirement))
+        .routes(routes!(made::renewal))
+        .routes(routes!(made::personal))
+        .routes(routes!(made::erasure))
+        .routes(routes!(made::cart))
         .routes(routes!(write::add_product))
         .routes(routes!(write::plan_drop))
         .routes(routes!(write::open_drop))

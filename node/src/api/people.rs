@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use popmesh_proto::command::{Command, Erased, PersonalAdd, PersonalErase, PersonalInfo, Reply};
-use popmesh_proto::query::{Answer, PeopleFilter, Query, SealedFilter, SealedPersonal};
+use popmesh_proto::query::{Answer, Part, PeopleFilter, Query, SealedFilter, SealedPersonal};
 use popmesh_proto::record::{Consent, PersonalKind};
 use popmesh_proto::text::{DropId, ShopperRef, Sku};
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,11 @@ use zeroize::Zeroizing;
 
 use super::idempotency::Key;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
+use super::page::{List, Listed, PageParams, SinceParam};
 use super::problem::Problem;
-use super::request::{Body, Filter};
+use super::request::Body;
 use super::service::{Api, only};
-use super::write::{Done, done};
+use super::write::{Done, made};
 
 /// Personal data that a shopper gives.
 // Not `Debug`, so that no log can show it.
@@ -67,7 +68,7 @@ impl From<SealedPersonal> for SealedData {
 /// kept nowhere, and a key of this device: take a random text for it, and nobody can compare a guess.
 #[utoipa::path(
     post, path = "/v1/people", operation_id = "people_create", tag = "act", request_body = PersonalNew, params(IdempotencyHeader),
-    responses((status = 201, description = "It is kept, sealed", body = PersonalInfo), CommandProblems)
+    responses((status = 201, description = "It is kept, sealed", body = PersonalInfo, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn add_personal(
     State(api): State<Api>,
@@ -90,7 +91,7 @@ pub(super) async fn add_personal(
     let command = |(kind, shopper, sku, drop, consent, _)| {
         Command::PersonalAdd(PersonalAdd { kind, shopper, sku, drop, consent, sealed })
     };
-    let taken = done(&api, &key, facts, command, StatusCode::CREATED, only!(Reply::Personal)).await;
+    let taken = made(&api, &key, facts, command, only!(Reply::Personal)).await;
     taken.map_err(Problem::or_conflict)
 }
 
@@ -100,34 +101,35 @@ pub(super) async fn add_personal(
     params(
         ("shopper" = Option<String>, Query, description = "Of this shopper only"),
         ("kind" = Option<PersonalKind>, Query, description = "Of this kind only"),
-        ("limit" = Option<u32>, Query, description = "At most so many; 1,000 if absent"),
+        SinceParam,
+        PageParams,
     ),
-    responses((status = 200, description = "What was taken", body = Vec<PersonalInfo>), QueryProblems)
+    responses((status = 200, description = "What was taken", body = List<PersonalInfo>), QueryProblems)
 )]
 pub(super) async fn list_people(
     State(api): State<Api>,
-    Filter(filter): Filter<PeopleFilter>,
-) -> Result<Json<Vec<PersonalInfo>>, Problem> {
-    api.ask(Query::People(filter), only!(Answer::People)).await.map(Json)
+    Listed { mut filter, page }: Listed<PeopleFilter>,
+) -> Result<Json<List<PersonalInfo>>, Problem> {
+    (filter.after, filter.limit) = (page.after()?, Some(page.limit()));
+    api.ask(Query::People(filter), only!(Answer::People)).await.map(|part| Json(page.given(part)))
 }
 
 /// Sealed personal data that this device has, for whoever has the organiser's key
 ///
-/// In the order of their entries, 200 at a time: ask on with the last entry of an answer, until one is empty.
+/// In the order of their entries, with no more than a megabyte of payloads in one answer. What is here at the beginning comes
+/// once; what arrives meanwhile may come or not.
 #[utoipa::path(
     get, path = "/v1/people/sealed", operation_id = "people_sealed", tag = "look up",
-    params(
-        ("after" = Option<String>, Query, description = "Those after this entry"),
-        ("limit" = Option<u32>, Query, description = "At most so many; 200 if absent or more"),
-    ),
-    responses((status = 200, description = "What is kept", body = Vec<SealedData>), QueryProblems)
+    params(SinceParam, PageParams),
+    responses((status = 200, description = "What is kept", body = List<SealedData>), QueryProblems)
 )]
 pub(super) async fn sealed_people(
     State(api): State<Api>,
-    Filter(filter): Filter<SealedFilter>,
-) -> Result<Json<Vec<SealedData>>, Problem> {
-    let kept = api.ask(Query::Sealed(filter), only!(Answer::Sealed)).await?;
-    Ok(Json(kept.into_iter().map(SealedData::from).collect()))
+    Listed { mut filter, page }: Listed<SealedFilter>,
+) -> Result<Json<List<SealedData>>, Problem> {
+    (filter.after, filter.limit) = (page.after()?, Some(page.limit()));
+    let Part { items, next } = api.ask(Query::Sealed(filter), only!(Answer::Sealed)).await?;
+    Ok(Json(page.given(Part { items: items.into_iter().map(SealedData::from).collect(), next })))
 }
 
 /// Has personal data deleted, here and on every device
@@ -135,12 +137,12 @@ pub(super) async fn sealed_people(
 /// On an hq; what a device has taken itself, there too. That it was taken, and the hash of what it said sealed, stay.
 #[utoipa::path(
     post, path = "/v1/people/erase", operation_id = "people_erase", tag = "act", request_body = PersonalErase, params(IdempotencyHeader),
-    responses((status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased), CommandProblems)
+    responses((status = 200, description = "All of it had been erased before, and nothing was made", body = Erased), (status = 201, description = "It is gone here, and from others as soon as they hear of it", body = Erased, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn erase_personal(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<PersonalErase>,
 ) -> Result<Done<Erased>, Problem> {
-    done(&api, &key, body, Command::PersonalErase, StatusCode::CREATED, only!(Reply::Erased)).await
+    made(&api, &key.or_new(), body, Command::PersonalErase, only!(Reply::Erased)).await
 }

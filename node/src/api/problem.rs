@@ -99,6 +99,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UnknownDrop { .. }
         | Refusal::UnknownDevice { .. }
         | Refusal::UnknownClaim { .. }
+        | Refusal::UnknownEntry { .. }
         | Refusal::NoDoor { .. }
         | Refusal::UnknownCart { .. }
         | Refusal::UnknownIncident { .. }

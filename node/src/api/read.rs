@@ -7,21 +7,20 @@ use popmesh_proto::command::{Cart, Claim};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{
     Answer, CartFilter, CartToken, Check, ClaimFilter, ClaimToken, Claims, DeviceInfo, Head, LogFilter,
-    LogLine, Programme, Query, Status, Stock, StockFilter,
+    LogLine, Part, Programme, Query, Status, StockFilter, StockLine,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::called;
 use super::mesh::{BleStatus, Discovered, MeshLink, Strangers};
 use super::named::ClaimPath;
 use super::openapi::QueryProblems;
+use super::page::{Envelope, List, Listed, PageParams, SinceParam, Unfiltered};
 use super::problem::Problem;
-use super::request::{Filter, Name};
+use super::request::Name;
 use super::service::{Api, only};
 use crate::runtime::StoreHealth;
-
-/// The most claims or log lines of one answer.
-const MAX_LINES: u32 = 10_000;
 
 /// This device, at a glance
 #[utoipa::path(
@@ -35,10 +34,14 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Probl
 /// Every device known, this one included
 #[utoipa::path(
     get, path = "/v1/devices", operation_id = "devices_list", tag = "observe",
-    responses((status = 200, description = "Devices", body = Vec<DeviceInfo>), QueryProblems)
+    params(PageParams),
+    responses((status = 200, description = "Devices", body = List<DeviceInfo>), QueryProblems)
 )]
-pub(super) async fn devices(State(api): State<Api>) -> Result<Json<Vec<DeviceInfo>>, Problem> {
-    api.ask(Query::Devices, only!(Answer::Devices)).await.map(Json)
+pub(super) async fn devices(
+    State(api): State<Api>,
+    Listed { filter: Unfiltered {}, page }: Listed<Unfiltered>,
+) -> Result<Json<List<DeviceInfo>>, Problem> {
+    page.cut(called::devices(&api).await?, |info| info.device)
 }
 
 /// Another device of the event, and the links to it.
@@ -84,7 +87,7 @@ pub struct Peers {
     responses((status = 200, description = "Peers", body = Peers), QueryProblems)
 )]
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem> {
-    let devices = api.ask(Query::Devices, only!(Answer::Devices)).await?;
+    let devices = called::devices(&api).await?;
     let snapshot = api.mesh.snapshot().await;
     let mesh_answers = snapshot.is_some();
     let mesh = snapshot.unwrap_or_default();
@@ -171,14 +174,36 @@ pub(super) async fn programme(State(api): State<Api>) -> Result<Json<Programme>,
     params(
         ("drop" = Option<String>, Query, description = "One drop only"),
         ("sku" = Option<String>, Query, description = "One SKU only"),
+        PageParams,
     ),
-    responses((status = 200, description = "A line for each drop and SKU", body = Stock), QueryProblems)
+    responses((status = 200, description = "A line for each drop and SKU", body = List<StockLine>), QueryProblems)
 )]
 pub(super) async fn stock(
     State(api): State<Api>,
-    Filter(filter): Filter<StockFilter>,
-) -> Result<Json<Stock>, Problem> {
-    api.ask(Query::Stock(filter), only!(Answer::Stock)).await.map(Json)
+    Listed { filter, page }: Listed<StockFilter>,
+) -> Result<Json<List<StockLine>>, Problem> {
+    let stock = api.ask(Query::Stock(filter), only!(Answer::Stock)).await?;
+    page.cut(stock.lines, |line| (line.drop.clone(), line.sku.clone()))
+}
+
+/// Claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClaimList {
+    /// How many fit the filter in all, as they were counted for the first part.
+    pub count: u64,
+    /// The newest of them.
+    pub items: Vec<Claim>,
+    /// Where the next part begins: give it as `after`, with the other parameters as they were. Absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl Envelope for ClaimList {
+    type Item = Claim;
+
+    fn parts(&mut self) -> (&mut Vec<Claim>, &mut Option<String>) {
+        (&mut self.items, &mut self.next)
+    }
 }
 
 /// Claims, newest first
@@ -193,29 +218,32 @@ pub(super) async fn stock(
         ("code" = Option<String>, Query, description = "With this short code only"),
         ("named" = Option<String>, Query, description = "Only those that a person can mean by this: see `claims_get`"),
         ("late" = Option<bool>, Query, description = "Only those that wait longer than they may, or only the others"),
-        ("limit" = Option<u32>, Query, description = "At most so many; 100 if absent", maximum = 10_000),
+        SinceParam,
+        PageParams,
     ),
-    responses((status = 200, description = "Claims", body = Claims), QueryProblems)
+    responses((status = 200, description = "Claims", body = ClaimList), QueryProblems)
 )]
 pub(super) async fn claims(
     State(api): State<Api>,
-    Filter(filter): Filter<ClaimFilter>,
-) -> Result<Json<Claims>, Problem> {
-    bounded(filter.limit)?;
-    api.ask(Query::Claims(filter), only!(Answer::Claims)).await.map(Json)
+    Listed { mut filter, page }: Listed<ClaimFilter>,
+) -> Result<Json<ClaimList>, Problem> {
+    (filter.after, filter.limit) = (page.after()?, Some(page.limit()));
+    let Claims { count, claims, next } = api.ask(Query::Claims(filter), only!(Answer::Claims)).await?;
+    let List { items, next } = page.given(Part { items: claims, next });
+    Ok(Json(ClaimList { count, items, next }))
 }
 
 /// Carts, here and elsewhere
 #[utoipa::path(
     get, path = "/v1/carts", operation_id = "carts_list", tag = "look up",
-    params(("shopper" = Option<String>, Query, description = "For this shopper only")),
-    responses((status = 200, description = "Carts", body = Vec<Cart>), QueryProblems)
+    params(("shopper" = Option<String>, Query, description = "For this shopper only"), PageParams),
+    responses((status = 200, description = "Carts", body = List<Cart>), QueryProblems)
 )]
 pub(super) async fn carts(
     State(api): State<Api>,
-    Filter(filter): Filter<CartFilter>,
-) -> Result<Json<Vec<Cart>>, Problem> {
-    api.ask(Query::Carts(filter), only!(Answer::Carts)).await.map(Json)
+    Listed { filter, page }: Listed<CartFilter>,
+) -> Result<Json<List<Cart>>, Problem> {
+    page.cut(api.ask(Query::Carts(filter), only!(Answer::Carts)).await?, |cart| cart.cart)
 }
 
 /// The token of a cart that this device holds, for its QR code: another till can take it over by it
@@ -267,32 +295,29 @@ pub(super) async fn token(
     get, path = "/v1/log", operation_id = "log_list", tag = "look up",
     params(
         ("device" = Option<String>, Query, description = "Of this device only"),
-        ("limit" = Option<u32>, Query, description = "At most so many; 50 if absent", maximum = 10_000),
+        SinceParam,
+        PageParams,
     ),
-    responses((status = 200, description = "Entries, in words", body = Vec<LogLine>), QueryProblems)
+    responses((status = 200, description = "Entries, in words", body = List<LogLine>), QueryProblems)
 )]
 pub(super) async fn log(
     State(api): State<Api>,
-    Filter(filter): Filter<LogFilter>,
-) -> Result<Json<Vec<LogLine>>, Problem> {
-    bounded(filter.limit)?;
-    api.ask(Query::Log(filter), only!(Answer::Log)).await.map(Json)
-}
-
-pub(super) fn bounded(limit: Option<u32>) -> Result<(), Problem> {
-    match limit {
-        Some(limit) if limit > MAX_LINES => {
-            Err(Problem::invalid("limit", format!("{limit} is too many; ask for at most {MAX_LINES}")))
-        }
-        _ => Ok(()),
-    }
+    Listed { mut filter, page }: Listed<LogFilter>,
+) -> Result<Json<List<LogLine>>, Problem> {
+    (filter.after, filter.limit) = (page.after()?, Some(page.limit()));
+    api.ask(Query::Log(filter), only!(Answer::Log)).await.map(|part| Json(page.given(part)))
 }
 
 /// The head of every chain, to compare devices
 #[utoipa::path(
     get, path = "/v1/frontier", operation_id = "frontier_list", tag = "documents",
-    responses((status = 200, description = "Heads", body = Vec<Head>), QueryProblems)
+    params(PageParams),
+    responses((status = 200, description = "Heads", body = List<Head>), QueryProblems)
 )]
-pub(super) async fn frontier(State(api): State<Api>) -> Result<Json<Vec<Head>>, Problem> {
-    api.ask(Query::Frontier, only!(Answer::Frontier)).await.map(Json)
+pub(super) async fn frontier(
+    State(api): State<Api>,
+    Listed { filter: Unfiltered {}, page }: Listed<Unfiltered>,
+) -> Result<Json<List<Head>>, Problem> {
+    let heads = api.ask(Query::Frontier, only!(Answer::Frontier)).await?;
+    page.cut(heads, |head| (head.document.to_string(), head.chain))
 }

@@ -1,7 +1,6 @@
 //! Certificates that are signed anew.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use popmesh_proto::command::{Command, Renew, Renewed, Reply};
 
 use super::idempotency::Key;
@@ -9,7 +8,7 @@ use super::openapi::{CommandProblems, IdempotencyHeader};
 use super::problem::Problem;
 use super::request::Body;
 use super::service::{Api, only};
-use super::write::{Done, done};
+use super::write::{Done, made};
 
 /// Signs certificates anew, for longer
 ///
@@ -18,12 +17,12 @@ use super::write::{Done, done};
 /// or a registrar renewed here: the organiser signs for those.
 #[utoipa::path(
     post, path = "/v1/devices/renewals", operation_id = "renewals_create", tag = "act", request_body = Renew, params(IdempotencyHeader),
-    responses((status = 201, description = "They are signed", body = Renewed), CommandProblems)
+    responses((status = 200, description = "No certificate was to be signed, and nothing was made", body = Renewed), (status = 201, description = "They are signed", body = Renewed, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn renew(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<Renew>,
 ) -> Result<Done<Renewed>, Problem> {
-    done(&api, &key, body, Command::Renew, StatusCode::CREATED, only!(Reply::Renewed)).await
+    made(&api, &key.or_new(), body, Command::Renew, only!(Reply::Renewed)).await
 }

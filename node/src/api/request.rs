@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 
+use super::called::{self, Names};
 use super::objects::Objects;
 use super::problem::Problem;
+use super::service::Api;
 
 /// The most bytes of a request's body.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -47,13 +49,18 @@ fn takes_no_body() -> Problem {
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Api> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Raw(bytes) = Raw::from_request(request, state).await?;
-        parse(&bytes).map(Self)
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let Raw(bytes) = Raw::from_request(request, api).await?;
+        read(api, &bytes).await.map(Self)
     }
+}
+
+/// Reads a body, in which devices may be named.
+pub(super) async fn read<T: DeserializeOwned>(api: &Api, bytes: &[u8]) -> Result<T, Problem> {
+    called::reading(api, false, |names| parse(bytes, names)).await
 }
 
 /// A body that is declared as JSON, not read yet.
@@ -120,9 +127,9 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Pro
     })
 }
 
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(bytes: &[u8], names: &Names) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(Objects(&mut json)).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Objects(&mut json, names)).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
@@ -173,37 +180,54 @@ fn in_words(text: &str) -> String {
 /// A query string.
 pub(super) struct Filter<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Filter<T> {
+impl<T: DeserializeOwned> FromRequestParts<Api> for Filter<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(value) = Query::<T>::try_from_uri(&parts.uri).map_err(|rejection| {
-            let text = rejection.body_text();
-            let text = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            match text.split_once(": ") {
-                Some((field, problem)) if !field.contains(' ') => Problem::invalid(field, in_words(problem)),
-                _ => Problem::invalid("query", text),
-            }
-        })?;
-        Ok(Self(value))
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        query(&pairs(&parts.uri), api).await.map(Self)
     }
 }
 
-/// The name in the path. A document's name spans two segments, which are joined again.
+/// The parameters of a query string, in their order.
+pub(super) fn pairs(uri: &Uri) -> Vec<(String, String)> {
+    form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// What parameters say. Of devices, only those that are known.
+pub(super) async fn query<T: DeserializeOwned>(pairs: &[(String, String)], api: &Api) -> Result<T, Problem> {
+    let encoded = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    called::reading(api, true, |names| {
+        let parameters = serde_urlencoded::Deserializer::new(form_urlencoded::parse(encoded.as_bytes()));
+        serde_path_to_error::deserialize(Objects(parameters, names)).map_err(|error| {
+            let field = error.path().to_string();
+            let problem = error.into_inner().to_string();
+            let field = if field == "." { "query".to_owned() } else { field };
+            Problem::invalid(field, in_words(&problem))
+        })
+    })
+    .await
+}
+
+/// The name in the path. A document's name spans two segments, which are joined again. A device is named as anywhere.
 pub(super) struct Name<T>(pub(super) T);
 
-impl<S, T> FromRequestParts<S> for Name<T>
+impl<T> FromRequestParts<Api> for Name<T>
 where
-    S: Send + Sync,
     T: FromStr<Err: std::fmt::Display>,
 {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(segments) = Path::<Vec<(String, String)>>::from_request_parts(parts, state)
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Path(named) = Path::<Vec<(String, String)>>::from_request_parts(parts, api)
             .await
             .map_err(|rejection| Problem::invalid("path", rejection.body_text()))?;
-        let segments: Vec<String> = segments.into_iter().map(|(_, segment)| segment).collect();
+        let mut segments = Vec::new();
+        for (name, segment) in named {
+            segments.push(match name.as_str() {
+                "device" => called::one(api, &segment).await?.to_string(),
+                _ => segment,
+            });
+        }
         let name = segments.join("/").parse();
         name.map(Self).map_err(|error: T::Err| Problem::invalid("path", error.to_string()))
     }

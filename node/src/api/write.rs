@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
     Cart, CartAdd, CartNew, CartRemove, CartTake, Claim, Command, Damage, DropInfo, DropNew, GiveCustody,
@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::giving::{self, LeaveNow, PastAcceptance, SweepNow, Who};
 use super::idempotency::{IDEMPOTENCY_REPLAYED, Key};
+use super::made::{self, Made};
 use super::mesh::LinkSwitch;
 use super::named::{ClaimBody, ClaimPath};
 use super::openapi::{CommandProblems, IdempotencyHeader};
@@ -23,10 +24,11 @@ use super::request::{Body, Name, NoBody};
 use super::service::{Api, only};
 use crate::access::Given;
 
-/// What was done, its status, and whether it was done before under the same key.
+/// What was done, its status, where what was made can be fetched, and whether it was done before under the same key.
 pub(super) struct Done<T> {
     status: StatusCode,
     what: T,
+    location: Option<String>,
     repeated: bool,
 }
 
@@ -36,6 +38,9 @@ impl<T: Serialize> IntoResponse for Done<T> {
         if self.repeated {
             let replayed = HeaderName::from_static(IDEMPOTENCY_REPLAYED);
             response.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+        }
+        if let Some(location) = self.location.and_then(|path| HeaderValue::try_from(path).ok()) {
+            response.headers_mut().insert(header::LOCATION, location);
         }
         response
     }
@@ -51,7 +56,33 @@ pub(super) async fn done<B: Serialize, T>(
 ) -> Result<Done<T>, Problem> {
     let idempotency = key.over(&body);
     let (what, repeated) = api.act(command(body), idempotency, pick).await?;
-    Ok(Done { status, what, repeated })
+    Ok(Done { status, what, location: None, repeated })
+}
+
+/// The same where something is made: 201, and where to fetch it; 200 if there was nothing to make.
+pub(super) async fn made<B: Serialize, T: Made>(
+    api: &Api,
+    key: &Key,
+    body: B,
+    command: impl FnOnce(B) -> Command,
+    pick: impl FnOnce(Reply) -> Option<T>,
+) -> Result<Done<T>, Problem> {
+    made_at(api, key, body, command, pick, T::location).await
+}
+
+/// The same where the route alone says what was made.
+pub(super) async fn made_at<B: Serialize, T>(
+    api: &Api,
+    key: &Key,
+    body: B,
+    command: impl FnOnce(B) -> Command,
+    pick: impl FnOnce(Reply) -> Option<T>,
+    location: impl FnOnce(&T) -> Option<String>,
+) -> Result<Done<T>, Problem> {
+    let done = done(api, key, body, command, StatusCode::CREATED, pick).await?;
+    let location = location(&done.what);
+    let status = if location.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(Done { status, location, ..done })
 }
 
 /// Puts a product on the programme, or changes its name and price
@@ -70,14 +101,14 @@ pub(super) async fn add_product(
 /// Plans a drop
 #[utoipa::path(
     post, path = "/v1/drops", operation_id = "drops_create", tag = "act", request_body = DropNew, params(IdempotencyHeader),
-    responses((status = 201, description = "It is planned", body = DropInfo), CommandProblems)
+    responses((status = 201, description = "It is planned", body = DropInfo, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn plan_drop(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<DropNew>,
 ) -> Result<Done<DropInfo>, Problem> {
-    done(&api, &key, body, Command::DropNew, StatusCode::CREATED, only!(Reply::Drop)).await
+    made(&api, &key, body, Command::DropNew, only!(Reply::Drop)).await
 }
 
 /// Opens a drop for sale
@@ -113,27 +144,27 @@ pub(super) async fn close_drop(
 /// Mints a lot; its units are then held by this device
 #[utoipa::path(
     post, path = "/v1/lots", operation_id = "lots_create", tag = "act", request_body = LotMint, params(IdempotencyHeader),
-    responses((status = 201, description = "The lot exists", body = Lot), CommandProblems)
+    responses((status = 201, description = "The lot exists", body = Lot, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn mint_lot(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<LotMint>,
 ) -> Result<Done<Lot>, Problem> {
-    done(&api, &key, body, Command::LotMint, StatusCode::CREATED, only!(Reply::Lot)).await
+    made(&api, &key, body, Command::LotMint, only!(Reply::Lot)).await
 }
 
 /// Gives units that this device holds to another
 #[utoipa::path(
     post, path = "/v1/transfers", operation_id = "transfers_create", tag = "act", request_body = Transfer, params(IdempotencyHeader),
-    responses((status = 201, description = "They are given", body = UnitsDone), CommandProblems)
+    responses((status = 201, description = "They are given", body = UnitsDone, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn transfer(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<Transfer>,
 ) -> Result<Done<UnitsDone>, Problem> {
-    done(&api, &key, body, Command::Transfer, StatusCode::CREATED, only!(Reply::Units)).await
+    made_at(&api, &key.or_new(), body, Command::Transfer, only!(Reply::Units), made::units("transfers")).await
 }
 
 /// Changes where units that this device holds lie
@@ -141,7 +172,7 @@ pub(super) async fn transfer(
 /// A token of scope till or locker moves one unit at a time, six at once, and then one a minute.
 #[utoipa::path(
     post, path = "/v1/moves", operation_id = "moves_create", tag = "act", request_body = Move, params(IdempotencyHeader),
-    responses((status = 201, description = "They lie there", body = UnitsDone), CommandProblems)
+    responses((status = 201, description = "They lie there", body = UnitsDone, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn change_place(
     State(api): State<Api>,
@@ -150,7 +181,7 @@ pub(super) async fn change_place(
     Body(body): Body<Move>,
 ) -> Result<Done<UnitsDone>, Problem> {
     who.may_give(&api, Given::Unit, giving::count(&body.units))?;
-    done(&api, &key, body, Command::Move, StatusCode::CREATED, only!(Reply::Units)).await
+    made_at(&api, &key.or_new(), body, Command::Move, only!(Reply::Units), made::units("moves")).await
 }
 
 /// Takes units that this device holds out of sale, as damaged or missing
@@ -158,7 +189,7 @@ pub(super) async fn change_place(
 /// A token of scope till or locker takes one unit at a time, six at once, and then one a minute.
 #[utoipa::path(
     post, path = "/v1/damage", operation_id = "damage_create", tag = "act", request_body = Damage, params(IdempotencyHeader),
-    responses((status = 201, description = "They are out of sale", body = UnitsDone), CommandProblems)
+    responses((status = 201, description = "They are out of sale", body = UnitsDone, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn damage(
     State(api): State<Api>,
@@ -167,7 +198,7 @@ pub(super) async fn damage(
     Body(body): Body<Damage>,
 ) -> Result<Done<UnitsDone>, Problem> {
     who.may_give(&api, Given::Unit, giving::count(&body.units))?;
-    done(&api, &key, body, Command::Damage, StatusCode::CREATED, only!(Reply::Units)).await
+    made_at(&api, &key.or_new(), body, Command::Damage, only!(Reply::Units), made::units("damage")).await
 }
 
 /// Sells units
@@ -175,14 +206,14 @@ pub(super) async fn damage(
 /// If this device holds too few, it asks the others until `wait_ms` is over.
 #[utoipa::path(
     post, path = "/v1/sales", operation_id = "sales_create", tag = "act", request_body = Sell, params(IdempotencyHeader),
-    responses((status = 201, description = "Sold", body = Claim), CommandProblems)
+    responses((status = 201, description = "Sold", body = Claim, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn sell(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<Sell>,
 ) -> Result<Done<Claim>, Problem> {
-    done(&api, &key, body, Command::Sell, StatusCode::CREATED, only!(Reply::Sale)).await
+    made(&api, &key, body, Command::Sell, only!(Reply::Sale)).await
 }
 
 /// Puts units aside for a shopper
@@ -191,14 +222,14 @@ pub(super) async fn sell(
 /// is over, power cuts or not.
 #[utoipa::path(
     post, path = "/v1/carts", operation_id = "carts_create", tag = "act", request_body = CartNew, params(IdempotencyHeader),
-    responses((status = 201, description = "They are put aside", body = Cart), CommandProblems)
+    responses((status = 201, description = "They are put aside", body = Cart, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn new_cart(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<CartNew>,
 ) -> Result<Done<Cart>, Problem> {
-    done(&api, &key, body, Command::CartNew, StatusCode::CREATED, only!(Reply::Cart)).await
+    made(&api, &key, body, Command::CartNew, only!(Reply::Cart)).await
 }
 
 /// Takes a cart over from the device that holds it
@@ -273,14 +304,14 @@ pub(super) async fn release_cart(
 /// Only its custodian can, and only once. When the answer is there it is durable: only then is anything handed out.
 #[utoipa::path(
     post, path = "/v1/redemptions", operation_id = "redemptions_create", tag = "act", request_body = Redeem, params(IdempotencyHeader),
-    responses((status = 201, description = "Hand these out", body = Redeemed), CommandProblems)
+    responses((status = 201, description = "Hand these out", body = Redeemed, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn redeem(
     State(api): State<Api>,
     key: Key,
     ClaimBody(body): ClaimBody<Redeem>,
 ) -> Result<Done<Redeemed>, Problem> {
-    done(&api, &key, body, Command::Redeem, StatusCode::CREATED, only!(Reply::Redeemed)).await
+    made(&api, &key, body, Command::Redeem, only!(Reply::Redeemed)).await
 }
 
 /// Gives a claim that is in this device's custody into another's, or fetches one into this device's
@@ -288,7 +319,7 @@ pub(super) async fn redeem(
 /// A token of scope till or locker gives away twenty at once, and then one a minute; it fetches as many as it likes.
 #[utoipa::path(
     post, path = "/v1/custody", operation_id = "custody_give", tag = "act", request_body = GiveCustody, params(IdempotencyHeader),
-    responses((status = 201, description = "The other device is its custodian", body = Claim), CommandProblems)
+    responses((status = 201, description = "The other device is its custodian", body = Claim, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn give_custody(
     State(api): State<Api>,
@@ -300,7 +331,7 @@ pub(super) async fn give_custody(
     if body.to != api.device {
         who.may_give(&api, Given::Claim, 1)?;
     }
-    done(&api, &key, body, Command::GiveCustody, StatusCode::CREATED, only!(Reply::Custody)).await
+    made(&api, &key, body, Command::GiveCustody, only!(Reply::Custody)).await
 }
 
 /// Takes a claim, or units of it, back and pays for them
@@ -309,7 +340,7 @@ pub(super) async fn give_custody(
 /// is a request, which the custodian answers as soon as it hears of it; if the claim is picked up before, it is declined.
 #[utoipa::path(
     post, path = "/v1/refunds", operation_id = "refunds_create", tag = "act", request_body = Refund, params(IdempotencyHeader),
-    responses((status = 201, description = "Pay this back; nothing if the claim is but marked, for a person on an attended device to pay", body = Refunded), CommandProblems)
+    responses((status = 201, description = "Pay this back; nothing if the claim is but marked, for a person on an attended device to pay", body = Refunded, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn refund(
     State(api): State<Api>,
@@ -318,7 +349,7 @@ pub(super) async fn refund(
     ClaimBody(body): ClaimBody<Refund>,
 ) -> Result<Done<Refunded>, Problem> {
     who.may_give(&api, Given::Claim, 1)?;
-    done(&api, &key, body, Command::Refund, StatusCode::CREATED, only!(Reply::Refund)).await
+    made(&api, &key.or_new(), body, Command::Refund, only!(Reply::Refund)).await
 }
 
 /// Lets the PIN of a claim be tried again on this device
@@ -395,14 +426,14 @@ pub(super) struct PastAccepted {
 /// the refusal `not_as_said` says what is, and nothing was done.
 #[utoipa::path(
     post, path = "/v1/sweeps", operation_id = "sweeps_create", tag = "act", request_body = SweepNow, params(IdempotencyHeader),
-    responses((status = 201, description = "These are back in stock", body = Swept), CommandProblems)
+    responses((status = 200, description = "Nothing was late, and nothing was made", body = Swept), (status = 201, description = "These are back in stock", body = Swept, headers(("Location" = String, description = "Where it can be fetched, on any device of the event that has heard of it"))), CommandProblems)
 )]
 pub(super) async fn sweep(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<SweepNow>,
 ) -> Result<Done<Swept>, Problem> {
-    done(&api, &key, body, |now| Command::Sweep(now.into()), StatusCode::CREATED, only!(Reply::Swept)).await
+    made(&api, &key.or_new(), body, |now| Command::Sweep(now.into()), only!(Reply::Swept)).await
 }
 
 /// Switches the links to other devices off or on

@@ -41,7 +41,7 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
         }
         args::Product::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            print(json, &programme.products, || {
+            print(json, &programme, || {
                 let mut table = Table::new(&["sku", "name", ">price", ">tax"]);
                 for product in &programme.products {
                     let price = product.currency.format(product.price);
@@ -69,7 +69,7 @@ pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
         args::Drop::Close(change) => change_drop(&change, "close", folder)?,
         args::Drop::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            return print(json, &programme.drops, || {
+            return print(json, &programme, || {
                 let mut table = Table::new(&["drop", "state", "title"]);
                 for drop in &programme.drops {
                     table.row([drop.drop.to_string(), drop.state.to_string(), drop.title.clone()]);
@@ -113,7 +113,7 @@ pub(super) fn lot(lot: args::Lot, folder: &Folder, json: bool) -> Outcome {
         }
         args::Lot::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            print(json, &programme.lots, || {
+            print(json, &programme, || {
                 let mut table = Table::new(&[
                     "drop", "sku", "edition", ">units", "serials", "numbered", "frozen", "place", "lot",
                 ]);

@@ -200,7 +200,7 @@ pub(super) struct Log {
     #[arg(long, value_name = "DEVICE")]
     pub(super) device: Option<String>,
     /// At most so many
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) target: Target,

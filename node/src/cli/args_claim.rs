@@ -43,7 +43,7 @@ pub(super) struct Claims {
     #[arg(long)]
     pub(super) late: bool,
     /// At most so many
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) target: Target,

@@ -150,7 +150,7 @@ pub(super) struct Receipts {
     #[arg(long, value_name = "DEVICE")]
     pub(super) device: Option<String>,
     /// At most so many
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) limit: u32,
     #[command(flatten)]
     pub(super) target: Target,

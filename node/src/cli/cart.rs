@@ -11,6 +11,7 @@ use super::names::Names;
 use super::sell::tell_sale;
 use super::table::Table;
 use super::{token, values};
+use crate::api::List;
 use crate::folder::Folder;
 
 pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
@@ -53,16 +54,16 @@ pub(super) fn cart(cart: args::Cart, folder: &Folder, json: bool) -> Outcome {
         args::Cart::Token { cart, picture, target } => {
             let path = format!("/v1/carts/{}/token", segment(&cart.to_string()));
             let token: CartToken = Client::find(&target, folder)?.get(&path, &[])?;
-            token::draw(&token.token, &picture, json)
+            token::draw_answer(&token, &token.token, &picture, json)
         }
         args::Cart::List { shopper, target } => {
             let client = Client::find(&target, folder)?;
             let shopper = shopper.map(|who| who.to_string());
-            let carts: Vec<Cart> = client.get("/v1/carts", &[("shopper", shopper)])?;
+            let carts: List<Cart> = client.list("/v1/carts", &[("shopper", shopper)], None)?;
             let names = Names::unless(json, &client);
             print(json, &carts, || {
                 let mut table = Table::new(&["until", "drop", "items", ">total", "for", "held by", "cart"]);
-                for cart in &carts {
+                for cart in &carts.items {
                     table.row([
                         values::clock(cart.until_ms),
                         cart.drop.to_string(),

@@ -76,7 +76,7 @@ pub(super) fn claim(claim: args::Claim, folder: &Folder, json: bool) -> Outcome 
         args::Claim::Token { claim, picture, target } => {
             let path = format!("/v1/claims/{}/token", segment(&claim.read("The claim")?));
             let token: ClaimToken = Client::find(&target, folder)?.get(&path, &[])?;
-            token::draw(&token.token, &picture, json)
+            token::draw_answer(&token, &token.token, &picture, json)
         }
         args::Claim::Give { claim, to, wait, retry, target } => {
             let client = Client::find(&target, folder)?;

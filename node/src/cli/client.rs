@@ -18,7 +18,8 @@ use super::failure::Failure;
 use super::quickstart::shell;
 use super::tls::{self, Trust};
 use super::values;
-use crate::api::{DEVICE_HEADER, IDEMPOTENCY_KEY, Problem};
+pub(super) use crate::api::segment;
+use crate::api::{DEVICE_HEADER, Envelope, IDEMPOTENCY_KEY, List, MAX_LIMIT, Problem};
 use crate::clock::localised;
 use crate::folder::{Folder, FolderError};
 
@@ -109,6 +110,30 @@ impl Client {
         parse(&mut self.fetch(path, query)?)
     }
 
+    /// A list, part after part: all of it, or at most so many items.
+    pub(super) fn list<E: Envelope + DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, Option<String>)],
+        most: Option<u32>,
+    ) -> Result<E, Failure> {
+        let part = |after: Option<String>, have: usize| -> Result<E, Failure> {
+            let left = most.map_or(MAX_LIMIT, |most| most.saturating_sub(have as u32).min(MAX_LIMIT));
+            let page = [("after", after), ("limit", Some(left.to_string()))];
+            self.get(path, &[query, &page].concat())
+        };
+        let mut list = part(None, 0)?;
+        loop {
+            let (items, next) = list.parts();
+            let wants_more = most.is_none_or(|most| items.len() < most as usize);
+            let Some(after) = next.clone().filter(|_| wants_more) else { return Ok(list) };
+            let mut more = part(Some(after), items.len())?;
+            let (more, after) = more.parts();
+            items.append(more);
+            *next = after.take();
+        }
+    }
+
     /// The bytes of a document.
     pub(super) fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
         let mut response = self.fetch(path, &[])?;
@@ -148,7 +173,7 @@ impl Client {
 
     /// Every device that the node knows.
     pub(super) fn devices(&self) -> Result<Vec<DeviceInfo>, Failure> {
-        self.get("/v1/devices", &[])
+        self.list::<List<DeviceInfo>>("/v1/devices", &[], None).map(|list| list.items)
     }
 
     /// The device that a person means by `text`.
@@ -207,14 +232,6 @@ fn parse<T: DeserializeOwned>(response: &mut Response<Body>) -> Result<T, Failur
     response.body_mut().with_config().limit(MAX_ANSWER).read_json().map_err(|error| {
         Failure::here(format!("the node's answer is not what this program expects: {error}"))
     })
-}
-
-/// A name as one segment of a path.
-pub(super) fn segment(name: &str) -> String {
-    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    name.bytes()
-        .map(|byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// Prints a value as the API's JSON, or for people.

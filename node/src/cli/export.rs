@@ -6,16 +6,16 @@ use serde_json::json;
 
 use super::client::{Client, print, segment};
 use super::failure::{Failure, Outcome};
-use crate::api::ExportedDocument;
+use crate::api::{ExportedDocument, List};
 use crate::folder::{self, FolderError};
 
 pub(super) fn export(client: &Client, dir: &Path, json: bool) -> Outcome {
     let failed =
         |error: FolderError| Failure::with_help(error.to_string(), "choose a folder that can be written");
     folder::create_private(dir).map_err(failed)?;
-    let documents: Vec<ExportedDocument> = client.get("/v1/export", &[])?;
+    let documents: List<ExportedDocument> = client.list("/v1/export", &[], None)?;
     let mut written = Vec::new();
-    for ExportedDocument { document, .. } in documents {
+    for ExportedDocument { document, .. } in documents.items {
         let name: Vec<String> = document.split('/').map(segment).collect();
         let bytes = client.bytes(&format!("/v1/export/{}", name.join("/")))?;
         // The name comes from the node; a drop named `..` must not lead out of the folder.

@@ -122,6 +122,16 @@ impl Failure {
     }
 }
 
+/// Says as JSON that what was typed cannot be: exit code 2.
+pub(super) fn tell_usage(text: &str) -> ExitCode {
+    let text = text.trim().strip_prefix("error: ").unwrap_or(text.trim());
+    let (detail, help) = text.split_once("\n\n").unwrap_or((text, ""));
+    let problem = json!({"type": "urn:popmesh:problem:usage", "title": "usage", "code": "usage", "detail": detail.trim(),
+        "help": help.trim()});
+    eprintln!("{problem}");
+    ExitCode::from(2)
+}
+
 /// Several claims fit what was given for one: a line for each, at the times of this host.
 fn fitting(problem: &Problem) -> Option<(String, String)> {
     if problem.code != "ambiguous_claim" {

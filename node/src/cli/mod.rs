@@ -17,6 +17,7 @@ mod cart;
 mod check;
 mod claim;
 mod client;
+mod completions;
 mod currency;
 mod device;
 mod doctor;
@@ -80,7 +81,14 @@ pub struct Hooks<S> {
 pub fn main<S: Starter>(hooks: Hooks<S>) -> ExitCode {
     // Before anything is written, and before there are threads: whatever this process makes is for its owner alone.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Of help and the version that were asked for, nothing is an error.
+        Err(usage) if usage.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            return failure::tell_usage(&usage.to_string());
+        }
+        Err(usage) => usage.exit(),
+    };
     let json = cli.json;
     match dispatch(cli, hooks) {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,10 +121,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Check(target) => check::check(&Client::find(&target, &folder)?, json),
         Command::Openapi => openapi(),
         Command::Man(args) => man::man(&args, Cli::command(), json),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "popmesh", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completions { shell } => completions::completions(shell, Cli::command()),
         Command::Status(status) => {
             let client = Client::find(&status.target, &folder)?;
             if status.watch { watch::watch(client, json) } else { show::status(&client, json) }

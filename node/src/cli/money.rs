@@ -12,6 +12,7 @@ use super::client::{Client, print, say, segment};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
 use super::values;
+use crate::api::List;
 use crate::folder::Folder;
 
 pub(super) fn currency(client: &Client) -> Result<Currency, Failure> {
@@ -152,12 +153,12 @@ impl args::Paying {
 pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Outcome {
     match payment {
         args::Payment::List(target) => {
-            let waiting: Vec<WaitingPayment> =
-                Client::find(&target, folder)?.get("/v1/payments/waiting", &[])?;
+            let waiting: List<WaitingPayment> =
+                Client::find(&target, folder)?.list("/v1/payments/waiting", &[], None)?;
             print(json, &waiting, || {
                 let mut table =
                     Table::new(&["at", "device", "tender", ">waits", "reference", "payment", "claim"]);
-                for of in &waiting {
+                for of in &waiting.items {
                     table.row([
                         values::clock(of.at_ms),
                         of.seller_name.clone(),
@@ -195,12 +196,11 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
 pub(super) fn receipts(filter: &args::Receipts, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&filter.target, folder)?;
     let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
-    let query =
-        [("device", device.map(|device| device.to_string())), ("limit", Some(filter.limit.to_string()))];
-    let receipts: Vec<Receipt> = client.get("/v1/receipts", &query)?;
+    let query = [("device", device.map(|device| device.to_string()))];
+    let receipts: List<Receipt> = client.list("/v1/receipts", &query, Some(filter.limit))?;
     print(json, &receipts, || {
         let mut table = Table::new(&[">number", "at", "kind", ">total", "what", "after", "hash", "claim"]);
-        for receipt in &receipts {
+        for receipt in &receipts.items {
             let items = receipt.items.iter().map(|item| format!("{} × {}", item.quantity, item.sku));
             let short = |hash: String| hash.chars().take(8).collect::<String>();
             table.row([
@@ -241,7 +241,7 @@ pub(super) fn takings(filter: &args::Takings, folder: &Folder, json: bool) -> Ou
     let client = Client::find(&filter.target, folder)?;
     let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
     let query = [("device", device.map(|device| device.to_string()))];
-    let takings: Vec<Takings> = client.get("/v1/takings", &query)?;
+    let takings: List<Takings> = client.list("/v1/takings", &query, None)?;
     print(json, &takings, || {
         let mut table = Table::new(&[
             "device",
@@ -253,7 +253,7 @@ pub(super) fn takings(filter: &args::Takings, folder: &Folder, json: bool) -> Ou
             ">deferred",
             ">failed",
         ]);
-        for of in &takings {
+        for of in &takings.items {
             for tender in &of.tenders {
                 let amounts = [tender.taken, tender.paid_back, tender.net, tender.deferred, tender.failed];
                 let name = [of.name.clone(), tender.tender.to_string(), tender.payments.to_string()];

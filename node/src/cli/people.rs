@@ -20,7 +20,7 @@ use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
 use super::table::{Table, printable};
 use super::values;
-use crate::api::{PersonalNew, SealedData};
+use crate::api::{List, PersonalNew, SealedData};
 use crate::folder::{self, Folder};
 use crate::personal::{self, MAX_CONTENT};
 
@@ -131,13 +131,10 @@ pub(super) fn people(people: People, folder: &Folder, json: bool) -> Outcome {
         People::List { shopper, kind, target } => {
             let kind = kind.map(|kind| serde_json::to_value(PersonalKind::from(kind)));
             let kind = kind.and_then(Result::ok).and_then(|kind| kind.as_str().map(str::to_owned));
-            let query = [
-                ("shopper", shopper.map(|shopper| shopper.to_string())),
-                ("kind", kind),
-                ("limit", Some(u32::MAX.to_string())),
-            ];
-            let known: Vec<PersonalInfo> = Client::find(&target, folder)?.get("/v1/people", &query)?;
-            print(json, &known, || list(&known))
+            let query = [("shopper", shopper.map(|shopper| shopper.to_string())), ("kind", kind)];
+            let known: List<PersonalInfo> =
+                Client::find(&target, folder)?.list("/v1/people", &query, None)?;
+            print(json, &known, || list(&known.items))
         }
         People::Open { organiser_key, out, target } => {
             open(organiser_key.as_deref(), out.as_deref(), &Client::find(&target, folder)?, json)
@@ -229,19 +226,13 @@ fn open(key: Option<&Path>, out: Option<&Path>, client: &Client, json: bool) -> 
     let is_csv = out.map(form).transpose()?;
     let key = folder::read_key(key)?;
     let status: Status = client.get("/v1/status", &[])?;
-    let (mut opened, mut sealed, mut after) = (Vec::new(), 0u64, None);
-    loop {
-        let query = [("after", after.map(|entry: Ref| entry.to_string()))];
-        let page: Vec<SealedData> = client.get("/v1/people/sealed", &query)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.info.entry);
-        for data in page {
-            let bytes = BASE64_STANDARD.decode(&data.sealed).unwrap_or_default();
-            let SealedData { info, .. } = data;
-            match personal::open(&key, &status.event, &info.device, info.kind, &bytes) {
-                Some(content) => opened.push(Opened { info, content: content.to_string() }),
-                None => sealed += 1,
-            }
+    let (mut opened, mut sealed) = (Vec::new(), 0u64);
+    let kept: List<SealedData> = client.list("/v1/people/sealed", &[], None)?;
+    for SealedData { info, sealed: text } in kept.items {
+        let bytes = BASE64_STANDARD.decode(&text).unwrap_or_default();
+        match personal::open(&key, &status.event, &info.device, info.kind, &bytes) {
+            Some(content) => opened.push(Opened { info, content: content.to_string() }),
+            None => sealed += 1,
         }
     }
     if sealed > 0 && opened.is_empty() {
@@ -255,8 +246,8 @@ fn open(key: Option<&Path>, out: Option<&Path>, client: &Client, json: bool) -> 
             "warning: {sealed} cannot be opened with this key: whoever took them did not seal them to it"
         );
     }
-    let missing: Vec<PersonalInfo> = client.get("/v1/people", &[("limit", Some(u32::MAX.to_string()))])?;
-    let missing = missing.iter().filter(|info| info.payload == Payload::Missing).count();
+    let taken: List<PersonalInfo> = client.list("/v1/people", &[], None)?;
+    let missing = taken.items.iter().filter(|info| info.payload == Payload::Missing).count();
     if missing > 0 {
         eprintln!("warning: {missing} more were taken, and have not come to this device yet");
     }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use popmesh_proto::command::{Claim, ClaimState, DoorState};
 use popmesh_proto::id::DeviceId;
-use popmesh_proto::query::{Claims, DeviceInfo, LogLine, Status, Stock};
+use popmesh_proto::query::{DeviceInfo, LogLine, Status, StockLine};
 
 use super::args::Log;
 use super::client::{Client, print};
@@ -12,7 +12,7 @@ use super::failure::Outcome;
 use super::table::{Table, printable};
 use super::{args_claim, args_stock};
 use super::{renew, values};
-use crate::api::{Direction, MeshLink, Peers, Strangers};
+use crate::api::{ClaimList, Direction, List, MeshLink, Peers, Strangers};
 use crate::clock::now_ms;
 
 pub(super) fn status(client: &Client, json: bool) -> Outcome {
@@ -172,9 +172,9 @@ fn strangers(heard: &Strangers) -> String {
 
 pub(super) fn stock(client: &Client, filter: &args_stock::Stock, json: bool) -> Outcome {
     let query = [("drop", text(&filter.drop)), ("sku", text(&filter.sku))];
-    let stock: Stock = client.get("/v1/stock", &query)?;
+    let stock: List<StockLine> = client.list("/v1/stock", &query, None)?;
     print(json, &stock, || {
-        if stock.lines.is_empty() {
+        if stock.items.is_empty() {
             return "No stock; mint a lot with `popmesh lot mint`, or wait for a transfer.".to_owned();
         }
         let mut levels = Table::new(&[
@@ -191,7 +191,7 @@ pub(super) fn stock(client: &Client, filter: &args_stock::Stock, json: bool) -> 
             ">stranded",
         ]);
         let mut holders = Table::new(&["drop", "sku", "holder", ">units", "at", "reachable", "last heard"]);
-        for line in &stock.lines {
+        for line in &stock.items {
             for (whose, of) in [("own", &line.own), ("event", &line.mesh)] {
                 let name = [line.drop.to_string(), line.sku.to_string(), whose.to_owned()];
                 let counts = [
@@ -238,9 +238,8 @@ pub(super) fn claims(client: &Client, filter: &args_claim::Claims, json: bool) -
         ("shopper", text(&filter.shopper)),
         ("code", text(&filter.code)),
         ("late", filter.late.then(|| "true".to_owned())),
-        ("limit", Some(filter.limit.to_string())),
     ];
-    let claims: Claims = client.get("/v1/claims", &query)?;
+    let claims: ClaimList = client.list("/v1/claims", &query, Some(filter.limit))?;
     print(json, &claims, || {
         let mut table = Table::new(&[
             "at",
@@ -256,7 +255,7 @@ pub(super) fn claims(client: &Client, filter: &args_claim::Claims, json: bool) -
             "code",
             "claim",
         ]);
-        for claim in &claims.claims {
+        for claim in &claims.items {
             let items: Vec<String> =
                 claim.items.iter().map(|item| format!("{} {}", item.sku, item.units)).collect();
             let shut = claim.door.as_ref().filter(|door| door.handed_over != Some(true));
@@ -281,7 +280,7 @@ pub(super) fn claims(client: &Client, filter: &args_claim::Claims, json: bool) -
                 claim.claim.to_string(),
             ]);
         }
-        let shown = claims.claims.len() as u64;
+        let shown = claims.items.len() as u64;
         if table.is_empty() {
             "No claims.".to_owned()
         } else if shown < claims.count {
@@ -300,11 +299,10 @@ fn until_of(claim: &Claim) -> String {
 
 pub(super) fn log(client: &Client, filter: &Log, json: bool) -> Outcome {
     let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
-    let query = [("device", text(&device)), ("limit", Some(filter.limit.to_string()))];
-    let lines: Vec<LogLine> = client.get("/v1/log", &query)?;
+    let lines: List<LogLine> = client.list("/v1/log", &[("device", text(&device))], Some(filter.limit))?;
     print(json, &lines, || {
         let mut table = Table::new(&["at", "author", "document", "entry", "what"]);
-        for line in &lines {
+        for line in &lines.items {
             table.row([
                 values::clock(line.at_ms),
                 line.author_name.clone(),

@@ -9,6 +9,7 @@ use popmesh_proto::id::EventMark;
 use popmesh_proto::identity::{Certificate, Ed25519};
 use popmesh_proto::log::Gate;
 use popmesh_proto::token::{Kind, MAX_TEXT, Token, TokenError, UnprovenToken, from_text};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args_claim::{self as args, Picture, TokenCode};
@@ -184,6 +185,14 @@ fn qr(request: TokenCode, json: bool) -> Outcome {
     UnprovenToken::parse(&bytes).map_err(refused)?;
     let text = popmesh_proto::token::to_text(&bytes);
     draw(&text, &request.picture, json)
+}
+
+/// Draws the code of a token that a node has issued; as JSON, without a file to write, this is the node's answer.
+pub(super) fn draw_answer(answer: &impl Serialize, text: &str, picture: &Picture, json: bool) -> Outcome {
+    match (&picture.svg, &picture.png) {
+        (None, None) if json => print(json, answer, String::new),
+        _ => draw(text, picture, json),
+    }
 }
 
 /// Draws the code of a token.

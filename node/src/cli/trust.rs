@@ -12,7 +12,7 @@ use super::failure::{Failure, Outcome};
 use super::names::Names;
 use super::table::{Table, printable};
 use super::values;
-use crate::api::{LeaveNow, PastAcceptance};
+use crate::api::{LeaveNow, List, PastAcceptance};
 use crate::folder::Folder;
 
 #[derive(Debug, Subcommand)]
@@ -122,11 +122,12 @@ pub(super) struct RetireArgs {
 pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Outcome {
     match incidents {
         Incidents::List { all, target } => {
-            let mut known: Vec<Incident> = Client::find(&target, folder)?.get("/v1/incidents", &[])?;
-            known.retain(|incident| all || incident.resolved.is_none());
+            let mut known: List<Incident> =
+                Client::find(&target, folder)?.list("/v1/incidents", &[], None)?;
+            known.items.retain(|incident| all || incident.resolved.is_none());
             print(json, &known, || {
                 let mut table = Table::new(&["at", "device", "what", "settled", "incident"]);
-                for incident in &known {
+                for incident in &known.items {
                     let settled = incident.resolved.as_deref().unwrap_or("-");
                     table.row([
                         values::clock(incident.at_ms),
@@ -158,9 +159,9 @@ pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Ou
 pub(super) fn registrar(registrar: RegistrarCommand, folder: &Folder, json: bool) -> Outcome {
     match registrar {
         RegistrarCommand::Show(target) => {
-            let known: Vec<Registrar> = Client::find(&target, folder)?.get("/v1/registrars", &[])?;
+            let known: List<Registrar> = Client::find(&target, folder)?.list("/v1/registrars", &[], None)?;
             print(json, &known, || {
-                let lines: Vec<String> = known.iter().map(in_words).collect();
+                let lines: Vec<String> = known.items.iter().map(in_words).collect();
                 if lines.is_empty() {
                     "No device that is known here may retire others: have the organiser sign a certificate with the role registrar for an hq.".to_owned()
                 } else {

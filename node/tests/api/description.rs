@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::double::start;
 use crate::wire::{get, send};
 
-const ROUTES: [(&str, &str); 62] = [
+const ROUTES: [(&str, &str); 66] = [
     ("get", "/v1/people"),
     ("post", "/v1/people"),
     ("get", "/v1/people/sealed"),

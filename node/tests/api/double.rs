@@ -20,7 +20,7 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Re
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
     Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels, Named,
-    PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
+    Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
     SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
@@ -537,7 +537,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
                 holders: vec![],
             }],
         }),
-        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()] }),
+        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()], next: None }),
         Query::Incidents => Answer::Incidents(vec![incident(entry(13), None)]),
         Query::Registrars => Answer::Registrars(vec![registrar(DEVICE)]),
         Query::Retirement(device) => Answer::Retirement(Ok(RetirementRisk {
@@ -567,7 +567,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             Answer::Door(Ok(Door { state: DoorState::Opened, being_opened: false, ..door(*claim) }))
         }
         Query::Door(claim) => Answer::Door(Ok(door(*claim))),
-        Query::Receipts(_) => Answer::Receipts(vec![receipt(1)]),
+        Query::Receipts(_) => Answer::Receipts(Part { items: vec![receipt(1)], next: None }),
         Query::Receipt { number: 1, .. } => Answer::Receipt(Box::new(Ok(receipt(1)))),
         Query::Receipt { device, number } => Answer::Receipt(Box::new(Err(Refusal::UnknownReceipt {
             number: *number,
@@ -576,12 +576,14 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }))),
         Query::Takings(_) => Answer::Takings(vec![]),
         Query::WaitingPayments => Answer::WaitingPayments(vec![]),
-        Query::People(_) => Answer::People(vec![personal(PersonalKind::Contact, 256)]),
-        Query::Sealed(_) => Answer::Sealed(vec![SealedPersonal {
-            info: personal(PersonalKind::Contact, 256),
-            sealed: vec![0xab; 256],
-        }]),
-        Query::Log(_) => Answer::Log(vec![]),
+        Query::People(_) => {
+            Answer::People(Part { items: vec![personal(PersonalKind::Contact, 256)], next: None })
+        }
+        Query::Sealed(_) => {
+            let info = personal(PersonalKind::Contact, 256);
+            Answer::Sealed(Part { items: vec![SealedPersonal { info, sealed: vec![0xab; 256] }], next: None })
+        }
+        Query::Log(_) => Answer::Log(Part { items: vec![], next: None }),
         Query::Frontier => Answer::Frontier(vec![]),
         Query::Check => Answer::Check(Check {
             entries: 12,

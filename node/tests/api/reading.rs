@@ -62,7 +62,7 @@ async fn peers_are_devices_with_their_links() {
 async fn documents_are_exported_by_name() {
     let node = start().await;
     let list = get(node.address, "/v1/export").await.json();
-    assert_eq!(list[1], json!({"document": "stock/neon", "bytes": 3}));
+    assert_eq!(list["items"][1], json!({"document": "stock/neon", "bytes": 3}));
     for path in ["/v1/export/stock/neon", "/v1/export/stock%2Fneon"] {
         let file = get(node.address, path).await;
         assert_eq!((file.status, file.header("content-type")), (200, Some("application/octet-stream")));

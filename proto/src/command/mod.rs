@@ -246,6 +246,7 @@ pub struct Transfer {
     /// Which units.
     pub units: Units,
     /// Who gets them.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub to: DeviceId,
 }
 
@@ -395,6 +396,7 @@ impl Redeem {
 pub struct Leave {
     /// Who gets it; an hq in reach if absent, or else who sells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub to: Option<DeviceId>,
     /// What whoever wants it has seen of this device; not looked at if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -464,6 +466,7 @@ pub struct GiveCustody {
     /// The claim.
     pub claim: Ref,
     /// Who is to hand it out: another device, for a claim in this one's custody; this device, to fetch it from its custodian.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub to: DeviceId,
     /// How long to wait for its custodian, in milliseconds; at most 60,000.
     #[serde(default = "default_wait")]
@@ -491,6 +494,7 @@ pub struct Refund {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Entrust {
     /// The hq that is to have the right.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub to: DeviceId,
 }
 
@@ -500,6 +504,7 @@ pub struct Entrust {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Retire {
     /// The device.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::id::DeviceName))]
     pub device: DeviceId,
     /// The most units that could be sold twice, as the device's retirement says now: proof that somebody has looked.
     pub at_risk: u64,
@@ -515,6 +520,7 @@ pub struct Retire {
 pub struct Renew {
     /// Whose; that of every device whose certificate this one may sign, if absent.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub device: Option<DeviceId>,
     /// For how many days from now, up to 366, or for as long as this device's own holds if that is less; 7 if absent.
     #[serde(default)]
@@ -618,6 +624,7 @@ pub struct Sell {
     pub payments: Vec<PaymentNew>,
     /// Where it will be picked up: the device that is to hand it out. Absent for a walk-in, handed over at once.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub pickup_at: Option<DeviceId>,
     /// For how long it can be picked up, in milliseconds from now; as the drop says if absent.
     #[serde(default)]

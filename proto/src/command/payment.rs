@@ -89,6 +89,7 @@ pub struct RulesSet {
 pub struct LimitSet {
     /// For which device; absent for all that have no limit of their own.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<crate::id::DeviceName>))]
     pub device: Option<DeviceId>,
     /// The most that may wait to be authorised at once, minor units from 0; absent to take the limit away.
     #[serde(default)]

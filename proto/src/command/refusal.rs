@@ -98,6 +98,14 @@ pub enum Refusal {
         /// Some that there are.
         known: Vec<String>,
     },
+    /// No such thing was done, as far as is known here.
+    #[error("no {what} {entry} is known here; it may be on its way from the device that wrote it")]
+    UnknownEntry {
+        /// The entry.
+        entry: Ref,
+        /// What it was asked for as.
+        what: String,
+    },
     /// No such drop.
     #[error("no drop {drop:?}; known: {}", listed(known))]
     UnknownDrop {

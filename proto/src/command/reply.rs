@@ -147,6 +147,9 @@ pub struct Unlocked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Swept {
+    /// The first entry that says so; absent if nothing was late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Ref>,
     /// To be paid back altogether, in minor units.
     pub amount: i64,
     /// The claims, as they stand now; the most overdue first. At most 100 at a time.
@@ -176,6 +179,9 @@ pub struct Cart {
     /// Who it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shopper: Option<ShopperRef>,
+    /// Whether it is over: paid, released, or its time was. Absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
 }
 
 /// What was handed out.
@@ -217,6 +223,9 @@ pub struct HandOut {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Refunded {
+    /// The first entry that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Ref>,
     /// To be paid back by this device, in minor units; 0 if the custodian has only been asked to, or if nothing had been
     /// taken yet.
     pub amount: i64,
@@ -235,8 +244,8 @@ pub struct Refunded {
 
 impl Refunded {
     /// Nothing is paid back yet: the custodian of the claim has only been asked to.
-    pub fn asked(claim: Claim) -> Self {
-        Self { amount: 0, payments: Vec::new(), taxes: Vec::new(), receipts: Vec::new(), claim }
+    pub fn asked(claim: Claim, entry: Option<Ref>) -> Self {
+        Self { entry, amount: 0, payments: Vec::new(), taxes: Vec::new(), receipts: Vec::new(), claim }
     }
 }
 

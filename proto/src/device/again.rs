@@ -8,18 +8,16 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Device;
-use super::compartments::compartments_of;
-use super::refunds::refunded_by;
-use crate::command::{Command, HandOut, Redeemed, Refunded, Refusal, Reply, UnitsDone};
+use super::deeds::Run;
+use crate::command::{Command, Refusal, Reply};
 use crate::document::Document;
 use crate::id::{ChainId, Ref};
 use crate::io::Idempotency;
 use crate::key::{CommandKey, KEY_BYTES};
 use crate::log::{Admitted, Chain, Linked};
 use crate::programme::Edit;
-use crate::record::{self, Body, Record};
-use crate::token::SignedToken;
-use crate::units::UnitSet;
+use crate::query::DeedKind;
+use crate::record::{self, Record};
 
 /// A key is known by its records as long as so many other commands with keys have not been done since: 2 MB, and weeks of a
 /// till.
@@ -133,67 +131,12 @@ impl Device {
         if chain.document == Document::Programme {
             return self.programme_again(command);
         }
-        let records = written_by(chain, first.seq, key);
-        let (last, _) = records.last()?;
-        let last = Ref { seq: *last, ..first };
-        let drop = chain.document.drop().cloned();
-        match (command, &records.first()?.1.body) {
-            (Command::Sell(_), Body::Sale(_)) => self.known_claim(&first).map(Reply::Sale),
-            (Command::CartNew(_), Body::Hold(_)) => self.cart(first).map(Reply::Cart),
-            (Command::CartAdd(cart, _) | Command::CartRemove(cart, _), _) => {
-                self.cart(*cart).map(Reply::Cart)
-            }
-            (Command::LotMint(_), Body::Mint(_)) => self.lot_info(&first).map(Reply::Lot),
-            (Command::Transfer(_) | Command::Move(_) | Command::Damage(_), _) => {
-                let mut units = UnitSet::default();
-                let mut sku = None;
-                for (_, record) in &records {
-                    for line in lines_of(&record.body) {
-                        let lot = self.holdings.parcel(&line.parcel)?.lot;
-                        sku = Some(self.holdings.lot(&lot)?.sku.clone());
-                        units.insert_all(&line.units);
-                    }
-                }
-                Some(Reply::Units(UnitsDone { entry: last, drop: drop?, sku: sku?, units }))
-            }
-            (Command::Redeem(_), Body::Redeem(redeem)) => {
-                let items = self.handed_out(redeem)?;
-                let doors = if redeem.compartments.is_some() { compartments_of(&items) } else { Vec::new() };
-                let at_ms = records.first()?.1.at.ms();
-                let (claim, drop) = (redeem.claim, drop?);
-                Some(Reply::Redeemed(Redeemed { claim, drop, entry: first, at_ms, items, doors }))
-            }
-            (Command::GiveCustody(_), Body::Custody(custody)) => {
-                self.known_claim(&custody.claim).map(Reply::Custody)
-            }
-            (Command::Refund(refund), Body::RefundRequest(_)) => {
-                self.known_claim(&refund.claim).map(|claim| Reply::Refund(Refunded::asked(claim)))
-            }
-            (Command::Refund(refund), Body::Refund(_)) => {
-                let refunds = records.iter().filter_map(|(_, record)| match &record.body {
-                    Body::Refund(refund) => Some(refund.clone()),
-                    _ => None,
-                });
-                let (_, _, sale) = self.sale(&refund.claim)?;
-                Some(Reply::Refund(refunded_by(
-                    &sale,
-                    &refunds.collect::<Vec<_>>(),
-                    self.known_claim(&refund.claim)?,
-                )))
-            }
-            (Command::PersonalAdd(_), Body::Personal(_)) => self.personal_info(&first).map(Reply::Personal),
-            _ => None,
+        match command {
+            // A cart that is over is none any more.
+            Command::CartNew(_) => self.cart(first).map(Reply::Cart),
+            Command::CartAdd(cart, _) | Command::CartRemove(cart, _) => self.cart(*cart).map(Reply::Cart),
+            _ => self.retold(DeedKind::of(command)?, chain, &written_by(chain, first.seq, key)),
         }
-    }
-
-    /// What was handed out by a redemption, as far as is known here.
-    fn handed_out(&self, redeem: &record::Redeem) -> Option<Vec<HandOut>> {
-        if let Ok((_, standing)) = self.standing(redeem.claim) {
-            return Some(self.hand_outs(&standing.left));
-        }
-        let signed = SignedToken::read(redeem.token.as_deref()?, &mut self.gate.clone()).ok()?;
-        let items = signed.items.iter();
-        Some(items.flat_map(|item| self.whereabouts(&signed.drop, &item.sku, &item.units)).collect())
     }
 
     /// What a change of the programme was about, as it stands now: it may have been changed again since.
@@ -219,18 +162,9 @@ pub(super) fn key_at(chain: &Chain, seq: u64) -> Option<CommandKey> {
 }
 
 /// The records of one chain that a command wrote, from the first on: they follow each other.
-pub(super) fn written_by(chain: &Chain, first: u64, key: CommandKey) -> Vec<(u64, Record)> {
+pub(super) fn written_by(chain: &Chain, first: u64, key: CommandKey) -> Run {
     let record = |seq| Some((seq, Record::decode(chain.body(seq)?).ok()?));
     (first..).map_while(record).take_while(|(_, record)| record.key == Some(key)).collect()
-}
-
-fn lines_of(body: &Body) -> &[record::Line] {
-    match body {
-        Body::Transfer(transfer) => &transfer.lines,
-        Body::Move(moved) => &moved.lines,
-        Body::Damage(damage) => &damage.lines,
-        _ => &[],
-    }
 }
 
 #[cfg(test)]

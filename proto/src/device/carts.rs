@@ -219,6 +219,7 @@ impl Device {
             shopper: held.shopper.clone(),
             currency: self.config.charter.charter().currency,
             until_ms,
+            over: false,
         })
     }
 

@@ -6,7 +6,7 @@ use super::payments::paid_out;
 use super::refunds::Why;
 use crate::command::{LateClaims, MAX_PICKUP_MS, Refusal, Reply, Sell, Sweep, Swept, Unclaimed};
 use crate::document::Document;
-use crate::id::Ref;
+use crate::id::{DeviceId, Ref};
 use crate::text::DropId;
 
 /// The most claims that one command sweeps, so that one write stays short.
@@ -70,16 +70,18 @@ impl Device {
         }
         late.sort();
         let left = late.len().saturating_sub(MAX_SWEPT) as u64;
-        let mut swept = Swept { amount: 0, claims: Vec::new(), left };
+        let mut swept = Swept { entry: None, amount: 0, claims: Vec::new(), left };
         for (_, claim) in late.into_iter().take(MAX_SWEPT) {
             if marks {
-                self.mark_refund(claim)?;
+                let entry = self.mark_refund(claim)?;
+                swept.entry.get_or_insert(entry);
                 swept.claims.extend(self.known_claim(&claim));
                 continue;
             }
             let (_, standing) = self.claim_in_custody(claim)?;
-            let amount = paid_out(&self.take_back(claim, &standing.left, Why::Unclaimed { pays })?);
-            swept.amount = swept.amount.saturating_add(amount);
+            let (first, written) = self.take_back(claim, &standing.left, Why::Unclaimed { pays })?;
+            swept.entry = swept.entry.or(first);
+            swept.amount = swept.amount.saturating_add(paid_out(&written));
             swept.claims.extend(self.known_claim(&claim));
         }
         Ok(Reply::Swept(swept))
@@ -87,11 +89,16 @@ impl Device {
 
     /// The late claims of a drop in this device's custody, with the end of their time.
     fn late_here(&self, drop: &DropId) -> Vec<(u64, Ref)> {
+        self.late_at(&self.me, drop)
+    }
+
+    /// The same of any device, by this one's clock.
+    pub(super) fn late_at(&self, device: &DeviceId, drop: &DropId) -> Vec<(u64, Ref)> {
         let of_drop = |claim: &Ref| {
             let chain = self.log.chain(&claim.chain);
             chain.is_some_and(|chain| chain.document == Document::Claims(drop.clone()))
         };
-        let here = self.holdings.waiting_with(&self.me).filter(of_drop);
+        let here = self.holdings.waiting_with(device).filter(of_drop);
         here.filter_map(|claim| Some((self.expires_ms(&claim)?, claim)))
             .filter(|(expires_ms, _)| *expires_ms <= self.now.wall_ms)
             .collect()

@@ -12,6 +12,7 @@ mod claims;
 mod clocks;
 mod commands;
 mod compartments;
+mod deeds;
 mod doors;
 mod epochs;
 mod exchange;

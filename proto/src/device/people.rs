@@ -7,16 +7,16 @@ use crate::command::{Erased, Payload, PersonalAdd, PersonalErase, PersonalInfo, 
 use crate::document::Document;
 use crate::id::{Hash, Ref};
 use crate::identity::Role;
-use crate::log::Linked;
+use crate::log::{Linked, Newest};
 use crate::people::{People, Taken};
-use crate::query::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
+use crate::query::{Moment, Part, PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 use crate::record::{
     Body, Consent, Erase, MAX_CONSENT, MAX_CONSENT_VERSION, MAX_LINES, Personal, Record, SEALED_SIZES,
 };
 use sha2::{Digest, Sha256};
 
-const PEOPLE_SHOWN: u32 = 1_000;
-const SEALED_SHOWN: u32 = 200;
+/// The most bytes of sealed payloads that one answer holds.
+const SEALED_AT_ONCE: usize = 1 << 20;
 
 impl Device {
     /// The view of personal data, for whoever checks a device from outside. Shows what is not yet durable, too.
@@ -151,31 +151,42 @@ impl Device {
     }
 
     /// What was taken, the latest first.
-    pub(super) fn list_people(&self, filter: &PeopleFilter) -> Vec<PersonalInfo> {
-        let limit = filter.limit.unwrap_or(PEOPLE_SHOWN) as usize;
-        let mut found: Vec<(&Ref, &Taken)> = self
-            .people
-            .all()
-            .filter(|(_, taken)| {
-                let shopper = filter.shopper.as_ref();
-                shopper.is_none_or(|shopper| taken.record.shopper.as_ref() == Some(shopper))
-                    && filter.kind.is_none_or(|kind| taken.record.kind == kind)
-            })
-            .collect();
-        found.sort_by_key(|(entry, taken)| (std::cmp::Reverse(taken.at), **entry));
-        found.into_iter().take(limit).map(|(entry, taken)| self.personal(entry, taken)).collect()
+    pub(super) fn list_people(&self, filter: &PeopleFilter) -> Part<PersonalInfo, Moment> {
+        let chains = self.log.chains().filter(|chain| chain.document == Document::People);
+        let is_wanted = |taken: &Taken| {
+            let shopper = filter.shopper.as_ref();
+            shopper.is_none_or(|shopper| taken.record.shopper.as_ref() == Some(shopper))
+                && filter.kind.is_none_or(|kind| taken.record.kind == kind)
+        };
+        let coming = Newest::before(chains, filter.after)
+            .take_while(|(moment, _)| filter.since.is_none_or(|since| moment.at.ms() >= since))
+            .filter_map(|(moment, _)| Some((moment, self.people.get(&moment.entry)?)))
+            .filter(|(_, taken)| is_wanted(taken))
+            .map(|(moment, taken)| (moment, self.personal(&moment.entry, taken)));
+        Part::of(coming, filter.limit)
     }
 
-    /// Sealed payloads that are here, in the order of their entries.
-    pub(super) fn list_sealed(&self, filter: &SealedFilter) -> Vec<SealedPersonal> {
-        let limit = filter.limit.unwrap_or(SEALED_SHOWN).min(SEALED_SHOWN) as usize;
-        let some = self.sealed.after(filter.after.as_ref());
-        some.filter_map(|(entry, payload)| {
+    /// Sealed payloads that are here, in the order of their entries: as many as are wanted, and no more than
+    /// [`SEALED_AT_ONCE`] bytes of them.
+    pub(super) fn list_sealed(&self, filter: &SealedFilter) -> Part<SealedPersonal, Ref> {
+        let kept = self.sealed.after(filter.after.as_ref());
+        let coming = kept.filter_map(|(entry, payload)| {
             let info = self.personal_info(entry)?;
-            Some(SealedPersonal { info, sealed: payload.to_vec() })
-        })
-        .take(limit)
-        .collect()
+            let is_wanted = filter.since.is_none_or(|since| info.at_ms >= since);
+            is_wanted.then(|| (*entry, SealedPersonal { info, sealed: payload.to_vec() }))
+        });
+        let Part { mut items, mut next } = Part::of(coming, filter.limit);
+        let mut bytes = 0;
+        let fit = items.iter().take_while(|item: &&SealedPersonal| {
+            bytes += item.sealed.len();
+            bytes <= SEALED_AT_ONCE
+        });
+        let fit = fit.count().max(1);
+        if fit < items.len() {
+            items.truncate(fit);
+            next = items.last().map(|last| last.info.entry);
+        }
+        Part { items, next }
     }
 
     pub(super) fn people_counts(&self) -> PeopleCounts {

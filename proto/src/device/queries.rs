@@ -1,27 +1,24 @@
 //! Answers to queries, from the views and the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::words::describe;
 use crate::claim_code::ClaimCode;
-use crate::clock::Hlc;
-use crate::command::{ClaimState, Lot, Refusal};
+use crate::command::{ClaimState, Lot, Refusal, Reply};
 use crate::document::Document;
 use crate::export;
 use crate::holdings::Holdings;
 use crate::id::Ref;
-use crate::log::Chain;
+use crate::log::{Chain, Newest};
 use crate::query::{
-    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, DeviceInfo, Head, Levels, LogFilter, LogLine,
-    PlaceCount, Programme, Query, Status, Stock, StockFilter, StockLine,
+    Answer, CartFilter, Check, ClaimCount, ClaimFilter, Claims, ClaimsAfter, DeedKind, DeviceInfo, Head,
+    Levels, LogFilter, LogLine, Moment, Part, PlaceCount, Programme, Query, Status, Stock, StockFilter,
+    StockLine,
 };
-use crate::record::{Body, Record, Sale};
+use crate::record::{Body, Record};
 use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
-
-const CLAIMS_SHOWN: u32 = 100;
-const LINES_SHOWN: u32 = 50;
 
 impl Device {
     fn device_infos(&self) -> Vec<DeviceInfo> {
@@ -60,6 +57,15 @@ impl Device {
             Query::LastAct => Answer::LastAct(self.last_act().map(Box::new)),
             Query::ClaimsNamed(text) => Answer::ClaimsNamed(self.claims_named(&text)),
             Query::Log(filter) => Answer::Log(self.log_lines(&filter)),
+            Query::Entry(entry) => {
+                let line = self.log.chain(&entry.chain).and_then(|chain| self.log_line(chain, entry));
+                Answer::Entry(line.ok_or_else(|| Refusal::UnknownEntry { entry, what: "entry".to_owned() }))
+            }
+            Query::Deed(DeedKind::Cart, cart) => {
+                let known = self.cart_known(cart).map(|cart| Box::new(Reply::Cart(cart)));
+                Answer::Deed(known.ok_or(Refusal::UnknownCart { cart }))
+            }
+            Query::Deed(kind, entry) => Answer::Deed(self.deed(kind, entry).map(Box::new)),
             Query::Frontier => Answer::Frontier(self.frontier()),
             Query::Check => Answer::Check(self.check()),
             Query::Export => match export::documents(&self.log, &self.programme) {
@@ -227,73 +233,84 @@ impl Device {
     }
 
     fn claims(&self, filter: &ClaimFilter) -> Claims {
-        let limit = filter.limit.unwrap_or(CLAIMS_SHOWN) as usize;
         // What can be meant by a token that is not good is nothing.
         let named = filter.named.as_ref().map(|text| self.meant_by(text).unwrap_or_default());
-        let mut newest: BTreeMap<(u64, Ref), (&DropId, &Chain, Sale)> = BTreeMap::new();
-        let mut count = 0;
-        for chain in self.log.chains() {
-            let Document::Claims(drop) = &chain.document else { continue };
-            let wanted = filter.drop.as_ref().is_none_or(|wanted| wanted == drop)
-                && filter.seller.is_none_or(|seller| seller == chain.device);
-            if !wanted {
-                continue;
-            }
-            for seq in 1..=chain.len() {
-                let Some(Ok(record)) = chain.body(seq).map(Record::decode) else { continue };
-                let Body::Sale(sale) = record.body else { continue };
-                let claim = Ref { chain: chain.id, seq };
-                if filter.shopper.as_ref().is_some_and(|shopper| Some(shopper) != sale.shopper.as_ref())
-                    || named.as_ref().is_some_and(|named| !named.contains(&claim))
-                    || filter.code.is_some_and(|code| code != ClaimCode::of(&claim))
-                    || filter.late.is_some_and(|late| late != self.is_late(&claim))
-                    || filter.state.is_some_and(|state| Some(state) != self.state_of(&claim))
-                    || filter.custodian.is_some_and(|custodian| Some(custodian) != self.custodian_of(&claim))
-                {
-                    continue;
-                }
-                count += 1;
-                newest.insert((record.at.0, claim), (drop, chain, sale));
-                if newest.len() > limit {
-                    newest.pop_first();
-                }
-            }
-        }
-        let claims = newest
-            .into_iter()
-            .rev()
-            .map(|((at, claim), (drop, chain, sale))| self.claim(claim, drop, chain, &sale, Hlc(at).ms()))
-            .collect();
-        Claims { count, claims }
+        let named = named.as_ref();
+        let coming = Newest::before(self.chains_of_claims(filter), filter.after.map(|after| after.claim))
+            .take_while(|(moment, _)| filter.since.is_none_or(|since| moment.at.ms() >= since))
+            .filter(|(moment, chain)| self.is_wanted(filter, named, chain, moment.entry))
+            .filter_map(|(moment, chain)| {
+                Some((moment, (chain.document.drop()?, chain, self.sale(&moment.entry)?.2)))
+            })
+            .map(|(moment, (drop, chain, sale))| {
+                (moment, self.claim(moment.entry, drop, chain, &sale, moment.at.ms()))
+            });
+        let Part { items, next } = Part::of(coming, filter.limit);
+        let count = match filter.after {
+            Some(after) => after.count,
+            None => self.count_claims(filter, named),
+        };
+        Claims { count, claims: items, next: next.map(|claim| ClaimsAfter { claim, count }) }
     }
 
-    fn log_lines(&self, filter: &LogFilter) -> Vec<LogLine> {
-        let limit = filter.limit.unwrap_or(LINES_SHOWN) as usize;
-        let mut newest: BTreeMap<(u64, Ref), LogLine> = BTreeMap::new();
-        for chain in self.log.chains() {
-            if filter.device.is_some_and(|device| device != chain.device) {
-                continue;
-            }
-            // Times go up along a chain: no more than the last `limit` of it can be among the newest.
-            for seq in chain.len().saturating_sub(limit as u64) + 1..=chain.len() {
-                let (Some(body), Some(hash)) = (chain.body(seq), chain.hash(seq)) else { continue };
-                let (at, text) = describe(self, chain, seq, body);
-                let entry = Ref { chain: chain.id, seq };
-                newest.insert(
-                    (at.0, entry),
-                    LogLine {
-                        entry,
-                        document: chain.document.clone(),
-                        author: chain.device,
-                        author_name: self.name_of(&chain.device),
-                        at_ms: at.ms(),
-                        hash: *hash,
-                        text,
-                    },
-                );
-            }
-        }
-        newest.into_values().rev().take(limit).collect()
+    fn chains_of_claims<'a>(&'a self, filter: &'a ClaimFilter) -> impl Iterator<Item = &'a Chain> {
+        self.log.chains().filter(|chain| {
+            let Document::Claims(drop) = &chain.document else { return false };
+            filter.drop.as_ref().is_none_or(|wanted| wanted == drop)
+                && filter.seller.is_none_or(|seller| seller == chain.device)
+        })
+    }
+
+    /// How many claims fit a filter. Each entry is looked at, most of them no further than to see whether it is a sale.
+    fn count_claims(&self, filter: &ClaimFilter, named: Option<&BTreeSet<Ref>>) -> u64 {
+        let of_chain = |chain: &Chain| {
+            let entries = (1..=chain.len()).map(|seq| Ref { chain: chain.id, seq });
+            entries.filter(|entry| self.is_wanted(filter, named, chain, *entry)).count() as u64
+        };
+        self.chains_of_claims(filter).map(of_chain).sum()
+    }
+
+    /// Whether an entry of a chain with claims is a sale that fits a filter.
+    fn is_wanted(
+        &self,
+        filter: &ClaimFilter,
+        named: Option<&BTreeSet<Ref>>,
+        chain: &Chain,
+        claim: Ref,
+    ) -> bool {
+        let glance = chain.body(claim.seq).and_then(Record::glance);
+        let Some((at, _)) = glance.filter(|(_, kind)| *kind == Body::SALE) else { return false };
+        let is_for =
+            |shopper| self.sale(&claim).is_some_and(|(.., sale)| sale.shopper.as_ref() == Some(shopper));
+        filter.since.is_none_or(|since| at.ms() >= since)
+            && named.is_none_or(|named| named.contains(&claim))
+            && filter.code.is_none_or(|code| code == ClaimCode::of(&claim))
+            && filter.state.is_none_or(|state| Some(state) == self.state_of(&claim))
+            && filter.custodian.is_none_or(|custodian| Some(custodian) == self.custodian_of(&claim))
+            && filter.late.is_none_or(|late| late == self.is_late(&claim))
+            && filter.shopper.as_ref().is_none_or(is_for)
+    }
+
+    fn log_lines(&self, filter: &LogFilter) -> Part<LogLine, Moment> {
+        let of_device = |chain: &&Chain| filter.device.is_none_or(|device| device == chain.device);
+        let chains = self.log.chains().filter(of_device);
+        let coming = Newest::before(chains, filter.after)
+            .take_while(|(moment, _)| filter.since.is_none_or(|since| moment.at.ms() >= since))
+            .filter_map(|(moment, chain)| Some((moment, self.log_line(chain, moment.entry)?)));
+        Part::of(coming, filter.limit)
+    }
+
+    fn log_line(&self, chain: &Chain, entry: Ref) -> Option<LogLine> {
+        let (at, text) = describe(self, chain, entry.seq, chain.body(entry.seq)?);
+        Some(LogLine {
+            entry,
+            document: chain.document.clone(),
+            author: chain.device,
+            author_name: self.name_of(&chain.device),
+            at_ms: at.ms(),
+            hash: *chain.hash(entry.seq)?,
+            text,
+        })
     }
 
     fn frontier(&self) -> Vec<Head> {

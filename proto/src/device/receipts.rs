@@ -6,13 +6,13 @@ use crate::clock::Hlc;
 use crate::command::Refusal;
 use crate::id::{DeviceId, ReceiptHash, Ref};
 use crate::log::Chain;
-use crate::query::{Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun};
+use crate::query::{
+    Part, Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptPlace, ReceiptRun,
+};
 use crate::receipt::{self, ReceiptLink};
 use crate::record::{Body, Line, Record, Refund, Sale};
 use crate::tax::Prices;
 use crate::units::UnitSet;
-
-const RECEIPTS_SHOWN: u32 = 50;
 
 /// Of a record: what a receipt shows of it.
 struct Shown {
@@ -114,11 +114,14 @@ impl Device {
         self.receipts.runs().map(run).collect()
     }
 
-    pub(super) fn list_receipts(&self, filter: &ReceiptFilter) -> Vec<Receipt> {
+    pub(super) fn list_receipts(&self, filter: &ReceiptFilter) -> Part<Receipt, ReceiptPlace> {
         let device = filter.device.unwrap_or(self.me);
-        let newest = self.receipts.of(&device).into_iter().flat_map(|run| run.newest());
-        let limit = filter.limit.unwrap_or(RECEIPTS_SHOWN) as usize;
-        newest.take(limit).filter_map(|(_, entry)| self.receipt(entry)).collect()
+        let after = filter.after.map(|after| (after.number, after.entry));
+        let newest = self.receipts.of(&device).into_iter().flat_map(|run| run.newest(after));
+        let coming = newest
+            .filter_map(|(number, entry)| Some((ReceiptPlace { number, entry }, self.receipt(entry)?)))
+            .filter(|(_, receipt)| filter.since.is_none_or(|since| receipt.at_ms >= since));
+        Part::of(coming, filter.limit)
     }
 
     pub(super) fn find_receipt(&self, device: Option<DeviceId>, number: u64) -> Result<Receipt, Refusal> {

@@ -144,11 +144,11 @@ impl Device {
             true => left,
             false => self.picked(&left, &refund.items)?,
         };
-        let written = self.take_back(claim, &units, Why::Refund { damaged: refund.damaged })?;
+        let (first, written) = self.take_back(claim, &units, Why::Refund { damaged: refund.damaged })?;
         let unknown = Refusal::UnknownClaim { claim };
         let (_, _, sale) = self.sale(&claim).ok_or_else(|| unknown.clone())?;
         let known = self.known_claim(&claim).ok_or(unknown)?;
-        Ok(Reply::Refund(refunded_by(&sale, &written, known)))
+        Ok(Reply::Refund(refunded_by(&sale, first, &written, known)))
     }
 
     /// What is left of a claim without what this device has paid back already, whatever the view makes of that.
@@ -162,13 +162,13 @@ impl Device {
         left
     }
 
-    /// Writes the refund of these units, one record for each lot and place. Returns the records.
+    /// Writes the refund of these units, one record for each lot and place. Returns the first entry, and the records.
     pub(super) fn take_back(
         &mut self,
         claim: Ref,
         units: &ByParcel,
         why: Why,
-    ) -> Result<Vec<record::Refund>, Refusal> {
+    ) -> Result<(Option<Ref>, Vec<record::Refund>), Refusal> {
         let (drop, standing) = self.claim_in_custody(claim)?;
         let handed_out = standing.redeemed.map(|redeemed| redeemed.entry);
         if handed_out.is_none() {
@@ -179,7 +179,7 @@ impl Device {
         let found = units.iter().map(|(parcel, units)| (*parcel, units.clone())).collect();
         let damaged = why == Why::Refund { damaged: true };
         let unclaimed = matches!(why, Why::Unclaimed { .. }).then_some(true);
-        let mut written = Vec::new();
+        let (mut first, mut written) = (None, Vec::new());
         for lines in self.parcels_of(found) {
             let lay = lines.first().and_then(|line: &Line| self.holdings.parcel(&line.parcel));
             // What was never handed out lies where it lay; what is brought back is brought here.
@@ -195,10 +195,11 @@ impl Device {
             let under = standing.under;
             let refund =
                 record::Refund { claim, under, lines, place, damaged, handed_out, receipt, back, unclaimed };
-            self.write(&Document::Claims(drop.clone()), Body::Refund(refund.clone()))?;
+            let entry = self.write(&Document::Claims(drop.clone()), Body::Refund(refund.clone()))?;
+            first.get_or_insert(entry);
             written.push(refund);
         }
-        Ok(written)
+        Ok((first, written))
     }
 
     /// Marks a claim whose shopper wants the money back, once.
@@ -215,19 +216,18 @@ impl Device {
                 ),
             ));
         }
-        self.mark_refund(claim)?;
+        let entry = self.mark_refund(claim)?;
         let claim = self.known_claim(&claim).ok_or(unknown)?;
-        Ok(Reply::Refund(Refunded::asked(claim)))
+        Ok(Reply::Refund(Refunded::asked(claim, Some(entry))))
     }
 
-    /// Writes that money is to go back, unless somebody has.
-    pub(super) fn mark_refund(&mut self, claim: Ref) -> Result<(), Refusal> {
+    /// Writes that money is to go back, unless somebody has. Returns the entry that says so.
+    pub(super) fn mark_refund(&mut self, claim: Ref) -> Result<Ref, Refusal> {
         let (drop, _) = self.standing(claim)?;
-        if !self.holdings.claim(&claim).is_some_and(|known| known.is_asked_back()) {
-            let request = record::RefundRequest { claim };
-            self.write(&Document::Claims(drop), Body::RefundRequest(request))?;
+        match self.holdings.claim(&claim).and_then(|known| known.request_for_refund()) {
+            Some(request) => Ok(request.entry),
+            None => self.write(&Document::Claims(drop), Body::RefundRequest(record::RefundRequest { claim })),
         }
-        Ok(())
     }
 
     /// A planted bug: the custodian pays as soon as somebody asks.
@@ -263,8 +263,13 @@ impl Device {
 }
 
 /// What refunds of one claim come to together; the claim as it stands now.
-pub(super) fn refunded_by(sale: &Sale, written: &[record::Refund], claim: Claim) -> Refunded {
-    let mut refunded = Refunded { amount: paid_out(written), ..Refunded::asked(claim) };
+pub(super) fn refunded_by(
+    sale: &Sale,
+    first: Option<Ref>,
+    written: &[record::Refund],
+    claim: Claim,
+) -> Refunded {
+    let mut refunded = Refunded { amount: paid_out(written), ..Refunded::asked(claim, first) };
     for record::Refund { lines, receipt, back, .. } in written {
         refunded.receipts.push(receipt.number);
         add_taxes(&mut refunded.taxes, taxes_back(sale, lines, back));

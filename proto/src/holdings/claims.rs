@@ -148,6 +148,20 @@ struct Deeds {
     standing: Option<Standing>,
 }
 
+impl Standing {
+    /// What was handed out, by parcel, also where it was brought back since.
+    pub fn handed_out(&self) -> BTreeMap<Ref, UnitSet> {
+        let mut out = self.left.clone();
+        for act in &self.valid {
+            let Deed::Refund { units, returned: Some(_), .. } = &act.deed else { continue };
+            for (parcel, units) in units {
+                out.entry(*parcel).or_default().insert_all(units);
+            }
+        }
+        out
+    }
+}
+
 impl Claim {
     /// The sale, if it is known.
     pub fn sold(&self) -> Option<&Sold> {

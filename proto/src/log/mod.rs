@@ -6,6 +6,7 @@ mod digest;
 mod forks;
 mod implied;
 mod lives;
+mod newest;
 mod range;
 
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub use admission::{Admitted, Fault, Gate, Linked};
 pub(crate) use admission::{Tip, own_start};
 use digest::SetHash;
+pub(crate) use newest::Newest;
 pub use range::{Bodies, MAX_RANGE_BYTES, Range, Vouch};
 
 use crate::change::{self, ChangeParts, RUN};

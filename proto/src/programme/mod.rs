@@ -72,9 +72,7 @@ impl Edit {
         if frame.actor != chain.as_bytes() || frame.seq != seq {
             return Err(EditError::Sequence);
         }
-        let seconds = u64::try_from(frame.time).map_err(|_| EditError::Frame)?;
-        // Automerge's times are seconds: the last millisecond of it, so that it is not before its own certificate.
-        let at = Hlc::from_ms(seconds.saturating_mul(1000).saturating_add(999));
+        let at = Self::time_of(&frame).ok_or(EditError::Frame)?;
         Ok(Self {
             hash: Hash(frame.hash),
             at,
@@ -82,6 +80,17 @@ impl Edit {
             key: key_of(frame.message),
             bytes: body.to_vec(),
         })
+    }
+
+    /// When a change was made, as [`Edit::read`] has it.
+    pub(crate) fn time(body: &[u8]) -> Option<Hlc> {
+        Self::time_of(&Self::frame(body).ok()?)
+    }
+
+    /// Automerge's times are seconds: the last millisecond of it, so that it is not before its own certificate.
+    fn time_of(frame: &raw::Frame<'_>) -> Option<Hlc> {
+        let seconds = u64::try_from(frame.time).ok()?;
+        Some(Hlc::from_ms(seconds.saturating_mul(1000).saturating_add(999)))
     }
 
     /// How the chain that this change is the first of begins.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ReceiptPlace;
 use crate::command::{PaidBack, PaymentInfo, Tender};
 use crate::id::{DeviceId, EventId, ReceiptHash, Ref};
 use crate::money::Currency;
@@ -15,7 +16,13 @@ use crate::units::UnitSet;
 pub struct ReceiptFilter {
     /// Of this device only; of this one if absent.
     pub device: Option<DeviceId>,
-    /// At most so many; 50 if absent.
+    /// Written at that time or later only, Unix milliseconds by the device's clock.
+    pub since: Option<u64>,
+    /// Those with lower numbers.
+    #[serde(skip)]
+    pub after: Option<ReceiptPlace>,
+    /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 

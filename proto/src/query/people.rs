@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Moment;
 use crate::command::PersonalInfo;
 use crate::id::Ref;
 use crate::record::PersonalKind;
@@ -15,7 +16,13 @@ pub struct PeopleFilter {
     pub shopper: Option<ShopperRef>,
     /// Of this kind only.
     pub kind: Option<PersonalKind>,
-    /// At most so many; 1,000 if absent.
+    /// Taken at that time or later only, Unix milliseconds by the clock of the device that took it.
+    pub since: Option<u64>,
+    /// Those after this one.
+    #[serde(skip)]
+    pub after: Option<Moment>,
+    /// At most so many; 100 if absent.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 
@@ -23,9 +30,13 @@ pub struct PeopleFilter {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SealedFilter {
-    /// Those after this entry: the last one of an answer before.
+    /// Taken at that time or later only, Unix milliseconds by the clock of the device that took it.
+    pub since: Option<u64>,
+    /// Those after this entry.
+    #[serde(skip)]
     pub after: Option<Ref>,
-    /// At most so many; 200 if absent or more.
+    /// At most so many; 100 if absent, and fewer where they are large.
+    #[serde(skip)]
     pub limit: Option<u32>,
 }
 

@@ -164,11 +164,11 @@ fn an_edition_is_told_wherever_its_numbers_are() {
     let Answer::Receipts(receipts) = world.query(HQ, Query::Receipts(ReceiptFilter::default())) else {
         panic!("no receipts")
     };
-    assert_eq!(receipts[0].items[0].edition, Some(gold()));
+    assert_eq!(receipts.items[0].items[0].edition, Some(gold()));
     let Answer::Programme(programme) = world.query(HQ, Query::Programme) else { panic!("no programme") };
     assert_eq!(programme.lots[0].edition, Some(gold()));
     let Answer::Log(lines) = world.query(HQ, Query::Log(Default::default())) else { panic!("no log") };
-    assert!(lines.iter().any(|line| line.text.contains("shirt gold 1-3")), "{lines:?}");
+    assert!(lines.items.iter().any(|line| line.text.contains("shirt gold 1-3")), "{lines:?}");
 }
 
 #[test]

@@ -371,8 +371,8 @@ fn receipts_go_on_after_the_last_that_was_given_whatever_is_lost() {
     ) else {
         panic!()
     };
-    assert!(receipts.iter().all(|receipt| receipt.twice.is_empty()), "no number is there twice");
-    assert_eq!(receipts.len(), 4);
+    assert!(receipts.items.iter().all(|receipt| receipt.twice.is_empty()), "no number is there twice");
+    assert_eq!(receipts.items.len(), 4);
 }
 
 /// In good order, over several lives and documents: the mark never says more than is stored.

@@ -68,7 +68,7 @@ fn erased(result: Result<Reply, Refusal>) -> Result<Erased, Refusal> {
 
 fn people(world: &mut World, at: usize) -> Vec<PersonalInfo> {
     match world.query(at, Query::People(PeopleFilter::default())) {
-        Answer::People(people) => people,
+        Answer::People(people) => people.items,
         other => panic!("{other:?}"),
     }
 }
@@ -423,11 +423,14 @@ fn payloads_are_listed_in_pages_and_erased_ones_are_not() {
     let mut after = None;
     let mut seen = Vec::new();
     loop {
-        let filter = SealedFilter { after, limit: Some(2) };
+        let filter = SealedFilter { after, limit: Some(2), ..SealedFilter::default() };
         let Answer::Sealed(page) = world.query(TILL, Query::Sealed(filter)) else { panic!("no payloads") };
-        let Some(last) = page.last() else { break };
-        after = Some(last.info.entry);
-        seen.extend(page.iter().map(|sealed| sealed.info.entry));
+        assert!(page.items.len() <= 2, "no more than was asked for");
+        seen.extend(page.items.iter().map(|sealed| sealed.info.entry));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
     }
     assert_eq!(seen, entries.iter().skip(1).copied().collect::<Vec<_>>());
 }

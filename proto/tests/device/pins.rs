@@ -72,8 +72,8 @@ fn unlock(world: &mut World, at: usize, claim: &Claim, at_once: bool) -> Result<
 
 /// The wrong PINs that are written down at the locker.
 fn written(world: &mut World) -> usize {
-    match world.query(LOCKER, Query::Log(LogFilter { device: None, limit: Some(1_000) })) {
-        Answer::Log(entries) => entries.iter().filter(|entry| entry.text.contains("wrong PIN")).count(),
+    match world.query(LOCKER, Query::Log(LogFilter { limit: Some(1_000), ..LogFilter::default() })) {
+        Answer::Log(entries) => entries.items.iter().filter(|entry| entry.text.contains("wrong PIN")).count(),
         other => panic!("{other:?}"),
     }
 }

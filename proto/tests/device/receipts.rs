@@ -42,9 +42,10 @@ pub(crate) fn refunded(
 }
 
 pub(crate) fn receipts(world: &mut World, at: usize, of: usize) -> Vec<Receipt> {
-    let filter = ReceiptFilter { device: Some(world.nodes[of].id), limit: Some(u32::MAX) };
+    let filter =
+        ReceiptFilter { device: Some(world.nodes[of].id), limit: Some(u32::MAX), ..ReceiptFilter::default() };
     match world.query(at, Query::Receipts(filter)) {
-        Answer::Receipts(receipts) => receipts,
+        Answer::Receipts(receipts) => receipts.items,
         other => panic!("{other:?}"),
     }
 }

@@ -217,9 +217,9 @@ impl<M: Machines> Reader<M> {
                 }
                 let lines = line - 1 + command.matches('\n').count() + 1;
                 ensure!(lines == answer.start, "line {line} was read wrongly");
-                Ok(self
-                    .writes
-                    .then(|| Edit::new(*line, machine, &self.rewritten(command), answer.clone(), talk, &shown, pairs)))
+                Ok(self.writes.then(|| {
+                    Edit::new(*line, machine, &self.rewritten(command), answer.clone(), talk, &shown, pairs)
+                }))
             }
         }
     }
@@ -376,10 +376,13 @@ fn converse(terminal: &mut Terminal, command: &str, talk: &[Talk]) -> Result<(St
 /// The names in two texts, in the order in which each kind comes.
 fn in_order(printed: &str, came: &str) -> Pairs {
     let names = |text: &str| {
-        text.lines().flat_map(pieces).filter_map(|piece| match piece {
-            Piece::Varying(kind, text) if kind.is_name() => Some((kind, text)),
-            _ => None,
-        }).collect::<Vec<_>>()
+        text.lines()
+            .flat_map(pieces)
+            .filter_map(|piece| match piece {
+                Piece::Varying(kind, text) if kind.is_name() => Some((kind, text)),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
     };
     let mut came = names(came);
     let of_kind = |(kind, printed): (Kind, String)| {

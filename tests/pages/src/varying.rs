@@ -115,7 +115,9 @@ fn secret(text: &str) -> Option<(Kind, usize)> {
 fn code(text: &str) -> usize {
     // A device that joins shows three groups, a claim has two.
     let is = |length: usize| {
-        let ends = !text.get(length..).is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_alphanumeric()));
+        let ends = !text
+            .get(length..)
+            .is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_alphanumeric()));
         let of_three = |group: &str| group.len() == 3 && group.chars().all(|c| CODE_LETTERS.contains(c));
         ends && text.get(..length).is_some_and(|code| code.split('-').all(of_three))
     };

@@ -64,8 +64,8 @@ fn read(name: &str) -> Result<()> {
     // What scripts build is built already; `cargo` does nothing here.
     let target = program.ancestors().nth(2).context("a binary in a folder of cargo's")?;
     let programs = [("popmesh", program.as_path()), ("cargo", Path::new("/bin/true"))];
-    let mut reader =
-        Reader::new(Hosts { names, network }, &programs)?.with("CARGO_TARGET_DIR", &target.display().to_string());
+    let mut reader = Reader::new(Hosts { names, network }, &programs)?
+        .with("CARGO_TARGET_DIR", &target.display().to_string());
     symlink(root()?.join("scripts"), reader.home("")?.join("scripts"))?;
     pages.iter().try_for_each(|page| reader.read(page))
 }

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::schema;
 use crate::personal::MAX_CONTENT;
 
-/// The fewest lines that can be asked for.
-pub(super) const LEAST_LIMIT: u32 = 0;
+/// The fewest items that can be asked for.
+pub(super) const LEAST_LIMIT: u32 = 1;
 
 /// A line that a person reads: not blank, and nothing in it that controls a terminal.
 pub(super) const LINE: &str = concat!(

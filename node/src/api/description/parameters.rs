@@ -6,7 +6,6 @@ use super::{given, operations};
 
 /// The types of parameters, by name.
 const TYPES: [(&str, &str); 12] = [
-    ("after", "Ref"),
     ("drop", "DropId"),
     ("sku", "Sku"),
     ("shopper", "ShopperRef"),
@@ -14,9 +13,10 @@ const TYPES: [(&str, &str); 12] = [
     ("claim", "Ref"),
     ("cart", "Ref"),
     ("entry", "Ref"),
-    ("device", "DeviceId"),
-    ("seller", "DeviceId"),
-    ("custodian", "DeviceId"),
+    ("incident", "Ref"),
+    ("device", "DeviceName"),
+    ("seller", "DeviceName"),
+    ("custodian", "DeviceName"),
     ("document", "Document"),
 ];
 

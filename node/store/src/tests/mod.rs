@@ -2,6 +2,7 @@
 
 mod answers;
 mod damage;
+mod events;
 mod marks;
 mod mounts;
 mod sealed;
@@ -174,7 +175,7 @@ fn the_modes_that_durability_hangs_on_are_set() {
     assert_eq!(text("locking_mode"), "exclusive");
     assert_eq!(number("synchronous"), 2);
     assert_eq!(number("application_id"), 0x706f_706d);
-    assert_eq!(number("user_version"), 2);
+    assert_eq!(number("user_version"), 3);
 }
 
 #[test]

@@ -115,7 +115,12 @@ fn a_database_without_the_table_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let (mut store, _) = open(folder.path()).unwrap();
     store.append(&[entry(CHAIN, 1, b"old")], &[]).unwrap();
-    store.connection.execute_batch("DROP TABLE sealed; PRAGMA user_version = 1;").unwrap();
+    store
+        .connection
+        .execute_batch(
+            "DROP TABLE sealed; DROP TABLE events; DROP TABLE event_runs; PRAGMA user_version = 1;",
+        )
+        .unwrap();
     drop(store);
     let (mut store, loaded) = open(folder.path()).unwrap();
     assert_eq!(loaded.entries, 1);

@@ -28,7 +28,7 @@ pub(crate) fn stock(venue: &Venue) -> Result<()> {
     for device in venue.devices().filter(|device| device.name != "hq") {
         venue.wait(device, "a share of the stock", |device| {
             let lines = device.get("/v1/stock")?;
-            Ok(lines["lines"].get(0).filter(|line| line["own"]["available"].as_u64() > Some(0)).map(drop))
+            Ok(lines["items"].get(0).filter(|line| line["own"]["available"].as_u64() > Some(0)).map(drop))
         })?;
     }
     let shares = venue.devices().map(|device| Ok(format!("{} {}", device.name, free(device)?)));
