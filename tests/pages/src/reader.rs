@@ -445,7 +445,7 @@ impl Edit {
             lines.push(match (at, continued) {
                 (0, _) => format!("{machine}$ {part}"),
                 (_, true) => part.to_owned(),
-                (_, false) => format!("> {part}"),
+                (_, false) => format!("> {part}").trim_end().to_owned(),
             });
         }
         let place = line - 1..answer.end;

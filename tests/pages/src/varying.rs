@@ -13,7 +13,7 @@ pub enum Kind {
     Secret,
     /// A date, a time of day, or both.
     Time,
-    /// A number of `ms` or `s`: how long something took.
+    /// A number of `µs`, `ms` or `s`: how long something took.
     Duration,
     /// An IP address, with a port or not, a port in a multiaddress. 127.0.0.1 with the API's usual port is none: that does not vary.
     Address,
@@ -162,7 +162,7 @@ fn duration(text: &str) -> usize {
     if number == 0 || !text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
     }
-    [" ms", " s"].iter().find(|unit| text[number..].starts_with(**unit)).map_or(0, |unit| number + unit.len())
+    [" ms", " µs", " s"].iter().find(|unit| text[number..].starts_with(**unit)).map_or(0, |unit| number + unit.len())
 }
 
 fn id(text: &str) -> usize {
