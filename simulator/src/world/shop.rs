@@ -267,7 +267,6 @@ impl World<'_> {
                 | Reply::Incident(_)
                 | Reply::PastAccepted
                 | Reply::Left(_)
-                | Reply::Undone(_)
                 | Reply::Entrusted(_)
                 | Reply::Rules(_) => None,
             };
