@@ -207,6 +207,9 @@ impl<M: Machines> Reader<M> {
                 };
                 let (shown, pairs) = came.with_context(|| format!("{machine}$ {typed}"))?;
                 self.learn_all(pairs.as_ref())?;
+                if self.writes {
+                    println!("{shown}");
+                }
                 if self.writes && pairs.is_none() {
                     // What was printed stands for what came in its place, so that later commands can be typed.
                     let printed: String = talk.iter().map(|part| part.printed.join("\n") + "\n").collect();
@@ -442,7 +445,7 @@ impl Edit {
             lines.push(match (at, continued) {
                 (0, _) => format!("{machine}$ {part}"),
                 (_, true) => part.to_owned(),
-                (_, false) => format!("> {part}"),
+                (_, false) => format!("> {part}").trim_end().to_owned(),
             });
         }
         let place = line - 1..answer.end;

@@ -203,7 +203,13 @@ impl Drop for Terminal {
 }
 
 fn shown(bytes: &[u8], home: &str) -> Shown {
-    let text = String::from_utf8_lossy(bytes).replace('\r', "").replace(home, HOME);
+    // What is written over is not seen: progress that counts up in one line.
+    let over = |line: &str| {
+        let line = line.trim_end_matches('\r');
+        line.rsplit_once('\r').map_or(line, |(_, last)| last).to_owned()
+    };
+    let lines: Vec<String> = String::from_utf8_lossy(bytes).split('\n').map(over).collect();
+    let text = lines.join("\n").replace(home, HOME);
     let [open, close] = PROMPT;
     let code = text.split_once(open).and_then(|(text, rest)| {
         let code = rest.split_once(close)?.0.parse().ok()?;
