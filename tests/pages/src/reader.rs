@@ -116,6 +116,7 @@ impl<M: Machines> Reader<M> {
             ("PATH", format!("{}:{path}", bin.display())),
             ("LANG", "C.UTF-8".to_owned()),
             ("TZ", "UTC".to_owned()),
+            ("USER", "ana".to_owned()),
             ("TERM", "dumb".to_owned()),
             ("NO_COLOR", "1".to_owned()),
         ];
