@@ -266,8 +266,8 @@ impl World<'_> {
                 | Reply::Swept(_)
                 | Reply::Incident(_)
                 | Reply::PastAccepted
-                | Reply::Left(_)
                 | Reply::Undone(_)
+                | Reply::Left(_)
                 | Reply::Entrusted(_)
                 | Reply::Rules(_) => None,
             };

@@ -42,6 +42,10 @@ pub(super) fn name(api: &mut Value) {
                 if name == "limit" {
                     schema["minimum"] = json!(super::fields::LEAST_LIMIT);
                 }
+                if name == "since" {
+                    schema["minimum"] = json!(0);
+                    schema["maximum"] = json!(u64::MAX);
+                }
             }
         }
     }

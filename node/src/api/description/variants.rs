@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schema;
+use super::{each_object, schema};
 
 /// The types: their names, the field that tells values apart, and what the names of the parts end with.
 const TAGGED: [(&str, &str, &str); 3] =
@@ -48,6 +48,27 @@ pub(super) fn name(api: &mut Value) {
         let choices = parts.map(|name| json!({"$ref": format!("#/components/schemas/{name}")}));
         units.insert("oneOf".to_owned(), choices.to_vec().into());
     }
+}
+
+/// Names parts of lists as what they are lists of: `List_Claim` is `ClaimList`.
+pub(super) fn lists(api: &mut Value) {
+    let Some(Value::Object(schemas)) = api.pointer_mut("/components/schemas") else { return };
+    let (lists, others): (Map<_, _>, Map<_, _>) =
+        std::mem::take(schemas).into_iter().partition(|(name, _)| name.starts_with("List_"));
+    *schemas = others;
+    schemas.extend(lists.into_iter().map(|(name, list)| (list_name(&name), list)));
+    each_object(api, &mut |object| {
+        if let Some(Value::String(reference)) = object.get_mut("$ref")
+            && let Some((before, name)) = reference.rsplit_once('/')
+            && name.starts_with("List_")
+        {
+            *reference = format!("{before}/{}", list_name(name));
+        }
+    });
+}
+
+fn list_name(name: &str) -> String {
+    format!("{}List", name.trim_start_matches("List_"))
 }
 
 /// A part that is another type with the field beside it, as one object.
