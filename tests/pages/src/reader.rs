@@ -351,7 +351,9 @@ fn converse(terminal: &mut Terminal, command: &str, talk: &[Talk]) -> Result<(St
     for part in talk {
         printed.push_str(&part.printed.join("\n"));
         let Some(typed) = &part.typed else {
-            printed.push('\n');
+            if !part.printed.is_empty() {
+                printed.push('\n');
+            }
             continue;
         };
         let fits = |shown: &Shown| {
@@ -529,8 +531,8 @@ mod tests {
 
     #[test]
     fn what_fails_is_shown_as_failing() {
-        read("```console\n$ echo error: no; false\nerror: no\n```").unwrap();
-        for wrong in ["$ echo error: no\nerror: no", "$ echo no; false\nno", "$ echo yes"] {
+        read("```console\n$ true\n$ echo error: no; false\nerror: no\n```").unwrap();
+        for wrong in ["$ echo error: no\nerror: no", "$ echo no; false\nno", "$ echo yes", "$ true\nno"] {
             read(&format!("```console\n{wrong}\n```")).expect_err(wrong);
         }
     }
