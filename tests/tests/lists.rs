@@ -131,9 +131,7 @@ fn whatever_is_made_can_be_fetched_here_and_on_another_device() -> Result<()> {
         Node::start(&event, name, Options { host: Some(network.host(at)), ..Options::default() })
     };
     let (hq, till, mut lost) = (start(0, "hq")?, start(1, "till")?, start(2, "lost")?);
-    hq.wait_until("the others", DEADLINE, |hq| {
-        Ok((hq.get("/v1/status")?["reachable"] == 3).then_some(()))
-    })?;
+    hq.wait_until("the others", DEADLINE, |hq| Ok((hq.get("/v1/status")?["reachable"] == 3).then_some(())))?;
     hq.done("/v1/products", &json!({"sku": "CAP", "name": "Cap", "price": 2500}))?;
     let mut made: Vec<(&str, String, Value)> = Vec::new();
     let mut make = |api: &Api<'_>, path: &'static str, body: Value| -> Result<Value> {
