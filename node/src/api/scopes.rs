@@ -19,7 +19,7 @@ const SELL: &[Scope] = &[Till, Manager];
 /// What a till or a locker gives away here, it gives one by one, and not in a loop: see [`super::giving`].
 const HAND_OUT: &[Scope] = &[Till, Locker, Manager];
 /// Whoever does what can be taken back.
-const UNDO: &[Scope] = &[Till, Locker, Encoder, Manager];
+const UNDO: &[Scope] = &[Till, Locker, Manager];
 const DOORS: &[Scope] = &[Locker, Manager];
 const DROPS: &[Scope] = &[Encoder];
 /// Where shoppers leave an address. What was taken is for whoever owns the device, sealed or not.
