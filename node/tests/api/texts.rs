@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::document::Document;
-use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Ref, ReceiptHash};
+use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, ReceiptHash, Ref};
 use popmesh_proto::money::Currency;
 use popmesh_proto::payment::is_reference;
 use popmesh_proto::pin::Pin;
@@ -103,7 +103,8 @@ fn serials_are_what_their_schema_says_but_for_what_no_pattern_can() {
         Ok(_) | Err(UnitsError::Backwards { .. } | UnitsError::TooMany) => true,
         // A serial beyond 32 bits has the form of one.
         Err(UnitsError::Syntax(_)) => {
-            text.split([',', '-']).any(|number| number.trim_matches(' ').parse::<u64>().is_ok_and(|n| n > u32::MAX.into()))
+            text.split([',', '-'])
+                .any(|number| number.trim_matches(' ').parse::<u64>().is_ok_and(|n| n > u32::MAX.into()))
                 && said.takes(text)
         }
     });
