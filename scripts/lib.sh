@@ -1,6 +1,6 @@
 # What the scripts share: saying what happens, and installing what a machine lacks. Sourced, not run.
 
-if [ -t 1 ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
+if [ -t 1 ] && [ -z "${NO_COLOR-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 say() { printf '%s==>%s %s\n' "$bold" "$plain" "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 

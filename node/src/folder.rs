@@ -37,10 +37,7 @@ pub enum FolderError {
     #[error("{}", no_key(.0))]
     NoKey(PathBuf),
     /// There is no charter or no certificate.
-    #[error(
-        "{0} has no {what}: the device in it is in no event yet; have it join one with `popmesh --data {0} join`, or have the \
-         organiser sign its enrolment, then `popmesh device install`", folder.display()
-    )]
+    #[error("{}", not_installed(folder, what))]
     NotInstalled {
         /// The folder.
         folder: PathBuf,
@@ -407,6 +404,18 @@ fn no_key(folder: &Path) -> String {
     format!(
         "{found}; `popmesh --data {path} quickstart NAME` makes one and founds an event, `popmesh --data {path} join` makes one \
          and joins an event, and --data names another folder"
+    )
+}
+
+/// What to do where a device is in no event.
+fn not_installed(folder: &Path, what: &str) -> String {
+    if !Folder::new(folder).key_path().exists() {
+        return no_key(folder);
+    }
+    let path = folder.display();
+    format!(
+        "{path} has no {what}: the device in it is in no event yet; have it join one with `popmesh --data {path} join`, or have \
+         the organiser sign its enrolment, then `popmesh device install`"
     )
 }
 

@@ -229,7 +229,7 @@ fn files_that_are_something_else_are_told_apart() {
 fn what_is_missing_or_exposed_says_what_to_do() {
     let dir = signed();
     let run = "--data till run --api 127.0.0.1:0";
-    assert!(refused(dir.path(), &run.replace("till", "none"), 1).contains("popmesh device new"));
+    assert!(refused(dir.path(), &run.replace("till", "none"), 1).contains("popmesh --data none join"));
     assert!(refused(dir.path(), run, 1).contains("popmesh device install"));
     done(dir.path(), INSTALL);
     fs::set_permissions(dir.path().join("till/device.key"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -243,6 +243,8 @@ fn what_is_missing_or_exposed_says_what_to_do() {
 #[test]
 fn exit_codes_tell_usage_from_a_node_that_is_not_there() {
     let dir = signed();
+    assert!(refused(dir.path(), "--data till status", 1).contains("in no event yet"));
+    done(dir.path(), INSTALL);
     let said = refused(dir.path(), "--data till status", 3);
     assert!(said.contains("help: start it with `popmesh run --data till`"), "{said}");
     fs::write(dir.path().join("till/api.addr"), "127.0.0.1:1\n").unwrap();

@@ -179,7 +179,7 @@ fn what_is_wrong_with_a_token_is_said() {
     let output = popmesh(dir.path(), &["--data", "none", "token", "inspect", &text]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("none has no event charter"), "{said}");
+    assert!(said.contains("there is no folder none"), "{said}");
 }
 
 #[test]

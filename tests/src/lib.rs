@@ -12,6 +12,7 @@ pub mod children;
 pub mod event;
 pub mod home;
 pub mod host;
+pub mod listener;
 pub mod mdns;
 pub mod mounts;
 pub mod network;

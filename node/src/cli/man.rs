@@ -157,11 +157,11 @@ fn page(command: &Command, main: &Command) -> std::io::Result<String> {
 /// Without breaks of lines beside blank ones, which the list of a value's choices has, and which say nothing.
 fn without_idle_breaks(page: &str) -> String {
     let lines: Vec<&str> = page.lines().collect();
-    let is_space = |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| *line == ".sp");
+    let is_blank = |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| line.is_empty());
     let kept = lines
         .iter()
         .enumerate()
-        .filter(|(at, line)| **line != ".br" || !is_space(at.checked_sub(1)) && !is_space(at.checked_add(1)));
+        .filter(|(at, line)| **line != ".br" || !is_blank(at.checked_sub(1)) && !is_blank(at.checked_add(1)));
     kept.fold(String::new(), |page, (_, line)| page + line + "\n")
 }
 

@@ -11,6 +11,7 @@ use popmesh::door::{DoorSpec, OPENS_WITHIN};
 use popmesh::personal::Sealer;
 use popmesh::runtime::{Call, CallError, Events, Handle, Outcome, StoreHealth};
 use popmesh_proto::claim_code::ClaimCode;
+use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{
     Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
     DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
@@ -19,9 +20,9 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, DeviceInfo, HeldUnits, Incident, Levels, Named,
-    Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal,
-    SecretInfo, Status, Stock, StockLine,
+    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, DeedKind, DeviceInfo, HeldUnits,
+    Incident, Levels, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
+    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -328,6 +329,7 @@ fn cart() -> Cart {
         currency: claim.currency,
         until_ms: 1_800_000_900_000,
         shopper: None,
+        over: false,
     }
 }
 
@@ -351,6 +353,25 @@ fn door(claim: Ref) -> Door {
 
 fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
     DropInfo { title: drop.to_string(), drop, state, pickup_within_ms: None, unclaimed: Default::default() }
+}
+
+fn swept() -> Swept {
+    Swept { entry: Some(entry(15)), amount: 2500, claims: vec![claim()], left: 0 }
+}
+
+/// What entries say was done; none of them is known by any other number.
+fn deed(kind: DeedKind, at: Ref) -> Result<Reply, Refusal> {
+    let none = Refusal::UnknownEntry { entry: at, what: kind.to_string() };
+    let units = || {
+        let (drop, sku) = ("neon".parse().unwrap(), "CAP".parse().unwrap());
+        Reply::Units(UnitsDone { entry: at, drop, sku, units: Default::default() })
+    };
+    match (kind, at.seq) {
+        (DeedKind::Transfer | DeedKind::Move | DeedKind::Damage, 3) => Ok(units()),
+        (DeedKind::Sweep, 15) => Ok(Reply::Swept(swept())),
+        (DeedKind::Cart, 8) => Ok(Reply::Cart(cart())),
+        _ => Err(none),
+    }
 }
 
 pub(crate) fn reply_to(command: &Command) -> Reply {
@@ -421,8 +442,9 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Unlock(unlock) => {
             Reply::Unlocked(Unlocked { claim: unlock.claim, entry: entry(11), tries: 5 })
         }
-        Command::Sweep(_) => Reply::Swept(Swept { amount: 2500, claims: vec![claim()], left: 0 }),
+        Command::Sweep(_) => Reply::Swept(swept()),
         Command::Refund(_) => Reply::Refund(Refunded {
+            entry: Some(entry(14)),
             amount: 2500,
             payments: vec![],
             taxes: vec![],
@@ -517,6 +539,10 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             people: PeopleCounts { here: 3, missing: 1, erased: 2 },
             clocks_apart: None,
         }),
+        Query::Entry(entry) => {
+            Answer::Entry(Err(Refusal::UnknownEntry { entry: *entry, what: "entry".to_owned() }))
+        }
+        Query::Deed(kind, at) => Answer::Deed(deed(*kind, *at).map(Box::new)),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
         Query::Programme => Answer::Programme(Programme {
             products: vec![],
@@ -537,7 +563,15 @@ fn answer_to(query: &Query, again: bool) -> Answer {
                 holders: vec![],
             }],
         }),
-        Query::Claims(_) => Answer::Claims(Claims { count: 1, claims: vec![claim()], next: None }),
+        Query::Claims(filter) => {
+            // Two that are alike, one at a time if that is asked for.
+            let last = Moment { at: Hlc(7), entry: entry(9) };
+            let next = match (filter.after, filter.limit) {
+                (None, Some(1)) => Some(ClaimsAfter { claim: last, count: 2 }),
+                _ => None,
+            };
+            Answer::Claims(Claims { count: 2, claims: vec![claim()], next })
+        }
         Query::Incidents => Answer::Incidents(vec![incident(entry(13), None)]),
         Query::Registrars => Answer::Registrars(vec![registrar(DEVICE)]),
         Query::Retirement(device) => Answer::Retirement(Ok(RetirementRisk {

@@ -8,6 +8,7 @@ mod doors;
 mod double;
 mod events;
 mod idempotency;
+mod lists;
 mod money;
 mod people;
 mod problems;

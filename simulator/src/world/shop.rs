@@ -268,7 +268,6 @@ impl World<'_> {
                 | Reply::PastAccepted
                 | Reply::Undone(_)
                 | Reply::Left(_)
-                | Reply::Undone(_)
                 | Reply::Entrusted(_)
                 | Reply::Rules(_) => None,
             };

@@ -186,10 +186,11 @@ fn block(line: usize, inner: &[(usize, &str)]) -> Result<Block> {
         } else if let Some((machine, command)) = prompt(text) {
             let mut command = command.to_owned();
             while let Some((_, more)) =
-                lines.next_if(|(_, next)| next.starts_with("> ") || command.ends_with('\\'))
+                lines.next_if(|(_, next)| *next == ">" || next.starts_with("> ") || command.ends_with('\\'))
             {
                 command.push('\n');
-                command.push_str(more.strip_prefix("> ").unwrap_or(more));
+                let more = if more == ">" { "" } else { more.strip_prefix("> ").unwrap_or(more) };
+                command.push_str(more);
             }
             let runs_on = command.rsplit_once("# ").is_some_and(|(_, comment)| comment.contains(RUNS_ON));
             let talk = vec![Talk::default()];

@@ -116,6 +116,7 @@ impl<M: Machines> Reader<M> {
             ("PATH", format!("{}:{path}", bin.display())),
             ("LANG", "C.UTF-8".to_owned()),
             ("TZ", "UTC".to_owned()),
+            ("USER", "ana".to_owned()),
             ("TERM", "dumb".to_owned()),
             ("NO_COLOR", "1".to_owned()),
         ];
@@ -207,6 +208,9 @@ impl<M: Machines> Reader<M> {
                 };
                 let (shown, pairs) = came.with_context(|| format!("{machine}$ {typed}"))?;
                 self.learn_all(pairs.as_ref())?;
+                if self.writes {
+                    println!("{shown}");
+                }
                 if self.writes && pairs.is_none() {
                     // What was printed stands for what came in its place, so that later commands can be typed.
                     let printed: String = talk.iter().map(|part| part.printed.join("\n") + "\n").collect();
@@ -347,7 +351,9 @@ fn converse(terminal: &mut Terminal, command: &str, talk: &[Talk]) -> Result<(St
     for part in talk {
         printed.push_str(&part.printed.join("\n"));
         let Some(typed) = &part.typed else {
-            printed.push('\n');
+            if !part.printed.is_empty() {
+                printed.push('\n');
+            }
             continue;
         };
         let fits = |shown: &Shown| {
@@ -442,7 +448,7 @@ impl Edit {
             lines.push(match (at, continued) {
                 (0, _) => format!("{machine}$ {part}"),
                 (_, true) => part.to_owned(),
-                (_, false) => format!("> {part}"),
+                (_, false) => format!("> {part}").trim_end().to_owned(),
             });
         }
         let place = line - 1..answer.end;
@@ -525,8 +531,8 @@ mod tests {
 
     #[test]
     fn what_fails_is_shown_as_failing() {
-        read("```console\n$ echo error: no; false\nerror: no\n```").unwrap();
-        for wrong in ["$ echo error: no\nerror: no", "$ echo no; false\nno", "$ echo yes"] {
+        read("```console\n$ true\n$ echo error: no; false\nerror: no\n```").unwrap();
+        for wrong in ["$ echo error: no\nerror: no", "$ echo no; false\nno", "$ echo yes", "$ true\nno"] {
             read(&format!("```console\n{wrong}\n```")).expect_err(wrong);
         }
     }

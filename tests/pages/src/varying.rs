@@ -13,7 +13,7 @@ pub enum Kind {
     Secret,
     /// A date, a time of day, or both.
     Time,
-    /// A number of `ms` or `s`: how long something took.
+    /// A number of `µs`, `ms` or `s`: how long something took.
     Duration,
     /// An IP address, with a port or not, a port in a multiaddress. 127.0.0.1 with the API's usual port is none: that does not vary.
     Address,
@@ -100,13 +100,14 @@ fn form(text: &str, form: &str) -> usize {
 }
 
 fn secret(text: &str) -> Option<(Kind, usize)> {
-    // As a QR code has it: letters, digits and eight signs, a blank among them.
     let ends = |kind, head: &str, is: fn(char) -> bool| {
         let body = text.strip_prefix(head)?;
         let length = span(body, is);
         (length > 0).then_some((kind, head.len() + length))
     };
-    ends(Kind::Token, "POPMESH1:", |letter| !letter.is_whitespace() && !"'\"".contains(letter))
+    // Letters, digits and nine signs, a blank among them: between quotes in a command, alone on its line in an answer.
+    let token = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || " $%*+-./:…".contains(c);
+    ends(Kind::Token, "POPMESH1:", token)
         .or_else(|| ends(Kind::Secret, "popmesh_", |c| c.is_alphanumeric() || "_-…".contains(c)))
         .or_else(|| ends(Kind::Secret, "popmesh-ticket-1:", |c| c.is_alphanumeric() || "_-=+/…".contains(c)))
 }
@@ -161,7 +162,10 @@ fn duration(text: &str) -> usize {
     if number == 0 || !text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
     }
-    [" ms", " s"].iter().find(|unit| text[number..].starts_with(**unit)).map_or(0, |unit| number + unit.len())
+    [" ms", " µs", " s"]
+        .iter()
+        .find(|unit| text[number..].starts_with(**unit))
+        .map_or(0, |unit| number + unit.len())
 }
 
 fn id(text: &str) -> usize {
@@ -202,7 +206,7 @@ mod tests {
             ("11-24 09:37:13", vec![(Kind::Time, "11-24 09:37:13")]),
             ("at    10.77.0.2:40123", vec![(Kind::Address, "10.77.0.2:40123")]),
             ("/ip4/10.77.0.2/tcp/7400", vec![(Kind::Address, "10.77.0.2"), (Kind::Address, "/tcp/7400")]),
-            ("POPMESH1:RRQXO8P60… --pin -", vec![(Kind::Token, "POPMESH1:RRQXO8P60…")]),
+            ("redeem 'POPMESH1:RR 60%/…' --pin -", vec![(Kind::Token, "POPMESH1:RR 60%/…")]),
             ("export POPMESH_TOKEN=popmesh_9a-B", vec![(Kind::Secret, "popmesh_9a-B")]),
             // A price, a quantity, serials, the usual port and words are to the letter.
             ("sold 1 × TEE-NEON (1-3): 25.00 EUR at http://127.0.0.1:7401, 100 popmesh 7401", vec![]),

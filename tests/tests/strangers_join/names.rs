@@ -162,6 +162,7 @@ fn secrets_do_not_stand_in_the_arguments() -> Result<()> {
     let sell = ["sell", "CAP", "--pickup-at", "locker", "--pin"];
     let mut missing = start(&event, network.host(0), "sell", Some("0417"), &[&sell[..], &["-"]].concat())?;
     let (_, said) = end(&mut missing)?;
-    ensure!(said.contains("no node runs"), "{said}");
+    // Whichever folder this user has: what was read on standard input is not what it fails for.
+    ensure!(said.contains("no device was made") || said.contains("no node runs"), "{said}");
     Ok(())
 }
