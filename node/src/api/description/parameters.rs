@@ -21,7 +21,7 @@ const TYPES: [(&str, &str); 12] = [
 ];
 
 /// The requests in which a claim is named.
-const NAMING: [&str; 6] = ["Redeem", "GiveCustody", "Refund", "SettlePayment", "DoorOpen", "DoorSettle"];
+const NAMING: [&str; 4] = ["Redeem", "GiveCustody", "Refund", "SettlePayment"];
 
 /// Has requests name claims by what people have in hand; in answers they are named by their entries.
 pub(super) fn claims(api: &mut Value) {
