@@ -24,6 +24,8 @@ pub struct Answer {
     pub body: Value,
     /// Whether the outcome is an earlier one, under the same idempotency key.
     pub replayed: bool,
+    /// Where what was made can be fetched.
+    pub location: Option<String>,
     /// How long it took.
     pub took: Duration,
 }
@@ -230,6 +232,7 @@ impl Api<'_> {
             status: status.with_context(|| format!("no status in {head:?}"))?,
             body: parse(body.to_owned()),
             replayed: false,
+            location: None,
             took: before.elapsed(),
         })
     }
@@ -274,5 +277,6 @@ fn request(method: &str, url: &str, body: Option<&Value>, key: Option<&str>) -> 
     let body = parse(response.body_mut().with_config().limit(64 << 20).read_to_string()?);
     let took = before.elapsed();
     let replayed = response.headers().contains_key("idempotency-replayed");
-    Ok(Answer { status: response.status().as_u16(), body, replayed, took })
+    let location = response.headers().get("location").and_then(|at| at.to_str().ok()).map(str::to_owned);
+    Ok(Answer { status: response.status().as_u16(), body, replayed, location, took })
 }

@@ -19,8 +19,11 @@ pub(super) fn document(api: &mut Value) {
         let responses = operation.entry("responses").or_insert_with(|| json!({}));
         let Some(responses) = responses.as_object_mut() else { continue };
         responses.retain(|status, _| !status.starts_with(['4', '5']));
-        for response in responses.values_mut() {
+        for (status, response) in responses.iter_mut() {
             let mut headers = vec!["Popmesh-Device"];
+            if status == "201" {
+                headers.push("Location");
+            }
             if writes {
                 headers.push("Idempotency-Replayed");
             }
@@ -179,6 +182,11 @@ fn headers() -> Value {
         "Idempotency-Replayed": {
             "description": "`true` if this was done before, under the same key, and is not done again; absent otherwise.",
             "schema": {"type": "string", "enum": ["true"]},
+        },
+        "Location": {
+            "description": "Where what was made can be looked up.",
+            "required": true,
+            "schema": {"type": "string", "format": "uri-reference"},
         },
         "WWW-Authenticate": {"description": "`Bearer`: send a token.", "schema": {"type": "string"}},
         "Retry-After": {

@@ -56,7 +56,14 @@ pub(super) fn lists(api: &mut Value) {
     let (lists, others): (Map<_, _>, Map<_, _>) =
         std::mem::take(schemas).into_iter().partition(|(name, _)| name.starts_with("List_"));
     *schemas = others;
-    schemas.extend(lists.into_iter().map(|(name, list)| (list_name(&name), list)));
+    for (name, mut list) in lists {
+        // What an item is has a name of its own.
+        let item = name.trim_start_matches("List_");
+        if schemas.contains_key(item) {
+            list["properties"]["items"]["items"] = json!({"$ref": format!("#/components/schemas/{item}")});
+        }
+        schemas.insert(list_name(&name), list);
+    }
     each_object(api, &mut |object| {
         if let Some(Value::String(reference)) = object.get_mut("$ref")
             && let Some((before, name)) = reference.rsplit_once('/')
