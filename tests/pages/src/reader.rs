@@ -226,8 +226,8 @@ impl<M: Machines> Reader<M> {
     }
 
     fn learn_all(&mut self, pairs: Option<&Pairs>) -> Result<()> {
-        let names = pairs.into_iter().flatten().filter(|(kind, ..)| kind.is_name());
-        names.map(|(_, printed, came)| self.learn(printed, came)).collect()
+        let mut names = pairs.into_iter().flatten().filter(|(kind, ..)| kind.is_name());
+        names.try_for_each(|(_, printed, came)| self.learn(printed, came))
     }
 
     /// What the page calls so, and what it is called this time.
@@ -330,7 +330,7 @@ impl Running {
         };
         let within = if writes { PATIENCE_WRITING } else { COMMAND_TIMEOUT };
         let came = self.terminal.wait("what is printed", within, |shown| {
-            (shown.exit_code.is_some() && !writes) || (!writes && fits(shown).is_some())
+            !writes && (shown.exit_code.is_some() || fits(shown).is_some())
         });
         let shown = if writes { self.terminal.shown() } else { came? };
         let found = fits(&shown);
