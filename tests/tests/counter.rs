@@ -334,6 +334,7 @@ fn what_stays_is_asked_about_and_nothing_is_done_unasked() -> Result<()> {
     let printed = crew.json("people erase --shopper order-7 --yes")?;
     assert!(printed["erased"].is_array(), "{printed}");
     crew.sees(&format!("api token revoke {token} --yes"))?;
+    agree(&[&first, &second])?;
     let (left, said) = crew.answers("leave --to till-2", "till-1")?;
     assert!(left && said.contains("Type its name to have it leave"), "{said}");
     agree(&[&first, &second])?;

@@ -237,6 +237,7 @@ pub(super) fn claims(client: &Client, filter: &args_claim::Claims, json: bool) -
         ("state", state),
         ("shopper", text(&filter.shopper)),
         ("code", text(&filter.code)),
+        ("named", filter.named.clone()),
         ("late", filter.late.then(|| "true".to_owned())),
     ];
     let claims: ClaimList = client.list("/v1/claims", &query, Some(filter.limit))?;
