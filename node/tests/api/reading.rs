@@ -131,7 +131,7 @@ async fn metrics_are_text_that_prometheus_reads() {
         "popmesh_devices_reachable 2",
         "popmesh_carts 2",
         "popmesh_claims{scope=\"mesh\",state=\"issued\"} 3",
-        "popmesh_receipts 7",
+        "popmesh_last_receipt 7",
         "popmesh_deferred_minor_units 2500",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"own\",state=\"available\"} 40",
         "popmesh_units{drop=\"neon\",sku=\"CAP\",scope=\"mesh\",state=\"sold\"} 10",
