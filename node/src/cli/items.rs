@@ -60,12 +60,15 @@ pub(super) struct Typed<'a> {
     pub(super) price: Option<&'a str>,
 }
 
+/// A SKU, how many of it, and the price of one, as it was typed.
+type Wanted<'a> = (Sku, u64, Option<&'a str>);
+
 impl Typed<'_> {
     /// Each SKU once, with how many of it and at what price, if one was given.
     ///
     /// # Errors
     /// [`Failure`] if an option could be meant for several items, or a SKU has two prices.
-    fn once_each(&self) -> Result<Vec<(Sku, u64, Option<&str>)>, Failure> {
+    fn once_each(&self) -> Result<Vec<Wanted<'_>>, Failure> {
         let several = self.items.len() > 1;
         if self.quantity.is_some() && (several || self.items.iter().any(|item| item.quantity.is_some())) {
             let help = "write the number at each item, as in `TEE-M STICKER:2`";
@@ -75,7 +78,7 @@ impl Typed<'_> {
             let help = "write the price at each item, as in `TEE-M@20.00 STICKER:2@2.50`";
             return Err(Failure::with_help("--price is for one item, whose price is not given yet", help));
         }
-        let mut all: Vec<(Sku, u64, Option<&str>)> = Vec::new();
+        let mut all: Vec<Wanted<'_>> = Vec::new();
         for item in self.items {
             let price = item.price.as_deref().or(self.price);
             let quantity = item.quantity.or(self.quantity).unwrap_or(1);

@@ -212,7 +212,8 @@ pub enum Refusal {
         needs: String,
         /// The names of some devices in reach that have it.
         #[serde(default)]
-        at: Vec<String>,
+        #[cfg_attr(feature = "schema", schema(value_type = Vec<String>))]
+        at: Box<[String]>,
     },
     /// Money goes back only where a person with a drawer is, and nobody is here.
     #[error("{}", unattended(roles, at))]

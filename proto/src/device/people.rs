@@ -31,10 +31,10 @@ impl Device {
         let erased = self.people.apply(linked.entry, chain, record);
         self.sealed.look_again();
         match &record.body {
-            Body::Personal(_) => {
-                if self.people.get(&linked.entry).is_some_and(|taken| taken.erased.is_none()) {
-                    self.sealed.expect(linked.entry);
-                }
+            Body::Personal(_)
+                if self.people.get(&linked.entry).is_some_and(|taken| taken.erased.is_none()) =>
+            {
+                self.sealed.expect(linked.entry);
             }
             Body::Erase(_) => {
                 self.drop_sealed(&erased);

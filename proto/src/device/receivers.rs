@@ -104,7 +104,7 @@ impl Device {
             action: action.to_owned(),
             roles: own.roles.to_string(),
             needs: needs.to_owned(),
-            at,
+            at: at.into(),
         }
     }
 }

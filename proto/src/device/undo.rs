@@ -232,7 +232,7 @@ impl Device {
         };
         let plan = plan.map_err(|why| match why {
             Why::Words(why) => Refusal::CannotUndo { entry, what: what.clone(), why },
-            Why::Refused(refusal) => refusal,
+            Why::Refused(refusal) => *refusal,
         });
         let (undo, why_not) = match &plan {
             Ok(plan) => (Some(self.in_words(plan)), None),
@@ -322,7 +322,7 @@ impl Device {
             what.push_str(&format!("; and {more} more"));
         }
         let no = |why: &str| Err(Why::Words(why.to_owned()));
-        let of_cart = |cart: Ref| self.own_cart(cart).map_err(Why::Refused);
+        let of_cart = |cart: Ref| self.own_cart(cart).map_err(Why::refused);
         let added = |record: &Record| match &record.body {
             Body::Transfer(transfer) => transfer.aside.as_ref().map(|aside| aside.cart),
             _ => None,
@@ -336,7 +336,7 @@ impl Device {
                          and pays it back",
                         code(&first)
                     )),
-                    refusal => Why::Refused(refusal),
+                    refusal => Why::refused(refusal),
                 });
                 (ActKind::Sale, Some(first), plan)
             }
@@ -366,7 +366,7 @@ impl Device {
                 let brought = received.transfers.iter().find_map(|transfer| self.brought_a_cart(transfer));
                 let (cart, from) = brought.ok_or(Refusal::NothingToUndo)?;
                 what = format!("took cart {cart} over from {}", self.name_of(&from));
-                let plan = of_cart(cart).and_then(|_| self.check_may_get(&from).map_err(Why::Refused));
+                let plan = of_cart(cart).and_then(|_| self.check_may_get(&from).map_err(Why::refused));
                 (ActKind::CartTaken, None, plan.map(|()| Plan::GiveBack(cart, from)))
             }
             Body::Move(_) => (ActKind::Move, None, self.lay_back(first, &records).map(Plan::Lay)),
@@ -472,7 +472,13 @@ type Found = (ActKind, String, Ref, Option<Ref>, Result<Plan, Why>);
 /// Why an act is not taken back.
 enum Why {
     Words(String),
-    Refused(Refusal),
+    Refused(Box<Refusal>),
+}
+
+impl Why {
+    fn refused(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
 }
 
 /// What can be done about an act that stays.
