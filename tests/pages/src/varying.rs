@@ -162,7 +162,10 @@ fn duration(text: &str) -> usize {
     if number == 0 || !text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
     }
-    [" ms", " µs", " s"].iter().find(|unit| text[number..].starts_with(**unit)).map_or(0, |unit| number + unit.len())
+    [" ms", " µs", " s"]
+        .iter()
+        .find(|unit| text[number..].starts_with(**unit))
+        .map_or(0, |unit| number + unit.len())
 }
 
 fn id(text: &str) -> usize {
