@@ -43,8 +43,8 @@ pub(crate) fn local_precise(ms: u64) -> String {
 
 /// A text of another device, or of a layer that knows of no zone, with its times as people here read them.
 pub(crate) fn localised(text: &str) -> String {
-    let (now_ms, zone) = (now_ms(), zone());
-    with_times(text, |ms| short(ms, now_ms, &zone))
+    let zone = zone();
+    with_times(text, |ms| in_zone(ms, &zone))
 }
 
 /// A time in words of a zone, which is said.

@@ -57,11 +57,13 @@ pub enum Planted {
     TalkToRetired,
     /// After a retirement the event's secret stays what it was.
     KeepSecret,
+    /// What entries tell is stored with the write after theirs.
+    TellApart,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 26] = [
+    pub const ALL: [Planted; 27] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -88,6 +90,7 @@ impl Planted {
         Planted::TellEverySecond,
         Planted::TalkToRetired,
         Planted::KeepSecret,
+        Planted::TellApart,
     ];
 }
 

@@ -61,6 +61,11 @@ fn to_acknowledge_before_the_sync() {
 }
 
 #[test]
+fn to_tell_apart_from_the_record() {
+    device_bug_is_caught(DeviceBug::TellApart, 3, &["I3"]);
+}
+
+#[test]
 fn to_sell_what_was_given_away() {
     device_bug_is_caught(DeviceBug::KeepWhatIsGiven, 6, &["I1"]);
 }

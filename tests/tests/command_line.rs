@@ -80,6 +80,21 @@ fn shop(event: &Event) -> Result<Vec<Node<'_>>> {
     Ok(nodes)
 }
 
+/// Without what is reckoned from the clock when it is asked for: when a device was last heard, and until when a cart is held.
+fn timeless(mut value: Value) -> Value {
+    match &mut value {
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                let is_now = matches!(name.as_str(), "last_heard_ms" | "until_ms") && field.is_u64();
+                *field = if is_now { json!("a time") } else { timeless(field.take()) };
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| *item = timeless(item.take())),
+        _ => {}
+    }
+    value
+}
+
 /// What commands that look print as JSON is what the API answers, value for value; and what those print that do something is
 /// what the API answers to the same call, which it does once.
 #[test]
@@ -96,7 +111,7 @@ fn json_is_what_the_api_answers() -> Result<()> {
         calls.set(calls.get() + 1);
         let key = format!("call-{}", calls.get());
         let done = printed(&[words, &["--idempotency-key", &key]].concat())?;
-        let answer = hq.post(path, &body, Some(&key))?;
+        let answer = hq.call("POST", path, Some(&body).filter(|body| !body.is_null()), Some(&key))?;
         ensure!(answer.replayed, "{path} was not what popmesh {words:?} had done: {}", answer.body);
         ensure!(answer.body == done, "popmesh {words:?} printed {done}, and {path} answers {}", answer.body);
         Ok(done)
@@ -165,7 +180,7 @@ fn json_is_what_the_api_answers() -> Result<()> {
     ];
     let mut wrong = Vec::new();
     for (words, path) in &looks {
-        let (shown, answer) = (printed(words)?, hq.get(path)?);
+        let (shown, answer) = (timeless(printed(words)?), timeless(hq.get(path)?));
         if shown != answer {
             wrong.push(format!("popmesh {words:?}\n  {shown}\n{path}\n  {answer}"));
         }

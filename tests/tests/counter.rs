@@ -168,7 +168,7 @@ fn a_claim_is_what_is_in_hand() -> Result<()> {
     let text = |claim: &Value, field: &str| claim[field].as_str().map(str::to_owned).context("no text");
     let one = sells("--shopper order-7 --tender card --reference T-4711")?;
     let (claim, code) = (text(&one, "claim")?, text(&one, "code")?);
-    let token = text(&crew.json(&format!("claim token {code}"))?, "text")?;
+    let token = text(&crew.json(&format!("claim token {code}"))?, "token")?;
     agree(&[&first, &second])?;
     for (who, named) in [
         (&crew, claim.clone()),
@@ -212,7 +212,7 @@ fn a_claim_is_what_is_in_hand() -> Result<()> {
     }
     assert_eq!(books(&first)?, before);
     // A token says more than which claim it is.
-    let token = text(&crew.json(&format!("claim token {}", text(&two, "code")?))?, "text")?;
+    let token = text(&crew.json(&format!("claim token {}", text(&two, "code")?))?, "token")?;
     assert_eq!(crew.event.popmesh(&["--data", "till-1", "claim", "redeem", &token])?["claim"], two["claim"]);
     let given = crew.sees(&format!("claim give {} --to till-2", text(&three, "code")?))?;
     assert!(given.contains("is in the custody of till-2"), "{given}");

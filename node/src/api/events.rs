@@ -21,7 +21,9 @@ use super::openapi::QueryProblems;
 use super::places::Place;
 use super::problem::Problem;
 use super::request::Filter;
+use super::scopes;
 use super::service::Api;
+use crate::access::Right;
 use crate::runtime::{self, EventId, EventsError, Follower, ResetWhy, Taken};
 
 /// How often a stream says that it is alive, while nothing happens.
@@ -171,14 +173,20 @@ pub(super) async fn events(
 ) -> Result<Response, Problem> {
     let limit = filter.limit.map(limit).transpose()?;
     let after = after(&filter, &headers)?;
+    // On loopback nobody needs a token.
+    let right = bearer_right(bearer.as_ref().map(|Extension(bearer)| bearer));
     match form(&headers)? {
-        Form::Page => page(&api, after, limit.unwrap_or(USUAL_LIMIT)).await,
+        Form::Page => page(&api, after, right, limit.unwrap_or(USUAL_LIMIT)).await,
         Form::Stream => {
             let arrival = arrival.map(|Extension(arrival)| arrival);
             let bearer = bearer.map(|Extension(bearer)| bearer);
             open(&api, after, arrival, bearer, place.map(|Extension(place)| place))
         }
     }
+}
+
+fn bearer_right(bearer: Option<&Bearer>) -> Right {
+    bearer.map_or(Right::Owner, Bearer::right)
 }
 
 fn limit(limit: u32) -> Result<usize, Problem> {
@@ -265,7 +273,7 @@ fn reset(reset: runtime::Reset) -> Reset {
     Reset { event: ResetTag::Reset, why, text: text.to_owned(), after: reset.after.to_string() }
 }
 
-async fn page(api: &Api, after: Option<EventId>, limit: usize) -> Result<Response, Problem> {
+async fn page(api: &Api, after: Option<EventId>, right: Right, limit: usize) -> Result<Response, Problem> {
     let events = api.handle.events();
     let begins = after.unwrap_or_else(|| events.beginning());
     let mut at = events.resolve(begins).map_err(|why| {
@@ -273,20 +281,26 @@ async fn page(api: &Api, after: Option<EventId>, limit: usize) -> Result<Respons
         Problem::new(StatusCode::GONE, "events_reset", text).with("why", why.word()).with("after", after)
     })?;
     let mut items = Vec::new();
-    let mut more = true;
-    while items.len() < limit {
+    let mut next = None;
+    'all: loop {
         let some = events.after(at).await.map_err(unreadable)?;
         let Some(last) = some.last() else {
-            more = false;
+            next = None;
             break;
         };
         at = last.number;
-        for event in some.iter().take(limit - items.len()) {
+        for event in &some {
+            if items.len() == limit {
+                break 'all;
+            }
+            next = Some(event.id.to_string());
+            if !scopes::hears(right, event.kind()) {
+                continue;
+            }
             let data = RawValue::from_string(event.json.clone()).map_err(|_| Problem::mismatch())?;
             items.push(EventItem { id: event.id.to_string(), data });
         }
     }
-    let next = items.last().filter(|_| more).map(|item| item.id.clone());
     Ok(Json(EventPage { items, next }).into_response())
 }
 
@@ -301,6 +315,7 @@ fn open(
     bearer: Option<Bearer>,
     place: Option<Place>,
 ) -> Result<Response, Problem> {
+    let right = bearer_right(bearer.as_ref());
     let own = arrival.is_some_and(|arrival| arrival.is_own());
     let counted = match (&bearer, arrival) {
         (Some(bearer), Some(arrival)) => bearer.counted(arrival),
@@ -327,12 +342,12 @@ fn open(
         None => opening.extend_from_slice(format!("id: {}\n\n", follower.place()).as_bytes()),
     }
     let source = (follower, api.stopping.subscribe(), ended, (permit, work));
-    let rest = stream::unfold(source, |(mut follower, mut stopping, mut ended, kept)| async move {
+    let rest = stream::unfold(source, move |(mut follower, mut stopping, mut ended, kept)| async move {
         let block = tokio::select! {
             biased;
             _ = &mut ended => None,
             _ = stopping.wait_for(|stopping| *stopping) => None,
-            block = next(&mut follower) => block,
+            block = next(&mut follower, right) => block,
         };
         block.map(|block| (Ok::<_, Infallible>(block), (follower, stopping, ended, kept)))
     });
@@ -347,7 +362,7 @@ fn open(
 }
 
 /// The next blocks of a stream; none at its end.
-async fn next(follower: &mut Follower) -> Option<Bytes> {
+async fn next(follower: &mut Follower, right: Right) -> Option<Bytes> {
     let taken = match tokio::time::timeout(KEEP_ALIVE, follower.take()).await {
         Err(_) => return Some(Bytes::from_static(b": alive\n\n")),
         Ok(Err(EventsError::Stopping)) => return None,
@@ -363,7 +378,7 @@ async fn next(follower: &mut Follower) -> Option<Bytes> {
         write_reset(&mut blocks, why);
     }
     for event in &events {
-        write_event(&mut blocks, event);
+        write_event(&mut blocks, event, right);
     }
     for signal in &signals {
         write_signal(&mut blocks, signal);
@@ -371,7 +386,12 @@ async fn next(follower: &mut Follower) -> Option<Bytes> {
     Some(blocks.into())
 }
 
-fn write_event(blocks: &mut Vec<u8>, event: &Arc<runtime::Event>) {
+fn write_event(blocks: &mut Vec<u8>, event: &Arc<runtime::Event>, right: Right) {
+    if !scopes::hears(right, event.kind()) {
+        // The place to go on from, all the same.
+        blocks.extend_from_slice(format!("id: {}\n\n", event.id).as_bytes());
+        return;
+    }
     // JSON has no line breaks of its own.
     let block = format!("id: {}\nevent: {}\ndata: {}\n\n", event.id, event.kind(), event.json);
     blocks.extend_from_slice(block.as_bytes());

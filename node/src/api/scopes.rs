@@ -19,7 +19,7 @@ const SELL: &[Scope] = &[Till, Manager];
 /// What a till or a locker gives away here, it gives one by one, and not in a loop: see [`super::giving`].
 const HAND_OUT: &[Scope] = &[Till, Locker, Manager];
 /// Whoever does what can be taken back.
-const UNDO: &[Scope] = &[Till, Locker, Encoder, Manager];
+const UNDO: &[Scope] = &[Till, Locker, Manager];
 const DOORS: &[Scope] = &[Locker, Manager];
 const DROPS: &[Scope] = &[Encoder];
 /// Where shoppers leave an address. What was taken is for whoever owns the device, sealed or not.
@@ -126,6 +126,31 @@ const ROUTES: &[Row] = &[
     ("PUT", "/v1/links", OWNER),
 ];
 
+/// Events that not every scope hears: about what it may not ask for either. All others are heard by all.
+const EVENTS: &[(&str, &[Scope])] = &[
+    ("redeemed", COUNTER),
+    ("refunded", COUNTER),
+    ("refund_requested", COUNTER),
+    ("custody_moved", COUNTER),
+    ("door", COUNTER),
+    ("pin_locked", COUNTER),
+    ("incident", COUNTER),
+    ("incident_settled", COUNTER),
+    ("voided", COUNTER),
+    ("payment_settled", BOOKS),
+    ("personal_taken", MANAGE),
+    ("personal_erased", MANAGE),
+];
+
+/// Whether `right` hears of events of this kind.
+pub(super) fn hears(right: Right, kind: &str) -> bool {
+    let listed = EVENTS.iter().find(|(listed, _)| *listed == kind).map(|(_, scopes)| *scopes);
+    match right {
+        Right::Owner => true,
+        Right::Scoped(scope) => listed.is_none_or(|scopes| scopes.contains(&scope)),
+    }
+}
+
 /// The scopes that may use a route; none if it is not known.
 pub(super) fn of(method: &Method, route: &str) -> &'static [Scope] {
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
@@ -162,6 +187,16 @@ mod tests {
             ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
         assert_eq!(listed.len(), ROUTES.len(), "a route is listed twice");
         assert_eq!(described, listed);
+    }
+
+    #[test]
+    fn nobody_hears_of_what_it_may_not_ask_for() {
+        let hears = |scope, kind| hears(Right::Scoped(scope), kind);
+        assert!(hears(Encoder, "sold") && hears(Encoder, "programme_changed") && hears(Encoder, "reset"));
+        assert!(!hears(Encoder, "redeemed") && hears(Locker, "redeemed"));
+        assert!(!hears(Locker, "payment_settled") && hears(Till, "payment_settled"));
+        assert!(!hears(Till, "personal_taken") && hears(Manager, "personal_taken"));
+        assert!(super::hears(Right::Owner, "personal_taken"));
     }
 
     #[test]

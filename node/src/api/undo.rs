@@ -53,7 +53,7 @@ pub(super) async fn undo(
         who.may_use(&Method::POST, route_of(act.kind))?;
         match act.kind {
             ActKind::Sale => who.may_give(&api, Given::Claim, 1)?,
-            ActKind::Move => who.may_give(&api, Given::Unit, 1)?,
+            ActKind::Move => who.may_give(&api, Given::Unit, act.moves)?,
             _ => {}
         }
     }

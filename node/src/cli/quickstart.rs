@@ -169,7 +169,7 @@ enum Begun {
     Nothing,
     /// A key alone: the power failed before the charter was there.
     Key(SecretKey),
-    Both(SecretKey, SignedCharter),
+    Both(SecretKey, Box<SignedCharter>),
 }
 
 impl Begun {
@@ -179,7 +179,9 @@ impl Begun {
         match (key, charter) {
             (None, None) => Ok(Self::Nothing),
             (Some(key), None) => Ok(Self::Key(key)),
-            (Some(key), Some(charter)) if key.id() == charter.charter().root => Ok(Self::Both(key, charter)),
+            (Some(key), Some(charter)) if key.id() == charter.charter().root => {
+                Ok(Self::Both(key, Box::new(charter)))
+            }
             (_, Some(charter)) => {
                 let name = printable(&charter.charter().name);
                 Err(Failure::with_help(
@@ -215,7 +217,7 @@ impl Begun {
         let Charter { name, currency, .. } = charter.charter();
         let is_same = *name == request.name && request.currency.is_none_or(|wanted| wanted == *currency);
         if is_same {
-            return Ok(Some(charter.clone()));
+            return Ok(Some(SignedCharter::clone(charter)));
         }
         Err(Failure::with_help(
             format!(

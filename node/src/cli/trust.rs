@@ -142,9 +142,12 @@ pub(super) fn incidents(incidents: Incidents, folder: &Folder, json: bool) -> Ou
         }
         Incidents::Resolve { incident, note, yes, retry, target } => {
             let client = Client::find(&target, folder)?;
-            let known: Vec<Incident> = client.get("/v1/incidents", &[])?;
-            let what =
-                known.iter().find(|known| known.incident == incident).map(|known| printable(&known.text));
+            let known: List<Incident> = client.list("/v1/incidents", &[], None)?;
+            let what = known
+                .items
+                .iter()
+                .find(|known| known.incident == incident)
+                .map(|known| printable(&known.text));
             eprintln!("{}", what.unwrap_or_else(|| format!("Incident {incident}")));
             eprintln!("It is settled then, and a device that it suspends goes on: {}", printable(&note));
             ask::whether(yes, "Write that down?")?;

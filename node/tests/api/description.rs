@@ -61,7 +61,7 @@ async fn every_described_path_is_served() {
     let api = get(node.address, "/v1/openapi.json").await.json();
     let mut operations = BTreeSet::new();
     for (path, item) in api["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
             assert!(operations.insert(operation["operationId"].to_string()), "operation ids are unique");
             let concrete = path
                 .replace("{drop}", "neon")

@@ -477,6 +477,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
 pub(crate) fn act(entry: Ref) -> Act {
     Act {
         entry,
+        moves: 0,
         kind: ActKind::Product,
         at_ms: 1_800_000_000_000,
         what: "set the price of CAP to 19.00 EUR; it was 25.00 EUR".to_owned(),

@@ -13,6 +13,7 @@ mod money;
 mod people;
 mod problems;
 mod reading;
+mod texts;
 mod tls;
 mod tokens;
 mod wire;

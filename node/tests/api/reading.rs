@@ -118,7 +118,8 @@ async fn metrics_are_text_that_prometheus_reads() {
     let node = start().await;
     get(node.address, "/v1/status").await;
     get(node.address, "/v1/nothing").await;
-    let answer = get(node.address, "/metrics").await;
+    let answer =
+        send(node.address, "GET", "/metrics", &[("accept", "application/openmetrics-text")], b"").await;
     assert!(answer.header("content-type").unwrap().starts_with("application/openmetrics-text"));
     let text = String::from_utf8(answer.body).unwrap();
     for line in [

@@ -8,6 +8,7 @@ use std::time::Duration;
 use popmesh::access::{Authority, FAILURES, Rights, Scope};
 use popmesh::folder::Folder;
 use popmesh::runtime::StoreHealth;
+use popmesh_proto::fact::Fact;
 use popmesh_proto::identity::SecretKey;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -15,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::double::{Double, behind, reply_to, serve_at};
+use crate::double::{DEVICE, Double, behind, reply_to, serve_at};
 use crate::wire::{Answer, connect, parse, request, send};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -299,5 +300,33 @@ async fn on_loopback_a_token_is_not_needed_but_a_bad_one_is_refused() {
     for _ in 0..=FAILURES {
         let answer = send(node.address, "GET", "/v1/status", &[("authorization", "Bearer x")], b"").await;
         answer.problem(401, "unknown_token");
+    }
+}
+
+#[tokio::test]
+async fn a_token_hears_of_what_it_may_ask_for_and_goes_on_behind_the_rest() {
+    let api = guarded().await;
+    let (claim, drop) = (crate::double::entry(9), "neon".parse().unwrap());
+    let (by, by_name) = (DEVICE, "till-1".to_owned());
+    let redeemed =
+        Fact::Redeemed { at_ms: 1, entry: claim, claim, drop, by, by_name: by_name.clone(), items: vec![] };
+    let changed = |at_ms| Fact::ProgrammeChanged { at_ms, entry: claim, by, by_name: by_name.clone() };
+    api.node.events.tell(vec![changed(1), redeemed, changed(2)]).unwrap();
+    for (scope, kinds) in [
+        (Scope::Till, &["programme_changed", "redeemed", "programme_changed"][..]),
+        (Scope::Encoder, &["programme_changed", "programme_changed"]),
+    ] {
+        let bearer = format!("Bearer {}", api.rights.make(scope, HOUR, "app", now_ms()).unwrap().text);
+        let headers = [("authorization", &*bearer), ("accept", "application/json")];
+        let page = api.send("GET", "/v1/events", &headers, b"").await.json();
+        let heard: Vec<&str> = page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["data"]["event"].as_str().unwrap())
+            .collect();
+        assert_eq!(heard, kinds, "{scope}");
+        let last = page["items"][kinds.len() - 1]["id"].as_str().unwrap();
+        assert!(last.ends_with(":3"), "{last}");
     }
 }

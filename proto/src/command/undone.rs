@@ -58,6 +58,9 @@ pub struct Act {
     pub at_ms: u64,
     /// What, in words that go on from the device's name: `sold TEE-M 17 for 25.00 EUR (cash) and handed it over`.
     pub what: String,
+    /// How many units taking it back would move to another place.
+    #[serde(default)]
+    pub moves: u64,
     /// What taking it back would do, in words; absent if it cannot be taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo: Option<String>,

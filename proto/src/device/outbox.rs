@@ -70,6 +70,8 @@ pub(super) struct Outbox {
     held: VecDeque<(BatchId, Output)>,
     ready: VecDeque<Output>,
     plant: Plant,
+    /// With a planted bug, what the batch before told.
+    late: Vec<Fact>,
 }
 
 impl Outbox {
@@ -82,6 +84,7 @@ impl Outbox {
             held: VecDeque::new(),
             ready: VecDeque::new(),
             plant,
+            late: Vec::new(),
         }
     }
 
@@ -145,7 +148,11 @@ impl Outbox {
         let batch = self.next;
         self.next += 1;
         self.in_flight = Some(batch);
-        Some((batch, std::mem::take(&mut self.open)))
+        let mut open = std::mem::take(&mut self.open);
+        if self.plant.has(Planted::TellApart) {
+            std::mem::swap(&mut open.facts, &mut self.late);
+        }
+        Some((batch, open))
     }
 
     /// When a batch that waits for more is due.

@@ -239,7 +239,13 @@ impl Device {
             Err(Refusal::CannotUndo { why, .. }) => (None, Some(why.clone())),
             Err(refusal) => (None, Some(refusal.to_string())),
         };
-        Ok((Act { entry, kind, at_ms: last.at.ms(), what, undo, why_not, claim }, plan))
+        let moves = match &plan {
+            Ok(Plan::Lay(moves)) => {
+                moves.iter().flat_map(|(_, lines)| lines).map(|line| line.units.len()).sum()
+            }
+            _ => 0,
+        };
+        Ok((Act { entry, moves, kind, at_ms: last.at.ms(), what, undo, why_not, claim }, plan))
     }
 
     fn of_programme(&self, chain: &Chain, last: &LastAct) -> Result<Found, Refusal> {

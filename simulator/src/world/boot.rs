@@ -12,6 +12,7 @@ use popmesh_store::{Store, StoreError};
 use super::ledger::Breach;
 use super::node::{NotOpened, State, open_device, open_store};
 use super::queue::{Event, NodeIndex};
+use super::told::Told;
 use super::{MS, World};
 use crate::disk::Kept;
 #[cfg(feature = "planted")]
@@ -91,19 +92,24 @@ impl World<'_> {
     }
 
     /// Opens the device of a node from its store, and begins a new life.
-    fn open(&mut self, node: NodeIndex, store: Store) {
+    fn open(&mut self, node: NodeIndex, mut store: Store) {
         if self.mistakes.wants_boot_image(node) {
             self.nodes[node].boot_image = Some(self.nodes[node].disk.image());
         }
         let config = self.config(node);
+        if let Some(run) = config.nonce.0.first_chunk() {
+            store.begin_run(*run);
+        }
         let now = self.clock(node);
         let me = self.nodes[node].id;
+        let mut told = Told::default();
         let mut read: BTreeMap<ChainId, u64> = BTreeMap::new();
         let mut problem = Ok(());
         let ledger = &mut self.ledger;
         let opened = open_device(config, &store, now, |entry| {
             let length = read.entry(entry.chain).or_default();
             *length = entry.seq.max(*length);
+            told.take(entry);
             if problem.is_ok() {
                 problem = ledger.read_back(node, me, entry);
             }
@@ -126,8 +132,10 @@ impl World<'_> {
                     .collect();
                 of.past_doubted = of.mark.is_none() || !of.owed.is_empty();
                 of.past_answered = false;
+                let told = told.check(&store);
                 of.state = State::Running { device: Box::new(device), store: Box::new(store) };
                 self.check(problem);
+                self.judge_told(node, told);
                 if !self.ledger.suspects.contains(&me) {
                     let recovered = self.ledger.recovered(me, &read);
                     self.check(recovered);

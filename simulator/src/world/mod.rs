@@ -30,6 +30,7 @@ mod retirements;
 mod settle;
 mod shop;
 mod signatures;
+mod told;
 mod trust;
 mod verdict;
 mod watch;

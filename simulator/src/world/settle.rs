@@ -75,6 +75,7 @@ impl World<'_> {
         self.check_money();
         self.check_nothing_is_aside();
         self.check_unsold_is_for_sale();
+        self.alive().into_iter().for_each(|node| self.check_told(node));
     }
 
     pub(super) fn alive(&self) -> Vec<NodeIndex> {

@@ -266,6 +266,7 @@ impl World<'_> {
                 | Reply::Swept(_)
                 | Reply::Incident(_)
                 | Reply::PastAccepted
+                | Reply::Undone(_)
                 | Reply::Left(_)
                 | Reply::Entrusted(_)
                 | Reply::Rules(_) => None,

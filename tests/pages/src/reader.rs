@@ -116,6 +116,7 @@ impl<M: Machines> Reader<M> {
             ("PATH", format!("{}:{path}", bin.display())),
             ("LANG", "C.UTF-8".to_owned()),
             ("TZ", "UTC".to_owned()),
+            ("USER", "ana".to_owned()),
             ("TERM", "dumb".to_owned()),
             ("NO_COLOR", "1".to_owned()),
         ];
@@ -225,8 +226,8 @@ impl<M: Machines> Reader<M> {
     }
 
     fn learn_all(&mut self, pairs: Option<&Pairs>) -> Result<()> {
-        let names = pairs.into_iter().flatten().filter(|(kind, ..)| kind.is_name());
-        names.map(|(_, printed, came)| self.learn(printed, came)).collect()
+        let mut names = pairs.into_iter().flatten().filter(|(kind, ..)| kind.is_name());
+        names.try_for_each(|(_, printed, came)| self.learn(printed, came))
     }
 
     /// What the page calls so, and what it is called this time.
@@ -329,7 +330,7 @@ impl Running {
         };
         let within = if writes { PATIENCE_WRITING } else { COMMAND_TIMEOUT };
         let came = self.terminal.wait("what is printed", within, |shown| {
-            (shown.exit_code.is_some() && !writes) || (!writes && fits(shown).is_some())
+            !writes && (shown.exit_code.is_some() || fits(shown).is_some())
         });
         let shown = if writes { self.terminal.shown() } else { came? };
         let found = fits(&shown);
@@ -350,7 +351,9 @@ fn converse(terminal: &mut Terminal, command: &str, talk: &[Talk]) -> Result<(St
     for part in talk {
         printed.push_str(&part.printed.join("\n"));
         let Some(typed) = &part.typed else {
-            printed.push('\n');
+            if !part.printed.is_empty() {
+                printed.push('\n');
+            }
             continue;
         };
         let fits = |shown: &Shown| {
@@ -528,8 +531,8 @@ mod tests {
 
     #[test]
     fn what_fails_is_shown_as_failing() {
-        read("```console\n$ echo error: no; false\nerror: no\n```").unwrap();
-        for wrong in ["$ echo error: no\nerror: no", "$ echo no; false\nno", "$ echo yes"] {
+        read("```console\n$ true\n$ echo error: no; false\nerror: no\n```").unwrap();
+        for wrong in ["$ echo error: no\nerror: no", "$ echo no; false\nno", "$ echo yes", "$ true\nno"] {
             read(&format!("```console\n{wrong}\n```")).expect_err(wrong);
         }
     }

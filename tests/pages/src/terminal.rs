@@ -202,6 +202,17 @@ impl Drop for Terminal {
     }
 }
 
+/// The same without what only changes the look of letters.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        let settings = part.find(|c: char| !c.is_ascii_digit() && c != ';').unwrap_or(part.len());
+        let kept = part[settings..].strip_prefix('m');
+        plain + &kept.map_or_else(|| format!("\u{1b}[{part}"), str::to_owned)
+    })
+}
+
 fn shown(bytes: &[u8], home: &str) -> Shown {
     // What is written over is not seen: progress that counts up in one line.
     let over = |line: &str| {
@@ -209,7 +220,7 @@ fn shown(bytes: &[u8], home: &str) -> Shown {
         line.rsplit_once('\r').map_or(line, |(_, last)| last).to_owned()
     };
     let lines: Vec<String> = String::from_utf8_lossy(bytes).split('\n').map(over).collect();
-    let text = lines.join("\n").replace(home, HOME);
+    let text = without_colours(&lines.join("\n")).replace(home, HOME);
     let [open, close] = PROMPT;
     let code = text.split_once(open).and_then(|(text, rest)| {
         let code = rest.split_once(close)?.0.parse().ok()?;
@@ -245,6 +256,8 @@ mod tests {
             done(&mut terminal, "echo $x; test -t 0 && echo a terminal"),
             ("3\na terminal\n".to_owned(), 0)
         );
+        let bold = "printf 'a \\033[1;32mgreen\\033[0m word\\n'";
+        assert_eq!(done(&mut terminal, bold), ("a green word\n".to_owned(), 0));
         assert_eq!(done(&mut terminal, "cat <<END\nto $x\nEND"), ("to 3\n".to_owned(), 0));
     }
 

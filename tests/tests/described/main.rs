@@ -85,11 +85,7 @@ fn what_strangers_leave_out_is_as_described() -> Result<()> {
     let wrong = json!({"device": device, "units": 1, "claims": 0});
     let refused = node.post("/v1/leave", &wrong, None)?;
     ensure!([409, 422].contains(&refused.status), "{}", refused.body);
-    for bad in [
-        json!({}),
-        json!({"device": "x", "units": 0, "claims": 0}),
-        json!({"device": device, "units": -1, "claims": 0}),
-    ] {
+    for bad in [json!({}), json!({"device": device, "units": -1, "claims": 0})] {
         assert_eq!(node.post("/v1/leave", &bad, None)?.code(), "invalid", "{bad}");
     }
     Ok(())

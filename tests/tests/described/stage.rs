@@ -28,9 +28,11 @@ impl Stage {
             &json!({"drop": "later", "title": "Later", "pickup_within_ms": 1, "unclaimed": "refund"}),
         )?;
         node.done("/v1/lots", &json!({"drop": "neon", "sku": "CAP", "first": 1, "last": 5_000}))?;
-        for (drop, sku) in [("neon", "TEE-M"), ("later", "STICKER")] {
+        for (drop, sku) in [("neon", "TEE-M"), ("neon", "STICKER"), ("later", "STICKER")] {
             let lot = json!({"drop": drop, "sku": sku, "first": 1, "last": 50_000, "numbered": false});
             node.done("/v1/lots", &lot)?;
+        }
+        for drop in ["neon", "later"] {
             node.post(&format!("/v1/drops/{drop}/open"), &json!({}), None)?.ok()?;
         }
         let claim = |answer: Value| answer["claim"].clone();
@@ -39,7 +41,7 @@ impl Stage {
             json!({"items": [{"sku": "CAP"}], "tender": "card"}),
             json!({"items": [{"sku": "TEE-M", "quantity": 2}], "pickup_at": me, "pin": "4711", "shopper": "order-7"}),
             json!({"items": [{"sku": "TEE-M"}], "payments": [{"tender": "card", "amount": 3000, "deferred": true}]}),
-            json!({"items": [{"sku": "STICKER"}], "pickup_at": me, "tender": "card"}),
+            json!({"items": [{"sku": "STICKER"}], "drop": "later", "pickup_at": me, "tender": "card"}),
             json!({"items": [{"sku": "CAP", "quantity": 3}], "pickup_at": me, "tender": "card"}),
         ] {
             claims.push(claim(node.done("/v1/sales", &sale)?));

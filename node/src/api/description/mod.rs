@@ -26,6 +26,7 @@ pub(super) fn finish(mut api: Value) -> Value {
     words::clean(&mut api);
     numbers::bound(&mut api);
     parameters::name(&mut api);
+    parameters::claims(&mut api);
     variants::lists(&mut api);
     fields::bound(&mut api);
     forms::split(&mut api);

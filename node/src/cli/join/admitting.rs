@@ -408,7 +408,7 @@ fn tell_admitted(
         eprintln!("warning: {}", localised(clocks));
     }
     if let Some(shortened) = shortened {
-        eprintln!("note: {}", localised(&shortened));
+        eprintln!("note: {}", localised(shortened));
     }
     let (name, key) = (printable(&certificate.name), certificate.device.short());
     let used = ticket.as_ref().map(|(id, used)| {
