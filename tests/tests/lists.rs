@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use popmesh_tests::books::{agree, claim_id, put_on_sale};
+use popmesh_tests::books::{agree, put_on_sale};
 use popmesh_tests::{Api, Event, Network, Node, Options};
 use serde_json::{Value, json};
 
@@ -51,7 +51,8 @@ fn a_walk_gives_each_item_once_while_another_process_sells() -> Result<()> {
     let mut before = BTreeSet::new();
     for number in 0..BEFORE {
         let api: &Api<'_> = if number % 2 == 0 { &hq } else { &till };
-        before.insert(claim_id(&api.sell("CAP", WAIT, None)?.ok()?)?);
+        let claim = api.sell("CAP", WAIT, None)?.ok()?;
+        before.insert(claim["claim"].as_str().context("no claim")?.to_owned());
     }
     agree(&[&hq, &till])?;
     let entries: BTreeSet<String> = walk(&hq, "/v1/log", "entry", 7)?.into_keys().collect();
@@ -74,7 +75,9 @@ fn a_walk_gives_each_item_once_while_another_process_sells() -> Result<()> {
                     let seen = walk(api, "/v1/claims", "claim", limit)?;
                     ensure!(seen.values().all(|times| *times == 1), "{} at {limit}: twice", api.name);
                     let all = before.iter().all(|claim| seen.contains_key(claim));
-                    ensure!(all, "{} at {limit}: a claim is lost", api.name);
+                    let lost: Vec<&String> =
+                        before.iter().filter(|claim| !seen.contains_key(*claim)).collect();
+                    ensure!(all, "{} at {limit}: {lost:?} are not among {seen:?}", api.name);
                 }
                 let seen = walk(api, "/v1/log", "entry", 9)?;
                 ensure!(seen.values().all(|times| *times == 1), "{}: an entry came twice", api.name);
@@ -144,7 +147,11 @@ fn whatever_is_made_can_be_fetched_here_and_on_another_device() -> Result<()> {
         made.push((path, location, answer.body.clone()));
         Ok(answer.body)
     };
-    make(&hq, "/v1/drops", json!({"drop": "neon", "title": "Neon", "unclaimed": "refund"}))?;
+    make(
+        &hq,
+        "/v1/drops",
+        json!({"drop": "neon", "title": "Neon", "unclaimed": "refund", "pickup_within_ms": 600_000}),
+    )?;
     hq.call("POST", "/v1/drops/neon/open", None, None)?.ok()?;
     make(&hq, "/v1/lots", json!({"drop": "neon", "sku": "CAP", "first": 1, "last": 60}))?;
     let units = |count: u32| json!({"drop": "neon", "sku": "CAP", "units": {"count": count}});
@@ -169,6 +176,9 @@ fn whatever_is_made_can_be_fetched_here_and_on_another_device() -> Result<()> {
     let pickup = make(&hq, "/v1/sales", json!({"items": items, "pickup_at": "hq"}))?;
     make(&hq, "/v1/custody", json!({"claim": pickup["claim"], "to": "till"}))?;
     make(&hq, "/v1/sales", json!({"items": items, "pickup_at": "hq", "pickup_within_ms": 1}))?;
+    hq.wait_until("its time to be over", DEADLINE, |hq| {
+        Ok((hq.get("/v1/claims?late=true&custodian=hq")?["count"] == 1).then_some(()))
+    })?;
     make(&hq, "/v1/sweeps", json!({"drop": "neon", "device": "hq", "claims": 1}))?;
     let note = json!({"kind": "note", "content": "left a bag", "shopper": "order-7"});
     make(&hq, "/v1/people", note)?;

@@ -122,3 +122,44 @@ fn listed<'a>(devices: impl Iterator<Item = &'a DeviceInfo>) -> String {
 fn facts<'a>(devices: impl Iterator<Item = &'a DeviceInfo>) -> Vec<serde_json::Value> {
     devices.map(|info| json!({"device": info.device, "name": info.name})).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use popmesh_proto::identity::Role;
+
+    use super::*;
+
+    fn info(name: &str, first: u8) -> DeviceInfo {
+        DeviceInfo {
+            device: DeviceId([first; 32]),
+            name: name.to_owned(),
+            roles: vec![Role::Pos],
+            venue: "hall-a".parse().unwrap(),
+            certificate_until_ms: 0,
+            linked: false,
+            reachable: false,
+            last_heard_ms: None,
+            faults: 0,
+            unread: 0,
+            cut_off_until_ms: None,
+            clock_ahead_ms: None,
+            retired_by: None,
+            has_newest_secret: None,
+        }
+    }
+
+    #[test]
+    fn a_device_is_found_by_name_or_by_the_beginning_of_its_key() {
+        let devices = [info("till-1", 0xab), info("till-2", 0xcd), info("twin", 1), info("twin", 2)];
+        assert_eq!(find("till-1", &devices).unwrap(), DeviceId([0xab; 32]));
+        assert_eq!(find("CDCD", &devices).unwrap(), DeviceId([0xcd; 32]));
+        assert_eq!(find(&DeviceId([1; 32]).to_string(), &devices).unwrap(), DeviceId([1; 32]));
+        assert_eq!(
+            find("twin", &devices).unwrap_err().code,
+            "ambiguous_device",
+            "two devices have this name"
+        );
+        assert!(find("ab", &devices).is_err(), "too short to mean a key");
+        assert!(find("till", &devices).is_err(), "names are not guessed");
+    }
+}

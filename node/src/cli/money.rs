@@ -195,8 +195,7 @@ pub(super) fn payment(payment: args::Payment, folder: &Folder, json: bool) -> Ou
 
 pub(super) fn receipts(filter: &args::Receipts, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&filter.target, folder)?;
-    let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
-    let query = [("device", device.map(|device| device.to_string()))];
+    let query = [("device", filter.device.clone())];
     let receipts: List<Receipt> = client.list("/v1/receipts", &query, Some(filter.limit))?;
     print(json, &receipts, || {
         let mut table = Table::new(&[">number", "at", "kind", ">total", "what", "after", "hash", "claim"]);
@@ -239,8 +238,7 @@ pub(super) fn receipt(of: &args::Receipt, folder: &Folder, json: bool) -> Outcom
 
 pub(super) fn takings(filter: &args::Takings, folder: &Folder, json: bool) -> Outcome {
     let client = Client::find(&filter.target, folder)?;
-    let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
-    let query = [("device", device.map(|device| device.to_string()))];
+    let query = [("device", filter.device.clone())];
     let takings: List<Takings> = client.list("/v1/takings", &query, None)?;
     print(json, &takings, || {
         let mut table = Table::new(&[

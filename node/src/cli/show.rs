@@ -227,13 +227,11 @@ pub(super) fn stock(client: &Client, filter: &args_stock::Stock, json: bool) -> 
 
 pub(super) fn claims(client: &Client, filter: &args_claim::Claims, json: bool) -> Outcome {
     let devices = client.devices()?;
-    let seller = filter.seller.as_deref().map(|text| values::device(text, &devices)).transpose()?;
-    let custodian = filter.custodian.as_deref().map(|text| values::device(text, &devices)).transpose()?;
     let state = filter.state.map(|state| word(&ClaimState::from(state)));
     let query = [
         ("drop", text(&filter.drop)),
-        ("seller", text(&seller)),
-        ("custodian", text(&custodian)),
+        ("seller", filter.seller.clone()),
+        ("custodian", filter.custodian.clone()),
         ("state", state),
         ("shopper", text(&filter.shopper)),
         ("code", text(&filter.code)),
@@ -299,8 +297,8 @@ fn until_of(claim: &Claim) -> String {
 }
 
 pub(super) fn log(client: &Client, filter: &Log, json: bool) -> Outcome {
-    let device = filter.device.as_deref().map(|text| client.device(text)).transpose()?;
-    let lines: List<LogLine> = client.list("/v1/log", &[("device", text(&device))], Some(filter.limit))?;
+    let lines: List<LogLine> =
+        client.list("/v1/log", &[("device", filter.device.clone())], Some(filter.limit))?;
     print(json, &lines, || {
         let mut table = Table::new(&["at", "author", "document", "entry", "what"]);
         for line in &lines.items {

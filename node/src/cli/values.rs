@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use libp2p::Multiaddr;
 use popmesh_proto::command::MAX_QUANTITY;
-use popmesh_proto::id::DeviceId;
 use popmesh_proto::money::{Currency, MAX_PRICE};
-use popmesh_proto::query::DeviceInfo;
 
 use super::failure::Failure;
 pub(super) use crate::clock::{local as time, local_short as clock};
@@ -94,30 +92,6 @@ pub(super) fn serial_range(text: &str) -> Result<(u32, u32), String> {
     if first <= last { Ok((first, last)) } else { Err(bad()) }
 }
 
-/// Finds the one device that `text` means: a whole key, a name, or the beginning of a key.
-pub(super) fn device(text: &str, devices: &[DeviceInfo]) -> Result<DeviceId, Failure> {
-    let named: Vec<&DeviceInfo> = devices.iter().filter(|info| info.name == text).collect();
-    let prefix = text.to_ascii_lowercase();
-    let by_key = |info: &&DeviceInfo| prefix.len() >= 4 && info.device.to_string().starts_with(&prefix);
-    let candidates = if named.is_empty() { devices.iter().filter(by_key).collect() } else { named };
-    let list = |devices: &[&DeviceInfo]| {
-        let each: Vec<String> =
-            devices.iter().map(|info| format!("{} ({})", info.name, info.device.short())).collect();
-        each.join(", ")
-    };
-    match candidates.as_slice() {
-        [one] => Ok(one.device),
-        [] => Err(Failure::with_help(
-            format!("no device is named {text:?}, and no key begins so"),
-            format!("known: {}", list(&devices.iter().collect::<Vec<_>>())),
-        )),
-        several => Err(Failure::with_help(
-            format!("{text:?} could be several devices: {}", list(several)),
-            "give the first digits of the key instead",
-        )),
-    }
-}
-
 /// Who is at this terminal: as the environment has it, which a service and a container often have not, or by number.
 pub(super) fn user() -> String {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
@@ -134,7 +108,6 @@ pub(super) fn random<const N: usize>() -> Result<[u8; N], Failure> {
 
 #[cfg(test)]
 mod tests {
-    use popmesh_proto::identity::Role;
     use proptest::prelude::*;
 
     use super::*;
@@ -206,35 +179,5 @@ mod tests {
         for bad in ["", "0-5", "5-1", "1-2-3", "a-b", "1,2"] {
             assert!(serial_range(bad).is_err(), "{bad}");
         }
-    }
-
-    fn info(name: &str, first: u8) -> DeviceInfo {
-        DeviceInfo {
-            device: DeviceId([first; 32]),
-            name: name.to_owned(),
-            roles: vec![Role::Pos],
-            venue: "hall-a".parse().unwrap(),
-            certificate_until_ms: 0,
-            linked: false,
-            reachable: false,
-            last_heard_ms: None,
-            faults: 0,
-            unread: 0,
-            cut_off_until_ms: None,
-            clock_ahead_ms: None,
-            retired_by: None,
-            has_newest_secret: None,
-        }
-    }
-
-    #[test]
-    fn a_device_is_found_by_name_or_by_the_beginning_of_its_key() {
-        let devices = [info("till-1", 0xab), info("till-2", 0xcd), info("twin", 1), info("twin", 2)];
-        assert_eq!(device("till-1", &devices).unwrap(), DeviceId([0xab; 32]));
-        assert_eq!(device("CDCD", &devices).unwrap(), DeviceId([0xcd; 32]));
-        assert_eq!(device(&DeviceId([1; 32]).to_string(), &devices).unwrap(), DeviceId([1; 32]));
-        assert!(device("twin", &devices).is_err(), "two devices have this name");
-        assert!(device("ab", &devices).is_err(), "too short to mean a key");
-        assert!(device("till", &devices).is_err(), "names are not guessed");
     }
 }

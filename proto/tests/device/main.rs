@@ -32,6 +32,7 @@ mod many_chains;
 mod named;
 mod narrow;
 mod node;
+mod pages;
 mod past;
 mod payments;
 mod people;
