@@ -261,8 +261,8 @@ fn a_database_that_was_set_back_or_copied_gives_no_id_again() -> Result<()> {
     let mut hq = hq(&event)?;
     put_on_sale(&hq, "CAP", 50)?;
     let (folder, image) = (event.path().join("hq"), event.path().join("image"));
-    let mut listener = Listener::default();
-    listener.last = all_facts(&hq)?.first().map(|(id, _)| id.replace(":1", ":0"));
+    let last = all_facts(&hq)?.first().map(|(id, _)| id.replace(":1", ":0"));
+    let mut listener = Listener { last, ..Listener::default() };
     hq.sell("CAP", Duration::ZERO, None)?.ok()?;
     catch_up(&mut listener, &hq)?;
     // All of the folder, so that nothing in it can tell.

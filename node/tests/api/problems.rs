@@ -54,7 +54,13 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
             "not_held",
         ),
         (
-            Refusal::RoleForbids { name: text(), action: text(), roles: text(), needs: text(), at: Box::default() },
+            Refusal::RoleForbids {
+                name: text(),
+                action: text(),
+                roles: text(),
+                needs: text(),
+                at: Box::default(),
+            },
             403,
             "role_forbids",
         ),
