@@ -29,6 +29,7 @@ const LETTERS: [(char, char); 37] = [
 ];
 
 /// The same, as the inside of a class of a regular expression.
+#[cfg(feature = "schema")]
 #[rustfmt::skip]
 macro_rules! letters {
     () => {
@@ -42,6 +43,7 @@ macro_rules! letters {
         )
     };
 }
+#[cfg(feature = "schema")]
 pub(crate) use letters;
 
 fn is_letter(c: char) -> bool {
@@ -83,6 +85,7 @@ fn is_compartment(text: &str) -> bool {
 }
 
 /// What [`has_form`] takes, as a pattern; the length stands beside it.
+#[cfg(feature = "schema")]
 const PLAIN: &str = concat!("^[", letters!(), "._-]+$");
 const MAX_PLACE: usize = 40;
 const MAX_COMPARTMENT: usize = 12;

@@ -1,7 +1,6 @@
 //! docs/api.md: a client made from the description sells, redeems, refunds and follows events through a power cut. Its programs
 //! are run as they are printed, and every command is typed as printed, on a host of its own where the API has its usual port.
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -46,7 +45,7 @@ fn a_generated_client_sells_redeems_refunds_and_follows_through_a_power_cut() ->
     let program = event::program()?;
     let own = program.parent().context("the program lies in a folder")?.to_owned();
     let mut search: Vec<PathBuf> = vec![own, bin];
-    search.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_else(OsString::new)));
+    search.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let search = std::env::join_paths(search)?.to_string_lossy().into_owned();
     let mut reader = Reader::new(OneHost(Network::new(27, 1)?), &[])?.with("PATH", &search);
     for (name, program) in programs {

@@ -77,8 +77,11 @@ async fn keys_are_a_space_for_each_token() {
     assert_eq!(shop.node.done.lock().unwrap().len(), 3);
 }
 
+/// What lets a runtime answer.
+type Open = Arc<(Mutex<bool>, Condvar)>;
+
 /// A runtime that answers nothing until it is let, and how many calls it has.
-fn stalled() -> (Handle, Inside, Arc<(Mutex<bool>, Condvar)>, watch::Receiver<usize>) {
+fn stalled() -> (Handle, Inside, Open, watch::Receiver<usize>) {
     let (calls, mut inbox) = mpsc::channel(1_024);
     let events = Events::in_memory(DEVICE);
     let open = Arc::new((Mutex::new(false), Condvar::new()));
