@@ -1,14 +1,15 @@
 //! Disks that fill up or turn read-only under a real node: it sells nothing that it cannot write down, says why, and
 //! sells again once it can.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use popmesh_tests::books::{check, claim_id, put_on_sale};
+use popmesh_tests::listener::{Connection, Listener, all_facts};
 use popmesh_tests::refusal::problem;
 use popmesh_tests::{Child, Event, Mounts, Node, Options};
 use serde_json::Value;
@@ -144,4 +145,67 @@ fn does_not_start(event: &Event, mounts: &Mounts) -> Result<String> {
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.lines().any(|line| line.starts_with("error: ")), "{said}");
     Ok(said)
+}
+
+/// Hears all that is stored by now, over the connection that it has.
+fn hear_all(listener: &mut Listener, connection: &mut Connection, hq: &Node<'_>) -> Result<()> {
+    let end = all_facts(hq)?.last().map(|(id, _)| id.clone());
+    ensure!(listener.listen(connection, usize::MAX, |listener| listener.last == end)?, "the stream ended");
+    Ok(())
+}
+
+/// What was told of sales is what was acknowledged, each once.
+fn compare_told(facts: &[(String, Value)], acknowledged: &BTreeMap<String, Value>) -> Result<()> {
+    let ids: BTreeSet<&String> = facts.iter().map(|(id, _)| id).collect();
+    ensure!(ids.len() == facts.len(), "an id came twice");
+    let sold = facts.iter().filter(|(_, fact)| fact["event"] == "sold");
+    let sold: Vec<String> = sold.map(|(_, fact)| claim_id(fact)).collect::<Result<_>>()?;
+    ensure!(sold.len() == acknowledged.len(), "{} told, {} acknowledged", sold.len(), acknowledged.len());
+    ensure!(sold.iter().all(|claim| acknowledged.contains_key(claim)), "a refused sale was told");
+    Ok(())
+}
+
+#[test]
+fn a_listener_on_a_full_disk_hears_of_each_sale_that_was_taken_and_of_no_other() -> Result<()> {
+    let mounts = Mounts::new()?;
+    let (event, folder) = on_a_small_disk(&mounts)?;
+    let mut hq = Node::start(&event, "hq", options(&mounts))?;
+    let mut listener = Listener::default();
+    let mut connection = listener.connect(hq.api())?;
+    put_on_sale(&hq, "CAP", UNITS)?;
+    let mut acknowledged = BTreeMap::new();
+    let filler = mounts.outside(&folder.join("filler"));
+    for round in 0..2 {
+        for _ in 0..5 {
+            let claim = hq.sell("CAP", Duration::ZERO, None)?.ok()?;
+            acknowledged.insert(claim_id(&claim)?, claim);
+        }
+        fill(&filler)?;
+        let refused = sell_until_refused(&hq, &mut acknowledged)?;
+        problem(&refused, 503, "not_stored");
+        hear_all(&mut listener, &mut connection, &hq)?;
+        compare_told(&listener.facts, &acknowledged)?;
+
+        fs::remove_file(&filler).context("make room")?;
+        let claim = hq.wait_until("a sale after there is room", DEADLINE, |hq| {
+            let answer = hq.sell("CAP", Duration::ZERO, None)?;
+            if answer.code() == "not_stored" { Ok(None) } else { answer.ok().map(Some) }
+        })?;
+        acknowledged.insert(claim_id(&claim)?, claim);
+        hear_all(&mut listener, &mut connection, &hq)?;
+        println!("round {round}: {} events, {} sales", listener.facts.len(), acknowledged.len());
+        compare_told(&listener.facts, &acknowledged)?;
+    }
+    assert_eq!(listener.resets, Vec::<Value>::new());
+    assert!(listener.facts == all_facts(&hq)?, "it heard what is stored");
+
+    hq.kill()?;
+    hq.restart()?;
+    let beginning = listener.facts.first().map(|(id, _)| id.replace(":1", ":0"));
+    let mut again = Listener { last: beginning, ..Listener::default() };
+    let mut connection = again.connect(hq.api())?;
+    hear_all(&mut again, &mut connection, &hq)?;
+    assert_eq!(again.resets, Vec::<Value>::new());
+    assert!(again.facts == listener.facts, "from the beginning it is the same");
+    Ok(())
 }

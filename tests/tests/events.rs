@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use popmesh_tests::books::{claim_id, put_on_sale};
@@ -309,5 +309,60 @@ fn a_database_that_was_set_back_or_copied_gives_no_id_again() -> Result<()> {
     let mut connection = connection;
     listener.listen(&mut connection, usize::MAX, |listener| listener.resets.len() == 3)?;
     assert_eq!(listener.resets[2]["why"], "other_node");
+    Ok(())
+}
+
+/// Rounds of sales with and without listeners, by turns, and sales of each.
+const ROUNDS: usize = 12;
+const SALES_A_ROUND: usize = 40;
+const LISTENERS: usize = 100;
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// A measurement, for a machine that does nothing else: it prints, and bounds nothing.
+#[test]
+#[ignore = "a measurement, whose figures are read by a person"]
+fn a_sale_beside_listeners_that_read_nothing() -> Result<()> {
+    let event = Event::found("Neon Drop")?;
+    let hq = hq(&event)?;
+    put_on_sale(&hq, "CAP", UNITS)?;
+    let open =
+        || -> Result<Vec<_>> { (0..LISTENERS).map(|_| Listener::default().connect(hq.api())).collect() };
+    let sell = |times: &mut Vec<Duration>| -> Result<()> {
+        for _ in 0..SALES_A_ROUND {
+            let begun = Instant::now();
+            hq.sell("CAP", Duration::ZERO, None)?.ok()?;
+            times.push(begun.elapsed());
+        }
+        Ok(())
+    };
+    sell(&mut Vec::new())?;
+    let (mut alone, mut beside, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        // Which goes first changes, so that what a growing log costs is in both.
+        for listened in [round % 2 == 0, round % 2 == 1] {
+            if listened {
+                // Those of the round before may still have their places.
+                let dead = hq.wait_until("all listeners", DEADLINE, |_| Ok(open().ok()))?;
+                sell(&mut with)?;
+                drop(dead);
+            } else {
+                sell(&mut without)?;
+            }
+        }
+        ratios.push(median(&mut with).as_secs_f64() / median(&mut without).as_secs_f64());
+        alone.extend(without);
+        beside.extend(with);
+    }
+    ratios.sort_unstable_by(f64::total_cmp);
+    let (alone, beside) = (median(&mut alone), median(&mut beside));
+    println!(
+        "a sale's median: {alone:?} alone, {beside:?} beside {LISTENERS} that read nothing: {:.3}; rounds {ratios:.3?}",
+        beside.as_secs_f64() / alone.as_secs_f64()
+    );
     Ok(())
 }
