@@ -583,7 +583,9 @@ proptest! {
     #[test]
     fn names_of_things_come_back(document in document(), entry in entry(), event in any::<[u8; 32]>()) {
         prop_assert_eq!(document.to_string().parse::<Document>().unwrap(), document);
-        prop_assert_eq!(entry.to_string().parse::<Ref>().unwrap(), entry);
+        // As a text an entry has a position of 1 to 19 digits: no chain is ever longer.
+        let writable = (1..10_u64.pow(19)).contains(&entry.seq);
+        prop_assert_eq!(entry.to_string().parse::<Ref>().ok(), writable.then_some(entry));
         prop_assert_eq!(EventId(event).to_string().parse::<EventId>().unwrap(), EventId(event));
     }
 
