@@ -49,6 +49,7 @@ mod selling;
 mod undo;
 mod views;
 mod visible;
+mod voided;
 mod wire;
 mod wishes;
 mod world;

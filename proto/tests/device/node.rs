@@ -59,6 +59,8 @@ pub(crate) struct Node {
     pub(crate) secrets: EventSecrets,
     /// How far its wall clock is ahead of the world's time, in milliseconds; below 0 it is behind.
     pub(crate) ahead_ms: i64,
+    /// The facts that it told, and did not tell as void since.
+    told: BTreeSet<(Ref, &'static str)>,
 }
 
 impl Node {
@@ -91,6 +93,7 @@ impl Node {
             barred: Barred::default(),
             secrets: EventSecrets::default(),
             ahead_ms: 0,
+            told: BTreeSet::new(),
         }
     }
 
@@ -102,7 +105,14 @@ impl Node {
             let is_here = write.entries.iter().any(|of| (of.chain, of.seq) == (entry.chain, entry.seq));
             // A doubt can be named with an entry that is none any more; an epoch is opened when its copy has come.
             let is_named = matches!(fact, Fact::Incident { .. } | Fact::SecretRenewed { .. });
-            assert!(is_here || is_named, "told apart from its record: {fact:?}");
+            // What was told as void, or never, is told once it counts after all.
+            let is_stored = self.durable.get(&entry.chain).is_some_and(|last| entry.seq <= *last);
+            let counts_now = is_stored && !self.told.contains(&(entry, fact.kind()));
+            assert!(is_here || is_named || counts_now, "told apart from its record: {fact:?}");
+            self.told.insert((entry, fact.kind()));
+            if let Fact::Voided { told, .. } = fact {
+                self.told.remove(&(told.record().1, told.kind()));
+            }
         }
         for entry in &write.entries {
             let durable = self.durable.entry(entry.chain).or_default();
