@@ -46,23 +46,23 @@ fn a_person_stows_opens_and_settles() -> Result<()> {
     let person = Person(&event);
 
     let stowed = person.sees("stow --drop cap --sku CAP --serials 4-6 --compartment 07")?;
-    assert!(stowed.contains("in compartment 07: 3 × CAP (4-6)"), "{stowed}");
+    assert!(stowed.contains("in compartment 07: 3 × Product CAP (CAP 4-6)"), "{stowed}");
     let (_, wrong) = person.is_refused("stow --drop cap --sku CAP --serials 1 --compartment ../7")?;
     assert!(wrong.contains("cannot be a compartment"), "{wrong}");
     let (_, wrong) = person.is_refused("stow --drop cap --sku CAP --serials 11 --compartment 07")?;
     assert!(wrong.contains("holds 10 of CAP"), "{wrong}");
     let doors = person.sees("doors")?;
-    assert!(doors.contains("Doors: virtual") && doors.contains("3 × CAP (4-6)"), "{doors}");
+    assert!(doors.contains("Doors: virtual") && doors.contains("3 × Product CAP (CAP 4-6)"), "{doors}");
 
     let first = person.sells()?;
     let handed = person.sees(&format!("claim redeem {first}"))?;
-    assert!(handed.contains("1 × CAP (4) from compartment 07"), "{handed}");
+    assert!(handed.contains("1 × Product CAP (CAP 4) from compartment 07"), "{handed}");
     assert!(handed.contains("door 07: opened"), "{handed}");
 
     person.sees("door jam 07")?;
     let second = person.sells()?;
     let (printed, wrong) = person.is_refused(&format!("claim redeem {second}"))?;
-    assert!(printed.contains("1 × CAP (5) from compartment 07"), "{printed}");
+    assert!(printed.contains("1 × Product CAP (CAP 5) from compartment 07"), "{printed}");
     assert!(wrong.contains("is redeemed, and its door is stuck: jammed"), "{wrong}");
     let doors = person.sees("doors")?;
     assert!(doors.contains("stuck: jammed") && doors.contains("Look at these"), "{doors}");
@@ -86,7 +86,7 @@ fn a_person_stows_opens_and_settles() -> Result<()> {
     assert!(person.sees("doors")?.contains(code["code"].as_str().context("no code")?));
     person.sees(&format!("claim refund {third}"))?;
     let doors = person.sees("doors")?;
-    assert!(!doors.contains("Look at these") && doors.contains("1 × CAP (6)"), "{doors}");
+    assert!(!doors.contains("Look at these") && doors.contains("1 × Product CAP (CAP 6)"), "{doors}");
     println!("{doors}");
     let metrics = node.call("GET", "/metrics", None, None)?.ok()?;
     let text = metrics.as_str().context("no text")?.to_owned();

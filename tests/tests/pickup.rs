@@ -266,7 +266,7 @@ fn a_pickup_wins_over_a_refund_asked_for_at_the_till() -> Result<()> {
     for known in evening.agreed_claim(&claim)? {
         assert_eq!(known["state"], "redeemed");
         let declined = known["refund_declined"].as_str().context("not declined")?;
-        ensure!(declined.contains("was redeemed at") && declined.ends_with("at locker"), "{declined}");
+        ensure!(declined.contains("was redeemed 20") && declined.ends_with("at locker"), "{declined}");
     }
     println!("declined: {}", evening.agreed_claim(&claim)?[1]["refund_declined"]);
     Ok(())

@@ -78,7 +78,7 @@ fn six_commands_make_a_first_sale() -> Result<()> {
     for command in next {
         last = home.says(&command.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
-    ensure!(last.starts_with("sold 1 × TEE") && last.contains("25.00 EUR"), "{last}");
+    ensure!(last.starts_with("sold 1 × Tee (TEE 1)") && last.contains("25.00 EUR"), "{last}");
     let registrars = json(&home, &["registrar", "show"])?;
     ensure!(registrars.to_string().contains("\"hq\""), "it can retire a till that is stolen: {registrars}");
     Ok(())

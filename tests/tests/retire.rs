@@ -164,7 +164,7 @@ fn the_right_goes_to_another_hq_which_then_retires() -> Result<()> {
     nodes[0].wait_until("desk to be known", DEADLINE, |hq| {
         Ok((hq.get("/v1/registrars")?["items"][0]["name"] == "desk").then_some(()))
     })?;
-    let shown = popmesh(0, &["registrar", "show"])?;
+    let shown = popmesh(0, &["registrar", "show"])?["items"].take();
     assert_eq!(
         (&shown[0]["name"], &shown[0]["given_by"], &shown[0]["here"]),
         (&json!("desk"), &json!("hq"), &json!(false))
