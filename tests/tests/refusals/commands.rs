@@ -47,10 +47,10 @@ const AT_HQ: &[(&str, i32, &[&str])] = &[
         1,
         &["holds 20 of CAP free to give (1-20), not 21", "popmesh stock"],
     ),
-    ("transfer --drop cap --sku CAP --serials 20-21 --to till", 1, &["free to give, not 20-21"]),
+    ("transfer --drop cap --sku CAP --serials 20-21 --to till", 1, &["free to give (1-20), not 20-21"]),
     ("transfer --drop cap --sku CAP --count 1 --to hq", 1, &["cannot give units to itself"]),
     ("transfer --drop cap --sku CAP --serials x --to till", 1, &["write them as 1-5,9"]),
-    ("damage --drop cap --sku CAP --serials 21", 1, &["free to give, not 21"]),
+    ("damage --drop cap --sku CAP --serials 21", 1, &["free to give (1-20), not 21"]),
 ];
 
 /// The same at a till, which is no hq and holds nothing.
@@ -167,7 +167,7 @@ fn what_programs_send() -> Result<()> {
             json!({"drop": "cap", "sku": "CAP", "units": {"serials": "19-21"}}),
             409,
             "not_held",
-            "holds 20 of CAP free to give, not 19-21",
+            "holds 20 of CAP free to give (1-20), not 19-21",
         ),
     ];
     for (path, body, status, code, words) in cases {
