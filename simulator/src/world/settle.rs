@@ -94,7 +94,17 @@ impl World<'_> {
     /// Those that live, by who can hear whom, over others too: some venues have no way to each other all night.
     pub(super) fn companies(&self) -> Vec<Vec<NodeIndex>> {
         // Nobody talks to those that were retired, so they know of nothing, and nobody of them.
-        let retired = |node: &NodeIndex| self.ledger.has_retired(&self.nodes[*node].id);
+        let retired = |node: &NodeIndex| {
+            let id = self.nodes[*node].id;
+            // Where something was lost for good, the retirement that made another void can be lost with it: then what the devices
+            // themselves know is what they go by.
+            let known = |other: NodeIndex| {
+                let device = self.nodes[other].device();
+                other != *node && device.is_some_and(|device| device.trust().retired().contains_key(&id))
+            };
+            let is_lost = !self.ledger.suspects.is_empty();
+            self.ledger.has_retired(&id) || (is_lost && self.alive().into_iter().any(known))
+        };
         let mut left: BTreeSet<NodeIndex> = self.alive().into_iter().filter(|node| !retired(node)).collect();
         let mut companies = Vec::new();
         while let Some(first) = left.pop_first() {
