@@ -32,6 +32,7 @@ mod request;
 mod scopes;
 mod server;
 mod service;
+mod steps;
 mod taking;
 mod tally;
 mod trust;
