@@ -46,6 +46,7 @@ mod renewing;
 mod retiring;
 mod rng;
 mod selling;
+mod steps;
 mod undo;
 mod views;
 mod visible;
