@@ -2,6 +2,7 @@
 //! durable.
 
 mod deed;
+mod mesh;
 mod money;
 mod page;
 mod past;
@@ -10,6 +11,7 @@ mod people;
 use serde::{Deserialize, Serialize};
 
 pub use deed::DeedKind;
+pub use mesh::{Medium, MeshEdge, MeshNode, MeshPicture};
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
@@ -37,6 +39,8 @@ pub enum Query {
     Status,
     /// Every device known.
     Devices,
+    /// Who sees whom.
+    Mesh,
     /// Products and drops.
     Programme,
     /// Stock levels, own and mesh-wide.
@@ -185,6 +189,8 @@ pub enum Answer {
     Status(Status),
     /// To [`Query::Devices`].
     Devices(Vec<DeviceInfo>),
+    /// To [`Query::Mesh`].
+    Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
     /// To [`Query::Stock`].
@@ -470,6 +476,15 @@ pub struct DeviceInfo {
     /// retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_newest_secret: Option<bool>,
+    /// Whether it has two pasts, and nobody gives it anything until a person has settled that.
+    #[serde(default)]
+    pub suspended: bool,
+    /// To whom it gave everything, by name; absent unless it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// The version of its program, as it told; absent if it has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// How it stands with the event's secret on a device.
