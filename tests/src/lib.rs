@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod books;
+pub mod browser;
 pub mod children;
 pub mod event;
 pub mod home;
@@ -18,10 +19,12 @@ pub mod mounts;
 pub mod network;
 pub mod node;
 pub mod refusal;
+pub mod serve;
 pub mod switch;
 pub mod terminal;
 
 pub use api::{Answer, Api};
+pub use browser::{Browser, Page};
 pub use children::Child;
 pub use event::Event;
 pub use home::Home;
