@@ -7,6 +7,7 @@ mod bridge;
 mod caller;
 pub mod cli;
 mod clock;
+pub mod console;
 pub mod door;
 pub mod enrol;
 pub mod folder;

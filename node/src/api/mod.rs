@@ -5,6 +5,7 @@
 
 mod authority;
 mod called;
+mod console;
 mod description;
 mod doors;
 mod events;

@@ -18,7 +18,7 @@ use super::permits::{Permits, REQUESTS, STREAMS};
 use super::problem::Problem;
 use super::request::MAX_BODY;
 use super::tally::Tally;
-use super::{guard, openapi};
+use super::{console, guard, openapi};
 use crate::access::{Rights, Throttle};
 use crate::door::Doors;
 use crate::personal::Sealer;
@@ -119,6 +119,7 @@ impl Api {
             // Around the guard, which reads the body.
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
+            .merge(console::router().with_state(self.clone()))
     }
 
     pub(super) async fn ask<T>(
