@@ -20,8 +20,10 @@ pub mod network;
 pub mod node;
 pub mod refusal;
 pub mod serve;
+pub mod stage;
 pub mod switch;
 pub mod terminal;
+pub mod wares;
 
 pub use api::{Answer, Api};
 pub use browser::{Browser, Page};
@@ -32,5 +34,6 @@ pub use host::Host;
 pub use mounts::Mounts;
 pub use network::Network;
 pub use node::{Node, Options, wait_until};
+pub use stage::Stage;
 pub use switch::{Counters, LinkSettings, Random, Tally};
 pub use terminal::Terminal;

@@ -71,21 +71,22 @@ fn wishes_sizes_and_networks_reach_the_page() -> Result<()> {
 }
 
 /// What is held against a page with this in it.
-fn blamed(head: &str, body: &str) -> Result<String> {
-    let url = shown(head, body)?;
-    let browser = Browser::start(&Settings::default())?;
-    let page = browser.open(&url)?;
+fn blamed(browser: &Browser, head: &str, body: &str) -> Result<String> {
+    let page = browser.open(&shown(head, body)?)?;
     page.wait_for("Shop")?;
     let read = "return document.readyState";
     page.wait_until("all to be loaded", |page| {
         Ok((page.script(read, serde_json::json!([]))? == "complete").then_some(()))
     })?;
-    Ok(browser.blame().err().map_or(String::new(), |error| error.to_string()))
+    let blamed = browser.blame().err().map_or(String::new(), |error| error.to_string());
+    browser.forget();
+    Ok(blamed)
 }
 
 #[test]
 fn what_goes_wrong_in_a_page_is_held_against_it() -> Result<()> {
-    assert_eq!(blamed("", "<p>fine</p>")?, "");
+    let browser = Browser::start(&Settings::default())?;
+    assert_eq!(blamed(&browser, "", "<p>fine</p>")?, "");
     let policy = "<meta http-equiv=content-security-policy content=\"default-src 'self'\">";
     for (head, body, said) in [
         ("", "<script>null.x</script>", "Cannot read properties of null"),
@@ -96,7 +97,7 @@ fn what_goes_wrong_in_a_page_is_held_against_it() -> Result<()> {
         (policy, "<p style='color:red'>red</p>", "Content Security Policy"),
         (policy, "<script>1</script>", "Content Security Policy"),
     ] {
-        let blamed = blamed(head, body)?;
+        let blamed = blamed(&browser, head, body)?;
         ensure!(blamed.contains(said), "{body}: {blamed:?}");
     }
     Ok(())
