@@ -41,13 +41,15 @@ impl Stage {
         let event = Event::found(event)?;
         // All at once, so that none is given out twice.
         let held = devices.iter().map(|_| Ok((held_port()?, held_port()?))).collect::<Result<Vec<_>>>()?;
-        let ports = held.iter().map(|(api, mesh)| Ok((port(api)?, port(mesh)?))).collect::<Result<Vec<_>>>()?;
+        let ports =
+            held.iter().map(|(api, mesh)| Ok((port(api)?, port(mesh)?))).collect::<Result<Vec<_>>>()?;
         drop(held);
         let mut nodes = Vec::new();
         for (index, (name, roles)) in devices.iter().enumerate() {
             event.enrol(name, roles, PLACE)?;
             let others = ports.iter().enumerate().filter(|(other, _)| *other != index);
-            let others = others.map(|(_, (_, mesh))| format!("/ip4/127.0.0.1/tcp/{mesh}")).collect::<Vec<_>>();
+            let others =
+                others.map(|(_, (_, mesh))| format!("/ip4/127.0.0.1/tcp/{mesh}")).collect::<Vec<_>>();
             let (api_port, mesh) = ports[index];
             let mut options = Options { api_port, quiet: true, ..Options::loopback(&others) };
             options.arguments.extend(["--listen-port".to_owned(), mesh.to_string()]);

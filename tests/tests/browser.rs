@@ -1,9 +1,9 @@
 //! The tools of the browser tests have teeth: what goes wrong in a page is found, and what is not there is not.
 
 use anyhow::{Result, ensure};
+use popmesh_tests::Browser;
 use popmesh_tests::browser::{Media, SIZES, Settings, watched};
 use popmesh_tests::serve::{Page, serve};
-use popmesh_tests::Browser;
 
 /// A page that is as it should be, with something more in its head and its body.
 fn page(head: &str, body: &str) -> String {
@@ -15,9 +15,8 @@ fn page(head: &str, body: &str) -> String {
 
 fn shown(head: &str, body: &str) -> Result<String> {
     let text = page(head, body);
-    let address = serve(move |asked| {
-        if asked.path == "/" { Page::html(text.clone()) } else { Page::status(404) }
-    })?;
+    let address =
+        serve(move |asked| if asked.path == "/" { Page::html(text.clone()) } else { Page::status(404) })?;
     Ok(format!("http://{address}/"))
 }
 
@@ -117,7 +116,10 @@ fn an_audit_finds_what_keeps_people_out() -> Result<()> {
         page.go(&bad)?;
         let found: Vec<_> = page.audit()?.into_iter().map(|one| (one.rule, one.impact)).collect();
         for rule in ["button-name", "color-contrast", "image-alt", "label"] {
-            ensure!(found.iter().any(|(name, impact)| name == rule && impact != "minor"), "no {rule}: {found:?}");
+            ensure!(
+                found.iter().any(|(name, impact)| name == rule && impact != "minor"),
+                "no {rule}: {found:?}"
+            );
         }
         Ok(())
     })

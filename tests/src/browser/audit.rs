@@ -33,9 +33,12 @@ fn axe() -> Result<String> {
     let folder = std::env::var_os("POPMESH_BROWSER")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/browser"), PathBuf::from);
     let found = fs::read_dir(folder.join("lib")).ok().into_iter().flatten().flatten();
-    let mut scripts =
-        found.map(|python| python.path().join("site-packages/axe_playwright_python/axe.min.js")).filter(|path| path.is_file());
-    let script = scripts.next().with_context(|| format!("no axe-core in {}; run ./scripts/test once", folder.display()))?;
+    let mut scripts = found
+        .map(|python| python.path().join("site-packages/axe_playwright_python/axe.min.js"))
+        .filter(|path| path.is_file());
+    let script = scripts
+        .next()
+        .with_context(|| format!("no axe-core in {}; run ./scripts/test once", folder.display()))?;
     fs::read_to_string(&script).with_context(|| format!("read {}", script.display()))
 }
 

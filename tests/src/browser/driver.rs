@@ -47,7 +47,8 @@ pub(super) fn is_passing(error: &anyhow::Error) -> bool {
     ];
     let refused = error.downcast_ref::<Refused>();
     // What was found in the tree and is gone from it is an error of the protocol below WebDriver.
-    let gone = ["node with given id", "No node with given id", "does not belong to the document", "No node found"];
+    let gone =
+        ["node with given id", "No node with given id", "does not belong to the document", "No node found"];
     refused.is_some_and(|refused| {
         passing.contains(&&*refused.error) || gone.iter().any(|text| refused.message.contains(text))
     })
@@ -76,11 +77,13 @@ impl Driver {
         for (name, folder) in [("XDG_CONFIG_HOME", "config"), ("XDG_CACHE_HOME", "cache")] {
             command.env(name, home.path().join(folder));
         }
-        let mut driver =
-            Child::start("chromedriver", &mut command).with_context(|| format!("no chromedriver; {HOW}"))?.quiet();
+        let mut driver = Child::start("chromedriver", &mut command)
+            .with_context(|| format!("no chromedriver; {HOW}"))?
+            .quiet();
         let said = driver.wait_for_output(STARTED, START_TIMEOUT)?;
         let port = said.split(STARTED).nth(1).and_then(|rest| rest.split_whitespace().next());
-        let port: u16 = port.context("no port")?.trim_end_matches('.').parse().context("chromedriver's port")?;
+        let port: u16 =
+            port.context("no port")?.trim_end_matches('.').parse().context("chromedriver's port")?;
         let agent = agent();
         let url = format!("http://127.0.0.1:{port}/session");
         let profile = home.path().join("profile").display().to_string();

@@ -125,7 +125,8 @@ impl<'p> Element<'p, '_> {
     fn retrying(&self, act: impl Fn(&str) -> Result<Value>) -> Result<Value> {
         let mut last = None;
         let done = wait_until(&format!("{self} to be of use"), DEADLINE, || {
-            let tried = self.seen().and_then(|seen| self.page.element(&seen)).and_then(|element| act(&element));
+            let tried =
+                self.seen().and_then(|seen| self.page.element(&seen)).and_then(|element| act(&element));
             match tried {
                 Ok(value) => Ok(Some(value)),
                 Err(error) if is_passing(&error) => {
@@ -152,7 +153,8 @@ impl Page<'_> {
     /// WebDriver's name of what was found in the tree.
     pub(super) fn element(&self, seen: &Seen) -> Result<String> {
         let node = self.protocol("DOM.resolveNode", json!({"backendNodeId": seen.node}))?;
-        let text = "function () { globalThis.popmeshFound = this.nodeType === 1 ? this : this.parentElement; }";
+        let text =
+            "function () { globalThis.popmeshFound = this.nodeType === 1 ? this : this.parentElement; }";
         let object = &node["object"]["objectId"];
         self.protocol("Runtime.callFunctionOn", json!({"objectId": object, "functionDeclaration": text}))?;
         let script = "const found = globalThis.popmeshFound; delete globalThis.popmeshFound; return found;";

@@ -43,7 +43,8 @@ impl Page<'_> {
     /// # Errors
     /// When the driver does not answer.
     pub fn resize(&self, size: Size) -> Result<()> {
-        let metrics = json!({"width": size.width, "height": size.height, "deviceScaleFactor": 1, "mobile": false});
+        let metrics =
+            json!({"width": size.width, "height": size.height, "deviceScaleFactor": 1, "mobile": false});
         self.protocol("Emulation.setDeviceMetricsOverride", metrics).map(drop)
     }
 

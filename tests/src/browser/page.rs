@@ -194,7 +194,8 @@ impl<'b> Page<'b> {
     /// When there is none, or it cannot be written.
     pub fn screenshot(&self, to: &Path) -> Result<()> {
         let picture = self.call("GET", "/screenshot", None)?;
-        let bytes = STANDARD.decode(picture.as_str().context("no picture")?).context("a picture in base64")?;
+        let bytes =
+            STANDARD.decode(picture.as_str().context("no picture")?).context("a picture in base64")?;
         fs::write(to, bytes).with_context(|| format!("write {}", to.display()))
     }
 
@@ -202,7 +203,9 @@ impl<'b> Page<'b> {
     pub fn describe(&self) -> String {
         let url = self.url().unwrap_or_default();
         let text = self.text().unwrap_or_default();
-        let useful = |role: &str| [&BUTTONS[..], &FIELDS, &["link", "heading", "alert", "dialog"]].concat().contains(&role);
+        let useful = |role: &str| {
+            [&BUTTONS[..], &FIELDS, &["link", "heading", "alert", "dialog"]].concat().contains(&role)
+        };
         let tree = self.tree().unwrap_or_default();
         let each = tree.iter().filter(|seen| useful(&seen.role)).map(|seen| {
             let state = if seen.enabled { "" } else { " (disabled)" };
@@ -239,7 +242,9 @@ impl<'b> Page<'b> {
     /// When the driver does not answer.
     pub fn focused(&self) -> Result<Option<(String, String)>> {
         let element = self.call("GET", "/element/active", None)?;
-        let Some(id) = element.as_object().and_then(|object| object.values().next()?.as_str().map(str::to_owned)) else {
+        let Some(id) =
+            element.as_object().and_then(|object| object.values().next()?.as_str().map(str::to_owned))
+        else {
             bail!("nothing has the focus: {element}");
         };
         let text = |what: &str| -> Result<String> {
@@ -247,7 +252,8 @@ impl<'b> Page<'b> {
             Ok(value.as_str().unwrap_or_default().to_owned())
         };
         let (role, label) = (text("computedrole")?, text("computedlabel")?);
-        let is_page = matches!(&*role, "" | "generic" | "none" | "document" | "RootWebArea") && label.is_empty();
+        let is_page =
+            matches!(&*role, "" | "generic" | "none" | "document" | "RootWebArea") && label.is_empty();
         Ok((!is_page).then_some((role, label)))
     }
 }
