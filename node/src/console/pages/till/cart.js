@@ -30,7 +30,7 @@ export function lines(till) {
   return html`
     ${cart ? html`<p class="note">${t('till.paying_aside', { time: time(cart.until_ms) })}</p>` : nothing}
     <ul class="lines">${repeat(all, (line) => `${line.sku} ${line.price}`, (line) => html`<li>
-      <div class="what"><span class="name">${line.name}</span><span class="dim">${money(line.price)}</span></div>
+      <div class="what"><span class="name">${line.name}</span>${line.quantity > 1 ? html`<span class="dim">${money(line.price)}</span>` : nothing}</div>
       ${stepper(till, line)}
       <span class="n">${money(line.price * line.quantity)}</span>
       ${lack(till, line)}

@@ -22,10 +22,9 @@ export const shut = (drop) => t(`till.shut.${drop?.state ?? 'none'}`);
 
 /** How a product stands, in words: what is here, and who has more. */
 export function standingWords(found, drop) {
+  if (found.state === 'sold_out' || found.state === 'none') return t(found.state === 'none' ? 'till.none_made' : 'till.sold_out_long');
   if (found.state === 'shut') return shut(drop);
-  if (found.state === 'none') return t('till.none_made');
-  if (found.state === 'sold_out') return t('till.sold_out_long');
-  const parts = [t('till.here', { count: found.here })];
+  const parts = found.state === 'ready' ? [t('till.here', { count: found.here })] : [];
   if (found.away > 0) parts.push(t('till.away', { count: found.away }));
   if (found.aside > 0) parts.push(t('till.aside', { count: found.aside }));
   const more = others(found);
@@ -45,14 +44,14 @@ function tile(till, product) {
   const can = canAdd(found) && till.maySell;
   const count = till.quantityOf(product.sku);
   const image = picture(product, till.draw);
-  const tap = () => (can ? till.add(product.sku) : till.tell(`${product.name}: ${till.maySell ? words : t('till.look_only')}`));
   const mark = flag(found);
+  const tap = () => (can ? till.add(product.sku) : till.tell(till.maySell ? `${product.name}: ${mark} ${words}` : t('till.look_only')));
   return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
     <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
     <span class="name">${product.name}</span>
     <span class="price">${money(product.price)}</span>
+    ${count > 0 ? html`<span class="count"><span aria-hidden="true">×${count}</span><span class="hidden">${t('till.in_cart', { count })}</span></span>` : nothing}
     <span class="stock">${mark ? html`<b class="flag">${mark}</b> ` : nothing}${words}</span>
-    <span class="count" ?hidden=${count === 0}>${count > 0 ? t('till.in_cart', { count }) : ''}</span>
   </button>`;
 }
 

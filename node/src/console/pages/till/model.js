@@ -32,6 +32,8 @@ export class Till {
     this.find = '';
     /** What the panel beside the products shows: `cart`, `pay`, `busy`, `refused`, `done`. */
     this.panel = 'cart';
+    /** On a phone, whether the cart's lines are shown over the products. */
+    this.unfolded = false;
     this.pay = null;
     this.busy = null;
     this.problem = null;
@@ -261,6 +263,7 @@ export class Till {
 
   /** Forgets what is in the cart. What was put aside stays so. */
   clear() {
+    this.unfolded = false;
     this.take(baskets.empty());
     this.panel = 'cart';
     this.pay = null;

@@ -138,14 +138,15 @@ function tools(till) {
       <button @click=${() => carts(till)}>${t('till.carts_count', { count: aside })}</button>
       <button @click=${() => takings(till)}>${t('till.takings')}</button>
       <button @click=${() => undo(till)} ?disabled=${!till.maySell}>${t('till.undo_last')}</button>
-      <button @click=${help} aria-label=${t('till.help')}>?</button>
     </div>
+    <button class="ask-help" @click=${help} aria-label=${t('till.help')}>?</button>
   </div>`;
 }
 
 function view(till) {
   const shown = panel(till);
-  return html`<div class="till ${till.panel}">
+  const folded = till.panel === 'cart' && !till.unfolded;
+  return html`<div class="till ${till.panel} ${folded ? 'folded' : ''}">
     <section class="goods" aria-label=${t('till.products')}>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
@@ -153,7 +154,8 @@ function view(till) {
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>
-      <h2>${shown.title}</h2>
+      <div class="head"><h2>${shown.title}</h2>
+        <button class="fold" aria-expanded=${!folded} ?hidden=${till.panel !== 'cart' || till.units === 0} @click=${() => { till.unfolded = !till.unfolded; till.draw(); }}>${t(folded ? 'till.unfold' : 'till.fold')}</button></div>
       <div class="inside" aria-live="polite">${shown.body}</div>
       <div class="foot">
         ${shown.sums ? cart.sums(till) : nothing}
