@@ -18,6 +18,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types lit-html";
 
+/// The overlay's. OBS puts what its user wrote as "Custom CSS" into the page as a `<style>` element, older ones of it by
+/// `innerHTML`: the console's policy refuses both without a word. Here are no texts of others to be read as anything but text.
+const OVERLAY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; font-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
 /// Where the files are.
 pub(super) fn router() -> Router<Api> {
     let mut router =
@@ -29,9 +35,11 @@ pub(super) fn router() -> Router<Api> {
 }
 
 async fn around(request: Request, next: Next) -> Response {
+    let is_overlay = matches!(request.uri().path(), "/overlay" | "/overlay/" | "/overlay/index.html");
+    let policy = if is_overlay { OVERLAY_POLICY } else { POLICY };
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
