@@ -30,6 +30,25 @@ export function handedOut(done) {
   };
 }
 
+/** What a name or a number means, before anything is handed out. */
+export function found(claim, me) {
+  const waits = claim.state === 'issued';
+  const here = claim.custodian === me;
+  return {
+    tone: waits ? 'ask' : 'bad',
+    word: waits ? t('desk.is_it') : t(`desk.states.${claim.state}`),
+    reason: waits ? t('desk.waiting.ask_text') : '',
+    next: '',
+    at: Date.now(),
+    claim: claim.claim,
+    label: claim.code,
+    shopper: claim.shopper ?? undefined,
+    items: claim.items,
+    offers: waits ? ['sure'] : [],
+    here,
+  };
+}
+
 /** Codes that say "not here" or "not now" rather than "no". */
 const WAITS = new Set(['not_custodian', 'ambiguous_claim', 'in_progress', 'busy', 'stopping', 'not_answered', 'clocks_disagree']);
 const ASKS = new Set(['pin_needed', 'wrong_pin']);
@@ -87,6 +106,7 @@ export function refused(error, claim = null) {
   const values = facing(facts, claim);
   const text = (part) => (has(`desk.answers.${kind}.${part}`) ? t(`desk.answers.${kind}.${part}`, values) : null);
   return {
+    wrong: code === 'wrong_pin',
     tone: ASKS.has(code) ? 'ask' : WAITS.has(code) ? 'wait' : 'bad',
     word: text('word') ?? t('desk.do_not'),
     reason: text('reason') ?? words(error),
@@ -97,6 +117,15 @@ export function refused(error, claim = null) {
     claim: typeof facts.claim === 'string' ? facts.claim : undefined,
     offers: error instanceof Problem ? offersOf(error) : [],
   };
+}
+
+/** The tone and the word of an answer: of one that hands out, by how its doors behaved. */
+export function headline(answer) {
+  const { door } = answer;
+  if (!door || answer.tone !== 'good') return answer;
+  if (door.handed_over === false) return { tone: 'bad', word: t('desk.door.word_not') };
+  if (door.handed_over !== true && (door.in_doubt || door.state === 'stuck')) return { tone: 'wait', word: t('desk.door.word_stuck') };
+  return answer;
 }
 
 /** How the doors stand, in a word and its tone. */

@@ -62,8 +62,9 @@ async function jam(compartment, jammed, touch) {
 /** The line of one door: how it stands, and what can be done. `mine` if it is this device's. */
 export function doorLine(door, { mine, touch, again }) {
   const { tone, text } = doorWords(door);
-  const open = mine && door.handed_over === undefined && (door.in_doubt || door.state === 'stuck');
-  const looks = open || (mine && door.handed_over === undefined && door.state === 'opened' && again);
+  const settled = typeof door.handed_over === 'boolean';
+  const open = mine && !settled && (door.in_doubt || door.state === 'stuck');
+  const looks = open || (mine && !settled && door.state === 'opened' && again);
   const then = (one) => one.then((now) => { if (now) touch(now); });
   return html`<div class="desk-door ${tone}">
     <p><span class="desk-sign" aria-hidden="true">${{ good: '✓', bad: '✕', wait: '…' }[tone]}</span> ${text}</p>

@@ -3,6 +3,7 @@
 import { resource } from '../../frame/live.js';
 import { t, time } from '../../frame/text.js';
 import { confirm, html, nothing, onScan, render, toast } from '../../frame/ui.js';
+import { headline } from './answer.js';
 import { doorLine, doorsView } from './doors.js';
 import { inLine, items, names } from './goods.js';
 import { pinPad } from './pinpad.js';
@@ -34,18 +35,28 @@ export function start(frame) {
   const log = kept();
   let tab = 'waiting';
   let field = null;
+  let focusSoon = false;
   let over = false;
 
   const focus = () => {
     // On a tablet a focus would bring up its keyboard over the answer; there a scanner is heard without one.
-    if (matchMedia('(pointer: fine)').matches && !document.querySelector('dialog[open]')) field?.focus({ preventScroll: true });
+    if (matchMedia('(pointer: coarse)').matches || document.querySelector('dialog[open]')) return;
+    (frame.root.querySelector('[name=pin]') ?? field)?.focus({ preventScroll: true });
   };
   const done = (answer) => {
     log.unshift(answer);
     log.splice(LISTED);
     navigator.vibrate?.(BUZZ[answer.tone]);
     doors.touch();
-    if (answer.tone === 'good') focus();
+    focusSoon = true;
+  };
+  /** What was done at a door elsewhere on this page, or by itself, shows on the answer too. */
+  const doorNews = () => {
+    const { answer } = showing;
+    const all = [...doors.data?.to_look_at ?? [], ...(doors.data?.compartments ?? []).map((one) => one.last).filter(Boolean)];
+    const now = answer?.door && all.find((door) => door.redemption === answer.door.redemption);
+    if (now) answer.door = now;
+    draw();
   };
   const showing = new Showing({ me: device.device, changed: () => draw(), done });
   const waiting = new Waiting({ me: device.device, names: known, changed: () => draw(), hand: (claim) => scan(claim.claim) });
@@ -58,7 +69,7 @@ export function start(frame) {
       toast(t('desk.one_at_a_time'), 'warn');
       return;
     }
-    showing.show(said);
+    showing.take(said);
     field?.closest('main')?.scrollIntoView({ block: 'start' });
   }
 
@@ -72,6 +83,7 @@ export function start(frame) {
   function offers(answer) {
     return answer.offers.map((offer) => {
       if (offer === 'fetch') return html`<button class="primary" @click=${() => fetchHere(answer)}>${t('desk.fetch')}</button>`;
+      if (offer === 'sure') return html`<button class="primary" @click=${() => showing.show(answer.claim)}>${t('desk.hand_out')}</button>`;
       if (offer === 'unlock') return html`<button @click=${() => showing.unlock()}>${t('desk.unlock')}</button>`;
       if (offer === 'pin') {
         return pinPad({
@@ -88,9 +100,11 @@ export function start(frame) {
   }
 
   function answered(answer) {
-    return html`<div class="desk-answer ${answer.tone}">
-      <div class="desk-head"><span class="desk-sign" aria-hidden="true">${SIGNS[answer.tone]}</span>
-        <div><h2>${answer.word}</h2>${answer.reason ? html`<p class="desk-reason">${answer.reason}</p>` : nothing}</div></div>
+    const { tone, word } = headline(answer);
+    return html`<div class="desk-answer ${tone} ${answer.wrong ? 'wrong' : ''}">
+      <div class="desk-head"><span class="desk-sign" aria-hidden="true">${answer.wrong ? SIGNS.bad : SIGNS[tone]}</span>
+        <div><h2>${word}</h2>${answer.reason ? html`<p class="desk-reason">${answer.reason}</p>` : nothing}</div></div>
+      ${answer.label ? html`<p class="desk-label">${answer.label}${answer.shopper ? ` · ${answer.shopper}` : ''}</p>` : nothing}
       ${answer.items ? items(answer.items, known) : nothing}
       ${answer.next ? html`<p class="desk-next">${answer.next}</p>` : nothing}
       ${answer.door ? doorLine(answer.door, {
@@ -119,7 +133,7 @@ export function start(frame) {
     const before = log.filter((one) => one !== showing.answer);
     if (before.length === 0) return nothing;
     return html`<section aria-labelledby="desk-before"><h2 id="desk-before" class="kind">${t('desk.before')}</h2>
-      <ol class="desk-before">${before.map((one) => html`<li><span class="desk-tone ${one.tone}"><span aria-hidden="true">${SIGNS[one.tone]}</span> ${one.word}</span>
+      <ol class="desk-before">${before.map((one) => html`<li><span class="desk-tone ${headline(one).tone}"><span aria-hidden="true">${SIGNS[headline(one).tone]}</span> ${headline(one).word}</span>
         <span>${one.items ? inLine(one.items, known) : one.reason}</span><span class="small">${one.label ?? ''} ${time(one.at)}</span></li>`)}</ol></section>`;
   }
 
@@ -164,10 +178,12 @@ export function start(frame) {
         ${side()}
       </div>`, frame.root);
     field = frame.root.querySelector('[name=code]');
+    if (focusSoon) focus();
+    focusSoon = false;
   }
 
   draw();
-  const ends = [onScan(scan), known.watch(() => draw()), doors.watch(() => draw()), waiting.start(), stow.start()];
+  const ends = [onScan(scan), known.watch(() => draw()), doors.watch(doorNews), waiting.start(), stow.start()];
   focus();
   showing.resume();
   return () => {

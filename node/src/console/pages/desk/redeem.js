@@ -2,12 +2,18 @@
 
 import { Problem, Silence, act, finish, get, unanswered } from '../../frame/api.js';
 import { t } from '../../frame/text.js';
-import { handedOut, refused } from './answer.js';
+import { found, handedOut, refused } from './answer.js';
 
 const REDEEM = '/v1/redemptions';
 /** For how long a custodian is waited for, and for word of a door; milliseconds. */
 const FETCH_MS = 10_000;
 const DOOR_MS = 15_000;
+
+/**
+ * What only who has the code, or its claim, can show: the token, the six letters and digits under it, the claim itself. A receipt's
+ * number or a name proves nothing: what these mean is shown first, and a person decides.
+ */
+const SHOWN = [/POPMESH1:/i, /^[ -]*(?:[0-9A-TV-Z][ -]*){6}$/i, /^[0-9a-f]{32}:[1-9]\d*$/i];
 
 /** A showing. `changed` is called whenever there is something new to be drawn. */
 export class Showing {
@@ -27,11 +33,23 @@ export class Showing {
   }
 
   /** Something was scanned or typed. */
+  take(text) {
+    if (this.busy) return undefined;
+    return SHOWN.some((form) => form.test(text)) ? this.show(text) : this.find(text);
+  }
+
+  /** What a name or a number means; nothing is handed out. */
+  find(text) {
+    this.text = text;
+    return this.ask(async () => found(await get(`/v1/claims/${encodeURIComponent(text)}`), this.me));
+  }
+
+  /** Hands out what the text stands for. */
   show(text, pin) {
     if (this.busy) return undefined;
     this.text = text;
     this.pin = '';
-    return this.ask(() => act(REDEEM, pin ? { claim: text, pin } : { claim: text }, { name: t('desk.hand_out'), waiting: this.waiting }));
+    return this.hand(() => act(REDEEM, pin ? { claim: text, pin } : { claim: text }, { name: t('desk.hand_out'), waiting: this.waiting }));
   }
 
   /** The PIN that the shopper says. */
@@ -44,13 +62,13 @@ export class Showing {
     const one = unanswered().find((kept) => kept.path === REDEEM);
     if (!one || this.busy) return undefined;
     this.text = one.body.claim;
-    return this.ask(() => finish(one, { waiting: this.waiting }));
+    return this.hand(() => finish(one, { waiting: this.waiting }));
   }
 
   /** Has the custodian give the claim to this device, and hands it out. */
   fetch() {
     const body = { claim: this.answer.claim, to: this.me, wait_ms: FETCH_MS };
-    return this.ask(async () => {
+    return this.hand(async () => {
       await act('/v1/custody', body, { name: t('desk.fetch'), waiting: this.waiting });
       return act(REDEEM, { claim: this.text }, { name: t('desk.hand_out'), waiting: this.waiting });
     });
@@ -79,12 +97,16 @@ export class Showing {
     this.changed();
   };
 
-  async ask(redeem) {
+  hand(redeem) {
+    return this.ask(async () => handedOut(await redeem()));
+  }
+
+  async ask(answer) {
     this.asking = { since: Date.now(), silent: false };
     this.answer = null;
     this.changed();
     try {
-      this.answer = handedOut(await redeem());
+      this.answer = await answer();
     } catch (error) {
       this.answer = refused(error, await this.look(error));
     }

@@ -44,6 +44,15 @@ export class Stow {
     this.changed();
   }
 
+  /** Why it was refused; of serials that are not free here, which ones are. */
+  why() {
+    const { problem } = this;
+    if (!(problem instanceof Problem) || problem.code !== 'not_held') return words(problem);
+    const { serials, asked, held, sku } = problem.facts;
+    const product = this.names.product(sku);
+    return serials ? t('desk.stow.not_held', { serials, asked, product }) : t('desk.stow.too_few', { held, asked, product });
+  }
+
   async undo() {
     try {
       const last = await get('/v1/undo');
@@ -90,7 +99,7 @@ export class Stow {
         <label><span>${t('desk.stow.units')}</span><input required autocomplete="off" placeholder="41-45" .value=${this.units} @input=${set('units')}></label>
         <label><span>${t('desk.stow.compartment')}</span><input required maxlength="12" autocomplete="off" list="desk-known" placeholder="07" .value=${this.compartment} @input=${set('compartment')}></label>
         <datalist id="desk-known">${known.map((one) => html`<option value=${one}></option>`)}</datalist>
-        ${this.problem ? html`<p class="note bad" role="alert">${words(this.problem)}</p>` : nothing}
+        ${this.problem ? html`<p class="note bad" role="alert">${this.why()}</p>` : nothing}
         <div class="row end">
           ${this.last ? html`<button type="button" @click=${() => this.undo()}>${t('desk.stow.undo')}</button>` : nothing}
           <button class="primary">${t('desk.stow.put')}</button>
