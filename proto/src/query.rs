@@ -1,6 +1,7 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod board;
 mod deed;
 mod money;
 mod page;
@@ -9,6 +10,7 @@ mod people;
 
 use serde::{Deserialize, Serialize};
 
+pub use board::{Board, BoardSku, CountedFrom, Counts, CutOff, DropToClaim, Voided, VoidedWhy};
 pub use deed::DeedKind;
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
@@ -41,6 +43,8 @@ pub enum Query {
     Programme,
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
+    /// What overlay and encoder's page show of a drop.
+    Board(DropId),
     /// Claims, newest first.
     Claims(ClaimFilter),
     /// What is proven to be wrong, or in doubt.
@@ -189,6 +193,8 @@ pub enum Answer {
     Programme(Programme),
     /// To [`Query::Stock`].
     Stock(Stock),
+    /// To [`Query::Board`].
+    Board(Result<Box<Board>, Refusal>),
     /// To [`Query::Claims`].
     Claims(Claims),
     /// To [`Query::Carts`].
@@ -362,6 +368,9 @@ pub struct Status {
     pub currency: Currency,
     /// Drops of the programme.
     pub drops: Vec<DropInfo>,
+    /// How much of each drop was claimed.
+    #[serde(default)]
+    pub drop_to_claim: Vec<DropToClaim>,
     /// Devices known, this one included.
     pub devices: u64,
     /// Devices heard lately, this one included.

@@ -79,6 +79,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(made::product))
         .routes(routes!(made::drops))
         .routes(routes!(made::drop))
+        .routes(routes!(made::board))
         .routes(routes!(made::lots))
         .routes(routes!(made::lot))
         .routes(routes!(made::rules))

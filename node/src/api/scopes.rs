@@ -39,6 +39,7 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/products/{sku}", ANY),
     ("GET", "/v1/drops", ANY),
     ("GET", "/v1/drops/{drop}", ANY),
+    ("GET", "/v1/drops/{drop}/board", ANY),
     ("GET", "/v1/lots", ANY),
     ("GET", "/v1/lots/{entry}", ANY),
     ("GET", "/v1/rules", ANY),

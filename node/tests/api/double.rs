@@ -20,12 +20,14 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, DeedKind, DeviceInfo, HeldUnits,
-    Incident, Levels, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
-    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
+    Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Moment, Named, Part, PeopleCounts,
+    Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status,
+    Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
+use popmesh_proto::text::DropId;
 use popmesh_proto::token::TokenError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -500,6 +502,43 @@ fn named(text: &str) -> Result<Named, Refusal> {
     })
 }
 
+/// One drop has a board; of its SKU all is sold but what till-2 may have.
+fn board(drop: &DropId) -> Result<Board, Refusal> {
+    if drop.as_str() != "neon" {
+        return Err(Refusal::UnknownDrop { drop: drop.to_string(), known: vec!["neon".to_owned()] });
+    }
+    let counts = Counts {
+        announced: 50,
+        claimed: 45,
+        claimed_percent: Some(90),
+        left: 5,
+        cut_off: 5,
+        ..Counts::default()
+    };
+    Ok(Board {
+        drop: drop.clone(),
+        title: "Neon".to_owned(),
+        state: DropState::Open,
+        now_ms: 1_800_000_000_000,
+        counted_from: CountedFrom::Minted,
+        as_of_ms: None,
+        age_ms: None,
+        total: counts,
+        skus: vec![BoardSku { sku: "CAP".parse().unwrap(), name: Some("Cap".to_owned()), counts }],
+        cut_off: vec![CutOff {
+            device: OTHER,
+            name: "till-2".to_owned(),
+            venue: None,
+            sells: true,
+            units: 5,
+            last_heard_ms: None,
+        }],
+        not_heard: 1,
+        devices: 2,
+        voided: vec![],
+    })
+}
+
 fn registrar(device: DeviceId) -> Registrar {
     Registrar {
         device,
@@ -521,6 +560,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             event_name: "Neon Night".to_owned(),
             currency: "EUR".parse().unwrap(),
             drops: vec![],
+            drop_to_claim: vec![],
             devices: 2,
             reachable: 2,
             entries: 12,
@@ -565,6 +605,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
                 holders: vec![],
             }],
         }),
+        Query::Board(drop) => Answer::Board(board(drop).map(Box::new)),
         Query::Claims(filter) => {
             // Two that are alike, one at a time if that is asked for.
             let last = Moment { at: Hlc(7), entry: entry(9) };

@@ -4,6 +4,7 @@ mod again;
 mod air;
 mod asks;
 mod bars;
+mod board;
 mod budgets;
 mod by_name;
 mod cart_items;
@@ -205,6 +206,7 @@ pub struct Device {
     outbox: outbox::Outbox,
     peers: peers::Peers,
     sync: sync::Sync,
+    in_step: board::InStep,
     narrow: narrow::Narrow,
     sales: sales::Sales,
     carts: carts::Carts,
@@ -271,6 +273,7 @@ impl Device {
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
             sync: sync::Sync::default(),
+            in_step: board::InStep::default(),
             narrow: narrow::Narrow::default(),
             sales: sales::Sales::default(),
             carts: carts::Carts::default(),

@@ -253,6 +253,9 @@ impl Device {
         if device == self.me {
             return;
         }
+        if !self.peers.is_reachable(&device) {
+            self.came_in_reach(self.peers.last_heard(&device, self.now));
+        }
         let now = self.now;
         let peer = self.peers.get_mut(&device);
         peer.heard_mono_ms = Some(now.mono_ms);
@@ -268,6 +271,7 @@ impl Device {
             return;
         }
         self.cut_off_again(peer);
+        self.falls_out_of_step();
         let (alone, apart) = (self.peers.links == 0, !self.peers.is_reachable(&peer));
         self.peers.set_linked(&peer, true);
         self.heard(peer);
@@ -314,7 +318,7 @@ impl Device {
         let is_believed = |peer: &Peer| peer.believed_until_ms().is_some_and(|until| now.mono_ms < until);
         let in_reach = if cut_off { BTreeSet::new() } else { self.peers.component(&self.me, is_believed) };
         let mut first = u64::MAX;
-        let mut changed = Vec::new();
+        let (mut changed, mut came) = (Vec::new(), Vec::new());
         for (device, peer) in &mut self.peers.all {
             if peer.linked || *device == self.me {
                 continue;
@@ -335,12 +339,14 @@ impl Device {
                 peer.through_wall_ms = Some(now.wall_ms);
             }
             if !peer.reachable {
+                came.push(peer.heard_wall_ms);
                 peer.reachable = true;
                 changed.push((*device, true));
             }
             let until = peer.believed_until_ms().filter(|_| is_through).unwrap_or(heard_until);
             first = first.min(until.max(now.mono_ms + 1));
         }
+        came.into_iter().for_each(|heard_ms| self.came_in_reach(heard_ms));
         changed.into_iter().for_each(|(device, in_reach)| self.signal_reach(device, in_reach));
         // Not later, so that it is known when somebody was last in reach.
         self.peers.none_silent_until = first.min(now.mono_ms + KNOWN_TO_MS);

@@ -443,6 +443,7 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ("products_get", &["unknown_sku"]),
     ("drops_list", &["bad_cursor"]),
     ("drops_get", &["unknown_drop"]),
+    ("drops_board", &["unknown_drop"]),
     ("lots_list", &["bad_cursor"]),
     ("lots_get", &["unknown_entry"]),
     ("rules_get", &[]),
