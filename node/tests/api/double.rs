@@ -28,6 +28,7 @@ use popmesh_proto::query::{
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
 use popmesh_proto::text::DropId;
+use popmesh_proto::token::TokenError;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) const DEVICE: DeviceId = DeviceId([7; 32]);
@@ -499,7 +500,7 @@ fn named(text: &str) -> Result<Named, Refusal> {
         "7K2-M9Q" => Named { claim: Some(one.claim), is_token: false, claims: vec![one], count: 1 },
         "T-4711" => Named { claim: None, is_token: false, claims: vec![one, two], count: 2 },
         "POPMESH1:X" => Named { claim: Some(one.claim), is_token: true, claims: vec![], count: 1 },
-        "POPMESH1:" => return Err(Refusal::Token { problem: "altered".to_owned() }),
+        "POPMESH1:" => return Err(TokenError::Altered.into()),
         _ => Named::default(),
     })
 }

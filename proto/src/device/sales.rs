@@ -226,7 +226,10 @@ impl Device {
     /// Refuses at once what could not be paid so even with all units here.
     fn check_payments(&self, sell: &Sell) -> Result<(), Refusal> {
         let goods = sell.items.iter().map(|item| {
-            let unit_price = item.unit_price.map_or_else(|| Ok(self.product(&item.sku)?.price), Ok)?;
+            let unit_price = match item.unit_price {
+                Some(price) => price,
+                None => self.product(&item.sku)?.price,
+            };
             Ok(Good { sku: &item.sku, unit_price, quantity: item.quantity })
         });
         self.priced(&goods.collect::<Result<Vec<_>, Refusal>>()?, sell).map(|_| ())
