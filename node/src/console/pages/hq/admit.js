@@ -99,12 +99,16 @@ function opened(said, code, end, close) {
     </div>`;
 }
 
-/** Admits devices: asks for what they are to be, then shows the code and who came. */
-export function admit(frame, nodes) {
+/**
+ * Admits devices: asks for what they are to be, then shows the code and who came. With `begun` it shows a way in that is open
+ * already.
+ */
+export function admit(frame, nodes, begun = null) {
   const own = frame.status().device.venue;
   const venues = [own, ...new Set(nodes.map((node) => node.venue).filter((venue) => venue !== own))];
-  const now = { by: 'code', busy: false, problem: null, said: null, code: null };
+  const now = { by: 'code', busy: false, problem: null, said: begun, code: null };
   let timer = null;
+  let looking = false;
   const result = dialog(t('hq.admit.title'), (close, redraw) => {
     const change = (values) => {
       Object.assign(now, values);
@@ -126,7 +130,6 @@ export function admit(frame, nodes) {
         const body = wanted(Object.fromEntries(new FormData(element)), now.by);
         change({ busy: true, problem: null });
         change({ said: await act('/v1/admissions', body), code: body.code ?? null });
-        timer = setTimeout(look, LOOK_MS);
       } catch (error) {
         change({ busy: false, problem: error });
         element.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`)?.focus();
@@ -139,6 +142,10 @@ export function admit(frame, nodes) {
         toast(words(error), 'bad');
       }
     };
+    if (now.said && !looking) {
+      looking = true;
+      timer = setTimeout(look, LOOK_MS);
+    }
     return now.said ? opened(now.said, now.code, end, close) : form(now, venues, change, submit, close);
   });
   return result.finally(() => clearTimeout(timer));

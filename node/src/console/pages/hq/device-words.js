@@ -15,9 +15,10 @@ export function stateOf(node) {
   return node.last_heard_ms ? 'silent' : 'unheard';
 }
 
-/** The state in a few words, which stand beside its sign. */
-export function stateWords(node) {
+/** The state in a few words, which stand beside its sign; `short` where there is little room. */
+export function stateWords(node, short = false) {
   const state = stateOf(node);
+  if (short && state === 'silent') return t('hq.state_short', { when: time(node.last_heard_ms) });
   return t(`hq.state.${state}`, { by: node.retired_by ?? '', when: node.last_heard_ms ? time(node.last_heard_ms) : '' });
 }
 
@@ -38,7 +39,7 @@ export function roleSign(roles) {
 
 /** How far a device is behind, as far as is known. */
 export function lagWords(node) {
-  if (node.here) return '–';
+  if (node.here || node.retired_by) return '–';
   if (node.lacks === undefined && node.lacked === undefined) return t('hq.lag.unknown');
   const parts = [];
   if (node.lacks) parts.push(t('hq.lag.lacks', { count: node.lacks, number: number(node.lacks) }));
@@ -76,12 +77,19 @@ export function linkWords(edge, now) {
   return parts.join(', ');
 }
 
+/** Whether it is known that a device sees nobody: it said so, and is heard. */
+export const knowsNobody = (node) => node.here || Boolean(node.reachable && node.told_at_ms);
+
+/** How many neighbours are named in a line. */
+const SEEN = 8;
+
 /** Whom a device sees, in words; says so where nothing is known of it. */
 export function seesWords(node, edges, names, now) {
   const seen = neighbours(node.device, edges, names);
-  if (seen.length) return seen.map((one) => t('hq.sees_one', { name: one.name, how: linkWords(one.edge, now) })).join('; ');
-  if (node.here || node.told_at_ms) return t('hq.sees_none');
-  return t('hq.sees_unknown');
+  if (seen.length === 0) return t(knowsNobody(node) ? 'hq.sees_none' : 'hq.sees_unknown');
+  const said = seen.slice(0, SEEN).map((one) => t('hq.sees_one', { name: one.name, how: linkWords(one.edge, now) }));
+  if (seen.length > SEEN) said.push(t('hq.sees_more', { count: seen.length - SEEN }));
+  return said.join('; ');
 }
 
 /** How long a certificate is good, and whether that is soon over: `good`, `soon` or `over`. */

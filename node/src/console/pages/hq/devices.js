@@ -50,6 +50,7 @@ function registrars(said, hqs, may) {
 /** Draws the part into `place`; what it returns ends it. */
 export function start(place, frame) {
   const live = mesh();
+  const windows = resource('/v1/admissions', [], 3000);
   const rights = resource('/v1/registrars', ['entrusted', 'retired', 'reset']);
   const kept = [];
   const open = (device) => openSheet(device, frame);
@@ -62,6 +63,7 @@ export function start(place, frame) {
     const may = mayAct(frame.status());
     const sorted = [...data.nodes].sort((a, b) => Number(Boolean(a.retired_by)) - Number(Boolean(b.retired_by)) || byName(a.venue, b.venue) || byName(a.name, b.name));
     const nodes = steady(kept, sorted, (node) => node.device);
+    const ways = (windows.data?.items ?? []).filter((one) => one.state === 'open');
     const good = data.nodes.filter((node) => !node.retired_by && !node.left);
     const soon = good.filter((node) => certificateState(node.certificate_until_ms, data.as_of_ms) !== 'good');
     render(html`
@@ -70,11 +72,14 @@ export function start(place, frame) {
         <button class="primary" ?disabled=${!may} @click=${() => admit(frame, data.nodes)}>${t('hq.admit.open')}</button>
         <button ?disabled=${!may} @click=${() => renewAll(good.filter((node) => !node.here))}>${t('hq.renew.all_open')}</button>
       </div>
+      ${ways.length && may ? html`<section class="card stack"><h2>${t('hq.devices.open', { count: ways.length })}</h2>
+        <ul class="hq-plain">${ways.map((one) => html`<li class="row hq-between"><span>${one.roles.map((role) => t(`hq.role.${role}`)).join(', ')} · ${one.venue} · ${t('hq.admit.so_far', { done: one.admitted.length, count: one.count })}</span>
+          <button @click=${() => admit(frame, data.nodes, one)}>${t('hq.devices.show')}</button></li>`)}</ul></section>` : nothing}
       ${soon.length ? html`<div class="note warn">${t('hq.devices.soon', { count: soon.length, names: soon.map((node) => node.name).join(', ') })}</div>` : nothing}
       <section class="card wide">${list(nodes, data.as_of_ms, open)}</section>
       ${rights.data ? registrars(rights.data.items, good.filter((node) => node.roles.includes('hq')), may) : nothing}`, place);
   };
-  const ends = [live.watch(draw), rights.watch(draw)];
+  const ends = [live.watch(draw), rights.watch(draw), windows.watch(draw)];
   learnOwner().then(draw);
   draw();
   return () => ends.forEach((end) => end());

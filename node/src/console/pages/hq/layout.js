@@ -4,6 +4,8 @@ import { byName } from './order.js';
 
 /** What a device takes up: its sign, and its name and state below. Pixels. */
 export const CELL = { width: 112, height: 104 };
+/** How far the sign's middle is above the cell's: its name and state stand below it. */
+const SIGN = 18;
 const GAP = 16;
 const HEAD = 36;
 const PAD = 10;
@@ -82,7 +84,7 @@ export function layout(nodes, width) {
       const left = box.x + index * more;
       venues.push({ venue: box.venue, x: left, y, width: box.width + more, height: high });
       const down = (high - box.height) / 2;
-      for (const one of box.nodes) at.set(one.node.device, { x: Math.round(left + one.x + more / 2), y: Math.round(y + one.y + down + 34) });
+      for (const one of box.nodes) at.set(one.node.device, { x: Math.round(left + one.x + more / 2), y: Math.round(y + one.y + down - SIGN) });
     });
     y += high + GAP;
     [x, high, line] = [0, 0, []];

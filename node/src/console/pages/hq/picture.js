@@ -6,25 +6,25 @@ import { html, repeat } from '../../frame/ui.js';
 import { isOld, isTrouble, lagWords, roleSign, roleWords, seesWords, stateOf, stateWords } from './device-words.js';
 import { layout, path } from './layout.js';
 
-const RADIUS = 24;
+const RADIUS = 26;
 
 const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 /** The outline of a device's sign: its shape tells its state without any colour. */
 function outline(state) {
-  if (state === 'here') return svg`<rect x=${-22} y=${-22} width="44" height="44" rx="6" transform="rotate(45)"></rect>`;
+  if (state === 'here') return svg`<rect x=${-20} y=${-20} width="40" height="40" rx="5" transform="rotate(45)"></rect>`;
   if (state === 'retired' || state === 'left') return svg`<rect x=${-21} y=${-21} width="42" height="42" rx="4"></rect>`;
-  if (state === 'suspended') return svg`<path d="M0-28 27 20H-27Z"></path>`;
+  if (state === 'suspended') return svg`<path d="M0-32 31 21H-31Z"></path>`;
+  if (state === 'heard') return svg`<circle r=${RADIUS}></circle><circle r=${RADIUS - 5}></circle>`;
   return svg`<circle r=${RADIUS}></circle>`;
 }
 
-/** A small sign at the edge: that all is well, that nobody hears it, that it is gone. */
+/** A small sign at the edge: that all is well, that it is heard through others, that nobody hears it, that it is gone. */
 function badge(state) {
-  if (state === 'linked' || state === 'here') return svg`<path class="tick" d="m12 14 5 5 9-10"></path>`;
-  if (state === 'heard') return svg`<path class="tick" d="m15 14 4 4 7-8"></path>`;
-  if (state === 'silent' || state === 'unheard') return svg`<path class="cross" d="m13 10 10 10m0-10-10 10"></path>`;
-  if (state === 'suspended') return svg`<path class="cross" d="M20 4v9m0 4v2"></path>`;
-  return svg`<path class="cross" d="M-16-16 16 16"></path>`;
+  const glyph = {
+    here: 'm-5 0 4 4 6-8', linked: 'm-5 0 4 4 6-8', heard: 'm-4-4 4 4-4 4m4-8 4 4-4 4', suspended: 'M0-5v5m0 4v1',
+  }[state] ?? 'm-4-4 8 8m0-8-8 8';
+  return svg`<g transform="translate(21 19)"><circle r="10"></circle><path d=${glyph}></path></g>`;
 }
 
 /**
@@ -50,10 +50,10 @@ export function picture(mesh, width, open) {
       data-device=${one.device} data-state=${state} aria-label=${said.join(', ')} @click=${() => open(one.device)} @keydown=${press(one.device)}>
       <rect class="hit" x="-54" y="-34" width="108" height="100" rx="10"></rect>
       <g class="shape">${outline(state)}</g>
-      <text class="role" y="6">${roleSign(one.roles)}</text>
+      <text class="role" y="5">${roleSign(one.roles)}</text>
       <g class="badge">${badge(state)}</g>
-      <text class="name" y="42">${short(one.name, 14)}</text>
-      <text class="words" y="58">${short(stateWords(one), 17)}</text>
+      <text class="name" y="44">${short(one.name, 14)}</text>
+      <text class="words" y="60">${short(stateWords(one, true), 18)}</text>
     </g>`;
   };
   return html`<svg class="hq-mesh" role="group" aria-label=${t('hq.mesh.picture')} viewBox="0 0 ${width} ${height}" width=${width} height=${height}>

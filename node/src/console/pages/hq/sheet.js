@@ -3,7 +3,7 @@
 import { t, time } from '../../frame/text.js';
 import { dialog, html, nothing } from '../../frame/ui.js';
 import { renewOne } from './certificates.js';
-import { SIGNS, certificateState, heardWords, lagWords, linkWords, neighbours, roleWords, stateOf, stateWords } from './device-words.js';
+import { SIGNS, certificateState, heardWords, knowsNobody, lagWords, linkWords, neighbours, roleWords, stateOf, stateWords } from './device-words.js';
 import { giveTo } from './give.js';
 import { mesh } from './mesh.js';
 import { mayAct } from './rights.js';
@@ -21,7 +21,7 @@ function facts(node, data) {
     [t('hq.col.lag'), lagWords(node)],
     [t('hq.col.program'), node.program ?? t('hq.unknown')],
     [t('hq.col.sees'), links.length ? html`<ul class="hq-plain">${links.map((one) => html`<li>${t('hq.sees_one', { name: one.name, how: linkWords(one.edge, data.as_of_ms) })}</li>`)}</ul>`
-      : t(node.here || node.told_at_ms ? 'hq.sees_none' : 'hq.sees_unknown')],
+      : t(knowsNobody(node) ? 'hq.sees_none' : 'hq.sees_unknown')],
     [t('hq.col.certificate'), t(`hq.certificate.${certificateState(node.certificate_until_ms, data.as_of_ms)}`, { when: time(node.certificate_until_ms) })],
     [t('hq.col.key'), html`<code>${node.device.slice(0, 8)}</code>`],
   ];
