@@ -13,6 +13,7 @@ pub mod clock;
 pub mod command;
 mod device;
 pub mod document;
+pub mod drop_steps;
 pub mod epochs;
 pub mod export;
 pub mod fact;

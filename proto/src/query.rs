@@ -25,8 +25,8 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal, Reply,
+    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, LateSale, Lot,
+    PersonalInfo, Product, Refusal, Reply, StepInfo,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
@@ -63,6 +63,10 @@ pub enum Query {
     Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
+    /// The steps of a drop, the oldest first.
+    Steps(DropId),
+    /// Sales of a drop that came after a close, the oldest first.
+    Late(DropId),
     /// The token of a cart that this device holds.
     CartToken(Ref),
     /// The token of a claim that this device has sold.
@@ -213,6 +217,10 @@ pub enum Answer {
     Retirement(Result<RetirementRisk, Refusal>),
     /// To [`Query::Claim`].
     Claim(Result<Box<Claim>, Refusal>),
+    /// To [`Query::Steps`].
+    Steps(Result<Vec<StepInfo>, Refusal>),
+    /// To [`Query::Late`].
+    Late(Result<Vec<LateSale>, Refusal>),
     /// To [`Query::CartToken`].
     CartToken(Result<CartToken, Refusal>),
     /// To [`Query::Token`].

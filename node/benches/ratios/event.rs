@@ -8,6 +8,7 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{Certificate, Charter, Role, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::Entry;
+use popmesh_proto::record::StepKind;
 use popmesh_proto::text::DropId;
 
 use crate::local::{Disk, Local, meet};
@@ -93,7 +94,7 @@ pub(crate) fn opening(drops: usize) -> Vec<Command> {
         // Printed serials are those of one drop alone.
         let first = 1 + index as u32 * UNITS_OF_LOT;
         commands.push(Command::DropNew(DropNew::of(drop.clone(), format!("Drop {drop}"))));
-        commands.push(Command::DropOpen(drop.clone()));
+        commands.push(Command::step(drop.clone(), StepKind::Open));
         for sku in SKUS {
             commands.push(Command::LotMint(LotMint {
                 drop: drop.clone(),

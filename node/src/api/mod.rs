@@ -35,6 +35,7 @@ mod request;
 mod scopes;
 mod server;
 mod service;
+mod steps;
 mod taking;
 mod tally;
 mod trust;

@@ -17,7 +17,8 @@ use utoipa_axum::routes;
 use super::problem::Problem;
 use super::service::Api;
 use super::{
-    doors, events, export, health, made, metrics, money, people, picture, read, renew, trust, undo, write,
+    doors, events, export, health, made, metrics, money, people, picture, read, renew, steps, trust, undo,
+    write,
 };
 
 #[derive(OpenApi)]
@@ -105,8 +106,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(made::cart))
         .routes(routes!(write::add_product))
         .routes(routes!(write::plan_drop))
-        .routes(routes!(write::open_drop))
-        .routes(routes!(write::close_drop))
+        .routes(routes!(steps::take_step, steps::steps))
+        .routes(routes!(steps::late))
+        .routes(routes!(steps::paying))
         .routes(routes!(write::mint_lot))
         .routes(routes!(write::transfer))
         .routes(routes!(write::change_place))

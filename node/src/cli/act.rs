@@ -1,13 +1,10 @@
 //! Commands that change something, through the API.
 
-use popmesh_proto::command::{
-    Damage, DropInfo, DropNew, Lot, LotMint, Move, Product, ProductAdd, Transfer, Units, UnitsDone,
-};
+use popmesh_proto::command::{Damage, Lot, LotMint, Move, Product, ProductAdd, Transfer, Units, UnitsDone};
 use popmesh_proto::query::{Programme, Status};
-use sha2::{Digest, Sha256};
 
 use super::args::{Links, Switch};
-use super::client::{Client, print, segment};
+use super::client::{Client, print};
 use super::failure::{Failure, Outcome};
 use super::names::Names;
 use super::table::{Table, printable};
@@ -52,47 +49,6 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
             })
         }
     }
-}
-
-pub(super) fn drop(drop: args::Drop, folder: &Folder, json: bool) -> Outcome {
-    let done: DropInfo = match drop {
-        args::Drop::New { name, title, pickup_within, unclaimed, open, retry, target } => {
-            let title = title.unwrap_or_else(|| name.to_string());
-            let pickup_within_ms = pickup_within.map(values::ms);
-            let body = DropNew { drop: name, title, pickup_within_ms, unclaimed: unclaimed.into() };
-            let client = Client::find(&target, folder)?;
-            let key = retry.idempotency_key;
-            let planned: DropInfo = client.post("/v1/drops", Some(&body), key.as_deref())?;
-            if open { open_new(&client, &planned, key)? } else { planned }
-        }
-        args::Drop::Open(change) => change_drop(&change, "open", folder)?,
-        args::Drop::Close(change) => change_drop(&change, "close", folder)?,
-        args::Drop::List(target) => {
-            let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
-            return print(json, &programme, || {
-                let mut table = Table::new(&["drop", "state", "title"]);
-                for drop in &programme.drops {
-                    table.row([drop.drop.to_string(), drop.state.to_string(), drop.title.clone()]);
-                }
-                or_none(&table, "No drops yet; plan one with `popmesh drop new`.")
-            });
-        }
-    };
-    print(json, &done, || format!("drop {} is {}", done.drop, done.state))
-}
-
-/// Opens a drop that was planned under `key` a moment ago.
-fn open_new(client: &Client, planned: &DropInfo, key: Option<String>) -> Result<DropInfo, Failure> {
-    let path = format!("/v1/drops/{}/open", segment(planned.drop.as_str()));
-    // Another call than the one that planned it, and the same one each time that is repeated.
-    let key = key.map(|key| hex::encode(Sha256::digest(format!("{key} open"))));
-    client.post(&path, None::<&()>, key.as_deref())
-}
-
-fn change_drop(change: &args::DropChange, what: &str, folder: &Folder) -> Result<DropInfo, Failure> {
-    let path = format!("/v1/drops/{}/{what}", segment(change.name.as_str()));
-    let key = change.retry.idempotency_key.as_deref();
-    Client::find(&change.target, folder)?.post(&path, None::<&()>, key)
 }
 
 pub(super) fn lot(lot: args::Lot, folder: &Folder, json: bool) -> Outcome {

@@ -8,6 +8,7 @@ mod payment;
 mod people;
 mod refusal;
 mod reply;
+mod step;
 mod undone;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
     Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
+pub use step::{DropStep, LateSale, StepDone, StepInfo, StepNew, VenueState};
 pub use undone::{Act, ActKind, Undone};
 
 /// The most units one command may name.
@@ -99,10 +101,8 @@ pub enum Command {
     ProductAdd(ProductAdd),
     /// Plans a drop.
     DropNew(DropNew),
-    /// Opens a drop for sale.
-    DropOpen(DropId),
-    /// Closes a drop.
-    DropClose(DropId),
+    /// Announces, opens or closes a drop, or says that it is about to be closed.
+    DropStep(DropStep),
     /// Mints a lot; its units are then held by this device.
     LotMint(LotMint),
     /// Gives units that this device holds to another.
@@ -117,6 +117,8 @@ pub enum Command {
     CartNew(CartNew),
     /// Puts the units of a cart back on sale.
     CartRelease(Ref),
+    /// Says that a cart is being paid: a close of its drop leaves it alone for a while.
+    CartPaying(Ref),
     /// Puts more into a cart that this device holds.
     CartAdd(Ref, CartAdd),
     /// Puts some of what is in a cart that this device holds back on sale.
@@ -196,12 +198,15 @@ pub struct DropNew {
     /// What becomes of claims that nobody came for in that time.
     #[serde(default)]
     pub unclaimed: Unclaimed,
+    /// Its hard end: when it is over by itself on every device, Unix milliseconds; never if absent.
+    #[serde(default)]
+    pub ends_ms: Option<u64>,
 }
 
 impl DropNew {
-    /// A drop whose claims wait for ever.
+    /// A drop without a hard end, whose claims wait for ever.
     pub fn of(drop: DropId, title: String) -> Self {
-        Self { drop, title, pickup_within_ms: None, unclaimed: Unclaimed::Keep }
+        Self { drop, title, pickup_within_ms: None, unclaimed: Unclaimed::Keep, ends_ms: None }
     }
 }
 

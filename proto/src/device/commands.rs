@@ -5,8 +5,8 @@ use super::expiry::check_pickup;
 use super::sales::Aim;
 use super::stock::Found;
 use crate::command::{
-    Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
-    ProductAdd, Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
+    Command, Damage, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product, ProductAdd,
+    Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
 };
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
@@ -14,6 +14,7 @@ use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
+use crate::programme::DropPlan;
 use crate::record::{self, Body, Mint};
 use crate::tax::WHOLE;
 use crate::text::{DropId, Sku};
@@ -85,13 +86,13 @@ impl Device {
             },
             (Ok(()), Command::ProductAdd(product)) => self.add_product(product),
             (Ok(()), Command::DropNew(new)) => self.new_drop(new),
-            (Ok(()), Command::DropOpen(drop)) => self.set_drop(&drop, DropState::Open),
-            (Ok(()), Command::DropClose(drop)) => self.set_drop(&drop, DropState::Closed),
+            (Ok(()), Command::DropStep(step)) => self.take_step(step),
             (Ok(()), Command::LotMint(mint)) => self.mint(mint),
             (Ok(()), Command::Transfer(transfer)) => self.transfer(transfer),
             (Ok(()), Command::Move(moved)) => self.relocate(moved),
             (Ok(()), Command::Damage(damage)) => self.damage(damage),
             (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
+            (Ok(()), Command::CartPaying(cart)) => self.pay_soon(cart),
             (Ok(()), Command::CartRemove(cart, remove)) => self.remove_from_cart(cart, &remove.items),
             (Ok(()), Command::Undo(undo)) => self.undo(undo.entry),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
@@ -171,32 +172,19 @@ impl Device {
             let problem = "nobody is ever late where pickup has no end; give pickup_within_ms, too";
             return Err(invalid("unclaimed", problem));
         }
-        let info = DropInfo {
+        if let Some(ends_ms) = new.ends_ms {
+            self.check_hard_end(ends_ms)?;
+        }
+        let plan = DropPlan {
             drop: new.drop,
             title: new.title,
-            state: DropState::Planned,
+            ends_ms: new.ends_ms,
             pickup_within_ms: new.pickup_within_ms,
             unclaimed: new.unclaimed,
+            old_state: DropState::Planned,
         };
-        self.write_programme(|programme, author| programme.put_drop(author, &info))?;
-        Ok(Reply::Drop(info))
-    }
-
-    fn set_drop(&mut self, drop: &DropId, state: DropState) -> Result<Reply, Refusal> {
-        self.needs_hq("opening or closing a drop")?;
-        let mut info = self.drop_info(drop)?.clone();
-        if info.state != state {
-            info.state = state;
-            self.write_programme(|programme, author| programme.put_drop(author, &info))?;
-        }
-        Ok(Reply::Drop(info))
-    }
-
-    pub(super) fn drop_info(&self, drop: &DropId) -> Result<&DropInfo, Refusal> {
-        self.programme.drops().get(drop).ok_or_else(|| Refusal::UnknownDrop {
-            drop: drop.to_string(),
-            known: self.programme.drops().keys().map(DropId::to_string).take(20).collect(),
-        })
+        self.write_programme(|programme, author| programme.put_drop(author, &plan))?;
+        Ok(Reply::Drop(self.drop_shown(&plan)))
     }
 
     pub(super) fn product(&self, sku: &Sku) -> Result<&Product, Refusal> {
@@ -209,7 +197,7 @@ impl Device {
     fn mint(&mut self, mint: LotMint) -> Result<Reply, Refusal> {
         self.needs_hq("minting a lot")?;
         self.check_not_left()?;
-        let state = self.drop_info(&mint.drop)?.state;
+        let state = self.how_far_here(self.plan_of(&mint.drop)?).state;
         self.product(&mint.sku)?;
         if state == DropState::Closed {
             return Err(Refusal::DropNotOpen { drop: mint.drop, state });
@@ -300,7 +288,7 @@ impl Device {
             check_quantity("units", serials.len())?;
             // What is frozen goes first: of two pieces with one number, the one that is left may be sold then.
             if let Some(found) = self.find_to_discard(&drop, &sku, serials) {
-                self.drop_info(&drop)?;
+                self.plan_of(&drop)?;
                 return self.write_drawn(drop, sku, found, body);
             }
         }
@@ -314,7 +302,7 @@ impl Device {
         units: &Units,
         body: impl Fn(Vec<record::Line>) -> Body,
     ) -> Result<Reply, Refusal> {
-        self.drop_info(&drop)?;
+        self.plan_of(&drop)?;
         self.product(&sku)?;
         let (found, asked) = match units {
             Units::Count(count) => {

@@ -9,15 +9,14 @@ use super::again::{key_at, written_by};
 use super::words::words;
 use crate::clock::Hlc;
 use crate::command::{
-    Act, ActKind, DropInfo, EventRules, LimitSet, Product, Refund, Refusal, Reply, RulesSet, Undone,
-    UnitsDone,
+    Act, ActKind, EventRules, LimitSet, Product, Refund, Refusal, Reply, RulesSet, Undone, UnitsDone,
 };
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
 use crate::key::CommandKey;
 use crate::log::{Admitted, Chain, Linked};
 use crate::programme::{Edit, Programme};
-use crate::record::{self, Behaved, Body, Line, Record};
+use crate::record::{self, Behaved, Body, Line, Record, StepKind};
 use crate::text::Place;
 use crate::units::UnitSet;
 
@@ -43,7 +42,6 @@ enum Plan {
     GiveBack(Ref, DeviceId),
     /// Each of these lies there again.
     Lay(Vec<(Place, Vec<Line>)>),
-    Drop(DropInfo),
     Product(Product),
     Rules(Box<EventRules>),
 }
@@ -99,6 +97,7 @@ impl Device {
             | Body::Entrust(_)
             | Body::Unlock(_)
             | Body::PaymentSettled(_)
+            | Body::Step(_)
             | Body::Personal(_)
             | Body::Erase(_) => true,
             // One without a token and a key can be what the device says again of what it handed out before.
@@ -174,11 +173,6 @@ impl Device {
                 for (place, lines) in moves {
                     undone.units.push(self.lay(place, lines)?);
                 }
-            }
-            Plan::Drop(info) => {
-                self.needs_hq("changing the programme")?;
-                self.write_programme(|programme, author| programme.put_drop(author, &info))?;
-                undone.drop = Some(info);
             }
             Plan::Product(product) => {
                 self.needs_hq("changing the programme")?;
@@ -284,16 +278,11 @@ impl Device {
             let is_so = self.programme.products().get(sku) == Some(now);
             return (ActKind::Product, what, again(is_so, Plan::Product(was.clone())));
         }
-        if let Some((name, now)) =
+        if let Some((name, _)) =
             after.drops().iter().find(|(name, now)| before.drops().get(*name) != Some(now))
         {
-            let Some(was) = before.drops().get(name) else {
-                let why = "a drop that is planned stays so; nothing is sold in it until `popmesh drop open`";
-                return (ActKind::Drop, format!("planned drop {name}"), Err(Why::Words(why.to_owned())));
-            };
-            let what = format!("set drop {name} to {}; it was {}", now.state, was.state);
-            let is_so = self.programme.drops().get(name) == Some(now);
-            return (ActKind::Drop, what, again(is_so, Plan::Drop(was.clone())));
+            let why = "a drop that is planned stays so; nothing is sold in it until `popmesh drop open`";
+            return (ActKind::Drop, format!("planned drop {name}"), Err(Why::Words(why.to_owned())));
         }
         if before.rules() != after.rules() {
             let is_so = self.programme.rules() == after.rules();
@@ -411,6 +400,15 @@ impl Device {
                 );
                 (ActKind::Custody, Some(custody.claim), Err(Why::Words(why)))
             }
+            Body::Step(step) => {
+                let why = match step.kind {
+                    StepKind::Close => {
+                        "what was closed is not as if it had been open; `popmesh drop open --again` opens it again"
+                    }
+                    _ => "a step that is done stays done; `popmesh drop close` closes the drop",
+                };
+                (ActKind::Drop, None, no(why))
+            }
             other => (ActKind::Other, None, no(instead_of(other))),
         };
         Ok((kind, what, first, claim, plan))
@@ -457,7 +455,6 @@ impl Device {
                 places.dedup();
                 format!("has it lie at {} again", places.join(", "))
             }
-            Plan::Drop(info) => format!("sets drop {} to {} again", info.drop, info.state),
             Plan::Product(was) => {
                 format!("sets {} to {:?} at {} again", was.sku, was.name, currency.format(was.price))
             }

@@ -13,7 +13,7 @@ use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc};
 
 use crate::clock::Hlc;
-use crate::command::{DropInfo, DropState, EventRules, MAX_PICKUP_MS, Product, Unclaimed};
+use crate::command::{DropState, EventRules, MAX_PICKUP_MS, Product, Unclaimed};
 use crate::id::{ChainId, Hash};
 use crate::identity::{armor, unarmor};
 use crate::key::CommandKey;
@@ -113,13 +113,30 @@ impl Edit {
     }
 }
 
+/// A drop as it was planned. How far it is is told by its steps: see [`crate::drop_steps`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropPlan {
+    /// Short name.
+    pub drop: DropId,
+    /// Title.
+    pub title: String,
+    /// When its first round is over by itself, Unix milliseconds; never if absent.
+    pub ends_ms: Option<u64>,
+    /// For how long a claim for pickup can be picked up after its sale, milliseconds; for ever if absent.
+    pub pickup_within_ms: Option<u64>,
+    /// What becomes of claims that nobody came for in that time.
+    pub unclaimed: Unclaimed,
+    /// How far it is by what programmes said before drops had steps. It counts where there are none, and is written no more.
+    pub old_state: DropState,
+}
+
 /// The programme as it stands.
 #[derive(Debug, Clone)]
 pub struct Programme {
     document: Automerge,
     currency: Currency,
     products: BTreeMap<Sku, Product>,
-    drops: BTreeMap<DropId, DropInfo>,
+    drops: BTreeMap<DropId, DropPlan>,
     rules: EventRules,
     heads: Vec<Hash>,
 }
@@ -161,7 +178,7 @@ impl Programme {
     }
 
     /// Drops by name.
-    pub fn drops(&self) -> &BTreeMap<DropId, DropInfo> {
+    pub fn drops(&self) -> &BTreeMap<DropId, DropPlan> {
         &self.drops
     }
 
@@ -257,24 +274,26 @@ impl Programme {
         })
     }
 
-    /// Makes the change that puts a drop, or its state.
+    /// Makes the change that puts a drop.
     pub(crate) fn put_drop(
         &mut self,
         author: &Authorship<'_>,
-        info: &DropInfo,
+        plan: &DropPlan,
     ) -> Result<Vec<u8>, EditError> {
         self.edit(author, |transaction| {
             let drops = map(transaction, DROPS)?;
-            let entry = match transaction.get(&drops, info.drop.as_str())? {
+            let entry = match transaction.get(&drops, plan.drop.as_str())? {
                 Some((value, id)) if value.is_object() => id,
-                _ => transaction.put_object(&drops, info.drop.as_str(), ObjType::Map)?,
+                _ => transaction.put_object(&drops, plan.drop.as_str(), ObjType::Map)?,
             };
-            transaction.put(&entry, "title", info.title.as_str())?;
-            if let Some(within_ms) = info.pickup_within_ms {
+            if let Some(within_ms) = plan.pickup_within_ms {
                 transaction.put(&entry, "pickup_within_ms", within_ms as i64)?;
-                transaction.put(&entry, "unclaimed", info.unclaimed.to_string())?;
+                transaction.put(&entry, "unclaimed", plan.unclaimed.to_string())?;
             }
-            transaction.put(&entry, "state", info.state.to_string())
+            if let Some(ends_ms) = plan.ends_ms {
+                transaction.put(&entry, "ends_ms", ends_ms as i64)?;
+            }
+            transaction.put(&entry, "title", plan.title.as_str())
         })
     }
 
@@ -332,13 +351,15 @@ impl Programme {
             .filter_map(|(key, entry)| {
                 let drop: DropId = key.parse().ok()?;
                 let title = self.text(&entry, "title")?;
-                let state = match self.text(&entry, "state")?.as_str() {
-                    "planned" => DropState::Planned,
-                    "announced" => DropState::Announced,
-                    "open" => DropState::Open,
-                    "closed" => DropState::Closed,
-                    _ => return None,
+                let old_state = match self.text(&entry, "state").as_deref() {
+                    None | Some("planned") => DropState::Planned,
+                    Some("announced") => DropState::Announced,
+                    Some("open") => DropState::Open,
+                    Some("closed") => DropState::Closed,
+                    Some(_) => return None,
                 };
+                let ends_ms = self.number(&entry, "ends_ms").and_then(|ms| u64::try_from(ms).ok());
+                let ends_ms = ends_ms.filter(|ms| *ms <= Hlc::MAX_MS);
                 let within = self.number(&entry, "pickup_within_ms").and_then(|ms| u64::try_from(ms).ok());
                 let unclaimed = match self.text(&entry, "unclaimed").as_deref() {
                     Some("refund") => Unclaimed::Refund,
@@ -346,7 +367,8 @@ impl Programme {
                     _ => Unclaimed::Keep,
                 };
                 let pickup_within_ms = within.filter(|ms| (1..=MAX_PICKUP_MS).contains(ms));
-                Some((drop.clone(), DropInfo { drop, title, state, pickup_within_ms, unclaimed }))
+                let plan = DropPlan { drop, title, ends_ms, pickup_within_ms, unclaimed, old_state };
+                Some((plan.drop.clone(), plan))
             })
             .collect();
     }

@@ -8,6 +8,7 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Check, ClaimFilter, Head, Levels, Query, Status, StockFilter, StockLine};
+use popmesh_proto::record::StepKind;
 use popmesh_proto::text::{DropId, Sku};
 
 use crate::world::World;
@@ -80,7 +81,7 @@ impl World {
             Ok(Reply::Lot(lot)) => lot,
             other => panic!("not minted: {other:?}"),
         });
-        self.done(hq, Command::DropOpen(night())).unwrap();
+        self.done(hq, Command::step(night(), StepKind::Open)).unwrap();
         lot
     }
 

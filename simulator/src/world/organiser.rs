@@ -5,6 +5,7 @@ use std::sync::Arc;
 use popmesh_proto::broker::{ByRate, OnDemand, Policy};
 use popmesh_proto::command::{Command, DropNew, LotMint, ProductAdd, Refusal, Reply, Transfer, Units};
 use popmesh_proto::io::Input;
+use popmesh_proto::record::StepKind;
 
 use super::node::{Caller, Who};
 use super::queue::{Event, NodeIndex};
@@ -78,9 +79,9 @@ impl Organiser {
                 };
                 add(drop.mint_ms, lot.at, Command::LotMint(mint));
             }
-            add(drop.open_ms, hq, Command::DropOpen(drop.drop.clone()));
+            add(drop.open_ms, hq, Command::step(drop.drop.clone(), StepKind::Open));
             if let Some(close_ms) = drop.close_ms {
-                add(close_ms, hq, Command::DropClose(drop.drop.clone()));
+                add(close_ms, hq, Command::step(drop.drop.clone(), StepKind::Close));
             }
         }
         Self { tasks }

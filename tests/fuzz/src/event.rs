@@ -10,6 +10,7 @@ use popmesh_proto::id::{DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::Entry;
 use popmesh_proto::message::{Message, encode};
+use popmesh_proto::record::StepKind;
 
 use crate::node::{Node, exchange};
 
@@ -117,7 +118,7 @@ impl Event {
             edition: None,
         };
         hq.done(Command::LotMint(mint));
-        hq.done(Command::DropOpen(drop()));
+        hq.done(Command::step(drop(), StepKind::Open));
         for (to, units) in [(&self.till, 10), (&self.witness, 5), (&self.mallory, 5), (&self.mole, 5)] {
             let give = Transfer { drop: drop(), sku: sku(), units: Units::Count(units), to: to.id() };
             hq.done(Command::Transfer(give));

@@ -92,6 +92,7 @@ pub(super) const REFUSALS: &[(u16, &[&str])] = &[
         &[
             "unknown_sku",
             "unknown_drop",
+            "unknown_venue",
             "unknown_device",
             "unknown_claim",
             "no_door",
@@ -128,6 +129,8 @@ pub(super) const REFUSALS: &[(u16, &[&str])] = &[
             "ambiguous_drop",
             "drop_exists",
             "drop_not_open",
+            "step_unfit",
+            "announced_too_many",
             "serial_overlap",
             "frozen",
             "not_held",
@@ -189,8 +192,12 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ("documents_get", &["unknown_document"]),
     ("products_create", &["role_forbids"]),
     ("drops_create", &["role_forbids", "drop_exists"]),
-    ("drops_open", &["role_forbids", "unknown_drop"]),
-    ("drops_close", &["role_forbids", "unknown_drop"]),
+    (
+        "drops_step",
+        &["role_forbids", "unknown_drop", "unknown_venue", "unknown_sku", "step_unfit", "announced_too_many"],
+    ),
+    ("drops_steps", &["bad_cursor", "unknown_drop"]),
+    ("drops_late", &["bad_cursor", "unknown_drop"]),
     (
         "lots_create",
         &["role_forbids", "left", "unknown_drop", "unknown_sku", "drop_not_open", "serial_overlap"],
@@ -287,6 +294,7 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
         ],
     ),
     ("carts_release", &["unknown_cart", "cart_elsewhere"]),
+    ("carts_paying", &["unknown_cart", "cart_elsewhere", "unknown_drop", "drop_not_open"]),
     (
         "carts_add",
         &[
