@@ -32,6 +32,7 @@ use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 
 /// A question.
@@ -45,6 +46,8 @@ pub enum Query {
     Mesh,
     /// Products and drops.
     Programme,
+    /// The picture of a product.
+    Picture(Sku),
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
     /// What overlay and encoder's page show of a drop.
@@ -201,6 +204,8 @@ pub enum Answer {
     Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
+    /// To [`Query::Picture`]; nothing if the product has none.
+    Picture(Result<Option<Picture>, Refusal>),
     /// To [`Query::Stock`].
     Stock(Stock),
     /// To [`Query::Board`].
@@ -517,6 +522,15 @@ pub struct SecretInfo {
     pub lacks_newest: bool,
     /// Retired devices that have the secret that counts: an hq makes another within a minute.
     pub exposed: u64,
+}
+
+/// The picture of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// What it is.
+    pub info: PictureInfo,
+    /// Its bytes, as they came.
+    pub bytes: Vec<u8>,
 }
 
 /// Products and drops.

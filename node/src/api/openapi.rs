@@ -17,8 +17,8 @@ use utoipa_axum::routes;
 use super::problem::Problem;
 use super::service::Api;
 use super::{
-    doors, events, export, health, made, metrics, money, people, picture, read, renew, steps, trust, undo,
-    write,
+    access, admissions, doors, events, export, health, made, metrics, money, people, picture, read, renew,
+    steps, trust, undo, write,
 };
 
 #[derive(OpenApi)]
@@ -82,6 +82,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(made::device))
         .routes(routes!(made::products))
         .routes(routes!(made::product))
+        .routes(routes!(made::product_picture))
         .routes(routes!(made::drops))
         .routes(routes!(made::drop))
         .routes(routes!(made::board))
@@ -152,6 +153,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(people::sealed_people))
         .routes(routes!(people::erase_personal))
         .routes(routes!(write::switch_links))
+        .routes(routes!(admissions::open, admissions::list))
+        .routes(routes!(admissions::one))
+        .routes(routes!(admissions::close))
+        .routes(routes!(access::make, access::list))
+        .routes(routes!(access::revoke))
+        .routes(routes!(access::access))
+        .routes(routes!(access::certificate))
+        .routes(routes!(access::profile))
         .routes(routes!(events::events))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi))

@@ -397,6 +397,8 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             price: add.price,
             tax: add.tax.unwrap_or(0),
             currency: "EUR".parse().unwrap(),
+            category: add.category,
+            picture: None,
         }),
         Command::DropNew(new) => Reply::Drop(drop_info(new.drop, DropState::Planned)),
         Command::DropStep(DropStep { drop, taken }) => Reply::Step(Box::new(StepDone {
@@ -629,6 +631,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             lots: vec![],
             rules: EventRules::default(),
         }),
+        Query::Picture(_) => Answer::Picture(Ok(None)),
         Query::Stock(_) => Answer::Stock(Stock {
             lines: vec![StockLine {
                 drop: "neon".parse().unwrap(),

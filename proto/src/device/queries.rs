@@ -41,6 +41,7 @@ impl Device {
             Query::Devices => Answer::Devices(self.device_infos()),
             Query::Mesh => Answer::Mesh(self.mesh_picture()),
             Query::Programme => Answer::Programme(self.programme_view()),
+            Query::Picture(sku) => Answer::Picture(self.product(&sku).map(|_| self.programme.picture(&sku))),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Board(drop) => Answer::Board(self.board(&drop).map(Box::new)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),

@@ -52,12 +52,7 @@ impl Organiser {
         let mut add =
             |due_ms, node, command| tasks.push(Task { due_ms, node, command, progress: Progress::Waiting });
         for product in &scenario.products {
-            let add_product = ProductAdd {
-                sku: product.sku.clone(),
-                name: product.name.clone(),
-                price: product.price,
-                tax: None,
-            };
+            let add_product = ProductAdd::of(product.sku.clone(), product.name.clone(), product.price);
             add(0, hq, Command::ProductAdd(add_product));
         }
         for drop in &scenario.drops {
