@@ -1,6 +1,6 @@
 /** What this page knows, kept up to date by the node's events (`/v1/events`). */
 
-import { Problem, get, headers, tellShut } from './api.js';
+import { Problem, get, headers, isShut, tellShut } from './api.js';
 
 /** How long changes are gathered before a thing is looked up again, milliseconds: at most four looks a second. */
 const GATHER = 250;
@@ -201,7 +201,7 @@ function pauseFor(ms) {
 export async function run() {
   window.addEventListener('online', () => knock());
   document.addEventListener('visibilitychange', () => { if (!document.hidden) knock(); });
-  for (let pause = AGAIN[0]; ;) {
+  for (let pause = AGAIN[0]; !isShut();) {
     const began = performance.now();
     let problem = null;
     try {
