@@ -235,6 +235,7 @@ where
     let (stop_api, api_stops) = watch::channel(false);
     let service = Api::new(device, handle, mesh, counters)
         .with_doors(doors)
+        .with_folder(options.data.clone())
         .with_sealer(sealer)
         .with_rights(rights, names);
     let until = |mut stops: watch::Receiver<bool>| async move {

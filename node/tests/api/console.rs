@@ -46,17 +46,21 @@ async fn files_come_under_a_policy_that_allows_their_own_alone() {
         for (directive, value) in [
             ("default-src", "'none'"),
             ("script-src", "'self'"),
-            ("style-src", "'self'"),
             ("connect-src", "'self'"),
             ("frame-ancestors", "'none'"),
             ("base-uri", "'none'"),
             ("form-action", "'none'"),
-            ("require-trusted-types-for", "'script'"),
         ] {
             assert!(policy.contains(&(directive, value)), "{path}: {policy:?}");
         }
         let all = format!("{policy:?}");
-        assert!(!all.contains("unsafe") && !all.contains("http") && !all.contains('*'), "{path}: {all}");
+        assert!(!all.contains("http") && !all.contains('*') && !all.contains("unsafe-eval"), "{path}: {all}");
+        // OBS writes styles of its user into the overlay. No other page takes any.
+        if !path.starts_with("/overlay") {
+            assert!(!all.contains("unsafe"), "{path}: {all}");
+            assert!(policy.contains(&("style-src", "'self'")), "{path}: {policy:?}");
+            assert!(policy.contains(&("require-trusted-types-for", "'script'")), "{path}: {policy:?}");
+        }
         assert!(answer.header("set-cookie").is_none() && answer.header("access-control-allow-origin").is_none());
     }
 }
