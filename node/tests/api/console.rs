@@ -61,7 +61,9 @@ async fn files_come_under_a_policy_that_allows_their_own_alone() {
             assert!(policy.contains(&("style-src", "'self'")), "{path}: {policy:?}");
             assert!(policy.contains(&("require-trusted-types-for", "'script'")), "{path}: {policy:?}");
         }
-        assert!(answer.header("set-cookie").is_none() && answer.header("access-control-allow-origin").is_none());
+        assert!(
+            answer.header("set-cookie").is_none() && answer.header("access-control-allow-origin").is_none()
+        );
     }
 }
 

@@ -64,7 +64,13 @@ impl Guarded {
         self.rights.make(scope, HOUR, "test", now_ms()).unwrap().text
     }
 
-    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let bytes = request(self.node.address, method, path, headers, body);
         let (to, client) = (self.node.address, Arc::clone(&self.client));
         let exchange = tokio::task::spawn_blocking(move || {
