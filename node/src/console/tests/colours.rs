@@ -64,6 +64,9 @@ fn every_text_can_be_read_on_every_ground() {
             LINES.iter().for_each(|line| at_least(line, ground, 3.0));
         }
         at_least("onact", "act", 4.5);
+        // What is large and must be seen from afar.
+        at_least("onfill", "goodfill", 4.5);
+        at_least("onfill", "badfill", 4.5);
         // The marks of the bar: a sign on a filled ground.
         at_least("paper", "warn", 4.5);
         at_least("paper", "bad", 4.5);

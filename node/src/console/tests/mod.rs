@@ -21,7 +21,9 @@ fn ours(ending: &str) -> Vec<(String, String)> {
 fn without_comments(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
-    while let Some(begins) = rest.find("/*") {
+    // As in `image/*`, which begins no comment.
+    let is_word = |text: &str| text.ends_with(char::is_alphanumeric);
+    while let Some(begins) = rest.match_indices("/*").map(|(at, _)| at).find(|at| !is_word(&rest[..*at])) {
         out.push_str(&rest[..begins]);
         let comment = &rest[begins..];
         let ends = comment.find("*/").map_or(comment.len(), |at| at + 2);

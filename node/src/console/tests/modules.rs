@@ -158,4 +158,5 @@ fn what_is_looked_for_is_found() {
     assert_eq!(resolved("pages/till/page.js", "../../frame/ui.js"), "frame/ui.js");
     assert_eq!(resolved("pages/till/page.js", "./cart.js"), "pages/till/cart.js");
     assert_eq!(without_comments("a /* b\n c */ d\n // e\nf"), "a \n d\n\nf");
+    assert_eq!(without_comments("'image/*' /* b */ x"), "'image/*'  x");
 }
