@@ -4,6 +4,7 @@
 mod colours;
 mod modules;
 mod texts;
+mod weight;
 
 use super::*;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// What follows each `mark` up to the quote that ends it.
-fn quoted<'a>(text: &'a str, marks: &[&str]) -> Vec<&'a str> {
+pub(super) fn quoted<'a>(text: &'a str, marks: &[&str]) -> Vec<&'a str> {
     let mut found = Vec::new();
     for mark in marks {
         for (at, _) in text.match_indices(mark) {
@@ -21,8 +21,16 @@ fn quoted<'a>(text: &'a str, marks: &[&str]) -> Vec<&'a str> {
     found
 }
 
+/// What a module imports before it does anything. Minified ones have no blank before the quote.
+pub(super) fn imported(text: &str) -> Vec<&str> {
+    quoted(text, &["from"])
+        .into_iter()
+        .filter(|named| named.starts_with('.') && named.ends_with(".js"))
+        .collect()
+}
+
 /// The path that `named` stands for in a file at `path`.
-fn resolved(path: &str, named: &str) -> String {
+pub(super) fn resolved(path: &str, named: &str) -> String {
     let mut parts: Vec<&str> = match named.starts_with('/') {
         true => vec![],
         false => path.split('/').rev().skip(1).collect::<Vec<_>>().into_iter().rev().collect(),
