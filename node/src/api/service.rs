@@ -119,7 +119,7 @@ impl Api {
             // Around the guard, which reads the body.
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
-            .merge(console::router().with_state(self.clone()))
+            .merge(console::router(self).with_state(self.clone()))
     }
 
     pub(super) async fn ask<T>(
@@ -165,7 +165,7 @@ async fn no_such_route(uri: Uri) -> Problem {
     )
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Problem {
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",
