@@ -116,10 +116,10 @@ const done = arguments[arguments.length - 1];
     steps('sold_out', { sku: 'A' }), steps('held_elsewhere', { sku: 'A', held: 1, holders: [other] }),
     steps('held_elsewhere', { sku: 'A', held: 0, holders: [other] }, { helps: true }),
     steps('held_elsewhere', { sku: 'A', held: 0, holders: [] }),
-    steps('payments_differ', { total: 5 }), steps('deferred_limit'), steps('unknown_cart'), steps('wrong_scope'), steps('never_heard_of'),
+    steps('payments_differ', { total: 5 }), steps('deferred_limit'), steps('unknown_cart'), steps('wrong_scope'), steps('drop_not_open', { state: 'closed' }), steps('drop_not_open', { state: 'planned' }), steps('never_heard_of'),
   ], [
     ['take_out', 'others'], ['less', 'send', 'again', 'take_out'], ['again', 'send', 'take_out'], ['again', 'take_out'],
-    ['new_price'], ['pay', 'waiting'], ['sell_anew'], [], ['again'],
+    ['new_price'], ['pay', 'waiting'], ['sell_anew'], [], ['clear', 'again'], ['again'], ['again'],
   ]);
   return wrong;
 })().then(done, (error) => done([String(error?.stack ?? error)]));

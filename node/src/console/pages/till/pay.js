@@ -66,7 +66,8 @@ export function choose(till, tender) {
 export function primary(till) {
   const { pay } = till;
   if (pay.tender) {
-    const text = t(pay.deferred ? 'till.take_later' : `till.take.${pay.tender}`, { amount: money(due(till)) });
+    const facts = { amount: money(due(till)) };
+    const text = pay.deferred ? t('till.take_later', facts) : t(`till.take.${pay.tender}`, facts);
     const later = pay.deferred && due(till) > till.mayWait;
     const payment = { tender: pay.tender, amount: due(till), ...(pay.reference ? { reference: pay.reference } : {}), ...(pay.deferred ? { deferred: true } : {}) };
     return { text, act: later ? null : () => take(till, payment) };
@@ -127,7 +128,7 @@ function noncash(till) {
     <p>${t(`till.first.${pay.deferred ? 'later' : pay.tender}`, { amount: money(wanted) })}</p>
     <label><span>${t('till.reference')}</span>
       <input maxlength="64" autocomplete="off" autocapitalize="off" .value=${pay.reference} @change=${set('reference')}></label>
-    ${mayWait > 0 ? html`<label class="check"><input type="checkbox" .checked=${pay.deferred}
+    ${mayWait > 0 ? html`<label class="choice"><input type="checkbox" .checked=${pay.deferred}
       @change=${(event) => { pay.deferred = event.target.checked; till.draw(); }}>
       <span>${mayWait === Infinity ? t('till.later') : t('till.later_limit', { amount: money(mayWait) })}</span></label>` : nothing}
     ${pay.deferred && wanted > mayWait ? html`<p class="note warn">${t('till.later_too_much', { amount: money(mayWait) })}</p>` : nothing}
