@@ -101,7 +101,7 @@ function panel(till) {
         others: some ? html`
           ${till.basket.aside ? nothing : html`<button @click=${() => putAside(till)}>${t('till.put_aside')}</button>`}
           <button @click=${() => till.clear()}>${till.basket.aside ? t('till.leave_aside') : t('till.clear')}</button>` : nothing,
-        text: t('till.pay_now', { amount: money(till.total) }), act: some && till.maySell ? () => till.toPay() : null,
+        text: some ? t('till.pay_now', { amount: money(till.total) }) : t('till.pay'), act: some && till.maySell ? () => till.toPay() : null,
       };
     }
   }
