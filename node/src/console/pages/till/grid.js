@@ -92,8 +92,8 @@ export function grid(till) {
     .filter((group) => group.products.length > 0);
   return html`${drops(till)}${chips(till, groups)}${note(till)}
     ${till.products.length > 0 && shown.length === 0 ? html`<p class="note">${t('till.nothing_found', { text: till.find })}</p>` : nothing}
-    ${repeat(shown, (group) => group.name, (group) => html`<section class="group" aria-label=${group.name || t('till.products')}>
+    ${repeat(shown, (group) => group.name, (group) => html`<div class="group">
       ${named ? html`<h2 class="kind">${group.name || t('till.uncategorised')}</h2>` : nothing}
       <div class="tiles">${repeat(group.products, (one) => one.sku, (one) => tile(till, one))}</div>
-    </section>`)}`;
+    </div>`)}`;
 }

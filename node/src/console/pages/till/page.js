@@ -139,6 +139,7 @@ function view(till) {
   const folded = till.panel === 'cart' && !till.unfolded;
   return html`<div class="till ${till.panel} ${folded ? 'folded' : ''}">
     <section class="goods" aria-label=${t('till.products')}>
+      <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
       <p class="said" role="status">${till.said}</p>
