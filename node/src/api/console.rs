@@ -26,6 +26,12 @@ const RELEASE: HeaderName = HeaderName::from_static("popmesh-release");
 /// What all files are counted under: their names say nothing of how the device does.
 const ROUTE: &str = "console";
 
+/// The overlay's. OBS puts what its user wrote as "Custom CSS" into the page as a `<style>` element, older ones of it by
+/// `innerHTML`: the console's policy refuses both without a word. Here are no texts of others to be read as anything but text.
+const OVERLAY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data:; connect-src 'self'; font-src 'self' data:; worker-src 'self'; base-uri 'none'; form-action 'none'; \
+    frame-ancestors 'none'";
+
 /// Where the files are.
 pub(super) fn router(api: &Api) -> Router<Api> {
     let mut router =
@@ -41,13 +47,15 @@ pub(super) fn router(api: &Api) -> Router<Api> {
 async fn around(State(api): State<Api>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
+    let is_overlay = matches!(request.uri().path(), "/overlay" | "/overlay/" | "/overlay/index.html");
+    let policy = if is_overlay { OVERLAY_POLICY } else { POLICY };
     let mut response = match admit(&api, &request) {
         Ok(_permit) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
     api.metrics.answered(&method, ROUTE, response.status(), began.elapsed());
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
