@@ -110,6 +110,8 @@ const done = arguments[arguments.length - 1];
     { sku: 'A', unit_price: 5, units: '1-2' }, { sku: 'A', unit_price: 5, units: '9' }, { sku: 'A', unit_price: 6, units: '3' },
   ]).map((one) => [one.sku, one.price, one.quantity]), [['A', 5, 3], ['A', 6, 1]]);
 
+  same('references', [' order 7 ', 'Ana/Ö#3', '', 'x'.repeat(50)].map(basket.reference), ['order-7', 'AnaÖ3', '', 'x'.repeat(40)]);
+
   // The next best step.
   const steps = (code, facts = {}, more = {}) => refusals.steps({ code, facts }, { lines: [{ sku: 'A', quantity: 2 }], ...more }).map((one) => one.step);
   same('steps', [

@@ -19,7 +19,7 @@ export async function putAside(till) {
     <p>${t('till.put_aside_text', { items: till.words })}</p>
     <div class="chips" role="group" aria-label=${t('till.how_long')}>${TIMES.map((one) => html`
       <button class="chip" aria-pressed=${one === ttl} @click=${() => { ttl = one; redraw(); }}>${t('till.minutes', { count: one / MINUTE })}</button>`)}</div>
-    <label><span>${t('till.shopper')}</span><input maxlength="40" autocomplete="off" autocapitalize="off" .value=${shopper} @change=${(event) => { shopper = event.target.value.trim(); }}></label>
+    <label><span>${t('till.shopper')}</span><input maxlength="40" autocomplete="off" autocapitalize="off" .value=${shopper} @change=${(event) => { shopper = baskets.reference(event.target.value); redraw(); }}></label>
     <div class="row end"><button @click=${() => close(false)}>${t('frame.cancel')}</button>
       <button class="primary" @click=${() => close(true)}>${t('till.put_aside_yes')}</button></div>`);
   if (!go) return;

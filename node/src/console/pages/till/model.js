@@ -255,6 +255,19 @@ export class Till {
     this.draw();
   }
 
+  /** Takes a PIN for the pickup: 4 to 8 digits, or none. */
+  setPin(text) {
+    const pin = text.trim();
+    const good = pin === '' || /^[0-9]{4,8}$/.test(pin);
+    this.said = good ? '' : t('till.pin_bad');
+    this.setBasket({ pin: good ? pin : '' });
+  }
+
+  /** Takes who it is for, in the letters that such a reference may have. */
+  setShopper(text) {
+    this.setBasket({ shopper: baskets.reference(text) });
+  }
+
   /** Goes on with a cart that was put aside. */
   payAside(cart) {
     this.take({ ...baskets.empty(), aside: cart, drop: cart.drop });

@@ -61,12 +61,10 @@ function refused(till) {
 }
 
 function busy(till) {
-  const { silent, asking, stopping, tries } = till.busy;
-  const [line] = till.lines;
-  const text = silent ? t('till.asking_whether')
-    : asking ? t('till.asking', { name: asking, what: till.words })
-      : tries > 1 || (line && till.lines.some((one) => one.quantity > till.standing(one.sku).here)) ? t('till.asking_others')
-        : t('till.selling');
+  const { silent, asking, stopping, what } = till.busy;
+  let text = t('till.selling');
+  if (silent) text = t('till.asking_whether');
+  else if (what) text = asking ? t('till.asking', { name: asking, what }) : t('till.asking_others', { what });
   return html`<div class="busy" role="status"><span class="turn" aria-hidden="true"></span><p>${text}</p>
     ${stopping ? html`<p class="small">${t('till.stopping')}</p>` : nothing}</div>`;
 }
@@ -80,7 +78,7 @@ function panel(till) {
       return { title: t('till.to_pay'), body: pay.view(till), sums: true, others: back, text: go.text, act: go.act };
     }
     case 'busy':
-      return { title: t('till.selling_title'), body: busy(till), sums: true, others: html`<button ?disabled=${till.busy.stopping || till.busy.silent} @click=${() => stop(till)}>${t('till.stop')}</button>`, text: t('till.wait'), act: null };
+      return { title: t('till.selling_title'), body: busy(till), sums: true, others: till.busy.what && !till.busy.silent ? html`<button ?disabled=${till.busy.stopping} @click=${() => stop(till)}>${t('till.stop')}</button>` : nothing, text: t('till.wait'), act: null };
     case 'refused': {
       const [best, ...rest] = steps(till.problem, { lines: till.lines, helps: mayHelp(till.problem) });
       const text = (one) => t(`till.step.${one.step}`, { ...one.values, total: one.values.total ? money(one.values.total) : '', product: one.values.sku ? till.nameOf(one.values.sku) : '' });
@@ -161,21 +159,22 @@ function view(till) {
 function keys(till) {
   const press = (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    const large = () => {
+      const go = document.getElementById('till-go');
+      if (go.disabled) return false;
+      event.target.blur?.();
+      go.click();
+      return true;
+    };
     const does = {
       F1: help,
       F2: () => document.getElementById('till-search')?.focus(),
       F4: () => pay.exact(till),
       F8: () => pay.choose(till, 'card'),
-      F9: () => find(till),
+      F3: () => find(till),
+      F9: () => large(),
       Escape: () => till.back(),
-      Enter: () => {
-        if (event.target.closest?.('button, a, summary, select, #till-search')) return false;
-        const go = document.getElementById('till-go');
-        if (go.disabled) return false;
-        event.target.blur?.();
-        go.click();
-        return true;
-      },
+      Enter: () => (event.target.closest?.('button, a, summary, select, #till-search') ? false : large()),
     }[event.key];
     if (does && does() !== false) event.preventDefault();
   };

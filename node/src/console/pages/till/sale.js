@@ -30,10 +30,23 @@ const couldGet = ({ facts }) => facts.could_get ?? facts.holders?.filter((one) =
 /** Whether asking once more may help: others in reach have as much as is wanted. */
 export const mayHelp = (error) => error.code === 'held_elsewhere' && couldGet(error) >= error.facts.wanted;
 
+/** What is not here of what is sold, in words, and who in reach has some: empty where all is here. */
+function lacking(till) {
+  if (till.basket.aside || till.basket.pickup) return { what: '', who: null };
+  const short = till.lines
+    .map((line) => ({ ...line, found: till.standing(line.sku) }))
+    .filter((line) => line.quantity > line.found.here);
+  return {
+    what: short.map((line) => `${line.quantity - line.found.here} × ${line.name}`).join(', '),
+    who: short.flatMap((line) => line.found.others).find((one) => one.reachable)?.name ?? null,
+  };
+}
+
 function begin(till) {
+  const { what, who } = lacking(till);
   till.panel = 'busy';
   till.problem = null;
-  till.busy = { since: Date.now(), silent: false, stopping: false, asking: null, tries: 0 };
+  till.busy = { silent: false, stopping: false, what, asking: who, tries: 0 };
   till.draw();
 }
 
@@ -90,7 +103,8 @@ export async function sell(till, payments) {
         refused(till, error);
         return;
       }
-      till.busy.asking ??= error.facts.holders?.find((one) => one.reachable)?.name ?? null;
+      till.busy.asking = error.facts.holders?.find((one) => one.reachable)?.name ?? till.busy.asking;
+      till.busy.what ||= `${error.facts.wanted - error.facts.held} × ${till.nameOf(error.facts.sku)}`;
       till.draw();
     }
   }
