@@ -19,9 +19,9 @@ export class Stow {
     this.last = null;
   }
 
-  /** Begins to follow. Ends with what it returns. */
-  start() {
-    return this.stock.watch(this.changed);
+  /** Begins to follow; `drawn` is called when there is news. Ends with what it returns. */
+  start(drawn) {
+    return this.stock.watch(drawn);
   }
 
   async put(line) {

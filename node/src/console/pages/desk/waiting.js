@@ -27,10 +27,14 @@ export class Waiting {
     this.elsewhere = null;
   }
 
-  /** Begins to follow. Ends with what it returns. */
-  start() {
-    const ends = [this.all.watch(() => this.news()), this.late.watch(this.changed)];
-    if (this.all.data) this.news();
+  /** Begins to follow; `drawn` is called when there is news. Ends with what it returns. */
+  start(drawn) {
+    const told = () => {
+      this.news();
+      drawn();
+    };
+    const ends = [this.all.watch(told), this.late.watch(drawn)];
+    if (this.all.data) told();
     return () => ends.forEach((end) => end());
   }
 
@@ -45,7 +49,6 @@ export class Waiting {
       this.known.set(claim.claim, claim);
       this.order.push(claim.claim);
     }
-    this.changed();
   }
 
   /** Leaves out what is gone: when somebody begins anew, by a search or a filter. */

@@ -3,7 +3,7 @@
 import { Problem } from '../../frame/api.js';
 import { connection, onConnection, resource } from '../../frame/live.js';
 import { number, t, time } from '../../frame/text.js';
-import { html, nothing, render, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, words } from '../../frame/ui.js';
 import { clock } from '../../overlay/words.js';
 import { Address } from './address.js';
 import { lateView } from './late.js';
@@ -12,6 +12,7 @@ import { stockView } from './stock.js';
 
 const KEPT = 'popmesh.encoder.drop';
 const DROP_KINDS = ['step', 'programme_changed', 'minted', 'reset'];
+const BOARD_KINDS = ['sold', 'refunded', 'step', 'minted', 'reachable', 'unreachable', 'voided', 'reset'];
 const SIGNS = { planned: '○', announced: '◔', open: '●', last_call: '◑', closed: '■' };
 
 /** The node's own clock, which binds; a tablet's may be wrong. Told by the board, and carried on by a clock that never jumps. */
@@ -45,6 +46,7 @@ export function start(frame) {
   let silent = false;
   let busy = false;
   let over = false;
+  const news = drawer(draw);
   const ends = [];
 
   /** What is known of the drop that is looked at. */
@@ -53,17 +55,17 @@ export function start(frame) {
     of?.ends.forEach((end) => end());
     const path = `/v1/drops/${encodeURIComponent(drop)}`;
     const [board, steps, late] = [
-      resource(`${path}/board`, ['*'], 1000),
+      resource(`${path}/board`, BOARD_KINDS, 1000),
       resource(`${path}/steps?limit=200`, DROP_KINDS, 10_000),
       resource(`${path}/late?limit=200`, ['step', 'sold', 'refunded', 'voided', 'reset'], 10_000),
     ];
     const fresh = () => {
       if (board.data) nodeClock.hear(board.data.now_ms);
-      draw();
+      news();
     };
     of = { drop, board, steps, late, ends: [] };
-    of.ends = [board.watch(fresh), steps.watch(draw), late.watch(draw)];
-    fresh();
+    of.ends = [board.watch(fresh), steps.watch(news), late.watch(news)];
+    if (board.data) nodeClock.hear(board.data.now_ms);
   }
 
   async function doing(step) {
@@ -141,8 +143,7 @@ export function start(frame) {
     if (info) turn(info.drop);
     const board = of?.board.data;
     const refused = [drops, of?.board].find((one) => one?.error instanceof Problem && !one.data);
-    render(html`<link rel="stylesheet" href="/pages/encoder/page.css">
-      <div class="encoder stack">
+    render(html`<div class="encoder stack">
         ${list.length > 1 ? html`<label class="encoder-choose"><span>${t('encoder.drop')}</span><select @change=${(event) => {
           chosen = event.target.value;
           sessionStorage.setItem(KEPT, chosen);
@@ -158,8 +159,8 @@ export function start(frame) {
   }
 
   draw();
-  ends.push(drops.watch(draw), devices.watch(draw), onConnection(draw));
-  const ticking = setInterval(draw, 500);
+  ends.push(drops.watch(news), devices.watch(news), onConnection(news));
+  const ticking = setInterval(news, 500);
   return () => {
     over = true;
     clearInterval(ticking);
