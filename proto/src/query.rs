@@ -3,6 +3,7 @@
 
 mod board;
 mod deed;
+mod mesh;
 mod money;
 mod page;
 mod past;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use board::{Board, BoardSku, CountedFrom, Counts, CutOff, DropToClaim, Voided, VoidedWhy};
 pub use deed::DeedKind;
+pub use mesh::{Medium, MeshEdge, MeshNode, MeshPicture};
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
@@ -39,6 +41,8 @@ pub enum Query {
     Status,
     /// Every device known.
     Devices,
+    /// Who sees whom.
+    Mesh,
     /// Products and drops.
     Programme,
     /// Stock levels, own and mesh-wide.
@@ -189,6 +193,8 @@ pub enum Answer {
     Status(Status),
     /// To [`Query::Devices`].
     Devices(Vec<DeviceInfo>),
+    /// To [`Query::Mesh`].
+    Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
     /// To [`Query::Stock`].
@@ -479,6 +485,15 @@ pub struct DeviceInfo {
     /// retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_newest_secret: Option<bool>,
+    /// Whether it has two pasts, and nobody gives it anything until a person has settled that.
+    #[serde(default)]
+    pub suspended: bool,
+    /// To whom it gave everything, by name; absent unless it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// The version of its program, as it told; absent if it has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// How it stands with the event's secret on a device.

@@ -34,6 +34,8 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/devices", ANY),
     ("GET", "/v1/devices/{device}", ANY),
     ("GET", "/v1/peers", ANY),
+    ("GET", "/v1/mesh", ANY),
+    ("GET", "/v1/health/list", ANY),
     ("GET", "/v1/programme", ANY),
     ("GET", "/v1/products", ANY),
     ("GET", "/v1/products/{sku}", ANY),

@@ -21,9 +21,9 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Re
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
     Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
-    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Moment, Named, Part, PeopleCounts,
-    Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status,
-    Stock, StockLine,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Medium, MeshEdge, MeshNode,
+    MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
+    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -241,6 +241,9 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         clock_ahead_ms: None,
         retired_by: None,
         has_newest_secret: None,
+        suspended: false,
+        left_to: None,
+        program: None,
     }
 }
 
@@ -586,6 +589,23 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }
         Query::Deed(kind, at) => Answer::Deed(deed(*kind, *at).map(Box::new)),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
+        Query::Mesh => Answer::Mesh(MeshPicture {
+            as_of_ms: 1_000,
+            nodes: vec![MeshNode {
+                info: info(OTHER, "till-2"),
+                here: false,
+                lacks: Some(2),
+                lacked: None,
+                told_at_ms: Some(900),
+            }],
+            edges: vec![MeshEdge {
+                a: DEVICE.min(OTHER),
+                b: DEVICE.max(OTHER),
+                medium: Medium::Network,
+                told_by: vec![DEVICE],
+                as_of_ms: 1_000,
+            }],
+        }),
         Query::Programme => Answer::Programme(Programme {
             products: vec![],
             drops: vec![],

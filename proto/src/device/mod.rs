@@ -31,6 +31,7 @@ mod past;
 mod payments;
 mod peers;
 mod people;
+mod picture;
 mod pins;
 mod presence;
 mod queries;
@@ -113,6 +114,8 @@ pub struct Config {
     pub restored: bool,
     /// What the Wi-Fi of a venue carries, kbit/s: all that repeats takes a twentieth of it at most while nothing happens.
     pub carries_kbit_per_s: u64,
+    /// The version of the program, which others are told; at most 24 visible ASCII characters.
+    pub program: Option<String>,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -139,6 +142,7 @@ impl Config {
             goes_on: false,
             restored: false,
             carries_kbit_per_s: air::CARRIES_KBIT_PER_S,
+            program: None,
             #[cfg(feature = "planted")]
             planted: None,
         }

@@ -160,6 +160,8 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ("devices_list", &["bad_cursor"]),
     ("peers_get", &[]),
     ("health_get", &["not_stored"]),
+    ("health_list", &[]),
+    ("mesh_get", &[]),
     ("check_get", &[]),
     ("programme_get", &[]),
     ("stock_list", &["bad_cursor"]),
