@@ -90,8 +90,8 @@ export function start(frame) {
     return other?.state ?? info?.state ?? board.state;
   }
 
-  function countdown(board) {
-    if (!board.ends_ms) return nothing;
+  function countdown(board, state) {
+    if (!board.ends_ms || state === 'closed') return nothing;
     const rest = board.ends_ms - nodeClock.now();
     return html`<p class="encoder-countdown"><b>${rest > 0 ? clock(rest) : t('encoder.over')}</b>
       <span>${t('encoder.hard_end_at', { time: time(board.ends_ms) })}</span></p>`;
@@ -108,10 +108,13 @@ export function start(frame) {
     }
   }
 
-  function track(state) {
+  /** The steps of this round in their order; what was passed over is not said to have happened. */
+  function track(state, round) {
     const reached = { planned: 0, announced: 1, open: 2, last_call: 3, closed: 4 }[state];
+    const happened = new Set((of.steps.data?.items ?? []).filter((one) => one.round === round).map((one) => one.step));
+    const sign = (kind, at) => (happened.has(kind) ? '✓' : at < reached ? '–' : '·');
     return html`<ol class="encoder-track">${KINDS.map((kind, at) => html`<li class=${at < reached ? 'done' : ''} aria-current=${at + 1 === reached ? 'step' : nothing}>
-      <span aria-hidden="true">${at < reached ? '✓' : '·'}</span> ${t(`encoder.steps.${kind}`)}</li>`)}</ol>`;
+      <span aria-hidden="true">${sign(kind, at)}</span> ${t(`encoder.steps.${kind}`)}</li>`)}</ol>`;
   }
 
   function drop(info, board) {
@@ -123,8 +126,8 @@ export function start(frame) {
         <div class="row"><h1 id="encoder-drop">${board.title}</h1>
           <p class="encoder-now ${state}" role="status"><span aria-hidden="true">${SIGNS[state]}</span> ${t(`encoder.states.${state}`)}${
             board.round > 0 ? html` <span class="small">${t('encoder.round', { n: number(board.round + 1) })}</span>` : nothing}</p>
-          ${countdown(board)}</div>
-        ${track(state)}
+          ${countdown(board, state)}</div>
+        ${track(state, board.round)}
         ${info?.ended ? html`<p class="note">${t('encoder.ended_itself', { time: time(info.ends_ms) })}</p>` : nothing}
         ${others.length ? html`<p class="small">${others.map((one) => t('encoder.differs', { venue: one.venue, state: t(`encoder.states.${one.state}`) })).join(' · ')}</p>` : nothing}
         ${venues.length > 1 ? html`<label><span>${t('encoder.where')}</span><select @change=${(event) => {
