@@ -44,7 +44,7 @@ function body(said) {
   ].filter(Boolean);
   const skus = said.skus.map((sku) => make('li', '', make('span', 'sku', sku.name),
     sku.claimed ? figure('claimed', sku.claimed) : '',
-    sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text, sku.left.note) : ''));
+    sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text) : ''));
   return [
     make('div', 'logo'),
     said.title || said.badge ? make('div', 'head', said.title ? make('p', 'title', said.title) : '',

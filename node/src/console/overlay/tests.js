@@ -32,7 +32,7 @@ function shown(of, options = {}) {
   const text = (part) => (Array.isArray(part) ? part.join('') : part);
   const left = said.left ? [text(said.left.text), said.left.note] : [];
   return [said.badge?.text, text(said.announced), text(said.claimed), said.percent, ...left, said.back, said.voided, said.countdown, said.note,
-    ...said.skus.flatMap((sku) => [sku.name, text(sku.claimed), sku.left && text(sku.left.text), sku.left?.note])].filter(Boolean).join(' | ');
+    ...said.skus.flatMap((sku) => [sku.name, text(sku.claimed), sku.left && text(sku.left.text)])].filter(Boolean).join(' | ');
 }
 
 const CASES = [
@@ -42,7 +42,7 @@ const CASES = [
   ['somebody was never heard', () => shown(board({ as_of_ms: undefined, age_ms: undefined, not_heard: 1 })), '62+ claimed | at most 38 left | not all heard'],
   ['absent as null', () => shown(board({ as_of_ms: null, age_ms: null, not_heard: 1 })), '62+ claimed | at most 38 left | not all heard'],
   ['out of reach, holds nothing', () => shown(board(cutOff)), '62+ claimed | at most 38 left | as of T30'],
-  ['no answer for long: nothing is exact', () => shown(board(), { silentMs: 5000 }), '62+ claimed | at most 38 left | as of T60 | as of T60'],
+  ['no answer for long: nothing is exact', () => shown(board(), { silentMs: 5000 }), '62+ claimed | at most 38 left | as of T60'],
   ['no answer for a moment: as it was', () => shown(board(), { silentMs: 4999 }), '62 claimed | 38 left'],
   ['units that came back', () => shown(board({}, { back: 2, left: 40 })), '62 claimed | 40 left | 2 back'],
   ['sold out, exact', () => shown(board({}, { left: 0, sold_out: true })), 'Sold out | 62 claimed'],
@@ -63,6 +63,8 @@ const CASES = [
   ['why claimed moved back', () => shown(board({}, { voided: 6, claimed: 56 })), '56 claimed | 38 left | 6 no longer counted'],
   ['by product', () => shown(board({ skus: [{ sku: 'CAP', name: 'Cap', ...counts({ claimed: 2, left: 1 }) }, { sku: 'TEE', ...counts({ left: 0, sold_out: true }) }] }), { show: ['skus'] }),
     'Cap | 2 claimed | 1 left | TEE | 62 claimed | Sold out'],
+  ['by product, somebody not heard: the age stands once', () => shown(board({ ...cutOff, skus: [{ sku: 'CAP', ...counts({ left: 1, cut_off: 1 }) }] }), { show: ['skus'] }), 'as of T30 | CAP | 62+ claimed | at most 1 left'],
+  ['closed, and its node gone', () => shown(board({ state: 'closed' }), { silentMs: 9000 }), 'Closed | 62+ claimed | as of T60'],
   ['everything', () => shown(board({ ends_ms: 1, ends_in_ms: 3_600_000 }, { back: 1 }), { show: everything }), '62 claimed | 62 % | 38 left | 1 back | Ends in 1:00:00'],
   ['clock', () => [0, 1, 999, 1000, 59_001, 3_599_999, 36_061_000].map(clock).join(' '), '0:00 0:01 0:01 0:01 1:00 1:00:00 10:01:01'],
   ['an address says what it was made of', () => {
