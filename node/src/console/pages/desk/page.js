@@ -40,8 +40,17 @@ class Desk {
     this.names = names();
     this.doors = resource('/v1/doors', DOOR_KINDS, 5000);
     this.showing = new Showing({ me, changed, done: (answer) => this.done(answer) });
-    this.waiting = new Waiting({ me, names: this.names, changed, hand: (claim) => this.showing.show(claim.claim) });
-    this.stow = new Stow({ device, names: this.names, doors: this.doors, changed });
+    const scan = (text) => this.scan(text);
+    this.waiting = new Waiting({ me, names: this.names, changed, scan, hand: (claim) => this.showing.show(claim.claim) });
+    this.stow = new Stow({ device, names: this.names, doors: this.doors, changed, scan });
+  }
+
+  /** Something was scanned or typed. */
+  scan(text) {
+    const said = text.trim();
+    if (!said) return;
+    if (this.showing.busy) toast(t('desk.one_at_a_time'), 'warn');
+    else this.showing.take(said);
   }
 
   done(answer) {
@@ -88,16 +97,10 @@ export function start(frame) {
     draw();
   };
 
-  function scan(text) {
-    const said = text.trim();
-    if (!said) return;
-    if (showing.busy) {
-      toast(t('desk.one_at_a_time'), 'warn');
-      return;
-    }
-    showing.take(said);
+  const scan = (text) => {
+    desk.scan(text);
     field?.closest('main')?.scrollIntoView({ block: 'start' });
-  }
+  };
 
   async function fetchHere(answer) {
     const yes = await confirm({

@@ -10,11 +10,15 @@ export const REDEEM = '/v1/redemptions';
 const FETCH_MS = 10_000;
 const DOOR_MS = 15_000;
 
+const TOKEN = /POPMESH1:/i;
 /**
  * What only who has the code, or its claim, can show: the token, the six letters and digits under it, the claim itself. A receipt's
  * number or a name proves nothing: what these mean is shown first, and a person decides.
  */
-const SHOWN = [/POPMESH1:/i, /^[ -]*(?:[0-9A-TV-Z][ -]*){6}$/i, /^[0-9a-f]{32}:[1-9]\d*$/i];
+const SHOWN = [TOKEN, /^[ -]*(?:[0-9A-TV-Z][ -]*){6}$/i, /^[0-9a-f]{32}:[1-9]\d*$/i];
+
+/** Whether a text is a pickup's code, as a scanner sends it. */
+export const isToken = (text) => TOKEN.test(text);
 
 /** A showing. `changed` is called whenever there is something new to be drawn. */
 export class Showing {
