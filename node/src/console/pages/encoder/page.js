@@ -90,11 +90,11 @@ export function start(frame) {
     return other?.state ?? info?.state ?? board.state;
   }
 
-  function countdown(board, state) {
-    if (!board.ends_ms || state === 'closed') return nothing;
-    const rest = board.ends_ms - nodeClock.now();
+  function countdown(endsMs, state) {
+    if (!endsMs || state === 'closed') return nothing;
+    const rest = endsMs - nodeClock.now();
     return html`<p class="encoder-countdown"><b>${rest > 0 ? clock(rest) : t('encoder.over')}</b>
-      <span>${t('encoder.hard_end_at', { time: time(board.ends_ms) })}</span></p>`;
+      <span>${t('encoder.hard_end_at', { time: time(endsMs) })}</span></p>`;
   }
 
   function buttons(state) {
@@ -126,7 +126,7 @@ export function start(frame) {
         <div class="row"><h1 id="encoder-drop">${board.title}</h1>
           <p class="encoder-now ${state}" role="status"><span aria-hidden="true">${SIGNS[state]}</span> ${t(`encoder.states.${state}`)}${
             board.round > 0 ? html` <span class="small">${t('encoder.round', { n: number(board.round + 1) })}</span>` : nothing}</p>
-          ${countdown(board, state)}</div>
+          ${countdown(board.ends_ms ?? info?.ends_ms, state)}</div>
         ${track(state, board.round)}
         ${info?.ended ? html`<p class="note">${t('encoder.ended_itself', { time: time(info.ends_ms) })}</p>` : nothing}
         ${others.length ? html`<p class="small">${others.map((one) => t('encoder.differs', { venue: one.venue, state: t(`encoder.states.${one.state}`) })).join(' · ')}</p>` : nothing}
