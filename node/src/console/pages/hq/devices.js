@@ -23,6 +23,7 @@ function certificate(node, now) {
 function list(nodes, now, open) {
   return table({
     caption: t('hq.devices.table'),
+    width: 'many',
     rows: nodes,
     key: (node) => node.device,
     columns: [
@@ -72,11 +73,11 @@ export function start(place, frame) {
         <button class="primary" ?disabled=${!may} @click=${() => admit(frame, data.nodes)}>${t('hq.admit.open')}</button>
         <button ?disabled=${!may} @click=${() => renewAll(good.filter((node) => !node.here))}>${t('hq.renew.all_open')}</button>
       </div>
+      <section class="card wide">${list(nodes, data.as_of_ms, open)}</section>
       ${ways.length && may ? html`<section class="card stack"><h2>${t('hq.devices.open', { count: ways.length })}</h2>
         <ul class="hq-plain">${ways.map((one) => html`<li class="row hq-between"><span>${one.roles.map((role) => t(`hq.role.${role}`)).join(', ')} · ${one.venue} · ${t('hq.admit.so_far', { done: one.admitted.length, count: one.count })}</span>
           <button @click=${() => admit(frame, data.nodes, one)}>${t('hq.devices.show')}</button></li>`)}</ul></section>` : nothing}
       ${soon.length ? html`<div class="note warn">${t('hq.devices.soon', { count: soon.length, names: soon.map((node) => node.name).join(', ') })}</div>` : nothing}
-      <section class="card wide">${list(nodes, data.as_of_ms, open)}</section>
       ${rights.data ? registrars(rights.data.items, good.filter((node) => node.roles.includes('hq')), may) : nothing}`, place);
   };
   const ends = [live.watch(draw), rights.watch(draw), windows.watch(draw)];

@@ -4,6 +4,14 @@ import { act } from '../../frame/api.js';
 import { t } from '../../frame/text.js';
 import { dialog, html, nothing, words } from '../../frame/ui.js';
 
+/** Puts the focus where something has to be mended: on the field that the problem names, else on what it says. */
+function show(form, error) {
+  const named = form.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`);
+  named?.setAttribute('aria-invalid', 'true');
+  named?.focus();
+  form.querySelector('[role=alert]')?.scrollIntoView({ block: 'nearest' });
+}
+
 /**
  * Asks for something and has it done.
  * @param {object} form
@@ -30,7 +38,7 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
         close(await send(data, form, (waits) => change({ waits })));
       } catch (error) {
         change({ busy: false, waits: false, review: null, problem: error });
-        form.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`)?.focus();
+        show(form, error);
       }
     };
     const submit = async (event) => {
@@ -41,6 +49,7 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
         await perform(form);
         return;
       }
+      form.querySelectorAll('[aria-invalid]').forEach((one) => one.removeAttribute('aria-invalid'));
       data = Object.fromEntries(new FormData(form));
       if (review) {
         change({ busy: true, problem: null });
@@ -50,6 +59,7 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
           if (said) return;
         } catch (error) {
           change({ busy: false, problem: error });
+          show(form, error);
           return;
         }
       }

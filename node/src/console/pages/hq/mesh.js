@@ -26,6 +26,7 @@ function list(data, open) {
   const rows = [...data.nodes].sort((a, b) => byName(a.venue, b.venue) || byName(a.name, b.name));
   return table({
     caption: t('hq.mesh.table'),
+    width: 'many',
     rows,
     key: (node) => node.device,
     columns: [

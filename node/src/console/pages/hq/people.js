@@ -43,6 +43,7 @@ async function eraseShopper(shopper) {
 function list(items, may) {
   return table({
     caption: t('hq.people.table'),
+    width: 'many',
     rows: items,
     key: (one) => one.entry,
     none: t('hq.people.none'),

@@ -37,6 +37,7 @@ function holders(line, here) {
   return table({
     caption: t('hq.stock.holders', { sku: line.sku }),
     quiet: true,
+    width: 'few',
     rows: holdersOf(line),
     key: (holder) => holder.device,
     none: t('hq.stock.nobody'),

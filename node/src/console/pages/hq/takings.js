@@ -54,6 +54,7 @@ function totals(takings) {
 function byDevice(takings) {
   return html`<section class="card wide">${table({
     caption: t('hq.takings.by_device'),
+    width: 'many',
     rows: rowsOf(takings).sort((a, b) => byName(a.name, b.name)),
     key: (row) => `${row.device} ${row.tender}`,
     none: t('hq.takings.none'),
