@@ -29,9 +29,9 @@ export function wanted(data, by) {
 }
 
 function form(now, venues, change, submit, close) {
-  const way = (by) => html`<label class="hq-pick"><input type="radio" name="by" value=${by} ?checked=${now.by === by} @change=${() => change({ by })}>
+  const way = (by) => html`<label class="choice"><input type="radio" name="by" value=${by} ?checked=${now.by === by} @change=${() => change({ by })}>
     <span>${t(`hq.admit.by_${by}`)}</span></label>`;
-  const role = (one) => html`<label class="hq-pick"><input type="checkbox" name="role_${one}" ?checked=${one === 'pos'} ?disabled=${now.by === 'ticket' && BY_CODE_ALONE.includes(one)}>
+  const role = (one) => html`<label class="choice"><input type="checkbox" name="role_${one}" ?checked=${one === 'pos'} ?disabled=${now.by === 'ticket' && BY_CODE_ALONE.includes(one)}>
     <span>${t(`hq.role.${one}`)}</span></label>`;
   return html`<form class="stack" novalidate @submit=${submit}>
     <fieldset class="hq-set"><legend>${t('hq.admit.how')}</legend>${way('code')}${way('ticket')}</fieldset>
@@ -43,7 +43,7 @@ function form(now, venues, change, submit, close) {
       ${field('name', t('hq.admit.name'), { hint: t('hq.admit.name_hint') })}
       <details><summary>${t('hq.admit.more')}</summary><div class="stack">
         ${field('at', t('hq.admit.at'), { hint: t('hq.admit.at_hint') })}
-        <label class="hq-pick"><input type="checkbox" name="reuse_name"><span>${t('hq.admit.reuse')}</span></label></div></details>` : html`
+        <label class="choice"><input type="checkbox" name="reuse_name"><span>${t('hq.admit.reuse')}</span></label></div></details>` : html`
       ${field('count', t('hq.admit.count'), { value: '1', mode: 'numeric' })}
       ${field('prefix', t('hq.admit.prefix'), { hint: t('hq.admit.prefix_hint') })}
       ${field('minutes', t('hq.admit.minutes'), { value: '10', mode: 'numeric' })}`}
@@ -63,7 +63,7 @@ function progress(said) {
       ${said.state === 'failed' ? html`<div class="note bad">${said.why ?? t('hq.admit.failed')}</div>` : nothing}
       ${said.state === 'expired' ? html`<div class="note warn">${t('hq.admit.expired')}</div>` : nothing}
       ${said.refused.length ? html`<div class="note warn">${t('hq.admit.knocked', { count: said.refusals })}
-        <ul class="hq-plain">${said.refused.map((one) => html`<li>${t('hq.admit.knock', { where: one.address, when: age(one.at_ms), why: one.why })}</li>`)}</ul></div>` : nothing}
+        <ul class="bare">${said.refused.map((one) => html`<li>${t('hq.admit.knock', { where: one.address, when: age(one.at_ms), why: one.why })}</li>`)}</ul></div>` : nothing}
     </div>`;
 }
 

@@ -3,7 +3,7 @@
 import { all } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
 import { number, t, time } from '../../frame/text.js';
-import { html, nothing, render, toast, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
 import { ask, field, needed, send } from './form.js';
 import { steady } from './order.js';
 import { devices, learnOwner, mayAct, notice } from './rights.js';
@@ -81,15 +81,16 @@ export function start(place, frame) {
         <button type="button" class="danger" ?disabled=${!may} @click=${() => eraseShopper(search)}>${t('hq.people.erase_shopper')}</button>
       </form>
       ${live.error && !denied ? html`<div class="note bad" role="alert">${words(live.error)}</div>` : nothing}
-      ${live.data ? html`<section class="card wide">${list(steady(kept, said, (one) => one.entry), may)}</section>` : html`<p class="dim">${t('hq.looking')}</p>`}
+      ${live.data ? html`<section class="card">${list(steady(kept, said, (one) => one.entry), may)}</section>` : html`<p class="dim">${t('hq.looking')}</p>`}
       ${live.data?.next ? html`<p class="small">${t('hq.more_than', { count: number(200) })}</p>` : nothing}`}
       <p class="small">${t('hq.people.sealed')}</p>`, place);
   };
+  const news = drawer(draw);
   const follow = () => {
     end?.();
     live = resource(`/v1/people?limit=200${search ? `&shopper=${encodeURIComponent(search)}` : ''}`, ['personal_taken', 'personal_erased', 'reset']);
     kept.length = 0;
-    end = live.watch(draw);
+    end = live.watch(news);
   };
   const find = (event) => {
     event.preventDefault();
@@ -98,8 +99,8 @@ export function start(place, frame) {
     draw();
   };
   follow();
-  const known = everybody.watch(draw);
-  learnOwner().then(draw);
+  const known = everybody.watch(news);
+  learnOwner().then(news);
   draw();
   return () => {
     end?.();

@@ -70,7 +70,7 @@ export async function editProduct(was, categories) {
       <label><span>${t('hq.product.picture')}</span><input type="file" name="file" accept="image/png,image/jpeg,image/webp" @change=${choose(redraw)}></label>
       ${picture ? html`<p class="small" role="status">${t('hq.product.picture_ready', { kb: number(Math.ceil((picture.length * 3) / 4096)) })}</p>` : nothing}
       ${problem ? html`<div class="note bad" role="alert">${problem}</div>` : nothing}
-      ${was?.picture && picture === undefined ? html`<label class="hq-pick"><input type="checkbox" name="no_picture"><span>${t('hq.product.no_picture')}</span></label>` : nothing}`,
+      ${was?.picture && picture === undefined ? html`<label class="choice"><input type="checkbox" name="no_picture"><span>${t('hq.product.no_picture')}</span></label>` : nothing}`,
     review: async (data) => review(bodyOf(data, was), was),
     send: (data, form, waiting) => send('/v1/products', bodyOf(data, was, data.no_picture ? '' : picture), waiting),
   });

@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { amount, minorDigits, money, number, t } from '../../frame/text.js';
-import { html, nothing, render, toast, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
 import { Unfit, ask, choice, field, send, whole } from './form.js';
 import { byName } from './order.js';
 import { devices, learnOwner, mayAct, notice } from './rights.js';
@@ -86,8 +86,9 @@ export function start(place, frame) {
           <button @click=${() => limit(known)}>${t('hq.rules.limit_change')}</button></div>` : nothing}
         <p class="small">${t('hq.rules.text')}</p></section>` : html`<p class="dim">${t('hq.looking')}</p>`}`, place);
   };
-  const ends = [live.watch(draw), everybody.watch(draw)];
-  learnOwner().then(draw);
+  const news = drawer(draw);
+  const ends = [live.watch(news), everybody.watch(news)];
+  learnOwner().then(news);
   draw();
   return () => ends.forEach((end) => end());
 }
