@@ -25,13 +25,14 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal, Reply,
+    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, LateSale, Lot,
+    PersonalInfo, Product, Refusal, Reply, StepInfo,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 
 /// A question.
@@ -45,6 +46,8 @@ pub enum Query {
     Mesh,
     /// Products and drops.
     Programme,
+    /// The picture of a product.
+    Picture(Sku),
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
     /// What overlay and encoder's page show of a drop.
@@ -63,6 +66,10 @@ pub enum Query {
     Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
+    /// The steps of a drop, the oldest first.
+    Steps(DropId),
+    /// Sales of a drop that came after a close, the oldest first.
+    Late(DropId),
     /// The token of a cart that this device holds.
     CartToken(Ref),
     /// The token of a claim that this device has sold.
@@ -197,6 +204,8 @@ pub enum Answer {
     Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
+    /// To [`Query::Picture`]; nothing if the product has none.
+    Picture(Result<Option<Picture>, Refusal>),
     /// To [`Query::Stock`].
     Stock(Stock),
     /// To [`Query::Board`].
@@ -213,6 +222,10 @@ pub enum Answer {
     Retirement(Result<RetirementRisk, Refusal>),
     /// To [`Query::Claim`].
     Claim(Result<Box<Claim>, Refusal>),
+    /// To [`Query::Steps`].
+    Steps(Result<Vec<StepInfo>, Refusal>),
+    /// To [`Query::Late`].
+    Late(Result<Vec<LateSale>, Refusal>),
     /// To [`Query::CartToken`].
     CartToken(Result<CartToken, Refusal>),
     /// To [`Query::Token`].
@@ -538,6 +551,15 @@ pub struct SecretInfo {
     pub lacks_newest: bool,
     /// Retired devices that have the secret that counts: an hq makes another within a minute.
     pub exposed: u64,
+}
+
+/// The picture of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// What it is.
+    pub info: PictureInfo,
+    /// Its bytes, as they came.
+    pub bytes: Vec<u8>,
 }
 
 /// Products and drops.
