@@ -117,8 +117,9 @@ export function admit(frame, nodes, begun = null) {
     const look = async () => {
       try {
         change({ said: await get(`/v1/admissions/${now.said.admission}`) });
-      } catch {
-        // The node is being started again, or the link to it is cut: what was known last stays.
+      } catch (error) {
+        // A node that was started again has shut its ways in. One that does not answer may not have.
+        if (error.status === 404) change({ said: { ...now.said, state: 'closed', ticket: undefined } });
       }
       if (now.said.state === 'open') timer = setTimeout(look, LOOK_MS);
     };
@@ -129,7 +130,7 @@ export function admit(frame, nodes, begun = null) {
       try {
         const body = wanted(Object.fromEntries(new FormData(element)), now.by);
         change({ busy: true, problem: null });
-        change({ said: await act('/v1/admissions', body), code: body.code ?? null });
+        change({ said: await act('/v1/admissions', body, { name: t('hq.admit.title') }), code: body.code ?? null });
       } catch (error) {
         change({ busy: false, problem: error });
         element.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`)?.focus();
@@ -137,7 +138,7 @@ export function admit(frame, nodes, begun = null) {
     };
     const end = async () => {
       try {
-        change({ said: await act(`/v1/admissions/${now.said.admission}/close`, {}) });
+        change({ said: await act(`/v1/admissions/${now.said.admission}/close`, undefined, { name: t('hq.admit.stop') }) });
       } catch (error) {
         toast(words(error), 'bad');
       }

@@ -60,7 +60,7 @@ async function askUnits({ title, yes, drop, sku, free, none, more, review, path,
       body(data, of(data));
       return { text: await review(data, of(data)), yes, danger: true };
     },
-    send: (data, form, waiting) => send(path, body(data, of(data)), waiting),
+    send: (data, form, how) => send(path, body(data, of(data)), how),
   });
   if (said) toast(done(said), 'good');
 }

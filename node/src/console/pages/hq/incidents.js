@@ -33,7 +33,7 @@ async function resolve(incident) {
       <div class="row" role="group" aria-label=${t('hq.incident.examples')}>${choices.map((text) => html`<button type="button" class="hq-chip" @click=${take(text)}>${text}</button>`)}</div>
       <label><span>${t('hq.incident.note')}</span><textarea name="note" rows="3" maxlength=${NOTE}></textarea></label>
       <p class="small">${t('hq.incident.kept')}</p>`,
-    send: (data, form, waiting) => send('/v1/resolutions', { incident: incident.incident, note: needed(data.note, 'note') }, waiting),
+    send: (data, form, how) => send('/v1/resolutions', { incident: incident.incident, note: needed(data.note, 'note') }, how),
   });
   if (done) toast(t('hq.incident.done'), 'good');
 }

@@ -56,7 +56,7 @@ export async function mintLot(programme) {
         yes: t('hq.lot.yes', { count: number(count) }),
       };
     },
-    send: (data, form, waiting) => send('/v1/lots', bodyOf(data), waiting),
+    send: (data, form, how) => send('/v1/lots', bodyOf(data), how),
   });
   if (done) toast(t('hq.lot.done', { sku: done.sku, units: done.units }), 'good');
 }

@@ -16,7 +16,7 @@ async function erase(one) {
     danger: true,
     fields: () => html`<p>${t('hq.people.erase_one', { kind: t(`hq.people.kind.${one.kind}`), by: one.device_name, when: time(one.at_ms) })}</p>
       <div class="note warn">${t('hq.people.forever')}</div>`,
-    send: (data, form, waiting) => send('/v1/people/erase', { entry: one.entry }, waiting),
+    send: (data, form, how) => send('/v1/people/erase', { entry: one.entry }, how),
   });
   if (done) toast(t('hq.people.erased', { count: done.erased.length }), 'good');
 }
@@ -35,7 +35,7 @@ async function eraseShopper(shopper) {
         danger: true,
       };
     },
-    send: (data, form, waiting) => send('/v1/people/erase', { shopper: needed(data.shopper, 'shopper') }, waiting),
+    send: (data, form, how) => send('/v1/people/erase', { shopper: needed(data.shopper, 'shopper') }, how),
   });
   if (done) toast(t('hq.people.erased', { count: done.erased.length }), 'good');
 }

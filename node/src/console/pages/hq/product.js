@@ -72,7 +72,7 @@ export async function editProduct(was, categories) {
       ${problem ? html`<div class="note bad" role="alert">${problem}</div>` : nothing}
       ${was?.picture && picture === undefined ? html`<label class="choice"><input type="checkbox" name="no_picture"><span>${t('hq.product.no_picture')}</span></label>` : nothing}`,
     review: async (data) => review(bodyOf(data, was), was),
-    send: (data, form, waiting) => send('/v1/products', bodyOf(data, was, data.no_picture ? '' : picture), waiting),
+    send: (data, form, how) => send('/v1/products', bodyOf(data, was, data.no_picture ? '' : picture), how),
   });
   if (done) toast(t('hq.product.done', { name: done.name, price: money(done.price) }), 'good');
 }

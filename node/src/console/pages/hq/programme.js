@@ -44,6 +44,10 @@ function products(all, may, draw) {
 }
 
 function drops(all, lots, venues, may) {
+  const take = (drop, step) => (event) => {
+    const where = event.currentTarget.closest('article').querySelector('select')?.value;
+    stepDrop(drop, step, where || undefined);
+  };
   return html`<section class="stack">
     <div class="row hq-between"><h2>${t('hq.drop.head')}</h2>
       ${may ? html`<button @click=${planDrop}>${t('hq.drop.plan_open')}</button>` : nothing}</div>
@@ -56,8 +60,10 @@ function drops(all, lots, venues, may) {
           · ${one.pickup_within_ms ? t('hq.drop.pickup_within', { count: Math.round(one.pickup_within_ms / 3_600_000) }) : t('hq.drop.pickup_ever')}
           · ${t(`hq.drop.unclaimed_${one.unclaimed ?? 'keep'}`)}</p>
         ${one.steps?.length ? html`<ul class="bare small">${one.steps.map((step) => html`<li>${t('hq.drop.step_done', { step: t(`hq.drop.step.${step.step}`), when: time(step.at_ms), by: step.by_name, where: step.venue ?? t('hq.drop.all_venues') })}</li>`)}</ul>` : nothing}
+        ${may && venues.length > 1 ? html`<label><span>${t('hq.drop.where')}</span><select name="venue">
+          <option value="">${t('hq.drop.all_venues')}</option>${venues.map((venue) => html`<option value=${venue}>${venue}</option>`)}</select></label>` : nothing}
         ${may ? html`<div class="row hq-acts">${STEPS[one.state]?.map((step) => html`
-          <button class=${step.step === 'close' ? 'danger' : nothing} @click=${() => stepDrop(one, step, venues)}>${t(`hq.drop.step.${step.again ? `${step.step}_again` : step.step}`)}</button>`)}</div>` : nothing}
+          <button class=${step.step === 'close' ? 'danger' : nothing} @click=${take(one, step)}>${t(`hq.drop.step.${step.again ? `${step.step}_again` : step.step}`)}</button>`)}</div>` : nothing}
       </article>`)}</div></section>`;
 }
 

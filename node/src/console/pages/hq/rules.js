@@ -29,7 +29,7 @@ async function change(rules) {
       bodyOf(data, usual);
       return { text: html`<p>${t('hq.rules.review')}</p>`, yes: t('hq.rules.yes') };
     },
-    send: (data, form, waiting) => send('/v1/rules', bodyOf(data, usual), waiting),
+    send: (data, form, how) => send('/v1/rules', bodyOf(data, usual), how),
   });
   if (done) toast(t('hq.rules.done'), 'good');
 }
@@ -51,10 +51,10 @@ async function limit(known) {
     fields: () => html`<p>${t('hq.rules.limit_text')}</p>
       ${choice('device', t('hq.rules.limit_for'), [['', t('hq.rules.limit_all')], ...known.map((one) => [one.device, one.name])])}
       ${field('amount', t('hq.rules.limit_amount'), { mode: 'decimal', hint: t('hq.rules.limit_hint') })}`,
-    send: (data, form, waiting) => send('/v1/limits', {
+    send: (data, form, how) => send('/v1/limits', {
       ...(data.device ? { device: data.device } : {}),
       ...(data.amount.trim() ? { amount: amountOf(data.amount, 'amount') } : {}),
-    }, waiting),
+    }, how),
   });
   if (done) toast(t('hq.rules.done'), 'good');
 }

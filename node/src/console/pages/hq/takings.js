@@ -72,7 +72,7 @@ async function settle(one, failed) {
     yes: t(failed ? 'hq.waiting.failed_yes' : 'hq.waiting.taken_yes'),
     danger: failed,
     fields: () => html`<p>${t(failed ? 'hq.waiting.failed_text' : 'hq.waiting.taken_text', { amount: money(one.amount), reference: one.reference ?? '–' })}</p>`,
-    send: (data, form, waiting) => send('/v1/settlements', { claim: one.claim, payment: one.payment, ...(failed ? { failed: true } : {}) }, waiting),
+    send: (data, form, how) => send('/v1/settlements', { claim: one.claim, payment: one.payment, ...(failed ? { failed: true } : {}) }, how),
   });
   if (done) toast(t('hq.waiting.done'), 'good');
 }
