@@ -37,6 +37,7 @@ function form(now, venues, change, submit, close) {
     <fieldset class="hq-set"><legend>${t('hq.admit.how')}</legend>${way('code')}${way('ticket')}</fieldset>
     ${now.by === 'code' ? field('code', t('hq.admit.code'), { hint: t('hq.admit.code_hint') }) : nothing}
     <fieldset class="hq-set"><legend>${t('hq.admit.roles')}</legend>${ROLES.map(role)}</fieldset>
+    ${now.by === 'ticket' ? html`<p class="small">${t('hq.admit.by_code_alone')}</p>` : nothing}
     ${field('venue', t('hq.admit.venue'), { value: venues[0], list: 'hq-venues' })}
     <datalist id="hq-venues">${venues.map((venue) => html`<option value=${venue}></option>`)}</datalist>
     ${now.by === 'code' ? html`
