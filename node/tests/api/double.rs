@@ -22,9 +22,9 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Re
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
     Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
-    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Medium, MeshEdge, MeshNode,
-    MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
-    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, IncidentKind, Levels, Medium, MeshEdge,
+    MeshNode, MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind,
+    Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -287,6 +287,7 @@ pub(crate) fn claim() -> Claim {
 fn incident(incident: Ref, resolved: Option<String>) -> Incident {
     Incident {
         incident,
+        kind: IncidentKind::SpentTwice,
         text: "two sales of one unit".to_owned(),
         device: OTHER,
         device_name: "till-2".to_owned(),
