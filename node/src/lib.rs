@@ -13,6 +13,7 @@ pub mod enrol;
 pub mod folder;
 #[doc(hidden)]
 pub mod fuzzed;
+mod health;
 pub mod join;
 pub mod mesh;
 pub mod personal;

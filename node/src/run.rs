@@ -225,6 +225,7 @@ where
     let (stop_api, api_stops) = oneshot::channel::<()>();
     let service = Api::new(device, handle, mesh, counters)
         .with_doors(doors)
+        .with_folder(options.data.clone())
         .with_sealer(sealer)
         .with_rights(rights, names);
     let mut api = tokio::spawn(listener.serve(service, async move {

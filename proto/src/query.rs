@@ -1,7 +1,9 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod board;
 mod deed;
+mod mesh;
 mod money;
 mod page;
 mod past;
@@ -9,7 +11,9 @@ mod people;
 
 use serde::{Deserialize, Serialize};
 
+pub use board::{Board, BoardSku, CountedFrom, Counts, CutOff, DropToClaim, Voided, VoidedWhy};
 pub use deed::DeedKind;
+pub use mesh::{Medium, MeshEdge, MeshNode, MeshPicture};
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
@@ -37,10 +41,14 @@ pub enum Query {
     Status,
     /// Every device known.
     Devices,
+    /// Who sees whom.
+    Mesh,
     /// Products and drops.
     Programme,
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
+    /// What overlay and encoder's page show of a drop.
+    Board(DropId),
     /// Claims, newest first.
     Claims(ClaimFilter),
     /// What is proven to be wrong, or in doubt.
@@ -185,10 +193,14 @@ pub enum Answer {
     Status(Status),
     /// To [`Query::Devices`].
     Devices(Vec<DeviceInfo>),
+    /// To [`Query::Mesh`].
+    Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
     /// To [`Query::Stock`].
     Stock(Stock),
+    /// To [`Query::Board`].
+    Board(Result<Box<Board>, Refusal>),
     /// To [`Query::Claims`].
     Claims(Claims),
     /// To [`Query::Carts`].
@@ -362,6 +374,9 @@ pub struct Status {
     pub currency: Currency,
     /// Drops of the programme.
     pub drops: Vec<DropInfo>,
+    /// How much of each drop was claimed.
+    #[serde(default)]
+    pub drop_to_claim: Vec<DropToClaim>,
     /// Devices known, this one included.
     pub devices: u64,
     /// Devices heard lately, this one included.
@@ -470,6 +485,15 @@ pub struct DeviceInfo {
     /// retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_newest_secret: Option<bool>,
+    /// Whether it has two pasts, and nobody gives it anything until a person has settled that.
+    #[serde(default)]
+    pub suspended: bool,
+    /// To whom it gave everything, by name; absent unless it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// The version of its program, as it told; absent if it has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// How it stands with the event's secret on a device.

@@ -10,7 +10,9 @@ use popmesh_proto::command::{
     Reply, Retired, Settled, Swept, UnitsDone,
 };
 use popmesh_proto::id::{DeviceId, Ref};
-use popmesh_proto::query::{Answer, DeedKind, DeviceInfo, Incident, LogLine, Programme, Query, Registrar};
+use popmesh_proto::query::{
+    Answer, Board, DeedKind, DeviceInfo, Incident, LogLine, Programme, Query, Registrar,
+};
 use popmesh_proto::text::{DropId, Sku};
 
 use super::called;
@@ -158,6 +160,19 @@ pub(super) async fn drop(
         let known = known.iter().map(|known| known.drop.to_string()).collect();
         popmesh_proto::command::Refusal::UnknownDrop { drop: drop.to_string(), known }.into()
     })
+}
+
+/// What overlay and encoder's page show of a drop
+///
+/// Every number is as it is to be shown. `claimed` never goes back, and is no more than is true; `left` is no less, as of
+/// `as_of_ms`.
+#[utoipa::path(
+    get, path = "/v1/drops/{drop}/board", operation_id = "drops_board", tag = "look up",
+    params(("drop" = String, Path, description = "Its short name")),
+    responses((status = 200, description = "What is claimed and left, as known here", body = Board), QueryProblems)
+)]
+pub(super) async fn board(State(api): State<Api>, Name(drop): Name<DropId>) -> Result<Json<Board>, Problem> {
+    Ok(Json(*api.ask(Query::Board(drop), only!(Answer::Board)).await??))
 }
 
 /// Lots, by drop and SKU

@@ -16,7 +16,9 @@ use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::service::Api;
-use super::{doors, events, export, made, metrics, money, people, read, renew, trust, undo, write};
+use super::{
+    doors, events, export, health, made, metrics, money, people, picture, read, renew, trust, undo, write,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,6 +64,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(read::devices))
         .routes(routes!(read::peers))
         .routes(routes!(read::health))
+        .routes(routes!(health::list))
+        .routes(routes!(picture::mesh))
         .routes(routes!(read::check))
         .routes(routes!(read::programme))
         .routes(routes!(read::stock))
@@ -79,6 +83,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(made::product))
         .routes(routes!(made::drops))
         .routes(routes!(made::drop))
+        .routes(routes!(made::board))
         .routes(routes!(made::lots))
         .routes(routes!(made::lot))
         .routes(routes!(made::rules))

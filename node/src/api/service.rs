@@ -12,6 +12,7 @@ use popmesh_proto::io::Idempotency;
 use popmesh_proto::query::{Answer, Query};
 use tokio::sync::watch;
 
+use super::health::Looked;
 use super::mesh::MeshView;
 use super::metrics::Metrics;
 use super::permits::{Permits, REQUESTS, STREAMS};
@@ -21,6 +22,7 @@ use super::tally::Tally;
 use super::{console, guard, openapi};
 use crate::access::{Rights, Throttle};
 use crate::door::Doors;
+use crate::folder::Folder;
 use crate::personal::Sealer;
 use crate::runtime::{CallError, Handle, Outcome, RuntimeMetrics};
 
@@ -44,6 +46,8 @@ pub struct Api {
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: Arc<RuntimeMetrics>,
     pub(super) doors: Option<Doors>,
+    pub(super) folder: Option<Folder>,
+    pub(super) looked: Arc<Looked>,
     pub(super) sealer: Option<Sealer>,
     pub(super) rights: Option<Rights>,
     pub(super) throttle: Arc<Throttle>,
@@ -77,6 +81,8 @@ impl Api {
             metrics: Arc::new(Metrics::new()),
             counters,
             doors: None,
+            folder: None,
+            looked: Arc::default(),
             sealer: None,
             rights: None,
             throttle: Arc::default(),
@@ -92,6 +98,13 @@ impl Api {
     #[must_use]
     pub fn with_doors(mut self, doors: Option<Doors>) -> Self {
         self.doors = doors;
+        self
+    }
+
+    /// The same, of a device with this data folder, which is looked at for what is wrong with it.
+    #[must_use]
+    pub fn with_folder(mut self, folder: Folder) -> Self {
+        self.folder = Some(folder);
         self
     }
 
@@ -119,7 +132,7 @@ impl Api {
             // Around the guard, which reads the body.
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
-            .merge(console::router().with_state(self.clone()))
+            .merge(console::router(self).with_state(self.clone()))
     }
 
     pub(super) async fn ask<T>(
@@ -165,7 +178,7 @@ async fn no_such_route(uri: Uri) -> Problem {
     )
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Problem {
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",

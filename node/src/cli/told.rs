@@ -151,8 +151,13 @@ fn beginning(up: &Up, status: &Status) -> [String; 2] {
         true => ", which wants a token from elsewhere: `popmesh api token new`",
         false => ", for this host alone",
     };
+    let screen = match up.place.tls {
+        true => ", for tablets: Health on this device's own screen connects them",
+        false => ", in a browser on this host: what the crew touches",
+    };
     let text = format!(
         "{} ({}) is up: {} at {}, in the event {} ({}).\n\
+         \x20 console      {}/{screen}\n\
          \x20 API          {}{access}\n\
          \x20 certificate  until {}",
         printable(&device.name),
@@ -161,6 +166,7 @@ fn beginning(up: &Up, status: &Status) -> [String; 2] {
         device.venue,
         printable(&status.event_name),
         status.event.short(),
+        up.place.url(),
         up.place.url(),
         values::time(device.certificate_until_ms),
     );

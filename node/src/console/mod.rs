@@ -3,15 +3,19 @@
 //!
 //! A debug build reads them from the source tree each time, so a changed page needs no build.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use rust_embed::RustEmbed;
+use rust_embed::{EmbeddedFile, RustEmbed};
+use serde_json::json;
 use sha2::{Digest, Sha256};
+
+#[cfg(test)]
+mod tests;
 
 #[derive(RustEmbed)]
 #[folder = "src/console/"]
@@ -24,16 +28,19 @@ use sha2::{Digest, Sha256};
 #[include = "*.webmanifest"]
 struct Files;
 
-/// A file of the console.
+/// Where the list of the files is: what a browser keeps, so that the page opens while the node is off.
+const LIST: &str = "release.json";
+
+/// A file of the console. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct File {
     /// What is in it.
-    pub bytes: Cow<'static, [u8]>,
+    pub bytes: Bytes,
     /// The same, compressed with gzip.
-    pub gzip: Cow<'static, [u8]>,
+    pub gzip: Bytes,
     /// Its media type.
     pub media_type: &'static str,
-    /// Names this content: an entity tag (RFC 9110, 8.8.3).
+    /// Names this content, however it is compressed: 32 hex digits.
     pub tag: String,
 }
 
@@ -48,25 +55,64 @@ pub fn file(path: &str) -> Option<File> {
     if cfg!(debug_assertions) {
         return made(path);
     }
-    let kept = KEPT.get_or_init(|| {
-        Files::iter().filter_map(|path| made(&path).map(|file| (path.into(), file))).collect()
-    });
+    let kept = KEPT.get_or_init(|| paths().filter_map(|path| made(&path).map(|file| (path, file))).collect());
     kept.get(path).cloned()
 }
 
 /// Every path that there is a file at.
 pub fn paths() -> impl Iterator<Item = String> {
-    Files::iter().map(|path| path.into_owned())
+    Files::iter().map(|path| path.into_owned()).chain([LIST.to_owned()])
+}
+
+/// Names all files as they are together: 32 hex digits. A page never runs with files of two releases.
+pub fn release() -> String {
+    static KEPT: OnceLock<String> = OnceLock::new();
+    let made = || {
+        let mut hasher = Sha256::new();
+        for path in Files::iter() {
+            let Some(found) = Files::get(&path) else { continue };
+            hasher.update((path.len() as u64).to_be_bytes());
+            hasher.update(path.as_bytes());
+            hasher.update(found.metadata.sha256_hash());
+        }
+        short(&hasher.finalize())
+    };
+    if cfg!(debug_assertions) { made() } else { KEPT.get_or_init(made).clone() }
+}
+
+fn short(hash: &[u8]) -> String {
+    hex::encode(&hash[..16])
 }
 
 fn made(path: &str) -> Option<File> {
     let media_type = media_type(path)?;
-    let found = Files::get(path)?;
+    let (bytes, tag) = if path == LIST {
+        let bytes = list();
+        let tag = short(&Sha256::digest(&bytes));
+        (Bytes::from(bytes), tag)
+    } else {
+        let EmbeddedFile { data, metadata } = Files::get(path)?;
+        let bytes = match data {
+            std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        (bytes, short(&metadata.sha256_hash()))
+    };
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     // Into memory: only that can be full.
-    let gzip = encoder.write_all(&found.data).and_then(|()| encoder.finish()).unwrap_or_default();
-    let tag = format!("\"{}\"", hex::encode(&Sha256::digest(&found.data)[..16]));
-    Some(File { bytes: found.data, gzip: gzip.into(), media_type, tag })
+    let gzip = encoder.write_all(&bytes).and_then(|()| encoder.finish()).unwrap_or_default();
+    Some(File { bytes, gzip: gzip.into(), media_type, tag })
+}
+
+/// The addresses of all files, and the name of their release.
+fn list() -> Vec<u8> {
+    let address = |path: &str| match path {
+        "index.html" => "/".to_owned(),
+        "overlay/index.html" => "/overlay".to_owned(),
+        path => format!("/{path}"),
+    };
+    let files: Vec<String> = Files::iter().map(|path| address(&path)).collect();
+    json!({ "release": release(), "files": files }).to_string().into_bytes()
 }
 
 fn media_type(path: &str) -> Option<&'static str> {
@@ -80,22 +126,4 @@ fn media_type(path: &str) -> Option<&'static str> {
         "webmanifest" => "application/manifest+json",
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_file_has_a_type_and_is_found() {
-        let all: Vec<String> = paths().collect();
-        assert!(all.iter().any(|path| path == "index.html"), "{all:?}");
-        for path in all {
-            let found = file(&path).unwrap_or_else(|| panic!("{path}"));
-            assert!(!found.bytes.is_empty() && !found.gzip.is_empty(), "{path}");
-        }
-        for none in ["mod.rs", "../mod.rs", "frame/../mod.rs", "frame", "/etc/passwd", "frame/app.js/"] {
-            assert!(file(none).is_none(), "{none}");
-        }
-    }
 }

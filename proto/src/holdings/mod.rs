@@ -8,6 +8,7 @@
 //!
 //! What taking in an entry costs goes by what it names and what became of that, never by how much is known.
 
+pub mod board;
 pub mod claims;
 mod custody;
 pub mod doors;
@@ -100,6 +101,8 @@ pub struct Parcel {
     pub place: Place,
     /// Whether its holder has said that it knows of it. True if the holder made it itself.
     pub received: bool,
+    /// How many of those that are left, and not frozen, were claimed before.
+    back: u64,
     /// Those that never came to it: whoever was to give them did not have them.
     lacking: UnitSet,
     /// Which spends name which units.
@@ -203,6 +206,7 @@ pub struct Holdings {
     live: BTreeMap<DeviceId, BTreeSet<Ref>>,
     /// How many units they have.
     shelves: shelves::Shelves,
+    boards: board::Boards,
     claims: BTreeMap<Ref, claims::Claim>,
     /// By custodian: claims that somebody may still come for.
     waiting: BTreeMap<DeviceId, BTreeSet<Ref>>,
@@ -423,6 +427,7 @@ impl Holdings {
 
     fn take_in(&mut self, event: &Event<'_>) -> Effect {
         if self.is_late(&event.author, &event.entry) {
+            self.note_voided(event);
             return self.refuse_late(event);
         }
         match &event.record.body {
@@ -455,6 +460,9 @@ impl Holdings {
                         contested: false,
                     },
                 );
+                if let Some(lot) = self.lots.get(&event.entry) {
+                    self.boards.mint(lot);
+                }
                 let drops = self.by_sku.entry(mint.sku.clone()).or_default();
                 drops.entry(event.drop.clone()).or_default().insert(event.entry);
                 self.add(
@@ -470,6 +478,7 @@ impl Holdings {
                         units,
                         place: mint.place.clone(),
                         received: true,
+                        back: 0,
                         lacking: UnitSet::default(),
                         drawn: Spans::default(),
                         aside: Spans::default(),
@@ -539,9 +548,13 @@ impl Holdings {
         };
         let counted = match self.judge(event, &named) {
             Ok(counted) => counted,
-            Err(problem) => return self.make_void(event, in_words(problem)),
+            Err(problem) => {
+                self.note_voided(event);
+                return self.make_void(event, in_words(problem));
+            }
         };
         if let Some(problem) = counted.problem {
+            self.note_voided(event);
             self.partly.insert(event.entry, format!("{}; the rest of it counts", in_words(problem)));
             if matches!(event.record.body, Body::Sale(_)) {
                 let parcels: Vec<Ref> = counted.missing.keys().copied().collect();
@@ -598,7 +611,17 @@ impl Holdings {
                 work.push((*reference, (*units).clone()));
             }
         }
+        let sold_elsewhere = match kind {
+            SpendKind::Sale => {
+                self.note_claimed(&lines);
+                work.clone()
+            }
+            _ => Work::new(),
+        };
         self.settle(work);
+        for (parcel, units) in sold_elsewhere {
+            self.note_claimed_elsewhere(&parcel, &units);
+        }
         if kind == SpendKind::Sale {
             self.note_sold(&event.entry);
         }
@@ -674,6 +697,7 @@ impl Holdings {
         }
         if was_live {
             self.shelves.take(lot, parcel);
+            self.boards.take(lot, parcel);
         }
         change(parcel);
         if !lot.frozen.is_empty() || !parcel.frozen.is_empty() {
@@ -683,6 +707,7 @@ impl Holdings {
         if seen && !parcel.free.is_empty() {
             self.live.entry(parcel.owner).or_default().insert(*reference);
             self.shelves.put(lot, parcel);
+            self.boards.put(lot, parcel);
         } else if self.live.get(&parcel.owner).is_some_and(BTreeSet::is_empty) {
             self.live.remove(&parcel.owner);
         }
@@ -712,6 +737,7 @@ impl Holdings {
             units,
             place: place.unwrap_or_else(|| source.place.clone()),
             received,
+            back: 0,
             lacking: UnitSet::default(),
             drawn: Spans::default(),
             aside: Spans::default(),

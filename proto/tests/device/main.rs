@@ -36,6 +36,7 @@ mod pages;
 mod past;
 mod payments;
 mod people;
+mod picture;
 mod pins;
 mod quiet;
 mod receipts;

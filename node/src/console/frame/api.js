@@ -1,7 +1,17 @@
 /** Calls to this node's API (`/v1`). An act is done once, however often its answer is lost. */
 
-const TOKEN = 'popmesh.token';
-const PENDING = 'popmesh.pending';
+import { begin, end, newKey, ours, unanswered } from './acts.js';
+import { token } from './keeps.js';
+
+export { pair, token } from './keeps.js';
+export { forget, unanswered } from './acts.js';
+
+/** How long an answer may take: longer than the node itself lets it, milliseconds. */
+const PATIENCE = 45_000;
+/** How long to wait before asking again where nobody answered, at first and at most, milliseconds. */
+const AGAIN = [400, 3000];
+/** How often a defect of the node is asked again. */
+const DEFECTS = 3;
 
 /** The device that this page is about, once it is known: no other may answer. */
 let device = null;
@@ -20,15 +30,6 @@ export class Problem extends Error {
 /** Nobody answered: the node is being started again, or the link to it is cut. */
 export class Silence extends Error {}
 
-/** The token that this tablet was paired with; `null` on the node's own screen, which needs none. */
-export const token = () => localStorage.getItem(TOKEN);
-
-/** Takes a token, or forgets it. */
-export function pair(text) {
-  if (text) localStorage.setItem(TOKEN, text);
-  else localStorage.removeItem(TOKEN);
-}
-
 /** Ties this page to a device. */
 export function tie(id) {
   device = id;
@@ -42,25 +43,58 @@ export function headers(more = {}) {
   return all;
 }
 
-async function call(method, path, { body, more, signal } = {}) {
-  let answer;
+const shut = new Set();
+
+/**
+ * Calls back when this page may not go on: its token is good no more (401), or another device answers (421). Ends with what it
+ * returns.
+ */
+export function onShut(call) {
+  shut.add(call);
+  return () => shut.delete(call);
+}
+
+/** Tells the frame of a problem that ends all pages; others are for whoever asked. */
+export function tellShut(problem) {
+  if (problem.status === 401 || problem.code === 'other_device') shut.forEach((call) => call(problem));
+}
+
+async function send(method, path, { body, more, signal, patience = PATIENCE } = {}) {
+  const late = AbortSignal.timeout(patience);
+  const either = new AbortController();
+  const stop = () => either.abort();
+  [late, signal].forEach((one) => one?.addEventListener('abort', stop));
+  if (signal?.aborted) stop();
   try {
-    answer = await fetch(path, {
+    const answer = await fetch(path, {
       method,
       headers: headers({ ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...more }),
       body: body === undefined ? undefined : JSON.stringify(body),
       cache: 'no-store',
-      signal,
+      signal: either.signal,
     });
+    return [answer, await answer.text()];
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Silence(error.message);
+  } finally {
+    [late, signal].forEach((one) => one?.removeEventListener('abort', stop));
   }
-  const text = await answer.text().catch((error) => { throw new Silence(error.message); });
+}
+
+async function call(method, path, options) {
+  const [answer, text] = await send(method, path, options);
   const json = /json/.test(answer.headers.get('content-type') ?? '');
-  const said = json && text ? JSON.parse(text) : text;
-  if (!answer.ok) throw new Problem(answer.status, json ? said : { detail: text });
-  return said;
+  let said;
+  try {
+    said = json && text ? JSON.parse(text) : text;
+  } catch {
+    throw new Silence('the answer was cut');
+  }
+  if (answer.ok) return said;
+  const problem = new Problem(answer.status, json ? said : { detail: text || undefined });
+  tellShut(problem);
+  throw problem;
 }
 
 /** Looks something up. */
@@ -79,60 +113,54 @@ export async function all(path, most = 1000) {
   return items;
 }
 
-function pending() {
-  try {
-    return JSON.parse(sessionStorage.getItem(PENDING) ?? '[]');
-  } catch {
-    return [];
-  }
-}
-
-function keep(acts) {
-  sessionStorage.setItem(PENDING, JSON.stringify(acts));
-}
-
-function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-/** Acts whose answer this page has not seen: of before it was loaded again, too. */
-export const unanswered = () => pending();
-
 const soon = (ms) => new Promise((done) => { setTimeout(done, ms); });
-const UNKNOWN = new Set([500, 502, 504]);
+/** Answers after which nobody knows yet whether it was done, or that ask for patience: the same key asks again. */
+const AGAIN_CODES = new Set(['busy', 'stopping', 'timeout', 'not_answered', 'in_progress', 'too_many_requests', 'too_many_at_once', 'body_cut', 'body_slow']);
+
+function again(error, defects) {
+  if (error instanceof Silence) return true;
+  if (!(error instanceof Problem)) return false;
+  return AGAIN_CODES.has(error.code) || error.status === 502 || (error.code === 'internal' && defects < DEFECTS);
+}
 
 /**
  * Does something, under a key of its own that is kept until the answer is here. While nobody answers it is asked again under
- * that key, so a node that was started again in the middle does it once. `waiting` is told when that begins and ends.
+ * that key, so a node that was started again in the middle does it once. `name` says in the person's language what it is: it is
+ * told when the page was loaded again in the meantime. `waiting` is told when asking again begins and ends.
  * @returns what the API answered
  * @throws {Problem} what it refused
  */
-export async function act(path, body, { method = 'POST', name = path, waiting = () => {}, key = newKey() } = {}) {
-  if (!pending().some((one) => one.key === key)) keep([...pending(), { key, method, path, body, name, at: Date.now() }]);
+export async function act(path, body, { method = 'POST', name = '', waiting = () => {}, key = newKey() } = {}) {
+  begin({ key, method, path, body, name });
+  const patience = PATIENCE + (Number(body?.wait_ms) || 0);
   let waited = false;
-  for (;;) {
+  let defects = 0;
+  for (let pause = AGAIN[0]; ; pause = Math.min(pause * 1.6, AGAIN[1])) {
     try {
-      const said = await call(method, path, { body, more: { 'Idempotency-Key': key } });
-      keep(pending().filter((one) => one.key !== key));
-      if (waited) waiting(false);
+      const said = await call(method, path, { body, patience, more: { 'Idempotency-Key': key } });
+      end(key);
       return said;
     } catch (error) {
-      const again = error instanceof Silence || (error instanceof Problem && (UNKNOWN.has(error.status) || error.code === 'busy'));
-      if (!again) {
-        keep(pending().filter((one) => one.key !== key));
-        if (waited) waiting(false);
+      defects += error.code === 'internal' ? 1 : 0;
+      if (!again(error, defects)) {
+        // Whether it was done is not known if the token ended under way: that stays, and is told.
+        if (error.status !== 401) end(key);
         throw error;
       }
       if (!waited) waiting(true);
       waited = true;
-      await soon(500);
+      await soon(Math.max(pause, 1000 * Math.min(error.facts?.retry_after_s ?? 0, 30)));
+    } finally {
+      if (waited && !unanswered().some((one) => one.key === key)) waiting(false);
     }
   }
 }
 
-/** Asks again for what an earlier load of this page had begun and not heard about. */
-export const finish = (one, options) => act(one.path, one.body, { ...options, method: one.method, name: one.name, key: one.key });
-
-/** Forgets an act that nobody wants to know about any more. */
-export const forget = (key) => keep(pending().filter((one) => one.key !== key));
+/**
+ * Asks again for what an earlier load of this page had begun and not heard about; `null` where that was by another token, whose
+ * keys are others: asking would do it a second time.
+ */
+export function finish(one, options) {
+  if (!ours(one)) return null;
+  return act(one.path, one.body, { ...options, method: one.method, name: one.name, key: one.key });
+}

@@ -1,10 +1,10 @@
-/** Which pages there are, and whose work they are. A page adds itself here, with its texts under its name. */
+/** Which pages there are, and whose work they are; without roles, everybody's. A page adds itself here, with its texts under its name. */
 export const PAGES = [
   { name: 'till', roles: ['pos', 'hq'] },
   { name: 'desk', roles: ['locker', 'pos', 'hq'] },
   { name: 'encoder', roles: ['encoder', 'hq'] },
   { name: 'hq', roles: ['hq'] },
-  { name: 'health', roles: ['pos', 'locker', 'encoder', 'hq'] },
+  { name: 'health' },
 ];
 
 /** The page that a device with these roles begins with. */

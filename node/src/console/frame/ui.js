@@ -18,40 +18,101 @@ export function words(error) {
   return String(error?.message ?? error);
 }
 
-const shown = [];
+/** How long a finger may rest on the screen before news is drawn all the same, milliseconds. */
+const FINGER = 1500;
+const waiting = new Set();
+let down = 0;
+let frameAsked = false;
 
-function showToasts() {
-  const box = document.querySelector('.toasts');
-  if (box) render(repeat(shown, (one) => one.id, (one) => html`<div class="note ${one.kind}">${one.text}</div>`), box);
+function drawAll() {
+  frameAsked = false;
+  // Nothing moves between a finger's going down and its coming up.
+  if (down && performance.now() - down < FINGER) {
+    setTimeout(ask, 100);
+    return;
+  }
+  const now = [...waiting];
+  waiting.clear();
+  for (const draw of now) {
+    try {
+      draw();
+    } catch (error) {
+      reportError(error);
+    }
+  }
 }
 
-/** Says something for some seconds; `kind` is `good`, `bad`, `warn` or none. Read out by screen readers. */
-export function toast(text, kind = '') {
-  const one = { id: Symbol('toast'), text, kind };
-  shown.push(one);
-  showToasts();
-  setTimeout(() => {
-    shown.splice(shown.indexOf(one), 1);
-    showToasts();
-  }, kind === 'bad' ? 8000 : 4000);
+function ask() {
+  if (!frameAsked && waiting.size > 0) {
+    frameAsked = true;
+    // A page that is not looked at gets no frames, and is to be right when it is looked at again.
+    if (document.hidden) setTimeout(drawAll, 0);
+    else requestAnimationFrame(drawAll);
+  }
+}
+
+document.addEventListener('pointerdown', () => { down = performance.now(); }, true);
+for (const kind of ['pointerup', 'pointercancel']) {
+  // The click comes after it, and finds its button where it was.
+  document.addEventListener(kind, () => setTimeout(() => { down = 0; ask(); }, 0), true);
 }
 
 /**
+ * Makes of a function that draws one that may be called as often as there is news: it draws once a frame, and never while a finger
+ * is down on the screen. What a person did is drawn at once, by calling `draw` itself.
+ */
+export function drawer(draw) {
+  return () => {
+    waiting.add(draw);
+    ask();
+  };
+}
+
+const shown = [];
+
+function showToasts() {
+  for (const box of document.querySelectorAll('.toasts')) {
+    render(repeat(shown, (one) => one.id, (one) => html`<div class="note ${one.kind}">${one.text}</div>`), box);
+  }
+}
+
+/** Says something for some seconds; `kind` is `good`, `bad`, `warn` or none. Read out by screen readers. */
+export function toast(text, kind = '', ms = kind === 'bad' || kind === 'warn' ? 8000 : 4000) {
+  const one = { id: Symbol('toast'), text, kind };
+  shown.push(one);
+  if (shown.length > 4) shown.shift();
+  showToasts();
+  setTimeout(() => {
+    const at = shown.indexOf(one);
+    if (at >= 0) shown.splice(at, 1);
+    showToasts();
+  }, ms);
+}
+
+let dialogs = 0;
+
+/**
  * Opens a dialog with what `body(close)` draws; resolves with what `close` is given, or `undefined` if it was left. `redraw` is
- * handed to the body to draw itself again.
+ * handed to the body to draw itself again. Escape leaves it; the focus goes back to where it was.
  */
 export function dialog(title, body) {
   return new Promise((resolve) => {
     const box = document.createElement('dialog');
-    box.setAttribute('aria-labelledby', 'dialog-title');
+    const id = `dialog-${(dialogs += 1)}`;
+    const before = document.activeElement;
+    box.setAttribute('aria-labelledby', id);
     let answer;
     const close = (value) => {
       answer = value;
       box.close();
     };
-    const redraw = () => render(html`<div class="stack"><h2 id="dialog-title">${title}</h2>${body(close, redraw)}</div>`, box);
+    const redraw = () => render(html`<div class="stack"><h2 id=${id}>${title}</h2>${body(close, redraw)}</div>
+      <div class="toasts" role="status" aria-live="polite"></div>`, box);
     box.addEventListener('close', () => {
       box.remove();
+      // Where it was may have been drawn anew in the meantime.
+      (before?.isConnected && before !== document.body ? before : document.getElementById('page'))?.focus();
+      showToasts();
       resolve(answer);
     });
     redraw();
@@ -77,6 +138,21 @@ export function qr(text, label) {
   data.forEach((row, y) => row.forEach((dark, x) => { if (dark) path += `M${x} ${y}h1v1h-1z`; }));
   return html`<svg class="qr" role="img" aria-label=${label} viewBox="0 0 ${size} ${size}" shape-rendering="crispEdges">
     <rect width=${size} height=${size} fill="#fff"></rect><path d=${path} fill="#000"></path></svg>`;
+}
+
+/** Loads a stylesheet once; resolves when what it dresses may be drawn. The frame does it for each page's own `page.css`. */
+export function stylesheet(href) {
+  const at = new URL(href, location.href).href;
+  if ([...document.styleSheets].some((one) => one.href === at)) return Promise.resolve();
+  return new Promise((done) => {
+    const link = document.createElement('link');
+    link.rel = 'stylesheet';
+    link.href = at;
+    link.addEventListener('load', done);
+    // Without its looks it can still be used.
+    link.addEventListener('error', done);
+    document.head.append(link);
+  });
 }
 
 const WEDGE_MS = 60;
