@@ -273,6 +273,7 @@ pub(crate) fn claim() -> Claim {
         pin: false,
         shopper: None,
         expires_ms: None,
+        after_close: false,
         redeemed_at_ms: Some(1_800_000_000_000),
         redeemed_by: Some(DEVICE),
         refunded: vec![],
@@ -575,6 +576,8 @@ fn registrar(device: DeviceId) -> Registrar {
 
 fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
+        Query::Steps(_) => Answer::Steps(Ok(Vec::new())),
+        Query::Late(_) => Answer::Late(Ok(Vec::new())),
         Query::Status => Answer::Status(Status {
             past_unknown: false,
             past: Default::default(),
