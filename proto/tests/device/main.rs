@@ -48,6 +48,7 @@ mod retiring;
 mod rng;
 mod selling;
 mod steps;
+mod steps_forged;
 mod undo;
 mod views;
 mod visible;
