@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::access::{Authority, Reach, Rights};
+use crate::access::{Authority, Reach, Reached, Rights, Trusted};
 use crate::api::{self, Api, Listener, MeshView};
 use crate::clock::{self, now_ms};
 use crate::door::{DoorSpec, Doors};
@@ -163,12 +163,16 @@ struct Exposed {
     rights: Rights,
     owner_token: Option<String>,
     names: Vec<String>,
+    /// By what callers from elsewhere reach it, and what they are to trust.
+    by: Reach,
+    trusted: Option<Trusted>,
 }
 
 fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> {
     let rights = Rights::of(&options.data);
     if !options.api_tls && options.api.ip().is_loopback() {
-        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![] });
+        let by = Reach::default();
+        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![], by, trusted: None });
     }
     let host = Reach::of_this_host().context("the network interfaces cannot be listed")?;
     let names: Vec<String> = host.names.iter().filter(|name| name.ends_with(".local")).cloned().collect();
@@ -185,7 +189,8 @@ fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> 
     let authority = Authority::open_for(&options.data, &identity.key, &shown, &host, now_ms)?;
     let tls = authority.server(&shown.addresses, &shown.names, now_ms)?;
     let (rights, token) = rights.with_owner()?;
-    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names })
+    let trusted = Some(Trusted::of(&authority));
+    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names, by: shown, trusted })
 }
 
 /// Where a caller on this host reaches what listens at `address`.
@@ -211,9 +216,10 @@ where
     tokio::spawn(quiet::tell());
     let mut terminate = signal(SignalKind::terminate())?;
     // Bound before anything else starts, so that a port in use disturbs nobody.
-    let Exposed { tls, rights, owner_token, names } = expose(&options, &identity)?;
+    let Exposed { tls, rights, owner_token, names, by, trusted } = expose(&options, &identity)?;
     let secured = tls.is_some();
     let listener = api::bind(options.api, tls).await?;
+    let reached = Reached { listens: listener.address(), by, certificate: trusted };
     let place = ApiPlace { tls: secured, address: here(listener.address()) };
     let screen = match options.screen {
         Some(at) => Some(api::bind(at, None).await?),
@@ -236,6 +242,7 @@ where
     let service = Api::new(device, handle, mesh, counters)
         .with_doors(doors)
         .with_folder(options.data.clone())
+        .with_reached(reached)
         .with_sealer(sealer)
         .with_rights(rights, names);
     let until = |mut stops: watch::Receiver<bool>| async move {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use popmesh_proto::command::DropState;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::Role;
 use popmesh_proto::query::{Answer, DeviceInfo, Query, Status, StockFilter};
@@ -179,7 +178,7 @@ fn next(seen: &Seen, goods: Goods, data: Option<&PathBuf>) -> Vec<String> {
     let popmesh = data.map_or_else(|| "popmesh".to_owned(), |data| format!("popmesh --data {}", shell(data)));
     let status = &seen.status;
     let is = |role| status.device.roles.contains(&role);
-    let open = status.drops.iter().find(|drop| drop.state == DropState::Open);
+    let open = status.drops.iter().find(|drop| drop.state.sells());
     let mut next = Vec::new();
     let mut line = |command: &str, what: &str| next.push(format!("  {popmesh} {command:<44}  {what}"));
     if is(Role::Hq) && goods.products == 0 {

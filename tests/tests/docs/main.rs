@@ -91,6 +91,7 @@ pages! {
     carts_and_claims "docs/claims.md"
     lockers "docs/lockers.md"
     money "docs/money.md"
+    the_stream "docs/stream.md"
     lost_devices "docs/lost-device.md"
     addresses_of_shoppers "docs/people.md"
     access_from_elsewhere "docs/access.md"
