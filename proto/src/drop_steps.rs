@@ -325,3 +325,6 @@ impl Under {
         chain.range(..=sale.seq).next_back().map(|(_, step)| *step)
     }
 }
+
+#[cfg(test)]
+mod tests;

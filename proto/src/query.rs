@@ -266,12 +266,41 @@ pub enum Answer {
     Failed(String),
 }
 
+/// What kind of thing an incident is: what it means, and what can be done about it, follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    /// Units were spent twice; the later spend lacks them.
+    SpentTwice,
+    /// A device spent what it did not hold, or not all of it.
+    NotHeld,
+    /// A retired device did it, after its retirement.
+    AfterRetirement,
+    /// Two lots print the same serials, or two claims have them.
+    PrintedTwice,
+    /// Something was done about a claim that was no longer to be done: handed out or paid back a second time.
+    ClaimUsedTwice,
+    /// A device was retired twice.
+    RetiredTwice,
+    /// A device retired another, or gave that right away, without having it.
+    NoRight,
+    /// A device has two pasts: it was copied, set back, or cheats.
+    TwoPasts,
+    /// A device's receipts have a gap, a number twice, or do not follow from each other.
+    Receipts,
+    /// A payment that was to be authorised later failed, or was not as it was said.
+    Payment,
+}
+
 /// Something that is proven to be wrong, or in doubt: a person must look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Incident {
     /// The entry that it is named with.
     pub incident: Ref,
+    /// What kind of thing it is.
+    pub kind: IncidentKind,
     /// What it is.
     pub text: String,
     /// Who wrote the entry.

@@ -22,9 +22,9 @@ use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Re
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
     Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
-    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Medium, MeshEdge, MeshNode,
-    MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
-    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, IncidentKind, Levels, Medium, MeshEdge,
+    MeshNode, MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind,
+    Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -273,6 +273,7 @@ pub(crate) fn claim() -> Claim {
         pin: false,
         shopper: None,
         expires_ms: None,
+        after_close: false,
         redeemed_at_ms: Some(1_800_000_000_000),
         redeemed_by: Some(DEVICE),
         refunded: vec![],
@@ -287,6 +288,7 @@ pub(crate) fn claim() -> Claim {
 fn incident(incident: Ref, resolved: Option<String>) -> Incident {
     Incident {
         incident,
+        kind: IncidentKind::SpentTwice,
         text: "two sales of one unit".to_owned(),
         device: OTHER,
         device_name: "till-2".to_owned(),
@@ -574,6 +576,8 @@ fn registrar(device: DeviceId) -> Registrar {
 
 fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
+        Query::Steps(_) => Answer::Steps(Ok(Vec::new())),
+        Query::Late(_) => Answer::Late(Ok(Vec::new())),
         Query::Status => Answer::Status(Status {
             past_unknown: false,
             past: Default::default(),

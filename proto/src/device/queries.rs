@@ -357,7 +357,7 @@ impl Device {
                 .holdings
                 .incidents()
                 .map(str::to_owned)
-                .chain(self.money_incidents().into_iter().map(|(_, text, _)| text))
+                .chain(self.money_incidents().into_iter().map(|(_, _, text, _)| text))
                 .collect(),
         };
         let mut sold: BTreeMap<Ref, UnitSet> = BTreeMap::new();

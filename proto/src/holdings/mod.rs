@@ -157,6 +157,21 @@ pub struct Event<'a> {
     pub record: &'a Record,
 }
 
+/// What kind of breach is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// Units were spent twice; the later spend lacks them.
+    SpentTwice,
+    /// A device spent what it did not hold, or not all of it.
+    NotHeld,
+    /// A retired device did it, after its retirement.
+    AfterRetirement,
+    /// Serials are printed twice.
+    PrintedTwice,
+    /// Something was done about a claim that was no longer to be done.
+    ClaimUsedTwice,
+}
+
 /// What an entry did to the view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -226,6 +241,8 @@ pub struct Holdings {
     /// Units of claims that an earlier spend has, or that their sellers did not hold.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
+    /// Those of them that a retired device wrote later.
+    late: BTreeSet<Ref>,
     /// Spends of which only a part counts, and why.
     partly: BTreeMap<Ref, String>,
     /// Units of claims that their sellers did not hold.
@@ -389,21 +406,29 @@ impl Holdings {
         self.void.contains_key(entry)
     }
 
-    /// Proven breaches, by the entry that each is named with, in words, and the claim that it is about.
-    pub fn breaches(&self) -> impl Iterator<Item = (Ref, &str, Option<Ref>)> {
+    /// Proven breaches: the entry that each is named with, what kind it is of, what it is in words, and the claim that it is
+    /// about.
+    pub fn breaches(&self) -> impl Iterator<Item = (Ref, Breach, &str, Option<Ref>)> {
         let void = self.void.iter().chain(&self.partly);
-        let void = void.map(|(entry, text)| (*entry, text.as_str(), None));
+        let void = void.map(|(entry, text)| {
+            let late = self.late.contains(entry);
+            (*entry, if late { Breach::AfterRetirement } else { Breach::NotHeld }, text.as_str(), None)
+        });
         let second = self.second.iter().flat_map(|(entry, lots)| lots.values().map(|text| (*entry, text)));
-        let second = second.map(|(entry, text)| (entry, text.as_str(), None));
-        let printed = self.printed.incidents().map(|(entry, text)| (entry, text, None));
-        let claims = self.breaches.iter().map(|(entry, (claim, text))| (*entry, text.as_str(), Some(*claim)));
+        let second = second.map(|(entry, text)| (entry, Breach::SpentTwice, text.as_str(), None));
+        let printed = self.printed.incidents();
+        let printed = printed.map(|(entry, text)| (entry, Breach::PrintedTwice, text, None));
+        let claims = self
+            .breaches
+            .iter()
+            .map(|(entry, (claim, text))| (*entry, Breach::ClaimUsedTwice, text.as_str(), Some(*claim)));
         void.chain(second).chain(printed).chain(claims)
     }
 
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
         let words = self.void_words.values().map(String::as_str);
-        self.breaches().map(|(_, text, _)| text).chain(words)
+        self.breaches().map(|(_, _, text, _)| text).chain(words)
     }
 
     /// Whether an incident, in words, says that a number is printed, or sold, twice.
@@ -564,6 +589,7 @@ impl Holdings {
         }
         let text =
             format!("{kind} {} by {}: written after it was retired", event.entry, event.author.short());
+        self.late.insert(event.entry);
         self.make_void(event, text)
     }
 

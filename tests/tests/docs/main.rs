@@ -95,6 +95,7 @@ pages! {
     lost_devices "docs/lost-device.md"
     addresses_of_shoppers "docs/people.md"
     access_from_elsewhere "docs/access.md"
+    the_console "docs/console.md"
     claim_tokens "docs/tokens.md"
     costs "docs/costs.md"
     bluetooth "docs/bluetooth.md"
