@@ -44,9 +44,11 @@ function does(till, { step, values }) {
 function why(till) {
   const { code, facts } = till.problem;
   const holder = facts.holders?.find((one) => one.reachable && one.units > 0) ?? facts.holders?.find((one) => one.units > 0);
-  const key = `till.refused.${code}${code === 'held_elsewhere' && !holder ? '_unknown' : code === 'held_elsewhere' && !holder.reachable ? '_lost' : ''}`;
-  if (!has(key)) return words(till.problem);
-  return t(key, {
+  let name = code;
+  if (code === 'held_elsewhere' && !holder) name = 'held_elsewhere_unknown';
+  else if (code === 'held_elsewhere' && !holder.reachable) name = 'held_elsewhere_lost';
+  if (!has(`till.refused.${name}`)) return words(till.problem);
+  return t(`till.refused.${name}`, {
     ...facts,
     product: facts.sku ? till.nameOf(facts.sku) : '',
     holder: holder?.name ?? '', units: holder?.units ?? 0, heard: holder?.last_heard_ms ? time(holder.last_heard_ms) : '–',
@@ -162,7 +164,7 @@ function keys(till) {
     const large = () => {
       const go = document.getElementById('till-go');
       if (go.disabled) return false;
-      event.target.blur?.();
+      if (event.target.matches?.('input')) event.target.blur();
       go.click();
       return true;
     };
