@@ -79,7 +79,7 @@ fn what_is_lost_is_said_with_since_when_and_comes_back_by_itself() -> Result<()>
     let lost = lost.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     watched(&Settings::default(), |browser| {
         let page = browser.open(&stage.page("till-1", "")?)?;
-        page.wait_for(&texts.say("frame.linked", &[("count", "2")])?)?;
+        page.button(CAP.1).seen()?;
         stage.node("till-1")?.kill()?;
         page.wait_for(&lost)?;
         stage.node("till-1")?.restart()?;
