@@ -25,13 +25,14 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal, Reply,
+    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, LateSale, Lot,
+    PersonalInfo, Product, Refusal, Reply, StepInfo,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 
 /// A question.
@@ -45,6 +46,8 @@ pub enum Query {
     Mesh,
     /// Products and drops.
     Programme,
+    /// The picture of a product.
+    Picture(Sku),
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
     /// What overlay and encoder's page show of a drop.
@@ -63,6 +66,10 @@ pub enum Query {
     Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
+    /// The steps of a drop, the oldest first.
+    Steps(DropId),
+    /// Sales of a drop that came after a close, the oldest first.
+    Late(DropId),
     /// The token of a cart that this device holds.
     CartToken(Ref),
     /// The token of a claim that this device has sold.
@@ -197,6 +204,8 @@ pub enum Answer {
     Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
+    /// To [`Query::Picture`]; nothing if the product has none.
+    Picture(Result<Option<Picture>, Refusal>),
     /// To [`Query::Stock`].
     Stock(Stock),
     /// To [`Query::Board`].
@@ -213,6 +222,10 @@ pub enum Answer {
     Retirement(Result<RetirementRisk, Refusal>),
     /// To [`Query::Claim`].
     Claim(Result<Box<Claim>, Refusal>),
+    /// To [`Query::Steps`].
+    Steps(Result<Vec<StepInfo>, Refusal>),
+    /// To [`Query::Late`].
+    Late(Result<Vec<LateSale>, Refusal>),
     /// To [`Query::CartToken`].
     CartToken(Result<CartToken, Refusal>),
     /// To [`Query::Token`].
@@ -253,12 +266,41 @@ pub enum Answer {
     Failed(String),
 }
 
+/// What kind of thing an incident is: what it means, and what can be done about it, follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    /// Units were spent twice; the later spend lacks them.
+    SpentTwice,
+    /// A device spent what it did not hold, or not all of it.
+    NotHeld,
+    /// A retired device did it, after its retirement.
+    AfterRetirement,
+    /// Two lots print the same serials, or two claims have them.
+    PrintedTwice,
+    /// Something was done about a claim that was no longer to be done: handed out or paid back a second time.
+    ClaimUsedTwice,
+    /// A device was retired twice.
+    RetiredTwice,
+    /// A device retired another, or gave that right away, without having it.
+    NoRight,
+    /// A device has two pasts: it was copied, set back, or cheats.
+    TwoPasts,
+    /// A device's receipts have a gap, a number twice, or do not follow from each other.
+    Receipts,
+    /// A payment that was to be authorised later failed, or was not as it was said.
+    Payment,
+}
+
 /// Something that is proven to be wrong, or in doubt: a person must look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Incident {
     /// The entry that it is named with.
     pub incident: Ref,
+    /// What kind of thing it is.
+    pub kind: IncidentKind,
     /// What it is.
     pub text: String,
     /// Who wrote the entry.
@@ -509,6 +551,15 @@ pub struct SecretInfo {
     pub lacks_newest: bool,
     /// Retired devices that have the secret that counts: an hq makes another within a minute.
     pub exposed: u64,
+}
+
+/// The picture of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// What it is.
+    pub info: PictureInfo,
+    /// Its bytes, as they came.
+    pub bytes: Vec<u8>,
 }
 
 /// Products and drops.

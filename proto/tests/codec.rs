@@ -142,7 +142,7 @@ fn sale() -> impl Strategy<Value = Sale> {
         unit_price,
     });
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
-    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()));
+    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()), option::of(reference()));
     (
         vec(line, 0..4),
         payments(),
@@ -153,16 +153,8 @@ fn sale() -> impl Strategy<Value = Sale> {
         rest,
     )
         .prop_map(
-            |(lines, payments, pickup_at, programme, taxes, receipt, (pin, shopper, expires_ms))| Sale {
-                lines,
-                payments,
-                pickup_at,
-                programme,
-                taxes,
-                receipt,
-                pin,
-                shopper,
-                expires_ms,
+            |(lines, payments, pickup_at, programme, taxes, receipt, (pin, shopper, expires_ms, step))| {
+                Sale { lines, payments, pickup_at, programme, taxes, receipt, step, pin, shopper, expires_ms }
             },
         )
 }

@@ -31,7 +31,7 @@ pub fn put_on_sale(hq: &Api<'_>, sku: &str, units: u32) -> Result<()> {
 /// # Errors
 /// When it refuses.
 pub fn open_drop(hq: &Api<'_>, drop: &str) -> Result<()> {
-    hq.call("POST", &format!("/v1/drops/{drop}/open"), None, None)?.ok()?;
+    hq.done(&format!("/v1/drops/{drop}/steps"), &json!({"step": "open"}))?;
     Ok(())
 }
 

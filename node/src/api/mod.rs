@@ -3,6 +3,8 @@
 //! On loopback anybody may call; elsewhere it speaks TLS alone, to callers with a token. It decides nothing: it reads requests, puts them to the runtime's
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
+mod access;
+mod admissions;
 mod authority;
 mod called;
 mod console;
@@ -35,12 +37,15 @@ mod request;
 mod scopes;
 mod server;
 mod service;
+mod steps;
 mod taking;
 mod tally;
 mod trust;
 mod undo;
 mod write;
 
+pub use access::{AccessCertificate, AccessNow, TokenInfo, TokenMade, TokenNew};
+pub use admissions::{Admission, AdmissionBy, AdmissionKnock, AdmissionNew, AdmissionTicket, AdmittedDevice};
 pub use doors::{DoorsNow, Jam};
 pub use events::{Event, EventItem, EventPage, Reset, ResetReason, ResetTag};
 pub use export::ExportedDocument;

@@ -22,6 +22,7 @@ mod currency;
 mod device;
 mod doctor;
 mod door;
+mod drops;
 mod event;
 mod export;
 mod failure;
@@ -134,7 +135,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Export(export) => export::export(&Client::find(&export.target, &folder)?, &export.dir, json),
         Command::Links(links) => act::links(&links, &folder, json),
         Command::Product(product) => act::product(product, &folder, json),
-        Command::Drop(drop) => act::drop(drop, &folder, json),
+        Command::Drop(drop) => drops::drop(drop, &folder, json),
         Command::Lot(lot) => act::lot(lot, &folder, json),
         Command::Transfer(transfer) => act::transfer(&transfer, &folder, json),
         Command::Move(change) => act::change_place(&change, &folder, json),
@@ -195,6 +196,7 @@ fn start<S: Starter>(run: Run, data: Data, starter: S) -> Outcome {
         data: folder.clone(),
         api: run.serving.api,
         api_tls: run.serving.tls,
+        screen: run.serving.screen,
         interfaces: run.interface,
         listen_port: run.listen_port.unwrap_or(0),
         peers: run.peer,

@@ -14,16 +14,17 @@ use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{
     Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
-    DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
-    Refusal, Renewed, Reply, Retired, Settled, Swept, Tender, Undone, UnitsDone, Unlocked,
+    DropInfo, DropState, DropStep, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed,
+    Refunded, Refusal, Renewed, Reply, Retired, Settled, StepDone, StepInfo, Swept, Tender, Undone,
+    UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
     Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
-    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Medium, MeshEdge, MeshNode,
-    MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
-    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, IncidentKind, Levels, Medium, MeshEdge,
+    MeshNode, MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind,
+    Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
@@ -272,6 +273,7 @@ pub(crate) fn claim() -> Claim {
         pin: false,
         shopper: None,
         expires_ms: None,
+        after_close: false,
         redeemed_at_ms: Some(1_800_000_000_000),
         redeemed_by: Some(DEVICE),
         refunded: vec![],
@@ -286,6 +288,7 @@ pub(crate) fn claim() -> Claim {
 fn incident(incident: Ref, resolved: Option<String>) -> Incident {
     Incident {
         incident,
+        kind: IncidentKind::SpentTwice,
         text: "two sales of one unit".to_owned(),
         device: OTHER,
         device_name: "till-2".to_owned(),
@@ -358,7 +361,7 @@ fn door(claim: Ref) -> Door {
 }
 
 fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
-    DropInfo { title: drop.to_string(), drop, state, pickup_within_ms: None, unclaimed: Default::default() }
+    DropInfo { state, ..DropInfo::planned(drop.clone(), drop.to_string()) }
 }
 
 fn swept() -> Swept {
@@ -396,10 +399,27 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             price: add.price,
             tax: add.tax.unwrap_or(0),
             currency: "EUR".parse().unwrap(),
+            category: add.category,
+            picture: None,
         }),
         Command::DropNew(new) => Reply::Drop(drop_info(new.drop, DropState::Planned)),
-        Command::DropOpen(drop) => Reply::Drop(drop_info(drop, DropState::Open)),
-        Command::DropClose(drop) => Reply::Drop(drop_info(drop, DropState::Closed)),
+        Command::DropStep(DropStep { drop, taken }) => Reply::Step(Box::new(StepDone {
+            written: true,
+            step: StepInfo {
+                entry: Ref { chain: ChainId([1; 16]), seq: 7 },
+                drop: drop.clone(),
+                step: taken.step,
+                venue: taken.venue,
+                round: 0,
+                at_ms: 1,
+                by: DeviceId([1; 32]),
+                by_name: "hq".to_owned(),
+                units: Vec::new(),
+                ends_ms: taken.ends_ms,
+                counts: true,
+            },
+            drop: drop_info(drop, taken.step.into()),
+        })),
         Command::LotMint(mint) => Reply::Lot(Lot {
             lot: entry(1),
             drop: mint.drop,
@@ -416,6 +436,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Sell(_) => Reply::Sale(claim()),
         Command::CartNew(_)
         | Command::CartRelease(_)
+        | Command::CartPaying(_)
         | Command::CartTake(_)
         | Command::CartAdd(..)
         | Command::CartRemove(..) => Reply::Cart(cart()),
@@ -555,6 +576,8 @@ fn registrar(device: DeviceId) -> Registrar {
 
 fn answer_to(query: &Query, again: bool) -> Answer {
     match query {
+        Query::Steps(_) => Answer::Steps(Ok(Vec::new())),
+        Query::Late(_) => Answer::Late(Ok(Vec::new())),
         Query::Status => Answer::Status(Status {
             past_unknown: false,
             past: Default::default(),
@@ -612,6 +635,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             lots: vec![],
             rules: EventRules::default(),
         }),
+        Query::Picture(_) => Answer::Picture(Ok(None)),
         Query::Stock(_) => Answer::Stock(Stock {
             lines: vec![StockLine {
                 drop: "neon".parse().unwrap(),

@@ -392,6 +392,7 @@ impl Device {
             pin: sale.pin.is_some(),
             shopper: sale.shopper.clone(),
             expires_ms: sale.expires_ms,
+            after_close: self.close_before(drop, &claim).is_some(),
             redeemed_at_ms: redeemed.map(|redeemed| redeemed.at.ms()),
             redeemed_by: redeemed.map(|redeemed| redeemed.by),
             door: redeemed.and_then(|redeemed| self.door(&redeemed.entry)).map(Box::new),

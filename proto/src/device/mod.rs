@@ -11,6 +11,7 @@ mod cart_items;
 mod carts;
 mod claims;
 mod clocks;
+mod closing;
 mod commands;
 mod compartments;
 mod deeds;
@@ -45,6 +46,7 @@ mod retire;
 mod rules;
 mod sales;
 mod sealed;
+mod steps;
 mod stock;
 mod sync;
 mod take;
@@ -191,6 +193,8 @@ pub struct Device {
     suspended: BTreeMap<DeviceId, Ref>,
     own: BTreeMap<Document, ChainId>,
     priced_under: BTreeMap<ChainId, Vec<Hash>>,
+    /// The step of its drop that each of this device's chains made its last sale under.
+    sold_under: BTreeMap<ChainId, Ref>,
     receipts: Receipts,
     /// The number and the hash of the last receipt of this device's own.
     last_receipt: Option<(u64, ReceiptHash)>,
@@ -203,6 +207,7 @@ pub struct Device {
     last_act: Option<undo::LastAct>,
     renewing: renew::Renewing,
     leaving: leave::Leaving,
+    closing: closing::Closing,
     wishes: wishes::Wishes,
     shared: presence::Shared,
     budgets: budgets::Budgets,
@@ -260,6 +265,7 @@ impl Device {
             suspended: BTreeMap::new(),
             own: BTreeMap::new(),
             priced_under: BTreeMap::new(),
+            sold_under: BTreeMap::new(),
             receipts: Receipts::default(),
             last_receipt: None,
             deferred: payments::Deferred::default(),
@@ -270,6 +276,7 @@ impl Device {
             last_act: None,
             renewing: renew::Renewing::default(),
             leaving: leave::Leaving::default(),
+            closing: closing::Closing::default(),
             wishes: wishes::Wishes::default(),
             shared: presence::Shared::default(),
             budgets: budgets::Budgets::default(),
@@ -417,6 +424,7 @@ impl Device {
             self.pump_return();
             self.pump_leave();
             self.pump_carts();
+            self.pump_closing(self.now.mono_ms >= self.next_look_ms);
             self.pump_takes();
         }
         self.pump_sales();
@@ -513,6 +521,7 @@ impl Device {
             self.takes.next_deadline(),
             self.wishes.next_deadline(),
             self.leave_deadline(),
+            self.closing_deadline(),
             self.asks.next_deadline(self.now.mono_ms),
             self.sync_deadline(),
             self.by_name_deadline(),

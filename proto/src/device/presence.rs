@@ -10,7 +10,6 @@ use super::peers::{Peer, Told};
 use super::reach::Word;
 use crate::broker::Seller;
 use crate::clock::Hlc;
-use crate::command::DropState;
 use crate::holdings::Event;
 use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
@@ -324,9 +323,9 @@ impl Device {
         shared.0.retain(|shelf, _| shelves.contains(shelf));
         let mut sellers_at: BTreeMap<Place, Vec<DeviceId>> = BTreeMap::new();
         for (drop, sku, place) in shelves {
-            let closed =
-                |drop| self.programme.drops().get(drop).is_none_or(|info| info.state == DropState::Closed);
-            if closed(&drop) || self.sales.wait_for(&drop, &sku).is_some() {
+            // Where it is over, nobody wants it.
+            let over = self.is_over(&drop, &self.venue) || self.is_over(&drop, &place);
+            if over || self.sales.wait_for(&drop, &sku).is_some() {
                 continue;
             }
             let there = sellers_at.entry(place.clone()).or_insert_with(|| self.sellers_at(&place));

@@ -41,10 +41,13 @@ impl Device {
             Query::Devices => Answer::Devices(self.device_infos()),
             Query::Mesh => Answer::Mesh(self.mesh_picture()),
             Query::Programme => Answer::Programme(self.programme_view()),
+            Query::Picture(sku) => Answer::Picture(self.product(&sku).map(|_| self.programme.picture(&sku))),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
             Query::Board(drop) => Answer::Board(self.board(&drop).map(Box::new)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
             Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
+            Query::Steps(drop) => Answer::Steps(self.steps_shown(&drop)),
+            Query::Late(drop) => Answer::Late(self.late_sales(&drop)),
             Query::CartToken(cart) => Answer::CartToken(self.token_of_cart(cart)),
             Query::Incidents => Answer::Incidents(self.incidents()),
             Query::Registrars => Answer::Registrars(self.registrars()),
@@ -112,7 +115,7 @@ impl Device {
             event: self.gate.event(),
             event_name: self.config.charter.charter().name.clone(),
             currency: self.config.charter.charter().currency,
-            drops: self.programme.drops().values().cloned().collect(),
+            drops: self.drops_shown(),
             drop_to_claim: self.drops_to_claim(),
             entries: self.log.len(),
             chains: self.log.chains().count() as u64,
@@ -168,7 +171,7 @@ impl Device {
         lots.sort_by(|a, b| (&a.drop, &a.sku, &a.lot).cmp(&(&b.drop, &b.sku, &b.lot)));
         Programme {
             products: self.programme.products().values().cloned().collect(),
-            drops: self.programme.drops().values().cloned().collect(),
+            drops: self.drops_shown(),
             lots,
             rules: self.programme.rules().clone(),
         }
@@ -354,7 +357,7 @@ impl Device {
                 .holdings
                 .incidents()
                 .map(str::to_owned)
-                .chain(self.money_incidents().into_iter().map(|(_, text, _)| text))
+                .chain(self.money_incidents().into_iter().map(|(_, _, text, _)| text))
                 .collect(),
         };
         let mut sold: BTreeMap<Ref, UnitSet> = BTreeMap::new();

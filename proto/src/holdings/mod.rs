@@ -30,9 +30,10 @@ pub use refold::refold;
 pub use shelves::ByHolder;
 
 use crate::clock::Hlc;
+use crate::drop_steps::{Done, DropSteps, Under};
 use crate::id::{DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
-use crate::record::{Body, Cause, Inherit, Line, Record, SaleLine};
+use crate::record::{Body, Cause, Inherit, Line, Record, Sale, SaleLine};
 use crate::text::{DropId, Edition, Place, Sku};
 use crate::trust::{Retirement, Retirements, leads_to};
 use crate::units::UnitSet;
@@ -156,6 +157,21 @@ pub struct Event<'a> {
     pub record: &'a Record,
 }
 
+/// What kind of breach is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// Units were spent twice; the later spend lacks them.
+    SpentTwice,
+    /// A device spent what it did not hold, or not all of it.
+    NotHeld,
+    /// A retired device did it, after its retirement.
+    AfterRetirement,
+    /// Serials are printed twice.
+    PrintedTwice,
+    /// Something was done about a claim that was no longer to be done.
+    ClaimUsedTwice,
+}
+
 /// What an entry did to the view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -225,6 +241,8 @@ pub struct Holdings {
     /// Units of claims that an earlier spend has, or that their sellers did not hold.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
+    /// Those of them that a retired device wrote later.
+    late: BTreeSet<Ref>,
     /// Spends of which only a part counts, and why.
     partly: BTreeMap<Ref, String>,
     /// Units of claims that their sellers did not hold.
@@ -240,6 +258,10 @@ pub struct Holdings {
     /// What has come to light while an entry is taken in.
     told: Vec<Told>,
     steps: steps::Steps,
+    /// How far each drop is.
+    drops: BTreeMap<DropId, DropSteps>,
+    /// Which of its steps sales were made under.
+    under: Under,
     /// Devices whose later entries count for nothing.
     retired: Retirements,
     plant: Plant,
@@ -271,6 +293,21 @@ impl Holdings {
     fn is_late(&self, author: &DeviceId, entry: &Ref) -> bool {
         let late = self.retired.get(author).is_some_and(|retired| retired.is_late(entry));
         late && !self.plant.has(Planted::CountLate)
+    }
+
+    /// The steps of a drop; none if nobody has taken one.
+    pub fn steps_of(&self, drop: &DropId) -> Option<&DropSteps> {
+        self.drops.get(drop)
+    }
+
+    /// The step that a sale was made under.
+    pub fn step_of(&self, sale: &Ref) -> Option<Ref> {
+        self.under.of(sale)
+    }
+
+    /// The close that a sale, made at a venue, came after; it counts all the same.
+    pub fn close_before(&self, drop: &DropId, sale: &Ref, at: Hlc, venue: &Place) -> Option<&Done> {
+        self.drops.get(drop)?.close_before(self.under.of(sale), at, venue)
     }
 
     /// Every lot.
@@ -348,6 +385,12 @@ impl Holdings {
         self.claims.iter()
     }
 
+    /// Claims from `from` to `to`, whose sales are known, in the order of their entries, and when each was sold.
+    pub fn sold_between(&self, from: Ref, to: Ref) -> impl DoubleEndedIterator<Item = (Ref, Hlc)> {
+        let all = self.claims.range(from..=to);
+        all.filter_map(|(claim, known)| Some((*claim, known.sold()?.at)))
+    }
+
     /// Claims in a device's custody that somebody may still come for.
     pub fn waiting_with(&self, device: &DeviceId) -> impl Iterator<Item = Ref> {
         self.waiting.get(device).into_iter().flatten().copied()
@@ -363,21 +406,29 @@ impl Holdings {
         self.void.contains_key(entry)
     }
 
-    /// Proven breaches, by the entry that each is named with, in words, and the claim that it is about.
-    pub fn breaches(&self) -> impl Iterator<Item = (Ref, &str, Option<Ref>)> {
+    /// Proven breaches: the entry that each is named with, what kind it is of, what it is in words, and the claim that it is
+    /// about.
+    pub fn breaches(&self) -> impl Iterator<Item = (Ref, Breach, &str, Option<Ref>)> {
         let void = self.void.iter().chain(&self.partly);
-        let void = void.map(|(entry, text)| (*entry, text.as_str(), None));
+        let void = void.map(|(entry, text)| {
+            let late = self.late.contains(entry);
+            (*entry, if late { Breach::AfterRetirement } else { Breach::NotHeld }, text.as_str(), None)
+        });
         let second = self.second.iter().flat_map(|(entry, lots)| lots.values().map(|text| (*entry, text)));
-        let second = second.map(|(entry, text)| (entry, text.as_str(), None));
-        let printed = self.printed.incidents().map(|(entry, text)| (entry, text, None));
-        let claims = self.breaches.iter().map(|(entry, (claim, text))| (*entry, text.as_str(), Some(*claim)));
+        let second = second.map(|(entry, text)| (entry, Breach::SpentTwice, text.as_str(), None));
+        let printed = self.printed.incidents();
+        let printed = printed.map(|(entry, text)| (entry, Breach::PrintedTwice, text, None));
+        let claims = self
+            .breaches
+            .iter()
+            .map(|(entry, (claim, text))| (*entry, Breach::ClaimUsedTwice, text.as_str(), Some(*claim)));
         void.chain(second).chain(printed).chain(claims)
     }
 
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
         let words = self.void_words.values().map(String::as_str);
-        self.breaches().map(|(_, text, _)| text).chain(words)
+        self.breaches().map(|(_, _, text, _)| text).chain(words)
     }
 
     /// Whether an incident, in words, says that a number is printed, or sold, twice.
@@ -426,6 +477,10 @@ impl Holdings {
     }
 
     fn take_in(&mut self, event: &Event<'_>) -> Effect {
+        if let Body::Sale(Sale { step: Some(step), .. }) = &event.record.body {
+            // Later sales of the chain are under it, whether or not this one counts.
+            self.under.named(event.entry, *step);
+        }
         if self.is_late(&event.author, &event.entry) {
             self.note_voided(event);
             return self.refuse_late(event);
@@ -507,6 +562,10 @@ impl Holdings {
             Body::Hold(hold) => self.put_aside(event, hold),
             Body::Release(release) => self.release(event, &release.hold),
             Body::PaymentSettled(_) => Effect::None,
+            Body::Step(step) => {
+                self.drops.entry(event.drop.clone()).or_default().take_in(event, step);
+                Effect::Applied
+            }
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
                 claim.request((event.record.at, event.hash), event.entry, event.author);
@@ -530,6 +589,7 @@ impl Holdings {
         }
         let text =
             format!("{kind} {} by {}: written after it was retired", event.entry, event.author.short());
+        self.late.insert(event.entry);
         self.make_void(event, text)
     }
 
@@ -825,7 +885,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
-        Body::PaymentSettled(_) => Vec::new(),
+        Body::PaymentSettled(_) | Body::Step(_) => Vec::new(),
         Body::Retire(_)
         | Body::RetireCut(_)
         | Body::Entrust(_)

@@ -195,6 +195,7 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
             programme: None,
             taxes: None,
             receipt: ReceiptLink::FIRST,
+            step: None,
             pin: None,
             shopper: None,
             expires_ms: None,

@@ -47,6 +47,7 @@ mod renewing;
 mod retiring;
 mod rng;
 mod selling;
+mod steps;
 mod undo;
 mod views;
 mod visible;

@@ -255,6 +255,7 @@ impl World<'_> {
                 Reply::Custody(claim) => Some(claim.claim),
                 Reply::Refund(refunded) => Some(refunded.claim.claim),
                 Reply::Settled(settled) => Some(settled.entry),
+                Reply::Step(done) => Some(done.step.entry),
                 Reply::Unlocked(unlocked) => Some(unlocked.entry),
                 Reply::Door(door) => Some(door.redemption),
                 Reply::Personal(personal) => Some(personal.entry),

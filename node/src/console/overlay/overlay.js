@@ -1,6 +1,7 @@
 /** The overlay for OBS: what it shows is what `/v1/drops/{drop}/board` says, and nothing else. */
 
 import { Problem, get, pair } from '../frame/api.js';
+import { keepFiles } from '../frame/files.js';
 import { LANGUAGES, load, number, t, time } from '../frame/text.js';
 import { read } from './look.js';
 import { SILENT_MS, words } from './words.js';
@@ -43,7 +44,7 @@ function body(said) {
   ].filter(Boolean);
   const skus = said.skus.map((sku) => make('li', '', make('span', 'sku', sku.name),
     sku.claimed ? figure('claimed', sku.claimed) : '',
-    sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text, sku.left.note) : ''));
+    sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text) : ''));
   return [
     make('div', 'logo'),
     said.title || said.badge ? make('div', 'head', said.title ? make('p', 'title', said.title) : '',
@@ -78,8 +79,8 @@ function draw() {
 }
 
 /** The one drop that is not over, where the address names none. */
-async function choose(signal) {
-  const { items } = await get('/v1/drops?limit=1000', { signal });
+async function choose(ask) {
+  const { items } = await ask('/v1/drops?limit=1000');
   const live = items.filter((one) => one.state !== 'closed');
   if (live.length === 1) return live[0].drop;
   if (items.length === 1) return items[0].drop;
@@ -87,12 +88,11 @@ async function choose(signal) {
 }
 
 async function look() {
-  const control = new AbortController();
-  const timer = setTimeout(() => control.abort(), ANSWER_MS);
+  const ask = (path) => get(path, { patience: ANSWER_MS });
   try {
-    const which = drop ?? await choose(control.signal);
+    const which = drop ?? await choose(ask);
     const begun = performance.now();
-    const board = await get(`/v1/drops/${encodeURIComponent(which)}/board`, { signal: control.signal });
+    const board = await ask(`/v1/drops/${encodeURIComponent(which)}/board`);
     drop = which;
     heard = { board, at: begun };
     problem = null;
@@ -100,7 +100,6 @@ async function look() {
     // A node that is being started says so; that is no news of the drop.
     if (error instanceof Problem && error.status < 500) problem = error;
   }
-  clearTimeout(timer);
 }
 
 async function follow() {
@@ -143,3 +142,5 @@ dress();
 await speak();
 setInterval(draw, TICK_MS);
 follow();
+// After a power cut OBS may be there before the node is: then its browser has the page, and waits.
+keepFiles();

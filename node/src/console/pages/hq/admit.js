@@ -29,21 +29,22 @@ export function wanted(data, by) {
 }
 
 function form(now, venues, change, submit, close) {
-  const way = (by) => html`<label class="hq-pick"><input type="radio" name="by" value=${by} ?checked=${now.by === by} @change=${() => change({ by })}>
+  const way = (by) => html`<label class="choice"><input type="radio" name="by" value=${by} ?checked=${now.by === by} @change=${() => change({ by })}>
     <span>${t(`hq.admit.by_${by}`)}</span></label>`;
-  const role = (one) => html`<label class="hq-pick"><input type="checkbox" name="role_${one}" ?checked=${one === 'pos'} ?disabled=${now.by === 'ticket' && BY_CODE_ALONE.includes(one)}>
+  const role = (one) => html`<label class="choice"><input type="checkbox" name="role_${one}" ?checked=${one === 'pos'} ?disabled=${now.by === 'ticket' && BY_CODE_ALONE.includes(one)}>
     <span>${t(`hq.role.${one}`)}</span></label>`;
   return html`<form class="stack" novalidate @submit=${submit}>
     <fieldset class="hq-set"><legend>${t('hq.admit.how')}</legend>${way('code')}${way('ticket')}</fieldset>
     ${now.by === 'code' ? field('code', t('hq.admit.code'), { hint: t('hq.admit.code_hint') }) : nothing}
     <fieldset class="hq-set"><legend>${t('hq.admit.roles')}</legend>${ROLES.map(role)}</fieldset>
+    ${now.by === 'ticket' ? html`<p class="small">${t('hq.admit.by_code_alone')}</p>` : nothing}
     ${field('venue', t('hq.admit.venue'), { value: venues[0], list: 'hq-venues' })}
     <datalist id="hq-venues">${venues.map((venue) => html`<option value=${venue}></option>`)}</datalist>
     ${now.by === 'code' ? html`
       ${field('name', t('hq.admit.name'), { hint: t('hq.admit.name_hint') })}
       <details><summary>${t('hq.admit.more')}</summary><div class="stack">
         ${field('at', t('hq.admit.at'), { hint: t('hq.admit.at_hint') })}
-        <label class="hq-pick"><input type="checkbox" name="reuse_name"><span>${t('hq.admit.reuse')}</span></label></div></details>` : html`
+        <label class="choice"><input type="checkbox" name="reuse_name"><span>${t('hq.admit.reuse')}</span></label></div></details>` : html`
       ${field('count', t('hq.admit.count'), { value: '1', mode: 'numeric' })}
       ${field('prefix', t('hq.admit.prefix'), { hint: t('hq.admit.prefix_hint') })}
       ${field('minutes', t('hq.admit.minutes'), { value: '10', mode: 'numeric' })}`}
@@ -63,7 +64,7 @@ function progress(said) {
       ${said.state === 'failed' ? html`<div class="note bad">${said.why ?? t('hq.admit.failed')}</div>` : nothing}
       ${said.state === 'expired' ? html`<div class="note warn">${t('hq.admit.expired')}</div>` : nothing}
       ${said.refused.length ? html`<div class="note warn">${t('hq.admit.knocked', { count: said.refusals })}
-        <ul class="hq-plain">${said.refused.map((one) => html`<li>${t('hq.admit.knock', { where: one.address, when: age(one.at_ms), why: one.why })}</li>`)}</ul></div>` : nothing}
+        <ul class="bare">${said.refused.map((one) => html`<li>${t('hq.admit.knock', { where: one.address, when: age(one.at_ms), why: one.why })}</li>`)}</ul></div>` : nothing}
     </div>`;
 }
 
@@ -117,8 +118,9 @@ export function admit(frame, nodes, begun = null) {
     const look = async () => {
       try {
         change({ said: await get(`/v1/admissions/${now.said.admission}`) });
-      } catch {
-        // The node is being started again, or the link to it is cut: what was known last stays.
+      } catch (error) {
+        // A node that was started again has shut its ways in. One that does not answer may not have.
+        if (error.status === 404) change({ said: { ...now.said, state: 'closed', ticket: undefined } });
       }
       if (now.said.state === 'open') timer = setTimeout(look, LOOK_MS);
     };
@@ -129,7 +131,7 @@ export function admit(frame, nodes, begun = null) {
       try {
         const body = wanted(Object.fromEntries(new FormData(element)), now.by);
         change({ busy: true, problem: null });
-        change({ said: await act('/v1/admissions', body), code: body.code ?? null });
+        change({ said: await act('/v1/admissions', body, { name: t('hq.admit.title') }), code: body.code ?? null });
       } catch (error) {
         change({ busy: false, problem: error });
         element.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`)?.focus();
@@ -137,7 +139,7 @@ export function admit(frame, nodes, begun = null) {
     };
     const end = async () => {
       try {
-        change({ said: await act(`/v1/admissions/${now.said.admission}/close`, {}) });
+        change({ said: await act(`/v1/admissions/${now.said.admission}/close`, undefined, { name: t('hq.admit.stop') }) });
       } catch (error) {
         toast(words(error), 'bad');
       }

@@ -20,7 +20,7 @@ export async function renewOne(node) {
     title: t('hq.renew.title', { name: node.name }),
     yes: t('hq.renew.yes'),
     fields: () => html`<p>${t('hq.renew.text', { name: node.name, when: time(node.certificate_until_ms) })}</p>${days()}`,
-    send: (data, form, waiting) => send('/v1/devices/renewals', { device: node.device, days: whole(data.days, 'days', 1, 366) }, waiting),
+    send: (data, form, how) => send('/v1/devices/renewals', { device: node.device, days: whole(data.days, 'days', 1, 366) }, how),
   });
   if (renewed) say(renewed);
 }
@@ -31,7 +31,7 @@ export async function renewAll(nodes) {
     title: t('hq.renew.all_title'),
     yes: t('hq.renew.all_yes'),
     fields: () => html`<p>${t('hq.renew.all_text', { count: nodes.length })}</p>${days()}`,
-    send: (data, form, waiting) => send('/v1/devices/renewals', { days: whole(data.days, 'days', 1, 366) }, waiting),
+    send: (data, form, how) => send('/v1/devices/renewals', { days: whole(data.days, 'days', 1, 366) }, how),
   });
   if (!renewed) return;
   if (renewed.devices.length) toast(t('hq.renew.all_done', { count: renewed.devices.length }), 'good');

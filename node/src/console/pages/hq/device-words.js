@@ -80,16 +80,23 @@ export function linkWords(edge, now) {
 /** Whether it is known that a device sees nobody: it said so, and is heard. */
 export const knowsNobody = (node) => node.here || Boolean(node.reachable && node.told_at_ms);
 
-/** How many neighbours are named in a line. */
+/** How many neighbours of one kind of link are named. */
 const SEEN = 8;
 
-/** Whom a device sees, in words; says so where nothing is known of it. */
+/** Whom a device sees, by the kind of link; says so where nothing is known of it. */
 export function seesWords(node, edges, names, now) {
   const seen = neighbours(node.device, edges, names);
   if (seen.length === 0) return t(knowsNobody(node) ? 'hq.sees_none' : 'hq.sees_unknown');
-  const said = seen.slice(0, SEEN).map((one) => t('hq.sees_one', { name: one.name, how: linkWords(one.edge, now) }));
-  if (seen.length > SEEN) said.push(t('hq.sees_more', { count: seen.length - SEEN }));
-  return said.join('; ');
+  const by = new Map();
+  for (const one of seen) {
+    const name = isOld(one.edge, now) ? t('hq.sees_old', { name: one.name, when: time(one.edge.as_of_ms) }) : one.name;
+    by.set(one.edge.medium, [...(by.get(one.edge.medium) ?? []), name]);
+  }
+  return [...by].map(([medium, all]) => {
+    const named = all.slice(0, SEEN);
+    if (all.length > SEEN) named.push(t('hq.sees_more', { count: all.length - SEEN }));
+    return t(`hq.sees_by.${medium}`, { names: named.join(', ') });
+  }).join('; ');
 }
 
 /** How long a certificate is good, and whether that is soon over: `good`, `soon` or `over`. */

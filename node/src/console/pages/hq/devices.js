@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { t, time } from '../../frame/text.js';
-import { html, nothing, render, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, words } from '../../frame/ui.js';
 import { admit } from './admit.js';
 import { renewAll } from './certificates.js';
 import { SIGNS, certificateState, heardWords, roleWords, stateOf, stateWords } from './device-words.js';
@@ -23,6 +23,7 @@ function certificate(node, now) {
 function list(nodes, now, open) {
   return table({
     caption: t('hq.devices.table'),
+    width: 'many',
     rows: nodes,
     key: (node) => node.device,
     columns: [
@@ -72,15 +73,16 @@ export function start(place, frame) {
         <button class="primary" ?disabled=${!may} @click=${() => admit(frame, data.nodes)}>${t('hq.admit.open')}</button>
         <button ?disabled=${!may} @click=${() => renewAll(good.filter((node) => !node.here))}>${t('hq.renew.all_open')}</button>
       </div>
+      <section class="card">${list(nodes, data.as_of_ms, open)}</section>
       ${ways.length && may ? html`<section class="card stack"><h2>${t('hq.devices.open', { count: ways.length })}</h2>
-        <ul class="hq-plain">${ways.map((one) => html`<li class="row hq-between"><span>${one.roles.map((role) => t(`hq.role.${role}`)).join(', ')} · ${one.venue} · ${t('hq.admit.so_far', { done: one.admitted.length, count: one.count })}</span>
+        <ul class="bare">${ways.map((one) => html`<li class="row hq-between"><span>${one.roles.map((role) => t(`hq.role.${role}`)).join(', ')} · ${one.venue} · ${t('hq.admit.so_far', { done: one.admitted.length, count: one.count })}</span>
           <button @click=${() => admit(frame, data.nodes, one)}>${t('hq.devices.show')}</button></li>`)}</ul></section>` : nothing}
       ${soon.length ? html`<div class="note warn">${t('hq.devices.soon', { count: soon.length, names: soon.map((node) => node.name).join(', ') })}</div>` : nothing}
-      <section class="card wide">${list(nodes, data.as_of_ms, open)}</section>
       ${rights.data ? registrars(rights.data.items, good.filter((node) => node.roles.includes('hq')), may) : nothing}`, place);
   };
-  const ends = [live.watch(draw), rights.watch(draw), windows.watch(draw)];
-  learnOwner().then(draw);
+  const news = drawer(draw);
+  const ends = [live.watch(news), rights.watch(news), windows.watch(news)];
+  learnOwner().then(news);
   draw();
   return () => ends.forEach((end) => end());
 }

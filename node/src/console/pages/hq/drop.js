@@ -1,8 +1,9 @@
 /** A drop: planned, and taken through its steps. */
 
-import { act, get } from '../../frame/api.js';
-import { number, t, time } from '../../frame/text.js';
-import { html, nothing, toast } from '../../frame/ui.js';
+import { get } from '../../frame/api.js';
+import { t, time } from '../../frame/text.js';
+import { html, stylesheet, toast, words } from '../../frame/ui.js';
+import { announce, close, lastCall, open } from '../encoder/steps.js';
 import { Unfit, ask, choice, field, needed, send, whole } from './form.js';
 
 /** Which steps a drop can take from a state, the usual one first; `again` begins a new round. */
@@ -45,47 +46,24 @@ export async function planDrop() {
       ${field('ends', t('hq.drop.ends'), { type: 'datetime-local', hint: t('hq.drop.ends_hint') })}
       ${field('pickup', t('hq.drop.pickup'), { mode: 'numeric', hint: t('hq.drop.pickup_hint') })}
       ${choice('unclaimed', t('hq.drop.unclaimed'), ['keep', 'refund', 'forfeit'].map((one) => [one, t(`hq.drop.unclaimed_${one}`)]))}`,
-    send: (data, form, waiting) => send('/v1/drops', planOf(data), waiting),
+    send: (data, form, how) => send('/v1/drops', planOf(data), how),
   });
   if (done) toast(t('hq.drop.planned', { title: done.title }), 'good');
 }
 
-/** What a step will do, with numbers. */
-async function consequence(drop, step, venue) {
-  const board = await get(`/v1/drops/${drop.drop}/board`).catch(() => null);
-  const where = venue ? t('hq.drop.at_venue', { venue }) : t('hq.drop.everywhere');
-  const left = board?.total;
-  const far = board?.cut_off ?? [];
-  return html`
-    <p>${t(`hq.drop.will.${step}`, { title: drop.title, where })}</p>
-    ${left ? html`<p>${t('hq.drop.numbers', { claimed: number(left.claimed), left: number(left.left) })}</p>` : nothing}
-    ${far.length ? html`<div class="note warn">${t(step === 'close' ? 'hq.drop.far_close' : 'hq.drop.far', { names: far.map((one) => one.name).join(', ') })}</div>` : nothing}`;
-}
+/** The steps, as the stream's page asks for them. */
+const DO = { announce, open, last_call: lastCall, close };
 
-/** Takes a drop through a step, for all venues or for one. */
-export async function stepDrop(drop, { step, again }, venues) {
-  const label = t(`hq.drop.step.${again ? `${step}_again` : step}`);
-  const done = await ask({
-    title: t('hq.drop.step_title', { step: label, title: drop.title }),
-    yes: t('hq.next'),
-    fields: () => html`
-      ${venues.length > 1 ? choice('venue', t('hq.drop.where'), [['', t('hq.drop.all_venues')], ...venues.map((one) => [one, one])]) : nothing}
-      ${step === 'announce' ? field('ends', t('hq.drop.ends'), { type: 'datetime-local', hint: t('hq.drop.ends_hint') }) : html`<p>${t('hq.drop.step_text')}</p>`}`,
-    review: async (data) => {
-      moment(data.ends, 'ends');
-      return { text: await consequence(drop, step, data.venue), yes: label, danger: step === 'close' };
-    },
-    send: (data, form, waiting) => {
-      const ends = moment(data.ends, 'ends');
-      return act(`/v1/drops/${encodeURIComponent(drop.drop)}/steps`, {
-        step,
-        ...(data.venue ? { venue: data.venue } : {}),
-        ...(ends === undefined ? {} : { ends_ms: ends }),
-        ...(again ? { again: true } : {}),
-      }, { waiting });
-    },
-  });
-  if (done) toast(t('hq.drop.done', { title: drop.title, state: t(`hq.drop.state.${done.drop.state}`) }), 'good');
+/** Takes a drop through a step, for all venues or for one; each says what it will do with the numbers of now. */
+export async function stepDrop(drop, { step, again }, venue) {
+  await stylesheet('/pages/encoder/page.css');
+  try {
+    const board = await get(`/v1/drops/${encodeURIComponent(drop.drop)}/board`);
+    const began = performance.now();
+    await DO[step]({ board, venue, again, nowMs: () => board.now_ms + performance.now() - began, waiting: () => {} });
+  } catch (error) {
+    toast(words(error), 'bad');
+  }
 }
 
 /** A drop's state in words, with the venues that differ and the hard end. */

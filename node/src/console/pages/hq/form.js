@@ -4,12 +4,20 @@ import { act } from '../../frame/api.js';
 import { t } from '../../frame/text.js';
 import { dialog, html, nothing, words } from '../../frame/ui.js';
 
+/** Puts the focus where something has to be mended: on the field that the problem names, else on what it says. */
+function show(form, error) {
+  const named = form.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`);
+  named?.setAttribute('aria-invalid', 'true');
+  named?.focus();
+  form.querySelector('[role=alert]')?.scrollIntoView({ block: 'nearest' });
+}
+
 /**
  * Asks for something and has it done.
  * @param {object} form
  * @param {string} form.title the dialog's heading
  * @param {() => any} form.fields the fields, named; drawn again only by `redraw` of what they are given
- * @param {(data: object, form: HTMLFormElement) => any} form.send does it; a problem it throws is shown in the dialog
+ * @param {(data: object, form: HTMLFormElement, how: object) => any} form.send does it, as `send` below; a problem it throws is shown in the dialog
  * @param {string} form.yes what the button says
  * @param {boolean} [form.danger] whether it cannot be taken back
  * @param {(data: object) => Promise<{text: any, yes: string, danger?: boolean} | null>} [form.review] what will happen, asked
@@ -27,10 +35,10 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
     const perform = async (form) => {
       change({ busy: true, problem: null });
       try {
-        close(await send(data, form, (waits) => change({ waits })));
+        close(await send(data, form, { name: title, waiting: (waits) => change({ waits }) }));
       } catch (error) {
         change({ busy: false, waits: false, review: null, problem: error });
-        form.querySelector(`[name="${CSS.escape(error.facts?.field ?? '')}"]`)?.focus();
+        show(form, error);
       }
     };
     const submit = async (event) => {
@@ -41,6 +49,7 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
         await perform(form);
         return;
       }
+      form.querySelectorAll('[aria-invalid]').forEach((one) => one.removeAttribute('aria-invalid'));
       data = Object.fromEntries(new FormData(form));
       if (review) {
         change({ busy: true, problem: null });
@@ -50,6 +59,7 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
           if (said) return;
         } catch (error) {
           change({ busy: false, problem: error });
+          show(form, error);
           return;
         }
       }
@@ -111,5 +121,5 @@ export function choice(name, label, options, { value, change, hint } = {}) {
     </select>${hint ? html`<small class="small" id=${id}>${hint}</small>` : nothing}</label>`;
 }
 
-/** Sends an act of a form, and says so while it has to be asked for again. */
-export const send = (path, body, waiting) => act(path, body, { waiting });
+/** Does what a form asked for; `how` is what the form's `send` was given: what the act is called, and who is told that it waits. */
+export const send = (path, body, how) => act(path, body, how);

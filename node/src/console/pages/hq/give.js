@@ -13,9 +13,9 @@ export function units(data) {
 }
 
 /** Those units in words. */
-export function unitWords(data) {
+export function unitWords(data, name) {
   const serials = data.serials?.trim();
-  return serials ? t('hq.units.serials', { serials }) : t('hq.units.count', { count: Number(data.count), number: number(Number(data.count)) });
+  return serials ? t('hq.units.serials', { serials, name }) : t('hq.units.count', { number: number(Number(data.count)), name });
 }
 
 const key = (line) => `${line.drop} ${line.sku}`;
@@ -60,7 +60,7 @@ async function askUnits({ title, yes, drop, sku, free, none, more, review, path,
       body(data, of(data));
       return { text: await review(data, of(data)), yes, danger: true };
     },
-    send: (data, form, waiting) => send(path, body(data, of(data)), waiting),
+    send: (data, form, how) => send(path, body(data, of(data)), how),
   });
   if (said) toast(done(said), 'good');
 }
@@ -83,7 +83,7 @@ export async function giveTo({ to, drop, sku } = {}) {
     },
     review: async (data, line) => {
       const other = others.find((one) => one.name === data.to);
-      return html`<p>${t('hq.give.review', { units: unitWords(data), name: line.name, to: data.to })}</p>
+      return html`<p>${t('hq.give.review', { units: unitWords(data, line.name), to: data.to })}</p>
         ${other && !other.reachable ? html`<div class="note warn">${t('hq.give.far', { name: other.name, when: other.last_heard_ms ? time(other.last_heard_ms) : t('hq.never') })}</div>` : ''}`;
     },
     path: '/v1/transfers',
@@ -107,7 +107,7 @@ export async function move({ drop, sku } = {}) {
       return html`${field('place', t('hq.move.place'), { list: 'hq-places', hint: t('hq.move.hint') })}
         <datalist id="hq-places">${[...places].sort(byName).map((place) => html`<option value=${place}></option>`)}</datalist>`;
     },
-    review: async (data, line) => html`<p>${t('hq.move.review', { units: unitWords(data), name: line.name, place: data.place.trim() })}</p>`,
+    review: async (data, line) => html`<p>${t('hq.move.review', { units: unitWords(data, line.name), place: data.place.trim() })}</p>`,
     path: '/v1/moves',
     body: (data, line) => ({ drop: line.drop, sku: line.sku, units: units(data), place: needed(data.place, 'place') }),
     done: (said) => t('hq.move.done', { serials: said.units, sku: said.sku }),
@@ -124,7 +124,7 @@ export async function damage({ drop, sku } = {}) {
     free: (line) => line.own.available + (line.own.frozen ?? 0),
     none: t('hq.give.none'),
     more: async () => '',
-    review: async (data, line) => html`<p>${t('hq.damage.review', { units: unitWords(data), name: line.name })}</p>`,
+    review: async (data, line) => html`<p>${t('hq.damage.review', { units: unitWords(data, line.name) })}</p>`,
     path: '/v1/damage',
     body: (data, line) => ({ drop: line.drop, sku: line.sku, units: units(data) }),
     done: (said) => t('hq.damage.done', { serials: said.units, sku: said.sku }),

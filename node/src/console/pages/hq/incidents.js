@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { age, t, time } from '../../frame/text.js';
-import { html, nothing, render, repeat, toast, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, repeat, toast, words } from '../../frame/ui.js';
 import { ask, needed, send } from './form.js';
 import { steady } from './order.js';
 import { devices, learnOwner, mayAct, notice } from './rights.js';
@@ -11,7 +11,7 @@ import { devices, learnOwner, mayAct, notice } from './rights.js';
 const NOTE = 400;
 
 /** Kinds of incidents that there are words for; another one is said as the node says it. */
-const KINDS = ['spent_twice', 'not_held', 'after_retirement', 'printed_twice', 'claim', 'retired_twice', 'no_right', 'two_pasts', 'receipts', 'payment'];
+const KINDS = ['spent_twice', 'not_held', 'after_retirement', 'printed_twice', 'claim_used_twice', 'retired_twice', 'no_right', 'two_pasts', 'receipts', 'payment'];
 
 const kindOf = (incident) => (KINDS.includes(incident.kind) ? incident.kind : 'other');
 
@@ -33,7 +33,7 @@ async function resolve(incident) {
       <div class="row" role="group" aria-label=${t('hq.incident.examples')}>${choices.map((text) => html`<button type="button" class="hq-chip" @click=${take(text)}>${text}</button>`)}</div>
       <label><span>${t('hq.incident.note')}</span><textarea name="note" rows="3" maxlength=${NOTE}></textarea></label>
       <p class="small">${t('hq.incident.kept')}</p>`,
-    send: (data, form, waiting) => send('/v1/resolutions', { incident: incident.incident, note: needed(data.note, 'note') }, waiting),
+    send: (data, form, how) => send('/v1/resolutions', { incident: incident.incident, note: needed(data.note, 'note') }, how),
   });
   if (done) toast(t('hq.incident.done'), 'good');
 }
@@ -70,8 +70,9 @@ export function start(place, frame) {
       ${repeat(shown, (one) => one.incident, (one) => card(one, may))}
       ${live.data?.next ? html`<p class="small">${t('hq.more_than', { count: 200 })}</p>` : nothing}`, place);
   };
-  const ends = [live.watch(draw), everybody.watch(draw)];
-  learnOwner().then(draw);
+  const news = drawer(draw);
+  const ends = [live.watch(news), everybody.watch(news)];
+  learnOwner().then(news);
   draw();
   return () => ends.forEach((end) => end());
 }

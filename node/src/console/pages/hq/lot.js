@@ -45,7 +45,7 @@ export async function mintLot(programme) {
       ${choice('sku', t('hq.lot.sku'), products.map((one) => [one.sku, `${one.name} (${one.sku})`]), { change: suggest })}
       ${field('count', t('hq.lot.count'), { mode: 'numeric' })}
       ${field('first', t('hq.lot.first'), { value: String(nextFree(lots, products[0]?.sku)), mode: 'numeric', hint: t('hq.lot.first_hint') })}
-      <label class="hq-pick"><input type="checkbox" name="numbered" checked><span>${t('hq.lot.numbered')}</span></label>
+      <label class="choice"><input type="checkbox" name="numbered" checked><span>${t('hq.lot.numbered')}</span></label>
       ${field('edition', t('hq.lot.edition'), { hint: t('hq.lot.edition_hint') })}
       ${field('place', t('hq.lot.place'), { hint: t('hq.lot.place_hint') })}`,
     review: async (data) => {
@@ -56,7 +56,7 @@ export async function mintLot(programme) {
         yes: t('hq.lot.yes', { count: number(count) }),
       };
     },
-    send: (data, form, waiting) => send('/v1/lots', bodyOf(data), waiting),
+    send: (data, form, how) => send('/v1/lots', bodyOf(data), how),
   });
   if (done) toast(t('hq.lot.done', { sku: done.sku, units: done.units }), 'good');
 }

@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { number, t, time } from '../../frame/text.js';
-import { html, nothing, render, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, words } from '../../frame/ui.js';
 import { SIGNS, heardWords, lagWords, roleWords, seesWords, stateOf, stateWords } from './device-words.js';
 import { byName } from './order.js';
 import { legend, picture } from './picture.js';
@@ -26,6 +26,7 @@ function list(data, open) {
   const rows = [...data.nodes].sort((a, b) => byName(a.venue, b.venue) || byName(a.name, b.name));
   return table({
     caption: t('hq.mesh.table'),
+    width: 'many',
     rows,
     key: (node) => node.device,
     columns: [
@@ -57,17 +58,18 @@ export function start(place, frame) {
         ${data.mesh_answers === false ? html`<div class="note warn">${t('hq.mesh.no_answer')}</div>` : nothing}
         <section class="card hq-picture" aria-label=${t('hq.mesh.picture')}>${width ? picture(data, shown - 38, open) : nothing}</section>
         ${legend()}
-        <section class="card wide">${list(data, open)}</section>
+        <section class="card">${list(data, open)}</section>
         <p class="small">${t('hq.mesh.as_of', { when: time(data.as_of_ms), count: number(data.edges.length) })}</p>`
     : html`<p class="dim">${t('hq.looking')}</p>`}`, place);
   };
+  const news = drawer(draw);
   const size = new ResizeObserver(([entry]) => {
     if (Math.abs(entry.contentRect.width - width) < 1) return;
     width = entry.contentRect.width;
     draw();
   });
   size.observe(place);
-  const end = live.watch(draw);
+  const end = live.watch(news);
   draw();
   return () => {
     size.disconnect();

@@ -3,7 +3,6 @@
 import { t } from '../../frame/text.js';
 import { html, nothing, render } from '../../frame/ui.js';
 import { first, PARTS } from './parts.js';
-import { stylesheet } from './style.js';
 
 /** The part that the address names. */
 function wanted() {
@@ -43,7 +42,7 @@ export function start(frame) {
     if (!over && shown === name) stop = part.start(place, frame);
   };
 
-  stylesheet(new URL('./page.css', import.meta.url)).then(show);
+  show();
   window.addEventListener('hashchange', show);
   return () => {
     over = true;

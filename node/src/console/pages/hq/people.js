@@ -3,7 +3,7 @@
 import { all } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
 import { number, t, time } from '../../frame/text.js';
-import { html, nothing, render, toast, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
 import { ask, field, needed, send } from './form.js';
 import { steady } from './order.js';
 import { devices, learnOwner, mayAct, notice } from './rights.js';
@@ -16,7 +16,7 @@ async function erase(one) {
     danger: true,
     fields: () => html`<p>${t('hq.people.erase_one', { kind: t(`hq.people.kind.${one.kind}`), by: one.device_name, when: time(one.at_ms) })}</p>
       <div class="note warn">${t('hq.people.forever')}</div>`,
-    send: (data, form, waiting) => send('/v1/people/erase', { entry: one.entry }, waiting),
+    send: (data, form, how) => send('/v1/people/erase', { entry: one.entry }, how),
   });
   if (done) toast(t('hq.people.erased', { count: done.erased.length }), 'good');
 }
@@ -35,7 +35,7 @@ async function eraseShopper(shopper) {
         danger: true,
       };
     },
-    send: (data, form, waiting) => send('/v1/people/erase', { shopper: needed(data.shopper, 'shopper') }, waiting),
+    send: (data, form, how) => send('/v1/people/erase', { shopper: needed(data.shopper, 'shopper') }, how),
   });
   if (done) toast(t('hq.people.erased', { count: done.erased.length }), 'good');
 }
@@ -43,6 +43,7 @@ async function eraseShopper(shopper) {
 function list(items, may) {
   return table({
     caption: t('hq.people.table'),
+    width: 'many',
     rows: items,
     key: (one) => one.entry,
     none: t('hq.people.none'),
@@ -80,15 +81,16 @@ export function start(place, frame) {
         <button type="button" class="danger" ?disabled=${!may} @click=${() => eraseShopper(search)}>${t('hq.people.erase_shopper')}</button>
       </form>
       ${live.error && !denied ? html`<div class="note bad" role="alert">${words(live.error)}</div>` : nothing}
-      ${live.data ? html`<section class="card wide">${list(steady(kept, said, (one) => one.entry), may)}</section>` : html`<p class="dim">${t('hq.looking')}</p>`}
+      ${live.data ? html`<section class="card">${list(steady(kept, said, (one) => one.entry), may)}</section>` : html`<p class="dim">${t('hq.looking')}</p>`}
       ${live.data?.next ? html`<p class="small">${t('hq.more_than', { count: number(200) })}</p>` : nothing}`}
       <p class="small">${t('hq.people.sealed')}</p>`, place);
   };
+  const news = drawer(draw);
   const follow = () => {
     end?.();
     live = resource(`/v1/people?limit=200${search ? `&shopper=${encodeURIComponent(search)}` : ''}`, ['personal_taken', 'personal_erased', 'reset']);
     kept.length = 0;
-    end = live.watch(draw);
+    end = live.watch(news);
   };
   const find = (event) => {
     event.preventDefault();
@@ -97,8 +99,8 @@ export function start(place, frame) {
     draw();
   };
   follow();
-  const known = everybody.watch(draw);
-  learnOwner().then(draw);
+  const known = everybody.watch(news);
+  learnOwner().then(news);
   draw();
   return () => {
     end?.();

@@ -67,12 +67,12 @@ export async function editProduct(was, categories) {
       ${field('tax', t('hq.product.tax'), { value: was?.tax === undefined || was?.tax === null ? '' : String(percent(was.tax)), mode: 'decimal', hint: t('hq.product.tax_hint') })}
       ${field('category', t('hq.product.category'), { value: was?.category ?? '', list: 'hq-categories', hint: t('hq.product.category_hint'), max: 40 })}
       <datalist id="hq-categories">${categories.map((one) => html`<option value=${one}></option>`)}</datalist>
-      <label><span>${t('hq.product.picture')}</span><input type="file" name="file" accept="image/png,image/jpeg,image/webp" @change=${choose(redraw)}></label>
+      <label class="button hq-file"><input class="hidden" type="file" name="file" accept="image/png,image/jpeg,image/webp" @change=${choose(redraw)}>${t(was?.picture || picture ? 'hq.product.picture_other' : 'hq.product.picture')}</label>
       ${picture ? html`<p class="small" role="status">${t('hq.product.picture_ready', { kb: number(Math.ceil((picture.length * 3) / 4096)) })}</p>` : nothing}
       ${problem ? html`<div class="note bad" role="alert">${problem}</div>` : nothing}
-      ${was?.picture && picture === undefined ? html`<label class="hq-pick"><input type="checkbox" name="no_picture"><span>${t('hq.product.no_picture')}</span></label>` : nothing}`,
+      ${was?.picture && picture === undefined ? html`<label class="choice"><input type="checkbox" name="no_picture"><span>${t('hq.product.no_picture')}</span></label>` : nothing}`,
     review: async (data) => review(bodyOf(data, was), was),
-    send: (data, form, waiting) => send('/v1/products', bodyOf(data, was, data.no_picture ? '' : picture), waiting),
+    send: (data, form, how) => send('/v1/products', bodyOf(data, was, data.no_picture ? '' : picture), how),
   });
   if (done) toast(t('hq.product.done', { name: done.name, price: money(done.price) }), 'good');
 }

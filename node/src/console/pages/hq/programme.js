@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { money, number, t, time } from '../../frame/text.js';
-import { html, nothing, render, repeat, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
 import { STEPS, planDrop, stateWords, stepDrop } from './drop.js';
 import { mintLot } from './lot.js';
 import { byName } from './order.js';
@@ -27,7 +27,7 @@ function products(all, may, draw) {
   return html`<section class="card stack">
     <div class="row hq-between"><h2>${t('hq.product.head')}</h2>
       ${may ? html`<button @click=${() => editProduct(null, categories)}>${t('hq.product.add_open')}</button>` : nothing}</div>
-    <div class="wide">${table({
+    <div>${table({
     caption: t('hq.product.head'),
     quiet: true,
     rows: sorted,
@@ -44,6 +44,10 @@ function products(all, may, draw) {
 }
 
 function drops(all, lots, venues, may) {
+  const take = (drop, step) => (event) => {
+    const where = event.currentTarget.closest('article').querySelector('select')?.value;
+    stepDrop(drop, step, where || undefined);
+  };
   return html`<section class="stack">
     <div class="row hq-between"><h2>${t('hq.drop.head')}</h2>
       ${may ? html`<button @click=${planDrop}>${t('hq.drop.plan_open')}</button>` : nothing}</div>
@@ -55,9 +59,11 @@ function drops(all, lots, venues, may) {
         <p class="small">${t('hq.drop.lots', { count: lots.filter((lot) => lot.drop === one.drop).length })}
           · ${one.pickup_within_ms ? t('hq.drop.pickup_within', { count: Math.round(one.pickup_within_ms / 3_600_000) }) : t('hq.drop.pickup_ever')}
           · ${t(`hq.drop.unclaimed_${one.unclaimed ?? 'keep'}`)}</p>
-        ${one.steps?.length ? html`<ul class="hq-plain small">${one.steps.map((step) => html`<li>${t('hq.drop.step_done', { step: t(`hq.drop.step.${step.step}`), when: time(step.at_ms), by: step.by_name, where: step.venue ?? t('hq.drop.all_venues') })}</li>`)}</ul>` : nothing}
+        ${one.steps?.length ? html`<ul class="bare small">${one.steps.map((step) => html`<li>${t('hq.drop.step_done', { step: t(`hq.drop.step.${step.step}`), when: time(step.at_ms), by: step.by_name, where: step.venue ?? t('hq.drop.all_venues') })}</li>`)}</ul>` : nothing}
+        ${may && venues.length > 1 ? html`<label><span>${t('hq.drop.where')}</span><select name="venue">
+          <option value="">${t('hq.drop.all_venues')}</option>${venues.map((venue) => html`<option value=${venue}>${venue}</option>`)}</select></label>` : nothing}
         ${may ? html`<div class="row hq-acts">${STEPS[one.state]?.map((step) => html`
-          <button class=${step.step === 'close' ? 'danger' : nothing} @click=${() => stepDrop(one, step, venues)}>${t(`hq.drop.step.${step.again ? `${step.step}_again` : step.step}`)}</button>`)}</div>` : nothing}
+          <button class=${step.step === 'close' ? 'danger' : nothing} @click=${take(one, step)}>${t(`hq.drop.step.${step.again ? `${step.step}_again` : step.step}`)}</button>`)}</div>` : nothing}
       </article>`)}</div></section>`;
 }
 
@@ -68,7 +74,7 @@ function lots(programme, may) {
     <div class="row hq-between"><h2>${t('hq.lot.head')}</h2>
       ${may ? html`<button ?disabled=${!ready} @click=${() => mintLot(programme)}>${t('hq.lot.open')}</button>` : nothing}</div>
     ${ready ? nothing : html`<p class="small">${t('hq.lot.first_others')}</p>`}
-    <div class="wide">${table({
+    <div>${table({
     caption: t('hq.lot.head'),
     quiet: true,
     rows: programme.lots,
@@ -97,11 +103,12 @@ export function start(place, frame) {
     render(html`
       ${notice(frame.status(), known)}
       ${live.error && !live.data ? html`<div class="note bad" role="alert">${words(live.error)}</div>` : nothing}
-      ${live.data ? html`${drops(live.data.drops, live.data.lots, venues, may)}${products(live.data.products, may, draw)}${lots(live.data, may)}`
+      ${live.data ? html`${drops(live.data.drops, live.data.lots, venues, may)}${products(live.data.products, may, news)}${lots(live.data, may)}`
     : html`<p class="dim">${t('hq.looking')}</p>`}`, place);
   };
-  const ends = [live.watch(draw), everybody.watch(draw)];
-  learnOwner().then(draw);
+  const news = drawer(draw);
+  const ends = [live.watch(news), everybody.watch(news)];
+  learnOwner().then(news);
   draw();
   return () => ends.forEach((end) => end());
 }

@@ -42,7 +42,7 @@ export async function retire(node) {
       if (now.busy || plain(now.typed) !== said.name) return;
       change({ busy: true, problem: null, changed: false });
       try {
-        close(await act('/v1/retirements', { device: node.device, at_risk: said.at_risk, ...(said.reachable ? { reachable: true } : {}) }));
+        close(await act('/v1/retirements', { device: node.device, at_risk: said.at_risk, ...(said.reachable ? { reachable: true } : {}) }, { name: t('hq.retire.title', { name: node.name }) }));
       } catch (error) {
         const changed = error instanceof Problem && error.code === 'risk_changed';
         const again = await get(path).catch(() => said);
@@ -79,7 +79,7 @@ export async function entrust(hqs) {
       yes: t('hq.registrar.yes'),
       danger: true,
     }),
-    send: (data, form, waiting) => send('/v1/registrars', { to: data.to }, waiting),
+    send: (data, form, how) => send('/v1/registrars', { to: data.to }, how),
   });
   if (done) toast(t('hq.registrar.done', { name: done.name }), 'good');
 }

@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { amount, minorDigits, money, number, t } from '../../frame/text.js';
-import { html, nothing, render, toast, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
 import { Unfit, ask, choice, field, send, whole } from './form.js';
 import { byName } from './order.js';
 import { devices, learnOwner, mayAct, notice } from './rights.js';
@@ -29,7 +29,7 @@ async function change(rules) {
       bodyOf(data, usual);
       return { text: html`<p>${t('hq.rules.review')}</p>`, yes: t('hq.rules.yes') };
     },
-    send: (data, form, waiting) => send('/v1/rules', bodyOf(data, usual), waiting),
+    send: (data, form, how) => send('/v1/rules', bodyOf(data, usual), how),
   });
   if (done) toast(t('hq.rules.done'), 'good');
 }
@@ -51,10 +51,10 @@ async function limit(known) {
     fields: () => html`<p>${t('hq.rules.limit_text')}</p>
       ${choice('device', t('hq.rules.limit_for'), [['', t('hq.rules.limit_all')], ...known.map((one) => [one.device, one.name])])}
       ${field('amount', t('hq.rules.limit_amount'), { mode: 'decimal', hint: t('hq.rules.limit_hint') })}`,
-    send: (data, form, waiting) => send('/v1/limits', {
+    send: (data, form, how) => send('/v1/limits', {
       ...(data.device ? { device: data.device } : {}),
       ...(data.amount.trim() ? { amount: amountOf(data.amount, 'amount') } : {}),
-    }, waiting),
+    }, how),
   });
   if (done) toast(t('hq.rules.done'), 'good');
 }
@@ -86,8 +86,9 @@ export function start(place, frame) {
           <button @click=${() => limit(known)}>${t('hq.rules.limit_change')}</button></div>` : nothing}
         <p class="small">${t('hq.rules.text')}</p></section>` : html`<p class="dim">${t('hq.looking')}</p>`}`, place);
   };
-  const ends = [live.watch(draw), everybody.watch(draw)];
-  learnOwner().then(draw);
+  const news = drawer(draw);
+  const ends = [live.watch(news), everybody.watch(news)];
+  learnOwner().then(news);
   draw();
   return () => ends.forEach((end) => end());
 }

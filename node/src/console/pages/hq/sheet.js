@@ -1,7 +1,7 @@
 /** One device: what is known of it, and what an hq can do about it. */
 
 import { t, time } from '../../frame/text.js';
-import { dialog, html, nothing } from '../../frame/ui.js';
+import { dialog, drawer, html, nothing } from '../../frame/ui.js';
 import { renewOne } from './certificates.js';
 import { SIGNS, certificateState, heardWords, knowsNobody, lagWords, linkWords, neighbours, roleWords, stateOf, stateWords } from './device-words.js';
 import { giveTo } from './give.js';
@@ -20,7 +20,7 @@ function facts(node, data) {
     [t('hq.col.heard'), heardWords(node)],
     [t('hq.col.lag'), lagWords(node)],
     [t('hq.col.program'), node.program ?? t('hq.unknown')],
-    [t('hq.col.sees'), links.length ? html`<ul class="hq-plain">${links.map((one) => html`<li>${t('hq.sees_one', { name: one.name, how: linkWords(one.edge, data.as_of_ms) })}</li>`)}</ul>`
+    [t('hq.col.sees'), links.length ? html`<ul class="bare">${links.map((one) => html`<li>${t('hq.sees_one', { name: one.name, how: linkWords(one.edge, data.as_of_ms) })}</li>`)}</ul>`
       : t(knowsNobody(node) ? 'hq.sees_none' : 'hq.sees_unknown')],
     [t('hq.col.certificate'), t(`hq.certificate.${certificateState(node.certificate_until_ms, data.as_of_ms)}`, { when: time(node.certificate_until_ms) })],
     [t('hq.col.key'), html`<code>${node.device.slice(0, 8)}</code>`],
@@ -38,7 +38,7 @@ export async function openSheet(device, frame) {
   const named = live.data?.nodes.find((node) => node.device === device)?.name ?? device.slice(0, 8);
   let end = null;
   const chosen = await dialog(named, (close, redraw) => {
-    end ??= live.watch(redraw);
+    end ??= live.watch(drawer(redraw));
     const node = live.data?.nodes.find((one) => one.device === device);
     if (!node) return html`<p>${t('hq.looking')}</p>`;
     const may = mayAct(frame.status());

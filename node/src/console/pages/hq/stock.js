@@ -2,7 +2,7 @@
 
 import { resource } from '../../frame/live.js';
 import { age, number, t, time } from '../../frame/text.js';
-import { html, nothing, render, repeat, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
 import { damage, giveTo, move } from './give.js';
 import { byName } from './order.js';
 import { devices, learnOwner, mayAct, notice } from './rights.js';
@@ -37,6 +37,7 @@ function holders(line, here) {
   return table({
     caption: t('hq.stock.holders', { sku: line.sku }),
     quiet: true,
+    width: 'few',
     rows: holdersOf(line),
     key: (holder) => holder.device,
     none: t('hq.stock.nobody'),
@@ -86,8 +87,9 @@ export function start(place, frame) {
         <div class="hq-cards">${repeat(lines.filter((line) => line.drop === drop), (line) => line.sku, (line) => card(line, names.get(line.sku) ?? line.sku, here, mayAct(frame.status())))}</div>
       </section>`)}`, place);
   };
-  const ends = [stock.watch(draw), programme.watch(draw), everybody.watch(draw)];
-  learnOwner().then(draw);
+  const news = drawer(draw);
+  const ends = [stock.watch(news), programme.watch(news), everybody.watch(news)];
+  learnOwner().then(news);
   draw();
   return () => ends.forEach((end) => end());
 }

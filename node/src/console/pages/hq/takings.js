@@ -3,7 +3,7 @@
 import { all, get } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
 import { age, money, number, t, time } from '../../frame/text.js';
-import { html, nothing, render, toast, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
 import { ask, send } from './form.js';
 import { byName } from './order.js';
 import { openReceipt } from './receipt.js';
@@ -25,7 +25,7 @@ function totals(takings) {
   const every = sums(takings);
   const far = takings.length;
   const rows = [...every.tenders, ...(every.tenders.length > 1 ? [{ tender: 'all', ...every.total }] : [])];
-  return html`<section class="card stack wide">
+  return html`<section class="card stack">
     <h2>${t('hq.takings.all')}</h2>
     <p class="hq-count">${money(every.total.net)}</p>
     <p class="small">${t('hq.takings.from', { count: far })} · ${t('hq.takings.sales', { count: every.sales, number: number(every.sales), amount: money(every.sold) })}
@@ -52,8 +52,9 @@ function totals(takings) {
 }
 
 function byDevice(takings) {
-  return html`<section class="card wide">${table({
+  return html`<section class="card">${table({
     caption: t('hq.takings.by_device'),
+    width: 'many',
     rows: rowsOf(takings).sort((a, b) => byName(a.name, b.name)),
     key: (row) => `${row.device} ${row.tender}`,
     none: t('hq.takings.none'),
@@ -71,13 +72,13 @@ async function settle(one, failed) {
     yes: t(failed ? 'hq.waiting.failed_yes' : 'hq.waiting.taken_yes'),
     danger: failed,
     fields: () => html`<p>${t(failed ? 'hq.waiting.failed_text' : 'hq.waiting.taken_text', { amount: money(one.amount), reference: one.reference ?? '–' })}</p>`,
-    send: (data, form, waiting) => send('/v1/settlements', { claim: one.claim, payment: one.payment, ...(failed ? { failed: true } : {}) }, waiting),
+    send: (data, form, how) => send('/v1/settlements', { claim: one.claim, payment: one.payment, ...(failed ? { failed: true } : {}) }, how),
   });
   if (done) toast(t('hq.waiting.done'), 'good');
 }
 
 function waiting(items, here) {
-  return html`<section class="card stack wide"><h2>${t('hq.waiting.head')}</h2>
+  return html`<section class="card stack"><h2>${t('hq.waiting.head')}</h2>
     ${table({
     caption: t('hq.waiting.table', { amount: money(items.reduce((sum, one) => sum + one.amount, 0)) }),
     rows: items,
@@ -103,7 +104,7 @@ function receipts(known, found, find) {
       <label><span>${t('hq.receipts.number')}</span><input name="number" inputmode="numeric" autocomplete="off"></label>
       <button>${t('hq.receipts.find')}</button>
     </form>
-    ${found ? html`<div class="wide">${table({
+    ${found ? html`<div>${table({
     caption: t('hq.receipts.last', { name: found.name }),
     rows: found.items,
     key: (one) => one.entry,
@@ -146,7 +147,8 @@ export function start(place, frame) {
     }
     draw();
   };
-  const ends = [taken.watch(draw), waits.watch(draw)];
+  const news = drawer(draw);
+  const ends = [taken.watch(news), waits.watch(news)];
   draw();
   return () => ends.forEach((end) => end());
 }

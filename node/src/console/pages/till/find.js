@@ -30,7 +30,7 @@ async function byToken(till, text) {
   }
   // It may be a cart's: whoever shows it wants it here, so it is asked for.
   try {
-    const cart = await act('/v1/carts/take', { token: text }, { name: 'till.take' });
+    const cart = await act('/v1/carts/take', { token: text }, { name: t('till.carts') });
     till.carts.touch();
     till.payAside(cart);
     toast(t('till.cart_here'), 'good');
