@@ -36,7 +36,7 @@ impl Device {
             Query::Devices => Answer::Devices(self.device_infos()),
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
-            Query::Board(drop) => Answer::Board(self.board(&drop).map(Box::new)),
+            Query::Board(drop) => Answer::Board(self.board(self.now, &drop).map(Box::new)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
             Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
             Query::CartToken(cart) => Answer::CartToken(self.token_of_cart(cart)),
