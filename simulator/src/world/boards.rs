@@ -51,7 +51,7 @@ pub(super) struct Boards {
 struct Truth {
     ever_sold: u64,
     for_sale: u64,
-    /// Of these, those that the device itself has.
+    /// Of these, those that the device itself has, and knows of.
     here: u64,
     /// Of these, those that came to be by what the device has not heard.
     unheard: u64,
@@ -140,9 +140,12 @@ impl World<'_> {
                 truth.untouched += lot.units.difference(&lot.ever_sold).len();
             }
             let mut free = UnitSet::default();
-            for parcel in for_sale.parcels.values().filter(|parcel| parcel.lot == *entry) {
+            for (made_by, parcel) in for_sale.parcels.iter().filter(|(_, parcel)| parcel.lot == *entry) {
                 free.insert_all(&parcel.units);
-                truth.here += if parcel.holder == device.id() { parcel.units.len() } else { 0 };
+                // What was given to it and has not arrived it cannot sell.
+                if parcel.holder == device.id() && device.log().has(made_by) {
+                    truth.here += parcel.units.len();
+                }
             }
             truth.for_sale += free.len();
             let mut unheard = UnitSet::default();
