@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::access::{Authority, Reach, Rights};
+use crate::access::{Authority, Reach, Reached, Rights, Trusted};
 use crate::api::{self, Api, MeshView};
 use crate::clock::{self, now_ms};
 use crate::door::{DoorSpec, Doors};
@@ -159,12 +159,16 @@ struct Exposed {
     rights: Rights,
     owner_token: Option<String>,
     names: Vec<String>,
+    /// By what callers from elsewhere reach it, and what they are to trust.
+    by: Reach,
+    trusted: Option<Trusted>,
 }
 
 fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> {
     let rights = Rights::of(&options.data);
     if !options.api_tls && options.api.ip().is_loopback() {
-        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![] });
+        let by = Reach::default();
+        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![], by, trusted: None });
     }
     let host = Reach::of_this_host().context("the network interfaces cannot be listed")?;
     let names: Vec<String> = host.names.iter().filter(|name| name.ends_with(".local")).cloned().collect();
@@ -181,7 +185,8 @@ fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> 
     let authority = Authority::open_for(&options.data, &identity.key, &shown, &host, now_ms)?;
     let tls = authority.server(&shown.addresses, &shown.names, now_ms)?;
     let (rights, token) = rights.with_owner()?;
-    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names })
+    let trusted = Some(Trusted::of(&authority));
+    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names, by: shown, trusted })
 }
 
 /// Where a caller on this host reaches what listens at `address`.
@@ -207,9 +212,10 @@ where
     tokio::spawn(quiet::tell());
     let mut terminate = signal(SignalKind::terminate())?;
     // Bound before anything else starts, so that a port in use disturbs nobody.
-    let Exposed { tls, rights, owner_token, names } = expose(&options, &identity)?;
+    let Exposed { tls, rights, owner_token, names, by, trusted } = expose(&options, &identity)?;
     let secured = tls.is_some();
     let listener = api::bind(options.api, tls).await?;
+    let reached = Reached { listens: listener.address(), by, certificate: trusted };
     let place = ApiPlace { tls: secured, address: here(listener.address()) };
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
@@ -225,6 +231,8 @@ where
     let (stop_api, api_stops) = oneshot::channel::<()>();
     let service = Api::new(device, handle, mesh, counters)
         .with_doors(doors)
+        .with_folder(options.data.clone())
+        .with_reached(reached)
         .with_sealer(sealer)
         .with_rights(rights, names);
     let mut api = tokio::spawn(listener.serve(service, async move {

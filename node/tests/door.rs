@@ -205,13 +205,7 @@ async fn one_door_opens_at_a_time_and_each_is_reported_on() {
         };
         let DoorReport { redemption, compartment, problem } = report;
         reports.push((redemption.seq, compartment.to_string(), problem));
-        let drop = popmesh_proto::command::DropInfo {
-            drop: "neon".parse().unwrap(),
-            title: "Neon".to_owned(),
-            state: popmesh_proto::command::DropState::Open,
-            pickup_within_ms: None,
-            unclaimed: Default::default(),
-        };
+        let drop = popmesh_proto::command::DropInfo::planned("neon".parse().unwrap(), "Neon".to_owned());
         // The keeper does not look at the reply.
         outcome.send(Ok(Outcome { reply: Reply::Drop(drop), repeated: false })).unwrap();
     }

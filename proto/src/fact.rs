@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::DoorState;
 use crate::id::{DeviceId, Ref};
-use crate::record::PersonalKind;
+use crate::record::{PersonalKind, StepKind};
 use crate::text::{DropId, Place, Sku};
 
 /// Units of one SKU that a fact is about.
@@ -281,6 +281,26 @@ pub enum Fact {
         /// What was taken out.
         items: Vec<FactItem>,
     },
+    /// A step of a drop was taken, here or elsewhere.
+    Step {
+        /// When, Unix milliseconds.
+        at_ms: u64,
+        /// The entry.
+        entry: Ref,
+        /// The drop.
+        drop: DropId,
+        /// Which step.
+        step: StepKind,
+        /// At which venue; at all of them if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        venue: Option<Place>,
+        /// Of which round.
+        round: u32,
+        /// Who did.
+        by: DeviceId,
+        /// Its name.
+        by_name: String,
+    },
     /// Products, drops or what else an hq sets for the event changed.
     ProgrammeChanged {
         /// When, Unix milliseconds.
@@ -449,6 +469,7 @@ impl Fact {
             Fact::TakenOver { .. } => "taken_over",
             Fact::Minted { .. } => "minted",
             Fact::Moved { .. } => "moved",
+            Fact::Step { .. } => "step",
             Fact::Damaged { .. } => "damaged",
             Fact::ProgrammeChanged { .. } => "programme_changed",
             Fact::Retired { .. } => "retired",
@@ -479,6 +500,7 @@ impl Fact {
             | Fact::TakenOver { at_ms, entry, .. }
             | Fact::Minted { at_ms, entry, .. }
             | Fact::Moved { at_ms, entry, .. }
+            | Fact::Step { at_ms, entry, .. }
             | Fact::Damaged { at_ms, entry, .. }
             | Fact::ProgrammeChanged { at_ms, entry, .. }
             | Fact::Retired { at_ms, entry, .. }
@@ -523,6 +545,23 @@ pub enum Signal {
         /// Units wanted.
         wanted: u64,
     },
+    /// Units are asked for that a sale here waits for. It comes again when another device is asked, and is over when the sale
+    /// is answered.
+    Asking {
+        /// The drop.
+        drop: DropId,
+        /// The SKU.
+        sku: Sku,
+        /// How many units lack.
+        units: u64,
+        /// Who is asked.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+        /// The sales that wait for them, each by the first 8 bytes of the SHA-256 of its idempotency key, in hexadecimal; those
+        /// without a key are not named.
+        sales: Vec<String>,
+    },
     /// This device's certificate ends soon, or is over: an hq can renew it, while it is good; afterwards the device has to join again.
     CertificateEnds {
         /// When, Unix milliseconds.
@@ -560,6 +599,7 @@ impl Signal {
             Signal::Reachable { .. } => "reachable",
             Signal::Unreachable { .. } => "unreachable",
             Signal::HeldElsewhere { .. } => "held_elsewhere",
+            Signal::Asking { .. } => "asking",
             Signal::CertificateEnds { .. } => "certificate_ends",
             Signal::PastKnown { .. } => "past_known",
             Signal::CutOff { .. } => "cut_off",

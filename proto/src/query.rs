@@ -3,6 +3,7 @@
 
 mod board;
 mod deed;
+mod mesh;
 mod money;
 mod page;
 mod past;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use board::{Board, BoardSku, CountedFrom, Counts, CutOff, DropToClaim, Voided, VoidedWhy};
 pub use deed::DeedKind;
+pub use mesh::{Medium, MeshEdge, MeshNode, MeshPicture};
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
@@ -23,13 +25,14 @@ pub use people::{PeopleCounts, PeopleFilter, SealedFilter, SealedPersonal};
 
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, Lot, PersonalInfo,
-    Product, Refusal, Reply,
+    Act, Cart, Claim, ClaimState, ClocksApart, Door, Doors, DropInfo, EventRules, Holder, LateSale, Lot,
+    PersonalInfo, Product, Refusal, Reply, StepInfo,
 };
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 
 /// A question.
@@ -39,8 +42,12 @@ pub enum Query {
     Status,
     /// Every device known.
     Devices,
+    /// Who sees whom.
+    Mesh,
     /// Products and drops.
     Programme,
+    /// The picture of a product.
+    Picture(Sku),
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
     /// What overlay and encoder's page show of a drop.
@@ -59,6 +66,10 @@ pub enum Query {
     Deed(DeedKind, Ref),
     /// Carts, here and elsewhere.
     Carts(CartFilter),
+    /// The steps of a drop, the oldest first.
+    Steps(DropId),
+    /// Sales of a drop that came after a close, the oldest first.
+    Late(DropId),
     /// The token of a cart that this device holds.
     CartToken(Ref),
     /// The token of a claim that this device has sold.
@@ -189,8 +200,12 @@ pub enum Answer {
     Status(Status),
     /// To [`Query::Devices`].
     Devices(Vec<DeviceInfo>),
+    /// To [`Query::Mesh`].
+    Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
+    /// To [`Query::Picture`]; nothing if the product has none.
+    Picture(Result<Option<Picture>, Refusal>),
     /// To [`Query::Stock`].
     Stock(Stock),
     /// To [`Query::Board`].
@@ -207,6 +222,10 @@ pub enum Answer {
     Retirement(Result<RetirementRisk, Refusal>),
     /// To [`Query::Claim`].
     Claim(Result<Box<Claim>, Refusal>),
+    /// To [`Query::Steps`].
+    Steps(Result<Vec<StepInfo>, Refusal>),
+    /// To [`Query::Late`].
+    Late(Result<Vec<LateSale>, Refusal>),
     /// To [`Query::CartToken`].
     CartToken(Result<CartToken, Refusal>),
     /// To [`Query::Token`].
@@ -479,6 +498,15 @@ pub struct DeviceInfo {
     /// retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_newest_secret: Option<bool>,
+    /// Whether it has two pasts, and nobody gives it anything until a person has settled that.
+    #[serde(default)]
+    pub suspended: bool,
+    /// To whom it gave everything, by name; absent unless it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// The version of its program, as it told; absent if it has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// How it stands with the event's secret on a device.
@@ -494,6 +522,15 @@ pub struct SecretInfo {
     pub lacks_newest: bool,
     /// Retired devices that have the secret that counts: an hq makes another within a minute.
     pub exposed: u64,
+}
+
+/// The picture of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// What it is.
+    pub info: PictureInfo,
+    /// Its bytes, as they came.
+    pub bytes: Vec<u8>,
 }
 
 /// Products and drops.

@@ -11,6 +11,7 @@ mod leave;
 mod personal;
 mod renewal;
 mod retire_cut;
+mod step;
 
 pub use door::{Behaved, Door, MAX_REASON};
 pub use entrust::Entrust;
@@ -23,6 +24,7 @@ pub use personal::{
 
 pub use renewal::Renewal;
 pub use retire_cut::{MAX_CUT_PARTS, RetireCut};
+pub use step::{Announced, MAX_ANNOUNCED, MAX_ROUND, Step, StepKind};
 
 use crate::clock::Hlc;
 use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
@@ -150,6 +152,9 @@ pub enum Body {
     /// Seals the secret of an epoch to more devices. In `devices`, by who may retire or an hq.
     #[n(34)]
     EpochCopies(#[n(0)] EpochCopies),
+    /// A step of a drop: announce, open, last call or close. In `stock`, by an hq or an encoder.
+    #[n(35)]
+    Step(#[n(0)] Step),
 }
 
 /// Begins a chain: who writes it, by what right, and where its author's last one ended.
@@ -305,6 +310,9 @@ pub struct Sale {
     /// Its receipt.
     #[n(5)]
     pub receipt: ReceiptLink,
+    /// The step of the drop that it was made under; absent where it is that of the chain's sale before, or none was known.
+    #[n(6)]
+    pub step: Option<Ref>,
     /// The tag of the PIN that whoever picks it up must know.
     #[n(7)]
     pub pin: Option<PinTag>,
@@ -637,6 +645,11 @@ impl Record {
             Body::Retire(_) | Body::Entrust(_) => Some(Role::Hq),
             _ => None,
         };
+        let needs = match &self.body {
+            // The encoder runs the show, with an hq or without.
+            Body::Step(_) if !roles.has(Role::Hq) => Some(Role::Encoder),
+            _ => needs,
+        };
         if let Some(needs) = needs.filter(|needs| !roles.has(*needs)) {
             return Err(RecordError::Role { kind, roles, needs });
         }
@@ -656,6 +669,7 @@ impl Record {
             | Body::Entrust(_)
             | Body::Leave(_)
             | Body::Epoch(_)
+            | Body::Step(_)
             | Body::Personal(_) => (&[], &[], &[]),
             Body::EpochCopies(copies) => (&[], &[], from_ref(&copies.epoch)),
             // So whoever hears of an erasure knows what it is of, and who took that.
@@ -700,6 +714,7 @@ impl Record {
             })
             .chain(match &self.body {
                 Body::Refund(refund) => refund.handed_out,
+                Body::Sale(sale) => sale.step,
                 Body::Custody(custody) => custody.retirement,
                 Body::Retire(retire) => retire.under,
                 Body::Entrust(entrust) => entrust.under,
@@ -746,6 +761,7 @@ impl Body {
             Body::Erase(_) => "erasure of personal data",
             Body::Epoch(_) => "renewal of the event's secret",
             Body::EpochCopies(_) => "copy of the event's secret",
+            Body::Step(_) => "step of a drop",
         }
     }
 
@@ -779,6 +795,7 @@ impl Body {
             | Body::Resolve(_)
             | Body::Epoch(_)
             | Body::EpochCopies(_)
+            | Body::Step(_)
             | Body::Personal(_)
             | Body::Erase(_) => false,
         }
@@ -813,6 +830,7 @@ impl Body {
             | Body::Resolve(_)
             | Body::Epoch(_)
             | Body::EpochCopies(_)
+            | Body::Step(_)
             | Body::Personal(_)
             | Body::Erase(_) => false,
         }
@@ -856,6 +874,7 @@ impl Body {
             Body::Renewal(renewal) => renewal.bounds(),
             Body::Epoch(epoch) => epoch.bounds(),
             Body::EpochCopies(copies) => copies.bounds(),
+            Body::Step(step) => step.bounds(),
             Body::Refund(refund) => {
                 if refund.unclaimed == Some(true) && refund.handed_out.is_some() {
                     return Err("units that were handed out and that nobody came for");

@@ -142,7 +142,7 @@ fn sale() -> impl Strategy<Value = Sale> {
         unit_price,
     });
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
-    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()));
+    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()), option::of(reference()));
     (
         vec(line, 0..4),
         payments(),
@@ -153,16 +153,8 @@ fn sale() -> impl Strategy<Value = Sale> {
         rest,
     )
         .prop_map(
-            |(lines, payments, pickup_at, programme, taxes, receipt, (pin, shopper, expires_ms))| Sale {
-                lines,
-                payments,
-                pickup_at,
-                programme,
-                taxes,
-                receipt,
-                pin,
-                shopper,
-                expires_ms,
+            |(lines, payments, pickup_at, programme, taxes, receipt, (pin, shopper, expires_ms, step))| {
+                Sale { lines, payments, pickup_at, programme, taxes, receipt, step, pin, shopper, expires_ms }
             },
         )
 }
@@ -493,8 +485,15 @@ fn presence() -> impl Strategy<Value = Presence> {
     let neighbours = option::of(vec(any::<u8>(), 0..60));
     let told = (option::of(any::<u32>()), vec(device(), 0..3), neighbours);
     let since = (option::of(ask_past()), option::of(any::<u64>()));
-    (any::<bool>(), vec(rate, 0..5), certificate, told, since).prop_map(
-        |(sells, rates, certificate, (every_s, reaches, neighbours), (asks, behind_ms))| Presence {
+    let more = (option::of(vec(any::<u8>(), 0..60)), option::of("[!-~]{0,30}"));
+    (any::<bool>(), vec(rate, 0..5), certificate, told, (since, more)).prop_map(
+        |(
+            sells,
+            rates,
+            certificate,
+            (every_s, reaches, neighbours),
+            ((asks, behind_ms), (narrowly, program)),
+        )| Presence {
             sells,
             rates,
             certificate: certificate.map(Into::into),
@@ -503,6 +502,8 @@ fn presence() -> impl Strategy<Value = Presence> {
             asks,
             neighbours: neighbours.map(Into::into),
             behind_ms,
+            narrowly: narrowly.map(Into::into),
+            program,
         },
     )
 }

@@ -129,9 +129,9 @@ fn json_is_what_the_api_answers() -> Result<()> {
     does(
         &["drop", "new", "neon"],
         "/v1/drops",
-        json!({"drop": "neon", "title": "neon", "pickup_within_ms": null, "unclaimed": "keep"}),
+        json!({"drop": "neon", "title": "neon", "pickup_within_ms": null, "unclaimed": "keep", "ends_ms": null}),
     )?;
-    does(&["drop", "open", "neon"], "/v1/drops/neon/open", Value::Null)?;
+    does(&["drop", "open", "neon"], "/v1/drops/neon/steps", json!({"step": "open"}))?;
     let mint = ["lot", "mint", "--drop", "neon", "--sku", "TEE", "--serials", "1-20"];
     let lot = json!({"drop": "neon", "sku": "TEE", "first": 1, "last": 20, "numbered": true, "place": null, "edition": null});
     does(&mint, "/v1/lots", lot)?;

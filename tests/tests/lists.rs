@@ -152,7 +152,7 @@ fn whatever_is_made_can_be_fetched_here_and_on_another_device() -> Result<()> {
         "/v1/drops",
         json!({"drop": "neon", "title": "Neon", "unclaimed": "refund", "pickup_within_ms": 600_000}),
     )?;
-    hq.call("POST", "/v1/drops/neon/open", None, None)?.ok()?;
+    hq.call("POST", "/v1/drops/neon/steps", Some(&json!({"step": "open"})), None)?.ok()?;
     make(&hq, "/v1/lots", json!({"drop": "neon", "sku": "CAP", "first": 1, "last": 60}))?;
     let units = |count: u32| json!({"drop": "neon", "sku": "CAP", "units": {"count": count}});
     let with = |mut body: Value, name: &str, value: Value| {

@@ -78,10 +78,10 @@ impl Stage<'_> {
             "/v1/rules" => json!({"ordinary_wish": 1}),
             "/v1/limits" => json!({"device": own, "amount": 0}),
             "/v1/links" => json!({"on": false}),
-            "/v1/claims/{claim}/unlock"
-            | "/v1/carts/{cart}/release"
-            | "/v1/drops/{drop}/open"
-            | "/v1/drops/{drop}/close" => Value::Null,
+            "/v1/claims/{claim}/unlock" | "/v1/carts/{cart}/release" | "/v1/carts/{cart}/paying" => {
+                Value::Null
+            }
+            "/v1/drops/{drop}/steps" => json!({"step": "close"}),
             other => anyhow::bail!("what is the worst that can be done at {other}? say so here"),
         })
     }

@@ -8,6 +8,7 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{DeviceId, Nonce};
 use popmesh_proto::identity::{Certificate, Charter, Role, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::Entry;
+use popmesh_proto::record::StepKind;
 use popmesh_proto::text::DropId;
 
 use crate::local::{Disk, Local, meet};
@@ -82,18 +83,17 @@ pub(crate) fn drop_named(number: usize) -> DropId {
 pub(crate) fn opening(drops: usize) -> Vec<Command> {
     let mut commands = Vec::new();
     for (at, sku) in SKUS.iter().enumerate() {
-        commands.push(Command::ProductAdd(ProductAdd {
-            sku: sku.parse().unwrap(),
-            name: format!("Product {sku}"),
-            price: 1_500 + 700 * at as i64,
-            tax: None,
-        }));
+        commands.push(Command::ProductAdd(ProductAdd::of(
+            sku.parse().unwrap(),
+            format!("Product {sku}"),
+            1_500 + 700 * at as i64,
+        )));
     }
     for (index, drop) in (0..drops).map(drop_named).enumerate() {
         // Printed serials are those of one drop alone.
         let first = 1 + index as u32 * UNITS_OF_LOT;
         commands.push(Command::DropNew(DropNew::of(drop.clone(), format!("Drop {drop}"))));
-        commands.push(Command::DropOpen(drop.clone()));
+        commands.push(Command::step(drop.clone(), StepKind::Open));
         for sku in SKUS {
             commands.push(Command::LotMint(LotMint {
                 drop: drop.clone(),

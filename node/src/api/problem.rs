@@ -97,6 +97,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::UnknownSku { .. }
         | Refusal::UnknownDrop { .. }
+        | Refusal::UnknownVenue { .. }
         | Refusal::UnknownDevice { .. }
         | Refusal::UnknownClaim { .. }
         | Refusal::UnknownEntry { .. }
@@ -127,6 +128,8 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::AmbiguousDrop { .. }
         | Refusal::DropExists { .. }
         | Refusal::DropNotOpen { .. }
+        | Refusal::StepUnfit { .. }
+        | Refusal::AnnouncedTooMany { .. }
         | Refusal::SerialOverlap { .. }
         | Refusal::Frozen { .. }
         | Refusal::NotHeld { .. }

@@ -14,6 +14,8 @@ const ANY: &[Scope] = &[Till, Locker, Encoder, ReadOnly, Manager];
 const COUNTER: &[Scope] = &[Till, Locker, ReadOnly, Manager];
 /// Money.
 const BOOKS: &[Scope] = &[Till, ReadOnly, Manager];
+/// What was sold after a close: money, and for whoever closed.
+const LATE: &[Scope] = &[Till, Encoder, ReadOnly, Manager];
 const LOOK: &[Scope] = &[ReadOnly, Manager];
 const SELL: &[Scope] = &[Till, Manager];
 /// What a till or a locker gives away here, it gives one by one, and not in a loop: see [`super::giving`].
@@ -34,12 +36,17 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/devices", ANY),
     ("GET", "/v1/devices/{device}", ANY),
     ("GET", "/v1/peers", ANY),
+    ("GET", "/v1/mesh", ANY),
+    ("GET", "/v1/health/list", ANY),
     ("GET", "/v1/programme", ANY),
     ("GET", "/v1/products", ANY),
     ("GET", "/v1/products/{sku}", ANY),
+    ("GET", "/v1/products/{sku}/picture", ANY),
     ("GET", "/v1/drops", ANY),
     ("GET", "/v1/drops/{drop}", ANY),
     ("GET", "/v1/drops/{drop}/board", ANY),
+    ("GET", "/v1/drops/{drop}/steps", ANY),
+    ("GET", "/v1/drops/{drop}/late", LATE),
     ("GET", "/v1/lots", ANY),
     ("GET", "/v1/lots/{entry}", ANY),
     ("GET", "/v1/rules", ANY),
@@ -87,6 +94,7 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/sales", SELL),
     ("POST", "/v1/carts", SELL),
     ("POST", "/v1/carts/{cart}/release", SELL),
+    ("POST", "/v1/carts/{cart}/paying", SELL),
     ("POST", "/v1/carts/take", SELL),
     ("POST", "/v1/carts/{cart}/items", SELL),
     ("POST", "/v1/carts/{cart}/removals", SELL),
@@ -107,8 +115,7 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/doors/open", DOORS),
     ("POST", "/v1/doors/settle", DOORS),
     ("PUT", "/v1/doors/jam", DOORS),
-    ("POST", "/v1/drops/{drop}/open", DROPS),
-    ("POST", "/v1/drops/{drop}/close", DROPS),
+    ("POST", "/v1/drops/{drop}/steps", DROPS),
     ("POST", "/v1/people", TAKE),
     ("GET", "/v1/people", OWNER),
     ("GET", "/v1/people/{entry}", OWNER),
@@ -125,6 +132,18 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/rules", OWNER),
     ("POST", "/v1/limits", OWNER),
     ("PUT", "/v1/links", OWNER),
+    // Whoever admits devices gives the event's secret away.
+    ("POST", "/v1/admissions", OWNER),
+    ("GET", "/v1/admissions", OWNER),
+    ("GET", "/v1/admissions/{admission}", OWNER),
+    ("POST", "/v1/admissions/{admission}/close", OWNER),
+    // Whoever could make tokens could make one for all that is left to it.
+    ("POST", "/v1/tokens", OWNER),
+    ("GET", "/v1/tokens", OWNER),
+    ("POST", "/v1/tokens/{token}/revoke", OWNER),
+    ("GET", "/v1/access", OWNER),
+    ("GET", "/v1/access/certificate.pem", OWNER),
+    ("GET", "/v1/access/profile.mobileconfig", OWNER),
 ];
 
 /// Events that not every scope hears: about what it may not ask for either. All others are heard by all.

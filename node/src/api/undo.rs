@@ -72,7 +72,7 @@ fn route_of(kind: ActKind) -> &'static str {
         ActKind::CartItems => "/v1/carts/{cart}/removals",
         ActKind::CartTaken => "/v1/carts/take",
         ActKind::Move => "/v1/moves",
-        ActKind::Drop => "/v1/drops/{drop}/close",
+        ActKind::Drop => "/v1/drops/{drop}/steps",
         ActKind::Product => "/v1/products",
         ActKind::Rules => "/v1/rules",
         // What stays is refused to whoever may sell.

@@ -10,7 +10,6 @@ use popmesh_proto::command::{
     Transfer, UnitsDone, Unlock, Unlocked,
 };
 use popmesh_proto::id::Ref;
-use popmesh_proto::text::DropId;
 use serde::Serialize;
 
 use super::giving::{self, LeaveNow, PastAcceptance, SweepNow, Who};
@@ -109,36 +108,6 @@ pub(super) async fn plan_drop(
     Body(body): Body<DropNew>,
 ) -> Result<Done<DropInfo>, Problem> {
     made(&api, &key, body, Command::DropNew, only!(Reply::Drop)).await
-}
-
-/// Opens a drop for sale
-#[utoipa::path(
-    post, path = "/v1/drops/{drop}/open", operation_id = "drops_open", tag = "act",
-    params(("drop" = String, Path, description = "Its short name"), IdempotencyHeader),
-    responses((status = 200, description = "It is open", body = DropInfo), CommandProblems)
-)]
-pub(super) async fn open_drop(
-    State(api): State<Api>,
-    Name(drop): Name<DropId>,
-    key: Key,
-    NoBody: NoBody,
-) -> Result<Done<DropInfo>, Problem> {
-    done(&api, &key, (), |()| Command::DropOpen(drop), StatusCode::OK, only!(Reply::Drop)).await
-}
-
-/// Closes a drop
-#[utoipa::path(
-    post, path = "/v1/drops/{drop}/close", operation_id = "drops_close", tag = "act",
-    params(("drop" = String, Path, description = "Its short name"), IdempotencyHeader),
-    responses((status = 200, description = "It is closed", body = DropInfo), CommandProblems)
-)]
-pub(super) async fn close_drop(
-    State(api): State<Api>,
-    Name(drop): Name<DropId>,
-    key: Key,
-    NoBody: NoBody,
-) -> Result<Done<DropInfo>, Problem> {
-    done(&api, &key, (), |()| Command::DropClose(drop), StatusCode::OK, only!(Reply::Drop)).await
 }
 
 /// Mints a lot; its units are then held by this device

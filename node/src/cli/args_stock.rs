@@ -1,5 +1,6 @@
 //! What can be typed about products, drops, lots and stock.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -24,6 +25,15 @@ pub(super) enum Product {
         /// Its tax rate in per cent, such as 19 or 7.5 [default: what it has, 0 if it is new]
         #[arg(long, value_name = "PERCENT", value_parser = super::money::rate)]
         tax: Option<u16>,
+        /// Under which heading tills show it, such as Shirts; an empty one takes it away [default: what it has]
+        #[arg(long, value_name = "TEXT")]
+        category: Option<String>,
+        /// Its picture: a still PNG, JPEG or WebP file of at most 8 kB and 512 pixels each way [default: what it has]
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+        /// Take its picture away
+        #[arg(long, conflicts_with = "picture")]
+        no_picture: bool,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]
@@ -48,6 +58,9 @@ pub(super) enum Drop {
         /// What becomes of claims that nobody came for in that time
         #[arg(long, default_value = "keep")]
         unclaimed: UnclaimedArg,
+        /// Its hard end: a time such as 2026-12-01T22:00, or from now on such as 90m. It is over then on every device by itself
+        #[arg(long, value_name = "TIME", value_parser = values::later)]
+        ends: Option<values::Later>,
         /// Open it for sale at once
         #[arg(long)]
         open: bool,
@@ -56,10 +69,36 @@ pub(super) enum Drop {
         #[command(flatten)]
         target: Target,
     },
+    /// Announce a drop, and how many units there are of it
+    Announce {
+        #[command(flatten)]
+        step: DropChange,
+        /// Units that are announced [default: what is minted by now]
+        #[arg(long, value_name = "SKU=UNITS", value_parser = values::units_of_sku)]
+        units: Vec<(Sku, u64)>,
+        /// Its hard end: a time such as 2026-12-01T22:00, or from now on such as 90m. It is over then on every device by itself
+        #[arg(long, value_name = "TIME", value_parser = values::later)]
+        ends: Option<values::Later>,
+        /// Where it is over: begin its next round
+        #[arg(long)]
+        again: bool,
+    },
     /// Open a drop for sale
-    Open(DropChange),
-    /// Close a drop
+    Open {
+        #[command(flatten)]
+        step: DropChange,
+        /// Where it is over: begin its next round
+        #[arg(long)]
+        again: bool,
+    },
+    /// Say that a drop is about to be closed; it sells on
+    LastCall(DropChange),
+    /// Close a drop, here at once and wherever it is heard
     Close(DropChange),
+    /// List the steps of a drop
+    Steps(DropLook),
+    /// List sales that were made after a close
+    Late(DropLook),
     /// List drops
     List(Target),
 }
@@ -85,11 +124,23 @@ impl From<UnclaimedArg> for Unclaimed {
     }
 }
 
-/// Which drop to open or close.
+/// Which drop to look at.
+#[derive(Debug, Args)]
+pub(super) struct DropLook {
+    /// Its short name
+    pub(super) name: DropId,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// Of which drop to take a step.
 #[derive(Debug, Args)]
 pub(super) struct DropChange {
     /// Its short name
     pub(super) name: DropId,
+    /// At this venue only [default: all]
+    #[arg(long)]
+    pub(super) venue: Option<Place>,
     #[command(flatten)]
     pub(super) retry: Retry,
     #[command(flatten)]

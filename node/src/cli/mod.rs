@@ -22,6 +22,7 @@ mod currency;
 mod device;
 mod doctor;
 mod door;
+mod drops;
 mod event;
 mod export;
 mod failure;
@@ -134,7 +135,7 @@ fn dispatch<S: Starter>(cli: Cli, hooks: Hooks<S>) -> Outcome {
         Command::Export(export) => export::export(&Client::find(&export.target, &folder)?, &export.dir, json),
         Command::Links(links) => act::links(&links, &folder, json),
         Command::Product(product) => act::product(product, &folder, json),
-        Command::Drop(drop) => act::drop(drop, &folder, json),
+        Command::Drop(drop) => drops::drop(drop, &folder, json),
         Command::Lot(lot) => act::lot(lot, &folder, json),
         Command::Transfer(transfer) => act::transfer(&transfer, &folder, json),
         Command::Move(change) => act::change_place(&change, &folder, json),

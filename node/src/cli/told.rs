@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use popmesh_proto::command::DropState;
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::identity::Role;
 use popmesh_proto::query::{Answer, DeviceInfo, Query, Status, StockFilter};
@@ -151,8 +150,13 @@ fn beginning(up: &Up, status: &Status) -> [String; 2] {
         true => ", which wants a token from elsewhere: `popmesh api token new`",
         false => ", for this host alone",
     };
+    let screen = match up.place.tls {
+        true => ", for tablets: Health on this device's own screen connects them",
+        false => ", in a browser on this host: what the crew touches",
+    };
     let text = format!(
         "{} ({}) is up: {} at {}, in the event {} ({}).\n\
+         \x20 console      {}/{screen}\n\
          \x20 API          {}{access}\n\
          \x20 certificate  until {}",
         printable(&device.name),
@@ -161,6 +165,7 @@ fn beginning(up: &Up, status: &Status) -> [String; 2] {
         device.venue,
         printable(&status.event_name),
         status.event.short(),
+        up.place.url(),
         up.place.url(),
         values::time(device.certificate_until_ms),
     );
@@ -172,7 +177,7 @@ fn next(seen: &Seen, goods: Goods, data: Option<&PathBuf>) -> Vec<String> {
     let popmesh = data.map_or_else(|| "popmesh".to_owned(), |data| format!("popmesh --data {}", shell(data)));
     let status = &seen.status;
     let is = |role| status.device.roles.contains(&role);
-    let open = status.drops.iter().find(|drop| drop.state == DropState::Open);
+    let open = status.drops.iter().find(|drop| drop.state.sells());
     let mut next = Vec::new();
     let mut line = |command: &str, what: &str| next.push(format!("  {popmesh} {command:<44}  {what}"));
     if is(Role::Hq) && goods.products == 0 {

@@ -82,7 +82,7 @@ fn in_words(act: &Act, name: &str) -> String {
 }
 
 fn told(done: &Undone, names: &Names) -> String {
-    let Undone { act, refund, cart, units, drop, product, rules } = done;
+    let Undone { act, refund, cart, units, product, rules } = done;
     let mut lines = Vec::new();
     if let Some(refund) = refund {
         lines.push(format!("taken back: {}", names.items(&refund.claim.items)));
@@ -102,9 +102,6 @@ fn told(done: &Undone, names: &Names) -> String {
     }
     for units in units {
         lines.push(format!("back where it lay: {}", names.units(&units.sku, None, &units.units)));
-    }
-    if let Some(drop) = drop {
-        lines.push(format!("drop {} is {} again", drop.drop, drop.state));
     }
     if let Some(product) = product {
         let price = product.currency.format(product.price);

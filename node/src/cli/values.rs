@@ -5,6 +5,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use popmesh_proto::command::MAX_QUANTITY;
 use popmesh_proto::money::{Currency, MAX_PRICE};
+use popmesh_proto::text::Sku;
 
 use super::failure::Failure;
 pub(super) use crate::clock::{local as time, local_short as clock};
@@ -60,6 +61,53 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     number.checked_mul(factor_ms).map(Duration::from_millis).ok_or_else(bad)
+}
+
+/// A time that is ahead: named, or from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Later {
+    /// Then, in this host's zone where none was said.
+    At(u64),
+    /// So long from now.
+    In(Duration),
+}
+
+impl Later {
+    /// As Unix milliseconds.
+    pub(super) fn ms(self) -> Result<u64, Failure> {
+        let over = || Failure::here("that is later than any clock counts".to_owned());
+        match self {
+            Later::At(ms) => Ok(ms),
+            Later::In(duration) => crate::clock::now_ms().checked_add(ms(duration)).ok_or_else(over),
+        }
+    }
+}
+
+/// Reads a time such as `2026-12-01T22:00` in this host's zone, `2026-12-01T22:00:00+01:00`, or a duration from now on.
+pub(super) fn later(text: &str) -> Result<Later, String> {
+    if let Ok(duration) = duration(text) {
+        return Ok(Later::In(duration));
+    }
+    let bad = || {
+        format!("{text:?} is no time; write 2026-12-01T22:00, 2026-12-01T22:00:00+01:00, or 90m from now on")
+    };
+    let at = match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at,
+        Err(_) => {
+            let civil: jiff::civil::DateTime = text.parse().map_err(|_| bad())?;
+            civil.to_zoned_datetime(crate::clock::zone()).map_err(|_| bad())?.timestamp()
+        }
+    };
+    u64::try_from(at.as_millisecond()).map(Later::At).map_err(|_| bad())
+}
+
+/// Reads `SKU=UNITS`.
+pub(super) fn units_of_sku(text: &str) -> Result<(Sku, u64), String> {
+    let bad = || format!("{text:?} is not SKU=UNITS, such as TEE-M=100");
+    let (sku, units) = text.split_once('=').ok_or_else(bad)?;
+    let sku: Sku = sku.parse().map_err(|error| format!("{error}"))?;
+    let units = units.parse().ok().filter(|units| *units > 0).ok_or_else(bad)?;
+    Ok((sku, units))
 }
 
 /// The milliseconds of a duration, as the API has them.
@@ -162,6 +210,22 @@ mod tests {
             if let Ok(minor) = price(&text, currency("EUR")) {
                 prop_assert!((1..=MAX_PRICE).contains(&minor));
             }
+        }
+    }
+
+    #[test]
+    fn a_hard_end_is_a_time_or_from_now_on() {
+        assert_eq!(later("2026-12-01T22:00:00Z"), Ok(Later::At(1_796_162_400_000)));
+        assert_eq!(later("2026-12-01T22:00:00+01:00"), Ok(Later::At(1_796_158_800_000)));
+        assert!(matches!(later("2026-12-01T22:00"), Ok(Later::At(_))));
+        assert_eq!(later("90m"), Ok(Later::In(Duration::from_secs(90 * 60))));
+        for bad in ["", "tonight", "22", "2026-13-01T22:00", "1960-01-01T00:00:00Z"] {
+            assert!(later(bad).is_err() || bad == "22", "{bad}");
+        }
+        assert!(Later::In(Duration::MAX).ms().is_err());
+        assert_eq!(units_of_sku("TEE-M=100"), Ok(("TEE-M".parse().unwrap(), 100)));
+        for bad in ["TEE-M", "TEE-M=", "TEE-M=0", "TEE-M=-1", "=3"] {
+            assert!(units_of_sku(bad).is_err(), "{bad}");
         }
     }
 

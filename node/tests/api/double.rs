@@ -14,20 +14,22 @@ use popmesh_proto::claim_code::ClaimCode;
 use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{
     Act, ActKind, Cart, Claim, ClaimItem, ClaimState, Command, Door, DoorOpen, DoorSettle, DoorState, Doors,
-    DropInfo, DropState, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed, Refunded,
-    Refusal, Renewed, Reply, Retired, Settled, Swept, Tender, Undone, UnitsDone, Unlocked,
+    DropInfo, DropState, DropStep, Erased, EventRules, Lot, Payload, PersonalInfo, Product, Redeemed,
+    Refunded, Refusal, Renewed, Reply, Retired, Settled, StepDone, StepInfo, Swept, Tender, Undone,
+    UnitsDone, Unlocked,
 };
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
     Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
-    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Moment, Named, Part, PeopleCounts,
-    Programme, Query, Receipt, ReceiptKind, Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status,
-    Stock, StockLine,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, Levels, Medium, MeshEdge, MeshNode,
+    MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
+    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
 use popmesh_proto::text::DropId;
+use popmesh_proto::token::TokenError;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) const DEVICE: DeviceId = DeviceId([7; 32]);
@@ -240,6 +242,9 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         clock_ahead_ms: None,
         retired_by: None,
         has_newest_secret: None,
+        suspended: false,
+        left_to: None,
+        program: None,
     }
 }
 
@@ -354,7 +359,7 @@ fn door(claim: Ref) -> Door {
 }
 
 fn drop_info(drop: popmesh_proto::text::DropId, state: DropState) -> DropInfo {
-    DropInfo { title: drop.to_string(), drop, state, pickup_within_ms: None, unclaimed: Default::default() }
+    DropInfo { state, ..DropInfo::planned(drop.clone(), drop.to_string()) }
 }
 
 fn swept() -> Swept {
@@ -392,10 +397,27 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             price: add.price,
             tax: add.tax.unwrap_or(0),
             currency: "EUR".parse().unwrap(),
+            category: add.category,
+            picture: None,
         }),
         Command::DropNew(new) => Reply::Drop(drop_info(new.drop, DropState::Planned)),
-        Command::DropOpen(drop) => Reply::Drop(drop_info(drop, DropState::Open)),
-        Command::DropClose(drop) => Reply::Drop(drop_info(drop, DropState::Closed)),
+        Command::DropStep(DropStep { drop, taken }) => Reply::Step(Box::new(StepDone {
+            written: true,
+            step: StepInfo {
+                entry: Ref { chain: ChainId([1; 16]), seq: 7 },
+                drop: drop.clone(),
+                step: taken.step,
+                venue: taken.venue,
+                round: 0,
+                at_ms: 1,
+                by: DeviceId([1; 32]),
+                by_name: "hq".to_owned(),
+                units: Vec::new(),
+                ends_ms: taken.ends_ms,
+                counts: true,
+            },
+            drop: drop_info(drop, taken.step.into()),
+        })),
         Command::LotMint(mint) => Reply::Lot(Lot {
             lot: entry(1),
             drop: mint.drop,
@@ -412,6 +434,7 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
         Command::Sell(_) => Reply::Sale(claim()),
         Command::CartNew(_)
         | Command::CartRelease(_)
+        | Command::CartPaying(_)
         | Command::CartTake(_)
         | Command::CartAdd(..)
         | Command::CartRemove(..) => Reply::Cart(cart()),
@@ -496,7 +519,7 @@ fn named(text: &str) -> Result<Named, Refusal> {
         "7K2-M9Q" => Named { claim: Some(one.claim), is_token: false, claims: vec![one], count: 1 },
         "T-4711" => Named { claim: None, is_token: false, claims: vec![one, two], count: 2 },
         "POPMESH1:X" => Named { claim: Some(one.claim), is_token: true, claims: vec![], count: 1 },
-        "POPMESH1:" => return Err(Refusal::Token { problem: "altered".to_owned() }),
+        "POPMESH1:" => return Err(TokenError::Altered.into()),
         _ => Named::default(),
     })
 }
@@ -585,12 +608,30 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }
         Query::Deed(kind, at) => Answer::Deed(deed(*kind, *at).map(Box::new)),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
+        Query::Mesh => Answer::Mesh(MeshPicture {
+            as_of_ms: 1_000,
+            nodes: vec![MeshNode {
+                info: info(OTHER, "till-2"),
+                here: false,
+                lacks: Some(2),
+                lacked: None,
+                told_at_ms: Some(900),
+            }],
+            edges: vec![MeshEdge {
+                a: DEVICE.min(OTHER),
+                b: DEVICE.max(OTHER),
+                medium: Medium::Network,
+                told_by: vec![DEVICE],
+                as_of_ms: 1_000,
+            }],
+        }),
         Query::Programme => Answer::Programme(Programme {
             products: vec![],
             drops: vec![],
             lots: vec![],
             rules: EventRules::default(),
         }),
+        Query::Picture(_) => Answer::Picture(Ok(None)),
         Query::Stock(_) => Answer::Stock(Stock {
             lines: vec![StockLine {
                 drop: "neon".parse().unwrap(),

@@ -30,8 +30,15 @@ async fn one_key_is_for_one_request() {
     post(node.address, "/v1/sales", &[KEY], &other).await.problem(422, "key_reused");
     // The same (empty) body at another path is another request too.
     let opening = ("idempotency-key", "k2");
-    assert_eq!(send(node.address, "POST", "/v1/drops/neon/open", &[opening], b"").await.status, 200);
-    send(node.address, "POST", "/v1/drops/neon/close", &[opening], b"").await.problem(422, "key_reused");
+    assert_eq!(
+        send(node.address, "POST", "/v1/carts/01010101010101010101010101010101:9/release", &[opening], b"")
+            .await
+            .status,
+        200
+    );
+    send(node.address, "POST", "/v1/carts/01010101010101010101010101010101:9/paying", &[opening], b"")
+        .await
+        .problem(422, "key_reused");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex};
 use popmesh::api::MAX_BODY;
 use popmesh::runtime::{CallError, Events, Handle, StoreHealth};
 use popmesh_proto::command::{DropState, Holder, Refusal};
+use popmesh_proto::record::StepKind;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -28,6 +29,23 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         (Refusal::AmbiguousDrop { drops: vec![text()] }, 409, "ambiguous_drop"),
         (Refusal::DropExists { drop: drop() }, 409, "drop_exists"),
         (Refusal::DropNotOpen { drop: drop(), state: DropState::Closed }, 409, "drop_not_open"),
+        (
+            Refusal::StepUnfit {
+                drop: drop(),
+                step: StepKind::Open,
+                state: DropState::Closed,
+                venue: None,
+                how: "say `--again`".to_owned(),
+            },
+            409,
+            "step_unfit",
+        ),
+        (Refusal::UnknownVenue { venue: "moon".parse().unwrap(), known: Vec::new() }, 404, "unknown_venue"),
+        (
+            Refusal::AnnouncedTooMany { sku: "CAP".parse().unwrap(), units: 9, minted: 8 },
+            409,
+            "announced_too_many",
+        ),
         (Refusal::Invalid { field: text(), problem: text() }, 422, "invalid"),
         (
             Refusal::SerialOverlap {
@@ -160,7 +178,9 @@ async fn wrong_bodies_say_what_is_wrong_and_where() {
         assert!(problem["detail"].as_str().unwrap().contains("exactly one"), "{problem}");
     }
     let body = b"{\"now\": true}";
-    send(node.address, "POST", "/v1/drops/neon/open", &json, body).await.problem(422, "invalid");
+    send(node.address, "POST", "/v1/carts/01010101010101010101010101010101:9/release", &json, body)
+        .await
+        .problem(422, "invalid");
     assert!(node.done.lock().unwrap().is_empty());
 }
 
@@ -215,7 +235,7 @@ async fn foreign_hosts_and_origins_are_turned_away() {
         send(to, "GET", "/v1/status", &[("host", host)], b"").await.problem(403, "foreign_host");
     }
     for origin in ["http://evil.example", "null", "http://localhost:3000"] {
-        send(to, "POST", "/v1/drops/neon/open", &[("origin", origin)], b"")
+        send(to, "POST", "/v1/carts/01010101010101010101010101010101:9/release", &[("origin", origin)], b"")
             .await
             .problem(403, "foreign_origin");
     }
@@ -233,10 +253,24 @@ async fn foreign_hosts_and_origins_are_turned_away() {
 async fn a_request_for_another_device_is_not_done_here() {
     let node = start().await;
     let (ours, theirs) = (DEVICE.to_string(), OTHER.to_string());
-    let wrong = send(node.address, "POST", "/v1/drops/neon/open", &[("popmesh-device", &theirs)], b"").await;
+    let wrong = send(
+        node.address,
+        "POST",
+        "/v1/carts/01010101010101010101010101010101:9/release",
+        &[("popmesh-device", &theirs)],
+        b"",
+    )
+    .await;
     assert_eq!(wrong.problem(421, "other_device")["device"], ours);
     assert!(node.done.lock().unwrap().is_empty());
-    let right = send(node.address, "POST", "/v1/drops/neon/open", &[("popmesh-device", &ours)], b"").await;
+    let right = send(
+        node.address,
+        "POST",
+        "/v1/carts/01010101010101010101010101010101:9/release",
+        &[("popmesh-device", &ours)],
+        b"",
+    )
+    .await;
     assert_eq!((right.status, right.header("popmesh-device")), (200, Some(ours.as_str())));
 }
 

@@ -13,6 +13,8 @@ async fn every_question_is_answered() {
         "/v1/devices",
         "/v1/peers",
         "/v1/health",
+        "/v1/health/list",
+        "/v1/mesh",
         "/v1/check",
         "/v1/programme",
         "/v1/stock",
@@ -100,11 +102,12 @@ async fn every_command_reaches_the_device() {
         let answer = post(node.address, path, &[], &body).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.json());
     }
-    for (path, state) in [("/v1/drops/neon/open", "open"), ("/v1/drops/neon/close", "closed")] {
-        for body in ["", "{}"] {
-            let answer = send(node.address, "POST", path, &[], body.as_bytes()).await;
-            assert_eq!((answer.status, &answer.json()["state"]), (200, &json!(state)));
-        }
+    for (step, state) in
+        [("announce", "announced"), ("open", "open"), ("last_call", "last_call"), ("close", "closed")]
+    {
+        let answer = post(node.address, "/v1/drops/neon/steps", &[], &json!({ "step": step })).await;
+        assert_eq!((answer.status, &answer.json()["drop"]["state"]), (200, &json!(state)));
+        assert_eq!(answer.json()["step"]["step"], step);
     }
     let done = node.done.lock().unwrap();
     assert_eq!(done.len(), 24);

@@ -112,7 +112,7 @@ async fn each_scope_gets_what_is_its_own_and_no_more() {
     let api = guarded().await;
     let (seen, sell) = (("GET", "/v1/status"), ("POST", "/v1/sales"));
     let (books, log) = (("GET", "/v1/takings"), ("GET", "/v1/log"));
-    let (door, drop) = (("POST", "/v1/doors/open"), ("POST", "/v1/drops/neon/open"));
+    let (door, drop) = (("POST", "/v1/doors/open"), ("POST", "/v1/drops/neon/steps"));
     let (claim, retire) =
         (("GET", "/v1/claims/01010101010101010101010101010101:9/token"), ("POST", "/v1/retirements"));
     let (leave, past) = (("POST", "/v1/leave"), ("POST", "/v1/past/acceptance"));

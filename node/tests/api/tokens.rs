@@ -257,7 +257,10 @@ async fn no_other_spelling_of_a_route_gets_past_its_scope() {
 async fn what_takes_no_body_refuses_every_body() {
     let shop = shop().await;
     let to = shop.node.address;
-    for path in ["/v1/drops/neon/open", "/v1/drops/neon/close"] {
+    for path in [
+        "/v1/carts/01010101010101010101010101010101:9/release",
+        "/v1/carts/01010101010101010101010101010101:9/paying",
+    ] {
         for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"] {
             for body in [&b""[..], b"{}", b"a=b"] {
                 send(to, "POST", path, &[("content-type", kind)], body).await.problem(415, "not_json");
@@ -270,6 +273,11 @@ async fn what_takes_no_body_refuses_every_body() {
     send(to, "GET", "/v1/status", &[JSON], b"{}").await.problem(422, "invalid");
     assert!(shop.node.done.lock().unwrap().is_empty());
     for (headers, body) in [(&[][..], &b""[..]), (&[][..], b"{}"), (&[JSON][..], b"{}"), (&[JSON][..], b"")] {
-        assert_eq!(send(to, "POST", "/v1/drops/neon/open", headers, body).await.status, 200);
+        assert_eq!(
+            send(to, "POST", "/v1/carts/01010101010101010101010101010101:9/release", headers, body)
+                .await
+                .status,
+            200
+        );
     }
 }

@@ -8,6 +8,7 @@ mod payment;
 mod people;
 mod refusal;
 mod reply;
+mod step;
 mod undone;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,7 @@ pub use reply::{
     Cart, Claim, ClaimItem, ClaimState, DropInfo, DropState, HandOut, Left, Lot, NotRenewed, Product,
     Redeemed, Refunded, Renewed, RenewedDevice, Reply, Retired, Swept, Unclaimed, UnitsDone, Unlocked,
 };
+pub use step::{DropStep, LateSale, StepDone, StepInfo, StepNew, VenueState};
 pub use undone::{Act, ActKind, Undone};
 
 /// The most units one command may name.
@@ -99,10 +101,8 @@ pub enum Command {
     ProductAdd(ProductAdd),
     /// Plans a drop.
     DropNew(DropNew),
-    /// Opens a drop for sale.
-    DropOpen(DropId),
-    /// Closes a drop.
-    DropClose(DropId),
+    /// Announces, opens or closes a drop, or says that it is about to be closed.
+    DropStep(DropStep),
     /// Mints a lot; its units are then held by this device.
     LotMint(LotMint),
     /// Gives units that this device holds to another.
@@ -117,6 +117,8 @@ pub enum Command {
     CartNew(CartNew),
     /// Puts the units of a cart back on sale.
     CartRelease(Ref),
+    /// Says that a cart is being paid: a close of its drop leaves it alone for a while.
+    CartPaying(Ref),
     /// Puts more into a cart that this device holds.
     CartAdd(Ref, CartAdd),
     /// Puts some of what is in a cart that this device holds back on sale.
@@ -179,7 +181,24 @@ pub struct ProductAdd {
     /// Its tax rate in basis points, 1900 for 19 %, up to 10,000; what it has if absent, none if it is new.
     #[serde(default)]
     pub tax: Option<u16>,
+    /// Under which heading a till shows it: 1 to 40 characters, or none of them for no heading; what it has if absent.
+    #[serde(default)]
+    pub category: Option<String>,
+    /// Its picture, in base64: a still PNG, JPEG or WebP of at most 8,192 bytes and 512 pixels each way, or an empty text for
+    /// none; what it has if absent. All pictures of the event have 262,144 bytes at most.
+    #[serde(default)]
+    pub picture: Option<String>,
 }
+
+impl ProductAdd {
+    /// A product of this name and price; what else it has stays.
+    pub fn of(sku: Sku, name: impl Into<String>, price: i64) -> Self {
+        Self { sku, name: name.into(), price, tax: None, category: None, picture: None }
+    }
+}
+
+/// The most characters of a product's category.
+pub const MAX_CATEGORY: usize = 40;
 
 /// A drop that is planned. See [`Command::DropNew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,12 +215,15 @@ pub struct DropNew {
     /// What becomes of claims that nobody came for in that time.
     #[serde(default)]
     pub unclaimed: Unclaimed,
+    /// Its hard end: when it is over by itself on every device, Unix milliseconds; never if absent.
+    #[serde(default)]
+    pub ends_ms: Option<u64>,
 }
 
 impl DropNew {
-    /// A drop whose claims wait for ever.
+    /// A drop without a hard end, whose claims wait for ever.
     pub fn of(drop: DropId, title: String) -> Self {
-        Self { drop, title, pickup_within_ms: None, unclaimed: Unclaimed::Keep }
+        Self { drop, title, pickup_within_ms: None, unclaimed: Unclaimed::Keep, ends_ms: None }
     }
 }
 

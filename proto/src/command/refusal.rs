@@ -7,7 +7,9 @@ use crate::claim_code::ClaimCode;
 use crate::clock::utc;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
+use crate::record::StepKind;
 use crate::text::{DropId, Edition, Place, Sku};
+use crate::token::{TokenError, TokenFault};
 use crate::units::UnitSet;
 
 /// A device that holds units that were asked for.
@@ -127,12 +129,48 @@ pub enum Refusal {
         drop: DropId,
     },
     /// The drop does not sell now.
-    #[error("drop {drop} is {state}; open it with `popmesh drop open {drop}`")]
+    #[error("drop {drop} is {state}; {}", opening(drop, *state))]
     DropNotOpen {
         /// It.
         drop: DropId,
-        /// Its state.
+        /// Its state, at this device's venue.
         state: DropState,
+    },
+    /// The step does not fit how far the drop is.
+    #[error("{step} does not fit drop {drop}, which is {state}{}: {how}", at_venue(venue.as_ref()))]
+    StepUnfit {
+        /// The drop.
+        drop: DropId,
+        /// The step.
+        step: StepKind,
+        /// How far the drop is there.
+        state: DropState,
+        /// At which venue; at all of them if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        venue: Option<Place>,
+        /// What would be done instead.
+        how: String,
+    },
+    /// No device of the event is known at this venue.
+    #[error("no device of this event is known at venue {venue}; known: {}", listed(known))]
+    UnknownVenue {
+        /// What was asked for.
+        venue: Place,
+        /// Venues that devices are of; at most 20.
+        known: Vec<String>,
+    },
+    /// More units are to be announced than there are.
+    #[error(
+        "{units} {sku} cannot be announced: {minted} are minted, as far as known here. Mint the others first, or announce at most \
+         {minted}"
+    )]
+    AnnouncedTooMany {
+        /// The SKU.
+        sku: Sku,
+        /// How many were to be announced.
+        units: u64,
+        /// How many there are.
+        minted: u64,
     },
     /// No such device.
     #[error("no device {device} is known in this event; see `popmesh peers`")]
@@ -538,6 +576,8 @@ pub enum Refusal {
     /// The token is not good.
     #[error("{problem}")]
     Token {
+        /// What kind of fault it has.
+        why: TokenFault,
         /// What is wrong with it, and what to do.
         problem: String,
     },
@@ -629,6 +669,19 @@ fn fitting(claims: &[Fitting]) -> String {
 fn off_by(currency: Currency, paid: i64, total: i64) -> String {
     let off = currency.format(total.saturating_sub(paid).saturating_abs());
     if paid < total { format!("{off} lacks") } else { format!("{off} is too much") }
+}
+
+fn opening(drop: &DropId, state: DropState) -> String {
+    match state {
+        DropState::Closed => {
+            format!("`popmesh drop open {drop} --again`, on an hq or an encoder, opens it again")
+        }
+        _ => format!("open it with `popmesh drop open {drop}`, on an hq or an encoder"),
+    }
+}
+
+fn at_venue(venue: Option<&Place>) -> String {
+    venue.map_or_else(String::new, |venue| format!(" at {venue}"))
 }
 
 fn next_serial(next_free: &Option<u32>) -> String {
@@ -739,5 +792,11 @@ fn past_unknown(suspected: bool) -> &'static str {
          since, `popmesh past accept`"
     } else {
         "this device has just started, and hears from another what it did before; try again in a moment"
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::Token { why: error.fault(), problem: error.to_string() }
     }
 }

@@ -2,11 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, Tender, Undone};
+use super::{
+    Door, Erased, EventRules, PaidBack, PaymentInfo, PersonalInfo, Settled, StepDone, StepInfo, Tender,
+    Undone, VenueState,
+};
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::query::{HeldUnits, Incident, SecretInfo};
+use crate::record::Announced;
 use crate::tax::TaxLine;
 use crate::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
 use crate::units::UnitSet;
@@ -20,6 +25,8 @@ pub enum Reply {
     Product(Product),
     /// The drop is planned, open or closed.
     Drop(DropInfo),
+    /// What came of a step of a drop.
+    Step(Box<StepDone>),
     /// The lot exists.
     Lot(Lot),
     /// The units are given, moved or taken out.
@@ -264,6 +271,12 @@ pub struct Product {
     pub tax: u16,
     /// The event's currency.
     pub currency: Currency,
+    /// Under which heading a till shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Its picture, which `products_picture` gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureInfo>,
 }
 
 /// How far a drop is.
@@ -277,8 +290,17 @@ pub enum DropState {
     Announced,
     /// On sale.
     Open,
+    /// On sale, and not for long any more.
+    LastCall,
     /// Over.
     Closed,
+}
+
+impl DropState {
+    /// Whether it is on sale.
+    pub fn sells(self) -> bool {
+        matches!(self, DropState::Open | DropState::LastCall)
+    }
 }
 
 impl std::fmt::Display for DropState {
@@ -287,6 +309,7 @@ impl std::fmt::Display for DropState {
             DropState::Planned => "planned",
             DropState::Announced => "announced",
             DropState::Open => "open",
+            DropState::LastCall => "at its last call",
             DropState::Closed => "closed",
         })
     }
@@ -300,14 +323,59 @@ pub struct DropInfo {
     pub drop: DropId,
     /// Title.
     pub title: String,
-    /// State.
+    /// How far it is, at this device's venue.
     pub state: DropState,
+    /// In which round: 0 is the first, and opening again after a close begins the next.
+    #[serde(default)]
+    pub round: u32,
+    /// Whether it is over by its hard end, by this device's clock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+    /// When this round is over by itself at this venue, Unix milliseconds; never if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_ms: Option<u64>,
+    /// Venues where it is not as far, or further.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub venues: Vec<VenueState>,
+    /// Units that were announced, by SKU; empty if none were.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub announced: Vec<Announced>,
+    /// How many sales were made after the close of their round: they count, and `GET /v1/drops/{drop}/late` lists them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub late: u64,
+    /// The steps of this round: of each, for all and for each venue, the one that counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepInfo>,
     /// For how long a claim for pickup can be picked up after its sale, milliseconds; for ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pickup_within_ms: Option<u64>,
     /// What becomes of claims that nobody came for in that time.
     #[serde(default)]
     pub unclaimed: Unclaimed,
+}
+
+impl DropInfo {
+    /// A drop that is planned, of which nothing else is known.
+    pub fn planned(drop: DropId, title: String) -> Self {
+        Self {
+            drop,
+            title,
+            state: DropState::Planned,
+            round: 0,
+            ended: false,
+            ends_ms: None,
+            venues: Vec::new(),
+            announced: Vec::new(),
+            late: 0,
+            steps: Vec::new(),
+            pickup_within_ms: None,
+            unclaimed: Unclaimed::Keep,
+        }
+    }
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// What becomes of claims that nobody came for in time.
@@ -448,6 +516,9 @@ pub struct Claim {
     /// Until when it can be picked up, milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ms: Option<u64>,
+    /// Whether it was sold after the close of its drop's round, by who had not heard of that, or was being paid then. It counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_close: bool,
     /// When it was handed over, milliseconds since the Unix epoch by the clock of who did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redeemed_at_ms: Option<u64>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cart, DropInfo, EventRules, Product, Refunded, UnitsDone};
+use super::{Cart, EventRules, Product, Refunded, UnitsDone};
 use crate::id::Ref;
 
 /// What kind of thing a person did.
@@ -22,7 +22,7 @@ pub enum ActKind {
     CartReleased,
     /// Changed where units lie.
     Move,
-    /// Planned, opened or closed a drop.
+    /// Planned a drop, or took a step of one.
     Drop,
     /// Put a product on the programme, or changed it.
     Product,
@@ -87,9 +87,6 @@ pub struct Undone {
     /// Of units that were moved: what lies where it lay before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<UnitsDone>,
-    /// Of a drop: as it is again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub drop: Option<DropInfo>,
     /// Of a product: as it is again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<Product>,
@@ -101,6 +98,6 @@ pub struct Undone {
 impl Undone {
     /// The act, with nothing said of what came of it yet.
     pub fn of(act: Act) -> Self {
-        Self { act, refund: None, cart: None, units: Vec::new(), drop: None, product: None, rules: None }
+        Self { act, refund: None, cart: None, units: Vec::new(), product: None, rules: None }
     }
 }

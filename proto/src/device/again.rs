@@ -134,6 +134,7 @@ impl Device {
         match command {
             // A cart that is over is none any more.
             Command::CartNew(_) => self.cart(first).map(Reply::Cart),
+            Command::DropStep(step) => self.step_reply(self.plan_of(&step.drop).ok()?, first, true).ok(),
             Command::CartAdd(cart, _) | Command::CartRemove(cart, _) => self.cart(*cart).map(Reply::Cart),
             _ => self.retold(DeedKind::of(command)?, chain, &written_by(chain, first.seq, key)),
         }
@@ -141,11 +142,10 @@ impl Device {
 
     /// What a change of the programme was about, as it stands now: it may have been changed again since.
     fn programme_again(&self, command: &Command) -> Option<Reply> {
-        let drop = |drop| self.programme.drops().get(drop).cloned().map(Reply::Drop);
+        let drop = |drop| self.programme.drops().get(drop).map(|plan| Reply::Drop(self.drop_shown(plan)));
         match command {
             Command::ProductAdd(add) => self.programme.products().get(&add.sku).cloned().map(Reply::Product),
             Command::DropNew(new) => drop(&new.drop),
-            Command::DropOpen(of) | Command::DropClose(of) => drop(of),
             Command::RulesSet(_) | Command::LimitSet(_) => Some(Reply::Rules(self.programme.rules().clone())),
             _ => None,
         }

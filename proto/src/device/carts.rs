@@ -132,7 +132,10 @@ impl Device {
         self.check_custodian(sell)?;
         check_pickup_of(sell)?;
         let (drop, held) = self.own_cart(cart)?;
-        self.is_open(&drop)?;
+        // What was begun to be paid before the drop was over is paid.
+        if !self.is_being_paid(&cart) {
+            self.is_open(&drop)?;
+        }
         let sell = Sell { shopper: sell.shopper.clone().or(held.shopper), ..sell.clone() };
         self.check_not_frozen(&held.lines)?;
         let priced = self.priced_lines(&held.lines, &sell)?;

@@ -1,11 +1,14 @@
 //! Commands other than sales: the programme, lots, and units given, moved or taken out.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::Device;
 use super::expiry::check_pickup;
 use super::sales::Aim;
 use super::stock::Found;
 use crate::command::{
-    Command, Damage, DropInfo, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product,
+    Command, Damage, DropNew, DropState, Lot, LotMint, MAX_CATEGORY, MAX_LOT, MAX_QUANTITY, Move, Product,
     ProductAdd, Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
 };
 use crate::document::Document;
@@ -14,6 +17,8 @@ use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
+use crate::picture::{self, MAX_PICTURE, MAX_PICTURES, PictureError, PictureInfo};
+use crate::programme::{DropPlan, is_category};
 use crate::record::{self, Body, Mint};
 use crate::tax::WHOLE;
 use crate::text::{DropId, Sku};
@@ -85,13 +90,13 @@ impl Device {
             },
             (Ok(()), Command::ProductAdd(product)) => self.add_product(product),
             (Ok(()), Command::DropNew(new)) => self.new_drop(new),
-            (Ok(()), Command::DropOpen(drop)) => self.set_drop(&drop, DropState::Open),
-            (Ok(()), Command::DropClose(drop)) => self.set_drop(&drop, DropState::Closed),
+            (Ok(()), Command::DropStep(step)) => self.take_step(step),
             (Ok(()), Command::LotMint(mint)) => self.mint(mint),
             (Ok(()), Command::Transfer(transfer)) => self.transfer(transfer),
             (Ok(()), Command::Move(moved)) => self.relocate(moved),
             (Ok(()), Command::Damage(damage)) => self.damage(damage),
             (Ok(()), Command::CartRelease(cart)) => self.release_cart(cart),
+            (Ok(()), Command::CartPaying(cart)) => self.pay_soon(cart),
             (Ok(()), Command::CartRemove(cart, remove)) => self.remove_from_cart(cart, &remove.items),
             (Ok(()), Command::Undo(undo)) => self.undo(undo.entry),
             (Ok(()), Command::Redeem(redeem)) => self.redeem(&redeem),
@@ -152,9 +157,38 @@ impl Device {
             ));
         }
         let currency = self.config.charter.charter().currency;
-        let product = Product { sku: add.sku, name: add.name, price: add.price, tax, currency };
+        let before = self.programme.products().get(&add.sku);
+        let category = match add.category {
+            Some(category) if category.is_empty() => None,
+            Some(category) if is_category(&category) => Some(category),
+            Some(category) => {
+                let length = category.chars().count();
+                let give =
+                    format!("{length} characters; give up to {MAX_CATEGORY}, none that control a terminal");
+                return Err(invalid("category", give));
+            }
+            None => before.and_then(|before| before.category.clone()),
+        };
+        let (picture, bytes) = match add.picture.as_deref().map(read_picture).transpose()? {
+            Some(given) => given.unzip(),
+            None => (before.and_then(|before| before.picture.clone()), None),
+        };
+        let others = self.programme.products().values().filter(|other| other.sku != add.sku);
+        let pictures = others.filter_map(|other| other.picture.as_ref());
+        let all: u64 = pictures.map(|picture| u64::from(picture.bytes)).sum();
+        if let Some(bytes) = &bytes
+            && all + bytes.len() as u64 > MAX_PICTURES as u64
+        {
+            let full = format!(
+                "all pictures of an event have at most {MAX_PICTURES} bytes, and there are {all}; make them smaller, or take one away"
+            );
+            return Err(invalid("picture", full));
+        }
+        let product =
+            Product { sku: add.sku, name: add.name, price: add.price, tax, currency, category, picture };
         if self.programme.products().get(&product.sku) != Some(&product) {
-            self.write_programme(|programme, author| programme.put_product(author, &product))?;
+            let bytes = bytes.as_deref();
+            self.write_programme(|programme, author| programme.put_product(author, &product, bytes))?;
         }
         Ok(Reply::Product(product))
     }
@@ -171,32 +205,19 @@ impl Device {
             let problem = "nobody is ever late where pickup has no end; give pickup_within_ms, too";
             return Err(invalid("unclaimed", problem));
         }
-        let info = DropInfo {
+        if let Some(ends_ms) = new.ends_ms {
+            self.check_hard_end(ends_ms)?;
+        }
+        let plan = DropPlan {
             drop: new.drop,
             title: new.title,
-            state: DropState::Planned,
+            ends_ms: new.ends_ms,
             pickup_within_ms: new.pickup_within_ms,
             unclaimed: new.unclaimed,
+            old_state: DropState::Planned,
         };
-        self.write_programme(|programme, author| programme.put_drop(author, &info))?;
-        Ok(Reply::Drop(info))
-    }
-
-    fn set_drop(&mut self, drop: &DropId, state: DropState) -> Result<Reply, Refusal> {
-        self.needs_hq("opening or closing a drop")?;
-        let mut info = self.drop_info(drop)?.clone();
-        if info.state != state {
-            info.state = state;
-            self.write_programme(|programme, author| programme.put_drop(author, &info))?;
-        }
-        Ok(Reply::Drop(info))
-    }
-
-    pub(super) fn drop_info(&self, drop: &DropId) -> Result<&DropInfo, Refusal> {
-        self.programme.drops().get(drop).ok_or_else(|| Refusal::UnknownDrop {
-            drop: drop.to_string(),
-            known: self.programme.drops().keys().map(DropId::to_string).take(20).collect(),
-        })
+        self.write_programme(|programme, author| programme.put_drop(author, &plan))?;
+        Ok(Reply::Drop(self.drop_shown(&plan)))
     }
 
     pub(super) fn product(&self, sku: &Sku) -> Result<&Product, Refusal> {
@@ -209,7 +230,7 @@ impl Device {
     fn mint(&mut self, mint: LotMint) -> Result<Reply, Refusal> {
         self.needs_hq("minting a lot")?;
         self.check_not_left()?;
-        let state = self.drop_info(&mint.drop)?.state;
+        let state = self.how_far_here(self.plan_of(&mint.drop)?).state;
         self.product(&mint.sku)?;
         if state == DropState::Closed {
             return Err(Refusal::DropNotOpen { drop: mint.drop, state });
@@ -300,7 +321,7 @@ impl Device {
             check_quantity("units", serials.len())?;
             // What is frozen goes first: of two pieces with one number, the one that is left may be sold then.
             if let Some(found) = self.find_to_discard(&drop, &sku, serials) {
-                self.drop_info(&drop)?;
+                self.plan_of(&drop)?;
                 return self.write_drawn(drop, sku, found, body);
             }
         }
@@ -314,7 +335,7 @@ impl Device {
         units: &Units,
         body: impl Fn(Vec<record::Line>) -> Body,
     ) -> Result<Reply, Refusal> {
-        self.drop_info(&drop)?;
+        self.plan_of(&drop)?;
         self.product(&sku)?;
         let (found, asked) = match units {
             Units::Count(count) => {
@@ -389,6 +410,20 @@ pub(super) fn check_price(field: &str, price: i64) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(invalid(field, format!("{price} minor units; a price is from 1 to {MAX_PRICE}")))
+}
+
+/// A picture in base64, or none where that is empty.
+fn read_picture(text: &str) -> Result<Option<(PictureInfo, Vec<u8>)>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // What is longer is not read.
+    if text.len() > MAX_PICTURE.div_ceil(3) * 4 {
+        return Err(invalid("picture", PictureError::TooLarge(text.len() / 4 * 3).to_string()));
+    }
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| invalid("picture", "this is no base64"))?;
+    let info = picture::examine(&bytes).map_err(|error| invalid("picture", error.to_string()))?;
+    Ok(Some((info, bytes)))
 }
 
 fn check_title(field: &str, text: &str) -> Result<(), Refusal> {

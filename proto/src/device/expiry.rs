@@ -27,7 +27,7 @@ impl Device {
         if sell.pickup_at.is_none() {
             return Ok(None);
         }
-        let within = sell.pickup_within_ms.or(self.drop_info(drop)?.pickup_within_ms);
+        let within = sell.pickup_within_ms.or(self.plan_of(drop)?.pickup_within_ms);
         Ok(within.map(|within| self.time_ms().saturating_add(within)))
     }
 
@@ -46,7 +46,7 @@ impl Device {
     /// drawer is here, it marks them instead: the money goes back on an attended device, by a person's act.
     pub(super) fn sweep(&mut self, sweep: &Sweep) -> Result<Reply, Refusal> {
         let drop = &sweep.drop;
-        let pays = match self.drop_info(drop)?.unclaimed {
+        let pays = match self.plan_of(drop)?.unclaimed {
             Unclaimed::Keep => {
                 let problem = format!(
                     "drop {drop} keeps what nobody came for; refund a claim instead, or plan drops with another rule"

@@ -106,6 +106,10 @@ impl Device {
                 let items = self.items_of_claim(&claim);
                 Fact::Door { at_ms, entry, claim, drop, by, by_name, state, items }
             }
+            Body::Step(step) => {
+                let (step, venue, round) = (step.kind, step.venue.clone(), step.round);
+                Fact::Step { at_ms, entry, drop, step, venue, round, by, by_name }
+            }
             Body::PaymentSettled(settled) => Fact::PaymentSettled {
                 at_ms,
                 entry,

@@ -333,6 +333,9 @@ impl Device {
         if author == self.me || gives_to(&record.body) == Some(self.me) {
             self.may_pass_on();
         }
+        if matches!(record.body, Body::Step(_)) || gives_to(&record.body) == Some(self.me) {
+            self.may_be_over();
+        }
         self.intake.heirless |= match &record.body {
             Body::Transfer(transfer) => self.is_retired(&transfer.to),
             Body::Sale(sale) => sale.pickup_at.is_some_and(|device| self.is_retired(&device)),

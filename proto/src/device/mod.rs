@@ -11,6 +11,7 @@ mod cart_items;
 mod carts;
 mod claims;
 mod clocks;
+mod closing;
 mod commands;
 mod compartments;
 mod deeds;
@@ -31,6 +32,7 @@ mod past;
 mod payments;
 mod peers;
 mod people;
+mod picture;
 mod pins;
 mod presence;
 mod queries;
@@ -44,6 +46,7 @@ mod retire;
 mod rules;
 mod sales;
 mod sealed;
+mod steps;
 mod stock;
 mod sync;
 mod take;
@@ -113,6 +116,8 @@ pub struct Config {
     pub restored: bool,
     /// What the Wi-Fi of a venue carries, kbit/s: all that repeats takes a twentieth of it at most while nothing happens.
     pub carries_kbit_per_s: u64,
+    /// The version of the program, which others are told; at most 24 visible ASCII characters.
+    pub program: Option<String>,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -139,6 +144,7 @@ impl Config {
             goes_on: false,
             restored: false,
             carries_kbit_per_s: air::CARRIES_KBIT_PER_S,
+            program: None,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -187,6 +193,8 @@ pub struct Device {
     suspended: BTreeMap<DeviceId, Ref>,
     own: BTreeMap<Document, ChainId>,
     priced_under: BTreeMap<ChainId, Vec<Hash>>,
+    /// The step of its drop that each of this device's chains made its last sale under.
+    sold_under: BTreeMap<ChainId, Ref>,
     receipts: Receipts,
     /// The number and the hash of the last receipt of this device's own.
     last_receipt: Option<(u64, ReceiptHash)>,
@@ -199,6 +207,7 @@ pub struct Device {
     last_act: Option<undo::LastAct>,
     renewing: renew::Renewing,
     leaving: leave::Leaving,
+    closing: closing::Closing,
     wishes: wishes::Wishes,
     shared: presence::Shared,
     budgets: budgets::Budgets,
@@ -256,6 +265,7 @@ impl Device {
             suspended: BTreeMap::new(),
             own: BTreeMap::new(),
             priced_under: BTreeMap::new(),
+            sold_under: BTreeMap::new(),
             receipts: Receipts::default(),
             last_receipt: None,
             deferred: payments::Deferred::default(),
@@ -266,6 +276,7 @@ impl Device {
             last_act: None,
             renewing: renew::Renewing::default(),
             leaving: leave::Leaving::default(),
+            closing: closing::Closing::default(),
             wishes: wishes::Wishes::default(),
             shared: presence::Shared::default(),
             budgets: budgets::Budgets::default(),
@@ -416,6 +427,7 @@ impl Device {
             self.pump_return();
             self.pump_leave();
             self.pump_carts();
+            self.pump_closing(self.now.mono_ms >= self.next_look_ms);
             self.pump_takes();
         }
         self.pump_sales();
@@ -512,6 +524,7 @@ impl Device {
             self.takes.next_deadline(),
             self.wishes.next_deadline(),
             self.leave_deadline(),
+            self.closing_deadline(),
             self.asks.next_deadline(self.now.mono_ms),
             self.sync_deadline(),
             self.by_name_deadline(),

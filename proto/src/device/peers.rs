@@ -50,6 +50,10 @@ pub(super) struct Peer {
     /// Whom it said last it is linked to, and whom it reaches over narrow links.
     pub(super) word: Option<Word>,
     pub(super) reaches: Vec<DeviceId>,
+    /// When it said so, and what else that is shown alone.
+    pub(super) told: Option<Told>,
+    /// The version of its program, once it told.
+    pub(super) program: Option<String>,
     /// When the link to it was looked at last since another device lost it, and when it was last told what it had not heard.
     pub(super) looked_at_ms: Option<u64>,
     pub(super) answered_heard_ms: Option<u64>,
@@ -61,6 +65,15 @@ pub(super) struct Peer {
     pub(super) rates_at_ms: u64,
     /// How fast it sells, by the sales that came lately.
     pub(super) sold: RateMeter,
+}
+
+/// What the last presence of a device said that decides nothing here, and is shown to people.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// When it was said, by this device's monotonic clock, milliseconds.
+    pub(super) at_mono_ms: u64,
+    /// Whom it is linked to over narrow links.
+    pub(super) narrowly: Option<Word>,
 }
 
 impl Peer {
@@ -133,7 +146,7 @@ impl Peers {
     /// A device was retired: what it said of itself is not passed on any more.
     pub(super) fn forget_presence(&mut self, device: &DeviceId) {
         if let Some(peer) = self.all.get_mut(device) {
-            (peer.introduction, peer.latest, peer.word) = (None, None, None);
+            (peer.introduction, peer.latest, peer.word, peer.told) = (None, None, None, None);
             peer.reaches.clear();
             peer.heard_mono_ms = None;
             self.links_changed();
@@ -222,6 +235,9 @@ impl Peers {
                     clock_ahead_ms: peer.clock_ahead_ms(now),
                     retired_by: None,
                     has_newest_secret: None,
+                    suspended: false,
+                    left_to: None,
+                    program: peer.program.clone(),
                 })
             })
             .collect()

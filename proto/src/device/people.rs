@@ -74,7 +74,7 @@ impl Device {
             self.product(sku)?;
         }
         if let Some(drop) = &record.drop {
-            self.drop_info(drop)?;
+            self.plan_of(drop)?;
         }
         let entry = self.write(&Document::People, Body::Personal(record))?;
         self.keep_sealed(entry, add.sealed);

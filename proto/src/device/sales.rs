@@ -11,14 +11,15 @@ use super::payments::{Good, Priced, taxes_of};
 use super::stock::Found;
 use crate::claim_code::ClaimCode;
 use crate::command::{
-    CartAdd, CartNew, Claim, ClaimItem, ClaimState, Command, DropState, Holder, MAX_ITEMS, MAX_WAIT_MS,
-    Refusal, Reply, Sell,
+    CartAdd, CartNew, Claim, ClaimItem, ClaimState, Command, Holder, MAX_ITEMS, MAX_WAIT_MS, Refusal, Reply,
+    Sell,
 };
 use crate::document::Document;
 use crate::fact::Signal;
 use crate::id::{DeviceId, Ref};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
+use crate::programme::DropPlan;
 use crate::record::{Body, Sale, SaleLine};
 use crate::text::{DropId, Place, Sku};
 
@@ -105,6 +106,15 @@ impl Sales {
         let mut waiting = self.waiting.iter().filter(of).peekable();
         waiting.peek()?;
         Some(if waiting.any(|sale| sale.wish.is_none()) { Size::Ordinary } else { Size::Large })
+    }
+
+    /// The keys of the sales that wait and fit.
+    pub(super) fn keys_of(
+        &self,
+        fits: impl Fn(&DropId, &Sell, Option<u64>) -> bool,
+    ) -> impl Iterator<Item = CommandKey> {
+        let waiting = self.waiting.iter().filter(move |sale| fits(&sale.drop, &sale.sell, sale.wish));
+        waiting.filter_map(|sale| sale.idempotency.as_ref().map(CommandKey::of))
     }
 
     /// Whether a large wish with this number waits.
@@ -217,7 +227,10 @@ impl Device {
     /// Refuses at once what could not be paid so even with all units here.
     fn check_payments(&self, sell: &Sell) -> Result<(), Refusal> {
         let goods = sell.items.iter().map(|item| {
-            let unit_price = item.unit_price.map_or_else(|| Ok(self.product(&item.sku)?.price), Ok)?;
+            let unit_price = match item.unit_price {
+                Some(price) => price,
+                None => self.product(&item.sku)?.price,
+            };
             Ok(Good { sku: &item.sku, unit_price, quantity: item.quantity })
         });
         self.priced(&goods.collect::<Result<Vec<_>, Refusal>>()?, sell).map(|_| ())
@@ -265,25 +278,19 @@ impl Device {
             }
             return Ok(drop.clone());
         }
-        let with_stock: Vec<_> = self.programme.drops().values().filter(|info| has_all(&info.drop)).collect();
-        let open: Vec<_> = with_stock.iter().filter(|info| info.state == DropState::Open).collect();
+        let with_stock: Vec<_> = self.programme.drops().values().filter(|plan| has_all(&plan.drop)).collect();
+        let state = |plan: &DropPlan| self.how_far_here(plan).state;
+        let open: Vec<_> = with_stock.iter().filter(|plan| state(plan).sells()).collect();
         match (open.as_slice(), with_stock.as_slice()) {
             ([one], _) => Ok(one.drop.clone()),
-            ([], [one]) => Err(Refusal::DropNotOpen { drop: one.drop.clone(), state: one.state }),
+            ([], [one]) => Err(Refusal::DropNotOpen { drop: one.drop.clone(), state: state(one) }),
             ([], _) => Err(Refusal::UnknownDrop {
                 drop: String::new(),
                 known: self.programme.drops().keys().map(DropId::to_string).take(20).collect(),
             }),
             (several, _) => Err(Refusal::AmbiguousDrop {
-                drops: several.iter().map(|info| info.drop.to_string()).take(20).collect(),
+                drops: several.iter().map(|plan| plan.drop.to_string()).take(20).collect(),
             }),
-        }
-    }
-
-    pub(super) fn is_open(&self, drop: &DropId) -> Result<(), Refusal> {
-        match self.drop_info(drop)?.state {
-            DropState::Open => Ok(()),
-            state => Err(Refusal::DropNotOpen { drop: drop.clone(), state }),
         }
     }
 
@@ -292,7 +299,7 @@ impl Device {
         sell.pickup_at.is_none().then_some(&self.venue)
     }
 
-    fn shelf_of(&self, drop: &DropId, sell: &Sell, sku: &Sku) -> Shelf {
+    pub(super) fn shelf_of(&self, drop: &DropId, sell: &Sell, sku: &Sku) -> Shelf {
         (drop.clone(), sku.clone(), self.must_lie(sell).cloned())
     }
 
@@ -393,6 +400,8 @@ impl Device {
         let last = self.own.get(&document).and_then(|chain| self.priced_under.get(chain));
         let changed = (last.map(Vec::as_slice) != Some(heads)).then(|| heads.to_vec());
         let expires_ms = self.pickup_ends(drop, sell)?;
+        let last_step = self.own.get(&document).and_then(|chain| self.sold_under.get(chain)).copied();
+        let step = self.step_now(drop).filter(|step| last_step != Some(*step));
         let Priced { taxes, payments, total } = priced;
         let sale = Sale {
             lines,
@@ -401,6 +410,7 @@ impl Device {
             programme: changed.clone(),
             taxes,
             receipt: self.next_receipt(),
+            step,
             pin: self.tag_of(&document, sell.pin.as_ref())?,
             shopper: sell.shopper.clone(),
             expires_ms,
@@ -408,6 +418,9 @@ impl Device {
         let claim = self.write(&document, Body::Sale(sale.clone()))?;
         if let Some(heads) = changed {
             self.priced_under.insert(claim.chain, heads);
+        }
+        if let Some(step) = step {
+            self.sold_under.insert(claim.chain, step);
         }
         let at_ms = self.log.chain(&claim.chain).map_or(self.now.wall_ms, |chain| chain.last_at.ms());
         let walk_in = sell.pickup_at.is_none();
@@ -429,6 +442,7 @@ impl Device {
             pin: sell.pin.is_some(),
             shopper: sell.shopper.clone(),
             expires_ms,
+            after_close: self.close_before(drop, &claim).is_some(),
             redeemed_at_ms: walk_in.then_some(at_ms),
             redeemed_by: walk_in.then_some(self.me),
             door: None,

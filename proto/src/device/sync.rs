@@ -210,6 +210,11 @@ impl Sync {
         self.peers.get_mut(peer).map(|progress| &mut progress.exchange)
     }
 
+    /// What two linked devices lack of each other: see [`Exchange::gap`].
+    pub(super) fn gap(&self, peer: &DeviceId, log: &Log) -> Option<(u64, u64)> {
+        self.peers.get(peer)?.exchange.gap(log)
+    }
+
     /// A frontier goes to a peer.
     pub(super) fn asks(&mut self, peer: &DeviceId, now_ms: u64, full: bool) {
         self.asked_at = Some(now_ms);

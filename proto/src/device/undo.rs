@@ -9,15 +9,14 @@ use super::again::{key_at, written_by};
 use super::words::words;
 use crate::clock::Hlc;
 use crate::command::{
-    Act, ActKind, DropInfo, EventRules, LimitSet, Product, Refund, Refusal, Reply, RulesSet, Undone,
-    UnitsDone,
+    Act, ActKind, EventRules, LimitSet, Product, Refund, Refusal, Reply, RulesSet, Undone, UnitsDone,
 };
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
 use crate::key::CommandKey;
 use crate::log::{Admitted, Chain, Linked};
 use crate::programme::{Edit, Programme};
-use crate::record::{self, Behaved, Body, Line, Record};
+use crate::record::{self, Behaved, Body, Line, Record, StepKind};
 use crate::text::Place;
 use crate::units::UnitSet;
 
@@ -43,8 +42,8 @@ enum Plan {
     GiveBack(Ref, DeviceId),
     /// Each of these lies there again.
     Lay(Vec<(Place, Vec<Line>)>),
-    Drop(DropInfo),
-    Product(Product),
+    /// With the bytes of its picture, if that was another.
+    Product(Product, Option<Vec<u8>>),
     Rules(Box<EventRules>),
 }
 
@@ -99,6 +98,7 @@ impl Device {
             | Body::Entrust(_)
             | Body::Unlock(_)
             | Body::PaymentSettled(_)
+            | Body::Step(_)
             | Body::Personal(_)
             | Body::Erase(_) => true,
             // One without a token and a key can be what the device says again of what it handed out before.
@@ -175,14 +175,10 @@ impl Device {
                     undone.units.push(self.lay(place, lines)?);
                 }
             }
-            Plan::Drop(info) => {
+            Plan::Product(product, picture) => {
                 self.needs_hq("changing the programme")?;
-                self.write_programme(|programme, author| programme.put_drop(author, &info))?;
-                undone.drop = Some(info);
-            }
-            Plan::Product(product) => {
-                self.needs_hq("changing the programme")?;
-                self.write_programme(|programme, author| programme.put_product(author, &product))?;
+                let picture = picture.as_deref();
+                self.write_programme(|programme, author| programme.put_product(author, &product, picture))?;
                 undone.product = Some(product);
             }
             Plan::Rules(rules) => undone.rules = Some(self.rules_again(&rules)?),
@@ -279,21 +275,22 @@ impl Device {
             let what = match (was.price == now.price, was.name == now.name) {
                 (false, true) => format!("set the price of {sku} to {new}; it was {old}"),
                 (true, false) => format!("named {sku} {:?}; it was {:?}", now.name, was.name),
+                (true, true) if was.picture != now.picture => format!("changed the picture of {sku}"),
+                (true, true) if was.category != now.category => format!("changed the category of {sku}"),
                 _ => format!("changed {sku} to {:?} at {new}; it was {:?} at {old}", now.name, was.name),
             };
             let is_so = self.programme.products().get(sku) == Some(now);
-            return (ActKind::Product, what, again(is_so, Plan::Product(was.clone())));
+            return (ActKind::Product, what, {
+                let picture = was.picture.as_ref().filter(|_| was.picture != now.picture);
+                let picture = picture.and_then(|_| before.picture(sku)).map(|picture| picture.bytes);
+                again(is_so, Plan::Product(was.clone(), picture))
+            });
         }
-        if let Some((name, now)) =
+        if let Some((name, _)) =
             after.drops().iter().find(|(name, now)| before.drops().get(*name) != Some(now))
         {
-            let Some(was) = before.drops().get(name) else {
-                let why = "a drop that is planned stays so; nothing is sold in it until `popmesh drop open`";
-                return (ActKind::Drop, format!("planned drop {name}"), Err(Why::Words(why.to_owned())));
-            };
-            let what = format!("set drop {name} to {}; it was {}", now.state, was.state);
-            let is_so = self.programme.drops().get(name) == Some(now);
-            return (ActKind::Drop, what, again(is_so, Plan::Drop(was.clone())));
+            let why = "a drop that is planned stays so; nothing is sold in it until `popmesh drop open`";
+            return (ActKind::Drop, format!("planned drop {name}"), Err(Why::Words(why.to_owned())));
         }
         if before.rules() != after.rules() {
             let is_so = self.programme.rules() == after.rules();
@@ -411,6 +408,15 @@ impl Device {
                 );
                 (ActKind::Custody, Some(custody.claim), Err(Why::Words(why)))
             }
+            Body::Step(step) => {
+                let why = match step.kind {
+                    StepKind::Close => {
+                        "what was closed is not as if it had been open; `popmesh drop open --again` opens it again"
+                    }
+                    _ => "a step that is done stays done; `popmesh drop close` closes the drop",
+                };
+                (ActKind::Drop, None, no(why))
+            }
             other => (ActKind::Other, None, no(instead_of(other))),
         };
         Ok((kind, what, first, claim, plan))
@@ -457,8 +463,7 @@ impl Device {
                 places.dedup();
                 format!("has it lie at {} again", places.join(", "))
             }
-            Plan::Drop(info) => format!("sets drop {} to {} again", info.drop, info.state),
-            Plan::Product(was) => {
+            Plan::Product(was, _) => {
                 format!("sets {} to {:?} at {} again", was.sku, was.name, currency.format(was.price))
             }
             Plan::Rules(_) => "sets the rules to what they were".to_owned(),

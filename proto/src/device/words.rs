@@ -5,7 +5,7 @@ use crate::clock::{Hlc, utc};
 use crate::id::Ref;
 use crate::log::Chain;
 use crate::programme::Edit;
-use crate::record::{Behaved, Body, Record};
+use crate::record::{Behaved, Body, Record, StepKind};
 use crate::units::UnitSet;
 
 /// When an entry was made, and what it says.
@@ -134,6 +134,22 @@ pub(super) fn words(device: &Device, chain: &Chain, body: &Body) -> String {
             epoch.copies.len(),
             epoch.without.len()
         ),
+        Body::Step(step) => {
+            let did = match step.kind {
+                StepKind::Announce => "announced",
+                StepKind::Open => "opened",
+                StepKind::LastCall => "gave the last call for",
+                StepKind::Close => "closed",
+            };
+            let drop = chain.document.drop().map_or_else(String::new, ToString::to_string);
+            let at = step.venue.as_ref().map_or_else(String::new, |venue| format!(" at {venue}"));
+            let round = if step.round == 0 { String::new() } else { format!(", round {}", step.round + 1) };
+            let units = step.units.iter().flatten().map(|of| format!("{} {}", of.units, of.sku));
+            let units: Vec<String> = units.collect();
+            let units = if units.is_empty() { String::new() } else { format!(", {}", units.join(", ")) };
+            let ends = step.ends_ms.map_or_else(String::new, |ms| format!(", until {}", utc(ms)));
+            format!("{did} drop {drop}{at}{round}{units}{ends}")
+        }
         Body::EpochCopies(copies) => {
             format!("gave the event's secret of {} to {} more devices", copies.epoch, copies.copies.len())
         }

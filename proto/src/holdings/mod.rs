@@ -30,9 +30,10 @@ pub use refold::refold;
 pub use shelves::ByHolder;
 
 use crate::clock::Hlc;
+use crate::drop_steps::{Done, DropSteps, Under};
 use crate::id::{DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
-use crate::record::{Body, Cause, Inherit, Line, Record, SaleLine};
+use crate::record::{Body, Cause, Inherit, Line, Record, Sale, SaleLine};
 use crate::text::{DropId, Edition, Place, Sku};
 use crate::trust::{Retirement, Retirements, leads_to};
 use crate::units::UnitSet;
@@ -240,6 +241,10 @@ pub struct Holdings {
     /// What has come to light while an entry is taken in.
     told: Vec<Told>,
     steps: steps::Steps,
+    /// How far each drop is.
+    drops: BTreeMap<DropId, DropSteps>,
+    /// Which of its steps sales were made under.
+    under: Under,
     /// Devices whose later entries count for nothing.
     retired: Retirements,
     plant: Plant,
@@ -271,6 +276,21 @@ impl Holdings {
     fn is_late(&self, author: &DeviceId, entry: &Ref) -> bool {
         let late = self.retired.get(author).is_some_and(|retired| retired.is_late(entry));
         late && !self.plant.has(Planted::CountLate)
+    }
+
+    /// The steps of a drop; none if nobody has taken one.
+    pub fn steps_of(&self, drop: &DropId) -> Option<&DropSteps> {
+        self.drops.get(drop)
+    }
+
+    /// The step that a sale was made under.
+    pub fn step_of(&self, sale: &Ref) -> Option<Ref> {
+        self.under.of(sale)
+    }
+
+    /// The close that a sale, made at a venue, came after; it counts all the same.
+    pub fn close_before(&self, drop: &DropId, sale: &Ref, at: Hlc, venue: &Place) -> Option<&Done> {
+        self.drops.get(drop)?.close_before(self.under.of(sale), at, venue)
     }
 
     /// Every lot.
@@ -346,6 +366,12 @@ impl Holdings {
     /// Every claim.
     pub fn claims(&self) -> impl Iterator<Item = (&Ref, &claims::Claim)> {
         self.claims.iter()
+    }
+
+    /// Claims from `from` to `to`, whose sales are known, in the order of their entries, and when each was sold.
+    pub fn sold_between(&self, from: Ref, to: Ref) -> impl DoubleEndedIterator<Item = (Ref, Hlc)> {
+        let all = self.claims.range(from..=to);
+        all.filter_map(|(claim, known)| Some((*claim, known.sold()?.at)))
     }
 
     /// Claims in a device's custody that somebody may still come for.
@@ -426,6 +452,10 @@ impl Holdings {
     }
 
     fn take_in(&mut self, event: &Event<'_>) -> Effect {
+        if let Body::Sale(Sale { step: Some(step), .. }) = &event.record.body {
+            // Later sales of the chain are under it, whether or not this one counts.
+            self.under.named(event.entry, *step);
+        }
         if self.is_late(&event.author, &event.entry) {
             self.note_voided(event);
             return self.refuse_late(event);
@@ -507,6 +537,10 @@ impl Holdings {
             Body::Hold(hold) => self.put_aside(event, hold),
             Body::Release(release) => self.release(event, &release.hold),
             Body::PaymentSettled(_) => Effect::None,
+            Body::Step(step) => {
+                self.drops.entry(event.drop.clone()).or_default().take_in(event, step);
+                Effect::Applied
+            }
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
                 claim.request((event.record.at, event.hash), event.entry, event.author);
@@ -825,7 +859,7 @@ pub fn spent_lines(body: &Body) -> Vec<(Ref, &UnitSet)> {
         // What they are about was drawn by the sale.
         Body::Custody(_) | Body::Redeem(_) | Body::Refund(_) | Body::RefundRequest(_) => Vec::new(),
         Body::Hold(_) | Body::Release(_) | Body::WrongPin(_) | Body::Unlock(_) | Body::Door(_) => Vec::new(),
-        Body::PaymentSettled(_) => Vec::new(),
+        Body::PaymentSettled(_) | Body::Step(_) => Vec::new(),
         Body::Retire(_)
         | Body::RetireCut(_)
         | Body::Entrust(_)

@@ -110,6 +110,7 @@ impl History {
                     programme: None,
                     taxes: None,
                     receipt: ReceiptLink::FIRST,
+                    step: None,
                     pin: None,
                     shopper: None,
                     expires_ms: None,

@@ -152,6 +152,7 @@ mod tests {
             programme,
             taxes: None,
             receipt: ReceiptLink { number, previous },
+            step: None,
             pin: None,
             shopper: None,
             expires_ms: None,

@@ -195,6 +195,7 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
             programme: None,
             taxes: None,
             receipt: ReceiptLink::FIRST,
+            step: None,
             pin: None,
             shopper: None,
             expires_ms: None,
@@ -361,6 +362,8 @@ fn mail_that_its_author_did_not_sign_is_refused() {
         reaches: Vec::new(),
         asks: None,
         behind_ms: None,
+        narrowly: None,
+        program: None,
         neighbours: None,
     });
     let mail = |world: &World, at: Hlc| {

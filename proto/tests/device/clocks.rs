@@ -5,7 +5,7 @@ use popmesh_proto::command::{
     Sweep, Swept, Unclaimed,
 };
 use popmesh_proto::query::{Answer, Query};
-use popmesh_proto::record::{Body, Record};
+use popmesh_proto::record::{Body, Record, StepKind};
 use popmesh_proto::text::DropId;
 
 use crate::event::{claim_of, hall_with_locker, mint, night, sell, shirt};
@@ -200,7 +200,7 @@ fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
         edition: None,
     };
     world.done(HQ, Command::LotMint(lot)).unwrap();
-    world.done(HQ, Command::DropOpen(drop.clone())).unwrap();
+    world.done(HQ, Command::step(drop.clone(), StepKind::Open)).unwrap();
     world.run_ms(4_000);
     world.converge(5_000);
     (world, drop)

@@ -5,6 +5,7 @@ use popmesh_proto::command::{
     Unclaimed,
 };
 use popmesh_proto::query::{Answer, ClaimFilter, Query};
+use popmesh_proto::record::StepKind;
 use popmesh_proto::text::DropId;
 
 use crate::event::{claim_of, mint, night, sell, shirt};
@@ -29,7 +30,7 @@ fn evening(seed: u64, unclaimed: Unclaimed) -> (World, DropId) {
     world.done(HQ, Command::DropNew(new)).unwrap();
     let lot = LotMint { drop: drop.clone(), ..mint(101, 120) };
     world.done(HQ, Command::LotMint(lot)).unwrap();
-    world.done(HQ, Command::DropOpen(drop.clone())).unwrap();
+    world.done(HQ, Command::step(drop.clone(), StepKind::Open)).unwrap();
     world.run_ms(4_000);
     world.converge(5_000);
     (world, drop)

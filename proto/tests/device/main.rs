@@ -37,6 +37,7 @@ mod pages;
 mod past;
 mod payments;
 mod people;
+mod picture;
 mod pins;
 mod quiet;
 mod receipts;

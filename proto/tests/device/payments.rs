@@ -44,7 +44,7 @@ fn limit(world: &mut World, amount: Option<i64>, of: Option<usize>) {
 }
 
 fn tax(world: &mut World, price: i64, tax: u16) {
-    let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price, tax: Some(tax) };
+    let product = ProductAdd { tax: Some(tax), ..ProductAdd::of(shirt(), "Shirt", price) };
     assert!(matches!(world.done(HQ, Command::ProductAdd(product)), Ok(Reply::Product(_))));
     world.converge(5_000);
 }
@@ -291,7 +291,7 @@ fn tax_is_reckoned_once_and_stays() {
         taxes.iter().map(|of| (of.rate, of.net, of.tax)).collect::<Vec<_>>(),
         [(700, 2_500, 175), (1_900, 4_202, 798)]
     );
-    let odd = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price: 1, tax: Some(10_001) };
+    let odd = ProductAdd { tax: Some(10_001), ..ProductAdd::of(shirt(), "Shirt", 1) };
     assert!(
         matches!(world.done(HQ, Command::ProductAdd(odd)), Err(Refusal::Invalid { field, .. }) if field == "tax")
     );

@@ -7,7 +7,7 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::fact::Fact;
 use popmesh_proto::id::Ref;
-use popmesh_proto::record::{Body, RefundRequest};
+use popmesh_proto::record::{Body, RefundRequest, StepKind};
 
 use crate::author::Author;
 use crate::event::{claim_of, hall_with_locker, mint, sell, shirt};
@@ -213,7 +213,7 @@ fn a_locker_that_is_swept_marks_what_is_to_be_paid() {
                 Command::LotMint(popmesh_proto::command::LotMint { drop: drop.clone(), ..mint(101, 120) }),
             )
             .unwrap();
-        world.done(HQ, Command::DropOpen(drop.clone())).unwrap();
+        world.done(HQ, Command::step(drop.clone(), StepKind::Open)).unwrap();
         world.converge(5_000);
         let mut sale = sell(2, 3_000);
         (sale.pickup_at, sale.drop) = (Some(world.nodes[LOCKER].id), Some(drop.clone()));

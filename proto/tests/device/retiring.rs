@@ -5,6 +5,7 @@ use popmesh_proto::command::{
     Claim, ClaimState, Command, Redeem, Refusal, Reply, ResolveIncident, Retire, Sell,
 };
 use popmesh_proto::query::{Answer, Incident, Query, RetirementRisk};
+use popmesh_proto::token::TokenFault;
 
 use crate::event::{claim_of, night, sell, shirt, units_of};
 use crate::world::World;
@@ -157,7 +158,7 @@ fn its_tokens_are_good_if_they_were_sold_before_and_refused_if_after() {
     let show = |token: &str| Command::Redeem(Redeem::by_token(token.to_owned()));
     let refused = world.done(TILL, show(&after)).unwrap_err();
     assert!(
-        matches!(&refused, Refusal::Token { problem } if problem.contains("lost was retired by hq")),
+        matches!(&refused, Refusal::Token { why: TokenFault::Retired, problem } if problem.contains("lost was retired by hq")),
         "{refused}"
     );
     assert!(matches!(world.done(TILL, show(&before)), Ok(Reply::Redeemed(_))));

@@ -5,6 +5,7 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::fact::Signal;
 use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::record::StepKind;
 
 use crate::event::{claim_of, mint, night, sell, shirt, units_of};
 use crate::world::{EPOCH_MS, World};
@@ -293,7 +294,7 @@ fn a_sale_that_waits_is_not_made_after_the_drop_has_closed() {
     let mut world = evening(12, 3);
     let call = world.command(0, Command::Sell(sell(4, 30_000)));
     world.run_ms(500);
-    world.done(0, Command::DropClose(night())).unwrap();
+    world.done(0, Command::step(night(), StepKind::Close)).unwrap();
     world.done(0, Command::LotMint(LotMint { drop: night(), ..mint(4, 9) })).unwrap_err();
     let refused = world.outcome(call);
     assert!(matches!(refused, Err(Refusal::DropNotOpen { .. })), "{refused:?}");

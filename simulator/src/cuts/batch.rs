@@ -1,6 +1,6 @@
 //! Batches to append: well-formed, and otherwise anything.
 
-use popmesh_proto::command::{DropInfo, DropState, Reply, Unclaimed};
+use popmesh_proto::command::{DropInfo, Reply};
 use popmesh_proto::id::ChainId;
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, StoredReply};
@@ -58,13 +58,7 @@ impl Batches {
     fn outcome(&mut self) -> Option<StoredReply> {
         let drop: DropId = "cut".parse().ok()?;
         let title = format!("After {} entries", self.made);
-        let reply = Reply::Drop(DropInfo {
-            drop,
-            title,
-            state: DropState::Planned,
-            pickup_within_ms: None,
-            unclaimed: Unclaimed::Keep,
-        });
+        let reply = Reply::Drop(DropInfo::planned(drop, title));
         let idempotency = Idempotency { key: self.random.bytes(), request: self.random.bytes() };
         Some(StoredReply { idempotency, reply })
     }

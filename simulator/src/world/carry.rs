@@ -138,6 +138,7 @@ impl World<'_> {
                 self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text);
             }
             Signal::HeldElsewhere { .. }
+            | Signal::Asking { .. }
             | Signal::CertificateEnds { .. }
             | Signal::Reachable { .. }
             | Signal::Unreachable { .. } => {}

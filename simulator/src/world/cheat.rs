@@ -47,6 +47,7 @@ impl World<'_> {
             programme: None,
             taxes: None,
             receipt: ReceiptLink::FIRST,
+            step: None,
             pin: None,
             shopper: None,
             expires_ms: None,

@@ -164,6 +164,7 @@ impl Claims {
             | Body::Renewal(_)
             | Body::Epoch(_)
             | Body::EpochCopies(_)
+            | Body::Step(_)
             | Body::Resolve(_)
             | Body::Personal(_)
             | Body::Erase(_) => return Ok(()),
@@ -228,6 +229,7 @@ mod tests {
             programme: None,
             taxes: None,
             receipt: ReceiptLink::FIRST,
+            step: None,
             pin: None,
             shopper: None,
             expires_ms: None,

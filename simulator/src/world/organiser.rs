@@ -5,6 +5,7 @@ use std::sync::Arc;
 use popmesh_proto::broker::{ByRate, OnDemand, Policy};
 use popmesh_proto::command::{Command, DropNew, LotMint, ProductAdd, Refusal, Reply, Transfer, Units};
 use popmesh_proto::io::Input;
+use popmesh_proto::record::StepKind;
 
 use super::node::{Caller, Who};
 use super::queue::{Event, NodeIndex};
@@ -51,12 +52,7 @@ impl Organiser {
         let mut add =
             |due_ms, node, command| tasks.push(Task { due_ms, node, command, progress: Progress::Waiting });
         for product in &scenario.products {
-            let add_product = ProductAdd {
-                sku: product.sku.clone(),
-                name: product.name.clone(),
-                price: product.price,
-                tax: None,
-            };
+            let add_product = ProductAdd::of(product.sku.clone(), product.name.clone(), product.price);
             add(0, hq, Command::ProductAdd(add_product));
         }
         for drop in &scenario.drops {
@@ -78,9 +74,9 @@ impl Organiser {
                 };
                 add(drop.mint_ms, lot.at, Command::LotMint(mint));
             }
-            add(drop.open_ms, hq, Command::DropOpen(drop.drop.clone()));
+            add(drop.open_ms, hq, Command::step(drop.drop.clone(), StepKind::Open));
             if let Some(close_ms) = drop.close_ms {
-                add(close_ms, hq, Command::DropClose(drop.drop.clone()));
+                add(close_ms, hq, Command::step(drop.drop.clone(), StepKind::Close));
             }
         }
         Self { tasks }

@@ -10,6 +10,7 @@ use popmesh_proto::id::{DeviceId, Nonce, Ref};
 use popmesh_proto::identity::{Certificate, Charter, SecretKey, SignedCertificate, SignedCharter};
 use popmesh_proto::io::Entry;
 use popmesh_proto::message::{Message, encode};
+use popmesh_proto::record::StepKind;
 
 use crate::node::{Node, exchange};
 
@@ -105,7 +106,7 @@ impl Event {
         }
         let (drop, sku) = (|| "night".parse().unwrap(), || "shirt".parse().unwrap());
         let name = "Shirt".to_owned();
-        hq.done(Command::ProductAdd(ProductAdd { sku: sku(), name, price: 2500, tax: Some(1900) }));
+        hq.done(Command::ProductAdd(ProductAdd { tax: Some(1900), ..ProductAdd::of(sku(), name, 2500) }));
         hq.done(Command::DropNew(DropNew::of(drop(), "Night".to_owned())));
         let mint = LotMint {
             drop: drop(),
@@ -117,7 +118,7 @@ impl Event {
             edition: None,
         };
         hq.done(Command::LotMint(mint));
-        hq.done(Command::DropOpen(drop()));
+        hq.done(Command::step(drop(), StepKind::Open));
         for (to, units) in [(&self.till, 10), (&self.witness, 5), (&self.mallory, 5), (&self.mole, 5)] {
             let give = Transfer { drop: drop(), sku: sku(), units: Units::Count(units), to: to.id() };
             hq.done(Command::Transfer(give));

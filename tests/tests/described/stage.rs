@@ -33,7 +33,7 @@ impl Stage {
             node.done("/v1/lots", &lot)?;
         }
         for drop in ["neon", "later"] {
-            node.post(&format!("/v1/drops/{drop}/open"), &json!({}), None)?.ok()?;
+            node.post(&format!("/v1/drops/{drop}/steps"), &json!({"step": "open"}), None)?.ok()?;
         }
         let claim = |answer: Value| answer["claim"].clone();
         let mut claims = Vec::new();

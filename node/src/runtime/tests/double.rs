@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, mpsc};
 
 use popmesh_proto::clock::Now;
-use popmesh_proto::command::{Command, DropInfo, DropState, Refusal, Reply};
+use popmesh_proto::command::{Command, DropInfo, Refusal, Reply};
 use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{ChainId, DeviceId, Nonce, Ref};
 use popmesh_proto::io::{
@@ -102,13 +102,7 @@ impl Double {
 }
 
 fn planned(drop: &popmesh_proto::text::DropId, title: &str) -> Reply {
-    Reply::Drop(DropInfo {
-        drop: drop.clone(),
-        title: title.to_owned(),
-        state: DropState::Planned,
-        pickup_within_ms: None,
-        unclaimed: Default::default(),
-    })
+    Reply::Drop(DropInfo::planned(drop.clone(), title.to_owned()))
 }
 
 impl Machine for Double {

@@ -9,7 +9,7 @@ mod sealed;
 
 use std::path::Path;
 
-use popmesh_proto::command::{DropInfo, DropState, Reply};
+use popmesh_proto::command::{DropInfo, Reply};
 use popmesh_proto::id::{ChainId, DeviceId, EventId};
 use popmesh_proto::identity::Signature;
 use popmesh_proto::io::{Entry, Idempotency, StoredReply};
@@ -35,13 +35,7 @@ fn entry(chain: u8, seq: u64, body: &[u8]) -> Entry {
 
 fn stored_reply(key: u8, title: &str) -> StoredReply {
     let drop = "d1".parse().unwrap();
-    let reply = Reply::Drop(DropInfo {
-        drop,
-        title: title.to_owned(),
-        state: DropState::Planned,
-        pickup_within_ms: None,
-        unclaimed: Default::default(),
-    });
+    let reply = Reply::Drop(DropInfo::planned(drop, title.to_owned()));
     StoredReply { idempotency: Idempotency { key: [key; 32], request: [key ^ 0xff; 32] }, reply }
 }
 

@@ -113,6 +113,7 @@ impl Plot {
             programme: cursor.chance(20).then(Vec::new),
             taxes: None,
             receipt: self.receipt(author, cursor),
+            step: cursor.chance(40).then(|| self.entry(cursor)),
             pin: None,
             shopper: cursor.chance(20).then(|| "order-7".parse().unwrap()),
             expires_ms,

@@ -42,8 +42,8 @@ macro_rules! commands {
 const COMMANDS: [Read; 24] = commands!(
     ProductAdd,
     DropNew,
-    DropOpen,
-    DropClose,
+    DropStep,
+    CartPaying,
     LotMint,
     Transfer,
     Move,
@@ -113,8 +113,10 @@ fn seeds() -> Vec<Vec<u8>> {
     let bodies = [
         (0, r#"{"sku":"cap","name":"Cap","price":2500,"tax":1900}"#.to_owned()),
         (1, r#"{"drop":"late","title":"Late","pickup_within_ms":3600000,"unclaimed":"refund"}"#.to_owned()),
-        (2, r#""night""#.to_owned()),
-        (3, r#""night""#.to_owned()),
+        (2, r#"{"drop":"night","taken":{"step":"announce","units":{"shirt":40},"ends_ms":1900000000000}}"#.to_owned()),
+        (2, r#"{"drop":"night","taken":{"step":"close","venue":"hall"}}"#.to_owned()),
+        (2, r#"{"drop":"night","taken":{"step":"open","again":true}}"#.to_owned()),
+        (3, format!(r#""{last}""#)),
         (4, r#"{"drop":"night","sku":"shirt","first":41,"last":50,"numbered":false,"place":"hall"}"#.to_owned()),
         (5, format!(r#"{{"drop":"night","sku":"shirt","units":{{"serials":"1-5,9"}},"to":"{till}"}}"#)),
         (5, format!(r#"{{"drop":"night","sku":"shirt","units":{{"count":2}},"to":"{till}"}}"#)),

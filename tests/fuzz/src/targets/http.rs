@@ -274,7 +274,7 @@ fn seeds() -> Vec<Vec<u8>> {
         elsewhere(OWNER, "origin: https://192.168.0.7\r\n"),
         elsewhere("@till", ""),
         elsewhere("@read-only", ""),
-        "POST /v1/drops/night/open HTTP/1.1\r\nhost: till.local\r\nauthorization: Bearer @encoder\r\ncontent-length: 0\r\n\r\n"
+        "POST /v1/drops/night/steps HTTP/1.1\r\nhost: till.local\r\nauthorization: Bearer @encoder\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n{\"step\":\"open\"}"
             .to_owned(),
         "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03".to_owned(),
     ];

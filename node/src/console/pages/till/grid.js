@@ -1,0 +1,99 @@
+/** The products, as tiles whose order and size stay the same whatever news comes in. */
+
+import { html, nothing, repeat } from '../../frame/ui.js';
+import { language, money, t, time } from '../../frame/text.js';
+import { picture } from './picture.js';
+import { byCategory, canAdd, initials, matching } from './stock.js';
+
+/** Who else has a product, and since when that is known, in words; empty if nobody has. */
+export function others(found) {
+  if (found.others.length === 0) return '';
+  const units = found.others.reduce((all, one) => all + one.units, 0);
+  if (found.others.length > 1) {
+    return t(found.heard ? 'till.at_several' : 'till.at_several_unheard', { units, count: found.others.length, time: found.heard ? time(found.heard) : '' });
+  }
+  const [one] = found.others;
+  if (!one.last_heard_ms) return t('till.at_unheard', { units, name: one.name });
+  return t(one.reachable ? 'till.at' : 'till.at_lost', { units, name: one.name, time: time(one.last_heard_ms) });
+}
+
+/** Why a drop does not sell. */
+export const shut = (drop) => t(`till.shut.${drop?.state ?? 'none'}`);
+
+/** How a product stands, in words: what is here, and who has more. */
+export function standingWords(found, drop) {
+  if (found.state === 'sold_out' || found.state === 'none') return t(found.state === 'none' ? 'till.none_made' : 'till.sold_out_long');
+  if (found.state === 'shut') return shut(drop);
+  const parts = found.state === 'ready' ? [t('till.here', { count: found.here })] : [];
+  if (found.away > 0) parts.push(t('till.away', { count: found.away }));
+  if (found.aside > 0) parts.push(t('till.aside', { count: found.aside }));
+  const more = others(found);
+  if (more) parts.push(more);
+  return parts.join(' · ');
+}
+
+function flag(found) {
+  const names = { sold_out: 'till.sold_out', ask: 'till.ask', apart: 'till.apart', aside: 'till.all_aside', away: 'till.lies_elsewhere', shut: 'till.not_now', none: 'till.not_now' };
+  return names[found.state] ? t(names[found.state]) : '';
+}
+
+function tile(till, product) {
+  const found = till.standing(product.sku);
+  const drop = till.dropOf(till.shown);
+  const words = standingWords(found, drop);
+  const can = canAdd(found) && till.maySell;
+  const count = till.quantityOf(product.sku);
+  const image = picture(product, till.draw);
+  const mark = flag(found);
+  const tap = () => (can ? till.add(product.sku) : till.tell(till.maySell ? `${product.name}: ${mark} ${words}` : t('till.look_only')));
+  return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
+    <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
+    <span class="name">${product.name}</span>
+    <span class="price">${money(product.price)}</span>
+    ${count > 0 ? html`<span class="count"><span aria-hidden="true">×${count}</span><span class="hidden">${t('till.in_cart', { count })}</span></span>` : nothing}
+    <span class="stock">${mark ? html`<b class="flag">${mark}</b> ` : nothing}${words}</span>
+  </button>`;
+}
+
+function chips(till, groups) {
+  const names = groups.map((group) => group.name).filter(Boolean);
+  if (names.length === 0) return nothing;
+  const chip = (value, text) => html`<button class="chip" aria-pressed=${till.category === value} @click=${() => till.show({ category: value })}>${text}</button>`;
+  return html`<div class="chips" role="group" aria-label=${t('till.categories')}>
+    ${chip(null, t('till.all'))}${names.map((name) => chip(name, name))}</div>`;
+}
+
+function drops(till) {
+  if (till.selling.length < 2) return nothing;
+  return html`<div class="chips" role="group" aria-label=${t('till.drops')}>
+    ${till.selling.map((one) => html`<button class="chip" aria-pressed=${till.shown === one.drop}
+      @click=${() => till.chooseDrop(one.drop)}>${one.title || one.drop}</button>`)}</div>`;
+}
+
+/** What is said where there is nothing to sell. */
+function note(till) {
+  if (!till.programme.data) return till.programme.error ? nothing : html`<p class="note">${t('till.loading')}</p>`;
+  if (till.products.length === 0) return html`<p class="note">${t('till.no_products')}</p>`;
+  if (till.drops.length === 0) return html`<p class="note warn">${t('till.no_drops')}</p>`;
+  if (till.selling.length === 0) {
+    const drop = till.dropOf(till.shown);
+    return html`<p class="note warn">${drop.title || drop.drop}: ${shut(drop)}</p>`;
+  }
+  return nothing;
+}
+
+/** Draws the products. */
+export function grid(till) {
+  const groups = byCategory(till.products, language());
+  const named = groups.some((group) => group.name);
+  const shown = groups
+    .filter((group) => till.category === null || till.find || group.name === till.category)
+    .map((group) => ({ ...group, products: matching(group.products, till.find) }))
+    .filter((group) => group.products.length > 0);
+  return html`${drops(till)}${chips(till, groups)}${note(till)}
+    ${till.products.length > 0 && shown.length === 0 ? html`<p class="note">${t('till.nothing_found', { text: till.find })}</p>` : nothing}
+    ${repeat(shown, (group) => group.name, (group) => html`<section class="group" aria-label=${group.name || t('till.products')}>
+      ${named ? html`<h2 class="kind">${group.name || t('till.uncategorised')}</h2>` : nothing}
+      <div class="tiles">${repeat(group.products, (one) => one.sku, (one) => tile(till, one))}</div>
+    </section>`)}`;
+}
