@@ -7,6 +7,7 @@ mod air;
 mod altered;
 mod author;
 mod barred;
+mod board;
 mod budgets;
 mod by_name;
 mod cart_items;
