@@ -41,6 +41,8 @@ async function byToken(till, text) {
 export async function scanned(till, raw) {
   const text = raw.trim();
   if (!text) return;
+  // What is open was of the shopper before.
+  document.querySelectorAll('dialog[open]').forEach((one) => one.close());
   if (till.product(text)) {
     till.scan(text);
     return;

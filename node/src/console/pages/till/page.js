@@ -104,6 +104,15 @@ function panel(till) {
   }
 }
 
+/** What of the drops that sell is about to end. */
+function endings(till) {
+  return till.selling.filter((one) => one.state === 'last_call' || one.ends_ms).map((one) => {
+    const drop = one.title || one.drop;
+    if (one.state === 'last_call' && one.ends_ms) return t('till.last_call_ends', { drop, time: time(one.ends_ms) });
+    return one.ends_ms ? t('till.ends', { drop, time: time(one.ends_ms) }) : t('till.last_call', { drop });
+  }).join(' · ');
+}
+
 function tools(till) {
   const aside = till.carts.data?.items.length ?? 0;
   const enter = (event) => {
@@ -139,7 +148,7 @@ function view(till) {
       <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
-      <p class="said ${till.saidKind}" role="status">${till.said}</p>
+      <p class="said ${till.saidKind}" role="status">${till.said || endings(till)}</p>
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>
@@ -200,7 +209,7 @@ export function start(frame) {
   till.start();
   draw();
   till.learnRights();
-  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text))];
+  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text), { dialogs: true })];
   return () => {
     ends.forEach((end) => end());
     till.stop();
