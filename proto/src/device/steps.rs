@@ -132,6 +132,7 @@ impl Device {
             venues: venues.iter().filter_map(differs).collect(),
             announced: steps.map_or_else(Vec::new, |steps| steps.announced().to_vec()),
             late: self.late_count(&plan.drop),
+            taken: steps.map_or(0, |steps| steps.all().count() as u64),
             steps: shown,
             pickup_within_ms: plan.pickup_within_ms,
             unclaimed: plan.unclaimed,

@@ -183,6 +183,7 @@ impl World<'_> {
             }
         }
         let me = self.nodes[node].id;
+        self.ledger.for_sale.now_us = self.now_us;
         for entry in &write.entries {
             let result = self.ledger.stored((node, life), me, entry);
             self.check(result);

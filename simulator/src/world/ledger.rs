@@ -18,6 +18,7 @@ use popmesh_proto::trust::Trust;
 use popmesh_proto::units::UnitSet;
 
 use super::claims::Claims;
+use super::for_sale::ForSale;
 use super::hand_outs::HandOuts;
 use super::holds::Holds;
 use super::prints::Prints;
@@ -83,6 +84,7 @@ pub(super) struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
     pub(super) holdings: Holdings,
     pub(super) claims: Claims,
+    pub(super) for_sale: ForSale,
     holds: Holds,
     pub(super) wishes: Wishes,
     pub(super) hand_outs: HandOuts,
@@ -195,6 +197,7 @@ impl Ledger {
 
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let claims = self.claims.fold(event);
+        self.for_sale.fold(event, claims.is_ok());
         let aside = self.holds.fold(event);
         self.hand_outs.fold(event);
         self.prints.fold(event);

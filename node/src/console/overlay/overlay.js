@@ -2,7 +2,7 @@
 
 import { Problem, get, pair } from '../frame/api.js';
 import { keepFiles } from '../frame/files.js';
-import { LANGUAGES, load, number, t, time } from '../frame/text.js';
+import { LANGUAGES, has, load, number, t, time } from '../frame/text.js';
 import { read } from './look.js';
 import { SILENT_MS, words } from './words.js';
 
@@ -10,6 +10,8 @@ import { SILENT_MS, words } from './words.js';
 const EVERY_MS = 500;
 const ANSWER_MS = 1500;
 const TICK_MS = 250;
+/** After how long a token that was refused is tried again: somebody may have put another into the address. */
+const TOKEN_MS = 60_000;
 
 const root = document.getElementById('overlay');
 const asked = read(new URLSearchParams(location.search));
@@ -60,9 +62,8 @@ function body(said) {
 /** Words for whoever sets it up, while there is nothing to show. */
 function setup() {
   if (!problem) return null;
-  const key = `overlay.problem_${problem.code}`;
-  const text = t(key, { drop });
-  return text === key ? problem.message : text;
+  const code = problem.status === 401 ? 'token' : problem.code;
+  return has(`overlay.problem_${code}`) ? t(`overlay.problem_${code}`, { drop }) : problem.message;
 }
 
 function draw() {
@@ -98,7 +99,8 @@ async function look() {
     problem = null;
   } catch (error) {
     // A node that is being started says so; that is no news of the drop.
-    if (error instanceof Problem && error.status < 500) problem = error;
+    if (!(error instanceof Problem) || error.status >= 500) return;
+    problem = error;
   }
 }
 
@@ -107,6 +109,11 @@ async function follow() {
     const begun = performance.now();
     await look();
     draw();
+    if (problem?.status === 401) {
+      // Nothing is asked with it any more: a node shuts out an address that goes on showing it a bad token.
+      setTimeout(() => location.reload(), TOKEN_MS);
+      return;
+    }
     await new Promise((done) => { setTimeout(done, Math.max(50, EVERY_MS - (performance.now() - begun))); });
   }
 }
