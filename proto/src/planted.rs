@@ -67,11 +67,17 @@ pub enum Planted {
     CountFromZero,
     /// A board says that all is sold while devices out of reach hold some.
     SellOutEarly,
+    /// A device sells on after a close that it knows of.
+    SellAfterClose,
+    /// How far a drop is goes by the step that came last.
+    StepsByArrival,
+    /// Sales are after the close that were heard of after it.
+    LateByArrival,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 31] = [
+    pub const ALL: [Planted; 34] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -103,6 +109,9 @@ impl Planted {
         Planted::ForgetCutOff,
         Planted::CountFromZero,
         Planted::SellOutEarly,
+        Planted::SellAfterClose,
+        Planted::StepsByArrival,
+        Planted::LateByArrival,
     ];
 }
 

@@ -60,7 +60,8 @@ impl Device {
     /// # Errors
     /// [`Refusal::UnknownDrop`].
     pub fn board(&self, now: Now, drop: &DropId) -> Result<Board, Refusal> {
-        let info = self.drop_info(drop)?;
+        let plan = self.plan_of(drop)?;
+        let far = self.how_far_here(plan);
         let announced = self.announced(drop);
         let voided = self.holdings.voided_claims(drop);
         let mut skus: BTreeMap<Sku, Counts> = BTreeMap::new();
@@ -108,8 +109,12 @@ impl Device {
         let as_of_ms = self.board_as_of_ms(now, &devices);
         Ok(Board {
             drop: drop.clone(),
-            title: info.title.clone(),
-            state: info.state,
+            title: plan.title.clone(),
+            state: far.state,
+            round: far.round,
+            ended: far.ended,
+            ends_ms: far.ends_ms,
+            ends_in_ms: far.ends_ms.map(|ends_ms| ends_ms.saturating_sub(now.wall_ms)),
             now_ms: now.wall_ms,
             counted_from: if announced.is_some() { CountedFrom::Announced } else { CountedFrom::Minted },
             as_of_ms,
@@ -146,9 +151,11 @@ impl Device {
         DropToClaim { drop: drop.clone(), claimed, announced, counted_from, not_heard: cut_off.len() as u64 }
     }
 
-    /// Units of a drop as they were announced, by SKU.
-    fn announced(&self, _drop: &DropId) -> Option<BTreeMap<Sku, u64>> {
-        None
+    /// Units of a drop as they were announced, by SKU; none if nobody said how many.
+    fn announced(&self, drop: &DropId) -> Option<BTreeMap<Sku, u64>> {
+        let announced = self.holdings.steps_of(drop)?.announced();
+        let units = announced.iter().map(|of| (of.sku.clone(), of.units)).collect();
+        (!announced.is_empty()).then_some(units)
     }
 
     /// Devices that sell, hand out, or hold units of a drop; and those of them that are out of reach.

@@ -408,6 +408,7 @@ fn what_a_board_goes_by_is_as_much_as_there_are_holders_however_much_was_sold() 
                 programme: None,
                 taxes: None,
                 receipt: ReceiptLink::FIRST,
+                step: None,
                 pin: None,
                 shopper: None,
                 expires_ms: None,

@@ -182,6 +182,21 @@ pub struct DropSpec {
     pub lots: Vec<LotSpec>,
 }
 
+impl DropSpec {
+    /// All steps, those that its times say first.
+    pub fn all_steps(&self) -> impl Iterator<Item = StepSpec> {
+        let by_times = [
+            (self.announce_ms, StepWord::Announce),
+            (Some(self.open_ms), StepWord::Open),
+            (self.close_ms, StepWord::Close),
+        ];
+        let usual = by_times
+            .into_iter()
+            .filter_map(|(at_ms, step)| Some(StepSpec { at_ms: at_ms?, step, by: self.run_by, venue: None }));
+        usual.chain(self.steps.iter().copied())
+    }
+}
+
 /// A step of a drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StepSpec {

@@ -138,6 +138,7 @@ impl World<'_> {
                 self.check(problem);
                 self.judge_told(node, told);
                 self.look_at_board(node);
+                self.follow_start(node);
                 if !self.ledger.suspects.contains(&me) {
                     let recovered = self.ledger.recovered(me, &read);
                     self.check(recovered);

@@ -32,6 +32,7 @@ mod retirements;
 mod settle;
 mod shop;
 mod signatures;
+mod steps;
 mod told;
 mod trust;
 mod verdict;
@@ -148,6 +149,7 @@ struct World<'s> {
     pickups: Pickups,
     baskets: Baskets,
     boards: boards::Boards,
+    followed: steps::Followed,
     addresses: Addresses,
     event_secret: EventSecret,
     organiser: organiser::Organiser,
@@ -257,6 +259,7 @@ impl<'s> World<'s> {
             pickups: Pickups::new(Random::new(seed).fork("pickups")),
             baskets: Baskets::default(),
             boards: boards::Boards::default(),
+            followed: steps::Followed::default(),
             addresses: Addresses::new(Random::new(seed).fork("addresses")),
             event_secret: EventSecret::derive(&root, &charter.event()),
             shoppers,
