@@ -32,7 +32,7 @@ export async function putAside(till) {
     till.carts.touch();
     till.stock.touch();
   } catch (error) {
-    till.refuse(error, () => putAside(till));
+    till.refuse(error, () => putAside(till), 'aside');
   }
 }
 

@@ -36,12 +36,12 @@ export function standingWords(found, drop) {
 
 const flag = (found) => (found.state === 'ready' ? '' : t(`till.flag.${found.state}`));
 
-function tile(till, product) {
+function tile(till, product, counts) {
   const found = till.standing(product.sku);
   const drop = till.dropOf(till.dropFor(product.sku));
   const words = standingWords(found, drop);
   const can = canAdd(found) && till.maySell;
-  const count = till.quantityOf(product.sku);
+  const count = counts.get(product.sku) ?? 0;
   const image = picture(product, till.tellNews);
   const mark = flag(found);
   const tap = () => (can ? till.add(product.sku) : till.maySell && till.tell(`${product.name}: ${mark} ${words}`));
@@ -86,8 +86,10 @@ function note(till) {
 /** Draws the products. */
 export function grid(till) {
   const groups = byCategory(till.products, language());
+  const counts = new Map();
+  till.lines.forEach((line) => counts.set(line.sku, (counts.get(line.sku) ?? 0) + line.quantity));
   const shown = groups.filter((group) => till.category === null || till.find || group.name === till.category).flatMap((group) => matching(group.products, till.find));
   return html`${drops(till)}${chips(till, groups)}${note(till)}
     ${till.products.length > 0 && shown.length === 0 ? html`<p class="note">${t('till.nothing_found', { text: till.find })}</p>` : nothing}
-    <div class="tiles ${groups.some((group) => group.name) ? 'kinds' : ''}">${repeat(shown, (one) => one.sku, (one) => tile(till, one))}</div>`;
+    <div class="tiles ${groups.some((group) => group.name) ? 'kinds' : ''}">${repeat(shown, (one) => one.sku, (one) => tile(till, one, counts))}</div>`;
 }

@@ -66,6 +66,7 @@ function done(till, claim) {
   till.take(baskets.empty());
   till.stock.touch();
   till.carts.touch();
+  till.status.touch();
   till.draw();
   till.arrive?.();
 }
@@ -78,6 +79,7 @@ function refused(till, error) {
   } else {
     if (error.code === 'wrong_scope') till.maySell = false;
     till.problem = error;
+    till.refused = 'sold';
     till.panel = 'refused';
   }
   till.stock.touch();
