@@ -31,7 +31,7 @@ async function byToken(till, text) {
     const cart = await act('/v1/carts/take', { token: text }, { name: t('till.carts') });
     till.carts.touch();
     till.payAside(cart);
-    toast(t('till.cart_here'), 'good');
+    till.tell(t('till.cart_here'), '');
   } catch (error) {
     toast(words(error), 'bad');
   }
