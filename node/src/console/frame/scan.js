@@ -1,7 +1,7 @@
 /** Hears a scanner that types (a wedge), wherever the focus is. */
 
-/** Longest pause between the characters of a scanner, milliseconds: at first, and once nobody types like that. */
-const FAST_MS = 60;
+/** Longest pause between the characters of a scanner, also of a slow one by radio, milliseconds: at first, and once it is surely one. */
+const FAST_MS = 120;
 const SURE_MS = 250;
 /** After so many characters it is a scanner. */
 const SURE = 4;
