@@ -147,6 +147,7 @@ export function hearAsking(till) {
     if (kind !== 'asking' || !till.busy) return;
     if (!till.lines.some((line) => line.sku === data.sku)) return;
     till.busy.asking = data.name;
+    till.busy.what ||= `${data.units} × ${till.nameOf(data.sku)}`;
     till.draw();
   });
 }
