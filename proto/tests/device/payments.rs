@@ -4,7 +4,7 @@ use popmesh_proto::command::{
     CartNew, Claim, Command, LimitSet, PaymentNew, PaymentState, ProductAdd, Refund, Refunded, Refusal,
     Reply, RulesSet, Sell, SettlePayment, Tender,
 };
-use popmesh_proto::query::{Answer, Query, WaitingPayment};
+use popmesh_proto::query::{Answer, IncidentKind, Query, WaitingPayment};
 use popmesh_proto::tax::{Prices, Rounding};
 use proptest::prelude::*;
 
@@ -210,6 +210,8 @@ fn deferred_payments_are_bounded_until_they_are_settled() {
         assert_eq!(incidents.len(), 1, "{incidents:?}");
         assert!(incidents[0].contains("25.00 EUR by card, reference T1, failed"), "{incidents:?}");
         assert_eq!(world.status(at).incidents, 1);
+        let Answer::Incidents(known) = world.query(at, Query::Incidents) else { panic!() };
+        assert_eq!(known.iter().map(|known| known.kind).collect::<Vec<_>>(), [IncidentKind::Payment]);
     }
     let card = takings(&mut world, HQ, TILL).tenders[0];
     assert_eq!((card.taken, card.deferred, card.failed), (4_000, 6_000, 2_500));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use popmesh_proto::command::{
-    CartNew, Command, DropInfo, DropNew, DropState, DropStep, LateSale, Refusal, Reply, Sell, SellItem, StepDone, StepInfo,
-    StepNew,
+    CartNew, Command, DropInfo, DropNew, DropState, DropStep, LateSale, Refusal, Reply, Sell, SellItem,
+    StepDone, StepInfo, StepNew,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
@@ -144,7 +144,10 @@ fn an_encoder_takes_every_step_without_an_hq() {
 fn what_is_no_step_to_take_is_refused_with_what_to_do() {
     let mut world = evening(2, None);
     let refused = step(&mut world, TILL, StepKind::Close).unwrap_err();
-    assert!(matches!(&refused, Refusal::RoleForbids { at, .. } if at.contains(&"encoder".to_owned())), "{refused}");
+    assert!(
+        matches!(&refused, Refusal::RoleForbids { at, .. } if at.contains(&"encoder".to_owned())),
+        "{refused}"
+    );
     let units = |units| Some(BTreeMap::from([(shirt(), units)]));
     let announce = StepNew::of(StepKind::Announce);
     for (taken, code) in [
@@ -189,7 +192,10 @@ fn two_encoders_that_are_cut_off_announce_and_one_of_them_counts_everywhere() {
     for at in 0..4 {
         let drop = shown(&mut world, at);
         assert_eq!((drop.state, drop.announced[0].units), (DropState::Open, 30), "the earlier one counts");
-        assert_eq!(steps(&mut world, at).iter().map(|step| step.counts).collect::<Vec<_>>(), [true, false, true]);
+        assert_eq!(
+            steps(&mut world, at).iter().map(|step| step.counts).collect::<Vec<_>>(),
+            [true, false, true]
+        );
     }
     world.assert_agreed();
 }

@@ -88,6 +88,7 @@ pages! {
     the_crew_page "docs/crew.md"
     joining "docs/joining.md"
     stock "docs/stock.md"
+    drops "docs/drops.md"
     carts_and_claims "docs/claims.md"
     lockers "docs/lockers.md"
     money "docs/money.md"

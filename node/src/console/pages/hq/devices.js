@@ -8,7 +8,7 @@ import { renewAll } from './certificates.js';
 import { SIGNS, certificateState, heardWords, roleWords, stateOf, stateWords } from './device-words.js';
 import { mesh } from './mesh.js';
 import { byName, steady } from './order.js';
-import { learnOwner, mayAct, notice } from './rights.js';
+import { learnOwner, mayAct, mayAdmit, notice } from './rights.js';
 import { entrust } from './retire.js';
 import { openSheet } from './sheet.js';
 import { table } from './table.js';
@@ -62,6 +62,7 @@ export function start(place, frame) {
       return;
     }
     const may = mayAct(frame.status());
+    const signs = mayAdmit(frame.status());
     const sorted = [...data.nodes].sort((a, b) => Number(Boolean(a.retired_by)) - Number(Boolean(b.retired_by)) || byName(a.venue, b.venue) || byName(a.name, b.name));
     const nodes = steady(kept, sorted, (node) => node.device);
     const ways = (windows.data?.items ?? []).filter((one) => one.state === 'open');
@@ -70,19 +71,27 @@ export function start(place, frame) {
     render(html`
       ${notice(frame.status(), data.nodes)}
       <div class="row hq-acts">
-        <button class="primary" ?disabled=${!may} @click=${() => admit(frame, data.nodes)}>${t('hq.admit.open')}</button>
-        <button ?disabled=${!may} @click=${() => renewAll(good.filter((node) => !node.here))}>${t('hq.renew.all_open')}</button>
+        <button class="primary" ?disabled=${!signs} @click=${() => admit(frame, data.nodes)}>${t('hq.admit.open')}</button>
+        <button ?disabled=${!signs} @click=${() => renewAll(good.filter((node) => !node.here))}>${t('hq.renew.all_open')}</button>
       </div>
       <section class="card">${list(nodes, data.as_of_ms, open)}</section>
-      ${ways.length && may ? html`<section class="card stack"><h2>${t('hq.devices.open', { count: ways.length })}</h2>
+      ${ways.length && signs ? html`<section class="card stack"><h2>${t('hq.devices.open', { count: ways.length })}</h2>
         <ul class="bare">${ways.map((one) => html`<li class="row hq-between"><span>${one.roles.map((role) => t(`hq.role.${role}`)).join(', ')} · ${one.venue} · ${t('hq.admit.so_far', { done: one.admitted.length, count: one.count })}</span>
           <button @click=${() => admit(frame, data.nodes, one)}>${t('hq.devices.show')}</button></li>`)}</ul></section>` : nothing}
       ${soon.length ? html`<div class="note warn">${t('hq.devices.soon', { count: soon.length, names: soon.map((node) => node.name).join(', ') })}</div>` : nothing}
       ${rights.data ? registrars(rights.data.items, good.filter((node) => node.roles.includes('hq')), may) : nothing}`, place);
   };
   const news = drawer(draw);
-  const ends = [live.watch(news), rights.watch(news), windows.watch(news)];
-  learnOwner().then(news);
+  const ends = [live.watch(news), rights.watch(news)];
+  let over = false;
+  learnOwner().then(() => {
+    // Only who may open a way in is told which are open.
+    if (!over && mayAdmit(frame.status())) ends.push(windows.watch(news));
+    news();
+  });
   draw();
-  return () => ends.forEach((end) => end());
+  return () => {
+    over = true;
+    ends.forEach((end) => end());
+  };
 }

@@ -1,7 +1,8 @@
 /** Incidents: what is proven wrong or in doubt, what it means, and what was done about it. */
 
+import { get } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
-import { age, t, time } from '../../frame/text.js';
+import { age, money, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, repeat, toast, words } from '../../frame/ui.js';
 import { ask, needed, send } from './form.js';
 import { steady } from './order.js';
@@ -15,8 +16,20 @@ const KINDS = ['spent_twice', 'not_held', 'after_retirement', 'printed_twice', '
 
 const kindOf = (incident) => (KINDS.includes(incident.kind) ? incident.kind : 'other');
 
+/** What the node says, with names of entries as short as a person can compare them. */
+export const brief = (text) => text.replace(/\b([0-9a-f]{8})[0-9a-f]{24}(:\d+)/g, '$1…$2');
+
+/** Whose claim it is about, in words, if it is about one that is known here. */
+async function about(incident) {
+  const claim = incident.claim ? await get(`/v1/claims/${encodeURIComponent(incident.claim)}`).catch(() => null) : null;
+  if (!claim) return null;
+  const items = claim.items.map((item) => t('hq.units.serials', { name: item.sku, serials: item.units })).join(', ');
+  return t(claim.shopper ? 'hq.incident.claim_of' : 'hq.incident.claim', { code: claim.code, items, total: money(claim.total), when: time(claim.at_ms), shopper: claim.shopper ?? '' });
+}
+
 async function resolve(incident) {
   const kind = kindOf(incident);
+  const claim = await about(incident);
   const choices = t(`hq.incident.${kind}.choices`).split('|').map((one) => one.trim());
   const take = (text) => (event) => {
     const note = event.currentTarget.form.elements.note;
@@ -28,7 +41,8 @@ async function resolve(incident) {
     yes: t('hq.incident.yes'),
     fields: () => html`
       <p><strong>${t(`hq.incident.${kind}.name`)}</strong></p>
-      <p class="small">${incident.text}</p>
+      ${claim ? html`<p>${claim}</p>` : nothing}
+      <p class="small">${brief(incident.text)}</p>
       <p>${t(`hq.incident.${kind}.todo`)}</p>
       <div class="row" role="group" aria-label=${t('hq.incident.examples')}>${choices.map((text) => html`<button type="button" class="hq-chip" @click=${take(text)}>${text}</button>`)}</div>
       <label><span>${t('hq.incident.note')}</span><textarea name="note" rows="3" maxlength=${NOTE}></textarea></label>
@@ -45,7 +59,7 @@ function card(incident, may) {
     <div class="row hq-between"><h3>${t(`hq.incident.${kind}.name`)}</h3>
       <span class="hq-state ${open ? 'silent' : 'linked'}"><span aria-hidden="true">${open ? '▲' : '✓'}</span> ${t(open ? 'hq.incident.open' : 'hq.incident.settled')}</span></div>
     <p>${t(`hq.incident.${kind}.means`)}</p>
-    <p class="small">${t('hq.incident.by', { name: incident.device_name, when: time(incident.at_ms), age: age(incident.at_ms) })}: ${incident.text}</p>
+    <p class="small">${t('hq.incident.by', { name: incident.device_name, when: time(incident.at_ms), age: age(incident.at_ms) })}: ${brief(incident.text)}</p>
     ${open ? html`<p>${t(`hq.incident.${kind}.todo`)}</p>` : html`<p>${t('hq.incident.resolved', { by: incident.resolved_by ?? '', when: incident.resolved_at_ms ? time(incident.resolved_at_ms) : '' })}: ${incident.resolved}</p>`}
     ${open && may ? html`<div class="row hq-acts"><button @click=${() => resolve(incident)}>${t('hq.incident.resolve')}</button></div>` : nothing}
   </article>`;

@@ -33,7 +33,7 @@ function ring(count, most) {
 
 /** Places in rows, every second one shifted, so that lines between neighbours of a row do not all lie on each other. */
 function rows(count, most) {
-  const across = Math.max(1, Math.min(Math.floor((most - CELL.width / 2) / CELL.width), Math.ceil(Math.sqrt(count * 1.6))));
+  const across = Math.max(1, Math.min(Math.floor((most - CELL.width / 2) / CELL.width), Math.ceil(Math.sqrt(count * 2.5))));
   const down = Math.ceil(count / across);
   return Array.from({ length: count }, (_, index) => {
     const row = Math.floor(index / across);

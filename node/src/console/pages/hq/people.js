@@ -1,6 +1,6 @@
 /** Personal data that shoppers gave: what was taken, and its erasure. What it says nobody can read here. */
 
-import { all } from '../../frame/api.js';
+import { all, get } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
 import { number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
@@ -40,6 +40,13 @@ async function eraseShopper(shopper) {
   if (done) toast(t('hq.people.erased', { count: done.erased.length }), 'good');
 }
 
+/** Whose a claim is, by anything that names it; nobody's if there is none, or several shoppers' fit. */
+async function shopperOf(claim) {
+  const claims = await all(`/v1/claims?named=${encodeURIComponent(claim)}`, 20).catch(() => []);
+  const shoppers = new Set(claims.map((one) => one.shopper).filter(Boolean));
+  return shoppers.size === 1 ? [...shoppers][0] : null;
+}
+
 function list(items, may) {
   return table({
     caption: t('hq.people.table'),
@@ -65,6 +72,7 @@ export function start(place, frame) {
   const everybody = devices();
   const kept = [];
   let search = '';
+  let found = null;
   let live = resource('/v1/people?limit=200', ['personal_taken', 'personal_erased', 'reset']);
   let end = null;
   const draw = () => {
@@ -80,6 +88,7 @@ export function start(place, frame) {
         <button>${t('hq.people.find_yes')}</button>
         <button type="button" class="danger" ?disabled=${!may} @click=${() => eraseShopper(search)}>${t('hq.people.erase_shopper')}</button>
       </form>
+      ${found ? html`<p role="status">${found}</p>` : nothing}
       ${live.error && !denied ? html`<div class="note bad" role="alert">${words(live.error)}</div>` : nothing}
       ${live.data ? html`<section class="card">${list(steady(kept, said, (one) => one.entry), may)}</section>` : html`<p class="dim">${t('hq.looking')}</p>`}
       ${live.data?.next ? html`<p class="small">${t('hq.more_than', { count: number(200) })}</p>` : nothing}`}
@@ -92,9 +101,21 @@ export function start(place, frame) {
     kept.length = 0;
     end = live.watch(news);
   };
-  const find = (event) => {
+  const find = async (event) => {
     event.preventDefault();
-    search = new FormData(event.currentTarget).get('shopper').trim();
+    const typed = new FormData(event.currentTarget).get('shopper').trim();
+    search = typed;
+    found = null;
+    try {
+      const known = typed ? await get(`/v1/people?limit=1&shopper=${encodeURIComponent(typed)}`) : null;
+      const shopper = known && known.items.length === 0 ? await shopperOf(typed) : null;
+      if (shopper) {
+        search = shopper;
+        found = t('hq.people.of_claim', { claim: typed, shopper });
+      }
+    } catch (error) {
+      toast(words(error), 'bad');
+    }
     follow();
     draw();
   };

@@ -7,6 +7,10 @@ import { isOld, isTrouble, lagWords, roleSign, roleWords, seesWords, stateOf, st
 import { layout, path } from './layout.js';
 
 const RADIUS = 26;
+/** With more devices than these the table is the way by keyboard: so many stops before it help nobody. */
+const STOPS = 24;
+/** More links than these are drawn thin. */
+const MANY = 40;
 
 const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
@@ -46,7 +50,7 @@ export function picture(mesh, width, open) {
     const state = stateOf(one);
     const { x, y } = at.get(one.device);
     const said = [one.name, roleWords(one.roles), one.venue, stateWords(one), t('hq.sees', { who: seesWords(one, mesh.edges, names, mesh.as_of_ms) }), lagWords(one)];
-    return svg`<g class="node ${state} ${isTrouble(state) ? 'trouble' : ''}" transform="translate(${x} ${y})" role="button" tabindex="0"
+    return svg`<g class="node ${state} ${isTrouble(state) ? 'trouble' : ''}" transform="translate(${x} ${y})" role="button" tabindex=${mesh.nodes.length > STOPS ? -1 : 0}
       data-device=${one.device} data-state=${state} aria-label=${said.join(', ')} @click=${() => open(one.device)} @keydown=${press(one.device)}>
       <rect class="hit" x="-54" y="-34" width="108" height="100" rx="10"></rect>
       <g class="shape">${outline(state)}</g>
@@ -56,7 +60,7 @@ export function picture(mesh, width, open) {
       <text class="words" y="60">${short(stateWords(one, true), 18)}</text>
     </g>`;
   };
-  return html`<svg class="hq-mesh" role="group" aria-label=${t('hq.mesh.picture')} viewBox="0 0 ${width} ${height}" width=${width} height=${height}>
+  return html`<svg class="hq-mesh ${edges.length > MANY ? 'dense' : ''}" role="group" aria-label=${t('hq.mesh.picture')} viewBox="0 0 ${width} ${height}" width=${width} height=${height}>
     ${venues.map((one) => svg`<g class="venue"><rect x=${one.x + 1} y=${one.y + 1} width=${one.width - 2} height=${one.height - 2} rx="10"></rect>
       <text x=${one.x + 14} y=${one.y + 24}>${short(one.venue, Math.floor(one.width / 9))}</text></g>`)}
     <g aria-hidden="true">${repeat(edges, (edge) => `${edge.a} ${edge.b}`, (edge) => svg`<path class="link ${edge.medium} ${isOld(edge, mesh.as_of_ms) ? 'old' : ''}"

@@ -1,6 +1,6 @@
 /** Retiring a device that is lost or dead, with what that risks, and giving away the right to do so. */
 
-import { Problem, act, get } from '../../frame/api.js';
+import { Problem, act, all, get } from '../../frame/api.js';
 import { age, number, t, time } from '../../frame/text.js';
 import { dialog, html, nothing, toast, words } from '../../frame/ui.js';
 import { choice, ask, send } from './form.js';
@@ -19,16 +19,29 @@ function risk(said) {
     <p>${t('hq.retire.forever', { name: said.name })}</p>`;
 }
 
+/** What a device that may not retire can say: the risk, and who may. */
+function sayWho(said, who) {
+  return dialog(t('hq.retire.title', { name: said.name }), (close) => html`
+    <div class="note warn">${who.length ? t('hq.registrar.elsewhere', { who: who.join(', ') }) : t('hq.registrar.nobody')}</div>
+    ${risk(said)}
+    <div class="row end"><button class="primary" @click=${() => close()}>${t('frame.close')}</button></div>`);
+}
+
 const plain = (text) => text.trim().normalize('NFC');
 
 /** Retires a device: shows what it risks, and wants its name typed. Asks anew where the risk is another meanwhile. */
 export async function retire(node) {
   const path = `/v1/devices/${node.device}/retirement`;
   let said;
+  let rights;
   try {
-    said = await get(path);
+    [said, rights] = await Promise.all([get(path), all('/v1/registrars')]);
   } catch (error) {
     toast(words(error), 'bad');
+    return;
+  }
+  if (!rights.some((one) => one.here && !one.retired_by)) {
+    await sayWho(said, rights.filter((one) => !one.retired_by).map((one) => one.name));
     return;
   }
   const now = { typed: '', busy: false, problem: null, changed: false };

@@ -46,3 +46,6 @@ export function notice(status, known) {
 
 /** Whether this page may be shown acts of an hq at all. They are refused with a reason in any case. */
 export const mayAct = (status) => Boolean(status?.device.roles.includes('hq')) && owner !== false;
+
+/** Whether this page may be shown what signs certificates: an hq and a steward do. */
+export const mayAdmit = (status) => Boolean(status?.device.roles.some((role) => role === 'hq' || role === 'steward')) && owner !== false;

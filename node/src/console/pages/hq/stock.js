@@ -5,7 +5,6 @@ import { age, number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
 import { damage, giveTo, move } from './give.js';
 import { byName } from './order.js';
-import { devices, learnOwner, mayAct, notice } from './rights.js';
 import { table } from './table.js';
 
 /** Events after which stock is another. */
@@ -50,7 +49,7 @@ function holders(line, here) {
   });
 }
 
-function card(line, name, here, may) {
+function card(line, name, here) {
   const sure = line.unreachable === 0;
   return html`<article class="card stack" data-sku=${line.sku}>
     <div class="row hq-between"><h3 class="hq-product">${name} <span class="dim">${line.sku}</span></h3>
@@ -58,11 +57,11 @@ function card(line, name, here, may) {
     : t('hq.stock.between', { least: number(line.reachable), most: number(line.reachable + line.unreachable) })}</span></div>
     <p class="small">${t('hq.stock.minted', { number: number(line.minted) })}${besides(line.mesh).map(([kind, count]) => html` · ${t(`hq.stock.${kind}`, { count, number: number(count) })}`)}</p>
     ${holders(line, here)}
-    ${may ? html`<div class="row hq-acts">
+    <div class="row hq-acts">
       <button ?disabled=${line.own.available === 0} @click=${() => giveTo({ drop: line.drop, sku: line.sku })}>${t('hq.give.open')}</button>
       <button ?disabled=${line.own.available === 0} @click=${() => move({ drop: line.drop, sku: line.sku })}>${t('hq.move.open')}</button>
       <button ?disabled=${line.own.available + (line.own.frozen ?? 0) === 0} @click=${() => damage({ drop: line.drop, sku: line.sku })}>${t('hq.damage.open')}</button>
-    </div>` : nothing}
+    </div>
   </article>`;
 }
 
@@ -70,7 +69,6 @@ function card(line, name, here, may) {
 export function start(place, frame) {
   const stock = resource('/v1/stock?limit=1000', STOCK_EVENTS, 10_000);
   const programme = resource('/v1/programme', ['programme_changed', 'minted', 'reset']);
-  const everybody = devices();
   const draw = () => {
     const here = frame.status()?.device.device;
     const names = new Map((programme.data?.products ?? []).map((one) => [one.sku, one.name]));
@@ -78,18 +76,16 @@ export function start(place, frame) {
     const lines = [...(stock.data?.items ?? [])].sort((a, b) => byName(a.drop, b.drop) || byName(names.get(a.sku) ?? a.sku, names.get(b.sku) ?? b.sku));
     const drops = [...new Set(lines.map((line) => line.drop))];
     render(html`
-      ${notice(frame.status(), everybody.data?.items ?? [])}
       ${stock.error && !stock.data ? html`<div class="note bad" role="alert">${words(stock.error)}</div>` : nothing}
       ${!stock.data && !stock.error ? html`<p class="dim">${t('hq.looking')}</p>` : nothing}
       ${stock.data && lines.length === 0 ? html`<p class="dim">${t('hq.stock.none')}</p>` : nothing}
       ${repeat(drops, (drop) => drop, (drop) => html`<section class="stack" aria-label=${titles.get(drop) ?? drop}>
         <h2>${titles.get(drop) ?? drop}</h2>
-        <div class="hq-cards">${repeat(lines.filter((line) => line.drop === drop), (line) => line.sku, (line) => card(line, names.get(line.sku) ?? line.sku, here, mayAct(frame.status())))}</div>
+        <div class="hq-cards">${repeat(lines.filter((line) => line.drop === drop), (line) => line.sku, (line) => card(line, names.get(line.sku) ?? line.sku, here))}</div>
       </section>`)}`, place);
   };
   const news = drawer(draw);
-  const ends = [stock.watch(news), programme.watch(news), everybody.watch(news)];
-  learnOwner().then(news);
+  const ends = [stock.watch(news), programme.watch(news)];
   draw();
   return () => ends.forEach((end) => end());
 }

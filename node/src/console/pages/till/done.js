@@ -3,9 +3,8 @@
 import { html, nothing } from '../../frame/ui.js';
 import { money, t } from '../../frame/text.js';
 import { linesOf } from './basket.js';
+import { showCode, showReceipt, undo } from './later.js';
 import { pieces } from './pay.js';
-import { showCode, showReceipt } from './receipt.js';
-import { undo } from './undo.js';
 
 /** What goes back to the shopper, minor units. */
 export const changeOf = (claim) => (claim.payments ?? []).reduce((all, one) => all + (one.change ?? 0), 0);

@@ -44,7 +44,7 @@ function tile(till, product) {
   const count = till.quantityOf(product.sku);
   const image = picture(product, till.tellNews);
   const mark = flag(found);
-  const tap = () => (can ? till.add(product.sku) : till.tell(till.maySell ? `${product.name}: ${mark} ${words}` : t('till.look_only')));
+  const tap = () => (can ? till.add(product.sku) : till.maySell && till.tell(`${product.name}: ${mark} ${words}`));
   return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
     <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
     <span class="name">${product.name}</span>

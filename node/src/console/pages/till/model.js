@@ -5,7 +5,7 @@ import { resource } from '../../frame/live.js';
 import { t, useCurrency } from '../../frame/text.js';
 import { toast, words } from '../../frame/ui.js';
 import * as baskets from './basket.js';
-import { changeAside } from './carts.js';
+import { changeAside } from './aside.js';
 import { mayWait, sum } from './reckon.js';
 import { standingWords } from './grid.js';
 import { bySku, canAdd, firstDrop, sells, standing } from './stock.js';
@@ -43,6 +43,7 @@ export class Till {
     /** Does again what was refused last. */
     this.retry = null;
     this.said = '';
+    this.saidKind = 'warn';
     /** Whether this tablet may sell: `false` with a token that only looks. */
     this.maySell = true;
     this.ends = [];
@@ -228,12 +229,13 @@ export class Till {
       return;
     }
     this.add(product.sku);
-    toast(t('till.added', { name: product.name }), 'good');
+    this.tell(t('till.added', { name: product.name }), '');
   }
 
-  /** Says something in the line below the products' names. */
-  tell(text) {
+  /** Says something in the line above the products; `kind` is `warn` where it did not do what was tapped. */
+  tell(text, kind = 'warn') {
     this.said = text;
+    this.saidKind = kind;
     this.draw();
   }
 

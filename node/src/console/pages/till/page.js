@@ -4,17 +4,14 @@ import { drawer, html, nothing, onScan, render, words } from '../../frame/ui.js'
 import { has, money, t, time } from '../../frame/text.js';
 import { expect, finished as saleFinished, hearAsking, isSale, mayHelp, stop } from './sale.js';
 import { grid } from './grid.js';
+import { paying } from './aside.js';
 import * as cart from './cart.js';
-import { carts, paying, putAside } from './carts.js';
 import * as done from './done.js';
-import { find, isToken, scanned } from './find.js';
-import { help } from './help.js';
+import { carts, find, help, putAside, scanned, takings, undo } from './later.js';
 import { Till } from './model.js';
 import * as pay from './pay.js';
 import { steps } from './refusals.js';
-import { bySku, matching } from './stock.js';
-import { takings } from './takings.js';
-import { undo } from './undo.js';
+import { bySku, isToken, matching } from './stock.js';
 
 /** What each step of a refusal does. */
 function does(till, { step, values }) {
@@ -44,9 +41,11 @@ function does(till, { step, values }) {
 function why(till) {
   const { code, facts } = till.problem;
   const holder = facts.holders?.find((one) => one.reachable && one.units > 0) ?? facts.holders?.find((one) => one.units > 0);
-  const key = `till.refused.${code}${code === 'held_elsewhere' && !holder ? '_unknown' : code === 'held_elsewhere' && !holder.reachable ? '_lost' : ''}`;
-  if (!has(key)) return words(till.problem);
-  return t(key, {
+  let name = code;
+  if (code === 'held_elsewhere' && !holder) name = 'held_elsewhere_unknown';
+  else if (code === 'held_elsewhere' && !holder.reachable) name = 'held_elsewhere_lost';
+  if (!has(`till.refused.${name}`)) return words(till.problem);
+  return t(`till.refused.${name}`, {
     ...facts,
     product: facts.sku ? till.nameOf(facts.sku) : '',
     holder: holder?.name ?? '', units: holder?.units ?? 0, heard: holder?.last_heard_ms ? time(holder.last_heard_ms) : '–',
@@ -140,7 +139,7 @@ function view(till) {
       <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
-      <p class="said" role="status">${till.said}</p>
+      <p class="said ${till.saidKind}" role="status">${till.said}</p>
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>
@@ -162,7 +161,7 @@ function keys(till) {
     const large = () => {
       const go = document.getElementById('till-go');
       if (go.disabled) return false;
-      event.target.blur?.();
+      if (event.target.matches?.('input')) event.target.blur();
       go.click();
       return true;
     };
