@@ -19,10 +19,10 @@ use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::{EpochMark, PinTag};
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
-    Aside, Behaved, Body, Cause, Consent, Custody, Damage, Door, Entrust, Epoch, EpochCopies, EpochCopy,
-    Erase, Hold, Inherit, Leave, Line, Mint, Move, Personal, PersonalKind, Previous, Received, Record,
-    Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Start,
-    Transfer, Unlock, WrongPin,
+    Announced, Aside, Behaved, Body, Cause, Consent, Custody, Damage, Door, Entrust, Epoch, EpochCopies,
+    EpochCopy, Erase, Hold, Inherit, Leave, Line, Mint, Move, Personal, PersonalKind, Previous, Received,
+    Record, Redeem, Refund, RefundRequest, Release, Renewal, Resolve, Retire, RetireCut, Sale, SaleLine,
+    Start, Step, StepKind, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::text::{Compartment, DropId, Edition, Place, ShopperRef, Sku};
@@ -142,7 +142,7 @@ fn sale() -> impl Strategy<Value = Sale> {
         unit_price,
     });
     let shopper = option::of("[a-z0-9]{1,40}".prop_map(|text| text.parse().unwrap()));
-    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()), option::of(reference()));
+    let rest = (option::of(pin_tag()), shopper, option::of(any::<u64>()), option::of(entry()));
     (
         vec(line, 0..4),
         payments(),
@@ -157,6 +157,19 @@ fn sale() -> impl Strategy<Value = Sale> {
                 Sale { lines, payments, pickup_at, programme, taxes, receipt, step, pin, shopper, expires_ms }
             },
         )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![
+        Just(StepKind::Announce),
+        Just(StepKind::Open),
+        Just(StepKind::LastCall),
+        Just(StepKind::Close)
+    ];
+    let announced =
+        ("[A-Z]{1,8}", any::<u64>()).prop_map(|(sku, units)| Announced { sku: sku.parse().unwrap(), units });
+    (kind, any::<u32>(), option::of(place()), option::of(vec(announced, 0..4)), option::of(any::<u64>()))
+        .prop_map(|(kind, round, venue, units, ends_ms)| Step { kind, round, venue, units, ends_ms })
 }
 
 fn tender() -> impl Strategy<Value = Tender> {
@@ -255,6 +268,7 @@ fn claim_body() -> impl Strategy<Value = Body> {
         (any::<[u8; 4]>(), vec(device(), 0..4), copies()).prop_map(|(mark, without, copies)| {
             Body::Epoch(Epoch { mark: EpochMark(mark), without, copies })
         }),
+        step().prop_map(Body::Step),
         (entry(), copies()).prop_map(|(epoch, copies)| Body::EpochCopies(EpochCopies { epoch, copies })),
         (device(), option::of(entry())).prop_map(|(to, under)| Body::Entrust(Entrust { to, under })),
         option::of(device()).prop_map(|to| Body::Leave(Leave { to })),

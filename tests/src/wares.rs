@@ -61,7 +61,8 @@ pub const WARES: [Ware; 12] = [
 /// When it refuses.
 pub fn put_on_sale(hq: &Api<'_>) -> Result<()> {
     for ware in WARES {
-        hq.done("/v1/products", &json!({"sku": ware.sku, "name": ware.name, "price": ware.price}))?;
+        let Ware { sku, name, category, price, .. } = ware;
+        hq.done("/v1/products", &json!({"sku": sku, "name": name, "category": category, "price": price}))?;
     }
     hq.done("/v1/drops", &json!({"drop": DROP, "title": TITLE}))?;
     for Ware { sku, units, numbered, .. } in WARES {

@@ -270,7 +270,6 @@ fn what_was_done_last_is_taken_back() -> Result<()> {
             "back where it lay: 3 × Neon_tee (TEE-M 3-5)",
         ),
         ("product add TEE-M Neon_tee --price 19.00", "Neon_tee (TEE-M) costs 25.00 EUR again"),
-        ("drop close night", "drop night is open again"),
     ] {
         let before = (first.get("/v1/programme")?, stock()?.0["available"].clone());
         crew.sees(words)?;
@@ -282,6 +281,7 @@ fn what_was_done_last_is_taken_back() -> Result<()> {
         ("transfer --drop night --sku TEE-M --count 1 --to till-2", "`popmesh transfer` gives it back"),
         ("damage --drop night --sku TEE-M --serials 9", "minted anew"),
         ("lot mint --drop night --sku TEE-M --serials 101-102", "popmesh damage"),
+        ("drop close night", "popmesh drop open --again"),
     ] {
         crew.sees(words)?;
         let said = crew.is_refused("undo --yes")?;

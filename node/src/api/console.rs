@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::guard::{self, Arrival};
+use super::permits::{Permit, Permits};
 use super::problem::Problem;
 use super::service::{Api, wrong_method};
 use crate::console::{self, File};
@@ -49,7 +50,7 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
     let method = request.method().clone();
     let is_overlay = matches!(request.uri().path(), "/overlay" | "/overlay/" | "/overlay/index.html");
     let policy = if is_overlay { OVERLAY_POLICY } else { POLICY };
-    let mut response = match admit(&api, &request) {
+    let mut response = match admit(&api.requests, &api.names, &request) {
         Ok(_permit) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
@@ -69,10 +70,10 @@ async fn around(State(api): State<Api>, request: Request, next: Next) -> Respons
 }
 
 /// Whoever asks for files takes of the same permits as whoever calls the API, and must name this host as well.
-fn admit(api: &Api, request: &Request) -> Result<super::permits::Permit, Problem> {
+fn admit(permits: &Permits, names: &[String], request: &Request) -> Result<Permit, Problem> {
     let arrival = request.extensions().get::<Arrival>().copied().unwrap_or(Arrival::NOWHERE);
-    guard::check_host(request.uri(), request.headers(), arrival, &api.names)?;
-    api.requests.take(arrival.is_own(), None).map_err(guard::full)
+    guard::check_host(request.uri(), request.headers(), arrival, names)?;
+    permits.take(arrival.is_own(), None).map_err(guard::full)
 }
 
 async fn serve(request: Request) -> Result<Response, Problem> {
@@ -126,6 +127,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::permits::Most;
     use super::*;
 
     fn with(name: HeaderName, value: &str) -> HeaderMap {
@@ -142,6 +144,27 @@ mod tests {
             assert!(!takes_gzip(&with(header::ACCEPT_ENCODING, bad)), "{bad}");
         }
         assert!(!takes_gzip(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn who_asks_for_files_takes_of_the_permits_of_all_and_names_this_host() {
+        let from = |peer: &str, host: &str| {
+            let request = axum::http::Request::get("/frame/app.js").header(header::HOST, host);
+            let mut request = request.body(axum::body::Body::empty()).unwrap();
+            let local = "192.0.2.7".parse().unwrap();
+            request.extensions_mut().insert(Arrival { peer: peer.parse().unwrap(), local, tls: true });
+            request
+        };
+        let permits = Permits::new(Most { own: 1, shared: 2, each: 1 });
+        let code = |request: &Request| admit(&permits, &[], request).map_err(|problem| problem.code);
+        let stranger = from("192.0.2.9", "192.0.2.7:7443");
+        assert_eq!(code(&from("192.0.2.9", "evil.example")).unwrap_err(), "foreign_host");
+        let held: Vec<_> = (0..2).map(|_| code(&stranger).unwrap()).collect();
+        assert_eq!(code(&stranger).unwrap_err(), "busy");
+        // What the host's own have for themselves, strangers have not taken.
+        assert!(code(&from("192.0.2.7", "192.0.2.7:7443")).is_ok());
+        drop(held);
+        assert!(code(&stranger).is_ok());
     }
 
     #[test]

@@ -68,6 +68,21 @@ fn open_new(client: &Client, planned: &DropInfo, key: Option<String>) -> Result<
     Ok(done.drop)
 }
 
+/// How a drop stands, in a few words.
+pub(super) fn in_short(drop: &DropInfo) -> String {
+    let mut words = vec![drop.state.to_string()];
+    match drop.ends_ms {
+        Some(_) if drop.ended => words.push("by its hard end".to_owned()),
+        Some(ends_ms) if drop.state.sells() => words.push(format!("until {}", values::clock(ends_ms))),
+        _ => {}
+    }
+    words.extend(drop.venues.iter().map(|at| format!("{} at {}", at.state, at.venue)));
+    if drop.late > 0 {
+        words.push(format!("{} sold after the close", drop.late));
+    }
+    format!("{} ({})", drop.drop, words.join("; "))
+}
+
 /// How a drop stands, in a few lines.
 fn stands(drop: &DropInfo) -> String {
     let round = if drop.round == 0 { String::new() } else { format!(", round {}", drop.round + 1) };

@@ -23,8 +23,7 @@ pub(super) fn status(client: &Client, json: bool) -> Outcome {
 /// A status for people.
 pub(super) fn describe(status: &Status) -> String {
     let device = &status.device;
-    let drops: Vec<String> =
-        status.drops.iter().map(|drop| format!("{} ({})", drop.drop, drop.state)).collect();
+    let drops: Vec<String> = status.drops.iter().map(super::drops::in_short).collect();
     let drops = if drops.is_empty() { "none yet".to_owned() } else { drops.join(", ") };
     let mut text = String::new();
     let mut line = |label: &str, value: String| {

@@ -23,15 +23,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SALE: &[u8] = br#"{"items":[{"sku":"CAP"}]}"#;
 
 /// An API behind TLS, and a client's trust in it.
-struct Guarded {
-    node: Double,
+pub(crate) struct Guarded {
+    pub(crate) node: Double,
     rights: Rights,
     owner: String,
     client: Arc<ClientConfig>,
     _folder: TempDir,
 }
 
-async fn guarded() -> Guarded {
+pub(crate) async fn guarded() -> Guarded {
     let dir = TempDir::new().unwrap();
     let folder = Folder::new(dir.path());
     let authority = Authority::open(&folder, &SecretKey::from_seed(&[7; 32])).unwrap();
@@ -60,11 +60,17 @@ fn talk(to: SocketAddr, client: Arc<ClientConfig>, name: &str) -> StreamOwned<Cl
 }
 
 impl Guarded {
-    fn token(&self, scope: Scope) -> String {
+    pub(crate) fn token(&self, scope: Scope) -> String {
         self.rights.make(scope, HOUR, "test", now_ms()).unwrap().text
     }
 
-    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
         let bytes = request(self.node.address, method, path, headers, body);
         let (to, client) = (self.node.address, Arc::clone(&self.client));
         let exchange = tokio::task::spawn_blocking(move || {

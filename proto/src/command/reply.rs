@@ -343,6 +343,9 @@ pub struct DropInfo {
     /// How many sales were made after the close of their round: they count, and `GET /v1/drops/{drop}/late` lists them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub late: u64,
+    /// How many steps were taken, in all rounds and venues: `GET /v1/drops/{drop}/steps` lists them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub taken: u64,
     /// The steps of this round: of each, for all and for each venue, the one that counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepInfo>,
@@ -367,6 +370,7 @@ impl DropInfo {
             venues: Vec::new(),
             announced: Vec::new(),
             late: 0,
+            taken: 0,
             steps: Vec::new(),
             pickup_within_ms: None,
             unclaimed: Unclaimed::Keep,

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use super::Device;
+use crate::clock::Now;
 use crate::command::Refusal;
 use crate::holdings::board::OnHand;
 use crate::id::DeviceId;
+use crate::planted::{Plant, Planted};
 use crate::query::{Board, BoardSku, CountedFrom, Counts, CutOff, DropToClaim, Voided, VoidedWhy};
 use crate::text::{DropId, Sku};
 
@@ -20,6 +22,8 @@ const NEWS_TAKE_MS: u64 = 5_000;
 pub(super) struct InStep {
     /// By this device's monotonic clock; below zero where that is longer ago than it runs. `None` before anything is known.
     was_at_ms: Option<i64>,
+    /// What was claimed before the start, for a planted bug.
+    claimed_before: BTreeMap<(DropId, Sku), u64>,
 }
 
 impl Counts {
@@ -36,17 +40,28 @@ impl Counts {
     }
 
     /// What follows from the rest, once all is counted.
-    fn conclude(&mut self) {
+    fn conclude(&mut self, plant: Plant) {
+        if plant.has(Planted::ForgetCutOff) {
+            self.left -= self.cut_off;
+        }
         self.claimed_percent = (self.claimed * 100).checked_div(self.announced);
         let any = self.announced > 0 || self.claimed > 0;
         self.sold_out = any && self.left == 0;
+        if plant.has(Planted::SellOutEarly) {
+            self.sold_out = any && self.here + self.elsewhere == 0;
+        }
     }
 }
 
 impl Device {
-    /// What is shown of a drop.
-    pub(super) fn board(&self, drop: &DropId) -> Result<Board, Refusal> {
-        let info = self.drop_info(drop)?;
+    /// What is shown of a drop, for whoever checks a device from outside at a time of its own. Shows what is not yet durable,
+    /// too; [`crate::query::Query::Board`] does not.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownDrop`].
+    pub fn board(&self, now: Now, drop: &DropId) -> Result<Board, Refusal> {
+        let plan = self.plan_of(drop)?;
+        let far = self.how_far_here(plan);
         let announced = self.announced(drop);
         let voided = self.holdings.voided_claims(drop);
         let mut skus: BTreeMap<Sku, Counts> = BTreeMap::new();
@@ -69,6 +84,11 @@ impl Device {
                 *holders.entry(*device).or_default() += has.left;
             }
             (counts.back, counts.left, counts.frozen) = (all.back, all.left, all.frozen);
+            if self.plant.has(Planted::ClaimedIsLive) {
+                counts.claimed -= all.back;
+            }
+            let since_start = self.in_step.claimed_before.get(&(drop.clone(), sku.clone()));
+            counts.claimed -= since_start.copied().unwrap_or(0).min(counts.claimed);
         }
         for (sku, units) in announced.iter().flatten() {
             skus.entry(sku.clone()).or_default().announced = *units;
@@ -78,23 +98,27 @@ impl Device {
         }
         let mut total = Counts::default();
         skus.values().for_each(|counts| total.add(counts));
-        total.conclude();
+        total.conclude(self.plant);
         let name = |sku: &Sku| self.programme.products().get(sku).map(|product| product.name.clone());
         let skus = skus.into_iter().map(|(sku, mut counts)| {
-            counts.conclude();
+            counts.conclude(self.plant);
             BoardSku { name: name(&sku), sku, counts }
         });
         let skus = skus.collect();
-        let (devices, cut_off) = self.who_counts(&holders);
-        let as_of_ms = self.board_as_of_ms(&devices);
+        let (devices, cut_off) = self.who_counts(now, &holders);
+        let as_of_ms = self.board_as_of_ms(now, &devices);
         Ok(Board {
             drop: drop.clone(),
-            title: info.title.clone(),
-            state: info.state,
-            now_ms: self.now.wall_ms,
+            title: plan.title.clone(),
+            state: far.state,
+            round: far.round,
+            ended: far.ended,
+            ends_ms: far.ends_ms,
+            ends_in_ms: far.ends_ms.map(|ends_ms| ends_ms.saturating_sub(now.wall_ms)),
+            now_ms: now.wall_ms,
             counted_from: if announced.is_some() { CountedFrom::Announced } else { CountedFrom::Minted },
             as_of_ms,
-            age_ms: as_of_ms.map(|as_of| self.now.wall_ms.saturating_sub(as_of)),
+            age_ms: as_of_ms.map(|as_of| now.wall_ms.saturating_sub(as_of)),
             total,
             skus,
             not_heard: cut_off.len() as u64,
@@ -123,17 +147,19 @@ impl Device {
         let announced = self.announced(drop);
         let counted_from = if announced.is_some() { CountedFrom::Announced } else { CountedFrom::Minted };
         let announced = announced.map_or(minted, |units| units.values().sum());
-        let (_, cut_off) = self.who_counts(&holders);
+        let (_, cut_off) = self.who_counts(self.now, &holders);
         DropToClaim { drop: drop.clone(), claimed, announced, counted_from, not_heard: cut_off.len() as u64 }
     }
 
-    /// Units of a drop as they were announced, by SKU.
-    fn announced(&self, _drop: &DropId) -> Option<BTreeMap<Sku, u64>> {
-        None
+    /// Units of a drop as they were announced, by SKU; none if nobody said how many.
+    fn announced(&self, drop: &DropId) -> Option<BTreeMap<Sku, u64>> {
+        let announced = self.holdings.steps_of(drop)?.announced();
+        let units = announced.iter().map(|of| (of.sku.clone(), of.units)).collect();
+        (!announced.is_empty()).then_some(units)
     }
 
     /// Devices that sell, hand out, or hold units of a drop; and those of them that are out of reach.
-    fn who_counts(&self, holders: &BTreeMap<DeviceId, u64>) -> (Vec<DeviceId>, Vec<CutOff>) {
+    fn who_counts(&self, now: Now, holders: &BTreeMap<DeviceId, u64>) -> (Vec<DeviceId>, Vec<CutOff>) {
         let sells = |device: &DeviceId| {
             let roles = self.peers.certificate(device).map(|certificate| certificate.roles);
             let gone = self.trust.retired().contains_key(device) || self.trust.left(device).is_some();
@@ -151,7 +177,7 @@ impl Device {
                 venue: self.peers.certificate(device).map(|certificate| certificate.venue.clone()),
                 sells: sells(device),
                 units: holders.get(device).copied().unwrap_or(0),
-                last_heard_ms: self.peers.last_heard(device, self.now),
+                last_heard_ms: self.peers.last_heard(device, now),
             });
         let mut cut_off: Vec<CutOff> = cut_off.collect();
         cut_off.sort_by(|a, b| (b.units, &a.name).cmp(&(a.units, &b.name)));
@@ -159,9 +185,8 @@ impl Device {
     }
 
     /// Since when something that those devices have written may be missing here.
-    fn board_as_of_ms(&self, devices: &[DeviceId]) -> Option<u64> {
-        let now = self.now;
-        let in_step = self.in_step_at_ms();
+    fn board_as_of_ms(&self, now: Now, devices: &[DeviceId]) -> Option<u64> {
+        let in_step = self.in_step_at_ms(now);
         let heard = |device: &DeviceId| match () {
             // What a retired device writes counts for nothing.
             () if *device == self.me || self.trust.retired().contains_key(device) => Some(now.wall_ms),
@@ -174,13 +199,22 @@ impl Device {
     }
 
     /// When this device last had all that its neighbours have, as far as digests tell, by its wall clock.
-    fn in_step_at_ms(&self) -> Option<u64> {
-        let now = self.now;
+    fn in_step_at_ms(&self, now: Now) -> Option<u64> {
         if self.sync.agrees_with_all() {
             return Some(now.wall_ms);
         }
-        let ago = self.mono_before(0).saturating_sub(self.in_step.was_at_ms?);
+        let mono_ms = i64::try_from(now.mono_ms).unwrap_or(i64::MAX);
+        let ago = mono_ms.saturating_sub(self.in_step.was_at_ms?);
         Some(now.wall_ms.saturating_sub(u64::try_from(ago).unwrap_or(0)))
+    }
+
+    /// Has boards count from the start of this device, for a planted bug.
+    pub(super) fn count_from_zero(&mut self) {
+        for drop in self.programme.drops().keys() {
+            let before = self.holdings.tallies(drop);
+            let before = before.map(|(sku, tally)| ((drop.clone(), sku.clone()), tally.claimed));
+            self.in_step.claimed_before.extend(before);
+        }
     }
 
     /// A digest shows, or a new link may show, that something is missing here.

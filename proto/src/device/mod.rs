@@ -336,6 +336,9 @@ impl Device {
         if plant.has(Planted::NumberReceiptsAnew) {
             device.last_receipt = None;
         }
+        if plant.has(Planted::CountFromZero) {
+            device.count_from_zero();
+        }
         if plant.has(Planted::KeepOldLife) {
             device.keep_old_life();
         }

@@ -43,7 +43,7 @@ impl Device {
             Query::Programme => Answer::Programme(self.programme_view()),
             Query::Picture(sku) => Answer::Picture(self.product(&sku).map(|_| self.programme.picture(&sku))),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
-            Query::Board(drop) => Answer::Board(self.board(&drop).map(Box::new)),
+            Query::Board(drop) => Answer::Board(self.board(self.now, &drop).map(Box::new)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
             Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
             Query::Steps(drop) => Answer::Steps(self.steps_shown(&drop)),

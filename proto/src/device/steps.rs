@@ -13,6 +13,7 @@ use crate::document::Document;
 use crate::drop_steps::{Done, Fit, Misfit};
 use crate::id::Ref;
 use crate::identity::{Role, Roles};
+use crate::planted::Planted;
 use crate::programme::DropPlan;
 use crate::record::{Announced, Body, MAX_ANNOUNCED, Step, StepKind};
 use crate::text::{DropId, Place, Sku};
@@ -78,7 +79,12 @@ impl Device {
     /// [`Refusal::DropNotOpen`], or [`Refusal::UnknownDrop`].
     pub(super) fn is_open(&self, drop: &DropId) -> Result<(), Refusal> {
         let state = self.how_far_here(self.plan_of(drop)?).state;
-        if state.sells() { Ok(()) } else { Err(Refusal::DropNotOpen { drop: drop.clone(), state }) }
+        let sells_on = self.plant.has(Planted::SellAfterClose) && state == DropState::Closed;
+        if state.sells() || sells_on {
+            Ok(())
+        } else {
+            Err(Refusal::DropNotOpen { drop: drop.clone(), state })
+        }
     }
 
     pub(super) fn plan_of(&self, drop: &DropId) -> Result<&DropPlan, Refusal> {
@@ -132,6 +138,7 @@ impl Device {
             venues: venues.iter().filter_map(differs).collect(),
             announced: steps.map_or_else(Vec::new, |steps| steps.announced().to_vec()),
             late: self.late_count(&plan.drop),
+            taken: steps.map_or(0, |steps| steps.all().count() as u64),
             steps: shown,
             pickup_within_ms: plan.pickup_within_ms,
             unclaimed: plan.unclaimed,
@@ -317,6 +324,9 @@ impl Device {
 
     /// Sales of a drop that came after a close, by their claims. Looks at those alone that are later than the first close.
     fn late_claims(&self, drop: &DropId) -> Vec<Ref> {
+        if self.plant.has(Planted::LateByArrival) {
+            return self.holdings.came_after_close(drop);
+        }
         let Some(first) = self.holdings.steps_of(drop).and_then(|steps| steps.first_close()) else {
             return Vec::new();
         };

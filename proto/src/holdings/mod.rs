@@ -9,6 +9,7 @@
 //! What taking in an entry costs goes by what it names and what became of that, never by how much is known.
 
 pub mod board;
+mod by_arrival;
 pub mod claims;
 mod custody;
 pub mod doors;
@@ -262,6 +263,7 @@ pub struct Holdings {
     drops: BTreeMap<DropId, DropSteps>,
     /// Which of its steps sales were made under.
     under: Under,
+    after_close: by_arrival::ByArrival,
     /// Devices whose later entries count for nothing.
     retired: Retirements,
     plant: Plant,
@@ -303,6 +305,12 @@ impl Holdings {
     /// The step that a sale was made under.
     pub fn step_of(&self, sale: &Ref) -> Option<Ref> {
         self.under.of(sale)
+    }
+
+    /// Sales that came here after a close of their drop did, for a planted bug.
+    pub(crate) fn came_after_close(&self, drop: &DropId) -> Vec<Ref> {
+        let came = self.after_close.0.iter();
+        came.filter(|(of, _)| of == drop).map(|(_, claim)| *claim).collect()
     }
 
     /// The close that a sale, made at a venue, came after; it counts all the same.
@@ -477,6 +485,10 @@ impl Holdings {
     }
 
     fn take_in(&mut self, event: &Event<'_>) -> Effect {
+        if self.plant.has(Planted::LateByArrival) && matches!(event.record.body, Body::Sale(_)) {
+            let closed = self.drops.get(event.drop).is_some_and(|steps| steps.first_close().is_some());
+            self.after_close.0.extend(closed.then(|| (event.drop.clone(), event.entry)));
+        }
         if let Body::Sale(Sale { step: Some(step), .. }) = &event.record.body {
             // Later sales of the chain are under it, whether or not this one counts.
             self.under.named(event.entry, *step);
@@ -563,7 +575,7 @@ impl Holdings {
             Body::Release(release) => self.release(event, &release.hold),
             Body::PaymentSettled(_) => Effect::None,
             Body::Step(step) => {
-                self.drops.entry(event.drop.clone()).or_default().take_in(event, step);
+                self.drops.entry(event.drop.clone()).or_default().take_in(event, step, self.plant);
                 Effect::Applied
             }
             Body::RefundRequest(request) => {

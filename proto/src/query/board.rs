@@ -18,8 +18,19 @@ pub struct Board {
     pub drop: DropId,
     /// Its title.
     pub title: String,
-    /// How far it is.
+    /// How far it is at this device's venue.
     pub state: DropState,
+    /// In which round: 0 is the first, opening again after a close begins the next.
+    pub round: u32,
+    /// Whether it is closed by its hard end, by this device's clock. Absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended: bool,
+    /// The hard end that binds here, Unix milliseconds; absent if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_ms: Option<u64>,
+    /// How long until then from `now_ms`, milliseconds; 0 once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_in_ms: Option<u64>,
     /// This device's clock as of this answer, Unix milliseconds.
     pub now_ms: u64,
     /// What `announced` is counted from.

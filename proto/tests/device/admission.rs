@@ -21,10 +21,10 @@ use crate::wire::{entries, live, range};
 use crate::world::{EPOCH_MS, VALID_MS, World};
 
 const HQ: usize = 0;
-const TILL: usize = 1;
+pub(crate) const TILL: usize = 1;
 const PEER: usize = 2;
 
-fn evening(seed: u64) -> World {
+pub(crate) fn evening(seed: u64) -> World {
     let mut world = World::new(seed);
     world.add("hq", "hq", "hall");
     world.add("till", "pos", "hall");
@@ -36,7 +36,7 @@ fn evening(seed: u64) -> World {
     world
 }
 
-fn at(ms: u64) -> Hlc {
+pub(crate) fn at(ms: u64) -> Hlc {
     Hlc::from_ms(EPOCH_MS + ms)
 }
 
@@ -46,7 +46,7 @@ fn lot() -> Body {
 }
 
 /// Hands `ranges` to the till, and sees that they are refused, and that all goes on as before.
-fn refused(world: &mut World, what: &str, ranges: Vec<Range>) {
+pub(crate) fn refused(world: &mut World, what: &str, ranges: Vec<Range>) {
     let before = (world.frontier(TILL), world.status(TILL).waiting);
     let faults = world.faults(TILL).len();
     world.hand_from_anybody(TILL, entries(ranges.clone()));
@@ -58,7 +58,7 @@ fn refused(world: &mut World, what: &str, ranges: Vec<Range>) {
 }
 
 /// All is well: the devices sell, agree, and open again from what they have stored.
-fn still_works(mut world: World) {
+pub(crate) fn still_works(mut world: World) {
     claim_of(world.done(TILL, Command::Sell(sell(1, 5_000))));
     claim_of(world.done(PEER, Command::Sell(sell(1, 5_000))));
     world.converge(5_000);

@@ -85,6 +85,7 @@ fn of_reply(reply: &Reply) -> Option<Ref> {
         Reply::Renewed(renewed) => renewed.devices.last().map(|renewed| renewed.entry),
         Reply::Incident(_) => None,
         Reply::Settled(settled) => Some(settled.entry),
+        Reply::Step(done) => Some(done.step.entry),
         Reply::Unlocked(unlocked) => Some(unlocked.entry),
         Reply::Swept(swept) => swept.claims.first().map(|claim| claim.claim),
         Reply::Door(door) => Some(door.redemption),

@@ -1,6 +1,6 @@
 //! One thing on a page that a person can use.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::driver::is_passing;
@@ -9,6 +9,18 @@ use crate::wait_until;
 
 /// The key under which WebDriver hands elements over, by its standard.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// Which of several is meant is not clear.
+#[derive(Debug)]
+struct Several(String);
+
+impl std::fmt::Display for Several {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Several {}
 
 /// Something with a role and a name. It is looked up anew for each act, so a page may draw itself anew meanwhile.
 #[derive(Debug, Clone)]
@@ -34,8 +46,17 @@ impl<'p> Element<'p, '_> {
     /// # Errors
     /// When that takes too long, with what is there.
     pub fn seen_when(&self, fits: impl Fn(&Seen) -> bool) -> Result<Seen> {
-        let what = self.to_string();
-        let found = wait_until(&what, DEADLINE, || Ok(self.now()?.filter(&fits)));
+        // While a page changes, there may be two of a thing for a moment.
+        let mut several = None;
+        let found = wait_until(&self.to_string(), DEADLINE, || match self.now() {
+            Ok(seen) => Ok(seen.filter(&fits)),
+            Err(error) if error.is::<Several>() => {
+                several = Some(error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        });
+        let found = found.map_err(|error| several.map_or(error, |several| several));
         found.with_context(|| self.page.describe())
     }
 
@@ -52,7 +73,7 @@ impl<'p> Element<'p, '_> {
             (_, 0) | (Some(_), _) => Ok(None),
             (None, _) => {
                 let names: Vec<&str> = there.iter().map(|seen| &*seen.name).collect();
-                bail!("several times {self}: {names:?}")
+                Err(Several(format!("several times {self}: {names:?}")).into())
             }
         }
     }

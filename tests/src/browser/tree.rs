@@ -63,18 +63,21 @@ impl Page<'_> {
         Ok(nodes.iter().filter_map(Seen::read).collect())
     }
 
-    /// What has one of these roles and this name now: those that are called just so, else those with it in their names.
+    /// What has one of these roles and this name now: those that are called just so, else those whose names begin with it, else
+    /// those with it in their names.
     ///
     /// # Errors
     /// When the driver does not answer.
     pub fn seen(&self, roles: &[&str], name: &str) -> Result<Vec<Seen>> {
-        let of_role: Vec<Seen> =
-            self.tree()?.into_iter().filter(|seen| roles.contains(&&*seen.role)).collect();
-        let exact: Vec<Seen> = of_role.iter().filter(|seen| seen.name == name).cloned().collect();
-        Ok(if exact.is_empty() {
-            of_role.into_iter().filter(|seen| seen.name.contains(name)).collect()
-        } else {
-            exact
-        })
+        let mut of_role = self.tree()?;
+        of_role.retain(|seen| roles.contains(&&*seen.role) && seen.name.contains(name));
+        let fits: [&dyn Fn(&Seen) -> bool; 2] =
+            [&|seen| seen.name == name, &|seen| seen.name.starts_with(name)];
+        for fits in fits {
+            if of_role.iter().any(fits) {
+                of_role.retain(fits);
+            }
+        }
+        Ok(of_role)
     }
 }

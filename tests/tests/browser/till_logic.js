@@ -110,16 +110,18 @@ const done = arguments[arguments.length - 1];
     { sku: 'A', unit_price: 5, units: '1-2' }, { sku: 'A', unit_price: 5, units: '9' }, { sku: 'A', unit_price: 6, units: '3' },
   ]).map((one) => [one.sku, one.price, one.quantity]), [['A', 5, 3], ['A', 6, 1]]);
 
+  same('references', [' order 7 ', 'Ana/Ö#3', '', 'x'.repeat(50)].map(basket.reference), ['order-7', 'AnaÖ3', '', 'x'.repeat(40)]);
+
   // The next best step.
   const steps = (code, facts = {}, more = {}) => refusals.steps({ code, facts }, { lines: [{ sku: 'A', quantity: 2 }], ...more }).map((one) => one.step);
   same('steps', [
     steps('sold_out', { sku: 'A' }), steps('held_elsewhere', { sku: 'A', held: 1, holders: [other] }),
     steps('held_elsewhere', { sku: 'A', held: 0, holders: [other] }, { helps: true }),
     steps('held_elsewhere', { sku: 'A', held: 0, holders: [] }),
-    steps('payments_differ', { total: 5 }), steps('deferred_limit'), steps('unknown_cart'), steps('wrong_scope'), steps('never_heard_of'),
+    steps('payments_differ', { total: 5 }), steps('deferred_limit'), steps('unknown_cart'), steps('wrong_scope'), steps('drop_not_open', { state: 'closed' }), steps('drop_not_open', { state: 'planned' }), steps('never_heard_of'),
   ], [
     ['take_out', 'others'], ['less', 'send', 'again', 'take_out'], ['again', 'send', 'take_out'], ['again', 'take_out'],
-    ['new_price'], ['pay', 'waiting'], ['sell_anew'], [], ['again'],
+    ['new_price'], ['pay', 'waiting'], ['sell_anew'], [], ['clear', 'again'], ['again'], ['again'],
   ]);
   return wrong;
 })().then(done, (error) => done([String(error?.stack ?? error)]));

@@ -58,7 +58,9 @@ const AT_THE_TILL: &[(&str, i32, &[&str])] = &[
     ("lot mint --drop cap --sku CAP --serials 21-30", 1, &["minting a lot takes the role hq", "such as hq"]),
     ("product add CAP Cap --price 1", 1, &["changing the programme takes the role hq"]),
     ("drop new moon", 1, &["changing the programme takes the role hq"]),
-    ("drop close cap", 1, &["closing a drop takes the role hq"]),
+    ("drop close cap", 1, &["taking a step of a drop takes the role hq or encoder"]),
+    ("drop announce cap --units CAP=x", 2, &["is not SKU=UNITS"]),
+    ("drop announce cap --ends tonight", 2, &["is no time"]),
     ("transfer --drop cap --sku CAP --count 1 --to hq", 1, &["holds 0 of CAP free to give, not 1"]),
     ("transfer --drop cap --sku CAP --serials 1 --to hq", 1, &["holds 0 of CAP free to give, not 1"]),
 ];

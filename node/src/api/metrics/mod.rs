@@ -1,5 +1,6 @@
 //! `GET /metrics`: what Prometheus scrapes. What the API counts itself is kept; the rest is asked for at each scrape.
 
+mod drops;
 mod form;
 
 use std::fmt;
@@ -322,6 +323,7 @@ fn register_status(registry: &mut Registry, status: &Status) {
         people.get_or_create(&PayloadLabels { payload }).set(signed(count));
     }
     registry.register("people", "Personal data that was taken, by where its sealed payload is", people);
+    drops::register(registry, &status.drops);
     gauge(registry, "devices", "Devices known, this one included", status.devices);
     gauge(registry, "devices_reachable", "Devices heard lately, this one included", status.reachable);
 }

@@ -44,6 +44,8 @@ export function headers(more = {}) {
 }
 
 const shut = new Set();
+/** Why this page asks nothing more: a node shuts out an address that goes on showing it a bad token. */
+let over = null;
 
 /**
  * Calls back when this page may not go on: its token is good no more (401), or another device answers (421). Ends with what it
@@ -56,8 +58,13 @@ export function onShut(call) {
 
 /** Tells the frame of a problem that ends all pages; others are for whoever asked. */
 export function tellShut(problem) {
-  if (problem.status === 401 || problem.code === 'other_device') shut.forEach((call) => call(problem));
+  if (shut.size === 0 || (problem.status !== 401 && problem.code !== 'other_device')) return;
+  over ??= problem;
+  shut.forEach((call) => call(problem));
 }
+
+/** Whether this page may go on asking. */
+export const isShut = () => over !== null;
 
 async function send(method, path, { body, more, signal, patience = PATIENCE } = {}) {
   const late = AbortSignal.timeout(patience);
@@ -83,6 +90,7 @@ async function send(method, path, { body, more, signal, patience = PATIENCE } = 
 }
 
 async function call(method, path, options) {
+  if (over && !options?.knock) throw over;
   const [answer, text] = await send(method, path, options);
   const json = /json/.test(answer.headers.get('content-type') ?? '');
   let said;
@@ -97,7 +105,7 @@ async function call(method, path, options) {
   throw problem;
 }
 
-/** Looks something up. */
+/** Looks something up. With `knock` also where the page was shut: to see whether it still is. */
 export const get = (path, options) => call('GET', path, options);
 
 /** All items of a list, part by part. */
@@ -143,8 +151,8 @@ export async function act(path, body, { method = 'POST', name = '', waiting = ()
     } catch (error) {
       defects += error.code === 'internal' ? 1 : 0;
       if (!again(error, defects)) {
-        // Whether it was done is not known if the token ended under way: that stays, and is told.
-        if (error.status !== 401) end(key);
+        // Whether it was done is not known if the token ended under way, or another device came to answer: that stays.
+        if (error.status !== 401 && error.code !== 'other_device') end(key);
         throw error;
       }
       if (!waited) waiting(true);

@@ -98,7 +98,7 @@ async function identify() {
   if (before) tie(before.device);
   for (;;) {
     try {
-      const said = await get('/v1/status');
+      const said = await get('/v1/status', { knock: true });
       take(said);
       return;
     } catch (error) {

@@ -1,6 +1,6 @@
 /** What this page knows, kept up to date by the node's events (`/v1/events`). */
 
-import { Problem, get, headers, tellShut } from './api.js';
+import { Problem, get, headers, isShut, tellShut } from './api.js';
 
 /** How long changes are gathered before a thing is looked up again, milliseconds: at most four looks a second. */
 const GATHER = 250;
@@ -10,8 +10,10 @@ const EASE = 2;
 const AGAIN = [500, 5000];
 /** The node says something at least each 15 s; a stream that is silent for so long is cut, milliseconds. */
 const DEAD = 35_000;
+/** So many places are remembered before those that nobody looks at are forgotten. */
+const MOST = 64;
 
-const resources = new Map();
+const places = new Map();
 const listeners = new Set();
 const watchers = new Set();
 let last = null;
@@ -51,34 +53,28 @@ export function onEvent(call) {
   return () => listeners.delete(call);
 }
 
-/** One thing of the API that is looked up again when events of its kinds come. */
-class Resource {
-  constructor(path, kinds, every) {
-    Object.assign(this, { path, kinds, every, data: undefined, error: null, at: null });
-    this.watchers = new Set();
+/** What is at one path: looked up once for all who want it. */
+class Place {
+  constructor(path) {
+    Object.assign(this, { path, data: undefined, error: null, at: null });
+    this.resources = new Map();
     this.timer = null;
     this.asking = false;
     this.stale = true;
     this.pause = AGAIN[0];
   }
 
-  /** Calls back whenever there is something new. Ends with what it returns. */
-  watch(call) {
-    this.watchers.add(call);
-    if (this.stale) this.soon(0);
-    if (this.every && !this.ticking) this.ticking = setInterval(() => this.touch(), this.every);
-    return () => {
-      this.watchers.delete(call);
-      if (this.watchers.size > 0) return;
-      clearInterval(this.ticking);
-      this.ticking = null;
-    };
+  watchers() {
+    return [...this.resources.values()].flatMap((one) => [...one.watchers]);
   }
 
-  /** Says that what is known may be old. */
+  isWatched() {
+    return [...this.resources.values()].some((one) => one.watchers.size > 0);
+  }
+
   touch() {
     this.stale = true;
-    if (this.watchers.size > 0) this.soon(GATHER);
+    if (this.isWatched()) this.soon(GATHER);
   }
 
   soon(ms) {
@@ -87,7 +83,7 @@ class Resource {
 
   async look() {
     this.timer = null;
-    if (this.asking || this.watchers.size === 0) return;
+    if (this.asking || !this.isWatched()) return;
     this.asking = true;
     this.stale = false;
     const began = performance.now();
@@ -101,8 +97,8 @@ class Resource {
       this.stale = true;
     }
     this.asking = false;
-    each(this.watchers, this);
-    if (!this.stale || this.watchers.size === 0) return;
+    each(this.watchers(), this);
+    if (!this.stale || !this.isWatched()) return;
     const took = performance.now() - began;
     if (this.error === null) this.soon(Math.max(GATHER, EASE * took));
     else if (connection.state !== 'lost' && (!(this.error instanceof Problem) || this.error.retry)) {
@@ -112,27 +108,72 @@ class Resource {
   }
 }
 
+/** One thing of the API, and after which events it is looked up again for those who watch it here. */
+class Resource {
+  constructor(place, kinds, every) {
+    this.place = place;
+    this.kinds = new Set(kinds);
+    this.every = every;
+    this.watchers = new Set();
+    this.ticking = null;
+  }
+
+  /** What the API said last; `undefined` before. */
+  get data() { return this.place.data; }
+
+  /** Why it could not be looked up the last time; `null` if it could. `data` is then what was said before. */
+  get error() { return this.place.error; }
+
+  /** When it was looked up, Unix milliseconds. */
+  get at() { return this.place.at; }
+
+  /** Calls back whenever there is something new. Ends with what it returns. */
+  watch(call) {
+    this.watchers.add(call);
+    if (!places.has(this.place.path)) places.set(this.place.path, this.place);
+    if (this.place.stale) this.place.soon(0);
+    if (this.every && !this.ticking) this.ticking = setInterval(() => this.touch(), this.every);
+    return () => {
+      this.watchers.delete(call);
+      if (this.watchers.size > 0) return;
+      clearInterval(this.ticking);
+      this.ticking = null;
+    };
+  }
+
+  /** Says that what is known may be old. */
+  touch() {
+    this.place.touch();
+  }
+}
+
 /**
- * What is at `path`, one for all who ask. `kinds` are the events (see `/v1/openapi.json`) after which it is looked up again,
+ * What is at `path`, looked up once for all who ask. `kinds` are the events (see `/v1/openapi.json`) after which it is looked up again,
  * `['*']` for any; `every` has it looked up each so many milliseconds besides, for what no event tells.
  */
 export function resource(path, kinds = ['*'], every = 0) {
-  const key = JSON.stringify([path, kinds, every]);
-  if (!resources.has(key)) {
-    // What nobody looks at any more is forgotten, so that a night of looked-up claims does not stay.
-    if (resources.size >= 64) resources.forEach((one, old) => { if (one.watchers.size === 0) resources.delete(old); });
-    resources.set(key, new Resource(path, kinds, every));
+  // What nobody looks at any more is forgotten, so that a night of looked-up claims does not stay.
+  if (!places.has(path) && places.size >= MOST) {
+    places.forEach((one, old) => { if (!one.isWatched()) places.delete(old); });
   }
-  return resources.get(key);
+  const place = places.get(path) ?? new Place(path);
+  places.set(path, place);
+  const key = JSON.stringify([kinds, every]);
+  if (!place.resources.has(key)) place.resources.set(key, new Resource(place, kinds, every));
+  return place.resources.get(key);
 }
 
 function touchAll() {
-  resources.forEach((one) => one.touch());
+  places.forEach((one) => one.touch());
 }
 
 function told(kind, data) {
-  for (const one of resources.values()) {
-    if (one.kinds.includes('*') || one.kinds.includes(kind)) one.touch();
+  for (const place of places.values()) {
+    // One that is to be looked up anyway asks nothing of who wants it.
+    if (place.stale && place.timer !== null) continue;
+    const wants = (one) => one.watchers.size > 0 && (one.kinds.has('*') || one.kinds.has(kind));
+    if ([...place.resources.values()].some(wants)) place.touch();
+    else if (!place.isWatched()) place.stale = true;
   }
   each(listeners, { kind, data });
 }
@@ -201,7 +242,7 @@ function pauseFor(ms) {
 export async function run() {
   window.addEventListener('online', () => knock());
   document.addEventListener('visibilitychange', () => { if (!document.hidden) knock(); });
-  for (let pause = AGAIN[0]; ;) {
+  for (let pause = AGAIN[0]; !isShut();) {
     const began = performance.now();
     let problem = null;
     try {

@@ -3,6 +3,9 @@
 /** Languages that there are texts in, by their own names. A third one is a file in `texts/` and a line here. */
 export const LANGUAGES = { en: 'English', de: 'Deutsch' };
 
+/** How numbers and times are written, where that is not as the language alone has it: an event counts 24 hours. */
+const LOCALES = { en: 'en-GB' };
+
 const KEPT = 'popmesh.language';
 let texts = {};
 let now = 'en';
@@ -30,6 +33,9 @@ export async function load(language, chosen = false) {
 /** The language that is shown now. */
 export const language = () => now;
 
+/** What `Intl` is given: the language, as the event writes numbers and times. */
+export const locale = () => LOCALES[now] ?? now;
+
 /** Takes the event's currency, an ISO 4217 code. */
 export function useCurrency(code) {
   if (code) currency = code;
@@ -54,17 +60,17 @@ export function t(key, values = {}) {
 }
 
 /** A number as people write it. */
-export const number = (value) => new Intl.NumberFormat(now).format(value);
+export const number = (value) => new Intl.NumberFormat(locale()).format(value);
 
 /** An amount in minor units of the event's currency. */
 export function money(minor) {
-  const format = new Intl.NumberFormat(now, { style: 'currency', currency });
+  const format = new Intl.NumberFormat(locale(), { style: 'currency', currency });
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
 /** How many digits the currency's minor unit has. */
 export const minorDigits = () =>
-  new Intl.NumberFormat(now, { style: 'currency', currency }).resolvedOptions().maximumFractionDigits;
+  new Intl.NumberFormat(locale(), { style: 'currency', currency }).resolvedOptions().maximumFractionDigits;
 
 /** What a person typed as an amount, in minor units; `null` if it is none. */
 export function amount(text) {
@@ -77,7 +83,7 @@ export function amount(text) {
 /** The time of day of Unix milliseconds; with the day if it is not today. */
 export function time(ms) {
   const day = new Date(ms).toDateString() === new Date().toDateString() ? {} : { day: 'numeric', month: 'short' };
-  return new Intl.DateTimeFormat(now, { hour: '2-digit', minute: '2-digit', ...day }).format(ms);
+  return new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...day }).format(ms);
 }
 
 /** How long ago that was, in words. */
@@ -85,5 +91,5 @@ export function age(ms) {
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
   const unit = seconds < 60 ? 'second' : seconds < 3600 ? 'minute' : seconds < 86400 ? 'hour' : 'day';
   const size = { second: 1, minute: 60, hour: 3600, day: 86400 }[unit];
-  return new Intl.RelativeTimeFormat(now, { numeric: 'auto' }).format(-Math.floor(seconds / size), unit);
+  return new Intl.RelativeTimeFormat(locale(), { numeric: 'auto' }).format(-Math.floor(seconds / size), unit);
 }

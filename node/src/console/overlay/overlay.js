@@ -1,7 +1,8 @@
 /** The overlay for OBS: what it shows is what `/v1/drops/{drop}/board` says, and nothing else. */
 
 import { Problem, get, pair } from '../frame/api.js';
-import { LANGUAGES, load, number, t, time } from '../frame/text.js';
+import { keepFiles } from '../frame/files.js';
+import { LANGUAGES, has, load, number, t, time } from '../frame/text.js';
 import { read } from './look.js';
 import { SILENT_MS, words } from './words.js';
 
@@ -9,6 +10,8 @@ import { SILENT_MS, words } from './words.js';
 const EVERY_MS = 500;
 const ANSWER_MS = 1500;
 const TICK_MS = 250;
+/** After how long a token that was refused is tried again: somebody may have put another into the address. */
+const TOKEN_MS = 60_000;
 
 const root = document.getElementById('overlay');
 const asked = read(new URLSearchParams(location.search));
@@ -43,7 +46,7 @@ function body(said) {
   ].filter(Boolean);
   const skus = said.skus.map((sku) => make('li', '', make('span', 'sku', sku.name),
     sku.claimed ? figure('claimed', sku.claimed) : '',
-    sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text, sku.left.note) : ''));
+    sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text) : ''));
   return [
     make('div', 'logo'),
     said.title || said.badge ? make('div', 'head', said.title ? make('p', 'title', said.title) : '',
@@ -59,9 +62,8 @@ function body(said) {
 /** Words for whoever sets it up, while there is nothing to show. */
 function setup() {
   if (!problem) return null;
-  const key = `overlay.problem_${problem.code}`;
-  const text = t(key, { drop });
-  return text === key ? problem.message : text;
+  const code = problem.status === 401 ? 'token' : problem.code;
+  return has(`overlay.problem_${code}`) ? t(`overlay.problem_${code}`, { drop }) : problem.message;
 }
 
 function draw() {
@@ -78,8 +80,8 @@ function draw() {
 }
 
 /** The one drop that is not over, where the address names none. */
-async function choose(signal) {
-  const { items } = await get('/v1/drops?limit=1000', { signal });
+async function choose(ask) {
+  const { items } = await ask('/v1/drops?limit=1000');
   const live = items.filter((one) => one.state !== 'closed');
   if (live.length === 1) return live[0].drop;
   if (items.length === 1) return items[0].drop;
@@ -87,20 +89,19 @@ async function choose(signal) {
 }
 
 async function look() {
-  const control = new AbortController();
-  const timer = setTimeout(() => control.abort(), ANSWER_MS);
+  const ask = (path) => get(path, { patience: ANSWER_MS });
   try {
-    const which = drop ?? await choose(control.signal);
+    const which = drop ?? await choose(ask);
     const begun = performance.now();
-    const board = await get(`/v1/drops/${encodeURIComponent(which)}/board`, { signal: control.signal });
+    const board = await ask(`/v1/drops/${encodeURIComponent(which)}/board`);
     drop = which;
     heard = { board, at: begun };
     problem = null;
   } catch (error) {
     // A node that is being started says so; that is no news of the drop.
-    if (error instanceof Problem && error.status < 500) problem = error;
+    if (!(error instanceof Problem) || error.status >= 500) return;
+    problem = error;
   }
-  clearTimeout(timer);
 }
 
 async function follow() {
@@ -108,6 +109,11 @@ async function follow() {
     const begun = performance.now();
     await look();
     draw();
+    if (problem?.status === 401) {
+      // Nothing is asked with it any more: a node shuts out an address that goes on showing it a bad token.
+      setTimeout(() => location.reload(), TOKEN_MS);
+      return;
+    }
     await new Promise((done) => { setTimeout(done, Math.max(50, EVERY_MS - (performance.now() - begun))); });
   }
 }
@@ -143,3 +149,5 @@ dress();
 await speak();
 setInterval(draw, TICK_MS);
 follow();
+// After a power cut OBS may be there before the node is: then its browser has the page, and waits.
+keepFiles();

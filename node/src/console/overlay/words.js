@@ -40,13 +40,18 @@ function claimed(counts, exact, { t, number }) {
   return pieces(t('overlay.claimed', { n: said, count: counts.claimed }), said);
 }
 
-function left(counts, old, { t, number, time }) {
-  const note = old === undefined ? t('overlay.some_not_heard') : old === null ? '' : t('overlay.as_of', { time: time(old) });
-  if (counts.sold_out) return { sold: true, text: [t('overlay.sold_out'), '', ''], note };
-  if (counts.left === 0) return { text: [t('overlay.none_free'), '', ''], note };
+function left(counts, exact, { t, number }) {
+  if (counts.sold_out) return { sold: true, text: [t('overlay.sold_out'), '', ''] };
+  if (counts.left === 0) return { text: [t('overlay.none_free'), '', ''] };
   const n = number(counts.left);
-  const exact = old === null && counts.cut_off === 0;
-  return { text: pieces(t(exact ? 'overlay.left' : 'overlay.at_most', { n, count: counts.left }), n), note };
+  return { text: pieces(t(exact && counts.cut_off === 0 ? 'overlay.left' : 'overlay.at_most', { n, count: counts.left }), n) };
+}
+
+/** Of when what is left is, in words; none where it is of now. */
+function ageOf(old, board, silentMs, { t, time }) {
+  if (old === undefined) return t('overlay.some_not_heard');
+  if (old !== null) return t('overlay.as_of', { time: time(old) });
+  return silentMs >= SILENT_MS ? t('overlay.as_of', { time: time(board.now_ms) }) : '';
 }
 
 function countdown(board, silentMs, { t }) {
@@ -74,9 +79,13 @@ export function words(board, { silentMs = 0, show = USUAL, say }) {
   const wants = (part) => show.includes(part);
   const old = since(board, silentMs);
   const exact = old === null && board.not_heard === 0;
-  const stock = left(board.total, old, say);
+  const stock = left(board.total, old === null, say);
+  const age = ageOf(old, board, silentMs, say);
   const sells = SELLS.includes(board.state);
   const begun = board.state !== 'announced';
+  const leftShown = sells && wants('left') && !(stock.sold && wants('state'));
+  // Once: beside what is left, or below.
+  const needsAge = silentMs >= SILENT_MS || (sells && (stock.sold || wants('skus')));
   const n = (value) => number(value);
   return {
     kind: board.state,
@@ -89,21 +98,17 @@ export function words(board, { silentMs = 0, show = USUAL, say }) {
     percent: begun && wants('percent') && Number.isInteger(board.total.claimed_percent)
       ? t(exact ? 'overlay.percent' : 'overlay.percent_or_more', { percent: n(board.total.claimed_percent) }) : null,
     // Sold out is said once: by the badge if there is one.
-    left: sells && wants('left') && !(stock.sold && wants('state')) ? stock : null,
+    left: leftShown ? { ...stock, note: age } : null,
     back: sells && wants('back') && board.total.back > 0 ? t('overlay.back', { n: n(board.total.back), count: board.total.back }) : null,
     // Why a number may be lower than it was.
     voided: begun && wants('claimed') && board.total.voided > 0
       ? t('overlay.voided', { n: n(board.total.voided), count: board.total.voided }) : null,
     countdown: sells && wants('countdown') ? countdown(board, silentMs, say) : null,
-    note: silentMs >= SILENT_MS || (stock.sold && wants('state')) ? stock.note || told(board, silentMs, say) : '',
+    note: needsAge && !leftShown ? age : '',
     skus: wants('skus') ? board.skus.map((sku) => ({
       name: sku.name ?? sku.sku,
       claimed: begun ? claimed(sku, exact, say) : null,
-      left: sells ? left(sku, old, say) : null,
+      left: sells ? left(sku, old === null, say) : null,
     })) : [],
   };
-}
-
-function told(board, silentMs, { t, time }) {
-  return silentMs >= SILENT_MS ? t('overlay.as_of', { time: time(board.now_ms) }) : '';
 }

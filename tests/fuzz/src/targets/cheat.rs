@@ -9,9 +9,9 @@ use popmesh_proto::payment::{Back, BackPart, Payment, PaymentSettled, Payments};
 use popmesh_proto::pin::EpochMark;
 use popmesh_proto::receipt::{self, ReceiptLink};
 use popmesh_proto::record::{
-    Aside, Behaved, Body, COPY_BYTES, Cause, Custody, Damage, Door, Entrust, Epoch, EpochCopies, EpochCopy,
-    Hold, Inherit, Leave, Line, Mint, Move, Received, Record, Redeem, Refund, RefundRequest, Release,
-    Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Transfer, Unlock, WrongPin,
+    Announced, Aside, Behaved, Body, COPY_BYTES, Cause, Custody, Damage, Door, Entrust, Epoch, EpochCopies,
+    EpochCopy, Hold, Inherit, Leave, Line, Mint, Move, Received, Record, Redeem, Refund, RefundRequest,
+    Release, Renewal, Resolve, Retire, RetireCut, Sale, SaleLine, Step, StepKind, Transfer, Unlock, WrongPin,
 };
 use popmesh_proto::token::{Kind, Token, TokenItem};
 use popmesh_proto::units::UnitSet;
@@ -156,7 +156,8 @@ impl Plot {
     }
 
     fn of_stock(&self, cursor: &mut Cursor<'_>) -> Body {
-        match cursor.below(9) {
+        match cursor.below(10) {
+            9 => Body::Step(Self::step(cursor)),
             0 => {
                 let first = if cursor.chance(20) { u32::MAX - 40 } else { 1 + cursor.below(60) as u32 };
                 let last = first + cursor.below(40) as u32;
@@ -275,6 +276,21 @@ impl Plot {
                 lock: cursor.chance(128).then(|| self.entry(cursor)),
             }),
         }
+    }
+
+    /// A step that somebody takes who may, or may not; at a venue that is there or not.
+    fn step(cursor: &mut Cursor<'_>) -> Step {
+        let kind = *cursor.pick(&[StepKind::Announce, StepKind::Open, StepKind::LastCall, StepKind::Close]);
+        let venue = match cursor.below(4) {
+            0 => Some("hall".parse().unwrap()),
+            1 => Some("moon".parse().unwrap()),
+            _ => None,
+        };
+        let announces = kind == StepKind::Announce;
+        let units = (announces && venue.is_none())
+            .then(|| vec![Announced { sku: "shirt".parse().unwrap(), units: 1 + u64::from(cursor.byte()) }]);
+        let ends_ms = (announces && cursor.chance(80)).then(|| u64::from(cursor.byte()) << 40);
+        Step { kind, round: cursor.below(3) as u32, venue, units, ends_ms }
     }
 
     /// A certificate that a hostile hq signs for another device, for longer, and perhaps for more.

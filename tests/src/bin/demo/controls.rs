@@ -14,8 +14,8 @@ use popmesh_tests::stage::address;
 
 use crate::play::{Act, How, Play};
 
-const HELP: &str = "\
-    cut NAME      switches a device's links off          heal NAME     switches them on again
+const HELP: &str =
+    "    cut NAME      switches a device's links off          heal NAME     switches them on again
     pull NAME     pulls its plug (kill -9)               start NAME    gives it power again
     crowd on      lets shoppers come to all tills        crowd off     sends them home
     where         says where everything is               close         closes the venue";

@@ -10,7 +10,8 @@ import { words } from '../../frame/ui.js';
 /**
  * An answer. `tone`: `good` hand out; `bad` do not; `wait` not here, or not yet; `ask` something is wanted first.
  * @typedef {{tone: string, word: string, reason: string, next: string, code?: string, facts?: object, at: number,
- *   items?: object[], claim?: string, label?: string, offers: string[], door?: object}} Answer
+ *   items?: object[], claim?: string, label?: string, offers: string[], door?: object, of: object}} Answer
+ * `of` is what the words were made from, so that they can be made again in another language.
  */
 
 /** What a shopper brought is handed out. */
@@ -27,13 +28,13 @@ export function handedOut(done) {
     items: done.items,
     doors: done.doors ?? [],
     offers: [],
+    of: { done },
   };
 }
 
 /** What a name or a number means, before anything is handed out. */
-export function found(claim, me) {
+export function found(claim) {
   const waits = claim.state === 'issued';
-  const here = claim.custodian === me;
   return {
     tone: waits ? 'ask' : 'bad',
     word: waits ? t('desk.is_it') : t(`desk.states.${claim.state}`),
@@ -45,7 +46,7 @@ export function found(claim, me) {
     shopper: claim.shopper ?? undefined,
     items: claim.items,
     offers: waits ? ['sure'] : [],
-    here,
+    of: { found: claim },
   };
 }
 
@@ -116,7 +117,15 @@ export function refused(error, claim = null) {
     at: Date.now(),
     claim: typeof facts.claim === 'string' ? facts.claim : undefined,
     offers: error instanceof Problem ? offersOf(error) : [],
+    of: { refused: { status: error?.status ?? null, said: error instanceof Problem ? facts : { detail: error?.message } }, claim },
   };
+}
+
+/** An answer in the language of now; what became of it since (its doors, its code) stays. */
+export function again(answer) {
+  const { done, found: claim, refused: no, claim: about } = answer.of;
+  const is = done ? handedOut(done) : claim ? found(claim) : refused(no.status === null ? new Error(no.said.detail) : new Problem(no.status, no.said), about);
+  return Object.assign(answer, { word: is.word, reason: is.reason, next: is.next });
 }
 
 /** The tone and the word of an answer: of one that hands out, by how its doors behaved. */

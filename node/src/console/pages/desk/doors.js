@@ -96,7 +96,7 @@ function compartment(one, { names, virtual, touch }) {
       ${jammed ? html`<p class="desk-tone bad"><span aria-hidden="true">✕</span> ${t('desk.door.jammed')}</p>`
         : last ? html`<p class="desk-tone ${last.tone}"><span aria-hidden="true">${{ good: '✓', bad: '✕', wait: '…' }[last.tone]}</span> ${last.text}</p>` : nothing}
     </div>
-    ${virtual || jammed !== undefined ? html`<button class="small-button" @click=${() => jam(one.compartment, !jammed, touch)}>
+    ${virtual ? html`<button @click=${() => jam(one.compartment, !jammed, touch)}>
       ${jammed ? t('desk.door.free_it') : t('desk.door.jam')}</button>` : nothing}
   </li>`;
 }
@@ -108,6 +108,8 @@ export function doorsView(doors, { me, names }) {
   const { compartments, to_look_at: looks, driver, virtual_doors: virtual } = doors.data;
   const touch = () => doors.touch();
   const known = new Set(compartments.map((one) => one.compartment));
+  const jammed = virtual.filter((door) => door.jammed && !known.has(door.compartment));
+  const all = [...compartments, ...jammed.map((door) => ({ compartment: door.compartment, items: [] }))];
   return html`
     <section class="stack" aria-labelledby="desk-looks">
       <h2 id="desk-looks">${t('desk.door.look_at')}</h2>
@@ -117,10 +119,9 @@ export function doorsView(doors, { me, names }) {
     <section class="stack" aria-labelledby="desk-compartments">
       <h2 id="desk-compartments">${t('desk.door.compartments')}</h2>
       <p class="small">${!driver ? t('desk.door.by_hand') : driver === 'virtual' ? t('desk.door.virtual') : t('desk.door.driver', { driver })}</p>
-      ${compartments.length === 0 ? html`<p class="dim">${t('desk.door.no_compartments')}</p>` : nothing}
-      <ul class="desk-list">${repeat(compartments, (one) => one.compartment, (one) => compartment(one, {
+      ${all.length === 0 ? html`<p class="dim">${t('desk.door.no_compartments')}</p>` : nothing}
+      <ul class="desk-list">${repeat(all, (one) => one.compartment, (one) => compartment(one, {
         names, touch, virtual: driver === 'virtual' ? virtual.find((door) => door.compartment === one.compartment) ?? {} : null,
       }))}</ul>
-      ${virtual.filter((door) => door.jammed && !known.has(door.compartment)).map((door) => compartment({ compartment: door.compartment, items: [] }, { names, virtual: door, touch }))}
     </section>`;
 }

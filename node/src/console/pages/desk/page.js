@@ -2,12 +2,12 @@
 
 import { resource } from '../../frame/live.js';
 import { t, time } from '../../frame/text.js';
-import { confirm, html, nothing, onScan, render, toast } from '../../frame/ui.js';
-import { headline } from './answer.js';
+import { confirm, drawer, html, nothing, onScan, render, toast } from '../../frame/ui.js';
+import { again, headline } from './answer.js';
 import { doorLine, doorsView } from './doors.js';
 import { inLine, items, names } from './goods.js';
 import { pinPad } from './pinpad.js';
-import { Showing } from './redeem.js';
+import { REDEEM, Showing } from './redeem.js';
 import { Stow } from './stow.js';
 import { Waiting } from './waiting.js';
 
@@ -27,29 +27,67 @@ function kept() {
   }
 }
 
+/** What stays while another page is looked at, or the language is changed: of one device. */
+class Desk {
+  constructor(device) {
+    this.device = device;
+    this.log = kept();
+    this.tab = 'waiting';
+    this.draw = () => {};
+    this.answered = () => {};
+    const changed = () => this.draw();
+    const me = device.device;
+    this.names = names();
+    this.doors = resource('/v1/doors', DOOR_KINDS, 5000);
+    this.showing = new Showing({ me, changed, done: (answer) => this.done(answer) });
+    const scan = (text) => this.scan(text);
+    this.waiting = new Waiting({ me, names: this.names, changed, scan, hand: (claim) => this.showing.show(claim.claim) });
+    this.stow = new Stow({ device, names: this.names, doors: this.doors, changed, scan });
+  }
+
+  /** Something was scanned or typed. */
+  scan(text) {
+    const said = text.trim();
+    if (!said) return;
+    if (this.showing.busy) toast(t('desk.one_at_a_time'), 'warn');
+    else this.showing.take(said);
+  }
+
+  done(answer) {
+    this.log.unshift(answer);
+    this.log.splice(LISTED);
+    navigator.vibrate?.(BUZZ[answer.tone]);
+    this.doors.touch();
+    this.answered();
+  }
+}
+
+let desk = null;
+
+/** Of what was begun before the page was loaded again: the frame tells what came of it. */
+export function finished(act, outcome) {
+  if (act.path !== REDEEM || !desk) return false;
+  desk.showing.finished(act.body.claim, outcome);
+  return true;
+}
+
 /** Draws the page into `frame.root`; what it returns ends it. */
 export function start(frame) {
   const { device } = frame.status();
-  const known = names();
-  const doors = resource('/v1/doors', DOOR_KINDS, 5000);
-  const log = kept();
-  let tab = 'waiting';
+  if (desk?.device.device !== device.device) desk = new Desk(device);
+  const { showing, waiting, stow, doors, log, names: known } = desk;
   let field = null;
   let focusSoon = false;
   let over = false;
+  log.forEach(again);
 
   const focus = () => {
     // On a tablet a focus would bring up its keyboard over the answer; there a scanner is heard without one.
     if (matchMedia('(pointer: coarse)').matches || document.querySelector('dialog[open]')) return;
     (frame.root.querySelector('[name=pin]') ?? field)?.focus({ preventScroll: true });
   };
-  const done = (answer) => {
-    log.unshift(answer);
-    log.splice(LISTED);
-    navigator.vibrate?.(BUZZ[answer.tone]);
-    doors.touch();
-    focusSoon = true;
-  };
+  desk.draw = draw;
+  desk.answered = () => { focusSoon = true; };
   /** What was done at a door elsewhere on this page, or by itself, shows on the answer too. */
   const doorNews = () => {
     const { answer } = showing;
@@ -58,20 +96,11 @@ export function start(frame) {
     if (now) answer.door = now;
     draw();
   };
-  const showing = new Showing({ me: device.device, changed: () => draw(), done });
-  const waiting = new Waiting({ me: device.device, names: known, changed: () => draw(), hand: (claim) => scan(claim.claim) });
-  const stow = new Stow({ device, names: known, doors, changed: () => draw() });
 
-  function scan(text) {
-    const said = text.trim();
-    if (!said) return;
-    if (showing.busy) {
-      toast(t('desk.one_at_a_time'), 'warn');
-      return;
-    }
-    showing.take(said);
+  const scan = (text) => {
+    desk.scan(text);
     field?.closest('main')?.scrollIntoView({ block: 'start' });
-  }
+  };
 
   async function fetchHere(answer) {
     const yes = await confirm({
@@ -138,19 +167,20 @@ export function start(frame) {
   }
 
   function side() {
+    const { tab } = desk;
     const looks = doors.data?.to_look_at.filter((door) => door.device === device.device).length ?? 0;
     const body = { waiting: () => waiting.view(), doors: () => doorsView(doors, { me: device.device, names: known }), stow: () => stow.view() };
     const arrow = (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (!step) return;
-      tab = TABS[(TABS.indexOf(tab) + step + TABS.length) % TABS.length];
+      desk.tab = TABS[(TABS.indexOf(desk.tab) + step + TABS.length) % TABS.length];
       draw();
       frame.root.querySelector('[role=tab][aria-selected=true]')?.focus();
     };
     return html`<section class="desk-side">
       <div class="desk-tabs" role="tablist" aria-label=${t('desk.tabs')} @keydown=${arrow}>${TABS.map((one) => html`
         <button role="tab" id="desk-tab-${one}" aria-selected=${tab === one} aria-controls="desk-panel" tabindex=${tab === one ? 0 : -1} @click=${() => {
-          tab = one;
+          desk.tab = one;
           draw();
         }}>${t(`desk.${one}.name`)}${one === 'doors' && looks ? html` <span class="desk-count">${looks}<span class="hidden"> ${t('desk.door.look_at')}</span></span>` : nothing}</button>`)}</div>
       <div class="stack" role="tabpanel" id="desk-panel" aria-labelledby="desk-tab-${tab}">${body[tab]()}</div></section>`;
@@ -164,8 +194,7 @@ export function start(frame) {
       scan(field.value);
       field.value = '';
     };
-    render(html`<link rel="stylesheet" href="/pages/desk/page.css">
-      <h1 class="hidden">${t('desk.name')}</h1>
+    render(html`<h1 class="hidden">${t('desk.name')}</h1>
       <div class="desk">
         <section class="stack">
           <form class="row desk-scan" @submit=${submit}>
@@ -183,12 +212,11 @@ export function start(frame) {
   }
 
   draw();
-  const ends = [onScan(scan), known.watch(() => draw()), doors.watch(doorNews), waiting.start(), stow.start()];
+  const news = drawer(draw);
+  const ends = [onScan(scan), known.watch(news), doors.watch(drawer(doorNews)), waiting.start(news), stow.start(news)];
   focus();
-  showing.resume();
   return () => {
     over = true;
     ends.forEach((end) => end());
   };
 }
-

@@ -1,19 +1,24 @@
 /** A showing, from what was scanned to what is answered: the one at a time that the desk has before it. */
 
-import { Problem, Silence, act, finish, get, unanswered } from '../../frame/api.js';
+import { Problem, Silence, act, get } from '../../frame/api.js';
 import { t } from '../../frame/text.js';
 import { found, handedOut, refused } from './answer.js';
 
-const REDEEM = '/v1/redemptions';
+/** Where what is handed out is asked for. */
+export const REDEEM = '/v1/redemptions';
 /** For how long a custodian is waited for, and for word of a door; milliseconds. */
 const FETCH_MS = 10_000;
 const DOOR_MS = 15_000;
 
+const TOKEN = /POPMESH1:/i;
 /**
  * What only who has the code, or its claim, can show: the token, the six letters and digits under it, the claim itself. A receipt's
  * number or a name proves nothing: what these mean is shown first, and a person decides.
  */
-const SHOWN = [/POPMESH1:/i, /^[ -]*(?:[0-9A-TV-Z][ -]*){6}$/i, /^[0-9a-f]{32}:[1-9]\d*$/i];
+const SHOWN = [TOKEN, /^[ -]*(?:[0-9A-TV-Z][ -]*){6}$/i, /^[0-9a-f]{32}:[1-9]\d*$/i];
+
+/** Whether a text is a pickup's code, as a scanner sends it. */
+export const isToken = (text) => TOKEN.test(text);
 
 /** A showing. `changed` is called whenever there is something new to be drawn. */
 export class Showing {
@@ -41,7 +46,7 @@ export class Showing {
   /** What a name or a number means; nothing is handed out. */
   find(text) {
     this.text = text;
-    return this.ask(async () => found(await get(`/v1/claims/${encodeURIComponent(text)}`), this.me));
+    return this.ask(async () => found(await get(`/v1/claims/${encodeURIComponent(text)}`)));
   }
 
   /** Hands out what the text stands for. */
@@ -57,12 +62,14 @@ export class Showing {
     return this.show(this.text, pin);
   }
 
-  /** What was begun before this page was loaded anew, and not heard about. */
-  resume() {
-    const one = unanswered().find((kept) => kept.path === REDEEM);
-    if (!one || this.busy) return undefined;
-    this.text = one.body.claim;
-    return this.hand(() => finish(one, { waiting: this.waiting }));
+  /** What came of a showing that was begun before the page was loaded again. */
+  finished(text, { said, problem }) {
+    if (this.busy) return undefined;
+    this.text = text;
+    return this.hand(async () => {
+      if (problem) throw problem;
+      return said;
+    });
   }
 
   /** Has the custodian give the claim to this device, and hands it out. */

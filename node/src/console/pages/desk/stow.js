@@ -4,13 +4,14 @@ import { Problem, act, get } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
 import { t } from '../../frame/text.js';
 import { confirm, html, nothing, toast, words } from '../../frame/ui.js';
+import { isToken } from './redeem.js';
 
 const KINDS = ['sold', 'moved', 'transferred', 'minted', 'damaged', 'redeemed', 'refunded', 'reset'];
 
 /** Putting units away. `changed` is called after each change. */
 export class Stow {
-  constructor({ device, names, doors, changed }) {
-    Object.assign(this, { device, names, doors, changed });
+  constructor({ device, names, doors, changed, scan }) {
+    Object.assign(this, { device, names, doors, changed, scan });
     this.stock = resource('/v1/stock?limit=1000', KINDS, 10_000);
     this.line = null;
     this.units = '';
@@ -19,9 +20,9 @@ export class Stow {
     this.last = null;
   }
 
-  /** Begins to follow. Ends with what it returns. */
-  start() {
-    return this.stock.watch(this.changed);
+  /** Begins to follow; `drawn` is called when there is news. Ends with what it returns. */
+  start(drawn) {
+    return this.stock.watch(drawn);
   }
 
   async put(line) {
@@ -91,13 +92,22 @@ export class Stow {
       event.preventDefault();
       this.put(chosen);
     };
+    // A scanner types wherever the focus is, and its Enter comes before what is missing is asked for.
+    const heard = (event) => {
+      if (event.key !== 'Enter' || !isToken(event.target.value)) return;
+      event.preventDefault();
+      const code = event.target.value;
+      this.units = '';
+      this.compartment = '';
+      this.scan(code);
+    };
     return html`
-      <form class="card stack" @submit=${submit}>
+      <form class="card stack" @submit=${submit} @keydown=${heard}>
         <label><span>${t('desk.stow.product')}</span><select @change=${set('line')}>
           ${lines.map((line) => html`<option value=${key(line)} ?selected=${line === chosen}>${this.names.product(line.sku)} · ${this.names.drop(line.drop)} · ${t('desk.stow.here', { n: line.own.available })}</option>`)}
         </select></label>
         <label><span>${t('desk.stow.units')}</span><input required autocomplete="off" placeholder="41-45" .value=${this.units} @input=${set('units')}></label>
-        <label><span>${t('desk.stow.compartment')}</span><input required maxlength="12" autocomplete="off" list="desk-known" placeholder="07" .value=${this.compartment} @input=${set('compartment')}></label>
+        <label><span>${t('desk.stow.compartment')}</span><input required autocomplete="off" list="desk-known" placeholder="07" .value=${this.compartment} @input=${set('compartment')}></label>
         <datalist id="desk-known">${known.map((one) => html`<option value=${one}></option>`)}</datalist>
         ${this.problem ? html`<p class="note bad" role="alert">${this.why()}</p>` : nothing}
         <div class="row end">

@@ -5,6 +5,7 @@ import { resource } from '../../frame/live.js';
 import { t, time } from '../../frame/text.js';
 import { dialog, html, nothing, repeat, words } from '../../frame/ui.js';
 import { inLine, items } from './goods.js';
+import { isToken } from './redeem.js';
 
 const KINDS = ['sold', 'redeemed', 'refunded', 'refund_requested', 'custody_moved', 'voided', 'retired', 'incident_settled', 'reset'];
 const MOST = 1000;
@@ -13,8 +14,8 @@ const SHOWN = 60;
 
 /** The pickups of one device. `changed` is called after each change. */
 export class Waiting {
-  constructor({ me, names, changed, hand }) {
-    Object.assign(this, { me, names, changed, hand });
+  constructor({ me, names, changed, hand, scan }) {
+    Object.assign(this, { me, names, changed, hand, scan });
     const of = `/v1/claims?custodian=${encodeURIComponent(me)}&state=issued&limit=${MOST}`;
     this.all = resource(of, KINDS, 30_000);
     this.late = resource(`${of}&late=true`, KINDS, 30_000);
@@ -27,10 +28,14 @@ export class Waiting {
     this.elsewhere = null;
   }
 
-  /** Begins to follow. Ends with what it returns. */
-  start() {
-    const ends = [this.all.watch(() => this.news()), this.late.watch(this.changed)];
-    if (this.all.data) this.news();
+  /** Begins to follow; `drawn` is called when there is news. Ends with what it returns. */
+  start(drawn) {
+    const told = () => {
+      this.news();
+      drawn();
+    };
+    const ends = [this.all.watch(told), this.late.watch(drawn)];
+    if (this.all.data) told();
     return () => ends.forEach((end) => end());
   }
 
@@ -45,7 +50,6 @@ export class Waiting {
       this.known.set(claim.claim, claim);
       this.order.push(claim.claim);
     }
-    this.changed();
   }
 
   /** Leaves out what is gone: when somebody begins anew, by a search or a filter. */
@@ -120,7 +124,12 @@ export class Waiting {
     };
     const submit = (event) => {
       event.preventDefault();
-      this.find();
+      // A scanner types wherever the focus is: a pickup code is shown, not searched for.
+      if (isToken(this.search)) {
+        const code = this.search;
+        this.search = '';
+        this.scan(code);
+      } else this.find();
     };
     const filter = () => {
       this.onlyLate = !this.onlyLate;
@@ -128,13 +137,15 @@ export class Waiting {
       this.changed();
     };
     const found = this.elsewhere;
+    const narrowed = this.onlyLate || this.search.trim() !== '';
+    const count = narrowed ? list.filter((claim) => !claim.gone).length : this.all.data.count;
     return html`
       <form class="row desk-search" role="search" @submit=${submit}>
         <label class="grow"><span>${t('desk.waiting.search')}</span><input type="search" autocomplete="off" .value=${this.search} @input=${type}></label>
         <button>${t('desk.waiting.find')}</button>
         <button type="button" aria-pressed=${this.onlyLate} @click=${filter}>${t('desk.waiting.only_late', { n: late.size })}</button>
       </form>
-      <p class="small" role="status">${t('desk.waiting.count', { n: list.filter((claim) => !claim.gone).length, count: list.filter((claim) => !claim.gone).length })}</p>
+      <p class="small" role="status">${t('desk.waiting.count', { n: count, count })}</p>
       <ul class="desk-list">${repeat(shown, (claim) => claim.claim, (claim) => this.row(claim, late.has(claim.claim)))}</ul>
       ${list.length > shown.length ? html`<p class="small">${t('desk.waiting.more', { n: list.length - shown.length, count: list.length - shown.length })}</p>` : nothing}
       ${found === null ? nothing : found instanceof Error ? html`<p class="note warn">${words(found)}</p>` : html`

@@ -93,7 +93,7 @@ export class Address {
       <div class="row"><button class="primary" @click=${() => this.copy(url)}>${t('encoder.overlay.copy')}</button>
         <a class="button" href=${url} target="_blank" rel="noopener">${t('encoder.overlay.preview')}</a></div>
       <p class="small">${t('encoder.overlay.obs', vertical ? { width: 1080, height: 1920 } : { width: 1920, height: 1080 })}</p>
-      <label><span>${t('encoder.overlay.logo')}</span><input type="file" accept="image/*" @change=${(event) => this.takeLogo(event)}></label>
+      <label><span>${t('encoder.overlay.logo')}</span><input type="file" accept="image/png,image/jpeg,image/webp,image/gif,image/svg+xml" @change=${(event) => this.takeLogo(event)}></label>
       ${this.logo ? html`<label><span>${t('encoder.overlay.logo_css')}</span><textarea readonly rows="3" .value=${this.logo}></textarea></label>
         <div class="row"><button @click=${() => this.copy(this.logo)}>${t('encoder.overlay.copy_css')}</button></div>` : nothing}
       <p class="small">${t('encoder.overlay.elsewhere')}</p>

@@ -3,7 +3,7 @@
 import { Problem } from '../../frame/api.js';
 import { connection, onConnection, resource } from '../../frame/live.js';
 import { number, t, time } from '../../frame/text.js';
-import { html, nothing, render, words } from '../../frame/ui.js';
+import { drawer, html, nothing, render, words } from '../../frame/ui.js';
 import { clock } from '../../overlay/words.js';
 import { Address } from './address.js';
 import { lateView } from './late.js';
@@ -12,6 +12,7 @@ import { stockView } from './stock.js';
 
 const KEPT = 'popmesh.encoder.drop';
 const DROP_KINDS = ['step', 'programme_changed', 'minted', 'reset'];
+const BOARD_KINDS = ['sold', 'refunded', 'step', 'minted', 'reachable', 'unreachable', 'voided', 'reset'];
 const SIGNS = { planned: '○', announced: '◔', open: '●', last_call: '◑', closed: '■' };
 
 /** The node's own clock, which binds; a tablet's may be wrong. Told by the board, and carried on by a clock that never jumps. */
@@ -45,6 +46,7 @@ export function start(frame) {
   let silent = false;
   let busy = false;
   let over = false;
+  const news = drawer(draw);
   const ends = [];
 
   /** What is known of the drop that is looked at. */
@@ -53,17 +55,17 @@ export function start(frame) {
     of?.ends.forEach((end) => end());
     const path = `/v1/drops/${encodeURIComponent(drop)}`;
     const [board, steps, late] = [
-      resource(`${path}/board`, ['*'], 1000),
+      resource(`${path}/board`, BOARD_KINDS, 1000),
       resource(`${path}/steps?limit=200`, DROP_KINDS, 10_000),
       resource(`${path}/late?limit=200`, ['step', 'sold', 'refunded', 'voided', 'reset'], 10_000),
     ];
     const fresh = () => {
       if (board.data) nodeClock.hear(board.data.now_ms);
-      draw();
+      news();
     };
     of = { drop, board, steps, late, ends: [] };
-    of.ends = [board.watch(fresh), steps.watch(draw), late.watch(draw)];
-    fresh();
+    of.ends = [board.watch(fresh), steps.watch(news), late.watch(news)];
+    if (board.data) nodeClock.hear(board.data.now_ms);
   }
 
   async function doing(step) {
@@ -88,11 +90,11 @@ export function start(frame) {
     return other?.state ?? info?.state ?? board.state;
   }
 
-  function countdown(board) {
-    if (!board.ends_ms) return nothing;
-    const rest = board.ends_ms - nodeClock.now();
+  function countdown(endsMs, state) {
+    if (!endsMs || state === 'closed') return nothing;
+    const rest = endsMs - nodeClock.now();
     return html`<p class="encoder-countdown"><b>${rest > 0 ? clock(rest) : t('encoder.over')}</b>
-      <span>${t('encoder.hard_end_at', { time: time(board.ends_ms) })}</span></p>`;
+      <span>${t('encoder.hard_end_at', { time: time(endsMs) })}</span></p>`;
   }
 
   function buttons(state) {
@@ -106,10 +108,13 @@ export function start(frame) {
     }
   }
 
-  function track(state) {
+  /** The steps of this round in their order; what was passed over is not said to have happened. */
+  function track(state, round) {
     const reached = { planned: 0, announced: 1, open: 2, last_call: 3, closed: 4 }[state];
+    const happened = new Set((of.steps.data?.items ?? []).filter((one) => one.round === round).map((one) => one.step));
+    const sign = (kind, at) => (happened.has(kind) ? '✓' : at < reached ? '–' : '·');
     return html`<ol class="encoder-track">${KINDS.map((kind, at) => html`<li class=${at < reached ? 'done' : ''} aria-current=${at + 1 === reached ? 'step' : nothing}>
-      <span aria-hidden="true">${at < reached ? '✓' : '·'}</span> ${t(`encoder.steps.${kind}`)}</li>`)}</ol>`;
+      <span aria-hidden="true">${sign(kind, at)}</span> ${t(`encoder.steps.${kind}`)}</li>`)}</ol>`;
   }
 
   function drop(info, board) {
@@ -121,8 +126,8 @@ export function start(frame) {
         <div class="row"><h1 id="encoder-drop">${board.title}</h1>
           <p class="encoder-now ${state}" role="status"><span aria-hidden="true">${SIGNS[state]}</span> ${t(`encoder.states.${state}`)}${
             board.round > 0 ? html` <span class="small">${t('encoder.round', { n: number(board.round + 1) })}</span>` : nothing}</p>
-          ${countdown(board)}</div>
-        ${track(state)}
+          ${countdown(board.ends_ms ?? info?.ends_ms, state)}</div>
+        ${track(state, board.round)}
         ${info?.ended ? html`<p class="note">${t('encoder.ended_itself', { time: time(info.ends_ms) })}</p>` : nothing}
         ${others.length ? html`<p class="small">${others.map((one) => t('encoder.differs', { venue: one.venue, state: t(`encoder.states.${one.state}`) })).join(' · ')}</p>` : nothing}
         ${venues.length > 1 ? html`<label><span>${t('encoder.where')}</span><select @change=${(event) => {
@@ -141,8 +146,7 @@ export function start(frame) {
     if (info) turn(info.drop);
     const board = of?.board.data;
     const refused = [drops, of?.board].find((one) => one?.error instanceof Problem && !one.data);
-    render(html`<link rel="stylesheet" href="/pages/encoder/page.css">
-      <div class="encoder stack">
+    render(html`<div class="encoder stack">
         ${list.length > 1 ? html`<label class="encoder-choose"><span>${t('encoder.drop')}</span><select @change=${(event) => {
           chosen = event.target.value;
           sessionStorage.setItem(KEPT, chosen);
@@ -158,8 +162,8 @@ export function start(frame) {
   }
 
   draw();
-  ends.push(drops.watch(draw), devices.watch(draw), onConnection(draw));
-  const ticking = setInterval(draw, 500);
+  ends.push(drops.watch(news), devices.watch(news), onConnection(news));
+  const ticking = setInterval(news, 500);
   return () => {
     over = true;
     clearInterval(ticking);

@@ -110,7 +110,7 @@ export async function announce({ board, again, nowMs, waiting }) {
 export function stepsView(steps) {
   if (steps.error instanceof Problem && !steps.data) return html`<p class="note warn">${words(steps.error)}</p>`;
   const items = steps.data?.items ?? [];
-  return html`<section class="card stack" aria-labelledby="encoder-steps"><h2 id="encoder-steps">${t('encoder.happened')}</h2>
+  return html`<section class="card stack encoder-steps" aria-labelledby="encoder-steps"><h2 id="encoder-steps">${t('encoder.happened')}</h2>
     ${items.length === 0 ? html`<p class="dim">${t('encoder.nothing_yet')}</p>` : html`<ol class="encoder-list">${items.map((one) => html`<li>
       <b>${t(`encoder.did.${one.step}`)}</b>${one.round > 0 ? html` <span class="small">${t('encoder.round', { n: number(one.round + 1) })}</span>` : nothing}
       ${one.venue ? html` <span>${at(one.venue)}</span>` : nothing}<br>

@@ -1,7 +1,7 @@
 /** The page health: what is wrong, in words and with the next step, how this device does, and how tablets are connected to it. */
 
 import { resource } from '../../frame/live.js';
-import { age, language, t, time } from '../../frame/text.js';
+import { age, locale, number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
 import { connect } from './connect.js';
 import { told } from './findings.js';
@@ -31,7 +31,9 @@ function verdict(list, items) {
 
 function finding(one) {
   const { text, next } = told(one);
-  return html`<li class="finding ${one.severity}">${sign(one.severity)}<div>
+  const ok = one.severity === 'ok';
+  return html`<li class="finding ${one.severity}">${ok ? sign('ok') : nothing}<div>
+    ${ok ? nothing : html`<p class="kind ${one.severity}">${t(`health.severity.${one.severity}`)}</p>`}
     <p class="what">${text} ${one.since_ms ? html`<span class="small since">${t('health.since', { time: time(one.since_ms) })} (${age(one.since_ms)})</span>` : nothing}</p>
     ${next ? html`<p class="next"><b>${t('health.next')}</b> ${next}</p>` : nothing}</div></li>`;
 }
@@ -55,8 +57,8 @@ function facts(status, store, mesh) {
   }
   rows.push(['store', store.error ? t('health.not_stored', { why: words(store.error) }) : t('health.stored'), store.error ? 'act' : 'ok']);
   rows.push(
-    ['entries', new Intl.NumberFormat(language()).format(status.entries)],
-    ['clock', new Intl.DateTimeFormat(language(), { dateStyle: 'medium', timeStyle: 'medium' }).format(Date.now()), status.clocks_apart ? 'look' : 'ok'],
+    ['entries', number(status.entries)],
+    ['clock', new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium' }).format(Date.now()), status.clocks_apart ? 'look' : 'ok'],
     ['past', status.past_unknown ? t('health.past_unknown') : t('health.past_known'), status.past_unknown ? 'act' : 'ok'],
     ['secret', status.secret.lacks_newest ? t('health.secret_old') : t('health.secret_newest'), status.secret.lacks_newest ? 'look' : 'ok'],
   );

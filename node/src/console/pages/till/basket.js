@@ -29,6 +29,9 @@ export const quantityOf = (basket, sku) => basket.lines.find((line) => line.sku 
 /** How many units there are in all. */
 export const units = (basket) => basket.lines.reduce((all, line) => all + line.quantity, 0);
 
+/** What a person typed as a shopper's reference, in the letters that one may have. */
+export const reference = (text) => text.trim().replace(/\s+/g, '-').replace(/[^\p{L}\p{N}._-]/gu, '').slice(0, 40);
+
 /** How many serials a set such as `1-5,9` has. */
 export function countOf(serials) {
   return serials.split(',').reduce((all, part) => {

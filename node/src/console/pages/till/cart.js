@@ -50,7 +50,6 @@ export function sums(till) {
 /** Where the goods are handed over, and what else a sale can have: under "more", since most need none of it. */
 export function more(till) {
   const { basket } = till;
-  const set = (name) => (event) => till.setBasket({ [name]: event.target.value.trim() });
   const places = till.pickups;
   return html`<details class="more" ?open=${Boolean(basket.pickup || basket.shopper)}>
     <summary>${t('till.more')}</summary>
@@ -61,9 +60,9 @@ export function more(till) {
           ${places.map((one) => html`<option value=${one.device} ?selected=${basket.pickup === one.device}>${t('till.pickup_at', { name: one.name, venue: one.venue })}</option>`)}
         </select></label>
       ${basket.pickup ? html`<label><span>${t('till.pin')}</span>
-        <input inputmode="numeric" pattern="[0-9]{4,8}" maxlength="8" autocomplete="off" .value=${basket.pin} @change=${set('pin')}></label>` : nothing}
+        <input inputmode="numeric" pattern="[0-9]{4,8}" maxlength="8" autocomplete="off" .value=${basket.pin} @change=${(event) => till.setPin(event.target.value)}></label>` : nothing}
       ${basket.aside ? nothing : html`<label><span>${t('till.shopper')}</span>
-        <input maxlength="40" autocomplete="off" autocapitalize="off" .value=${basket.shopper} @change=${set('shopper')}></label>`}
+        <input maxlength="40" autocomplete="off" autocapitalize="off" .value=${basket.shopper} @change=${(event) => till.setShopper(event.target.value)}></label>`}
     </div>
   </details>`;
 }

@@ -16,17 +16,17 @@ export async function putAside(till) {
   let ttl = TIMES[0];
   let shopper = till.basket.shopper;
   const go = await dialog(t('till.put_aside'), (close, redraw) => html`
-    <p>${t('till.put_aside_text', { items: till.lines.map((line) => `${line.quantity} × ${line.name}`).join(', ') })}</p>
+    <p>${t('till.put_aside_text', { items: till.words })}</p>
     <div class="chips" role="group" aria-label=${t('till.how_long')}>${TIMES.map((one) => html`
       <button class="chip" aria-pressed=${one === ttl} @click=${() => { ttl = one; redraw(); }}>${t('till.minutes', { count: one / MINUTE })}</button>`)}</div>
-    <label><span>${t('till.shopper')}</span><input maxlength="40" autocomplete="off" autocapitalize="off" .value=${shopper} @change=${(event) => { shopper = event.target.value.trim(); }}></label>
+    <label><span>${t('till.shopper')}</span><input maxlength="40" autocomplete="off" autocapitalize="off" .value=${shopper} @change=${(event) => { shopper = baskets.reference(event.target.value); redraw(); }}></label>
     <div class="row end"><button @click=${() => close(false)}>${t('frame.cancel')}</button>
       <button class="primary" @click=${() => close(true)}>${t('till.put_aside_yes')}</button></div>`);
   if (!go) return;
   const { basket } = till;
   const items = basket.lines.map(({ sku, quantity }) => ({ sku, quantity }));
   try {
-    const cart = await act('/v1/carts', { drop: basket.drop, items, ttl_ms: ttl, ...(shopper ? { shopper } : {}) }, { name: 'till.aside' });
+    const cart = await act('/v1/carts', { drop: basket.drop, items, ttl_ms: ttl, ...(shopper ? { shopper } : {}) }, { name: `${t('till.put_aside')}: ${till.words}` });
     toast(t('till.put_aside_done', { items: itemsOf(till, cart), time: time(cart.until_ms) }), 'good');
     till.clear();
     till.carts.touch();
@@ -36,29 +36,10 @@ export async function putAside(till) {
   }
 }
 
-/** Says that a cart is being paid now: a close of its drop lets it be until then. Whether it can be paid, the sale itself says. */
-export function paying(till) {
-  const cart = till.basket.aside?.cart;
-  if (cart) act(`/v1/carts/${cart}/paying`, undefined, { name: 'till.paying' }).catch(() => {});
-}
-
-/** Puts more into the cart that is being paid, or takes some out. */
-export async function changeAside(till, sku, by) {
-  const { cart } = till.basket.aside;
-  const path = by > 0 ? 'items' : 'removals';
-  try {
-    const said = await act(`/v1/carts/${cart}/${path}`, { items: [{ sku, quantity: Math.abs(by) }] }, { name: 'till.aside' });
-    till.payAside(said);
-    till.carts.touch();
-  } catch (error) {
-    till.refuse(error, () => changeAside(till, sku, by));
-  }
-}
-
 async function letGo(till, cart) {
   const yes = await confirm({ title: t('till.let_go_title'), text: t('till.let_go_text', { items: itemsOf(till, cart) }), yes: t('till.let_go') });
   if (!yes) return;
-  await act(`/v1/carts/${cart.cart}/release`, undefined, { name: 'till.release' });
+  await act(`/v1/carts/${cart.cart}/release`, undefined, { name: `${t('till.let_go')}: ${itemsOf(till, cart)}` });
   if (till.basket.aside?.cart === cart.cart) till.clear();
   till.stock.touch();
 }
@@ -94,7 +75,7 @@ export async function carts(till) {
     const all = till.carts.data?.items ?? [];
     const here = (cart) => cart.holder === till.me?.device;
     const take = async (cart) => {
-      till.payAside(await act('/v1/carts/take', { cart: cart.cart }, { name: 'till.take' }));
+      till.payAside(await act('/v1/carts/take', { cart: cart.cart }, { name: t('till.take_over', { name: till.deviceName(cart.holder) }) }));
       close();
     };
     const item = (cart) => html`<li class="row">

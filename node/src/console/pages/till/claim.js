@@ -51,11 +51,11 @@ async function refund(till, claim) {
   const worth = () => lines.reduce((all, line) => all + line.price * line.serials.filter((one) => chosen.get(line.sku).has(one)).length, 0);
   const brought = claim.state === 'redeemed' || claim.state === 'returned';
   const go = await dialog(t('till.refund_title'), (close, redraw) => html`
-    <p>${t(brought ? 'till.refund_brought' : 'till.refund_unfetched')}</p>
+    <p>${brought ? t('till.refund_brought') : t('till.refund_unfetched')}</p>
     ${lines.map((line) => html`<fieldset><legend>${till.nameOf(line.sku)} · ${money(line.price)}</legend>
-      <div class="serials">${line.serials.map((serial) => html`<label class="check"><input type="checkbox"
+      <div class="serials">${line.serials.map((serial) => html`<label class="choice"><input type="checkbox"
         .checked=${chosen.get(line.sku).has(serial)} @change=${toggle(line.sku, serial, redraw)}><span>${t('till.serial', { serial })}</span></label>`)}</div></fieldset>`)}
-    <label class="check"><input type="checkbox" .checked=${damaged} @change=${(event) => { damaged = event.target.checked; redraw(); }}>
+    <label class="choice"><input type="checkbox" .checked=${damaged} @change=${(event) => { damaged = event.target.checked; redraw(); }}>
       <span>${t('till.damaged')}</span></label>
     <p>${damaged ? t('till.goes_damaged') : t('till.goes_back')}</p>
     <div class="row end">
@@ -64,7 +64,7 @@ async function refund(till, claim) {
     </div>`);
   if (!go) return null;
   const items = lines.map((line) => ({ sku: line.sku, serials: setOf(line.serials.filter((one) => chosen.get(line.sku).has(one))) })).filter((item) => item.serials);
-  const said = await act('/v1/refunds', { claim: claim.claim, items, damaged }, { name: 'till.refund' });
+  const said = await act('/v1/refunds', { claim: claim.claim, items, damaged }, { name: `${t('till.take_back')}: ${claim.code}` });
   till.stock.touch();
   await paidBack(till, said);
   return said.claim;
@@ -82,7 +82,7 @@ function askPin() {
 async function redeem(till, claim) {
   const pin = claim.pin ? await askPin() : undefined;
   if (claim.pin && !pin) return null;
-  const said = await act('/v1/redemptions', { claim: claim.claim, ...(pin ? { pin } : {}) }, { name: 'till.redeem' });
+  const said = await act('/v1/redemptions', { claim: claim.claim, ...(pin ? { pin } : {}) }, { name: `${t('till.hand_out')}: ${claim.code}` });
   await dialog(t('till.hand_out_now'), (close) => html`
     <div class="note good"><ul class="plain">${said.items.map((item) => html`<li><b>${till.nameOf(item.sku)}</b>: ${t('till.serial', { serial: item.units })}${item.place ? ` · ${item.place}` : ''}</li>`)}</ul></div>
     <div class="row end"><button class="primary" @click=${() => close()}>${t('till.handed_out')}</button></div>`);
@@ -90,14 +90,14 @@ async function redeem(till, claim) {
 }
 
 async function fetchHere(till, claim) {
-  await act('/v1/custody', { claim: claim.claim, to: till.me.device }, { name: 'till.custody' });
+  await act('/v1/custody', { claim: claim.claim, to: till.me.device }, { name: t('till.fetch_here', { name: till.deviceName(claim.custodian) }) });
   return get(`/v1/claims/${claim.claim}`);
 }
 
 /** Says what became of a payment that waited: it was taken, or could not be. */
 export async function settle(claim, payment, failed) {
   if (failed && !(await confirm({ title: t('till.failed_title'), text: t('till.failed_text'), yes: t('till.failed_yes') }))) return null;
-  return act('/v1/settlements', { claim, payment, failed }, { name: 'till.settle' });
+  return act('/v1/settlements', { claim, payment, failed }, { name: failed ? t('till.failed') : t('till.settled') });
 }
 
 function payments(till, claim, run) {

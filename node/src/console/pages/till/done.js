@@ -3,9 +3,8 @@
 import { html, nothing } from '../../frame/ui.js';
 import { money, t } from '../../frame/text.js';
 import { linesOf } from './basket.js';
+import { showCode, showReceipt, undo } from './later.js';
 import { pieces } from './pay.js';
-import { showCode, showReceipt } from './receipt.js';
-import { undo } from './undo.js';
 
 /** What goes back to the shopper, minor units. */
 export const changeOf = (claim) => (claim.payments ?? []).reduce((all, one) => all + (one.change ?? 0), 0);
@@ -21,7 +20,7 @@ export function view(till) {
         <span class="small">${pieces(till, change)}</span>
         ${given ? html`<span class="small">${t('till.of_given', { given: money(given) })}</span>` : nothing}</div>`
       : html`<div class="change"><span>${t('till.paid')}</span><strong data-change="0">${money(claim.total)}</strong><span class="small">${t('till.no_change')}</span></div>`}
-    <div class="note good"><b>${t(pickup ? 'till.sold_pickup' : 'till.sold_now', { name: till.deviceName(claim.custodian) })}</b>
+    <div class="note good"><b>${pickup ? t('till.sold_pickup', { name: till.deviceName(claim.custodian) }) : t('till.sold_now')}</b>
       <ul class="plain">${linesOf(claim.items).map((line) => html`<li>${t('till.sold_line', { quantity: line.quantity, name: till.nameOf(line.sku), serials: line.serials.join(', ') })}</li>`)}</ul>
       ${claim.receipt ? html`<p class="small">${t('till.receipt_number', { number: claim.receipt })}</p>` : nothing}
     </div>

@@ -5,9 +5,7 @@ import { dialog, html, nothing, toast, words } from '../../frame/ui.js';
 import { money, t, time } from '../../frame/text.js';
 import { linesOf } from './basket.js';
 import { openClaim, stateWords } from './claim.js';
-
-/** Whether a scanned text is a token of this system: of a claim or of a cart. */
-export const isToken = (text) => /popmesh\d+:/i.test(text);
+import { isToken } from './stock.js';
 
 /** Claims that a person can mean by `text`. */
 const named = (text) => get(`/v1/claims?limit=20&named=${encodeURIComponent(text)}`).then((said) => said.items);
@@ -30,7 +28,7 @@ async function byToken(till, text) {
   }
   // It may be a cart's: whoever shows it wants it here, so it is asked for.
   try {
-    const cart = await act('/v1/carts/take', { token: text }, { name: 'till.take' });
+    const cart = await act('/v1/carts/take', { token: text }, { name: t('till.carts') });
     till.carts.touch();
     till.payAside(cart);
     toast(t('till.cart_here'), 'good');

@@ -3,18 +3,20 @@
 import { html, nothing, repeat } from '../../frame/ui.js';
 import { language, money, t, time } from '../../frame/text.js';
 import { picture } from './picture.js';
-import { byCategory, canAdd, initials, matching } from './stock.js';
+import { byCategory, canAdd, firstDrop, initials, matching } from './stock.js';
 
 /** Who else has a product, and since when that is known, in words; empty if nobody has. */
 export function others(found) {
   if (found.others.length === 0) return '';
   const units = found.others.reduce((all, one) => all + one.units, 0);
   if (found.others.length > 1) {
-    return t(found.heard ? 'till.at_several' : 'till.at_several_unheard', { units, count: found.others.length, time: found.heard ? time(found.heard) : '' });
+    const facts = { units, count: found.others.length };
+    return found.heard ? t('till.at_several', { ...facts, time: time(found.heard) }) : t('till.at_several_unheard', facts);
   }
   const [one] = found.others;
   if (!one.last_heard_ms) return t('till.at_unheard', { units, name: one.name });
-  return t(one.reachable ? 'till.at' : 'till.at_lost', { units, name: one.name, time: time(one.last_heard_ms) });
+  const facts = { units, name: one.name, time: time(one.last_heard_ms) };
+  return one.reachable ? t('till.at', facts) : t('till.at_lost', facts);
 }
 
 /** Why a drop does not sell. */
@@ -32,20 +34,17 @@ export function standingWords(found, drop) {
   return parts.join(' · ');
 }
 
-function flag(found) {
-  const names = { sold_out: 'till.sold_out', ask: 'till.ask', apart: 'till.apart', aside: 'till.all_aside', away: 'till.lies_elsewhere', shut: 'till.not_now', none: 'till.not_now' };
-  return names[found.state] ? t(names[found.state]) : '';
-}
+const flag = (found) => (found.state === 'ready' ? '' : t(`till.flag.${found.state}`));
 
 function tile(till, product) {
   const found = till.standing(product.sku);
-  const drop = till.dropOf(till.shown);
+  const drop = till.dropOf(till.dropFor(product.sku));
   const words = standingWords(found, drop);
   const can = canAdd(found) && till.maySell;
   const count = till.quantityOf(product.sku);
-  const image = picture(product, till.draw);
+  const image = picture(product, till.tellNews);
   const mark = flag(found);
-  const tap = () => (can ? till.add(product.sku) : till.tell(till.maySell ? `${product.name}: ${mark} ${words}` : t('till.look_only')));
+  const tap = () => (can ? till.add(product.sku) : till.maySell && till.tell(`${product.name}: ${mark} ${words}`));
   return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
     <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
     <span class="name">${product.name}</span>
@@ -66,7 +65,8 @@ function chips(till, groups) {
 function drops(till) {
   if (till.selling.length < 2) return nothing;
   return html`<div class="chips" role="group" aria-label=${t('till.drops')}>
-    ${till.selling.map((one) => html`<button class="chip" aria-pressed=${till.shown === one.drop}
+    <button class="chip" aria-pressed=${!till.drop} @click=${() => till.chooseDrop(null)}>${t('till.all_drops')}</button>
+    ${till.selling.map((one) => html`<button class="chip" aria-pressed=${till.drop === one.drop}
       @click=${() => till.chooseDrop(one.drop)}>${one.title || one.drop}</button>`)}</div>`;
 }
 
@@ -76,7 +76,7 @@ function note(till) {
   if (till.products.length === 0) return html`<p class="note">${t('till.no_products')}</p>`;
   if (till.drops.length === 0) return html`<p class="note warn">${t('till.no_drops')}</p>`;
   if (till.selling.length === 0) {
-    const drop = till.dropOf(till.shown);
+    const drop = till.dropOf(firstDrop(till.drops));
     return html`<p class="note warn">${drop.title || drop.drop}: ${shut(drop)}</p>`;
   }
   return nothing;
@@ -92,8 +92,8 @@ export function grid(till) {
     .filter((group) => group.products.length > 0);
   return html`${drops(till)}${chips(till, groups)}${note(till)}
     ${till.products.length > 0 && shown.length === 0 ? html`<p class="note">${t('till.nothing_found', { text: till.find })}</p>` : nothing}
-    ${repeat(shown, (group) => group.name, (group) => html`<section class="group" aria-label=${group.name || t('till.products')}>
+    ${repeat(shown, (group) => group.name, (group) => html`<div class="group">
       ${named ? html`<h2 class="kind">${group.name || t('till.uncategorised')}</h2>` : nothing}
       <div class="tiles">${repeat(group.products, (one) => one.sku, (one) => tile(till, one))}</div>
-    </section>`)}`;
+    </div>`)}`;
 }

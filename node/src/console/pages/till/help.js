@@ -6,10 +6,11 @@ import { t } from '../../frame/text.js';
 /** Keys that do something anywhere on the page. None is a character: a scanner types those. */
 export const KEYS = [
   ['F2', 'find'],
-  ['Enter', 'go'],
+  ['F3', 'sale'],
   ['F4', 'exact'],
   ['F8', 'card'],
-  ['F9', 'sale'],
+  ['F9', 'go'],
+  ['Enter', 'enter'],
   ['Escape', 'back'],
   ['F1', 'help'],
 ];

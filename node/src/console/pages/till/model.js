@@ -5,7 +5,7 @@ import { resource } from '../../frame/live.js';
 import { t, useCurrency } from '../../frame/text.js';
 import { toast, words } from '../../frame/ui.js';
 import * as baskets from './basket.js';
-import { changeAside } from './carts.js';
+import { changeAside } from './aside.js';
 import { mayWait, sum } from './reckon.js';
 import { standingWords } from './grid.js';
 import { bySku, canAdd, firstDrop, sells, standing } from './stock.js';
@@ -19,9 +19,11 @@ const NO_CLAIM = '00000000000000000000000000000000:1';
 
 /** The state of the page, one for as long as it is shown. */
 export class Till {
-  constructor(draw) {
-    this.draw = draw;
-    this.status = resource('/v1/status', ['*'], 5000);
+  constructor() {
+    /** Draws at once what a person did; `tellNews` what came in, as soon as no finger is down. */
+    this.draw = () => {};
+    this.tellNews = () => {};
+    this.status = resource('/v1/status', ['sold', 'refunded', 'payment_settled', 'programme_changed', 'reset'], 10_000);
     this.programme = resource('/v1/programme', ['programme_changed', 'minted', 'step', 'reset'], 15_000);
     this.stock = resource('/v1/stock?limit=1000', STOCK, 4000);
     this.carts = resource('/v1/carts?limit=200', STOCK, 4000);
@@ -41,18 +43,25 @@ export class Till {
     /** Does again what was refused last. */
     this.retry = null;
     this.said = '';
+    this.saidKind = 'warn';
     /** Whether this tablet may sell: `false` with a token that only looks. */
     this.maySell = true;
+    this.ends = [];
+  }
+
+  /** Begins to look at what there is. */
+  start() {
     this.ends = [this.status, this.programme, this.stock, this.carts, this.devices].map((one) => one.watch(() => this.news()));
   }
 
   stop() {
     this.ends.forEach((end) => end());
+    this.draw = () => {};
   }
 
   news() {
     useCurrency(this.status.data?.currency);
-    this.draw();
+    this.tellNews();
   }
 
   kept() {
@@ -99,11 +108,23 @@ export class Till {
     return this.drops.filter(sells);
   }
 
-  /** The drop that products are shown of: the basket's, the one chosen, else the first that sells. */
-  get shown() {
-    const wanted = this.basket.drop ?? this.drop;
-    if (wanted && this.drops.some((one) => one.drop === wanted)) return wanted;
-    return firstDrop(this.drops);
+  lineOf(sku, drop) {
+    return this.stock.data?.items.find((one) => one.sku === sku && one.drop === drop);
+  }
+
+  /**
+   * The drop that a product is sold from: the one chosen; else the basket's, if it has the product; else the first that sells and has
+   * some; else any that was meant to.
+   */
+  dropFor(sku) {
+    const named = (name) => this.drops.some((one) => one.drop === name);
+    if (this.drop && named(this.drop)) return this.drop;
+    const has = (name) => (this.lineOf(sku, name)?.minted ?? 0) > 0;
+    if (this.basket.drop && named(this.basket.drop) && has(this.basket.drop)) return this.basket.drop;
+    const having = this.selling.filter((one) => has(one.drop));
+    const can = having.find((one) => canAdd(this.standingIn(sku, one.drop)));
+    const shut = this.drops.filter((one) => has(one.drop));
+    return (can ?? having[0])?.drop ?? (this.selling.length > 0 ? this.selling[0].drop : firstDrop(shut) ?? firstDrop(this.drops));
   }
 
   dropOf(name) {
@@ -118,10 +139,13 @@ export class Till {
     return this.product(sku)?.name ?? sku;
   }
 
+  standingIn(sku, drop) {
+    return standing(this.lineOf(sku, drop), this.dropOf(drop), this.me?.device, this.me?.venue);
+  }
+
+  /** How a product stands in the drop that it is sold from. */
   standing(sku) {
-    const drop = this.shown;
-    const line = this.stock.data?.items.find((one) => one.sku === sku && one.drop === drop);
-    return standing(line, this.dropOf(drop), this.me?.device, this.me?.venue);
+    return this.standingIn(sku, this.dropFor(sku));
   }
 
   /** The cart that was put aside and is being paid now, if there is one. */
@@ -149,6 +173,11 @@ export class Till {
     return this.pay?.total ?? this.sums.total;
   }
 
+  /** What is to be sold, in words. */
+  get words() {
+    return this.lines.map((line) => `${line.quantity} × ${line.name}`).join(', ');
+  }
+
   get units() {
     return this.lines.reduce((all, line) => all + line.quantity, 0);
   }
@@ -166,7 +195,7 @@ export class Till {
   change(sku, by) {
     if (this.busy) return false;
     if (this.panel === 'done') this.next();
-    const drop = this.basket.drop ?? this.shown;
+    const drop = this.basket.drop ?? this.dropFor(sku);
     if (this.basket.lines.length >= baskets.MOST_LINES && by > 0 && baskets.quantityOf(this.basket, sku) === 0) return false;
     this.take(baskets.change(this.basket, sku, by, drop));
     this.panel = 'cart';
@@ -184,6 +213,11 @@ export class Till {
       changeAside(this, sku, by);
       return;
     }
+    const { drop } = this.basket;
+    if (by > 0 && this.panel !== 'done' && drop && this.dropFor(sku) !== drop) {
+      this.tell(t('till.one_drop', { drop: this.dropOf(drop)?.title || drop }));
+      return;
+    }
     if (!this.change(sku, by)) this.tell(t('till.too_many_lines'));
   }
 
@@ -191,16 +225,17 @@ export class Till {
   scan(text) {
     const product = this.product(text);
     if (!canAdd(this.standing(product.sku)) || !this.maySell) {
-      toast(`${product.name}: ${standingWords(this.standing(product.sku), this.dropOf(this.shown))}`, 'bad');
+      toast(`${product.name}: ${standingWords(this.standing(product.sku), this.dropOf(this.dropFor(product.sku)))}`, 'bad');
       return;
     }
     this.add(product.sku);
-    toast(t('till.added', { name: product.name }), 'good');
+    this.tell(t('till.added', { name: product.name }), '');
   }
 
-  /** Says something in the line below the products' names. */
-  tell(text) {
+  /** Says something in the line above the products; `kind` is `warn` where it did not do what was tapped. */
+  tell(text, kind = 'warn') {
     this.said = text;
+    this.saidKind = kind;
     this.draw();
   }
 
@@ -210,20 +245,29 @@ export class Till {
     this.draw();
   }
 
-  /** Shows another drop. One sale is of one drop. */
+  /** Shows what is sold from one drop, or from each of them (`null`). One sale is of one drop. */
   chooseDrop(drop) {
-    if (this.basket.drop && this.basket.drop !== drop && this.units > 0) {
-      this.tell(t('till.one_drop', { drop: this.dropOf(this.basket.drop)?.title ?? this.basket.drop }));
-      return;
-    }
     this.drop = drop;
-    this.take({ ...this.basket, drop: null });
+    this.said = '';
     this.draw();
   }
 
   setBasket(what) {
     this.take({ ...this.basket, ...what });
     this.draw();
+  }
+
+  /** Takes a PIN for the pickup: 4 to 8 digits, or none. */
+  setPin(text) {
+    const pin = text.trim();
+    const good = pin === '' || /^[0-9]{4,8}$/.test(pin);
+    this.said = good ? '' : t('till.pin_bad');
+    this.setBasket({ pin: good ? pin : '' });
+  }
+
+  /** Takes who it is for, in the letters that such a reference may have. */
+  setShopper(text) {
+    this.setBasket({ shopper: baskets.reference(text) });
   }
 
   /** Goes on with a cart that was put aside. */

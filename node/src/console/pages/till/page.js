@@ -1,30 +1,17 @@
 /** The till: products, the cart beside them, and one button that goes on. */
 
-import { html, nothing, onScan, render, words } from '../../frame/ui.js';
+import { drawer, html, nothing, onScan, render, words } from '../../frame/ui.js';
 import { has, money, t, time } from '../../frame/text.js';
-import { mayHelp, hearAsking, resume, stop } from './sale.js';
+import { expect, finished as saleFinished, hearAsking, isSale, mayHelp, stop } from './sale.js';
 import { grid } from './grid.js';
+import { paying } from './aside.js';
 import * as cart from './cart.js';
-import { carts, paying, putAside } from './carts.js';
 import * as done from './done.js';
-import { find, isToken, scanned } from './find.js';
-import { help } from './help.js';
+import { carts, find, help, putAside, scanned, takings, undo } from './later.js';
 import { Till } from './model.js';
 import * as pay from './pay.js';
 import { steps } from './refusals.js';
-import { bySku, matching } from './stock.js';
-import { takings } from './takings.js';
-import { undo } from './undo.js';
-
-const STYLE = '/pages/till/page.css';
-
-function style() {
-  if (document.querySelector(`link[href="${STYLE}"]`)) return;
-  const link = document.createElement('link');
-  link.rel = 'stylesheet';
-  link.href = STYLE;
-  document.head.append(link);
-}
+import { bySku, isToken, matching } from './stock.js';
 
 /** What each step of a refusal does. */
 function does(till, { step, values }) {
@@ -40,10 +27,11 @@ function does(till, { step, values }) {
     waiting: () => takings(till),
     sell_anew: quiet(() => till.anew()),
     carts: () => carts(till),
-    drop: quiet(() => till.chooseDrop(values.name)),
+    drop: quiet(() => till.setBasket({ drop: values.name })),
     hand_over: quiet(() => till.setBasket({ pickup: '', pin: '' })),
     health: () => till.frame.go('health'),
     find: () => find(till),
+    clear: () => till.clear(),
     back: quiet(() => {}),
   };
   return acts[step];
@@ -53,9 +41,11 @@ function does(till, { step, values }) {
 function why(till) {
   const { code, facts } = till.problem;
   const holder = facts.holders?.find((one) => one.reachable && one.units > 0) ?? facts.holders?.find((one) => one.units > 0);
-  const key = `till.refused.${code}${code === 'held_elsewhere' && !holder ? '_unknown' : code === 'held_elsewhere' && !holder.reachable ? '_lost' : ''}`;
-  if (!has(key)) return words(till.problem);
-  return t(key, {
+  let name = code;
+  if (code === 'held_elsewhere' && !holder) name = 'held_elsewhere_unknown';
+  else if (code === 'held_elsewhere' && !holder.reachable) name = 'held_elsewhere_lost';
+  if (!has(`till.refused.${name}`)) return words(till.problem);
+  return t(`till.refused.${name}`, {
     ...facts,
     product: facts.sku ? till.nameOf(facts.sku) : '',
     holder: holder?.name ?? '', units: holder?.units ?? 0, heard: holder?.last_heard_ms ? time(holder.last_heard_ms) : '–',
@@ -70,12 +60,10 @@ function refused(till) {
 }
 
 function busy(till) {
-  const { silent, asking, stopping, tries } = till.busy;
-  const [line] = till.lines;
-  const text = silent ? t('till.asking_whether')
-    : asking ? t('till.asking', { name: asking, what: till.lines.map((one) => `${one.quantity} × ${one.name}`).join(', ') })
-      : tries > 1 || (line && till.lines.some((one) => one.quantity > till.standing(one.sku).here)) ? t('till.asking_others')
-        : t('till.selling');
+  const { silent, asking, stopping, what } = till.busy;
+  let text = t('till.selling');
+  if (silent) text = t('till.asking_whether');
+  else if (what) text = asking ? t('till.asking', { name: asking, what }) : t('till.asking_others', { what });
   return html`<div class="busy" role="status"><span class="turn" aria-hidden="true"></span><p>${text}</p>
     ${stopping ? html`<p class="small">${t('till.stopping')}</p>` : nothing}</div>`;
 }
@@ -89,7 +77,7 @@ function panel(till) {
       return { title: t('till.to_pay'), body: pay.view(till), sums: true, others: back, text: go.text, act: go.act };
     }
     case 'busy':
-      return { title: t('till.selling_title'), body: busy(till), sums: true, others: html`<button ?disabled=${till.busy.stopping || till.busy.silent} @click=${() => stop(till)}>${t('till.stop')}</button>`, text: t('till.wait'), act: null };
+      return { title: t('till.selling_title'), body: busy(till), sums: true, others: till.busy.what && !till.busy.silent ? html`<button ?disabled=${till.busy.stopping} @click=${() => stop(till)}>${t('till.stop')}</button>` : nothing, text: t('till.wait'), act: null };
     case 'refused': {
       const [best, ...rest] = steps(till.problem, { lines: till.lines, helps: mayHelp(till.problem) });
       const text = (one) => t(`till.step.${one.step}`, { ...one.values, total: one.values.total ? money(one.values.total) : '', product: one.values.sku ? till.nameOf(one.values.sku) : '' });
@@ -109,8 +97,8 @@ function panel(till) {
         body: html`${cart.lines(till)}${some ? cart.more(till) : nothing}`, sums: true,
         others: some ? html`
           ${till.basket.aside ? nothing : html`<button @click=${() => putAside(till)}>${t('till.put_aside')}</button>`}
-          <button @click=${() => till.clear()}>${t(till.basket.aside ? 'till.leave_aside' : 'till.clear')}</button>` : nothing,
-        text: t('till.pay_now', { amount: money(till.total) }), act: some && till.maySell ? () => till.toPay() : null,
+          <button @click=${() => till.clear()}>${till.basket.aside ? t('till.leave_aside') : t('till.clear')}</button>` : nothing,
+        text: some ? t('till.pay_now', { amount: money(till.total) }) : t('till.pay'), act: some && till.maySell ? () => till.toPay() : null,
       };
     }
   }
@@ -148,14 +136,15 @@ function view(till) {
   const folded = till.panel === 'cart' && !till.unfolded;
   return html`<div class="till ${till.panel} ${folded ? 'folded' : ''}">
     <section class="goods" aria-label=${t('till.products')}>
+      <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
-      <p class="said" role="status">${till.said}</p>
+      <p class="said ${till.saidKind}" role="status">${till.said}</p>
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>
       <div class="head"><h2>${shown.title}</h2>
-        <button class="fold" aria-expanded=${!folded} ?hidden=${till.panel !== 'cart' || till.units === 0} @click=${() => { till.unfolded = !till.unfolded; till.draw(); }}>${t(folded ? 'till.unfold' : 'till.fold')}</button></div>
+        <button class="fold" aria-expanded=${!folded} ?hidden=${till.panel !== 'cart' || till.units === 0} @click=${() => { till.unfolded = !till.unfolded; till.draw(); }}>${folded ? t('till.unfold') : t('till.fold')}</button></div>
       <div class="inside" aria-live="polite">${shown.body}</div>
       <div class="foot">
         ${shown.sums ? cart.sums(till) : nothing}
@@ -169,21 +158,22 @@ function view(till) {
 function keys(till) {
   const press = (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]')) return;
+    const large = () => {
+      const go = document.getElementById('till-go');
+      if (go.disabled) return false;
+      if (event.target.matches?.('input')) event.target.blur();
+      go.click();
+      return true;
+    };
     const does = {
       F1: help,
       F2: () => document.getElementById('till-search')?.focus(),
       F4: () => pay.exact(till),
       F8: () => pay.choose(till, 'card'),
-      F9: () => find(till),
+      F3: () => find(till),
+      F9: () => large(),
       Escape: () => till.back(),
-      Enter: () => {
-        if (event.target.closest?.('button, a, summary, select, #till-search')) return false;
-        const go = document.getElementById('till-go');
-        if (go.disabled) return false;
-        event.target.blur?.();
-        go.click();
-        return true;
-      },
+      Enter: () => (event.target.closest?.('button, a, summary, select, #till-search') ? false : large()),
     }[event.key];
     if (does && does() !== false) event.preventDefault();
   };
@@ -191,32 +181,35 @@ function keys(till) {
   return () => document.removeEventListener('keydown', press);
 }
 
+/** One for as long as the console is open: what a person has begun is there again when they come back to this page. */
+let till = null;
+
 /** Draws the page into `frame.root`; what it returns ends it. */
 export function start(frame) {
-  style();
-  let asked = false;
-  let over = false;
-  const draw = () => {
-    if (asked || over) return;
-    asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      if (!over) render(view(till), frame.root);
-    });
-  };
-  const till = new Till(draw);
+  till ??= new Till();
   till.frame = frame;
+  const draw = () => render(view(till), frame.root);
+  till.draw = draw;
+  till.tellNews = drawer(() => { if (till.draw === draw) draw(); });
   till.toPay = () => { paying(till); pay.open(till); };
   // Whoever pressed a button that is gone now stands on the one that goes on.
-  till.arrive = () => requestAnimationFrame(() => requestAnimationFrame(() => {
+  till.arrive = () => {
     if (!document.activeElement || document.activeElement === document.body) document.getElementById('till-go')?.focus({ preventScroll: true });
-  }));
-  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text)), () => till.stop()];
+  };
+  expect(till);
+  till.start();
   draw();
   till.learnRights();
-  resume(till);
+  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text))];
   return () => {
-    over = true;
     ends.forEach((end) => end());
+    till.stop();
   };
+}
+
+/** Says what became of a sale that was under way when the page was loaded again: as the till says it. */
+export function finished(act, outcome) {
+  if (!till || !isSale(act)) return false;
+  saleFinished(till, outcome);
+  return true;
 }

@@ -66,7 +66,8 @@ export function choose(till, tender) {
 export function primary(till) {
   const { pay } = till;
   if (pay.tender) {
-    const text = t(pay.deferred ? 'till.take_later' : `till.take.${pay.tender}`, { amount: money(due(till)) });
+    const facts = { amount: money(due(till)) };
+    const text = pay.deferred ? t('till.take_later', facts) : t(`till.take.${pay.tender}`, facts);
     const later = pay.deferred && due(till) > till.mayWait;
     const payment = { tender: pay.tender, amount: due(till), ...(pay.reference ? { reference: pay.reference } : {}), ...(pay.deferred ? { deferred: true } : {}) };
     return { text, act: later ? null : () => take(till, payment) };
@@ -87,8 +88,6 @@ export function pieces(till, change) {
 function cash(till) {
   if (hasCash(till)) return nothing;
   const wanted = cashDue(till);
-  const given = amount(till.pay.given);
-  const problem = till.pay.given && given === null ? t('till.no_amount') : given !== null && given < wanted ? t('till.short', { amount: money(wanted - given) }) : '';
   return html`<section class="stack" aria-label=${t('till.tender.cash')}>
     <h3>${t('till.tender.cash')}${wanted === due(till) ? '' : ` ${t('till.rounded', { amount: money(wanted) })}`}</h3>
     <div class="notes">
@@ -96,11 +95,21 @@ function cash(till) {
       ${likely(wanted, till.currency, digits()).map((one) => html`<button @click=${() => takeCash(till, one)}>
         <span>${money(one)}</span><span class="small">${t('till.back', { amount: money(one - wanted) })}</span></button>`)}
     </div>
+  </section>`;
+}
+
+/** Any other amount that was handed over. */
+function other(till) {
+  if (hasCash(till)) return nothing;
+  const wanted = cashDue(till);
+  const given = amount(till.pay.given);
+  const problem = till.pay.given && given === null ? t('till.no_amount') : given !== null && given < wanted ? t('till.short', { amount: money(wanted - given) }) : '';
+  return html`<div>
     <label><span>${t('till.given')}</span>
       <input id="till-given" inputmode="decimal" autocomplete="off" aria-describedby="till-given-said" .value=${till.pay.given}
         @input=${(event) => { till.pay.given = event.target.value; till.draw(); }}></label>
     <p id="till-given-said" class="small" role="status">${problem}</p>
-  </section>`;
+  </div>`;
 }
 
 function tenders(till) {
@@ -127,7 +136,7 @@ function noncash(till) {
     <p>${t(`till.first.${pay.deferred ? 'later' : pay.tender}`, { amount: money(wanted) })}</p>
     <label><span>${t('till.reference')}</span>
       <input maxlength="64" autocomplete="off" autocapitalize="off" .value=${pay.reference} @change=${set('reference')}></label>
-    ${mayWait > 0 ? html`<label class="check"><input type="checkbox" .checked=${pay.deferred}
+    ${mayWait > 0 ? html`<label class="choice"><input type="checkbox" .checked=${pay.deferred}
       @change=${(event) => { pay.deferred = event.target.checked; till.draw(); }}>
       <span>${mayWait === Infinity ? t('till.later') : t('till.later_limit', { amount: money(mayWait) })}</span></label>` : nothing}
     ${pay.deferred && wanted > mayWait ? html`<p class="note warn">${t('till.later_too_much', { amount: money(mayWait) })}</p>` : nothing}
@@ -145,5 +154,6 @@ export function view(till) {
         <button aria-label=${t('till.part_off', { tender: t(`till.tender.${one.tender}`) })} @click=${() => { pay.parts = pay.parts.filter((_, which) => which !== at); till.draw(); }}>×</button></li>`)}</ul>
       <p><b>${t('till.remains', { amount: money(remaining(till)) })}</b></p>` : nothing}
     ${pay.tender ? noncash(till) : html`${cash(till)}
-      <section class="stack" aria-label=${t('till.other_tenders')}><h3>${t('till.other_tenders')}</h3>${tenders(till)}${split(till)}</section>`}`;
+      <section class="stack" aria-label=${t('till.other_tenders')}><h3>${t('till.other_tenders')}</h3>${tenders(till)}</section>
+      ${other(till)}${split(till)}`}`;
 }

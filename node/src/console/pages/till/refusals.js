@@ -22,7 +22,7 @@ export function steps(problem, { lines = [], helps = false } = {}) {
     case 'frozen':
       return [...less, ...send, ...out, ...again];
     case 'drop_not_open':
-      return again;
+      return facts.state === 'closed' ? [{ step: 'clear', values: {} }, ...again] : again;
     case 'ambiguous_drop':
       return (facts.drops ?? []).map((name) => ({ step: 'drop', values: { name } }));
     case 'payments_differ':

@@ -1,16 +1,15 @@
 /** Selling: one act with one key, however often it has to be asked for. */
 
-import { Problem, act, finish, unanswered } from '../../frame/api.js';
+import { Problem, act, unanswered } from '../../frame/api.js';
+import { ours } from '../../frame/acts.js';
 import { toast, words } from '../../frame/ui.js';
 import { onEvent } from '../../frame/live.js';
-import { t } from '../../frame/text.js';
 import * as baskets from './basket.js';
 
 /** How long one request waits for units of others, milliseconds. So long it may take until "stop" has its effect. */
 const WAIT_MS = 3000;
 /** How often it is asked again while others in reach could give what is wanted. */
 const TRIES = 5;
-const NAME = 'till.sale';
 
 /** What a sale of the basket asks for. */
 export function body(till, payments) {
@@ -31,10 +30,23 @@ const couldGet = ({ facts }) => facts.could_get ?? facts.holders?.filter((one) =
 /** Whether asking once more may help: others in reach have as much as is wanted. */
 export const mayHelp = (error) => error.code === 'held_elsewhere' && couldGet(error) >= error.facts.wanted;
 
+/** What is not here of what is sold, in words, and who in reach has some: empty where all is here. */
+function lacking(till) {
+  if (till.basket.aside || till.basket.pickup) return { what: '', who: null };
+  const short = till.lines
+    .map((line) => ({ ...line, found: till.standing(line.sku) }))
+    .filter((line) => line.quantity > line.found.here);
+  return {
+    what: short.map((line) => `${line.quantity - line.found.here} × ${line.name}`).join(', '),
+    who: short.flatMap((line) => line.found.others).find((one) => one.reachable)?.name ?? null,
+  };
+}
+
 function begin(till) {
+  const { what, who } = lacking(till);
   till.panel = 'busy';
   till.problem = null;
-  till.busy = { since: Date.now(), silent: false, stopping: false, asking: null, tries: 0 };
+  till.busy = { silent: false, stopping: false, what, asking: who, tries: 0 };
   till.draw();
 }
 
@@ -83,7 +95,7 @@ export async function sell(till, payments) {
   for (;;) {
     till.busy.tries += 1;
     try {
-      done(till, await act('/v1/sales', asked, { name: NAME, waiting: waiting(till) }));
+      done(till, await act('/v1/sales', asked, { name: till.words, waiting: waiting(till) }));
       return;
     } catch (error) {
       const again = error instanceof Problem && mayHelp(error) && !till.busy.stopping && till.busy.tries < TRIES;
@@ -91,7 +103,8 @@ export async function sell(till, payments) {
         refused(till, error);
         return;
       }
-      till.busy.asking ??= error.facts.holders?.find((one) => one.reachable)?.name ?? null;
+      till.busy.asking = error.facts.holders?.find((one) => one.reachable)?.name ?? till.busy.asking;
+      till.busy.what ||= `${error.facts.wanted - error.facts.held} × ${till.nameOf(error.facts.sku)}`;
       till.draw();
     }
   }
@@ -104,21 +117,26 @@ export function stop(till) {
   till.draw();
 }
 
-/** Goes on with what an earlier load of this page had begun, and says what became of it. */
-export async function resume(till) {
-  for (const one of unanswered()) {
-    const sale = one.name === NAME;
-    if (sale) begin(till);
-    else if (!one.name.startsWith('till.')) continue;
-    try {
-      const said = await finish(one, { waiting: sale ? waiting(till) : () => {} });
-      if (sale) done(till, said);
-      else toast(t('till.done_after_all'), 'good');
-    } catch (error) {
-      if (sale) refused(till, error);
-      else toast(words(error), 'bad');
-    }
+/** Whether an act of an earlier load of this page is a sale. */
+export const isSale = (one) => one.path === '/v1/sales';
+
+const openSale = () => unanswered().some((one) => isSale(one) && ours(one));
+
+/** Where an earlier load of this page had begun a sale, nothing is sold until the frame says what became of it. */
+export function expect(till) {
+  if (!till.busy && openSale()) {
+    begin(till);
+    Object.assign(till.busy, { silent: true, expected: true });
+  } else if (till.busy?.expected && !openSale()) {
+    till.busy = null;
+    till.panel = 'cart';
   }
+}
+
+/** Takes what became of a sale of an earlier load of this page. */
+export function finished(till, { said, problem }) {
+  if (said) done(till, said);
+  else refused(till, problem);
 }
 
 /** Hears whom the node asks for units. Ends with what it returns. */

@@ -76,6 +76,9 @@ export function bySku(products, text) {
   return products.find((product) => product.sku.toLowerCase() === wanted) ?? null;
 }
 
+/** Whether a scanned text is a token of this system, of a claim or of a cart, whatever stands before it. */
+export const isToken = (text) => /popmesh\d+:/i.test(text);
+
 /** One or two letters for a product without a picture. */
 export function initials(name) {
   const words = name.split(/[^\p{L}\p{N}]+/u).filter(Boolean);

@@ -25,7 +25,7 @@ async function look(till) {
 }
 
 function table(rows, caption) {
-  return html`<div class="wide"><table>
+  return html`<div class="wide" role="region" tabindex="0" aria-label=${caption}><table>
     <caption class="kind">${caption}</caption>
     <thead><tr><th>${t('till.tender_name')}</th><th class="n">${t('till.taken')}</th><th class="n">${t('till.paid_out')}</th><th class="n">${t('till.net')}</th></tr></thead>
     <tbody>${rows.length === 0 ? html`<tr><td colspan="4" class="dim">${t('till.nothing_taken')}</td></tr>` : rows.map((one) => html`<tr>

@@ -37,7 +37,7 @@ export async function undo(till) {
   }
   if (!(await confirm({ title: t('till.undo_title'), text: `${what} ${will}`, yes: t('till.undo_yes') }))) return;
   try {
-    const said = await act('/v1/undo', { entry: last.entry }, { name: 'till.undo' });
+    const said = await act('/v1/undo', { entry: last.entry }, { name: `${t('till.undo')}: ${what}` });
     if (till.panel === 'done') till.next();
     till.stock.touch();
     till.carts.touch();
