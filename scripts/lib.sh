@@ -48,21 +48,31 @@ need_rust() {
     need_command cc build-essential "to link Rust programs, and to build SQLite and the cryptography of QUIC"
 }
 
-# need_python_packages NAME WHY: what tests/NAME/requirements.txt lists, from PyPI, into target/NAME.
+# need_browser WHY: Chromium, and what drives it, of the same version.
+need_browser() {
+    if command -v chromedriver >/dev/null && command -v chromium chromium-browser google-chrome >/dev/null; then return; fi
+    command -v apt-get >/dev/null || fail "no chromium or no chromedriver, which are needed $1; install both
+       (Fedora: dnf install chromium chromedriver; Arch: pacman -S chromium; openSUSE: zypper install chromium chromedriver)"
+    need_command chromium chromium "$1"
+    need_command chromedriver chromium-driver "$1"
+}
+
+# need_python_packages NAME WHY [OPTION…]: what tests/NAME/requirements.txt lists, from PyPI, into target/NAME; options are pip's.
 need_python_packages() {
-    local wanted=tests/$1/requirements.txt folder=target/$1
-    need_command python3 python3 "$2"
+    local wanted=tests/$1/requirements.txt folder=target/$1 why=$2
+    shift 2
+    need_command python3 python3 "$why"
     if cmp -s "$wanted" "$folder/installed"; then return; fi
-    say "Installing $(grep -o '^[^#].*' "$wanted" | paste -sd ' ') into $folder, $2"
+    say "Installing $(grep -o '^[^#].*' "$wanted" | paste -sd ' ') into $folder, $why"
     rm -rf "$folder"
     python3 -m venv "$folder" 2>/dev/null || {
         rm -rf "$folder"
-        command -v apt-get >/dev/null || fail "python3 has no venv, which is needed $2"
+        command -v apt-get >/dev/null || fail "python3 has no venv, which is needed $why"
         install_package python3-venv
         python3 -m venv "$folder"
     }
-    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$wanted" ||
-        fail "could not install what $wanted lists from PyPI, which is needed $2"
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" --requirement "$wanted" ||
+        fail "could not install what $wanted lists from PyPI, which is needed $why"
     cp "$wanted" "$folder/installed"
 }
 

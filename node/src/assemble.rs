@@ -138,7 +138,8 @@ async fn keep_certificate(data: &Folder, mesh: &Mesh, certificate: SignedCertifi
 /// The device of a folder, in a new life.
 fn config_of(identity: Identity) -> anyhow::Result<Config> {
     let Identity { key, charter, certificate, secrets } = identity;
-    Ok(Config { secrets, ..Config::new(key, charter, certificate, fresh_nonce()?) })
+    let program = Some(env!("CARGO_PKG_VERSION").to_owned());
+    Ok(Config { secrets, program, ..Config::new(key, charter, certificate, fresh_nonce()?) })
 }
 
 async fn until_stopped(

@@ -7,11 +7,13 @@ mod bridge;
 mod caller;
 pub mod cli;
 mod clock;
+pub mod console;
 pub mod door;
 pub mod enrol;
 pub mod folder;
 #[doc(hidden)]
 pub mod fuzzed;
+mod health;
 pub mod join;
 pub mod mesh;
 pub mod personal;

@@ -12,12 +12,12 @@ use popmesh_ble::Adapter;
 use popmesh_proto::clock::utc;
 use rustls::ServerConfig;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-use crate::access::{Authority, Reach, Rights};
-use crate::api::{self, Api, MeshView};
+use crate::access::{Authority, Reach, Reached, Rights, Trusted};
+use crate::api::{self, Api, Listener, MeshView};
 use crate::clock::{self, now_ms};
 use crate::door::{DoorSpec, Doors};
 use crate::folder::{ApiPlace, Folder, Identity};
@@ -58,6 +58,8 @@ pub struct Up {
     pub mesh: Arc<dyn MeshView>,
     /// Where its API listens.
     pub place: ApiPlace,
+    /// Where it listens for this host's own screen besides.
+    pub screen: Option<SocketAddr>,
 }
 
 /// How a node is to run.
@@ -69,6 +71,8 @@ pub struct RunOptions {
     pub api: SocketAddr,
     /// Whether it speaks TLS and wants tokens on loopback too; elsewhere it always does.
     pub api_tls: bool,
+    /// Where the API listens for this host's own screen besides: on loopback, without TLS.
+    pub screen: Option<SocketAddr>,
     /// Network interfaces to use; all if empty.
     pub interfaces: Vec<String>,
     /// Port for other devices; 0 for any.
@@ -159,12 +163,16 @@ struct Exposed {
     rights: Rights,
     owner_token: Option<String>,
     names: Vec<String>,
+    /// By what callers from elsewhere reach it, and what they are to trust.
+    by: Reach,
+    trusted: Option<Trusted>,
 }
 
 fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> {
     let rights = Rights::of(&options.data);
     if !options.api_tls && options.api.ip().is_loopback() {
-        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![] });
+        let by = Reach::default();
+        return Ok(Exposed { tls: None, rights, owner_token: None, names: vec![], by, trusted: None });
     }
     let host = Reach::of_this_host().context("the network interfaces cannot be listed")?;
     let names: Vec<String> = host.names.iter().filter(|name| name.ends_with(".local")).cloned().collect();
@@ -181,7 +189,8 @@ fn expose(options: &RunOptions, identity: &Identity) -> anyhow::Result<Exposed> 
     let authority = Authority::open_for(&options.data, &identity.key, &shown, &host, now_ms)?;
     let tls = authority.server(&shown.addresses, &shown.names, now_ms)?;
     let (rights, token) = rights.with_owner()?;
-    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names })
+    let trusted = Some(Trusted::of(&authority));
+    Ok(Exposed { tls: Some(tls), rights, owner_token: Some(token), names, by: shown, trusted })
 }
 
 /// Where a caller on this host reaches what listens at `address`.
@@ -207,10 +216,15 @@ where
     tokio::spawn(quiet::tell());
     let mut terminate = signal(SignalKind::terminate())?;
     // Bound before anything else starts, so that a port in use disturbs nobody.
-    let Exposed { tls, rights, owner_token, names } = expose(&options, &identity)?;
+    let Exposed { tls, rights, owner_token, names, by, trusted } = expose(&options, &identity)?;
     let secured = tls.is_some();
     let listener = api::bind(options.api, tls).await?;
+    let reached = Reached { listens: listener.address(), by, certificate: trusted };
     let place = ApiPlace { tls: secured, address: here(listener.address()) };
+    let screen = match options.screen {
+        Some(at) => Some(api::bind(at, None).await?),
+        None => None,
+    };
     let (stop_device, device_stops) = watch::channel(false);
     let device = identity.certificate.device;
     let name = identity.certificate.name.clone();
@@ -221,16 +235,27 @@ where
     options.data.announce_api(place, owner_token.as_deref())?;
     tracing::info!(device = %device, name, api = %place.url(), "running");
 
-    let telling = tokio::spawn(told(Up { handle: handle.clone(), mesh: Arc::clone(&mesh), place }));
-    let (stop_api, api_stops) = oneshot::channel::<()>();
+    let shown = screen.as_ref().map(Listener::address);
+    let telling =
+        tokio::spawn(told(Up { handle: handle.clone(), mesh: Arc::clone(&mesh), place, screen: shown }));
+    let (stop_api, api_stops) = watch::channel(false);
     let service = Api::new(device, handle, mesh, counters)
         .with_doors(doors)
+        .with_folder(options.data.clone())
+        .with_reached(reached)
         .with_sealer(sealer)
         .with_rights(rights, names);
-    let mut api = tokio::spawn(listener.serve(service, async move {
+    let until = |mut stops: watch::Receiver<bool>| async move {
         // A sender that is gone means the same as one that says stop.
-        let _ = api_stops.await;
-    }));
+        let _ = stops.wait_for(|stops| *stops).await;
+    };
+    let mut api = tokio::spawn(async move {
+        let everybody = listener.serve(service.clone(), until(api_stops.clone()));
+        match screen {
+            Some(screen) => tokio::try_join!(everybody, screen.serve(service, until(api_stops))).map(|_| ()),
+            None => everybody.await,
+        }
+    });
     let failed = tokio::select! {
         _ = interrupt.recv() => None,
         _ = terminate.recv() => None,
@@ -247,7 +272,7 @@ where
     telling.abort();
     // First the API, so that requests under way still get their answers from the device.
     if !api.is_finished() {
-        let _ = stop_api.send(());
+        stop_api.send_replace(true);
         api.await??;
     }
     options.data.retract_api(place);

@@ -63,6 +63,7 @@ fn installed() -> (TempDir, RunOptions) {
         data,
         api: "127.0.0.1:0".parse().unwrap(),
         api_tls: false,
+        screen: None,
         interfaces: vec![],
         listen_port: 0,
         peers: vec![],

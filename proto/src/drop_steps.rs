@@ -16,6 +16,7 @@ use crate::clock::Hlc;
 use crate::command::DropState;
 use crate::holdings::{Event, Precedence};
 use crate::id::{ChainId, DeviceId, Ref};
+use crate::planted::{Plant, Planted};
 use crate::record::{Announced, Step, StepKind};
 use crate::text::Place;
 
@@ -85,10 +86,13 @@ pub enum Misfit {
 
 impl DropSteps {
     /// Takes in a step.
-    pub(crate) fn take_in(&mut self, event: &Event<'_>, step: &Step) {
+    pub(crate) fn take_in(&mut self, event: &Event<'_>, step: &Step, plant: Plant) {
         let precedence = (event.record.at, event.hash);
         let reached = Reached { round: step.round, kind: step.kind };
         let of = self.by_venue.entry(step.venue.clone()).or_default();
+        if plant.has(Planted::StepsByArrival) {
+            of.clear();
+        }
         let counted = of.entry(reached).or_insert((precedence, event.entry));
         *counted = (*counted).min((precedence, event.entry));
         let done = Done { entry: event.entry, by: event.author, precedence, step: step.clone() };

@@ -545,6 +545,23 @@ pub enum Signal {
         /// Units wanted.
         wanted: u64,
     },
+    /// Units are asked for that a sale here waits for. It comes again when another device is asked, and is over when the sale
+    /// is answered.
+    Asking {
+        /// The drop.
+        drop: DropId,
+        /// The SKU.
+        sku: Sku,
+        /// How many units lack.
+        units: u64,
+        /// Who is asked.
+        device: DeviceId,
+        /// Its name.
+        name: String,
+        /// The sales that wait for them, each by the first 8 bytes of the SHA-256 of its idempotency key, in hexadecimal; those
+        /// without a key are not named.
+        sales: Vec<String>,
+    },
     /// This device's certificate ends soon, or is over: an hq can renew it, while it is good; afterwards the device has to join again.
     CertificateEnds {
         /// When, Unix milliseconds.
@@ -582,6 +599,7 @@ impl Signal {
             Signal::Reachable { .. } => "reachable",
             Signal::Unreachable { .. } => "unreachable",
             Signal::HeldElsewhere { .. } => "held_elsewhere",
+            Signal::Asking { .. } => "asking",
             Signal::CertificateEnds { .. } => "certificate_ends",
             Signal::PastKnown { .. } => "past_known",
             Signal::CutOff { .. } => "cut_off",

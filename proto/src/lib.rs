@@ -29,6 +29,7 @@ pub mod message;
 pub mod money;
 pub mod payment;
 pub mod people;
+pub mod picture;
 pub mod pin;
 pub mod planted;
 pub mod programme;

@@ -498,7 +498,16 @@ pub struct Presence {
     /// has been further ahead. Otherwise that time is what the clock shows.
     #[n(10)]
     pub behind_ms: Option<u64>,
+    /// Whom it is linked to over narrow links, at most [`MAX_NEIGHBOURS`], as `neighbours` says it. Absent if to nobody.
+    #[n(11)]
+    pub narrowly: Option<ByteVec>,
+    /// The version of its program, at most [`MAX_PROGRAM`] bytes; along with its certificate alone.
+    #[n(12)]
+    pub program: Option<String>,
 }
+
+/// The most bytes of a program's version.
+pub const MAX_PROGRAM: usize = 24;
 
 impl Presence {
     /// Whether it says no more than one may.
@@ -506,7 +515,13 @@ impl Presence {
         self.rates.len() <= MAX_RATES
             && self.reaches.len() <= MAX_REACHES
             && self.asks.as_ref().is_none_or(|asks| asks.ends.len() <= MAX_OWN_ENDS)
+            && self.program.as_ref().is_none_or(|program| is_program(program))
     }
+}
+
+/// Whether a text can be a program's version: it is shown to people as it is.
+pub(crate) fn is_program(text: &str) -> bool {
+    (1..=MAX_PROGRAM).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// How fast one SKU sells on one device.

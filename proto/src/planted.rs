@@ -59,11 +59,25 @@ pub enum Planted {
     KeepSecret,
     /// What entries tell is stored with the write after theirs.
     TellApart,
+    /// A board counts as claimed what is claimed now: what comes back is claimed no more.
+    ClaimedIsLive,
+    /// A board counts as left what devices in reach hold.
+    ForgetCutOff,
+    /// A board counts what was claimed since its device was started.
+    CountFromZero,
+    /// A board says that all is sold while devices out of reach hold some.
+    SellOutEarly,
+    /// A device sells on after a close that it knows of.
+    SellAfterClose,
+    /// How far a drop is goes by the step that came last.
+    StepsByArrival,
+    /// Sales are after the close that were heard of after it.
+    LateByArrival,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 27] = [
+    pub const ALL: [Planted; 34] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -91,6 +105,13 @@ impl Planted {
         Planted::TalkToRetired,
         Planted::KeepSecret,
         Planted::TellApart,
+        Planted::ClaimedIsLive,
+        Planted::ForgetCutOff,
+        Planted::CountFromZero,
+        Planted::SellOutEarly,
+        Planted::SellAfterClose,
+        Planted::StepsByArrival,
+        Planted::LateByArrival,
     ];
 }
 

@@ -1,7 +1,9 @@
 //! What can be looked up on a device. Answers are as of this device's own knowledge, and never show what is not yet
 //! durable.
 
+mod board;
 mod deed;
+mod mesh;
 mod money;
 mod page;
 mod past;
@@ -9,7 +11,9 @@ mod people;
 
 use serde::{Deserialize, Serialize};
 
+pub use board::{Board, BoardSku, CountedFrom, Counts, CutOff, DropToClaim, Voided, VoidedWhy};
 pub use deed::DeedKind;
+pub use mesh::{Medium, MeshEdge, MeshNode, MeshPicture};
 pub use money::{
     Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
     TenderTakings, WaitingPayment,
@@ -28,6 +32,7 @@ use crate::document::Document;
 use crate::id::{ChainId, DeviceId, EventId, Hash, Ref};
 use crate::identity::Role;
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::text::{DropId, Place, ShopperRef, Sku};
 
 /// A question.
@@ -37,10 +42,16 @@ pub enum Query {
     Status,
     /// Every device known.
     Devices,
+    /// Who sees whom.
+    Mesh,
     /// Products and drops.
     Programme,
+    /// The picture of a product.
+    Picture(Sku),
     /// Stock levels, own and mesh-wide.
     Stock(StockFilter),
+    /// What overlay and encoder's page show of a drop.
+    Board(DropId),
     /// Claims, newest first.
     Claims(ClaimFilter),
     /// What is proven to be wrong, or in doubt.
@@ -189,10 +200,16 @@ pub enum Answer {
     Status(Status),
     /// To [`Query::Devices`].
     Devices(Vec<DeviceInfo>),
+    /// To [`Query::Mesh`].
+    Mesh(MeshPicture),
     /// To [`Query::Programme`].
     Programme(Programme),
+    /// To [`Query::Picture`]; nothing if the product has none.
+    Picture(Result<Option<Picture>, Refusal>),
     /// To [`Query::Stock`].
     Stock(Stock),
+    /// To [`Query::Board`].
+    Board(Result<Box<Board>, Refusal>),
     /// To [`Query::Claims`].
     Claims(Claims),
     /// To [`Query::Carts`].
@@ -249,12 +266,41 @@ pub enum Answer {
     Failed(String),
 }
 
+/// What kind of thing an incident is: what it means, and what can be done about it, follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum IncidentKind {
+    /// Units were spent twice; the later spend lacks them.
+    SpentTwice,
+    /// A device spent what it did not hold, or not all of it.
+    NotHeld,
+    /// A retired device did it, after its retirement.
+    AfterRetirement,
+    /// Two lots print the same serials, or two claims have them.
+    PrintedTwice,
+    /// Something was done about a claim that was no longer to be done: handed out or paid back a second time.
+    ClaimUsedTwice,
+    /// A device was retired twice.
+    RetiredTwice,
+    /// A device retired another, or gave that right away, without having it.
+    NoRight,
+    /// A device has two pasts: it was copied, set back, or cheats.
+    TwoPasts,
+    /// A device's receipts have a gap, a number twice, or do not follow from each other.
+    Receipts,
+    /// A payment that was to be authorised later failed, or was not as it was said.
+    Payment,
+}
+
 /// Something that is proven to be wrong, or in doubt: a person must look at it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Incident {
     /// The entry that it is named with.
     pub incident: Ref,
+    /// What kind of thing it is.
+    pub kind: IncidentKind,
     /// What it is.
     pub text: String,
     /// Who wrote the entry.
@@ -370,6 +416,9 @@ pub struct Status {
     pub currency: Currency,
     /// Drops of the programme.
     pub drops: Vec<DropInfo>,
+    /// How much of each drop was claimed.
+    #[serde(default)]
+    pub drop_to_claim: Vec<DropToClaim>,
     /// Devices known, this one included.
     pub devices: u64,
     /// Devices heard lately, this one included.
@@ -478,6 +527,15 @@ pub struct DeviceInfo {
     /// retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_newest_secret: Option<bool>,
+    /// Whether it has two pasts, and nobody gives it anything until a person has settled that.
+    #[serde(default)]
+    pub suspended: bool,
+    /// To whom it gave everything, by name; absent unless it has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_to: Option<String>,
+    /// The version of its program, as it told; absent if it has not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
 }
 
 /// How it stands with the event's secret on a device.
@@ -493,6 +551,15 @@ pub struct SecretInfo {
     pub lacks_newest: bool,
     /// Retired devices that have the secret that counts: an hq makes another within a minute.
     pub exposed: u64,
+}
+
+/// The picture of a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// What it is.
+    pub info: PictureInfo,
+    /// Its bytes, as they came.
+    pub bytes: Vec<u8>,
 }
 
 /// Products and drops.

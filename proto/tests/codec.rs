@@ -499,8 +499,15 @@ fn presence() -> impl Strategy<Value = Presence> {
     let neighbours = option::of(vec(any::<u8>(), 0..60));
     let told = (option::of(any::<u32>()), vec(device(), 0..3), neighbours);
     let since = (option::of(ask_past()), option::of(any::<u64>()));
-    (any::<bool>(), vec(rate, 0..5), certificate, told, since).prop_map(
-        |(sells, rates, certificate, (every_s, reaches, neighbours), (asks, behind_ms))| Presence {
+    let more = (option::of(vec(any::<u8>(), 0..60)), option::of("[!-~]{0,30}"));
+    (any::<bool>(), vec(rate, 0..5), certificate, told, (since, more)).prop_map(
+        |(
+            sells,
+            rates,
+            certificate,
+            (every_s, reaches, neighbours),
+            ((asks, behind_ms), (narrowly, program)),
+        )| Presence {
             sells,
             rates,
             certificate: certificate.map(Into::into),
@@ -509,6 +516,8 @@ fn presence() -> impl Strategy<Value = Presence> {
             asks,
             neighbours: neighbours.map(Into::into),
             behind_ms,
+            narrowly: narrowly.map(Into::into),
+            program,
         },
     )
 }

@@ -196,7 +196,7 @@ impl Api<'_> {
     pub fn call(&self, method: &str, path: &str, body: Option<&Value>, key: Option<&str>) -> Result<Answer> {
         let url = format!("{}{path}", self.url);
         self.inside(|| {
-            request(method, &url, body, key)
+            request(&agent(), method, &url, body, key)
                 .with_context(|| format!("{} does not answer {method} {path}", self.name))
         })
     }
@@ -255,13 +255,20 @@ fn parse(text: String) -> Value {
     if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) }
 }
 
-fn request(method: &str, url: &str, body: Option<&Value>, key: Option<&str>) -> Result<Answer> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(ANSWER_TIMEOUT))
-        .proxy(None)
-        .build()
-        .into();
+/// What calls over HTTP, and keeps connections for the next call.
+pub(crate) fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder();
+    config.http_status_as_error(false).timeout_global(Some(ANSWER_TIMEOUT)).proxy(None).build().into()
+}
+
+/// Makes one request, whatever is answered.
+pub(crate) fn request(
+    agent: &ureq::Agent,
+    method: &str,
+    url: &str,
+    body: Option<&Value>,
+    key: Option<&str>,
+) -> Result<Answer> {
     let mut builder = ureq::http::Request::builder().method(method).uri(url);
     if let Some(key) = key {
         builder = builder.header("idempotency-key", key);

@@ -21,8 +21,17 @@ pub fn put_on_sale(hq: &Api<'_>, sku: &str, units: u32) -> Result<()> {
     let drop = sku.to_lowercase();
     hq.done("/v1/products", &json!({"sku": sku, "name": format!("Product {sku}"), "price": 2500}))?;
     hq.done("/v1/drops", &json!({"drop": drop, "title": format!("Drop of {sku}")}))?;
-    hq.done(&format!("/v1/drops/{drop}/steps"), &json!({"step": "open"}))?;
+    open_drop(hq, &drop)?;
     hq.done("/v1/lots", &json!({"drop": drop, "sku": sku, "first": 1, "last": units}))?;
+    Ok(())
+}
+
+/// Opens a drop that is planned.
+///
+/// # Errors
+/// When it refuses.
+pub fn open_drop(hq: &Api<'_>, drop: &str) -> Result<()> {
+    hq.done(&format!("/v1/drops/{drop}/steps"), &json!({"step": "open"}))?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Child processes that never outlive their test, with their output kept for when it fails.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -164,6 +164,14 @@ impl Drop for Child {
         }
         eprintln!("{}", String::from_utf8_lossy(shown));
     }
+}
+
+/// The first of these programs that a shell would find.
+pub(crate) fn on_path(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let mut all = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+    all.find(|program| program.is_file())
 }
 
 fn open_descriptor(process: &std::process::Child) -> Result<OwnedFd> {

@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod books;
+pub mod browser;
 pub mod children;
 pub mod event;
 pub mod home;
@@ -18,10 +19,14 @@ pub mod mounts;
 pub mod network;
 pub mod node;
 pub mod refusal;
+pub mod serve;
+pub mod stage;
 pub mod switch;
 pub mod terminal;
+pub mod wares;
 
 pub use api::{Answer, Api};
+pub use browser::{Browser, Page};
 pub use children::Child;
 pub use event::Event;
 pub use home::Home;
@@ -29,5 +34,6 @@ pub use host::Host;
 pub use mounts::Mounts;
 pub use network::Network;
 pub use node::{Node, Options, wait_until};
+pub use stage::Stage;
 pub use switch::{Counters, LinkSettings, Random, Tally};
 pub use terminal::Terminal;

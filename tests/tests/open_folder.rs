@@ -84,7 +84,8 @@ fn findings(event: &Event, data: &str) -> Result<Vec<(String, String)>> {
     let findings: Vec<Value> = serde_json::from_slice(&output.stdout).context("doctor says no JSON")?;
     let folder = findings.iter().filter(|finding| finding["check"] == "folder");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    Ok(folder.map(|finding| (text(&finding["verdict"]), text(&finding["text"]))).collect())
+    let said = |finding: &Value| format!("{}; {}", text(&finding["text"]), text(&finding["next"]));
+    Ok(folder.map(|finding| (text(&finding["severity"]), said(finding))).collect())
 }
 
 #[test]
@@ -101,8 +102,8 @@ fn a_folder_that_is_open_is_closed_at_the_start_and_doctor_says_so_before_and_af
     }
     let before = findings(&event, "till")?;
     println!("{before:?}");
-    let (verdict, said) = before.first().context("doctor does not look at the folder")?;
-    assert_eq!(verdict, "fail");
+    let (severity, said) = before.first().context("doctor does not look at the folder")?;
+    assert_eq!(severity, "act");
     for word in ["popmesh.db (644)", "mode 755", "chmod -R go= "] {
         assert!(said.contains(word), "{word:?} is not in {said}");
     }
@@ -120,7 +121,7 @@ fn a_folder_that_is_open_is_closed_at_the_start_and_doctor_says_so_before_and_af
         }
     }
     let after = findings(&event, "till")?;
-    assert_eq!(after.first().map(|(verdict, _)| verdict.as_str()), Some("ok"), "{after:?}");
+    assert_eq!(after.first().map(|(severity, _)| severity.as_str()), Some("ok"), "{after:?}");
     node.stop()?;
     assert_closed(&till)
 }
@@ -397,7 +398,7 @@ fn doctor_warns_of_folders_above_in_which_others_write() -> Result<()> {
         let found = findings(event, "shared/till")?;
         Ok(found
             .iter()
-            .any(|(verdict, text)| verdict == "warn" && text.contains("shared can put another folder")))
+            .any(|(severity, text)| severity == "look" && text.contains("shared can put another folder")))
     };
     assert!(!warned(&event)?);
     set_mode(&shared, 0o777)?;

@@ -83,12 +83,11 @@ pub(crate) fn drop_named(number: usize) -> DropId {
 pub(crate) fn opening(drops: usize) -> Vec<Command> {
     let mut commands = Vec::new();
     for (at, sku) in SKUS.iter().enumerate() {
-        commands.push(Command::ProductAdd(ProductAdd {
-            sku: sku.parse().unwrap(),
-            name: format!("Product {sku}"),
-            price: 1_500 + 700 * at as i64,
-            tax: None,
-        }));
+        commands.push(Command::ProductAdd(ProductAdd::of(
+            sku.parse().unwrap(),
+            format!("Product {sku}"),
+            1_500 + 700 * at as i64,
+        )));
     }
     for (index, drop) in (0..drops).map(drop_named).enumerate() {
         // Printed serials are those of one drop alone.

@@ -228,6 +228,16 @@ impl Authority {
         &self.pem
     }
 
+    /// The same as its bytes.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// When it ends, Unix milliseconds.
+    pub fn ends_ms(&self) -> u64 {
+        self.ends_ms
+    }
+
     /// Its SHA-256.
     pub fn fingerprint(&self) -> [u8; 32] {
         fingerprint(&self.der)

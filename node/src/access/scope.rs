@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 /// What a caller with a token may do. What the device itself may do, its roles, bounds this further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
     /// Sell, put aside, hand out, take back; damage, move and hand on one thing at a time

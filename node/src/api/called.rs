@@ -145,6 +145,9 @@ mod tests {
             clock_ahead_ms: None,
             retired_by: None,
             has_newest_secret: None,
+            suspended: false,
+            left_to: None,
+            program: None,
         }
     }
 

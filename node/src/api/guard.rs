@@ -136,28 +136,15 @@ impl Arrival {
         self.peer.is_loopback() || (self.peer == self.local && !self.peer.is_unspecified())
     }
 
-    const NOWHERE: Self =
+    /// From nowhere: as what did not come over a connection of the server's.
+    pub(super) const NOWHERE: Self =
         Self { peer: IpAddr::V4(Ipv4Addr::UNSPECIFIED), local: IpAddr::V4(Ipv4Addr::UNSPECIFIED), tls: true };
 }
 
 /// Refuses what a web page could make a browser send: a foreign name that resolves to this host (DNS rebinding), and
 /// calls from pages of another origin.
 fn check_caller(uri: &Uri, headers: &HeaderMap, arrival: Arrival, names: &[String]) -> Result<(), Problem> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
-        _ => None,
-    };
-    let ours = |host: &Authority| is_ours(host, arrival, names);
-    let named = uri.authority().is_none_or(ours);
-    let Some(host) = host.filter(|host| named && ours(host)) else {
-        let detail = if arrival.tls {
-            "the Host header must be an address of this device, or its name with .local; call this API by such an address"
-        } else {
-            "the Host header must be localhost, 127.0.0.1 or [::1]; call this API by such an address"
-        };
-        return Err(Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail));
-    };
+    let host = check_host(uri, headers, arrival, names)?;
     let same_site = headers.get("sec-fetch-site").is_none_or(|site| site == "same-origin" || site == "none");
     let scheme = if arrival.tls { "https://" } else { "http://" };
     let same_origin = headers.get_all(header::ORIGIN).iter().all(|origin| {
@@ -173,6 +160,30 @@ fn check_caller(uri: &Uri, headers: &HeaderMap, arrival: Arrival, names: &[Strin
         "foreign_origin",
         "web pages of another origin may not call this API; call it from a program, or from its own address",
     ))
+}
+
+/// The host that a request names, which must be this device as it was reached.
+pub(super) fn check_host(
+    uri: &Uri,
+    headers: &HeaderMap,
+    arrival: Arrival,
+    names: &[String],
+) -> Result<Authority, Problem> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
+        _ => None,
+    };
+    let ours = |host: &Authority| is_ours(host, arrival, names);
+    let named = uri.authority().is_none_or(ours);
+    host.filter(|host| named && ours(host)).ok_or_else(|| {
+        let detail = if arrival.tls {
+            "the Host header must be an address of this device, or its name with .local; call this API by such an address"
+        } else {
+            "the Host header must be localhost, 127.0.0.1 or [::1]; call this API by such an address"
+        };
+        Problem::new(StatusCode::FORBIDDEN, "foreign_host", detail)
+    })
 }
 
 /// Whether a host is this device as the caller reached it. An address cannot be bound to another by a name server, so

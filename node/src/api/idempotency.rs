@@ -2,6 +2,8 @@
 //!
 //! Source: the IETF draft "The Idempotency-Key HTTP Header Field" (draft-ietf-httpapi-idempotency-key-header).
 
+use std::collections::VecDeque;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -101,4 +103,42 @@ fn in_space(bearer: Option<&Bearer>, key: &[u8]) -> [u8; 32] {
 
 fn is_key(bytes: &[u8]) -> bool {
     (1..=MAX_KEY).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// Keys that are remembered of what is not in the log; the oldest goes.
+const MADE_MAX: usize = 256;
+
+/// What was made under which key since the node started, of what is not in the log and ends with the node. Who holds it makes the
+/// next, so that two requests under one key make one thing.
+#[derive(Debug, Default)]
+pub(super) struct MadeUnder<T>(VecDeque<(Idempotency, T)>);
+
+impl<T: Clone> MadeUnder<T> {
+    /// What was made under a key.
+    ///
+    /// # Errors
+    /// [`Problem`] if that was another request.
+    pub(super) fn get(&self, idempotency: Option<Idempotency>) -> Result<Option<T>, Problem> {
+        let Some(asked) = idempotency else { return Ok(None) };
+        match self.0.iter().find(|(under, _)| under.key == asked.key) {
+            Some((under, _)) if under.request != asked.request => Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "key_reused",
+                "this Idempotency-Key was used for another request; take a new one for each thing to be done",
+            )),
+            found => Ok(found.map(|(_, made)| made.clone())),
+        }
+    }
+
+    /// Something was made under a key.
+    pub(super) fn note(&mut self, idempotency: Option<Idempotency>, made: T) {
+        let Some(under) = idempotency.filter(|asked| self.0.iter().all(|(under, _)| under.key != asked.key))
+        else {
+            return;
+        };
+        if self.0.len() >= MADE_MAX {
+            self.0.pop_front();
+        }
+        self.0.push_back((under, made));
+    }
 }

@@ -4,13 +4,16 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
     Cart, Claim, DropInfo, Erased, EventRules, Lot, PersonalInfo, Product, Redeemed, Refunded, Renewed,
     Reply, Retired, Settled, Swept, UnitsDone,
 };
 use popmesh_proto::id::{DeviceId, Ref};
-use popmesh_proto::query::{Answer, DeedKind, DeviceInfo, Incident, LogLine, Programme, Query, Registrar};
+use popmesh_proto::query::{
+    Answer, Board, DeedKind, DeviceInfo, Incident, LogLine, Picture, Programme, Query, Registrar,
+};
 use popmesh_proto::text::{DropId, Sku};
 
 use super::called;
@@ -129,6 +132,43 @@ pub(super) async fn product(State(api): State<Api>, Name(sku): Name<Sku>) -> Res
     })
 }
 
+/// The picture of a product
+///
+/// As it was given, with what it is by its bytes alone. A page fetches it with its token and shows it from memory; `picture.hash` of the
+/// product says when there is another.
+#[utoipa::path(
+    get, path = "/v1/products/{sku}/picture", operation_id = "products_picture", tag = "look up",
+    params(("sku" = String, Path, description = "Its SKU")),
+    responses(
+        (status = 200, description = "A PNG, JPEG or WebP file", content(
+            (String = "image/png"), (String = "image/jpeg"), (String = "image/webp")
+        )),
+        QueryProblems
+    )
+)]
+pub(super) async fn product_picture(
+    State(api): State<Api>,
+    Name(sku): Name<Sku>,
+) -> Result<Response, Problem> {
+    let found = api.ask(Query::Picture(sku.clone()), only!(Answer::Picture)).await??;
+    let Some(Picture { info, bytes }) = found else {
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            "no_picture",
+            format!("{sku} has no picture; show its initials, or give it one with POST /v1/products"),
+        )
+        .with("sku", sku.to_string()));
+    };
+    let tag = format!("\"{}\"", info.hash);
+    let mut response = bytes.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(info.kind.media_type()));
+    headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (header::ETAG, tag)));
+    // Opened by itself it is a picture and nothing else, whatever its bytes say.
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+    Ok(response)
+}
+
 /// Drops, by their short names
 #[utoipa::path(
     get, path = "/v1/drops", operation_id = "drops_list", tag = "look up",
@@ -158,6 +198,19 @@ pub(super) async fn drop(
         let known = known.iter().map(|known| known.drop.to_string()).collect();
         popmesh_proto::command::Refusal::UnknownDrop { drop: drop.to_string(), known }.into()
     })
+}
+
+/// What overlay and encoder's page show of a drop
+///
+/// Every number is as it is to be shown. `claimed` never goes back, and is no more than is true; `left` is no less, as of
+/// `as_of_ms`.
+#[utoipa::path(
+    get, path = "/v1/drops/{drop}/board", operation_id = "drops_board", tag = "look up",
+    params(("drop" = String, Path, description = "Its short name")),
+    responses((status = 200, description = "What is claimed and left, as known here", body = Board), QueryProblems)
+)]
+pub(super) async fn board(State(api): State<Api>, Name(drop): Name<DropId>) -> Result<Json<Board>, Problem> {
+    Ok(Json(*api.ask(Query::Board(drop), only!(Answer::Board)).await??))
 }
 
 /// Lots, by drop and SKU

@@ -16,7 +16,10 @@ use utoipa_axum::routes;
 
 use super::problem::Problem;
 use super::service::Api;
-use super::{doors, events, export, made, metrics, money, people, read, renew, steps, trust, undo, write};
+use super::{
+    access, admissions, doors, events, export, health, made, metrics, money, people, picture, read, renew,
+    steps, trust, undo, write,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -62,6 +65,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(read::devices))
         .routes(routes!(read::peers))
         .routes(routes!(read::health))
+        .routes(routes!(health::list))
+        .routes(routes!(picture::mesh))
         .routes(routes!(read::check))
         .routes(routes!(read::programme))
         .routes(routes!(read::stock))
@@ -77,8 +82,10 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(made::device))
         .routes(routes!(made::products))
         .routes(routes!(made::product))
+        .routes(routes!(made::product_picture))
         .routes(routes!(made::drops))
         .routes(routes!(made::drop))
+        .routes(routes!(made::board))
         .routes(routes!(made::lots))
         .routes(routes!(made::lot))
         .routes(routes!(made::rules))
@@ -146,6 +153,14 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(people::sealed_people))
         .routes(routes!(people::erase_personal))
         .routes(routes!(write::switch_links))
+        .routes(routes!(admissions::open, admissions::list))
+        .routes(routes!(admissions::one))
+        .routes(routes!(admissions::close))
+        .routes(routes!(access::make, access::list))
+        .routes(routes!(access::revoke))
+        .routes(routes!(access::access))
+        .routes(routes!(access::certificate))
+        .routes(routes!(access::profile))
         .routes(routes!(events::events))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi))

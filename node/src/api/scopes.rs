@@ -36,11 +36,15 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/devices", ANY),
     ("GET", "/v1/devices/{device}", ANY),
     ("GET", "/v1/peers", ANY),
+    ("GET", "/v1/mesh", ANY),
+    ("GET", "/v1/health/list", ANY),
     ("GET", "/v1/programme", ANY),
     ("GET", "/v1/products", ANY),
     ("GET", "/v1/products/{sku}", ANY),
+    ("GET", "/v1/products/{sku}/picture", ANY),
     ("GET", "/v1/drops", ANY),
     ("GET", "/v1/drops/{drop}", ANY),
+    ("GET", "/v1/drops/{drop}/board", ANY),
     ("GET", "/v1/drops/{drop}/steps", ANY),
     ("GET", "/v1/drops/{drop}/late", LATE),
     ("GET", "/v1/lots", ANY),
@@ -128,6 +132,18 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/rules", OWNER),
     ("POST", "/v1/limits", OWNER),
     ("PUT", "/v1/links", OWNER),
+    // Whoever admits devices gives the event's secret away.
+    ("POST", "/v1/admissions", OWNER),
+    ("GET", "/v1/admissions", OWNER),
+    ("GET", "/v1/admissions/{admission}", OWNER),
+    ("POST", "/v1/admissions/{admission}/close", OWNER),
+    // Whoever could make tokens could make one for all that is left to it.
+    ("POST", "/v1/tokens", OWNER),
+    ("GET", "/v1/tokens", OWNER),
+    ("POST", "/v1/tokens/{token}/revoke", OWNER),
+    ("GET", "/v1/access", OWNER),
+    ("GET", "/v1/access/certificate.pem", OWNER),
+    ("GET", "/v1/access/profile.mobileconfig", OWNER),
 ];
 
 /// Events that not every scope hears: about what it may not ask for either. All others are heard by all.

@@ -10,17 +10,21 @@ use popmesh_proto::command::{Command, Reply};
 use popmesh_proto::id::DeviceId;
 use popmesh_proto::io::Idempotency;
 use popmesh_proto::query::{Answer, Query};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
+use super::health::Looked;
+use super::idempotency::MadeUnder;
 use super::mesh::MeshView;
 use super::metrics::Metrics;
 use super::permits::{Permits, REQUESTS, STREAMS};
 use super::problem::Problem;
 use super::request::MAX_BODY;
 use super::tally::Tally;
-use super::{guard, openapi};
-use crate::access::{Rights, Throttle};
+use super::{admissions, console, guard, openapi};
+use crate::access::{Reached, Rights, Throttle};
 use crate::door::Doors;
+use crate::folder::Folder;
+use crate::join::Windows;
 use crate::personal::Sealer;
 use crate::runtime::{CallError, Handle, Outcome, RuntimeMetrics};
 
@@ -44,6 +48,14 @@ pub struct Api {
     pub(super) metrics: Arc<Metrics>,
     pub(super) counters: Arc<RuntimeMetrics>,
     pub(super) doors: Option<Doors>,
+    pub(super) folder: Option<Folder>,
+    pub(super) looked: Arc<Looked>,
+    pub(super) reached: Option<Arc<Reached>>,
+    /// The tokens that were made under which key.
+    pub(super) made_tokens: Arc<Mutex<MadeUnder<String>>>,
+    /// The windows for new devices, and those that were opened under which key.
+    pub(super) windows: Option<Windows>,
+    pub(super) made_admissions: Arc<Mutex<MadeUnder<[u8; 8]>>>,
     pub(super) sealer: Option<Sealer>,
     pub(super) rights: Option<Rights>,
     pub(super) throttle: Arc<Throttle>,
@@ -77,6 +89,12 @@ impl Api {
             metrics: Arc::new(Metrics::new()),
             counters,
             doors: None,
+            folder: None,
+            looked: Arc::default(),
+            reached: None,
+            made_tokens: Arc::default(),
+            windows: None,
+            made_admissions: Arc::default(),
             sealer: None,
             rights: None,
             throttle: Arc::default(),
@@ -92,6 +110,21 @@ impl Api {
     #[must_use]
     pub fn with_doors(mut self, doors: Option<Doors>) -> Self {
         self.doors = doors;
+        self
+    }
+
+    /// The same, of a device with this data folder, which is looked at for what is wrong with it, and admits others if that may.
+    #[must_use]
+    pub fn with_folder(mut self, folder: Folder) -> Self {
+        self.windows = admissions::windows(folder.clone(), self.handle.clone());
+        self.folder = Some(folder);
+        self
+    }
+
+    /// The same, which is reached like this.
+    #[must_use]
+    pub fn with_reached(mut self, reached: Reached) -> Self {
+        self.reached = Some(Arc::new(reached));
         self
     }
 
@@ -119,6 +152,7 @@ impl Api {
             // Around the guard, which reads the body.
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(self.clone())
+            .merge(console::router(self).with_state(self.clone()))
     }
 
     pub(super) async fn ask<T>(
@@ -164,7 +198,7 @@ async fn no_such_route(uri: Uri) -> Problem {
     )
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Problem {
+pub(super) async fn wrong_method(method: Method, uri: Uri) -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method_not_allowed",

@@ -1,6 +1,12 @@
 //! Commands that change something, through the API.
 
+use std::io::Read;
+use std::path::Path;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use popmesh_proto::command::{Damage, Lot, LotMint, Move, Product, ProductAdd, Transfer, Units, UnitsDone};
+use popmesh_proto::picture::MAX_PICTURE;
 use popmesh_proto::query::{Programme, Status};
 
 use super::args::{Links, Switch};
@@ -27,10 +33,14 @@ pub(super) fn links(links: &Links, folder: &Folder, json: bool) -> Outcome {
 
 pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Outcome {
     match product {
-        args::Product::Add { sku, name, price, tax, retry, target } => {
+        args::Product::Add { sku, name, price, tax, category, picture, no_picture, retry, target } => {
+            let picture = match picture {
+                Some(path) => Some(read_picture(&path)?),
+                None => no_picture.then(String::new),
+            };
             let client = Client::find(&target, folder)?;
             let price = price_in_event(&client, &price)?;
-            let body = ProductAdd { sku, name, price, tax };
+            let body = ProductAdd { sku, name, price, tax, category, picture };
             let done: Product = client.post("/v1/products", Some(&body), retry.idempotency_key.as_deref())?;
             print(json, &done, || {
                 format!("{} ({}): {}", printable(&done.name), done.sku, done.currency.format(done.price))
@@ -39,11 +49,16 @@ pub(super) fn product(product: args::Product, folder: &Folder, json: bool) -> Ou
         args::Product::List(target) => {
             let programme: Programme = Client::find(&target, folder)?.get("/v1/programme", &[])?;
             print(json, &programme, || {
-                let mut table = Table::new(&["sku", "name", ">price", ">tax"]);
+                let mut table = Table::new(&["sku", "name", ">price", ">tax", "category", "picture"]);
                 for product in &programme.products {
                     let price = product.currency.format(product.price);
                     let tax = crate::receipt::percent(product.tax);
-                    table.row([product.sku.to_string(), product.name.clone(), price, tax]);
+                    let category = product.category.clone().unwrap_or_default();
+                    let picture = product.picture.as_ref().map_or_else(String::new, |picture| {
+                        format!("{}×{}, {} B", picture.width, picture.height, picture.bytes)
+                    });
+                    let (sku, name) = (product.sku.to_string(), product.name.clone());
+                    table.row([sku, name, price, tax, category, picture]);
                 }
                 or_none(&table, "No products yet; add one with `popmesh product add`.")
             })
@@ -160,4 +175,19 @@ pub(super) fn price_in_event(client: &Client, text: &str) -> Result<i64, Failure
     let status: Status = client.get("/v1/status", &[])?;
     values::price(text, status.currency)
         .map_err(|error| Failure::with_help(format!("--price: {error}"), "such as --price 25.00"))
+}
+
+/// A picture of a product, in base64. One that is too large is not read to its end.
+fn read_picture(path: &Path) -> Result<String, Failure> {
+    let failed = |error: std::io::Error| Failure::here(format!("{}: {error}", path.display()));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(MAX_PICTURE as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    popmesh_proto::picture::examine(&bytes).map_err(|error| {
+        Failure::with_help(
+            format!("{}: {error}", path.display()),
+            "give a still PNG, JPEG or WebP file, such as `convert IN -resize 128x128 -quality 70 OUT.webp` makes",
+        )
+    })?;
+    Ok(BASE64_STANDARD.encode(bytes))
 }

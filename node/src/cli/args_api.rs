@@ -20,6 +20,9 @@ pub(super) struct ApiServing {
     /// Speak TLS and want tokens on loopback too
     #[arg(long)]
     pub(super) tls: bool,
+    /// Serve this host's own screen here as well, on loopback, without TLS and tokens: where `--api` is for tablets
+    #[arg(long, value_name = "ADDR")]
+    pub(super) screen: Option<SocketAddr>,
 }
 
 /// By what to be let in, and what to trust.

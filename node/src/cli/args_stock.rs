@@ -1,5 +1,6 @@
 //! What can be typed about products, drops, lots and stock.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
@@ -24,6 +25,15 @@ pub(super) enum Product {
         /// Its tax rate in per cent, such as 19 or 7.5 [default: what it has, 0 if it is new]
         #[arg(long, value_name = "PERCENT", value_parser = super::money::rate)]
         tax: Option<u16>,
+        /// Under which heading tills show it, such as Shirts; an empty one takes it away [default: what it has]
+        #[arg(long, value_name = "TEXT")]
+        category: Option<String>,
+        /// Its picture: a still PNG, JPEG or WebP file of at most 8 kB and 512 pixels each way [default: what it has]
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
+        /// Take its picture away
+        #[arg(long, conflicts_with = "picture")]
+        no_picture: bool,
         #[command(flatten)]
         retry: Retry,
         #[command(flatten)]

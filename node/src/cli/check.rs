@@ -3,9 +3,9 @@
 use popmesh_proto::query::Check;
 
 use super::client::{Client, print};
-use super::doctor::receipts;
 use super::failure::{Failure, Outcome};
 use super::table::printable;
+use crate::health::receipts_in_words;
 
 /// Says what is wrong: exit code 1 if anything is, 0 if nothing.
 pub(super) fn check(client: &Client, json: bool) -> Outcome {
@@ -22,7 +22,7 @@ fn in_words(check: &Check) -> String {
         check.minted,
         check.sold,
         if check.sold_twice == 0 { "none twice".to_owned() } else { format!("{} TWICE", check.sold_twice) },
-        receipts(check)
+        receipts_in_words(check)
     )];
     lines.extend(check.problems.iter().map(|problem| format!("WRONG     {}", printable(problem))));
     if !check.problems.is_empty() {

@@ -196,6 +196,7 @@ fn start<S: Starter>(run: Run, data: Data, starter: S) -> Outcome {
         data: folder.clone(),
         api: run.serving.api,
         api_tls: run.serving.tls,
+        screen: run.serving.screen,
         interfaces: run.interface,
         listen_port: run.listen_port.unwrap_or(0),
         peers: run.peer,

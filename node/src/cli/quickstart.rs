@@ -19,10 +19,11 @@ use super::client::print;
 use super::currency::{self, Setting};
 use super::failure::{Failure, Outcome};
 use super::table::printable;
-use super::{Data, device, doctor, known, note_closed, values};
+use super::{Data, device, known, note_closed, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, CHARTER, Grant, Issuer, ORGANISER_KEY, Validity};
 use crate::folder::{self, Folder};
+use crate::health;
 use crate::join::Names;
 
 /// What the one laptop of a shop has to be. An `hq` writes the programme, mints lots and admits the other devices, `pos`
@@ -59,7 +60,7 @@ pub(super) fn quickstart(request: &Quickstart, data: &Data, json: bool) -> Outco
     let begun = Begun::look(&organiser)?;
     let grant = grant(request);
     // All that can be wrong is found before anything is written.
-    if !doctor::is_possible(now_ms()) {
+    if !health::is_possible(now_ms()) {
         let error = format!(
             "this host's clock says {}, and certificates would hold from then",
             values::time(now_ms())

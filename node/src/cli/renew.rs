@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use popmesh_proto::command::{MAX_RENEWAL_DAYS, Renew, Renewed};
-use popmesh_proto::identity::{ENDS_SOON_MS, Enrolment, Role};
+use popmesh_proto::identity::{Enrolment, Role};
 
 use super::args::{Retry, Target};
 use super::client::{Client, print};
@@ -14,6 +14,7 @@ use super::{device, join, note_closed, values};
 use crate::clock::now_ms;
 use crate::enrol::{self, DAY_MS, Grant, Issuer, Validity};
 use crate::folder::{self, Folder};
+use crate::health;
 
 /// Renew certificates.
 #[derive(Debug, Args)]
@@ -100,34 +101,6 @@ fn renew_own(args: &RenewArgs, organiser: &Path, folder: &Folder, json: bool) ->
 
 /// What to do about a certificate that ends at `until_ms`, if it is time to.
 pub(super) fn advice(name: &str, roles: &[Role], until_ms: u64, now_ms: u64) -> Option<String> {
-    let is_organisers = roles.iter().any(|role| matches!(role, Role::Hq | Role::Registrar));
-    let name = printable(name);
-    if now_ms >= until_ms {
-        let who = if is_organisers { "the organiser" } else { "an hq" };
-        return Some(format!(
-            "over: have {who} admit this device again, with `popmesh join` here, or set the clock"
-        ));
-    }
-    let soon = until_ms - now_ms <= ENDS_SOON_MS;
-    soon.then(|| match is_organisers {
-        true => "ends soon: renew it with the organiser's key, with `popmesh device renew --event DIR` here"
-            .to_owned(),
-        false => format!("ends soon: renew it with `popmesh device renew {name}` on an hq"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_has_to_do_something_is_told_in_time_what() {
-        let until_ms = 10 * ENDS_SOON_MS;
-        let told = |roles: &[Role], now_ms| advice("till", roles, until_ms, now_ms).unwrap_or_default();
-        assert_eq!(told(&[Role::Pos], until_ms - ENDS_SOON_MS - 1), "");
-        assert!(told(&[Role::Pos], until_ms - ENDS_SOON_MS).contains("device renew till"));
-        assert!(told(&[Role::Pos, Role::Hq], until_ms - 1).contains("device renew --event DIR"));
-        assert!(told(&[Role::Registrar], until_ms).contains("have the organiser admit"));
-        assert!(told(&[Role::Pos], until_ms).contains("have an hq admit this device again"));
-    }
+    let ending = health::ending(&printable(name), roles, until_ms, now_ms)?;
+    Some(format!("{}: {}", ending.what, ending.next))
 }

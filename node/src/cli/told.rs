@@ -150,8 +150,15 @@ fn beginning(up: &Up, status: &Status) -> [String; 2] {
         true => ", which wants a token from elsewhere: `popmesh api token new`",
         false => ", for this host alone",
     };
+    let own = up.screen.map(|at| format!("http://{at}"));
+    let (console, whose) = match (own, up.place.tls) {
+        (Some(own), _) => (own, "in a browser on this host; tablets are connected there, under Health"),
+        (None, true) => (up.place.url(), "in a browser, which wants a token too"),
+        (None, false) => (up.place.url(), "in a browser on this host: what the crew touches"),
+    };
     let text = format!(
         "{} ({}) is up: {} at {}, in the event {} ({}).\n\
+         \x20 console      {console}, {whose}\n\
          \x20 API          {}{access}\n\
          \x20 certificate  until {}",
         printable(&device.name),

@@ -73,6 +73,8 @@ pub struct Admitting {
     names: Names,
     known: Option<Box<dyn Known>>,
     reuses_names: bool,
+    /// Which of the tickets that were made here are served; all if absent.
+    serves: Option<Box<dyn Fn(&TicketId) -> bool + Send + Sync>>,
 }
 
 impl std::fmt::Debug for Admitting {
@@ -100,7 +102,7 @@ impl Admitting {
 
     fn of(issuer: Issuer, folder: &Path) -> Self {
         let (ledger, names) = (Ledger::of(folder), Names::of(folder));
-        Self { issuer, ledger, names, known: None, reuses_names: false }
+        Self { issuer, ledger, names, known: None, reuses_names: false, serves: None }
     }
 
     /// The same, not giving the names of devices that the running node knows.
@@ -113,6 +115,21 @@ impl Admitting {
     #[must_use]
     pub fn reusing_names(self) -> Self {
         Self { reuses_names: true, ..self }
+    }
+
+    /// The same, serving such tickets alone.
+    #[must_use]
+    pub fn serving(self, serves: impl Fn(&TicketId) -> bool + Send + Sync + 'static) -> Self {
+        Self { serves: Some(Box::new(serves)), ..self }
+    }
+
+    /// The tickets that are served.
+    pub fn served(&self) -> Vec<Record> {
+        let mut all = self.ledger.all();
+        if let Some(serves) = &self.serves {
+            all.retain(|record| serves(&record.ticket.id));
+        }
+        all
     }
 
     /// Who signs.
@@ -170,7 +187,7 @@ impl Admitting {
         if !hello.has_ticket() {
             return Err(Broken::OtherWay.into());
         }
-        let shown = self.ledger.all().into_iter().find(|record| hello.is_with(&record.ticket));
+        let shown = self.served().into_iter().find(|record| hello.is_with(&record.ticket));
         let record = shown.ok_or_else(|| {
             AdmitError::Unproven(
                 "a ticket that was not made here; serve it where it was, or make one here with `popmesh device ticket`"

@@ -123,6 +123,23 @@ struct Stored {
     prefix: Option<String>,
 }
 
+impl Stored {
+    fn of(record: &Record) -> Self {
+        let Record { ticket, grant, count, until_ms, prefix } = record;
+        Self {
+            ticket: ticket.to_text(),
+            roles: grant.roles.iter().collect(),
+            venue: grant.venue.clone(),
+            from_ms: grant.validity.from_ms,
+            until_certificate_ms: grant.validity.until_ms,
+            days: grant.validity.days,
+            count: *count,
+            until_ms: *until_ms,
+            prefix: prefix.clone(),
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredUse {
     device: DeviceId,
@@ -149,21 +166,24 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`] if it cannot be written.
     pub fn keep(&self, record: &Record) -> Result<(), LedgerError> {
-        let Record { ticket, grant, count, until_ms, prefix } = record;
-        let stored = Stored {
-            ticket: ticket.to_text(),
-            roles: grant.roles.iter().collect(),
-            venue: grant.venue.clone(),
-            from_ms: grant.validity.from_ms,
-            until_certificate_ms: grant.validity.until_ms,
-            days: grant.validity.days,
-            count: *count,
-            until_ms: *until_ms,
-            prefix: prefix.clone(),
-        };
-        let folder = self.folder(&ticket.id);
+        let folder = self.folder(&record.ticket.id);
         folder::create_private(&folder)?;
-        self.write(&folder.join(RECORD), &stored)
+        self.write(&folder.join(RECORD), &Stored::of(record))
+    }
+
+    /// Has a ticket end now: whoever shows it is told that it expired, here and by whoever serves tickets of this folder.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be written.
+    pub fn end(&self, record: &Record, now_ms: u64) -> Result<(), LedgerError> {
+        let ended = Record { until_ms: record.until_ms.min(now_ms), ..record.clone() };
+        let path = self.folder(&ended.ticket.id).join(RECORD);
+        let text =
+            serde_json::to_string(&Stored::of(&ended)).map_err(|_| LedgerError::Damaged(path.clone()))?;
+        folder::replace(&path, &format!("{text}\n"))?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.insert(ended.ticket.id.to_string(), ended);
+        Ok(())
     }
 
     /// The tickets that were made here, expired ones too; those whose files are damaged are left out.
@@ -218,6 +238,8 @@ impl Ledger {
         name: &str,
         now_ms: u64,
     ) -> Result<Use, LedgerError> {
+        // It may have been ended since it was read.
+        self.read_record(&record.ticket.id.to_string())?.check_time(now_ms)?;
         let count = record.count;
         let mut last = None;
         let mut free = None;
@@ -360,6 +382,20 @@ mod tests {
         assert_eq!(users.into_iter().map(|user| user.unwrap().name).collect::<Vec<_>>(), ["till-a"]);
         std::fs::remove_dir_all(ledger.folder(&TicketId([2; 8]))).unwrap();
         assert!(ledger.all().is_empty(), "it was deleted");
+    }
+
+    #[test]
+    fn a_ticket_that_was_ended_admits_nobody_whoever_had_read_it_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, other) = (Ledger::of(dir.path()), Ledger::of(dir.path()));
+        ledger.keep(&record(2)).unwrap();
+        let read = other.all().pop().unwrap();
+        other.take(&read, &device(1), "box", 5).unwrap();
+        ledger.end(&read, 7).unwrap();
+        assert_eq!(ledger.all().pop().unwrap().until_ms, 7);
+        let refused = other.take(&read, &device(2), "box", 8).unwrap_err();
+        assert!(matches!(refused, LedgerError::Expired { until_ms: 7, .. }), "{refused}");
+        assert_eq!(ledger.users(&read).len(), 1, "who used it is still known");
     }
 
     #[test]

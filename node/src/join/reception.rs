@@ -13,6 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::serving::Stop;
+
 /// Connections that are served at once.
 const AT_ONCE: usize = 64;
 /// Threads at once: those that are served, and those that were just ended and have not noticed yet.
@@ -84,14 +86,19 @@ struct Open {
 }
 
 impl Reception {
-    /// Serves whoever connects, until the listener breaks: `serve` runs on a thread for each.
+    /// Serves whoever connects, until it is stopped: `serve` runs on a thread for each.
     pub fn run(
         self: &Arc<Self>,
         listener: &TcpListener,
+        stop: &Stop,
         serve: impl Fn(TcpStream, &Visitor) -> Visit + Clone + Send + 'static,
     ) {
         loop {
-            match listener.accept() {
+            let accepted = listener.accept();
+            if stop.is_set() {
+                return;
+            }
+            match accepted {
                 Ok((stream, peer)) => self.admit(stream, peer, serve.clone()),
                 // Most likely that there are too many; with fewer it will do.
                 Err(_) => thread::sleep(NO_SOCKETS),
@@ -264,7 +271,8 @@ mod tests {
         let (sender, came) = mpsc::channel();
         let served = Arc::clone(&reception);
         thread::spawn(move || {
-            served.run(&listener, move |mut stream, visitor| {
+            let never = Stop::of(&listener).unwrap();
+            served.run(&listener, &never, move |mut stream, visitor| {
                 let _ = sender.send(visitor.number);
                 let _ = stream.read_to_end(&mut Vec::new());
                 Visit::InVain

@@ -21,12 +21,15 @@ use popmesh_proto::command::{
 use popmesh_proto::id::{ChainId, DeviceId, EventId, Hash, Nonce, ReceiptHash, Ref};
 use popmesh_proto::identity::{Charter, Role, SecretKey, SignedCharter};
 use popmesh_proto::query::{
-    Answer, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, DeedKind, DeviceInfo, HeldUnits,
-    Incident, Levels, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind, Registrar,
-    RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
+    Answer, Board, BoardSku, CartToken, Check, ClaimCount, ClaimToken, Claims, ClaimsAfter, CountedFrom,
+    Counts, CutOff, DeedKind, DeviceInfo, HeldUnits, Incident, IncidentKind, Levels, Medium, MeshEdge,
+    MeshNode, MeshPicture, Moment, Named, Part, PeopleCounts, Programme, Query, Receipt, ReceiptKind,
+    Registrar, RetirementRisk, SealedPersonal, SecretInfo, Status, Stock, StockLine,
 };
 use popmesh_proto::record::PersonalKind;
 use popmesh_proto::tax::Prices;
+use popmesh_proto::text::DropId;
+use popmesh_proto::token::TokenError;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) const DEVICE: DeviceId = DeviceId([7; 32]);
@@ -239,6 +242,9 @@ pub(crate) fn info(device: DeviceId, name: &str) -> DeviceInfo {
         clock_ahead_ms: None,
         retired_by: None,
         has_newest_secret: None,
+        suspended: false,
+        left_to: None,
+        program: None,
     }
 }
 
@@ -282,6 +288,7 @@ pub(crate) fn claim() -> Claim {
 fn incident(incident: Ref, resolved: Option<String>) -> Incident {
     Incident {
         incident,
+        kind: IncidentKind::SpentTwice,
         text: "two sales of one unit".to_owned(),
         device: OTHER,
         device_name: "till-2".to_owned(),
@@ -392,6 +399,8 @@ pub(crate) fn reply_to(command: &Command) -> Reply {
             price: add.price,
             tax: add.tax.unwrap_or(0),
             currency: "EUR".parse().unwrap(),
+            category: add.category,
+            picture: None,
         }),
         Command::DropNew(new) => Reply::Drop(drop_info(new.drop, DropState::Planned)),
         Command::DropStep(DropStep { drop, taken }) => Reply::Step(Box::new(StepDone {
@@ -512,8 +521,49 @@ fn named(text: &str) -> Result<Named, Refusal> {
         "7K2-M9Q" => Named { claim: Some(one.claim), is_token: false, claims: vec![one], count: 1 },
         "T-4711" => Named { claim: None, is_token: false, claims: vec![one, two], count: 2 },
         "POPMESH1:X" => Named { claim: Some(one.claim), is_token: true, claims: vec![], count: 1 },
-        "POPMESH1:" => return Err(Refusal::Token { problem: "altered".to_owned() }),
+        "POPMESH1:" => return Err(TokenError::Altered.into()),
         _ => Named::default(),
+    })
+}
+
+/// One drop has a board; of its SKU all is sold but what till-2 may have.
+fn board(drop: &DropId) -> Result<Board, Refusal> {
+    if drop.as_str() != "neon" {
+        return Err(Refusal::UnknownDrop { drop: drop.to_string(), known: vec!["neon".to_owned()] });
+    }
+    let counts = Counts {
+        announced: 50,
+        claimed: 45,
+        claimed_percent: Some(90),
+        left: 5,
+        cut_off: 5,
+        ..Counts::default()
+    };
+    Ok(Board {
+        drop: drop.clone(),
+        title: "Neon".to_owned(),
+        state: DropState::Open,
+        round: 0,
+        ended: false,
+        ends_ms: None,
+        ends_in_ms: None,
+        now_ms: 1_800_000_000_000,
+        counted_from: CountedFrom::Minted,
+        as_of_ms: None,
+        age_ms: None,
+        total: counts,
+        skus: vec![BoardSku { sku: "CAP".parse().unwrap(), name: Some("Cap".to_owned()), counts }],
+        cut_off: vec![CutOff {
+            device: OTHER,
+            name: "till-2".to_owned(),
+            venue: None,
+            sells: true,
+            units: 5,
+            last_heard_ms: None,
+        }],
+        not_heard: 1,
+        devices: 2,
+        voided: vec![],
     })
 }
 
@@ -540,6 +590,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
             event_name: "Neon Night".to_owned(),
             currency: "EUR".parse().unwrap(),
             drops: vec![],
+            drop_to_claim: vec![],
             devices: 2,
             reachable: 2,
             entries: 12,
@@ -565,12 +616,30 @@ fn answer_to(query: &Query, again: bool) -> Answer {
         }
         Query::Deed(kind, at) => Answer::Deed(deed(*kind, *at).map(Box::new)),
         Query::Devices => Answer::Devices(vec![info(DEVICE, "till-1"), info(OTHER, "till-2")]),
+        Query::Mesh => Answer::Mesh(MeshPicture {
+            as_of_ms: 1_000,
+            nodes: vec![MeshNode {
+                info: info(OTHER, "till-2"),
+                here: false,
+                lacks: Some(2),
+                lacked: None,
+                told_at_ms: Some(900),
+            }],
+            edges: vec![MeshEdge {
+                a: DEVICE.min(OTHER),
+                b: DEVICE.max(OTHER),
+                medium: Medium::Network,
+                told_by: vec![DEVICE],
+                as_of_ms: 1_000,
+            }],
+        }),
         Query::Programme => Answer::Programme(Programme {
             products: vec![],
             drops: vec![],
             lots: vec![],
             rules: EventRules::default(),
         }),
+        Query::Picture(_) => Answer::Picture(Ok(None)),
         Query::Stock(_) => Answer::Stock(Stock {
             lines: vec![StockLine {
                 drop: "neon".parse().unwrap(),
@@ -584,6 +653,7 @@ fn answer_to(query: &Query, again: bool) -> Answer {
                 holders: vec![],
             }],
         }),
+        Query::Board(drop) => Answer::Board(board(drop).map(Box::new)),
         Query::Claims(filter) => {
             // Two that are alike, one at a time if that is asked for.
             let last = Moment { at: Hlc(7), entry: entry(9) };

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics fails, as it should")]
 
 mod altered;
+mod console;
 mod counter;
 mod description;
 mod doors;

@@ -13,6 +13,8 @@ async fn every_question_is_answered() {
         "/v1/devices",
         "/v1/peers",
         "/v1/health",
+        "/v1/health/list",
+        "/v1/mesh",
         "/v1/check",
         "/v1/programme",
         "/v1/stock",

@@ -181,7 +181,24 @@ pub struct ProductAdd {
     /// Its tax rate in basis points, 1900 for 19 %, up to 10,000; what it has if absent, none if it is new.
     #[serde(default)]
     pub tax: Option<u16>,
+    /// Under which heading a till shows it: 1 to 40 characters, or none of them for no heading; what it has if absent.
+    #[serde(default)]
+    pub category: Option<String>,
+    /// Its picture, in base64: a still PNG, JPEG or WebP of at most 8,192 bytes and 512 pixels each way, or an empty text for
+    /// none; what it has if absent. All pictures of the event have 262,144 bytes at most.
+    #[serde(default)]
+    pub picture: Option<String>,
 }
+
+impl ProductAdd {
+    /// A product of this name and price; what else it has stays.
+    pub fn of(sku: Sku, name: impl Into<String>, price: i64) -> Self {
+        Self { sku, name: name.into(), price, tax: None, category: None, picture: None }
+    }
+}
+
+/// The most characters of a product's category.
+pub const MAX_CATEGORY: usize = 40;
 
 /// A drop that is planned. See [`Command::DropNew`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::record::StepKind;
 use crate::text::{DropId, Edition, Place, Sku};
+use crate::token::{TokenError, TokenFault};
 use crate::units::UnitSet;
 
 /// A device that holds units that were asked for.
@@ -575,6 +576,8 @@ pub enum Refusal {
     /// The token is not good.
     #[error("{problem}")]
     Token {
+        /// What kind of fault it has.
+        why: TokenFault,
         /// What is wrong with it, and what to do.
         problem: String,
     },
@@ -789,5 +792,11 @@ fn past_unknown(suspected: bool) -> &'static str {
          since, `popmesh past accept`"
     } else {
         "this device has just started, and hears from another what it did before; try again in a moment"
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::Token { why: error.fault(), problem: error.to_string() }
     }
 }

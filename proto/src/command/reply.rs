@@ -9,6 +9,7 @@ use super::{
 use crate::claim_code::ClaimCode;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
+use crate::picture::PictureInfo;
 use crate::query::{HeldUnits, Incident, SecretInfo};
 use crate::record::Announced;
 use crate::tax::TaxLine;
@@ -270,6 +271,12 @@ pub struct Product {
     pub tax: u16,
     /// The event's currency.
     pub currency: Currency,
+    /// Under which heading a till shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// Its picture, which `products_picture` gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureInfo>,
 }
 
 /// How far a drop is.

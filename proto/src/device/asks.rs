@@ -7,8 +7,10 @@ use super::Device;
 use super::sales::Size;
 use super::wishes::GRACE_MS;
 use crate::broker::AskedFor;
-use crate::command::MAX_HOLD_MS;
+use crate::command::{MAX_HOLD_MS, Sell};
+use crate::fact::Signal;
 use crate::id::DeviceId;
+use crate::io::Output;
 use crate::message::{Ask, Decline, Message, Wish};
 use crate::record::Cause;
 use crate::text::{DropId, Place, Sku};
@@ -147,9 +149,21 @@ impl Device {
             let units = self.config.policy.ask(lacks.units).max(1);
             let left_ms = lacks.left_ms + GRACE_MS;
             let wish = wish.map(|number| Wish { number, total: lacks.total, left_ms });
+            self.tell_asking(wanted, lacks.units, peer);
             let (drop, sku, place) = shelf.clone();
             self.tell(peer, &Message::Ask(Ask { id, drop, sku, units, place, wish }));
         }
+    }
+
+    /// Observers hear whom a sale waits for.
+    fn tell_asking(&mut self, (shelf, wish): &Wanted, units: u64, device: DeviceId) {
+        let waits = |drop: &DropId, sell: &Sell, of: Option<u64>| {
+            of == *wish && sell.items.iter().any(|item| self.shelf_of(drop, sell, &item.sku) == *shelf)
+        };
+        let sales = self.sales.keys_of(waits).map(|key| hex::encode(key.key)).collect();
+        let (drop, sku, _) = shelf.clone();
+        let name = self.name_of(&device);
+        self.outbox.emit_now(Output::Signal(Signal::Asking { drop, sku, units, device, name, sales }));
     }
 
     /// Answers a request: with a transfer, which reaches the asker as an entry, or by declining.

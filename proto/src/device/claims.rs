@@ -84,29 +84,26 @@ impl Device {
 
     /// The token is enough: the sale may be on its way for as long as it likes, and its issuer be anybody of the event.
     fn redeem_token(&mut self, text: &str, pin: Option<&Pin>) -> Result<Reply, Refusal> {
-        let wrong = |error: TokenError| Refusal::Token { problem: error.to_string() };
-        let bytes = token::from_text(text).map_err(wrong)?;
-        let signed = SignedToken::read(&bytes, &mut self.gate).map_err(wrong)?;
+        let bytes = token::from_text(text)?;
+        let signed = SignedToken::read(&bytes, &mut self.gate)?;
         if signed.kind != Kind::Claim {
-            return Err(wrong(TokenError::NotAClaim));
+            return Err(TokenError::NotAClaim.into());
         }
         let issuer = signed.certificate();
         if let Some(retired) = self.trust.retired().get(&issuer.device)
             && retired.is_late(&signed.claim)
         {
-            return Err(wrong(TokenError::IssuerRetired {
-                name: issuer.name.clone(),
-                by: self.name_of(&retired.by),
-            }));
+            let by = self.name_of(&retired.by);
+            return Err(TokenError::IssuerRetired { name: issuer.name.clone(), by }.into());
         }
         let claim = signed.claim;
         let seller = self.sale(&claim).map(|(chain, ..)| chain.device);
         if seller.is_some_and(|seller| seller != issuer.device) {
-            return Err(wrong(TokenError::NotTheSeller { name: issuer.name.clone() }));
+            return Err(TokenError::NotTheSeller { name: issuer.name.clone() }.into());
         }
         // Second showings are told so even after the token has expired.
         self.check_not_handed_out(claim)?;
-        signed.check_at(self.now.wall_ms).map_err(wrong)?;
+        signed.check_at(self.now.wall_ms)?;
         let standing = match self.standing(claim) {
             Ok((_, standing)) if !self.is_news(&signed) => {
                 debug_assert!(standing.redeemed.is_none());
@@ -184,7 +181,7 @@ impl Device {
         certificate: &SignedCertificate,
     ) -> Result<String, Refusal> {
         let signed = token.sign(self.gate.signatures(), &self.config.secret, certificate);
-        signed.map(|signed| signed.to_text()).map_err(|error| Refusal::Token { problem: error.to_string() })
+        signed.map(|signed| signed.to_text()).map_err(Refusal::from)
     }
 
     fn hand_out(

@@ -1,12 +1,15 @@
 //! Commands other than sales: the programme, lots, and units given, moved or taken out.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use super::Device;
 use super::expiry::check_pickup;
 use super::sales::Aim;
 use super::stock::Found;
 use crate::command::{
-    Command, Damage, DropNew, DropState, Lot, LotMint, MAX_LOT, MAX_QUANTITY, Move, Product, ProductAdd,
-    Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
+    Command, Damage, DropNew, DropState, Lot, LotMint, MAX_CATEGORY, MAX_LOT, MAX_QUANTITY, Move, Product,
+    ProductAdd, Refusal, Reply, Transfer, Unclaimed, Units, UnitsDone,
 };
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
@@ -14,7 +17,8 @@ use crate::identity::{MAX_NAME, Role};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
 use crate::money::MAX_PRICE;
-use crate::programme::DropPlan;
+use crate::picture::{self, MAX_PICTURE, MAX_PICTURES, PictureError, PictureInfo};
+use crate::programme::{DropPlan, is_category};
 use crate::record::{self, Body, Mint};
 use crate::tax::WHOLE;
 use crate::text::{DropId, Sku};
@@ -153,9 +157,38 @@ impl Device {
             ));
         }
         let currency = self.config.charter.charter().currency;
-        let product = Product { sku: add.sku, name: add.name, price: add.price, tax, currency };
+        let before = self.programme.products().get(&add.sku);
+        let category = match add.category {
+            Some(category) if category.is_empty() => None,
+            Some(category) if is_category(&category) => Some(category),
+            Some(category) => {
+                let length = category.chars().count();
+                let give =
+                    format!("{length} characters; give up to {MAX_CATEGORY}, none that control a terminal");
+                return Err(invalid("category", give));
+            }
+            None => before.and_then(|before| before.category.clone()),
+        };
+        let (picture, bytes) = match add.picture.as_deref().map(read_picture).transpose()? {
+            Some(given) => given.unzip(),
+            None => (before.and_then(|before| before.picture.clone()), None),
+        };
+        let others = self.programme.products().values().filter(|other| other.sku != add.sku);
+        let pictures = others.filter_map(|other| other.picture.as_ref());
+        let all: u64 = pictures.map(|picture| u64::from(picture.bytes)).sum();
+        if let Some(bytes) = &bytes
+            && all + bytes.len() as u64 > MAX_PICTURES as u64
+        {
+            let full = format!(
+                "all pictures of an event have at most {MAX_PICTURES} bytes, and there are {all}; make them smaller, or take one away"
+            );
+            return Err(invalid("picture", full));
+        }
+        let product =
+            Product { sku: add.sku, name: add.name, price: add.price, tax, currency, category, picture };
         if self.programme.products().get(&product.sku) != Some(&product) {
-            self.write_programme(|programme, author| programme.put_product(author, &product))?;
+            let bytes = bytes.as_deref();
+            self.write_programme(|programme, author| programme.put_product(author, &product, bytes))?;
         }
         Ok(Reply::Product(product))
     }
@@ -377,6 +410,20 @@ pub(super) fn check_price(field: &str, price: i64) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(invalid(field, format!("{price} minor units; a price is from 1 to {MAX_PRICE}")))
+}
+
+/// A picture in base64, or none where that is empty.
+fn read_picture(text: &str) -> Result<Option<(PictureInfo, Vec<u8>)>, Refusal> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // What is longer is not read.
+    if text.len() > MAX_PICTURE.div_ceil(3) * 4 {
+        return Err(invalid("picture", PictureError::TooLarge(text.len() / 4 * 3).to_string()));
+    }
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| invalid("picture", "this is no base64"))?;
+    let info = picture::examine(&bytes).map_err(|error| invalid("picture", error.to_string()))?;
+    Ok(Some((info, bytes)))
 }
 
 fn check_title(field: &str, text: &str) -> Result<(), Refusal> {

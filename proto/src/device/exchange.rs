@@ -424,6 +424,24 @@ impl Exchange {
         theirs.but.iter().map(|(chain, upto)| (*chain, *upto)).collect()
     }
 
+    /// How many entries the peer lacks that are here, and how many it has that are not, by what it told and was sent; `None` if
+    /// that is not known. Example: it told of a chain up to 7, and 9 are here: it lacks 2.
+    pub(super) fn gap(&self, log: &Log) -> Option<(u64, u64)> {
+        let theirs = self.theirs.as_ref()?;
+        let mut differing = theirs.but.clone();
+        for (chain, before) in log.changed_since(theirs.as_of)? {
+            differing.entry(chain).or_insert((before > 0).then_some(before));
+        }
+        let mut gap = (0_u64, 0_u64);
+        for (chain, upto) in differing {
+            let (here, ended) = log.shown(&chain).map_or((0, false), |shown| (shown.seq, shown.ended));
+            // Ended chains are not named.
+            let there = upto.unwrap_or(if ended { here } else { 0 });
+            gap = (gap.0 + here.saturating_sub(there), gap.1 + there.saturating_sub(here));
+        }
+        Some(gap)
+    }
+
     /// The peer has all of a chain.
     pub(super) fn has_all_of(&mut self, chain: &ChainId) {
         if let Some(theirs) = &mut self.theirs {

@@ -6,25 +6,32 @@ use super::Device;
 use super::commands::invalid;
 use crate::command::{Refusal, Reply, ResolveIncident};
 use crate::document::Document;
+use crate::holdings::Breach;
 use crate::id::{ChainId, DeviceId, Ref};
-use crate::query::Incident;
+use crate::query::{Incident, IncidentKind};
 use crate::record::{Body, MAX_NOTE, Record, Resolve};
 use crate::trust::{Forked, double_lives};
 
 impl Device {
     /// Every incident, the latest first.
     pub(super) fn incidents(&self) -> Vec<Incident> {
-        let breaches = self.holdings.breaches().map(|(entry, text, claim)| (entry, text.to_owned(), claim));
+        let breaches = self.holdings.breaches();
+        let breaches =
+            breaches.map(|(entry, breach, text, claim)| (entry, kind_of(breach), text.to_owned(), claim));
         let again = self.trust.retired_again().map(|(entry, device)| {
             let text = format!("{} was retired twice: what both took over is in doubt", self.name_of(device));
-            (*entry, text, None)
+            (*entry, IncidentKind::RetiredTwice, text, None)
         });
-        let void = self.trust.rights().void().map(|(entry, text)| (*entry, text.to_owned(), None));
-        let doubles = double_lives(&self.log).into_iter().map(|proof| (proof.entry, proof.text, None));
-        let all: Vec<(Ref, String, Option<Ref>)> =
+        let void = self.trust.rights().void();
+        let void = void.map(|(entry, text)| (*entry, IncidentKind::NoRight, text.to_owned(), None));
+        let doubles = double_lives(&self.log).into_iter();
+        let doubles = doubles.map(|proof| (proof.entry, IncidentKind::TwoPasts, proof.text, None));
+        let all: Vec<(Ref, IncidentKind, String, Option<Ref>)> =
             breaches.chain(again).chain(void).chain(doubles).chain(self.money_incidents()).collect();
-        let mut incidents: Vec<Incident> =
-            all.into_iter().filter_map(|(entry, text, claim)| self.incident(entry, text, claim)).collect();
+        let mut incidents: Vec<Incident> = all
+            .into_iter()
+            .filter_map(|(entry, kind, text, claim)| self.incident(entry, kind, text, claim))
+            .collect();
         incidents.extend(self.trust.forks().map(|(chain, forked)| self.fork_incident(*chain, forked)));
         incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.at_ms), incident.incident));
         incidents
@@ -42,6 +49,7 @@ impl Device {
         let resolution = self.trust.resolution(&incident);
         Incident {
             incident,
+            kind: IncidentKind::TwoPasts,
             text,
             device: *device,
             device_name: self.name_of(device),
@@ -53,13 +61,14 @@ impl Device {
         }
     }
 
-    fn incident(&self, entry: Ref, text: String, claim: Option<Ref>) -> Option<Incident> {
+    fn incident(&self, entry: Ref, kind: IncidentKind, text: String, claim: Option<Ref>) -> Option<Incident> {
         let chain = self.log.chain(&entry.chain)?;
         let record = Record::decode(chain.body(entry.seq)?).ok();
         let is_sale = record.as_ref().is_some_and(|record| matches!(record.body, Body::Sale(_)));
         let resolution = self.trust.resolution(&entry);
         Some(Incident {
             incident: entry,
+            kind,
             text,
             device: chain.device,
             device_name: self.name_of(&chain.device),
@@ -118,5 +127,15 @@ impl Device {
             }
         }
         self.suspended = now.into_iter().map(|(device, (entry, _))| (device, entry)).collect();
+    }
+}
+
+fn kind_of(breach: Breach) -> IncidentKind {
+    match breach {
+        Breach::SpentTwice => IncidentKind::SpentTwice,
+        Breach::NotHeld => IncidentKind::NotHeld,
+        Breach::AfterRetirement => IncidentKind::AfterRetirement,
+        Breach::PrintedTwice => IncidentKind::PrintedTwice,
+        Breach::ClaimUsedTwice => IncidentKind::ClaimUsedTwice,
     }
 }

@@ -4,6 +4,7 @@ mod again;
 mod air;
 mod asks;
 mod bars;
+mod board;
 mod budgets;
 mod by_name;
 mod cart_items;
@@ -31,6 +32,7 @@ mod past;
 mod payments;
 mod peers;
 mod people;
+mod picture;
 mod pins;
 mod presence;
 mod queries;
@@ -114,6 +116,8 @@ pub struct Config {
     pub restored: bool,
     /// What the Wi-Fi of a venue carries, kbit/s: all that repeats takes a twentieth of it at most while nothing happens.
     pub carries_kbit_per_s: u64,
+    /// The version of the program, which others are told; at most 24 visible ASCII characters.
+    pub program: Option<String>,
     /// A bug to work with, for the tests of tests.
     #[cfg(feature = "planted")]
     pub planted: Option<crate::planted::Planted>,
@@ -140,6 +144,7 @@ impl Config {
             goes_on: false,
             restored: false,
             carries_kbit_per_s: air::CARRIES_KBIT_PER_S,
+            program: None,
             #[cfg(feature = "planted")]
             planted: None,
         }
@@ -211,6 +216,7 @@ pub struct Device {
     outbox: outbox::Outbox,
     peers: peers::Peers,
     sync: sync::Sync,
+    in_step: board::InStep,
     narrow: narrow::Narrow,
     sales: sales::Sales,
     carts: carts::Carts,
@@ -280,6 +286,7 @@ impl Device {
             outbox: outbox::Outbox::new(plant),
             peers: peers::Peers::default(),
             sync: sync::Sync::default(),
+            in_step: board::InStep::default(),
             narrow: narrow::Narrow::default(),
             sales: sales::Sales::default(),
             carts: carts::Carts::default(),
@@ -332,6 +339,9 @@ impl Device {
         device.refresh_bars();
         if plant.has(Planted::NumberReceiptsAnew) {
             device.last_receipt = None;
+        }
+        if plant.has(Planted::CountFromZero) {
+            device.count_from_zero();
         }
         if plant.has(Planted::KeepOldLife) {
             device.keep_old_life();

@@ -31,16 +31,15 @@ impl Device {
         if let Ok(claim) = text.parse::<Ref>() {
             return Ok(BTreeSet::from([claim]));
         }
-        let wrong = |error: TokenError| Refusal::Token { problem: error.to_string() };
         match token::from_text(text) {
             // No text of another kind is one.
             Err(TokenError::NotAToken) => {}
-            Err(error) => return Err(wrong(error)),
+            Err(error) => return Err(error.into()),
             Ok(bytes) => {
-                let signed = SignedToken::read(&bytes, &mut self.gate.clone()).map_err(wrong)?;
+                let signed = SignedToken::read(&bytes, &mut self.gate.clone())?;
                 return match signed.kind {
                     Kind::Claim => Ok(BTreeSet::from([signed.claim])),
-                    Kind::Cart => Err(wrong(TokenError::NotAClaim)),
+                    Kind::Cart => Err(TokenError::NotAClaim.into()),
                 };
             }
         }

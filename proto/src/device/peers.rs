@@ -50,6 +50,10 @@ pub(super) struct Peer {
     /// Whom it said last it is linked to, and whom it reaches over narrow links.
     pub(super) word: Option<Word>,
     pub(super) reaches: Vec<DeviceId>,
+    /// When it said so, and what else that is shown alone.
+    pub(super) told: Option<Told>,
+    /// The version of its program, once it told.
+    pub(super) program: Option<String>,
     /// When the link to it was looked at last since another device lost it, and when it was last told what it had not heard.
     pub(super) looked_at_ms: Option<u64>,
     pub(super) answered_heard_ms: Option<u64>,
@@ -61,6 +65,15 @@ pub(super) struct Peer {
     pub(super) rates_at_ms: u64,
     /// How fast it sells, by the sales that came lately.
     pub(super) sold: RateMeter,
+}
+
+/// What the last presence of a device said that decides nothing here, and is shown to people.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    /// When it was said, by this device's monotonic clock, milliseconds.
+    pub(super) at_mono_ms: u64,
+    /// Whom it is linked to over narrow links.
+    pub(super) narrowly: Option<Word>,
 }
 
 impl Peer {
@@ -133,7 +146,7 @@ impl Peers {
     /// A device was retired: what it said of itself is not passed on any more.
     pub(super) fn forget_presence(&mut self, device: &DeviceId) {
         if let Some(peer) = self.all.get_mut(device) {
-            (peer.introduction, peer.latest, peer.word) = (None, None, None);
+            (peer.introduction, peer.latest, peer.word, peer.told) = (None, None, None, None);
             peer.reaches.clear();
             peer.heard_mono_ms = None;
             self.links_changed();
@@ -222,6 +235,9 @@ impl Peers {
                     clock_ahead_ms: peer.clock_ahead_ms(now),
                     retired_by: None,
                     has_newest_secret: None,
+                    suspended: false,
+                    left_to: None,
+                    program: peer.program.clone(),
                 })
             })
             .collect()
@@ -253,6 +269,9 @@ impl Device {
         if device == self.me {
             return;
         }
+        if !self.peers.is_reachable(&device) {
+            self.came_in_reach(self.peers.last_heard(&device, self.now));
+        }
         let now = self.now;
         let peer = self.peers.get_mut(&device);
         peer.heard_mono_ms = Some(now.mono_ms);
@@ -268,6 +287,7 @@ impl Device {
             return;
         }
         self.cut_off_again(peer);
+        self.falls_out_of_step();
         let (alone, apart) = (self.peers.links == 0, !self.peers.is_reachable(&peer));
         self.peers.set_linked(&peer, true);
         self.heard(peer);
@@ -314,7 +334,7 @@ impl Device {
         let is_believed = |peer: &Peer| peer.believed_until_ms().is_some_and(|until| now.mono_ms < until);
         let in_reach = if cut_off { BTreeSet::new() } else { self.peers.component(&self.me, is_believed) };
         let mut first = u64::MAX;
-        let mut changed = Vec::new();
+        let (mut changed, mut came) = (Vec::new(), Vec::new());
         for (device, peer) in &mut self.peers.all {
             if peer.linked || *device == self.me {
                 continue;
@@ -335,12 +355,14 @@ impl Device {
                 peer.through_wall_ms = Some(now.wall_ms);
             }
             if !peer.reachable {
+                came.push(peer.heard_wall_ms);
                 peer.reachable = true;
                 changed.push((*device, true));
             }
             let until = peer.believed_until_ms().filter(|_| is_through).unwrap_or(heard_until);
             first = first.min(until.max(now.mono_ms + 1));
         }
+        came.into_iter().for_each(|heard_ms| self.came_in_reach(heard_ms));
         changed.into_iter().for_each(|(device, in_reach)| self.signal_reach(device, in_reach));
         // Not later, so that it is known when somebody was last in reach.
         self.peers.none_silent_until = first.min(now.mono_ms + KNOWN_TO_MS);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use minicbor::bytes::ByteVec;
+
 use super::Device;
 use super::budgets::{REQUEST_US, SIGNATURE_US};
-use super::peers::Peer;
+use super::peers::{Peer, Told};
 use super::reach::Word;
 use crate::broker::Seller;
 use crate::clock::Hlc;
@@ -13,6 +15,7 @@ use crate::id::DeviceId;
 use crate::io::{Output, Verdict};
 use crate::message::{
     AskPast, Gossip, MAX_GOSSIP, MAX_OWN_ENDS, MAX_RATES, Mail, Message, Presence, Rate, decode, encode,
+    is_program,
 };
 use crate::record::Body;
 use crate::text::{DropId, Place, Sku};
@@ -76,6 +79,8 @@ impl Device {
             asks,
             neighbours: word.as_ref().map(Word::written),
             behind_ms,
+            narrowly: self.narrow_neighbours(),
+            program: self.config.program.clone().filter(|program| shows_certificate && is_program(program)),
         });
         (self.sign_mail(at, None, content), word, reaches)
     }
@@ -193,15 +198,13 @@ impl Device {
                 }
             }
         }
-        let word = match presence.as_ref().and_then(|presence| presence.neighbours.as_ref()) {
-            Some(neighbours) => match Word::read(mail.at, neighbours) {
-                Some(word) => Some(word),
-                None => {
-                    self.fault(neighbour, "presence that cannot be read".to_owned());
-                    return Verdict::Reject;
-                }
-            },
-            None => None,
+        let read = |told: Option<&ByteVec>| told.map(|told| Word::read(mail.at, told).ok_or(())).transpose();
+        let of = |presence: &Presence| {
+            Ok::<_, ()>((read(presence.neighbours.as_ref())?, read(presence.narrowly.as_ref())?))
+        };
+        let Ok((word, narrowly)) = presence.as_ref().map_or(Ok((None, None)), of) else {
+            self.fault(neighbour, "presence that cannot be read".to_owned());
+            return Verdict::Reject;
         };
         if self.peers.certificate(&mail.from).is_none() {
             // Its certificate comes with one of its next; until then nobody here vouches for it.
@@ -219,6 +222,12 @@ impl Device {
             let peer = self.peers.get_mut(&mail.from);
             let told_ms = u64::from(presence.every_s.unwrap_or(0).min(EVERY_S_MOST)) * 1_000;
             peer.every_ms = told_ms.max(if way == Way::Narrow { narrow_ms } else { 0 });
+            // What a neighbour passes on was said earlier, by the clock that its mail has.
+            let ago_ms = if way == Way::Again { self.now.wall_ms.saturating_sub(mail.at.ms()) } else { 0 };
+            peer.told = Some(Told { at_mono_ms: self.now.mono_ms.saturating_sub(ago_ms), narrowly });
+            if presence.program.is_some() {
+                peer.program = presence.program;
+            }
             if presence.certificate.is_some() {
                 peer.introduction = Some(mail.clone());
             }

@@ -21,11 +21,16 @@ use crate::text::{DropId, Place, Sku};
 use crate::units::UnitSet;
 
 impl Device {
-    fn device_infos(&self) -> Vec<DeviceInfo> {
+    pub(super) fn device_infos(&self) -> Vec<DeviceInfo> {
         let mut infos = self.peers.infos(&self.me, self.now, &self.budgets);
         for info in &mut infos {
             info.retired_by = self.trust.retired().get(&info.device).map(|by| self.name_of(&by.by));
             info.has_newest_secret = self.has_newest_secret(&info.device);
+            info.suspended = self.suspended.contains_key(&info.device);
+            info.left_to = self.trust.left(&info.device).map(|(_, to)| self.name_of(&to));
+            if info.device == self.me {
+                info.program.clone_from(&self.config.program);
+            }
         }
         infos
     }
@@ -34,8 +39,11 @@ impl Device {
         match query {
             Query::Status => Answer::Status(self.status()),
             Query::Devices => Answer::Devices(self.device_infos()),
+            Query::Mesh => Answer::Mesh(self.mesh_picture()),
             Query::Programme => Answer::Programme(self.programme_view()),
+            Query::Picture(sku) => Answer::Picture(self.product(&sku).map(|_| self.programme.picture(&sku))),
             Query::Stock(filter) => Answer::Stock(self.stock(&filter)),
+            Query::Board(drop) => Answer::Board(self.board(self.now, &drop).map(Box::new)),
             Query::Claims(filter) => Answer::Claims(self.claims(&filter)),
             Query::Carts(filter) => Answer::Carts(self.carts(&filter)),
             Query::Steps(drop) => Answer::Steps(self.steps_shown(&drop)),
@@ -100,11 +108,15 @@ impl Device {
                 clock_ahead_ms: None,
                 retired_by: None,
                 has_newest_secret: None,
+                suspended: false,
+                left_to: None,
+                program: self.config.program.clone(),
             }),
             event: self.gate.event(),
             event_name: self.config.charter.charter().name.clone(),
             currency: self.config.charter.charter().currency,
             drops: self.drops_shown(),
+            drop_to_claim: self.drops_to_claim(),
             entries: self.log.len(),
             chains: self.log.chains().count() as u64,
             waiting: self.intake.waiting(),
@@ -345,7 +357,7 @@ impl Device {
                 .holdings
                 .incidents()
                 .map(str::to_owned)
-                .chain(self.money_incidents().into_iter().map(|(_, text, _)| text))
+                .chain(self.money_incidents().into_iter().map(|(_, _, text, _)| text))
                 .collect(),
         };
         let mut sold: BTreeMap<Ref, UnitSet> = BTreeMap::new();

@@ -105,6 +105,14 @@ impl Device {
         self.peers.iter().filter(broad).map(|(device, _)| short(device)).take(MAX_NEIGHBOURS).collect()
     }
 
+    /// The neighbours over narrow links; `None` if there are none.
+    pub(super) fn narrow_neighbours(&self) -> Option<ByteVec> {
+        let narrow = |(device, peer): &(&DeviceId, &Peer)| peer.is_linked() && self.narrow.is_to(device);
+        let there = self.peers.iter().filter(narrow).flat_map(|(device, _)| short(device));
+        let there: Vec<u8> = there.take(4 * MAX_NEIGHBOURS).collect();
+        (!there.is_empty()).then(|| there.into())
+    }
+
     /// Whether links are otherwise than what was told of them: one that is gone, which the other side has not said either,
     /// and one that is new.
     pub(super) fn links_differ_from_what_was_told(&self) -> (bool, bool) {

@@ -7,7 +7,7 @@ use crate::command::Refusal;
 use crate::id::{DeviceId, ReceiptHash, Ref};
 use crate::log::Chain;
 use crate::query::{
-    Part, Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptPlace, ReceiptRun,
+    IncidentKind, Part, Pickup, Receipt, ReceiptFilter, ReceiptItem, ReceiptKind, ReceiptPlace, ReceiptRun,
 };
 use crate::receipt::{self, ReceiptLink};
 use crate::record::{Body, Line, Record, Refund, Sale};
@@ -92,12 +92,14 @@ impl Device {
         twice.into_iter().chain(unlinked).collect()
     }
 
-    /// Proven breaches and doubts about money: the entry, what it is in words, and the claim that it is about.
-    pub(super) fn money_incidents(&self) -> Vec<(Ref, String, Option<Ref>)> {
+    /// Proven breaches and doubts about money: the entry, what kind it is of, what it is in words, and the claim that it is about.
+    pub(super) fn money_incidents(&self) -> Vec<(Ref, IncidentKind, String, Option<Ref>)> {
         let broken = self.receipts.runs().filter(|(_, run)| run.is_broken());
         let receipts = broken.flat_map(|(device, _)| self.receipt_incidents(device));
-        let receipts = receipts.map(|(entry, text)| (entry, text, None));
-        receipts.chain(self.deferred.doubts()).collect()
+        let receipts = receipts.map(|(entry, text)| (entry, IncidentKind::Receipts, text, None));
+        let doubts = self.deferred.doubts();
+        let doubts = doubts.map(|(entry, text, claim)| (entry, IncidentKind::Payment, text, claim));
+        receipts.chain(doubts).collect()
     }
 
     /// The receipts of each device.

@@ -108,6 +108,15 @@ impl Sales {
         Some(if waiting.any(|sale| sale.wish.is_none()) { Size::Ordinary } else { Size::Large })
     }
 
+    /// The keys of the sales that wait and fit.
+    pub(super) fn keys_of(
+        &self,
+        fits: impl Fn(&DropId, &Sell, Option<u64>) -> bool,
+    ) -> impl Iterator<Item = CommandKey> {
+        let waiting = self.waiting.iter().filter(move |sale| fits(&sale.drop, &sale.sell, sale.wish));
+        waiting.filter_map(|sale| sale.idempotency.as_ref().map(CommandKey::of))
+    }
+
     /// Whether a large wish with this number waits.
     pub(super) fn has_wish(&self, wish: u64) -> bool {
         self.waiting.iter().any(|sale| sale.wish == Some(wish))
@@ -218,7 +227,10 @@ impl Device {
     /// Refuses at once what could not be paid so even with all units here.
     fn check_payments(&self, sell: &Sell) -> Result<(), Refusal> {
         let goods = sell.items.iter().map(|item| {
-            let unit_price = item.unit_price.map_or_else(|| Ok(self.product(&item.sku)?.price), Ok)?;
+            let unit_price = match item.unit_price {
+                Some(price) => price,
+                None => self.product(&item.sku)?.price,
+            };
             Ok(Good { sku: &item.sku, unit_price, quantity: item.quantity })
         });
         self.priced(&goods.collect::<Result<Vec<_>, Refusal>>()?, sell).map(|_| ())
@@ -287,7 +299,7 @@ impl Device {
         sell.pickup_at.is_none().then_some(&self.venue)
     }
 
-    fn shelf_of(&self, drop: &DropId, sell: &Sell, sku: &Sku) -> Shelf {
+    pub(super) fn shelf_of(&self, drop: &DropId, sell: &Sell, sku: &Sku) -> Shelf {
         (drop.clone(), sku.clone(), self.must_lie(sell).cloned())
     }
 

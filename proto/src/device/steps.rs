@@ -14,6 +14,7 @@ use crate::drop_steps::{Done, Fit, Misfit};
 use crate::holdings::Event;
 use crate::id::Ref;
 use crate::identity::{Role, Roles};
+use crate::planted::Planted;
 use crate::programme::DropPlan;
 use crate::record::{Announced, Body, MAX_ANNOUNCED, Step, StepKind};
 use crate::text::{DropId, Place, Sku};
@@ -93,7 +94,12 @@ impl Device {
     /// [`Refusal::DropNotOpen`], or [`Refusal::UnknownDrop`].
     pub(super) fn is_open(&self, drop: &DropId) -> Result<(), Refusal> {
         let state = self.how_far_here(self.plan_of(drop)?).state;
-        if state.sells() { Ok(()) } else { Err(Refusal::DropNotOpen { drop: drop.clone(), state }) }
+        let sells_on = self.plant.has(Planted::SellAfterClose) && state == DropState::Closed;
+        if state.sells() || sells_on {
+            Ok(())
+        } else {
+            Err(Refusal::DropNotOpen { drop: drop.clone(), state })
+        }
     }
 
     pub(super) fn plan_of(&self, drop: &DropId) -> Result<&DropPlan, Refusal> {
@@ -342,6 +348,9 @@ impl Device {
                 self.late.stale.insert(event.drop.clone());
                 self.may_be_over();
             }
+            Body::Sale(_) if self.plant.has(Planted::LateByArrival) => {
+                self.late.stale.insert(event.drop.clone());
+            }
             Body::Sale(_) if self.is_after_close(event.drop, &event.entry) => {
                 self.late.all.entry(event.drop.clone()).or_default().insert(event.entry);
             }
@@ -376,6 +385,9 @@ impl Device {
     }
 
     fn late_claims(&self, drop: &DropId) -> BTreeSet<Ref> {
+        if self.plant.has(Planted::LateByArrival) {
+            return self.holdings.came_after_close(drop).into_iter().collect();
+        }
         let Some(first) = self.holdings.steps_of(drop).and_then(|steps| steps.first_close()) else {
             return BTreeSet::new();
         };

@@ -59,6 +59,8 @@ struct Progress {
     /// Entries came over this link, which is narrow: a digest says that they did.
     owes_digest: bool,
     exchange: Exchange,
+    /// Whether the last digest that came was this device's own.
+    agrees: bool,
     /// This device's digest and the peer's when they differed last, and how often they have since.
     differed: Option<(Hash, Hash, u32)>,
 }
@@ -82,6 +84,7 @@ impl Progress {
             quiet: 0,
             owes_digest: false,
             exchange,
+            agrees: false,
             differed: None,
         }
     }
@@ -188,6 +191,16 @@ impl Sync {
         self.agrees(peer);
     }
 
+    /// Whether every linked peer's last digest was this device's own.
+    pub(super) fn agrees_with_all(&self) -> bool {
+        self.peers.values().all(|progress| progress.agrees)
+    }
+
+    /// What digests told so far says nothing of a device that is in reach again.
+    pub(super) fn compares_anew(&mut self) {
+        self.peers.values_mut().for_each(|progress| progress.agrees = false);
+    }
+
     fn agrees(&mut self, peer: &DeviceId) {
         self.differ.retain(|other| other != peer);
     }
@@ -195,6 +208,11 @@ impl Sync {
     /// What has passed over the link to a peer.
     pub(super) fn exchange(&mut self, peer: &DeviceId) -> Option<&mut Exchange> {
         self.peers.get_mut(peer).map(|progress| &mut progress.exchange)
+    }
+
+    /// What two linked devices lack of each other: see [`Exchange::gap`].
+    pub(super) fn gap(&self, peer: &DeviceId, log: &Log) -> Option<(u64, u64)> {
+        self.peers.get(peer)?.exchange.gap(log)
     }
 
     /// A frontier goes to a peer.
@@ -309,6 +327,9 @@ impl Device {
 
     fn agrees_with(&mut self, peer: &DeviceId) {
         self.sync.agrees(peer);
+        if let Some(progress) = self.sync.peers.get_mut(peer) {
+            progress.agrees = true;
+        }
         if let Some(progress) =
             self.sync.progress(peer).filter(|progress| progress.exchange.width() == Width::Narrow)
             && !progress.owes_digest
@@ -321,7 +342,9 @@ impl Device {
     /// The logs differ. What is missing here is likely to be on its way, if somebody has just been asked; if not, it is this
     /// neighbour's turn soon.
     fn differs_from(&mut self, peer: DeviceId, ours: Hash, theirs: Hash) {
+        self.falls_out_of_step();
         if let Some(progress) = self.sync.progress(&peer) {
+            progress.agrees = false;
             progress.exchange.differs();
             if progress.is_stuck(ours, theirs, self.now.mono_ms) {
                 progress.exchange.begin_anew();

@@ -206,13 +206,12 @@ impl Device {
 
     /// A cart's token that holds now, read.
     fn cart_token(&mut self, text: &str) -> Result<SignedToken, Refusal> {
-        let wrong = |error: TokenError| Refusal::Token { problem: error.to_string() };
-        let bytes = token::from_text(text).map_err(wrong)?;
-        let signed = SignedToken::read(&bytes, &mut self.gate).map_err(wrong)?;
+        let bytes = token::from_text(text)?;
+        let signed = SignedToken::read(&bytes, &mut self.gate)?;
         if signed.kind != Kind::Cart {
-            return Err(wrong(TokenError::NotACart));
+            return Err(TokenError::NotACart.into());
         }
-        signed.check_at(self.now.wall_ms).map_err(wrong)?;
+        signed.check_at(self.now.wall_ms)?;
         Ok(signed)
     }
 

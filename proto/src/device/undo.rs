@@ -42,7 +42,8 @@ enum Plan {
     GiveBack(Ref, DeviceId),
     /// Each of these lies there again.
     Lay(Vec<(Place, Vec<Line>)>),
-    Product(Product),
+    /// With the bytes of its picture, if that was another.
+    Product(Product, Option<Vec<u8>>),
     Rules(Box<EventRules>),
 }
 
@@ -174,9 +175,10 @@ impl Device {
                     undone.units.push(self.lay(place, lines)?);
                 }
             }
-            Plan::Product(product) => {
+            Plan::Product(product, picture) => {
                 self.needs_hq("changing the programme")?;
-                self.write_programme(|programme, author| programme.put_product(author, &product))?;
+                let picture = picture.as_deref();
+                self.write_programme(|programme, author| programme.put_product(author, &product, picture))?;
                 undone.product = Some(product);
             }
             Plan::Rules(rules) => undone.rules = Some(self.rules_again(&rules)?),
@@ -273,10 +275,16 @@ impl Device {
             let what = match (was.price == now.price, was.name == now.name) {
                 (false, true) => format!("set the price of {sku} to {new}; it was {old}"),
                 (true, false) => format!("named {sku} {:?}; it was {:?}", now.name, was.name),
+                (true, true) if was.picture != now.picture => format!("changed the picture of {sku}"),
+                (true, true) if was.category != now.category => format!("changed the category of {sku}"),
                 _ => format!("changed {sku} to {:?} at {new}; it was {:?} at {old}", now.name, was.name),
             };
             let is_so = self.programme.products().get(sku) == Some(now);
-            return (ActKind::Product, what, again(is_so, Plan::Product(was.clone())));
+            return (ActKind::Product, what, {
+                let picture = was.picture.as_ref().filter(|_| was.picture != now.picture);
+                let picture = picture.and_then(|_| before.picture(sku)).map(|picture| picture.bytes);
+                again(is_so, Plan::Product(was.clone(), picture))
+            });
         }
         if let Some((name, _)) =
             after.drops().iter().find(|(name, now)| before.drops().get(*name) != Some(now))
@@ -455,7 +463,7 @@ impl Device {
                 places.dedup();
                 format!("has it lie at {} again", places.join(", "))
             }
-            Plan::Product(was) => {
+            Plan::Product(was, _) => {
                 format!("sets {} to {:?} at {} again", was.sku, was.name, currency.format(was.price))
             }
             Plan::Rules(_) => "sets the rules to what they were".to_owned(),

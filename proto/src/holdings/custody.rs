@@ -171,6 +171,7 @@ impl Holdings {
             held: UnitSet::default(),
             frozen: UnitSet::default(),
             wish: None,
+            back: 0,
             lacking: all.clone(),
             units: all,
             place: place.clone(),

@@ -8,6 +8,8 @@
 //!
 //! What taking in an entry costs goes by what it names and what became of that, never by how much is known.
 
+pub mod board;
+mod by_arrival;
 pub mod claims;
 mod custody;
 pub mod doors;
@@ -101,6 +103,8 @@ pub struct Parcel {
     pub place: Place,
     /// Whether its holder has said that it knows of it. True if the holder made it itself.
     pub received: bool,
+    /// How many of those that are left, and not frozen, were claimed before.
+    back: u64,
     /// Those that never came to it: whoever was to give them did not have them.
     lacking: UnitSet,
     /// Which spends name which units.
@@ -154,6 +158,21 @@ pub struct Event<'a> {
     pub record: &'a Record,
 }
 
+/// What kind of breach is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breach {
+    /// Units were spent twice; the later spend lacks them.
+    SpentTwice,
+    /// A device spent what it did not hold, or not all of it.
+    NotHeld,
+    /// A retired device did it, after its retirement.
+    AfterRetirement,
+    /// Serials are printed twice.
+    PrintedTwice,
+    /// Something was done about a claim that was no longer to be done.
+    ClaimUsedTwice,
+}
+
 /// What an entry did to the view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -204,6 +223,7 @@ pub struct Holdings {
     live: BTreeMap<DeviceId, BTreeSet<Ref>>,
     /// How many units they have.
     shelves: shelves::Shelves,
+    boards: board::Boards,
     claims: BTreeMap<Ref, claims::Claim>,
     /// By custodian: claims that somebody may still come for.
     waiting: BTreeMap<DeviceId, BTreeSet<Ref>>,
@@ -222,6 +242,8 @@ pub struct Holdings {
     /// Units of claims that an earlier spend has, or that their sellers did not hold.
     lost: BTreeMap<Ref, BTreeMap<Ref, UnitSet>>,
     void: BTreeMap<Ref, String>,
+    /// Those of them that a retired device wrote later.
+    late: BTreeSet<Ref>,
     /// Spends of which only a part counts, and why.
     partly: BTreeMap<Ref, String>,
     /// Units of claims that their sellers did not hold.
@@ -241,6 +263,7 @@ pub struct Holdings {
     drops: BTreeMap<DropId, DropSteps>,
     /// Which of its steps sales were made under.
     under: Under,
+    after_close: by_arrival::ByArrival,
     /// Devices whose later entries count for nothing.
     retired: Retirements,
     plant: Plant,
@@ -287,6 +310,12 @@ impl Holdings {
     /// The step that a sale was made under.
     pub fn step_of(&self, sale: &Ref) -> Option<Ref> {
         self.under.of(sale)
+    }
+
+    /// Sales that came here after a close of their drop did, for a planted bug.
+    pub(crate) fn came_after_close(&self, drop: &DropId) -> Vec<Ref> {
+        let came = self.after_close.0.iter();
+        came.filter(|(of, _)| of == drop).map(|(_, claim)| *claim).collect()
     }
 
     /// The close that a sale, made at a venue, came after; it counts all the same.
@@ -390,21 +419,29 @@ impl Holdings {
         self.void.contains_key(entry)
     }
 
-    /// Proven breaches, by the entry that each is named with, in words, and the claim that it is about.
-    pub fn breaches(&self) -> impl Iterator<Item = (Ref, &str, Option<Ref>)> {
+    /// Proven breaches: the entry that each is named with, what kind it is of, what it is in words, and the claim that it is
+    /// about.
+    pub fn breaches(&self) -> impl Iterator<Item = (Ref, Breach, &str, Option<Ref>)> {
         let void = self.void.iter().chain(&self.partly);
-        let void = void.map(|(entry, text)| (*entry, text.as_str(), None));
+        let void = void.map(|(entry, text)| {
+            let late = self.late.contains(entry);
+            (*entry, if late { Breach::AfterRetirement } else { Breach::NotHeld }, text.as_str(), None)
+        });
         let second = self.second.iter().flat_map(|(entry, lots)| lots.values().map(|text| (*entry, text)));
-        let second = second.map(|(entry, text)| (entry, text.as_str(), None));
-        let printed = self.printed.incidents().map(|(entry, text)| (entry, text, None));
-        let claims = self.breaches.iter().map(|(entry, (claim, text))| (*entry, text.as_str(), Some(*claim)));
+        let second = second.map(|(entry, text)| (entry, Breach::SpentTwice, text.as_str(), None));
+        let printed = self.printed.incidents();
+        let printed = printed.map(|(entry, text)| (entry, Breach::PrintedTwice, text, None));
+        let claims = self
+            .breaches
+            .iter()
+            .map(|(entry, (claim, text))| (*entry, Breach::ClaimUsedTwice, text.as_str(), Some(*claim)));
         void.chain(second).chain(printed).chain(claims)
     }
 
     /// Proven breaches, in words.
     pub fn incidents(&self) -> impl Iterator<Item = &str> {
         let words = self.void_words.values().map(String::as_str);
-        self.breaches().map(|(_, text, _)| text).chain(words)
+        self.breaches().map(|(_, _, text, _)| text).chain(words)
     }
 
     /// Whether an incident, in words, says that a number is printed, or sold, twice.
@@ -453,11 +490,16 @@ impl Holdings {
     }
 
     fn take_in(&mut self, event: &Event<'_>) -> Effect {
+        if self.plant.has(Planted::LateByArrival) && matches!(event.record.body, Body::Sale(_)) {
+            let closed = self.drops.get(event.drop).is_some_and(|steps| steps.first_close().is_some());
+            self.after_close.0.extend(closed.then(|| (event.drop.clone(), event.entry)));
+        }
         if let Body::Sale(Sale { step: Some(step), .. }) = &event.record.body {
             // Later sales of the chain are under it, whether or not this one counts.
             self.under.named(event.entry, *step);
         }
         if self.is_late(&event.author, &event.entry) {
+            self.note_voided(event);
             return self.refuse_late(event);
         }
         match &event.record.body {
@@ -490,6 +532,9 @@ impl Holdings {
                         contested: false,
                     },
                 );
+                if let Some(lot) = self.lots.get(&event.entry) {
+                    self.boards.mint(lot);
+                }
                 let drops = self.by_sku.entry(mint.sku.clone()).or_default();
                 drops.entry(event.drop.clone()).or_default().insert(event.entry);
                 self.add(
@@ -505,6 +550,7 @@ impl Holdings {
                         units,
                         place: mint.place.clone(),
                         received: true,
+                        back: 0,
                         lacking: UnitSet::default(),
                         drawn: Spans::default(),
                         aside: Spans::default(),
@@ -534,7 +580,7 @@ impl Holdings {
             Body::Release(release) => self.release(event, &release.hold),
             Body::PaymentSettled(_) => Effect::None,
             Body::Step(step) => {
-                self.drops.entry(event.drop.clone()).or_default().take_in(event, step);
+                self.drops.entry(event.drop.clone()).or_default().take_in(event, step, self.plant);
                 Effect::Applied
             }
             Body::RefundRequest(request) => {
@@ -560,6 +606,7 @@ impl Holdings {
         }
         let text =
             format!("{kind} {} by {}: written after it was retired", event.entry, event.author.short());
+        self.late.insert(event.entry);
         self.make_void(event, text)
     }
 
@@ -578,9 +625,13 @@ impl Holdings {
         };
         let counted = match self.judge(event, &named) {
             Ok(counted) => counted,
-            Err(problem) => return self.make_void(event, in_words(problem)),
+            Err(problem) => {
+                self.note_voided(event);
+                return self.make_void(event, in_words(problem));
+            }
         };
         if let Some(problem) = counted.problem {
+            self.note_voided(event);
             self.partly.insert(event.entry, format!("{}; the rest of it counts", in_words(problem)));
             if matches!(event.record.body, Body::Sale(_)) {
                 let parcels: Vec<Ref> = counted.missing.keys().copied().collect();
@@ -637,7 +688,17 @@ impl Holdings {
                 work.push((*reference, (*units).clone()));
             }
         }
+        let sold_elsewhere = match kind {
+            SpendKind::Sale => {
+                self.note_claimed(&lines);
+                work.clone()
+            }
+            _ => Work::new(),
+        };
         self.settle(work);
+        for (parcel, units) in sold_elsewhere {
+            self.note_claimed_elsewhere(&parcel, &units);
+        }
         if kind == SpendKind::Sale {
             self.note_sold(&event.entry);
         }
@@ -713,6 +774,7 @@ impl Holdings {
         }
         if was_live {
             self.shelves.take(lot, parcel);
+            self.boards.take(lot, parcel);
         }
         change(parcel);
         if !lot.frozen.is_empty() || !parcel.frozen.is_empty() {
@@ -722,6 +784,7 @@ impl Holdings {
         if seen && !parcel.free.is_empty() {
             self.live.entry(parcel.owner).or_default().insert(*reference);
             self.shelves.put(lot, parcel);
+            self.boards.put(lot, parcel);
         } else if self.live.get(&parcel.owner).is_some_and(BTreeSet::is_empty) {
             self.live.remove(&parcel.owner);
         }
@@ -751,6 +814,7 @@ impl Holdings {
             units,
             place: place.unwrap_or_else(|| source.place.clone()),
             received,
+            back: 0,
             lacking: UnitSet::default(),
             drawn: Spans::default(),
             aside: Spans::default(),

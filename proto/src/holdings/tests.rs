@@ -286,7 +286,29 @@ fn assert_true(history: &History, view: &Holdings) {
     }
     assert_eq!(view.outrun, lost);
     assert_printed(view, &sold);
+    assert_boards(view, &history.drop);
     assert!(view.balances().values().all(Balance::holds));
+}
+
+/// What boards go by is what claims and parcels say.
+fn assert_boards(view: &Holdings, drop: &DropId) {
+    let mut claimed: BTreeMap<Ref, UnitSet> = BTreeMap::new();
+    for (parcel, units) in view.claims.values().filter_map(|claim| claim.sold()).flat_map(|sold| &sold.units)
+    {
+        claimed.entry(view.parcels[parcel].lot).or_default().insert_all(units);
+    }
+    let mut on_hand: BTreeMap<DeviceId, board::OnHand> = BTreeMap::new();
+    for parcel in view.parcels.values().filter(|parcel| !parcel.free.is_empty()) {
+        let left = parcel.free.difference(&parcel.frozen);
+        let back = claimed.get(&parcel.lot).map_or(0, |claimed| claimed.intersection(&left).len());
+        let has = board::OnHand { left: left.len(), back, frozen: parcel.frozen.len() };
+        on_hand.entry(parcel.owner).or_default().add(&has);
+    }
+    let minted = view.lots.values().map(|lot| lot.units.len()).sum();
+    let claimed = claimed.values().map(UnitSet::len).sum();
+    let expected = board::Tally { minted, claimed, on_hand };
+    let seen: Vec<_> = view.tallies(drop).map(|(_, tally)| tally.clone()).collect();
+    assert_eq!(seen, if minted == 0 { vec![] } else { vec![expected] });
 }
 
 fn assert_printed(view: &Holdings, sold: &BTreeMap<(Ref, u32), Ref>) {
@@ -342,4 +364,62 @@ proptest! {
             prop_assert_eq!(&view, &other);
         }
     }
+}
+
+/// A hundred devices have sold all of 100,000 units but one each.
+#[test]
+fn what_a_board_goes_by_is_as_much_as_there_are_holders_however_much_was_sold() {
+    let mut view = Holdings::default();
+    let (drop, place): (DropId, Place) = ("night".parse().unwrap(), "hall".parse().unwrap());
+    let mut written = 0;
+    let mut write = |view: &mut Holdings, author: DeviceId, body: Body| {
+        written += 1;
+        let entry = Ref { chain: ChainId([7; 16]), seq: written };
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&written.to_be_bytes());
+        let record = Record { at: Hlc::from_ms(written), body, key: None };
+        let effect = view.apply(&Event { entry, drop: &drop, author, hash: Hash(hash), record: &record });
+        assert_eq!(effect, Effect::Applied);
+        entry
+    };
+    let (hq, each) = (DeviceId([200; 32]), 1_000);
+    let mint = Mint {
+        sku: "shirt".parse().unwrap(),
+        first: 1,
+        last: 100 * each,
+        numbered: false,
+        place,
+        edition: None,
+    };
+    let lot = write(&mut view, hq, Body::Mint(mint));
+    let mut costs = Vec::new();
+    for number in 0..100_u32 {
+        let till = DeviceId([number as u8; 32]);
+        let first = number * each + 1;
+        let lines = vec![Line { parcel: lot, units: UnitSet::range(first, first + each - 1) }];
+        let parcel =
+            write(&mut view, hq, Body::Transfer(Transfer { to: till, lines, aside: None, cause: None }));
+        let before = view.steps();
+        for serial in first..first + each - 1 {
+            let sale = Sale {
+                lines: vec![SaleLine { parcel, units: UnitSet::range(serial, serial), unit_price: 1 }],
+                payments: Payments::Whole(Tender::Cash),
+                pickup_at: None,
+                programme: None,
+                taxes: None,
+                receipt: ReceiptLink::FIRST,
+                step: None,
+                pin: None,
+                shopper: None,
+                expires_ms: None,
+            };
+            write(&mut view, till, Body::Sale(sale));
+        }
+        costs.push(view.steps() - before);
+    }
+    assert_eq!(costs.first(), costs.last());
+    let tallies: Vec<_> = view.tallies(&drop).collect();
+    let [(_, tally)] = tallies[..] else { panic!("{tallies:?}") };
+    assert_eq!((tally.minted, tally.claimed, tally.on_hand.len()), (100_000, 99_900, 100));
+    assert!(tally.on_hand.values().all(|has| has.left == 1 && has.back == 0));
 }

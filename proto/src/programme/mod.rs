@@ -6,18 +6,21 @@
 mod raw;
 mod rules;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc, ScalarValue, Value};
 
 use crate::clock::Hlc;
-use crate::command::{DropState, EventRules, MAX_PICKUP_MS, Product, Unclaimed};
+use crate::command::{DropState, EventRules, MAX_CATEGORY, MAX_PICKUP_MS, Product, Unclaimed};
 use crate::id::{ChainId, Hash};
 use crate::identity::{armor, unarmor};
 use crate::key::CommandKey;
 use crate::money::{Currency, MAX_PRICE};
+use crate::picture;
+use crate::query::Picture;
 use crate::record::Start;
 use crate::tax::WHOLE;
 use crate::text::{DropId, Sku};
@@ -31,6 +34,8 @@ const START: &str = "popmesh-start-1";
 const KEY: &str = "popmesh-key-1";
 const PRODUCTS: &str = "products";
 const DROPS: &str = "drops";
+const CATEGORY: &str = "category";
+const PICTURE: &str = "picture";
 
 /// Why a change of the programme is not taken in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -256,12 +261,17 @@ impl Programme {
         Ok(())
     }
 
-    /// Makes the change that puts a product.
+    /// Makes the change that puts a product; its picture only if another is given, as that is most of its bytes.
     pub(crate) fn put_product(
         &mut self,
         author: &Authorship<'_>,
         product: &Product,
+        picture: Option<&[u8]>,
     ) -> Result<Vec<u8>, EditError> {
+        let before = self.products.get(&product.sku).cloned();
+        let had = |had: fn(&Product) -> bool| before.as_ref().is_some_and(had);
+        let (had_category, had_picture) =
+            (had(|before| before.category.is_some()), had(|before| before.picture.is_some()));
         self.edit(author, |transaction| {
             let products = map(transaction, PRODUCTS)?;
             let entry = match transaction.get(&products, product.sku.as_str())? {
@@ -270,7 +280,17 @@ impl Programme {
             };
             transaction.put(&entry, "name", product.name.as_str())?;
             transaction.put(&entry, "price", product.price)?;
-            transaction.put(&entry, "tax", i64::from(product.tax))
+            transaction.put(&entry, "tax", i64::from(product.tax))?;
+            match &product.category {
+                Some(category) => transaction.put(&entry, CATEGORY, category.as_str())?,
+                None if had_category => transaction.delete(&entry, CATEGORY)?,
+                None => {}
+            }
+            match (&product.picture, picture) {
+                (Some(_), Some(bytes)) => transaction.put(&entry, PICTURE, bytes.to_vec()),
+                (None, _) if had_picture => transaction.delete(&entry, PICTURE),
+                _ => Ok(()),
+            }
         })
     }
 
@@ -342,7 +362,11 @@ impl Programme {
                 let name = self.text(&entry, "name")?;
                 let tax = self.number(&entry, "tax").and_then(|tax| u16::try_from(tax).ok());
                 let tax = tax.filter(|tax| *tax <= WHOLE).unwrap_or(0);
-                Some((sku.clone(), Product { sku, name, price, tax, currency: self.currency }))
+                // What no device of ours puts there is as if it were not.
+                let category = self.text(&entry, CATEGORY).filter(|category| is_category(category));
+                let picture = self.bytes(&entry, PICTURE).and_then(|bytes| picture::examine(bytes).ok());
+                let currency = self.currency;
+                Some((sku.clone(), Product { sku, name, price, tax, currency, category, picture }))
             })
             .collect();
         self.drops = self
@@ -389,10 +413,32 @@ impl Programme {
         value.as_str().map(str::to_owned)
     }
 
+    fn bytes(&self, entry: &ObjId, field: &str) -> Option<&[u8]> {
+        match self.document.get(entry, field).ok()??.0 {
+            Value::Scalar(Cow::Borrowed(ScalarValue::Bytes(bytes))) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The picture of a product, if it has one.
+    pub fn picture(&self, sku: &Sku) -> Option<Picture> {
+        let info = self.products.get(sku)?.picture.clone()?;
+        let (_, products) = self.document.get(ROOT, PRODUCTS).ok()??;
+        let (_, entry) = self.document.get(&products, sku.as_str()).ok()??;
+        Some(Picture { info, bytes: self.bytes(&entry, PICTURE)?.to_vec() })
+    }
+
     fn number(&self, entry: &ObjId, field: &str) -> Option<i64> {
         let (value, _) = self.document.get(entry, field).ok()??;
         value.as_i64()
     }
+}
+
+/// Whether a text can be the heading of products.
+pub(crate) fn is_category(text: &str) -> bool {
+    (1..=MAX_CATEGORY).contains(&text.chars().count())
+        && !text.trim().is_empty()
+        && !text.chars().any(char::is_control)
 }
 
 /// Applies a change to a document of its own, and gives that back.

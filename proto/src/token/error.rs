@@ -1,7 +1,38 @@
 //! What is wrong with a token, and what to do.
 
+use serde::{Deserialize, Serialize};
+
 use super::{MAX_TEXT, MAX_TOKEN};
 use crate::identity::{CertificateError, Roles};
+
+/// What kind of fault a token has, for programs: what a person is told to do goes by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub enum TokenFault {
+    /// It is no popmesh token.
+    NotAToken,
+    /// It was altered, cut short or forged.
+    Damaged,
+    /// It is of another version of this format.
+    Version,
+    /// It is of another event.
+    OtherEvent,
+    /// Who issued it could not, or cannot be judged: hand nothing out.
+    Issuer,
+    /// Who issued it had been retired.
+    Retired,
+    /// It is a cart's, which is not paid.
+    Unpaid,
+    /// It is a claim's, which is paid.
+    Paid,
+    /// It is over.
+    Expired,
+    /// It has not begun.
+    NotYet,
+    /// It cannot be issued.
+    CannotIssue,
+}
 
 /// Why a token is not accepted, or cannot be issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,4 +147,26 @@ pub enum TokenError {
         /// What it would have.
         bytes: usize,
     },
+}
+
+impl TokenError {
+    /// What kind of fault this is.
+    pub fn fault(&self) -> TokenFault {
+        match self {
+            Self::NotAToken | Self::TooLong => TokenFault::NotAToken,
+            Self::Altered | Self::Signature { .. } => TokenFault::Damaged,
+            Self::Version { .. } => TokenFault::Version,
+            Self::OtherEvent { .. } => TokenFault::OtherEvent,
+            Self::Certificate(_)
+            | Self::IssuerValidity { .. }
+            | Self::Role { .. }
+            | Self::NotTheSeller { .. } => TokenFault::Issuer,
+            Self::IssuerRetired { .. } => TokenFault::Retired,
+            Self::NotAClaim => TokenFault::Unpaid,
+            Self::NotACart => TokenFault::Paid,
+            Self::Expired { .. } => TokenFault::Expired,
+            Self::NotYet { .. } => TokenFault::NotYet,
+            Self::OtherKey | Self::Content | Self::TooLarge { .. } => TokenFault::CannotIssue,
+        }
+    }
 }

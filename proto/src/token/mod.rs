@@ -13,7 +13,7 @@ mod tests;
 mod text;
 mod wire;
 
-pub use error::TokenError;
+pub use error::{TokenError, TokenFault};
 pub use text::{MAX_TEXT, from_text, to_text};
 pub use wire::MAX_TOKEN;
 

@@ -362,6 +362,8 @@ fn mail_that_its_author_did_not_sign_is_refused() {
         reaches: Vec::new(),
         asks: None,
         behind_ms: None,
+        narrowly: None,
+        program: None,
         neighbours: None,
     });
     let mail = |world: &World, at: Hlc| {

@@ -122,8 +122,7 @@ fn no_command_is_done_twice() {
 #[test]
 fn an_edit_that_comes_again_undoes_nothing() {
     let mut world = evening(4);
-    let price =
-        |price| Command::ProductAdd(ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price, tax: None });
+    let price = |price| Command::ProductAdd(ProductAdd::of(shirt(), "Shirt", price));
     let lot = Command::LotMint(mint(101, 110));
     let minted = ask(&mut world, HQ, &lot, key(1)).unwrap();
     ask(&mut world, HQ, &price(1_000), key(2)).unwrap();

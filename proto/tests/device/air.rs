@@ -133,6 +133,8 @@ fn says(world: &World, author: usize, neighbours: &[usize]) -> Vec<u8> {
         reaches: Vec::new(),
         asks: None,
         behind_ms: None,
+        narrowly: None,
+        program: None,
         neighbours: Some(
             neighbours.iter().flat_map(|of| world.nodes[*of].id.0[..4].to_vec()).collect::<Vec<u8>>().into(),
         ),
@@ -187,6 +189,8 @@ fn words_that_cannot_be_read_are_refused() {
         neighbours: Some(vec![1; 5].into()),
         asks: None,
         behind_ms: None,
+        narrowly: None,
+        program: None,
     };
     let (event, at) = (world.charter.event(), Hlc::from_ms(world.now(0).wall_ms + 1));
     let mail = Mail::sign(&Ed25519, &event, &world.nodes[1].secret, at, None, encode(&presence));

@@ -92,14 +92,7 @@ fn changes_of_the_programme_are_asked_for_by_name() {
     world.add("hq", "hq", "hall");
     world.add("hq-2", "hq", "hall");
     world.link(0, 1);
-    let product = |sku: &str| {
-        Command::ProductAdd(ProductAdd {
-            sku: sku.parse().unwrap(),
-            name: sku.to_owned(),
-            price: 100,
-            tax: None,
-        })
-    };
+    let product = |sku: &str| Command::ProductAdd(ProductAdd::of(sku.parse().unwrap(), sku, 100));
     for (at, sku) in [(0, "a"), (0, "b"), (1, "c"), (0, "d"), (1, "e")] {
         world.done(at, product(sku)).unwrap();
         world.converge(5_000);

@@ -28,7 +28,7 @@ fn evening(seed: u64) -> World {
     world.add("other", "pos", "hall");
     world.link_all();
     world.open_drop(HQ, UNITS as u32);
-    let product = ProductAdd { sku: sticker(), name: "Sticker".to_owned(), price: 300, tax: None };
+    let product = ProductAdd::of(sticker(), "Sticker", 300);
     world.done(HQ, Command::ProductAdd(product)).unwrap();
     let lot = LotMint { sku: sticker(), numbered: false, ..mint(1, UNITS as u32) };
     world.done(HQ, Command::LotMint(lot)).unwrap();

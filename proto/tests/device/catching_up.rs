@@ -17,7 +17,7 @@ fn give(world: &mut World, from: usize, to: usize, count: u64) {
 }
 
 fn product(sku: &Sku) -> Command {
-    Command::ProductAdd(ProductAdd { sku: sku.clone(), name: sku.to_string(), price: 100, tax: None })
+    Command::ProductAdd(ProductAdd::of(sku.clone(), sku.to_string(), 100))
 }
 
 /// An hq and a till that have given the same unit to and fro, and a till that has heard nothing.

@@ -6,7 +6,7 @@ use popmesh_proto::command::{
 use popmesh_proto::id::Ref;
 use popmesh_proto::identity::Ed25519;
 use popmesh_proto::query::{Answer, Query};
-use popmesh_proto::token::{UnprovenToken, from_text};
+use popmesh_proto::token::{TokenFault, UnprovenToken, from_text};
 use popmesh_proto::units::UnitSet;
 
 use crate::event::{claim_of, hall_with, hall_with_locker, sell, shirt};
@@ -274,17 +274,21 @@ fn a_token_that_is_not_good_hands_out_nothing() {
     let claim = sold(&mut world, 1);
     let text = token(&mut world, TILL, claim.claim).unwrap();
     let altered = text.replacen(text.chars().nth(60).unwrap(), "0", 1);
-    for (bad, why) in [("", "token"), ("POPMESH1:", "token"), (altered.as_str(), "token")] {
-        let Err(Refusal::Token { problem }) = shown(&mut world, LOCKER, bad) else { panic!("{bad:?}") };
-        assert!(problem.contains(why), "{problem}");
+    let (none, damaged) = (TokenFault::NotAToken, TokenFault::Damaged);
+    for (bad, fault) in [("", none), ("POPMESH1:", damaged), (altered.as_str(), damaged)] {
+        let Err(Refusal::Token { why, problem }) = shown(&mut world, LOCKER, bad) else { panic!("{bad:?}") };
+        assert_eq!(why, fault, "{problem}");
+        assert!(problem.contains("token"), "{problem}");
     }
     let both = Redeem { claim: Some(claim.claim), ..Redeem::by_token(text.clone()) };
     for odd in [both, Redeem { claim: None, ..Redeem::of(claim.claim) }] {
         assert!(matches!(world.done(LOCKER, Command::Redeem(odd)), Err(Refusal::Invalid { .. })));
     }
     let mut other = evening(8);
-    let Err(Refusal::Token { problem }) = shown(&mut other, LOCKER, &text) else { panic!("another event's") };
-    println!("{problem}");
+    let Err(Refusal::Token { why, problem }) = shown(&mut other, LOCKER, &text) else {
+        panic!("another event's")
+    };
+    assert_eq!(why, TokenFault::OtherEvent, "{problem}");
     assert!(shown(&mut world, LOCKER, &text).is_ok());
 }
 
@@ -299,7 +303,10 @@ fn a_token_of_another_till_than_its_seller_hands_out_nothing_where_the_sale_is_k
     let copied = UnprovenToken::parse(&from_text(&genuine).unwrap()).unwrap().token().clone();
     let node = &world.nodes[thief];
     let forged = copied.sign(&Ed25519, &node.secret, &node.certificate).unwrap().to_text();
-    let Err(Refusal::Token { problem }) = shown(&mut world, LOCKER, &forged) else { panic!("handed out") };
+    let Err(Refusal::Token { why, problem }) = shown(&mut world, LOCKER, &forged) else {
+        panic!("handed out")
+    };
+    assert_eq!(why, TokenFault::Issuer, "{problem}");
     assert!(problem.contains("thief"), "{problem}");
     assert_eq!(states(&mut world, claim), [ClaimState::Issued; 4]);
     assert!(shown(&mut world, LOCKER, &genuine).is_ok());

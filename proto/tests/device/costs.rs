@@ -2,7 +2,7 @@
 
 use popmesh_proto::command::{Command, Redeem, Refund, Retire, Sell, Transfer, Units};
 use popmesh_proto::id::Ref;
-use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::query::{Answer, IncidentKind, Query};
 
 use crate::event::{claim_of, mint, night, sell, shirt};
 use crate::world::World;
@@ -67,6 +67,8 @@ fn disputed(seed: u64) -> World {
     world.link_all();
     world.run_ms(10_000);
     assert!(world.check(HQ).incidents.iter().any(|text| text.contains("spent twice")));
+    let Answer::Incidents(known) = world.query(HQ, Query::Incidents) else { panic!() };
+    assert!(known.iter().any(|known| known.kind == IncidentKind::SpentTwice), "{known:?}");
     world
 }
 

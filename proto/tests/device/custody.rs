@@ -5,7 +5,7 @@ use popmesh_proto::command::{
     AcceptPast, Claim, ClaimState, Command, GiveCustody, Redeem, Refund, RefundItem, Refusal, Reply,
 };
 use popmesh_proto::id::Ref;
-use popmesh_proto::query::{Answer, Query};
+use popmesh_proto::query::{Answer, IncidentKind, Query};
 
 use crate::event::{claim_of, hall_with_locker, sell, shirt};
 use crate::wire::{entries, range};
@@ -268,6 +268,9 @@ fn what_was_handed_out_under_a_change_of_custody_that_does_not_count_is_told_and
             assert!(is_redeemed_at(&show(&mut world, SECOND, &text), "locker-2") || ends == 2);
         }
         let told = |text: &str| said.iter().any(|incident| incident.contains(text));
+        let Answer::Incidents(known) = world.query(HQ, Query::Incidents) else { panic!() };
+        let of_claim = known.iter().filter(|known| known.claim == Some(claim));
+        assert!(of_claim.clone().all(|known| known.kind == IncidentKind::ClaimUsedTwice), "{known:?}");
         match ends {
             0 if by_token => assert_eq!(states(&mut world, claim), [ClaimState::Redeemed; 5]),
             0 => assert!(told("it was handed out there, and waits to be handed out"), "{said:?}"),

@@ -104,7 +104,7 @@ fn a_sale_and_its_outcome_are_one_write() {
 #[test]
 fn the_outcome_that_is_stored_is_the_one_that_was_replied() {
     let mut world = pair(4);
-    let product = ProductAdd { sku: "cap".parse().unwrap(), name: "Cap".to_owned(), price: 900, tax: None };
+    let product = ProductAdd::of("cap".parse().unwrap(), "Cap", 900);
     let commands = [
         Command::ProductAdd(product.clone()),
         // Nothing to do: no entry, and yet an outcome to keep.

@@ -8,7 +8,7 @@ use popmesh_proto::command::{
     ResolveIncident, Retire, SellItem, Transfer, Units,
 };
 use popmesh_proto::id::Ref;
-use popmesh_proto::query::{Answer, Incident, Query, ReceiptFilter};
+use popmesh_proto::query::{Answer, Incident, IncidentKind, Query, ReceiptFilter};
 use popmesh_proto::text::{DropId, Edition};
 use popmesh_proto::units::UnitSet;
 use proptest::prelude::*;
@@ -178,7 +178,7 @@ fn what_two_hqs_have_both_printed_is_an_incident_and_the_later_is_frozen() {
     for at in 0..4 {
         let incidents = open_incidents(&mut world, at);
         let [incident] = &incidents[..] else { panic!("device {at}: {incidents:?}") };
-        assert_eq!(incident.incident, second.lot);
+        assert_eq!((incident.incident, incident.kind), (second.lot, IncidentKind::PrintedTwice));
         assert!(incident.text.contains("11-20") && incident.text.contains(&first.lot.to_string()));
         let line = world.stock(at).unwrap();
         assert_eq!((line.minted, line.mesh.frozen), (40, 10), "device {at}");

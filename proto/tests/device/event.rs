@@ -74,7 +74,7 @@ fn serials(items: &[ClaimItem]) -> impl Iterator<Item = (Ref, u32)> {
 impl World {
     /// Opens a drop of one product on `hq`, with a lot of `units` if there are any.
     pub(crate) fn open_drop(&mut self, hq: usize, units: u32) -> Option<Lot> {
-        let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price: 2500, tax: None };
+        let product = ProductAdd::of(shirt(), "Shirt", 2500);
         self.done(hq, Command::ProductAdd(product)).unwrap();
         self.done(hq, Command::DropNew(DropNew::of(night(), "Night".to_owned()))).unwrap();
         let lot = (units > 0).then(|| match self.done(hq, Command::LotMint(mint(1, units))) {
@@ -94,7 +94,7 @@ impl World {
 
     /// Gives the shirt another price.
     pub(crate) fn product(&mut self, hq: usize, price: i64) {
-        let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price, tax: None };
+        let product = ProductAdd::of(shirt(), "Shirt", price);
         self.done(hq, Command::ProductAdd(product)).unwrap();
     }
 

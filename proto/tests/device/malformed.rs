@@ -118,7 +118,7 @@ fn still_works(world: World) {
 
 /// A cap is added now; then there are so many products.
 fn still_works_with(mut world: World, products: usize) {
-    let cap = ProductAdd { sku: "cap".parse().unwrap(), name: "Cap".to_owned(), price: 900, tax: None };
+    let cap = ProductAdd::of("cap".parse().unwrap(), "Cap", 900);
     world.done(HQ, Command::ProductAdd(cap)).unwrap();
     world.converge(5_000);
     let Answer::Export(files) = world.query(TILL, Query::Export) else { panic!("no export") };
@@ -242,7 +242,7 @@ fn a_change_is_judged_by_what_it_builds_on_alone() {
         let mut world = evening(4);
         let cheat = Cheat::new(&mut world, nonce as u8);
         world.isolate(PEER);
-        let hat = ProductAdd { sku: "hat".parse().unwrap(), name: "Hat".to_owned(), price: 900, tax: None };
+        let hat = ProductAdd::of("hat".parse().unwrap(), "Hat", 900);
         world.done(HQ, Command::ProductAdd(hat)).unwrap();
         world.run_ms(5_000);
         let beside = Change::from_bytes(world.written(HQ, "programme").pop().unwrap().body).unwrap();
@@ -268,7 +268,7 @@ fn a_change_is_judged_by_what_it_builds_on_alone() {
 fn a_change_made_beside_others_is_admitted() {
     let mut world = evening(5);
     let cheat = Cheat::new(&mut world, 1);
-    let hat = ProductAdd { sku: "hat".parse().unwrap(), name: "Hat".to_owned(), price: 900, tax: None };
+    let hat = ProductAdd::of("hat".parse().unwrap(), "Hat", 900);
     world.done(HQ, Command::ProductAdd(hat)).unwrap();
     world.converge(5_000);
     let before = world.status(TILL).entries;

@@ -3,6 +3,7 @@
 use popmesh_proto::command::{Command, Refund, Refusal, Reply, Sell, SettlePayment, Tender};
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Named, Query};
+use popmesh_proto::token::TokenFault;
 
 use crate::event::{claim_of, hall_with, sell};
 use crate::world::World;
@@ -90,7 +91,7 @@ fn a_claim_is_found_by_what_is_at_hand() {
     assert_eq!(one(&mut world, HQ, &unknown.to_string()), Some(unknown));
     let mut altered = token.token.clone();
     altered.pop();
-    assert!(matches!(named(&mut world, HQ, &altered), Err(Refusal::Token { .. })));
+    assert!(matches!(named(&mut world, HQ, &altered), Err(Refusal::Token { why: TokenFault::Damaged, .. })));
 }
 
 #[test]

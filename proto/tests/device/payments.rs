@@ -4,7 +4,7 @@ use popmesh_proto::command::{
     CartNew, Claim, Command, LimitSet, PaymentNew, PaymentState, ProductAdd, Refund, Refunded, Refusal,
     Reply, RulesSet, Sell, SettlePayment, Tender,
 };
-use popmesh_proto::query::{Answer, Query, WaitingPayment};
+use popmesh_proto::query::{Answer, IncidentKind, Query, WaitingPayment};
 use popmesh_proto::tax::{Prices, Rounding};
 use proptest::prelude::*;
 
@@ -44,7 +44,7 @@ fn limit(world: &mut World, amount: Option<i64>, of: Option<usize>) {
 }
 
 fn tax(world: &mut World, price: i64, tax: u16) {
-    let product = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price, tax: Some(tax) };
+    let product = ProductAdd { tax: Some(tax), ..ProductAdd::of(shirt(), "Shirt", price) };
     assert!(matches!(world.done(HQ, Command::ProductAdd(product)), Ok(Reply::Product(_))));
     world.converge(5_000);
 }
@@ -210,6 +210,8 @@ fn deferred_payments_are_bounded_until_they_are_settled() {
         assert_eq!(incidents.len(), 1, "{incidents:?}");
         assert!(incidents[0].contains("25.00 EUR by card, reference T1, failed"), "{incidents:?}");
         assert_eq!(world.status(at).incidents, 1);
+        let Answer::Incidents(known) = world.query(at, Query::Incidents) else { panic!() };
+        assert_eq!(known.iter().map(|known| known.kind).collect::<Vec<_>>(), [IncidentKind::Payment]);
     }
     let card = takings(&mut world, HQ, TILL).tenders[0];
     assert_eq!((card.taken, card.deferred, card.failed), (4_000, 6_000, 2_500));
@@ -291,7 +293,7 @@ fn tax_is_reckoned_once_and_stays() {
         taxes.iter().map(|of| (of.rate, of.net, of.tax)).collect::<Vec<_>>(),
         [(700, 2_500, 175), (1_900, 4_202, 798)]
     );
-    let odd = ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price: 1, tax: Some(10_001) };
+    let odd = ProductAdd { tax: Some(10_001), ..ProductAdd::of(shirt(), "Shirt", 1) };
     assert!(
         matches!(world.done(HQ, Command::ProductAdd(odd)), Err(Refusal::Invalid { field, .. }) if field == "tax")
     );

@@ -2,7 +2,7 @@
 
 use popmesh_proto::command::{Claim, Command, Refund, RefundItem, Refusal, Reply, ResolveIncident};
 use popmesh_proto::query::{
-    Answer, Query, Receipt, ReceiptFilter, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
+    Answer, IncidentKind, Query, Receipt, ReceiptFilter, ReceiptKind, ReceiptRun, Takings, TakingsFilter,
 };
 
 use crate::event::{claim_of, sell, shirt};
@@ -174,6 +174,10 @@ fn a_copied_till_gives_numbers_twice_and_everybody_is_told() {
         let told =
             check.incidents.iter().any(|text| text.starts_with("receipt 2 of") && text.contains("2 times"));
         assert!(told, "{:?}", check.incidents);
+        let Answer::Incidents(known) = world.query(at, Query::Incidents) else { panic!() };
+        let twice = known.iter().filter(|known| known.text.contains("2 times"));
+        assert!(twice.clone().count() > 0, "{known:?}");
+        assert!(twice.map(|known| known.kind).all(|kind| kind == IncidentKind::Receipts), "{known:?}");
         assert_eq!(check.problems, Vec::<String>::new());
         let run = run(&mut world, at, TILL);
         assert_eq!((run.count, run.last, run.missing, run.twice), (5, 3, 0, vec![2, 3]));

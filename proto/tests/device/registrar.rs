@@ -8,7 +8,7 @@ use popmesh_proto::command::{Command, Entrust, Refusal, Reply, Retire, Transfer,
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::identity::SecretKey;
 use popmesh_proto::log::Range;
-use popmesh_proto::query::{Answer, Incident, Query, Registrar, RetirementRisk};
+use popmesh_proto::query::{Answer, Incident, IncidentKind, Query, Registrar, RetirementRisk};
 use popmesh_proto::record::{self, Body};
 
 use crate::author::Author;
@@ -224,6 +224,7 @@ fn what_a_registrar_does_after_its_own_retirement_changes_nothing() {
     let known = incidents(&mut world, DESK);
     let void = known.iter().filter(|known| known.text.contains("it had been retired before")).count();
     assert_eq!(void, 2, "{known:?}");
+    assert_eq!(known.iter().filter(|known| known.kind == IncidentKind::NoRight).count(), 2, "{known:?}");
     // Its line has ended; the other certificate's goes on.
     assert!(
         matches!(retire(&mut world, DESK, LOST), Err(Refusal::NotRegistrar { holders }) if holders == ["chief"])

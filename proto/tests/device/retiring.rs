@@ -4,7 +4,8 @@
 use popmesh_proto::command::{
     Claim, ClaimState, Command, Redeem, Refusal, Reply, ResolveIncident, Retire, Sell,
 };
-use popmesh_proto::query::{Answer, Incident, Query, RetirementRisk};
+use popmesh_proto::query::{Answer, Incident, IncidentKind, Query, RetirementRisk};
+use popmesh_proto::token::TokenFault;
 
 use crate::event::{claim_of, night, sell, shirt, units_of};
 use crate::world::World;
@@ -89,6 +90,7 @@ fn what_a_lost_device_held_is_sold_by_others_and_its_late_sales_are_incidents() 
         assert_eq!(known.len(), late.len(), "on device {at}: {known:?}");
         assert!(late.iter().all(|claim| affected.contains(&claim.claim)), "on device {at}");
         assert!(known.iter().all(|incident| incident.text.contains("written after it was retired")));
+        assert!(known.iter().all(|incident| incident.kind == IncidentKind::AfterRetirement), "{known:?}");
     }
     assert!((late.len() as u64) <= held);
     let refused = world.done(LOST, Command::Sell(sell(1, 0))).unwrap_err();
@@ -157,7 +159,7 @@ fn its_tokens_are_good_if_they_were_sold_before_and_refused_if_after() {
     let show = |token: &str| Command::Redeem(Redeem::by_token(token.to_owned()));
     let refused = world.done(TILL, show(&after)).unwrap_err();
     assert!(
-        matches!(&refused, Refusal::Token { problem } if problem.contains("lost was retired by hq")),
+        matches!(&refused, Refusal::Token { why: TokenFault::Retired, problem } if problem.contains("lost was retired by hq")),
         "{refused}"
     );
     assert!(matches!(world.done(TILL, show(&before)), Ok(Reply::Redeemed(_))));
@@ -265,7 +267,8 @@ fn what_goes_together_with_late_units_is_not_sold_again() {
             );
             assert!(world.check(at).problems.is_empty(), "on {at}");
             let known = incidents(&mut world, at);
-            assert!(known.iter().any(|known| known.text.contains("the rest of it counts")), "{known:?}");
+            let part = known.iter().find(|known| known.text.contains("the rest of it counts"));
+            assert_eq!(part.map(|known| known.kind), Some(IncidentKind::NotHeld), "{known:?}");
         }
     }
 }
@@ -301,7 +304,8 @@ fn a_copied_disk_is_found_out_by_its_own_signatures_and_given_nothing() {
     world.run_ms(20_000);
     for at in [HQ, TILL] {
         let known = incidents(&mut world, at);
-        assert!(known.iter().any(|known| known.text.contains("there are two of it")), "on {at}: {known:?}");
+        let two = known.iter().find(|known| known.text.contains("there are two of it"));
+        assert_eq!(two.map(|known| known.kind), Some(IncidentKind::TwoPasts), "on {at}: {known:?}");
         let to = world.nodes[LOST].id;
         let units = popmesh_proto::command::Units::Count(1);
         let give = popmesh_proto::command::Transfer { drop: night(), sku: shirt(), units, to };

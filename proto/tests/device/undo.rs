@@ -87,7 +87,7 @@ fn moved(units: Units, place: &str) -> Command {
 /// Every kind of act that can be taken back, with and without a key, and with a start of the device in between.
 #[test]
 fn after_an_act_and_its_undo_all_is_as_it_was() {
-    let price = |price| ProductAdd { sku: shirt(), name: "Shirt".to_owned(), price, tax: None };
+    let price = |price| ProductAdd::of(shirt(), "Shirt", price);
     for (number, seed) in (0..11).flat_map(|number| [(number, 1), (number, 2), (number, 3)]) {
         let mut world = evening(10 * number + seed);
         let cart = cart_of(with_key(&mut world, TILL, aside(2), 2));

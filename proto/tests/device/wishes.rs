@@ -355,12 +355,7 @@ fn a_sale_of_several_skus_is_as_large_as_all_of_it() {
     world.add("till-2", "pos", "hall");
     world.link_all();
     world.open_drop(0, 12);
-    let cap = popmesh_proto::command::ProductAdd {
-        sku: "cap".parse().unwrap(),
-        name: "Cap".to_owned(),
-        price: 900,
-        tax: None,
-    };
+    let cap = popmesh_proto::command::ProductAdd::of("cap".parse().unwrap(), "Cap", 900);
     world.done(0, Command::ProductAdd(cap)).unwrap();
     let mint = popmesh_proto::command::LotMint { sku: "cap".parse().unwrap(), ..crate::event::mint(1, 12) };
     world.done(0, Command::LotMint(mint)).unwrap();

@@ -27,6 +27,9 @@ pub(crate) const EPOCH_MS: u64 = 1_790_000_000_000;
 /// Certificates end so long after it.
 pub(crate) const VALID_MS: u64 = 86_400_000;
 
+/// The version of the program that every device runs.
+pub(crate) const PROGRAM: &str = "1.2.3";
+
 /// What carries a message over Wi-Fi: noise, yamux, TCP, IP and the frame.
 const BROAD_CARRIER_BYTES: u64 = 90;
 
@@ -347,6 +350,7 @@ impl World {
             restored: node.restored,
             goes_on: node.goes_on,
             policy: self.policy.clone(),
+            program: Some(PROGRAM.to_owned()),
             ..Config::new(node.secret.clone(), self.charter.clone(), node.certificate.clone(), nonce)
         };
         let now = self.now(at);

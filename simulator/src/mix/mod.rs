@@ -12,6 +12,7 @@
 
 mod faults;
 mod retired;
+mod steps;
 mod topology;
 
 use crate::random::Random;
@@ -41,7 +42,7 @@ const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
 const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats, Reprints];
 const RETIREMENTS: &[Kind] = &[Entrusted, RetiredDead, RetiredAlive];
 
-const MIXES: [Mix; 7] = [
+const MIXES: [Mix; 8] = [
     Mix {
         name: "default",
         title: "everything that may happen: networks, power, disks, clocks, deaths, people's mistakes, cheats",
@@ -77,11 +78,21 @@ const MIXES: [Mix; 7] = [
             RETIREMENTS,
         ],
     },
+    Mix {
+        name: STEPS,
+        title: "drops that an encoder opens and closes while hqs are off, venues are cut off and power is cut",
+        kinds: &[&[
+            Offline, Flapping, OneWay, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite, Clock,
+        ]],
+    },
 ];
+
+/// The mix whose nights are changed so that steps of drops matter.
+const STEPS: &str = "steps";
 
 /// Name and title of each mix.
 #[must_use]
-pub fn mixes() -> [(&'static str, &'static str); 7] {
+pub fn mixes() -> [(&'static str, &'static str); 8] {
     MIXES.map(|mix| (mix.name, mix.title))
 }
 
@@ -114,6 +125,9 @@ pub fn draw(name: &str, seed: u64) -> Result<Scenario, UnknownMix> {
     scenario.name = format!("{name}-{seed}");
     scenario.title = format!("drawn from the mix {name} with seed {seed}");
     scenario.faults = faults::draw(&mix.kinds.concat(), &scenario, &random.fork("faults"));
+    if mix.name == STEPS {
+        steps::draw(&mut scenario, &mut random.fork("steps"));
+    }
     // What is drawn is judged by the promises alone.
     scenario.thresholds = Thresholds::default();
     Ok(scenario)

@@ -13,6 +13,7 @@ use super::field::{Field, Hours, Spot, Table};
 use super::limits::{MAX_DROPS, MAX_LOTS, MAX_NIGHT_MS, MAX_PRODUCTS, MAX_UNITS};
 use super::names::Names;
 use super::site::{Site, too_many};
+use super::steps;
 use super::{DropSpec, LotSpec, ProductSpec};
 
 /// What is sold, and when.
@@ -99,7 +100,9 @@ fn drop_of(
     lots: &mut Lots,
 ) -> Result<(), ScenarioError> {
     let minted = table.take("minted");
-    let closes = table.take("closes");
+    let (closes, ends, announced) = (table.take("closes"), table.take("ends"), table.take("announced"));
+    let run_by = steps::run_by(table.take("run_by").as_ref(), site)?;
+    let step_tables = table.tables("step")?;
     let (within, unclaimed) = (table.take("pickup_within"), table.take("unclaimed"));
     let lot_tables = table.tables("lot")?;
     let spot = table.spot.clone();
@@ -114,6 +117,16 @@ fn drop_of(
     let close_ms = closes.as_ref().map(|field| field.time_ms(hours)).transpose()?;
     if let (Some(field), Some(_)) = (&closes, close_ms.filter(|close_ms| *close_ms <= open_ms)) {
         let problem = "the drop closes before it opens; swap the times, or leave `closes` out".to_owned();
+        return Err(field.error(Problem::Impossible { problem }));
+    }
+    let ends_ms = ends.as_ref().map(|field| field.time_ms(hours)).transpose()?;
+    if let (Some(field), Some(_)) = (&ends, ends_ms.filter(|ends_ms| *ends_ms <= open_ms)) {
+        let problem = "the drop ends before it opens; swap the times, or leave `ends` out".to_owned();
+        return Err(field.error(Problem::Impossible { problem }));
+    }
+    let announce_ms = announced.as_ref().map(|field| field.time_ms(hours)).transpose()?;
+    if let (Some(field), Some(_)) = (&announced, announce_ms.filter(|announce_ms| *announce_ms > open_ms)) {
+        let problem = "the drop is announced after it has opened; announce it before".to_owned();
         return Err(field.error(Problem::Impossible { problem }));
     }
     let mint_ms = minted.as_ref().map_or(Ok(0), |field| field.time_ms(hours))?;
@@ -138,8 +151,21 @@ fn drop_of(
     if lot_tables.len() > MAX_LOTS {
         return Err(too_many(&field, "lots", lot_tables.len(), MAX_LOTS));
     }
+    let steps = steps::read(step_tables, &field, run_by, site, hours)?;
     let lots = lot_tables.into_iter().map(|table| lot(table, site, goods, lots)).collect::<Result<_, _>>()?;
-    goods.drops.push(DropSpec { drop, mint_ms, open_ms, close_ms, pickup_within_ms, unclaimed, lots });
+    goods.drops.push(DropSpec {
+        drop,
+        mint_ms,
+        open_ms,
+        close_ms,
+        announce_ms,
+        ends_ms,
+        run_by,
+        steps,
+        pickup_within_ms,
+        unclaimed,
+        lots,
+    });
     Ok(())
 }
 

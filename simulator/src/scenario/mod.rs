@@ -16,6 +16,7 @@ mod names;
 mod print;
 mod resolve;
 mod site;
+mod steps;
 mod words;
 
 use std::path::Path;

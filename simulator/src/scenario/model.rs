@@ -166,12 +166,66 @@ pub struct DropSpec {
     pub open_ms: u64,
     /// When it closes; absent if it stays open.
     pub close_ms: Option<u64>,
+    /// When it is announced; absent if it is not.
+    pub announce_ms: Option<u64>,
+    /// Its hard end, by every device's own clock; absent if it has none.
+    pub ends_ms: Option<u64>,
+    /// Who announces, opens and closes it: an hq or an encoder.
+    pub run_by: DeviceIndex,
+    /// Its further steps.
+    pub steps: Vec<StepSpec>,
     /// For how long claims can be picked up after their sale, milliseconds; for ever if absent.
     pub pickup_within_ms: Option<u64>,
     /// What becomes of claims that nobody came for in that time.
     pub unclaimed: Unclaimed,
     /// Its lots.
     pub lots: Vec<LotSpec>,
+}
+
+impl DropSpec {
+    /// All steps, those that its times say first.
+    pub fn all_steps(&self) -> impl Iterator<Item = StepSpec> {
+        let by_times = [
+            (self.announce_ms, StepWord::Announce),
+            (Some(self.open_ms), StepWord::Open),
+            (self.close_ms, StepWord::Close),
+        ];
+        let usual = by_times
+            .into_iter()
+            .filter_map(|(at_ms, step)| Some(StepSpec { at_ms: at_ms?, step, by: self.run_by, venue: None }));
+        usual.chain(self.steps.iter().copied())
+    }
+}
+
+/// A step of a drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct StepSpec {
+    /// When it is taken; again and again until it is done, if its device is off.
+    pub at_ms: u64,
+    /// Which.
+    pub step: StepWord,
+    /// By whom: an hq or an encoder.
+    pub by: DeviceIndex,
+    /// At which venue; at all if absent.
+    pub venue: Option<VenueIndex>,
+}
+
+/// Which step of a drop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepWord {
+    /// The public is told.
+    Announce,
+    /// It sells.
+    Open,
+    /// It sells, and not for long.
+    LastCall,
+    /// It is over.
+    Close,
+    /// After a close: the next round is told of.
+    AnnounceAgain,
+    /// After a close: it sells once more.
+    OpenAgain,
 }
 
 /// A lot.

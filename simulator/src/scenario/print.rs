@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::faults::{CHEATS, lasts};
 use super::resolve::POLICIES;
 use super::site::{BATTERIES, DISKS};
+use super::steps::STEPS;
 use super::words::{show_clock_s, show_ms, show_scaled, show_share, show_speed, show_time_ms, show_us};
 use super::{
     Arrivals, Battery, Demand, DeviceSpec, DiskSpeed, DropSpec, Fault, FaultKind, Medium, Scenario,
@@ -184,9 +185,30 @@ impl Page<'_> {
         if let Some(close_ms) = drop.close_ms {
             self.time("closes", close_ms);
         }
+        if let Some(announce_ms) = drop.announce_ms {
+            self.time("announced", announce_ms);
+        }
+        if let Some(ends_ms) = drop.ends_ms {
+            self.time("ends", ends_ms);
+        }
+        if drop.run_by != self.scenario.hq() {
+            let run_by = self.device_name(drop.run_by);
+            self.line("run_by", &run_by);
+        }
         if let Some(within_ms) = drop.pickup_within_ms {
             self.line("pickup_within", &quoted(&show_ms(within_ms)));
             self.line("unclaimed", &quoted(&drop.unclaimed.to_string()));
+        }
+        for step in &drop.steps {
+            self.table("[[drop.step]]");
+            self.time("at", step.at_ms);
+            self.line("step", &word(&STEPS, &step.step).unwrap_or_default());
+            let by = self.device_name(step.by);
+            self.line("by", &by);
+            if let Some(venue) = step.venue {
+                let venue = self.venue_name(venue);
+                self.line("venue", &venue);
+            }
         }
         for lot in &drop.lots {
             self.table("[[drop.lot]]");

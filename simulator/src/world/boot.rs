@@ -105,6 +105,7 @@ impl World<'_> {
         let mut told = Told::default();
         let mut read: BTreeMap<ChainId, u64> = BTreeMap::new();
         let mut problem = Ok(());
+        self.ledger.for_sale.now_us = self.now_us;
         let ledger = &mut self.ledger;
         let opened = open_device(config, &store, now, |entry| {
             let length = read.entry(entry.chain).or_default();
@@ -136,6 +137,8 @@ impl World<'_> {
                 of.state = State::Running { device: Box::new(device), store: Box::new(store) };
                 self.check(problem);
                 self.judge_told(node, told);
+                self.look_at_board(node);
+                self.follow_start(node);
                 if !self.ledger.suspects.contains(&me) {
                     let recovered = self.ledger.recovered(me, &read);
                     self.check(recovered);

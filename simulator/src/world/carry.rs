@@ -5,7 +5,7 @@ use std::rc::Rc;
 use popmesh_proto::Device;
 use popmesh_proto::clock::Now;
 use popmesh_proto::fact::{Fact, Signal};
-use popmesh_proto::id::DeviceId;
+use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{Input, Output, Verdict};
 use popmesh_proto::query::{Answer, Query};
 use sha2::Digest;
@@ -53,6 +53,7 @@ impl World<'_> {
         match output {
             Output::Store { batch, entries, replies, sealed, facts, mark } => {
                 self.check_past(node, &entries);
+                self.follow_closes(node, &entries);
                 let life = self.nodes[node].life;
                 let speed = self.nodes[node].disk_speed;
                 let jitter = if speed.jitter_us == 0 { 0 } else { self.random.below(speed.jitter_us + 1) };
@@ -138,6 +139,7 @@ impl World<'_> {
                 self.watch.peer_fault(self.now_us, &self.nodes[node].name, &text);
             }
             Signal::HeldElsewhere { .. }
+            | Signal::Asking { .. }
             | Signal::CertificateEnds { .. }
             | Signal::Reachable { .. }
             | Signal::Unreachable { .. } => {}
@@ -182,9 +184,11 @@ impl World<'_> {
             }
         }
         let me = self.nodes[node].id;
+        self.ledger.for_sale.now_us = self.now_us;
         for entry in &write.entries {
             let result = self.ledger.stored((node, life), me, entry);
             self.check(result);
+            self.follow_steps(node, Ref { chain: entry.chain, seq: entry.seq });
         }
         if self.mistakes.rewriters.contains(&node) && self.writes_twice(node, &write.entries) {
             self.mistakes.rewriters.remove(&node);

@@ -113,6 +113,7 @@ impl World<'_> {
             FaultKind::Cheats { device, how } => self.cheats(fault, device, how, begins),
         }
         self.note_lanes();
+        self.look_at_boards();
     }
 
     /// How disks fail that nothing ails.

@@ -18,10 +18,12 @@ use popmesh_proto::trust::Trust;
 use popmesh_proto::units::UnitSet;
 
 use super::claims::Claims;
+use super::for_sale::ForSale;
 use super::hand_outs::HandOuts;
 use super::holds::Holds;
 use super::prints::Prints;
 use super::queue::{Life, NodeIndex};
+use super::steps::Steps;
 use super::wishes::Wishes;
 
 /// A life that nobody leads any more.
@@ -83,6 +85,8 @@ pub(super) struct Ledger {
     chains: BTreeMap<ChainId, Chain>,
     pub(super) holdings: Holdings,
     pub(super) claims: Claims,
+    pub(super) for_sale: ForSale,
+    pub(super) steps: Steps,
     holds: Holds,
     pub(super) wishes: Wishes,
     pub(super) hand_outs: HandOuts,
@@ -195,6 +199,8 @@ impl Ledger {
 
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let claims = self.claims.fold(event);
+        self.for_sale.fold(event, claims.is_ok());
+        self.steps.fold(event);
         let aside = self.holds.fold(event);
         self.hand_outs.fold(event);
         self.prints.fold(event);

@@ -6,12 +6,14 @@
 mod air;
 mod barred;
 mod baskets;
+mod boards;
 mod books;
 mod boot;
 mod carry;
 mod cheat;
 mod claims;
 mod faults;
+mod for_sale;
 mod gossip;
 mod hand_outs;
 mod holds;
@@ -30,6 +32,7 @@ mod retirements;
 mod settle;
 mod shop;
 mod signatures;
+mod steps;
 mod told;
 mod trust;
 mod verdict;
@@ -145,6 +148,8 @@ struct World<'s> {
     shop: Shop,
     pickups: Pickups,
     baskets: Baskets,
+    boards: boards::Boards,
+    followed: steps::Followed,
     addresses: Addresses,
     event_secret: EventSecret,
     organiser: organiser::Organiser,
@@ -253,6 +258,8 @@ impl<'s> World<'s> {
             shop: Shop::new(shoppers.len()),
             pickups: Pickups::new(Random::new(seed).fork("pickups")),
             baskets: Baskets::default(),
+            boards: boards::Boards::default(),
+            followed: steps::Followed::default(),
             addresses: Addresses::new(Random::new(seed).fork("addresses")),
             event_secret: EventSecret::derive(&root, &charter.event()),
             shoppers,

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use popmesh_proto::broker::{ByRate, OnDemand, Policy};
-use popmesh_proto::command::{Command, DropNew, LotMint, ProductAdd, Refusal, Reply, Transfer, Units};
+use popmesh_proto::command::{
+    Command, DropNew, DropStep, LotMint, ProductAdd, Refusal, Reply, StepNew, Transfer, Units,
+};
 use popmesh_proto::io::Input;
 use popmesh_proto::record::StepKind;
 
-use super::node::{Caller, Who};
+use super::node::{Caller, EPOCH_MS, Who};
 use super::queue::{Event, NodeIndex};
 use super::{MS, World};
-use crate::scenario::{Scenario, StockPolicy};
+use crate::scenario::{Scenario, StepSpec, StepWord, StockPolicy};
 
 /// What could not be done is tried again after so long, milliseconds.
 const AGAIN_MS: u64 = 500;
@@ -52,18 +54,14 @@ impl Organiser {
         let mut add =
             |due_ms, node, command| tasks.push(Task { due_ms, node, command, progress: Progress::Waiting });
         for product in &scenario.products {
-            let add_product = ProductAdd {
-                sku: product.sku.clone(),
-                name: product.name.clone(),
-                price: product.price,
-                tax: None,
-            };
+            let add_product = ProductAdd::of(product.sku.clone(), product.name.clone(), product.price);
             add(0, hq, Command::ProductAdd(add_product));
         }
         for drop in &scenario.drops {
             let new = DropNew {
                 pickup_within_ms: drop.pickup_within_ms,
                 unclaimed: drop.unclaimed,
+                ends_ms: drop.ends_ms.map(|ends_ms| EPOCH_MS + scenario.starts_at_s * 1_000 + ends_ms),
                 ..DropNew::of(drop.drop.clone(), drop.drop.to_string())
             };
             add(0, hq, Command::DropNew(new));
@@ -79,9 +77,18 @@ impl Organiser {
                 };
                 add(drop.mint_ms, lot.at, Command::LotMint(mint));
             }
-            add(drop.open_ms, hq, Command::step(drop.drop.clone(), StepKind::Open));
-            if let Some(close_ms) = drop.close_ms {
-                add(close_ms, hq, Command::step(drop.drop.clone(), StepKind::Close));
+            for StepSpec { at_ms, step, by, venue } in drop.all_steps() {
+                let (step, again) = match step {
+                    StepWord::Announce => (StepKind::Announce, false),
+                    StepWord::Open => (StepKind::Open, false),
+                    StepWord::LastCall => (StepKind::LastCall, false),
+                    StepWord::Close => (StepKind::Close, false),
+                    StepWord::AnnounceAgain => (StepKind::Announce, true),
+                    StepWord::OpenAgain => (StepKind::Open, true),
+                };
+                let venue = venue.map(|venue| scenario.venues[venue].name.clone());
+                let taken = StepNew { step, venue, units: None, ends_ms: None, again };
+                add(at_ms, by, Command::DropStep(DropStep { drop: drop.drop.clone(), taken }));
             }
         }
         Self { tasks }
@@ -116,8 +123,12 @@ impl World<'_> {
     }
 
     pub(super) fn organised(&mut self, node: NodeIndex, task: usize, result: &Result<Reply, Refusal>) {
-        // Minted, though the answer was lost.
-        let done = matches!(result, Ok(_) | Err(Refusal::SerialOverlap { .. } | Refusal::DropExists { .. }));
+        // Minted, though the answer was lost; a step that does not fit any more was taken by somebody else, or is over.
+        let done = matches!(
+            result,
+            Ok(_)
+                | Err(Refusal::SerialOverlap { .. } | Refusal::DropExists { .. } | Refusal::StepUnfit { .. })
+        );
         self.organiser.tasks[task].progress = if done { Progress::Done } else { Progress::Waiting };
         if let Ok(Reply::Lot(lot)) = result {
             self.watch.minted += lot.units.len();

@@ -65,6 +65,8 @@ impl World<'_> {
             return;
         }
         self.look_whether_all_agree();
+        self.look_at_quiet_boards();
+        self.check_steps();
         self.check_prints();
         self.check_agreement();
         self.check_trust();

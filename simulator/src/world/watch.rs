@@ -206,6 +206,7 @@ impl World<'_> {
             self.drain_batteries();
             self.look_at_air();
             self.look_who_is_alone();
+            self.look_at_a_board();
             if !self.options.every_step {
                 self.check_some_books();
             }

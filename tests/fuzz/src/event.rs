@@ -106,7 +106,7 @@ impl Event {
         }
         let (drop, sku) = (|| "night".parse().unwrap(), || "shirt".parse().unwrap());
         let name = "Shirt".to_owned();
-        hq.done(Command::ProductAdd(ProductAdd { sku: sku(), name, price: 2500, tax: Some(1900) }));
+        hq.done(Command::ProductAdd(ProductAdd { tax: Some(1900), ..ProductAdd::of(sku(), name, 2500) }));
         hq.done(Command::DropNew(DropNew::of(drop(), "Night".to_owned())));
         let mint = LotMint {
             drop: drop(),

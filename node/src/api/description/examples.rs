@@ -26,6 +26,29 @@ pub(super) fn bodies() -> Vec<(&'static str, &'static str, Value)> {
             "A T-shirt with 19 % tax",
             json!({"sku": "TEE-M", "name": "T-shirt, M", "price": 3000, "tax": 1900}),
         ),
+        (
+            "products_create",
+            "Under a heading, with a picture",
+            json!({
+                "sku": "CAP", "name": "Cap", "price": 2500, "category": "Hats",
+                "picture": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=",
+            }),
+        ),
+        (
+            "admissions_create",
+            "The device that shows this code",
+            json!({"code": "417-7K2-M9Q", "roles": ["pos"], "venue": "hall-a", "at": "192.0.2.7:4001", "open_ms": 1_000}),
+        ),
+        (
+            "admissions_create",
+            "Two tills with a ticket, within ten minutes",
+            json!({"roles": ["pos"], "venue": "hall-a", "count": 2, "prefix": "till-"}),
+        ),
+        (
+            "tokens_create",
+            "A tablet at a counter, for twelve hours",
+            json!({"scope": "till", "name": "counter 1", "lasts_ms": 43_200_000}),
+        ),
         ("drops_create", "A drop", json!({"drop": "neon", "title": "Neon"})),
         (
             "drops_create",

@@ -1,17 +1,19 @@
 //! Bounds of what requests say, from the constants that the parsers compare with.
 
 use popmesh_proto::command::{
-    MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, MAX_ORDINARY_WISH, MAX_PICKUP_MS, MAX_QUANTITY, MAX_RENEWAL_DAYS,
-    MAX_WAIT_MS,
+    MAX_CATEGORY, MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, MAX_ORDINARY_WISH, MAX_PICKUP_MS, MAX_QUANTITY,
+    MAX_RENEWAL_DAYS, MAX_WAIT_MS,
 };
 use popmesh_proto::identity::MAX_NAME;
 use popmesh_proto::money::{MAX_COIN, MAX_PRICE};
 use popmesh_proto::payment::{MAX_PAYMENTS, MAX_REFERENCE};
+use popmesh_proto::picture::MAX_PICTURE;
 use popmesh_proto::record::{MAX_CONSENT, MAX_CONSENT_VERSION, MAX_NOTE};
 use popmesh_proto::tax::WHOLE;
 use serde_json::{Value, json};
 
 use super::schema;
+use crate::join::MAX_COUNT;
 use crate::personal::MAX_CONTENT;
 
 /// The fewest items that can be asked for.
@@ -22,6 +24,12 @@ pub(super) const LINE: &str = concat!(
     r"^[^\u0000-\u001f\u007f-\u009f]*",
     r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
     r"[^\u0000-\u001f\u007f-\u009f]*$"
+);
+/// The same, or nothing.
+const OPTIONAL_LINE: &str = concat!(
+    r"^([^\u0000-\u001f\u007f-\u009f]*",
+    r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"[^\u0000-\u001f\u007f-\u009f]*)?$"
 );
 /// The same of several lines, with tabs.
 const LINES: &str = concat!(
@@ -56,6 +64,29 @@ fn bounds() -> Vec<(&'static str, &'static str, Value)> {
         ("ProductAdd", "name", line(MAX_NAME)),
         ("ProductAdd", "price", price()),
         ("ProductAdd", "tax", number(0, WHOLE.into())),
+        (
+            "ProductAdd",
+            "category",
+            json!({"minLength": 0, "maxLength": MAX_CATEGORY, "pattern": OPTIONAL_LINE}),
+        ),
+        (
+            "ProductAdd",
+            "picture",
+            json!({
+                "contentEncoding": "base64", "maxLength": MAX_PICTURE.div_ceil(3) * 4, "pattern": "^[A-Za-z0-9+/]*={0,2}$",
+            }),
+        ),
+        ("AdmissionNew", "code", json!({"minLength": 1})),
+        ("AdmissionNew", "roles", list(1, 6)),
+        ("AdmissionNew", "name", line(MAX_NAME)),
+        ("AdmissionNew", "prefix", line(40)),
+        ("AdmissionNew", "count", number(1, MAX_COUNT.into())),
+        ("AdmissionNew", "days", number(1, 366)),
+        ("AdmissionNew", "until_ms", number(0, any)),
+        ("AdmissionNew", "open_ms", number(1, 86_400_000)),
+        ("AdmissionNew", "reuse_name", json!({"default": false})),
+        ("TokenNew", "name", line(80)),
+        ("TokenNew", "lasts_ms", number(1_000, 366 * 86_400_000)),
         ("DropNew", "title", line(MAX_NAME)),
         ("DropNew", "pickup_within_ms", pickup()),
         ("DropNew", "unclaimed", json!({"default": "keep"})),

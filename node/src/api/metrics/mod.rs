@@ -76,6 +76,11 @@ struct UnitLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DropLabels {
+    drop: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClaimLabels {
     scope: &'static str,
     state: String,
@@ -279,6 +284,7 @@ fn register_status(registry: &mut Registry, status: &Status) {
     gauge(registry, "incidents", "Proven breaches that a person must look at", status.incidents);
     gauge(registry, "sales_waiting", "Sales that wait for units from elsewhere", status.sales_waiting);
     gauge(registry, "carts", "Carts put aside, here and elsewhere", status.carts);
+    register_drops(registry, status);
     let claims = Family::<ClaimLabels, Gauge>::default();
     for count in &status.claims {
         for (scope, claims_there) in [("own", count.own), ("mesh", count.mesh)] {
@@ -320,6 +326,28 @@ fn register_status(registry: &mut Registry, status: &Status) {
     drops::register(registry, &status.drops);
     gauge(registry, "devices", "Devices known, this one included", status.devices);
     gauge(registry, "devices_reachable", "Devices heard lately, this one included", status.reachable);
+}
+
+/// Drop-to-claim: its numerator, its denominator, and how many devices it lacks.
+fn register_drops(registry: &mut Registry, status: &Status) {
+    let [claimed, announced, not_heard]: [Family<DropLabels, Gauge>; 3] = Default::default();
+    for of in &status.drop_to_claim {
+        let labels = DropLabels { drop: of.drop.to_string() };
+        claimed.get_or_create(&labels).set(signed(of.claimed));
+        announced.get_or_create(&labels).set(signed(of.announced));
+        not_heard.get_or_create(&labels).set(signed(of.not_heard));
+    }
+    registry.register(
+        "drop_claimed_units",
+        "Units of each drop that a shopper was ever sold, at least",
+        claimed,
+    );
+    registry.register("drop_announced_units", "Units of each drop that were announced, or minted", announced);
+    registry.register(
+        "drop_devices_not_heard",
+        "Devices that sell, hand out, or hold units of each drop, and are out of reach",
+        not_heard,
+    );
 }
 
 /// How long durable writes took. The runtime keeps its buckets apart, where Prometheus wants each to hold those below it.

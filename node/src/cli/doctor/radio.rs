@@ -2,10 +2,8 @@
 
 use popmesh_ble::{Adapter, Examined, Unfit};
 
-use super::super::client::Client;
-use super::{Finding, fail, ok, warn};
-use crate::api::Peers;
 use crate::folder::Folder;
+use crate::health::{Finding, event_secret_missing};
 
 const CHECK: &str = "bluetooth";
 
@@ -14,42 +12,39 @@ const FIRST_WITH_LE: u8 = 6;
 
 /// An adapter that no node uses yet.
 pub(super) fn adapter(adapter: &Adapter, folder: &Folder) -> Finding {
-    if folder.identity().is_ok_and(|identity| identity.secrets.current().is_none()) {
-        return fail(
-            CHECK,
-            "this device does not have the event's secret, by which devices recognise each other on the air; ask the \
-             organiser for it",
-        );
+    if let Some(missing) = event_secret_missing(folder) {
+        return missing;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(CHECK, format!("{adapter} cannot be looked at: {error}")),
+        Err(error) => {
+            let text = format!("{adapter} cannot be looked at: {error}");
+            return Finding::act(CHECK, "bluetooth_unfit", text, "try again");
+        }
     };
-    match runtime.block_on(adapter.examine()) {
+    let finding = match runtime.block_on(adapter.examine()) {
         Ok(found) => fit(adapter, found),
-        Err(unfit) => fail(CHECK, format!("{adapter}: {unfit}; {}", advice(&unfit, adapter))),
-    }
+        Err(unfit) => {
+            let text = format!("{adapter}: {unfit}");
+            Finding::act(CHECK, "bluetooth_unfit", text, advice(&unfit, adapter))
+        }
+    };
+    finding.with("adapter", adapter.to_string())
 }
 
 fn fit(adapter: &Adapter, found: Examined) -> Finding {
     let version = version(found.version);
     if found.several_links {
-        ok(
-            CHECK,
-            format!(
-                "{adapter} is free and speaks LE (Bluetooth {version}), with several links at once; how many, no adapter \
-                 tells: keep --ble-links to what its maker says"
-            ),
-        )
-    } else {
-        warn(
-            CHECK,
-            format!(
-                "{adapter} speaks LE (Bluetooth {version}), but says that it cannot listen, connect and be connected to all \
-                 at once; use it with --ble-links 1, or take another one"
-            ),
-        )
+        let text = format!(
+            "{adapter} is free and speaks LE (Bluetooth {version}), with several links at once; how many, no adapter tells: \
+             keep --ble-links to what its maker says"
+        );
+        return Finding::ok(CHECK, "bluetooth_fit", text);
     }
+    let text = format!(
+        "{adapter} speaks LE (Bluetooth {version}), but says that it cannot listen, connect and be connected to all at once"
+    );
+    Finding::look(CHECK, "bluetooth_one_link", text, "use it with --ble-links 1, or take another one")
 }
 
 fn version(number: u8) -> String {
@@ -108,20 +103,6 @@ fn listed(folder: &str, beginning: &str) -> String {
         .collect();
     names.sort();
     if names.is_empty() { format!("none is in {folder}") } else { names.join(", ") }
-}
-
-/// The adapter that a running node has, if it is to have one.
-pub(super) fn in_use(client: &Client) -> Option<Finding> {
-    // Whether the node answers at all is another check's business.
-    let ble = client.get::<Peers>("/v1/peers", &[]).ok()?.ble?;
-    Some(if ble.is_up {
-        ok(CHECK, format!("the node has the adapter: {} links, {} devices in range", ble.links, ble.in_range))
-    } else {
-        fail(
-            CHECK,
-            "the node waits for its adapter; its log says why, and so does `doctor --ble` with the node stopped",
-        )
-    })
 }
 
 #[cfg(test)]

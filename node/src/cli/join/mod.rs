@@ -5,7 +5,7 @@ mod newcomer;
 mod tickets;
 
 use std::io::IsTerminal;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,8 +18,7 @@ use super::given::{Given, not_in_arguments};
 use super::{Data, known, note_closed, values};
 use crate::enrol::{Grant, ORGANISER_KEY, Validity};
 use crate::folder::{self, Folder};
-use crate::join::{Admitting, MAX_COUNT};
-use crate::mesh::interfaces;
+use crate::join::{Admitting, ListenError, MAX_COUNT};
 use crate::qr::Code;
 
 pub(super) use admitting::admit;
@@ -263,29 +262,11 @@ fn picture(text: &str) -> String {
 
 /// A listener, and the addresses at which it is reached.
 fn listen(at: Option<SocketAddr>) -> Result<(TcpListener, Vec<SocketAddr>), Failure> {
-    let any = [SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))];
-    // Without IPv6 the second is what there is.
-    let bound = match at {
-        Some(at) => TcpListener::bind(at),
-        None => TcpListener::bind(&any[..]),
-    };
-    let failed = |error: std::io::Error| {
-        Failure::with_help(format!("cannot listen: {error}"), "give an address of this host with --listen")
-    };
-    let listener = bound.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    if !address.ip().is_unspecified() {
-        return Ok((listener, vec![address]));
-    }
-    let mut addresses = interfaces::announced(&interfaces::current(None));
-    addresses.sort_unstable();
-    addresses.dedup();
-    let addresses: Vec<SocketAddr> = addresses.into_iter().map(|ip| (ip, address.port()).into()).collect();
-    if addresses.is_empty() {
-        return Err(Failure::with_help(
-            "this host is on no network",
-            "connect it to the network of who admits it",
-        ));
-    }
-    Ok((listener, addresses))
+    crate::join::listen(at).map_err(|error| {
+        let help = match error {
+            ListenError::Io(_) => "give an address of this host with --listen",
+            ListenError::NoNetwork => "connect it to the network of who admits it",
+        };
+        Failure::with_help(error.to_string(), help)
+    })
 }

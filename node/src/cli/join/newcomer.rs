@@ -18,7 +18,7 @@ use crate::clock::localised;
 use crate::folder::Folder;
 use crate::join::{
     ANSWER, ASK, AT, Announced, Announcer, Ask, Browsing, Invitation, JoinCode, JoinError, Joined, Newcomer,
-    Reception, Service, Showing, Ticket, Visit, Visitor,
+    Reception, Service, Showing, Stop, Ticket, Visit, Visitor,
 };
 
 /// Codes for one try that are shown, one after the other, before those that may be tried as often as somebody likes.
@@ -95,7 +95,9 @@ fn join_by_code(
         let _ = sender.send((end, visitor.peer, begun.elapsed()));
         visit
     };
-    thread::spawn(move || Arc::new(Reception::default()).run(&listener, serve));
+    // The process ends once the device has joined.
+    let never = Stop::of(&listener).map_err(|error| Failure::here(format!("cannot listen: {error}")))?;
+    thread::spawn(move || Arc::new(Reception::default()).run(&listener, &never, serve));
     let port = addresses.first().map_or(0, SocketAddr::port);
     let mut announcing = Announcing::start(!request.no_mdns, port);
     let mut strangers = Strangers::default();

@@ -24,6 +24,9 @@ use super::words::{self, Escaped, plain};
 /// No page is larger, bytes. Readers and mail gateways cope with that.
 pub const MOST_BYTES: usize = 2_000_000;
 
+/// The colours, which the console of the node has as well: one look for whoever sees both.
+const COLOURS: &str = include_str!("../../../../node/src/console/frame/colours.css");
+
 /// The style sheet that all pages share.
 const STYLE: &str = include_str!("style.css");
 
@@ -116,7 +119,7 @@ pub(super) fn head(out: &mut String, title: &str) -> fmt::Result {
         "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>\
          <meta http-equiv=Content-Security-Policy content=\"default-src 'none'; style-src 'unsafe-inline'\">\
          <meta name=viewport content=\"width=device-width,initial-scale=1\">\
-         <title>{}</title>\n<style>{STYLE}</style></head><body>\n{PATTERNS}<main>",
+         <title>{}</title>\n<style>{COLOURS}{STYLE}</style></head><body>\n{PATTERNS}<main>",
         Escaped(title)
     )
 }

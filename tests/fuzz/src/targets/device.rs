@@ -159,6 +159,8 @@ fn seeds() -> Vec<Vec<u8>> {
             reaches: Vec::new(),
             asks: Some(AskPast { ends: Vec::new() }),
             behind_ms: None,
+            narrowly: Some(event.mole.id().0[..4].to_vec().into()),
+            program: Some("0.1.0".to_owned()),
             neighbours: Some(event.mole.id().0[..4].to_vec().into()),
         }),
     ));

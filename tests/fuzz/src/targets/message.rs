@@ -71,6 +71,8 @@ fn seeds() -> Vec<Vec<u8>> {
         reaches: vec![DeviceId([7; 32])],
         asks: Some(AskPast { ends: vec![Seen { chain: ChainId([3; 16]), seq: 7 }] }),
         behind_ms: Some(3_600_000),
+        narrowly: Some(vec![8; 8].into()),
+        program: Some("0.1.0".to_owned()),
         neighbours: Some(vec![7; 8].into()),
     };
     let said = messages.into_iter().map(|bytes| (0, bytes)).chain(gossip.into_iter().map(|bytes| (1, bytes)));

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use popmesh_tests::stage::free_port;
 use popmesh_tests::{Api, Event, Node, Options};
 
 /// What is at this venue: name and role of each device.
@@ -36,8 +37,13 @@ impl Venue {
         }
         step("Starting five nodes; no address is configured, they find each other by mDNS");
         let start = |(name, _)| {
-            let arguments = vec!["--interface".to_owned(), "lo".to_owned()];
-            Node::start(&event, name, Options { arguments, quiet: true, ..Options::default() })
+            let mut arguments = vec!["--interface".to_owned(), "lo".to_owned()];
+            if name == "locker" {
+                arguments.extend(["--door", "virtual"].map(str::to_owned));
+            }
+            // The console is at the same address after each start.
+            let api_port = free_port()?;
+            Node::start(&event, name, Options { api_port, arguments, quiet: true, ..Options::default() })
         };
         let nodes = DEVICES.into_iter().map(start).collect::<Result<_>>()?;
         let venue = Self { nodes, event, stop: Arc::clone(stop) };
@@ -61,6 +67,11 @@ impl Venue {
     /// The way to one device.
     pub(crate) fn device(&self, name: &str) -> Result<&Api<'static>> {
         self.devices().find(|device| device.name == name).with_context(|| format!("no device {name}"))
+    }
+
+    /// The running devices, for who goes on with them.
+    pub(crate) fn take_nodes(&mut self) -> Vec<Node<'static>> {
+        std::mem::take(&mut self.nodes)
     }
 
     /// Whether somebody wants the venue closed.
@@ -103,17 +114,12 @@ impl Venue {
             "peers",
             "log",
             "links off",
-            "sell POSTER",
+            "sell STICKERS",
             "doctor",
             "--help",
         ] {
             println!("  {program} {command}");
         }
-        println!("\nAnother run to sell, minted at the hq:\n");
-        println!("  {program} --data {folder}/hq product add POSTER 'Tour poster' --price 15.00");
-        println!("  {program} --data {folder}/hq drop new posters");
-        println!("  {program} --data {folder}/hq drop open posters");
-        println!("  {program} --data {folder}/hq lot mint --drop posters --sku POSTER --serials 1-50\n");
     }
 }
 

@@ -1,0 +1,32 @@
+/** The files that the console is made of: kept for when the node is off, and never of two releases at once. */
+
+const RELEASE = 'popmesh-release';
+const WORKER = '/worker.js';
+let ours = null;
+
+async function release() {
+  const answer = await fetch('/', { method: 'HEAD', cache: 'no-store' });
+  return answer.ok ? answer.headers.get(RELEASE) : null;
+}
+
+/** Whether the node has other files now than those that this page was made of. Not while nobody answers. */
+export async function newer() {
+  try {
+    const now = await release();
+    return ours !== null && now !== null && now !== ours;
+  } catch {
+    return false;
+  }
+}
+
+/** Notes the release of this page, and has the browser keep its files where it may. */
+export async function keepFiles() {
+  ours = await release().catch(() => null);
+  // A certificate that the browser does not trust, or one that was only waved through, makes no safe context: it works without.
+  try {
+    const policy = window.trustedTypes?.createPolicy('popmesh', { createScriptURL: () => WORKER });
+    await navigator.serviceWorker?.register(policy?.createScriptURL('') ?? WORKER);
+  } catch {
+    // As above.
+  }
+}
