@@ -60,12 +60,12 @@ function refused(till) {
 }
 
 function busy(till) {
-  const { silent, asking, stopping, what } = till.busy;
+  const { silent, asking, stopping, what, wait } = till.busy;
   let text = t('till.selling');
   if (silent) text = t('till.asking_whether');
   else if (what) text = asking ? t('till.asking', { name: asking, what }) : t('till.asking_others', { what });
   return html`<div class="busy" role="status"><span class="turn" aria-hidden="true"></span><p>${text}</p>
-    ${stopping ? html`<p class="small">${t('till.stopping')}</p>` : nothing}</div>`;
+    ${stopping ? html`<p class="small">${t('till.stopping', { count: wait / 1000 })}</p>` : nothing}</div>`;
 }
 
 /** What the panel has: its name, what is in it, other buttons, and the one that goes on. */
