@@ -113,6 +113,14 @@ function endings(till) {
   }).join(' · ');
 }
 
+/** What a scanner sends, or the search field with Enter: a product is in the cart at once, all else is looked up. */
+function hear(till, text) {
+  // What is open was of the shopper before.
+  document.querySelectorAll('dialog[open]').forEach((one) => one.close());
+  if (till.product(text)) till.scan(text);
+  else if (text.trim()) scanned(till, text.trim());
+}
+
 function tools(till) {
   const aside = till.carts.data?.items.length ?? 0;
   const enter = (event) => {
@@ -121,7 +129,7 @@ function tools(till) {
     event.preventDefault();
     const text = event.target.value;
     const [only, ...rest] = matching(till.products, text);
-    if (bySku(till.products, text) || isToken(text) || !only) scanned(till, text);
+    if (bySku(till.products, text) || isToken(text) || !only) hear(till, text);
     else if (rest.length === 0) till.add(only.sku);
     else return;
     till.show({ find: '' });
@@ -209,7 +217,7 @@ export function start(frame) {
   till.start();
   draw();
   till.learnRights();
-  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text), { dialogs: true })];
+  const ends = [keys(till), hearAsking(till), onScan((text) => hear(till, text), { dialogs: true })];
   return () => {
     ends.forEach((end) => end());
     till.stop();
