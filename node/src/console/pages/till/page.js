@@ -3,7 +3,7 @@
 import { drawer, html, nothing, onScan, render, words } from '../../frame/ui.js';
 import { has, money, t, time } from '../../frame/text.js';
 import { expect, finished as saleFinished, hearAsking, isSale, mayHelp, stop } from './sale.js';
-import { grid } from './grid.js';
+import { grid, shut } from './grid.js';
 import { paying } from './aside.js';
 import * as cart from './cart.js';
 import * as done from './done.js';
@@ -11,7 +11,7 @@ import { carts, find, help, putAside, scanned, takings, undo } from './later.js'
 import { Till } from './model.js';
 import * as pay from './pay.js';
 import { steps } from './refusals.js';
-import { bySku, isToken, matching } from './stock.js';
+import { bySku, firstDrop, isToken, matching } from './stock.js';
 
 /** What each step of a refusal does. */
 function does(till, { step, values }) {
@@ -104,8 +104,12 @@ function panel(till) {
   }
 }
 
-/** What of the drops that sell is about to end. */
+/** What is to be known of the drops: that none sells, or that one is about to end. */
 function endings(till) {
+  if (till.drops.length > 0 && till.selling.length === 0) {
+    const drop = till.dropOf(firstDrop(till.drops));
+    return `${drop.title || drop.drop}: ${shut(drop)}`;
+  }
   return till.selling.filter((one) => one.state === 'last_call' || one.ends_ms).map((one) => {
     const drop = one.title || one.drop;
     if (one.state === 'last_call' && one.ends_ms) return t('till.last_call_ends', { drop, time: time(one.ends_ms) });
