@@ -12,10 +12,14 @@ use serde_json::{Value, json};
 use super::{Browser, DEADLINE, Element};
 use crate::wait_until;
 
+/// How often a person scans what shows nothing, and how long they look.
+const SCANS: usize = 4;
+const SCAN_PATIENCE: Duration = Duration::from_secs(6);
 /// Roles of what text is typed into, or chosen from.
 const FIELDS: [&str; 5] = ["textbox", "searchbox", "spinbutton", "combobox", "listbox"];
 /// Roles of what is tapped.
-const BUTTONS: [&str; 7] = ["button", "togglebutton", "radio", "checkbox", "switch", "tab", "menuitem"];
+const BUTTONS: [&str; 8] =
+    ["button", "togglebutton", "radio", "checkbox", "switch", "tab", "menuitem", "disclosuretriangle"];
 
 /// One tab, and the page in it.
 #[derive(Debug)]
@@ -170,6 +174,23 @@ impl<'b> Page<'b> {
     /// When the driver does not answer.
     pub fn scan(&self, text: &str) -> Result<()> {
         self.keys(&format!("{text}{ENTER}"))
+    }
+
+    /// Scans until something is shown, as a person does whose scanner did not beep.
+    ///
+    /// # Errors
+    /// When it is not shown after several scans.
+    pub fn scan_until_shown(&self, text: &str, shown: &str) -> Result<String> {
+        for _ in 0..SCANS {
+            self.scan(text)?;
+            let seen = wait_until(shown, SCAN_PATIENCE, || {
+                Ok(Some(self.text()?).filter(|text| text.contains(shown)))
+            });
+            if let Ok(text) = seen {
+                return Ok(text);
+            }
+        }
+        bail!("{SCANS} scans of {text:?} did not show {shown:?}; {}", self.describe())
     }
 
     /// Runs a script's body in the page.

@@ -31,7 +31,7 @@ async function byToken(till, text) {
     const cart = await act('/v1/carts/take', { token: text }, { name: t('till.carts') });
     till.carts.touch();
     till.payAside(cart);
-    toast(t('till.cart_here'), 'good');
+    till.tell(t('till.cart_here'), '');
   } catch (error) {
     toast(words(error), 'bad');
   }
@@ -41,6 +41,8 @@ async function byToken(till, text) {
 export async function scanned(till, raw) {
   const text = raw.trim();
   if (!text) return;
+  // What is open was of the shopper before.
+  document.querySelectorAll('dialog[open]').forEach((one) => one.close());
   if (till.product(text)) {
     till.scan(text);
     return;

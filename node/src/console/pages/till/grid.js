@@ -36,17 +36,18 @@ export function standingWords(found, drop) {
 
 const flag = (found) => (found.state === 'ready' ? '' : t(`till.flag.${found.state}`));
 
-function tile(till, product) {
+function tile(till, product, counts) {
   const found = till.standing(product.sku);
   const drop = till.dropOf(till.dropFor(product.sku));
   const words = standingWords(found, drop);
   const can = canAdd(found) && till.maySell;
-  const count = till.quantityOf(product.sku);
+  const count = counts.get(product.sku) ?? 0;
   const image = picture(product, till.tellNews);
   const mark = flag(found);
   const tap = () => (can ? till.add(product.sku) : till.maySell && till.tell(`${product.name}: ${mark} ${words}`));
   return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
     <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
+    <span class="kind">${product.category ?? ''}</span>
     <span class="name">${product.name}</span>
     <span class="price">${money(product.price)}</span>
     ${count > 0 ? html`<span class="count"><span aria-hidden="true">×${count}</span><span class="hidden">${t('till.in_cart', { count })}</span></span>` : nothing}
@@ -85,15 +86,10 @@ function note(till) {
 /** Draws the products. */
 export function grid(till) {
   const groups = byCategory(till.products, language());
-  const named = groups.some((group) => group.name);
-  const shown = groups
-    .filter((group) => till.category === null || till.find || group.name === till.category)
-    .map((group) => ({ ...group, products: matching(group.products, till.find) }))
-    .filter((group) => group.products.length > 0);
+  const counts = new Map();
+  till.lines.forEach((line) => counts.set(line.sku, (counts.get(line.sku) ?? 0) + line.quantity));
+  const shown = groups.filter((group) => till.category === null || till.find || group.name === till.category).flatMap((group) => matching(group.products, till.find));
   return html`${drops(till)}${chips(till, groups)}${note(till)}
     ${till.products.length > 0 && shown.length === 0 ? html`<p class="note">${t('till.nothing_found', { text: till.find })}</p>` : nothing}
-    ${repeat(shown, (group) => group.name, (group) => html`<div class="group">
-      ${named ? html`<h2 class="kind">${group.name || t('till.uncategorised')}</h2>` : nothing}
-      <div class="tiles">${repeat(group.products, (one) => one.sku, (one) => tile(till, one))}</div>
-    </div>`)}`;
+    <div class="tiles ${groups.some((group) => group.name) ? 'kinds' : ''}">${repeat(shown, (one) => one.sku, (one) => tile(till, one, counts))}</div>`;
 }

@@ -56,7 +56,7 @@ function why(till) {
 }
 
 function refused(till) {
-  return html`<div class="note bad" role="alert"><b>${t('till.not_sold')}</b><p>${why(till)}</p></div>`;
+  return html`<div class="note bad" role="alert"><b>${till.refused === 'sold' ? t('till.not_sold') : t('till.not_aside')}</b><p>${why(till)}</p></div>`;
 }
 
 function busy(till) {
@@ -83,7 +83,7 @@ function panel(till) {
       const text = (one) => t(`till.step.${one.step}`, { ...one.values, total: one.values.total ? money(one.values.total) : '', product: one.values.sku ? till.nameOf(one.values.sku) : '' });
       const toCart = () => { till.panel = 'cart'; till.problem = null; till.draw(); };
       return {
-        title: t('till.not_sold_title'), body: refused(till), sums: true,
+        title: till.refused === 'sold' ? t('till.not_sold_title') : t('till.not_aside_title'), body: refused(till), sums: true,
         others: html`${rest.map((one) => html`<button @click=${does(till, one)}>${text(one)}</button>`)}${best && best.step !== 'back' ? back : nothing}`,
         text: best ? text(best) : t('till.back_to_cart'), act: best ? does(till, best) : toCart,
       };
@@ -102,6 +102,15 @@ function panel(till) {
       };
     }
   }
+}
+
+/** What of the drops that sell is about to end. */
+function endings(till) {
+  return till.selling.filter((one) => one.state === 'last_call' || one.ends_ms).map((one) => {
+    const drop = one.title || one.drop;
+    if (one.state === 'last_call' && one.ends_ms) return t('till.last_call_ends', { drop, time: time(one.ends_ms) });
+    return one.ends_ms ? t('till.ends', { drop, time: time(one.ends_ms) }) : t('till.last_call', { drop });
+  }).join(' · ');
 }
 
 function tools(till) {
@@ -139,7 +148,7 @@ function view(till) {
       <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
-      <p class="said ${till.saidKind}" role="status">${till.said}</p>
+      <p class="said ${till.saidKind}" role="status">${till.said || endings(till)}</p>
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>
@@ -172,7 +181,7 @@ function keys(till) {
       F8: () => pay.choose(till, 'card'),
       F3: () => find(till),
       F9: () => large(),
-      Escape: () => till.back(),
+      Escape: () => (event.target.closest?.('#till-search') ? false : till.back()),
       Enter: () => (event.target.closest?.('button, a, summary, select, #till-search') ? false : large()),
     }[event.key];
     if (does && does() !== false) event.preventDefault();
@@ -200,7 +209,7 @@ export function start(frame) {
   till.start();
   draw();
   till.learnRights();
-  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text))];
+  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text), { dialogs: true })];
   return () => {
     ends.forEach((end) => end());
     till.stop();

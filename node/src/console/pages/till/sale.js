@@ -66,6 +66,7 @@ function done(till, claim) {
   till.take(baskets.empty());
   till.stock.touch();
   till.carts.touch();
+  till.status.touch();
   till.draw();
   till.arrive?.();
 }
@@ -78,6 +79,7 @@ function refused(till, error) {
   } else {
     if (error.code === 'wrong_scope') till.maySell = false;
     till.problem = error;
+    till.refused = 'sold';
     till.panel = 'refused';
   }
   till.stock.touch();
@@ -145,6 +147,7 @@ export function hearAsking(till) {
     if (kind !== 'asking' || !till.busy) return;
     if (!till.lines.some((line) => line.sku === data.sku)) return;
     till.busy.asking = data.name;
+    till.busy.what ||= `${data.units} × ${till.nameOf(data.sku)}`;
     till.draw();
   });
 }
