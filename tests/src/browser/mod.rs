@@ -31,7 +31,7 @@ pub use page::{ENTER, ESCAPE, Page, TAB};
 pub use tree::Seen;
 
 /// Generous: it only bounds how long a broken page takes to say so.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// How to start a browser.
 #[derive(Debug, Clone)]
