@@ -56,7 +56,7 @@ impl<'p> Element<'p, '_> {
             }
             Err(error) => Err(error),
         });
-        let found = found.map_err(|error| several.map_or(error, |several| several));
+        let found = found.map_err(|error| several.unwrap_or(error));
         found.with_context(|| self.page.describe())
     }
 

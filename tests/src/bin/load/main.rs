@@ -26,7 +26,7 @@ const LOUD: &str = "STICKER";
 const CALM: &str = "CAP";
 const DROP: &str = "night";
 /// Enough for hours.
-const UNITS: u32 = 2_000_000;
+const UNITS: u32 = 1_000_000;
 
 /// Measures how a till's page bears many events.
 #[derive(Debug, Parser)]
