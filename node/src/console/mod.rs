@@ -26,6 +26,8 @@ mod tests;
 #[include = "*.svg"]
 #[include = "*.png"]
 #[include = "*.webmanifest"]
+// What tests run in a page is served where it is built for that alone.
+#[cfg_attr(not(debug_assertions), exclude = "*/tests.js")]
 struct Files;
 
 /// Where the list of the files is: what a browser keeps, so that the page opens while the node is off.
