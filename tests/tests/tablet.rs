@@ -95,7 +95,8 @@ fn a_screen_opens_while_its_node_is_off_and_goes_on_when_it_is_back() -> Result<
     let now = say("health.now")?;
     page.wait_for(&now)?;
     page.wait_until("the files to be kept", |page| {
-        let kept = "const done = arguments[0]; caches.match('/release.json').then((one) => done(Boolean(one)));";
+        let kept =
+            "const done = arguments[0]; caches.match('/release.json').then((one) => done(Boolean(one)));";
         Ok((page.script_that_waits(kept, json!([]))? == true).then_some(()))
     })?;
     node.kill()?;

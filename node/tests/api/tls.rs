@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use popmesh::access::{Authority, FAILURES, Rights, Scope};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use popmesh::access::{Authority, FAILURES, Reach, Reached, Rights, Scope, Trusted, fingerprint};
 use popmesh::folder::Folder;
 use popmesh::runtime::StoreHealth;
 use popmesh_proto::fact::Fact;
@@ -39,7 +41,13 @@ pub(crate) async fn guarded() -> Guarded {
     let tls = authority.server(&["127.0.0.1".parse().unwrap()], &["localhost".to_owned()], now_ms()).unwrap();
     let (handle, inside) = behind(Arc::new(|command| Ok(reply_to(command))), StoreHealth::Writable);
     let given = rights.clone();
-    let node = serve_at("127.0.0.1:0", Some(tls), handle, inside, |api| api.with_rights(given, vec![])).await;
+    let reached = Reached {
+        listens: "0.0.0.0:7443".parse().unwrap(),
+        by: Reach { addresses: vec!["192.0.2.7".parse().unwrap()], names: vec!["till-1.local".to_owned()] },
+        certificate: Some(Trusted::of(&authority)),
+    };
+    let shape = |api: popmesh::api::Api| api.with_rights(given, vec![]).with_reached(reached);
+    let node = serve_at("127.0.0.1:0", Some(tls), handle, inside, shape).await;
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
     let client = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -334,5 +342,32 @@ async fn a_token_hears_of_what_it_may_ask_for_and_goes_on_behind_the_rest() {
         assert_eq!(heard, kinds, "{scope}");
         let last = page["items"][kinds.len() - 1]["id"].as_str().unwrap();
         assert!(last.ends_with(":3"), "{last}");
+    }
+}
+
+#[tokio::test]
+async fn the_owner_gets_what_a_tablet_has_to_trust_and_nobody_else_does() {
+    let api = guarded().await;
+    let get = |path| api.with(&api.owner, "GET", path);
+    let access = get("/v1/access").await.json();
+    assert_eq!(access["urls"], json!(["https://till-1.local:7443", "https://192.0.2.7:7443"]));
+    let pem = get("/v1/access/certificate.pem").await;
+    assert_eq!((pem.status, pem.header("content-type")), (200, Some("application/x-pem-file")));
+    assert!(pem.header("content-disposition").unwrap().contains(".pem"), "{pem:?}");
+    let certificate = CertificateDer::from_pem_slice(&pem.body).unwrap();
+    assert_eq!(access["certificate"]["fingerprint"], hex::encode(fingerprint(&certificate)));
+    let profile = get("/v1/access/profile.mobileconfig").await;
+    assert_eq!(profile.header("content-type"), Some("application/x-apple-aspen-config"));
+    let profile = String::from_utf8(profile.body).unwrap();
+    let data = profile.split("<data>").nth(1).unwrap().split("</data>").next().unwrap();
+    let data: String = data.split_whitespace().collect();
+    assert_eq!(BASE64_STANDARD.decode(data).unwrap(), certificate.as_ref(), "it is another certificate");
+    for scope in Scope::ALL {
+        let token = api.token(scope);
+        for path in
+            ["/v1/access", "/v1/access/certificate.pem", "/v1/access/profile.mobileconfig", "/v1/tokens"]
+        {
+            api.with(&token, "GET", path).await.problem(403, "wrong_scope");
+        }
     }
 }

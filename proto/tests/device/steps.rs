@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use popmesh_proto::command::{
-    CartNew, Command, DropInfo, DropNew, DropState, DropStep, LateSale, Refusal, Reply, Sell, SellItem,
-    StepDone, StepInfo, StepNew,
+    CartNew, Command, DropInfo, DropNew, DropState, DropStep, LateSale, Move, Refusal, Reply, Sell, SellItem,
+    StepDone, StepInfo, StepNew, Transfer, Units,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
-use popmesh_proto::record::StepKind;
+use popmesh_proto::record::{Body, Record, StepKind};
 
 use crate::event::{claim_of, night, sell, shirt};
 use crate::world::{EPOCH_MS, World};
@@ -31,14 +31,14 @@ fn evening(seed: u64, ends_ms: Option<u64>) -> World {
     world.done(HQ, Command::DropNew(new)).unwrap();
     world.done(HQ, Command::LotMint(crate::event::mint(1, 40))).unwrap();
     for (to, units) in [(TILL, 8), (YARD, 8)] {
-        let give = popmesh_proto::command::Transfer {
-            drop: night(),
-            sku: shirt(),
-            units: popmesh_proto::command::Units::Count(units),
-            to: world.nodes[to].id,
-        };
+        let (units, to) = (Units::Count(units), world.nodes[to].id);
+        let give = Transfer { drop: night(), sku: shirt(), units, to };
         world.done(HQ, Command::Transfer(give)).unwrap();
     }
+    world.converge(5_000);
+    // What lies at the yard is the yard's to sell, and drifts nowhere else.
+    let moved = Move { drop: night(), sku: shirt(), units: Units::Count(8), place: "yard".parse().unwrap() };
+    world.done(YARD, Command::Move(moved)).unwrap();
     world.converge(5_000);
     world
 }
@@ -240,6 +240,7 @@ fn what_is_left_goes_home_also_after_a_power_cut_and_when_somebody_comes_into_re
     world.converge(5_000);
     world.isolate(TILL);
     world.isolate(HQ);
+    world.run_ms(30_000);
     step(&mut world, ENCODER, StepKind::Close).unwrap();
     world.link(ENCODER, TILL);
     world.run_ms(1_000);
@@ -381,4 +382,38 @@ fn a_step_that_could_not_be_written_is_not_told() {
     world.run_ms(500);
     assert!(world.outcome(call).is_ok());
     assert_eq!(state(&mut world, TILL), DropState::Closed);
+}
+
+/// What each sale of a device says of its step, and how long its record is.
+fn named(world: &World, at: usize) -> Vec<(Option<Ref>, usize)> {
+    let device = world.nodes[at].device.as_ref().unwrap();
+    let chains = device.log().chains().filter(|chain| chain.device == device.id());
+    let bodies = chains.flat_map(|chain| (1..=chain.len()).filter_map(|seq| chain.body(seq)));
+    let sale = |body: &[u8]| match Record::decode(body).ok()?.body {
+        Body::Sale(sale) => Some((sale.step, body.len())),
+        _ => None,
+    };
+    bodies.filter_map(sale).collect()
+}
+
+#[test]
+fn a_sale_names_its_step_once_and_costs_nothing_more_after_that() {
+    let mut world = evening(11, None);
+    let open = step(&mut world, HQ, StepKind::Open).unwrap().step.entry;
+    world.run_ms(1_000);
+    for _ in 0..3 {
+        sold(&mut world, TILL).unwrap();
+    }
+    let last_call = step(&mut world, ENCODER, StepKind::LastCall).unwrap().step.entry;
+    world.run_ms(500);
+    for _ in 0..2 {
+        sold(&mut world, TILL).unwrap();
+    }
+    let sales = named(&world, TILL);
+    let steps: Vec<Option<Ref>> = sales.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [Some(open), None, None, Some(last_call), None]);
+    let bytes: Vec<usize> = sales.iter().map(|(_, bytes)| *bytes).collect();
+    println!("bytes of the sales: {bytes:?}");
+    assert_eq!((bytes[1], bytes[2]), (bytes[4], bytes[4]), "it costs nothing where it is left out");
+    assert!(bytes[3] - bytes[4] <= 24, "{} bytes", bytes[3] - bytes[4]);
 }

@@ -114,6 +114,7 @@ fn what_a_retired_encoder_wrote_after_the_cut_changes_nothing() {
     world.run_ms(3_000);
     world.converge(5_000);
     world.isolate(2);
+    world.run_ms(30_000);
     let device = world.nodes[2].id;
     let risk = match world.query(0, Query::Retirement(device)) {
         Answer::Retirement(Ok(risk)) => risk,

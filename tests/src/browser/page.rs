@@ -12,10 +12,14 @@ use serde_json::{Value, json};
 use super::{Browser, DEADLINE, Element};
 use crate::wait_until;
 
+/// How often a person scans what shows nothing, and how long they look.
+const SCANS: usize = 4;
+const SCAN_PATIENCE: Duration = Duration::from_secs(6);
 /// Roles of what text is typed into, or chosen from.
 const FIELDS: [&str; 5] = ["textbox", "searchbox", "spinbutton", "combobox", "listbox"];
 /// Roles of what is tapped.
-const BUTTONS: [&str; 7] = ["button", "togglebutton", "radio", "checkbox", "switch", "tab", "menuitem"];
+const BUTTONS: [&str; 8] =
+    ["button", "togglebutton", "radio", "checkbox", "switch", "tab", "menuitem", "disclosuretriangle"];
 
 /// One tab, and the page in it.
 #[derive(Debug)]
@@ -172,6 +176,23 @@ impl<'b> Page<'b> {
         self.keys(&format!("{text}{ENTER}"))
     }
 
+    /// Scans until something is shown, as a person does whose scanner did not beep.
+    ///
+    /// # Errors
+    /// When it is not shown after several scans.
+    pub fn scan_until_shown(&self, text: &str, shown: &str) -> Result<String> {
+        for _ in 0..SCANS {
+            self.scan(text)?;
+            let seen = wait_until(shown, SCAN_PATIENCE, || {
+                Ok(Some(self.text()?).filter(|text| text.contains(shown)))
+            });
+            if let Ok(text) = seen {
+                return Ok(text);
+            }
+        }
+        bail!("{SCANS} scans of {text:?} did not show {shown:?}; {}", self.describe())
+    }
+
     /// Runs a script's body in the page.
     ///
     /// # Errors
@@ -197,6 +218,26 @@ impl<'b> Page<'b> {
         let bytes =
             STANDARD.decode(picture.as_str().context("no picture")?).context("a picture in base64")?;
         fs::write(to, bytes).with_context(|| format!("write {}", to.display()))
+    }
+
+    /// A picture of a part of the page: left, top, width and height in CSS pixels of the window. As PNG in base64, to compare.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn picture_of(&self, [x, y, width, height]: [f64; 4]) -> Result<String> {
+        let scroll = self.script("return [scrollX, scrollY]", json!([]))?;
+        let at = |axis: usize| scroll[axis].as_f64().unwrap_or_default();
+        let clip = json!({"x": x + at(0), "y": y + at(1), "width": width, "height": height, "scale": 1});
+        let picture = self.protocol("Page.captureScreenshot", json!({"format": "png", "clip": clip}))?;
+        picture["data"].as_str().map(str::to_owned).context("no picture")
+    }
+
+    /// Has every document run a script's text before its own.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn run_before(&self, script: &str) -> Result<()> {
+        self.protocol("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).map(drop)
     }
 
     /// What is on the page in words, for messages.

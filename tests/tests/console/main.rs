@@ -2,7 +2,12 @@
 //! nodes behind. Each test has a venue and a browser of its own.
 
 mod care;
+mod encoder;
 mod guard;
+mod hq;
+mod logic;
+mod overlay;
+mod pickup;
 mod sale;
 mod shop;
 mod stop;

@@ -72,8 +72,7 @@ fn a_scanner_that_types_fills_the_cart() -> Result<()> {
         page.wait_for(&texts.say("till.cart_count", &[("count", "2")])?)?;
         page.scan(PIN.0)?;
         page.wait_for(&texts.say("till.cart_count", &[("count", "3")])?)?;
-        page.scan("NO-SUCH-THING")?;
-        page.wait_for(&texts.say("till.unknown_scan", &[("text", "NO-SUCH-THING")])?)?;
+        page.scan_until_shown("NO-SUCH", &texts.say("till.unknown_scan", &[("text", "NO-SUCH")])?)?;
         pay_exactly(&page, &texts, 4000)?;
         hand_over(&page, &texts)
     })?;

@@ -4,6 +4,7 @@
 //! Times are printed, not asserted.
 
 mod by_hq;
+mod by_page;
 
 use std::fs;
 use std::io::{Read, Write};

@@ -7,6 +7,7 @@ import { Problem, Silence } from './api.js';
 import { has, t } from './text.js';
 
 export { html, nothing, render, repeat };
+export { onScan } from './scan.js';
 
 /** A problem in the person's language: the text under `problems.<code>` if there is one, else what the API said. */
 export function words(error) {
@@ -153,30 +154,4 @@ export function stylesheet(href) {
     link.addEventListener('error', done);
     document.head.append(link);
   });
-}
-
-const WEDGE_MS = 60;
-
-/**
- * Hears a scanner that types (a wedge): characters that come fast and end with Enter, wherever the focus is but in a text
- * field. Calls back with the text; ends with what it returns.
- */
-export function onScan(call) {
-  let text = '';
-  let at = 0;
-  const hear = (event) => {
-    if (event.target.closest?.('input, textarea, select, dialog')) return;
-    const now = performance.now();
-    if (now - at > WEDGE_MS) text = '';
-    at = now;
-    if (event.key === 'Enter' && text.length >= 3) {
-      event.preventDefault();
-      call(text);
-      text = '';
-    } else if (event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      text += event.key;
-    }
-  };
-  document.addEventListener('keydown', hear, true);
-  return () => document.removeEventListener('keydown', hear, true);
 }

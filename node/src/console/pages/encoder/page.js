@@ -76,7 +76,7 @@ export function start(frame) {
       silent = is;
       draw();
     };
-    const again = of.board.data.state === 'closed';
+    const again = stateOf(choose(drops.data.items, chosen), of.board.data) === 'closed';
     await step({ board: of.board.data, venue, again, waiting, nowMs: nodeClock.now });
     busy = false;
     silent = false;
@@ -88,6 +88,11 @@ export function start(frame) {
   function stateOf(info, board) {
     const other = venue ? info?.venues?.find((one) => one.venue === venue) : null;
     return other?.state ?? info?.state ?? board.state;
+  }
+
+  function roundOf(info, board) {
+    const other = venue ? info?.venues?.find((one) => one.venue === venue) : null;
+    return other?.round ?? info?.round ?? board.round;
   }
 
   function countdown(endsMs, state) {
@@ -119,15 +124,16 @@ export function start(frame) {
 
   function drop(info, board) {
     const state = stateOf(info, board);
+    const round = roundOf(info, board);
     const venues = [...new Set((devices.data?.items ?? []).filter((one) => !one.retired_by).map((one) => one.venue))].sort();
     const others = info?.venues ?? [];
     return html`
       <section class="card stack encoder-state" aria-labelledby="encoder-drop">
         <div class="row"><h1 id="encoder-drop">${board.title}</h1>
           <p class="encoder-now ${state}" role="status"><span aria-hidden="true">${SIGNS[state]}</span> ${t(`encoder.states.${state}`)}${
-            board.round > 0 ? html` <span class="small">${t('encoder.round', { n: number(board.round + 1) })}</span>` : nothing}</p>
+            round > 0 ? html` <span class="small">${t('encoder.round', { n: number(round + 1) })}</span>` : nothing}</p>
           ${countdown(board.ends_ms ?? info?.ends_ms, state)}</div>
-        ${track(state, board.round)}
+        ${track(state, round)}
         ${info?.ended ? html`<p class="note">${t('encoder.ended_itself', { time: time(info.ends_ms) })}</p>` : nothing}
         ${others.length ? html`<p class="small">${others.map((one) => t('encoder.differs', { venue: one.venue, state: t(`encoder.states.${one.state}`) })).join(' · ')}</p>` : nothing}
         ${venues.length > 1 ? html`<label><span>${t('encoder.where')}</span><select @change=${(event) => {

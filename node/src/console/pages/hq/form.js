@@ -2,7 +2,7 @@
 
 import { act } from '../../frame/api.js';
 import { t } from '../../frame/text.js';
-import { dialog, html, nothing, words } from '../../frame/ui.js';
+import { dialog, html, nothing, toast, words } from '../../frame/ui.js';
 
 /** Puts the focus where something has to be mended: on the field that the problem names, else on what it says. */
 function show(form, error) {
@@ -27,7 +27,8 @@ function show(form, error) {
 export function ask({ title, fields, send, yes, danger = false, review }) {
   const now = { problem: null, busy: false, waits: false, review: null };
   let data = null;
-  return dialog(title, (close, redraw) => {
+  let over = false;
+  const result = dialog(title, (close, redraw) => {
     const change = (values) => {
       Object.assign(now, values);
       redraw();
@@ -35,8 +36,12 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
     const perform = async (form) => {
       change({ busy: true, problem: null });
       try {
-        close(await send(data, form, { name: title, waiting: (waits) => change({ waits }) }));
+        const said = await send(data, form, { name: title, waiting: (waits) => change({ waits }) });
+        // Who has left meanwhile is told all the same.
+        if (over) toast(t('hq.done_later', { what: title }), 'good');
+        else close(said);
       } catch (error) {
+        if (over) toast(words(error), 'bad');
         change({ busy: false, waits: false, review: null, problem: error });
         show(form, error);
       }
@@ -56,7 +61,10 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
         try {
           const said = await review(data, form);
           change({ busy: false, review: said });
-          if (said) return;
+          if (said) {
+            form.querySelector('[data-back]').focus();
+            return;
+          }
         } catch (error) {
           change({ busy: false, problem: error });
           show(form, error);
@@ -64,6 +72,10 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
         }
       }
       await perform(form);
+    };
+    // The second half of a double tap on the button that asked is no answer.
+    const once = (event) => {
+      if (now.review && event.detail > 1) event.preventDefault();
     };
     const button = now.review ?? { yes, danger };
     return html`<form class="stack" novalidate @submit=${submit}>
@@ -73,12 +85,14 @@ export function ask({ title, fields, send, yes, danger = false, review }) {
       ${now.waits ? html`<p class="dim" role="status">${t('hq.asking_again')}</p>` : nothing}
       <div class="row end">
         ${now.review
-    ? html`<button type="button" ?disabled=${now.busy} @click=${() => change({ review: null })}>${t('hq.back')}</button>`
+    ? html`<button type="button" data-back ?disabled=${now.busy} @click=${() => change({ review: null })}>${t('hq.back')}</button>`
     : html`<button type="button" ?disabled=${now.busy} @click=${() => close()}>${t('frame.cancel')}</button>`}
-        <button class=${button.danger ? 'danger' : 'primary'} ?disabled=${now.busy} aria-busy=${now.busy}>${button.yes}</button>
+        <button class=${button.danger ? 'danger' : 'primary'} ?disabled=${now.busy} aria-busy=${now.busy} @click=${once}>${button.yes}</button>
       </div>
     </form>`;
   });
+  result.then(() => { over = true; });
+  return result;
 }
 
 /** Something that was typed and cannot be; the field is focused. */

@@ -10,12 +10,14 @@ function risk(said) {
   const heard = said.last_heard_ms ? t('hq.retire.heard', { when: time(said.last_heard_ms), age: age(said.last_heard_ms) }) : t('hq.retire.never_heard');
   return html`
     <p>${said.reachable ? html`<strong>${t('hq.retire.reachable', { name: said.name })}</strong>` : heard}</p>
-    <p>${t('hq.retire.held', { name: said.name })}</p>
-    <ul>
-      ${said.held.map((one) => html`<li>${t('hq.retire.units', { number: number(one.units), sku: one.sku, drop: one.drop })}</li>`)}
-      <li>${t('hq.retire.claims', { count: said.claims })}</li>
-    </ul>
-    <div class="note bad"><strong>${t('hq.retire.risk', { count: said.at_risk })}</strong> ${t('hq.retire.risk_text')}</div>
+    ${said.held.length + said.claims === 0 ? html`<p>${t('hq.retire.nothing', { name: said.name })}</p>` : html`
+      <p>${t('hq.retire.held', { name: said.name })}</p>
+      <ul>
+        ${said.held.map((one) => html`<li>${t('hq.retire.units', { number: number(one.units), sku: one.sku, drop: one.drop })}</li>`)}
+        <li>${t('hq.retire.claims', { count: said.claims })}</li>
+      </ul>`}
+    ${said.at_risk === 0 ? html`<div class="note">${t('hq.retire.no_risk')}</div>`
+    : html`<div class="note bad"><strong>${t('hq.retire.risk', { count: said.at_risk })}</strong> ${t('hq.retire.risk_text')}</div>`}
     <p>${t('hq.retire.forever', { name: said.name })}</p>`;
 }
 

@@ -46,7 +46,7 @@ export async function openSheet(device, frame) {
     return html`${facts(node, live.data)}
       <div class="row end">
         ${may && !gone ? html`
-          ${node.here ? nothing : html`<button @click=${() => close('give')}>${t('hq.give.open')}</button>`}
+          ${node.here ? nothing : html`<button @click=${() => close('give')}>${t('hq.give.open_to')}</button>`}
           <button @click=${() => close('renew')}>${t('hq.renew.open')}</button>
           ${node.here ? nothing : html`<button class="danger" @click=${() => close('retire')}>${t('hq.retire.open')}</button>`}` : nothing}
         <button class="primary" @click=${() => close()}>${t('frame.close')}</button>

@@ -18,6 +18,6 @@ export async function changeAside(till, sku, by) {
     till.payAside(said);
     till.carts.touch();
   } catch (error) {
-    till.refuse(error, () => changeAside(till, sku, by));
+    till.refuse(error, () => changeAside(till, sku, by), 'aside');
   }
 }

@@ -1,7 +1,7 @@
 /** Carts that were put aside, here and elsewhere: to go on with, to take over, to let go. */
 
 import { act, get } from '../../frame/api.js';
-import { confirm, dialog, html, nothing, qr, toast, words } from '../../frame/ui.js';
+import { confirm, dialog, html, nothing, qr, words } from '../../frame/ui.js';
 import { money, t, time } from '../../frame/text.js';
 import * as baskets from './basket.js';
 
@@ -27,12 +27,12 @@ export async function putAside(till) {
   const items = basket.lines.map(({ sku, quantity }) => ({ sku, quantity }));
   try {
     const cart = await act('/v1/carts', { drop: basket.drop, items, ttl_ms: ttl, ...(shopper ? { shopper } : {}) }, { name: `${t('till.put_aside')}: ${till.words}` });
-    toast(t('till.put_aside_done', { items: itemsOf(till, cart), time: time(cart.until_ms) }), 'good');
     till.clear();
+    till.tell(t('till.put_aside_done', { items: itemsOf(till, cart), time: time(cart.until_ms) }), '');
     till.carts.touch();
     till.stock.touch();
   } catch (error) {
-    till.refuse(error, () => putAside(till));
+    till.refuse(error, () => putAside(till), 'aside');
   }
 }
 

@@ -3,7 +3,7 @@
 import { Problem, act, get } from '../../frame/api.js';
 import { confirm, dialog, html, nothing, toast, words } from '../../frame/ui.js';
 import { money, t, time } from '../../frame/text.js';
-import { linesOf, serialsOf, setOf } from './basket.js';
+import { countOf, linesOf, serialsOf, setOf } from './basket.js';
 import { showCode, showReceipt } from './receipt.js';
 
 /** Says what is to be paid back, large: by tender. */
@@ -24,22 +24,30 @@ export function paidBack(till, refund) {
     </div>`);
 }
 
-/** Units that a claim still has: all, less those taken back. */
+/** Most units of a claim among which a person chooses; of more, all are taken back. */
+const MOST_CHOSEN = 200;
+
+/** Units that a claim still has, by SKU: all, less those taken back. `count` is how many, `serials` which, up to the most. */
 function left(claim) {
-  const gone = new Map();
-  for (const item of claim.refunded ?? []) {
-    const key = `${item.sku} ${item.unit_price}`;
-    gone.set(key, new Set([...(gone.get(key) ?? []), ...serialsOf(item.units)]));
-  }
-  return linesOf(claim.items).map((line) => {
-    const out = gone.get(`${line.sku} ${line.price}`) ?? new Set();
-    return { ...line, serials: line.serials.flatMap((set) => serialsOf(set)).filter((serial) => !out.has(serial)) };
-  }).filter((line) => line.serials.length > 0);
+  const sets = (items) => {
+    const by = new Map();
+    for (const item of items) by.set(item.sku, [...(by.get(item.sku) ?? []), item.units]);
+    return by;
+  };
+  const gone = sets(claim.refunded ?? []);
+  const count = (all) => (all ?? []).reduce((sum, set) => sum + countOf(set), 0);
+  return [...sets(claim.items)].map(([sku, all]) => {
+    const out = new Set((gone.get(sku) ?? []).flatMap((set) => serialsOf(set, Infinity)));
+    const serials = all.flatMap((set) => serialsOf(set, MOST_CHOSEN)).filter((serial) => !out.has(serial));
+    return { sku, count: count(all) - count(gone.get(sku)), serials, price: claim.items.find((item) => item.sku === sku).unit_price };
+  }).filter((line) => line.count > 0);
 }
 
 /** What is given back, and whether it can be sold again. Asked before it is done. */
 async function refund(till, claim) {
   const lines = left(claim);
+  const all = lines.reduce((sum, line) => sum + line.count, 0);
+  const chooses = all <= MOST_CHOSEN;
   const chosen = new Map(lines.map((line) => [line.sku, new Set(line.serials)]));
   let damaged = false;
   const toggle = (sku, serial, redraw) => () => {
@@ -47,14 +55,16 @@ async function refund(till, claim) {
     if (!set.delete(serial)) set.add(serial);
     redraw();
   };
-  const count = () => [...chosen.values()].reduce((all, set) => all + set.size, 0);
-  const worth = () => lines.reduce((all, line) => all + line.price * line.serials.filter((one) => chosen.get(line.sku).has(one)).length, 0);
+  const count = () => (chooses ? [...chosen.values()].reduce((sum, set) => sum + set.size, 0) : all);
+  const worth = () => (count() === all && lines.length > 0 && (claim.refunded ?? []).length === 0
+    ? claim.total : lines.reduce((sum, line) => sum + line.price * (chooses ? chosen.get(line.sku).size : line.count), 0));
   const brought = claim.state === 'redeemed' || claim.state === 'returned';
   const go = await dialog(t('till.refund_title'), (close, redraw) => html`
     <p>${brought ? t('till.refund_brought') : t('till.refund_unfetched')}</p>
     ${lines.map((line) => html`<fieldset><legend>${till.nameOf(line.sku)} · ${money(line.price)}</legend>
-      <div class="serials">${line.serials.map((serial) => html`<label class="choice"><input type="checkbox"
-        .checked=${chosen.get(line.sku).has(serial)} @change=${toggle(line.sku, serial, redraw)}><span>${t('till.serial', { serial })}</span></label>`)}</div></fieldset>`)}
+      ${chooses ? html`<div class="serials">${line.serials.map((serial) => html`<label class="choice"><input type="checkbox"
+        .checked=${chosen.get(line.sku).has(serial)} @change=${toggle(line.sku, serial, redraw)}><span>${t('till.serial', { serial })}</span></label>`)}</div>`
+    : html`<p>${t('till.all_of', { count: line.count })}</p>`}</fieldset>`)}
     <label class="choice"><input type="checkbox" .checked=${damaged} @change=${(event) => { damaged = event.target.checked; redraw(); }}>
       <span>${t('till.damaged')}</span></label>
     <p>${damaged ? t('till.goes_damaged') : t('till.goes_back')}</p>
@@ -63,7 +73,7 @@ async function refund(till, claim) {
       <button class="danger" ?disabled=${count() === 0} @click=${() => close(true)}>${t('till.refund_yes', { count: count(), amount: money(worth()) })}</button>
     </div>`);
   if (!go) return null;
-  const items = lines.map((line) => ({ sku: line.sku, serials: setOf(line.serials.filter((one) => chosen.get(line.sku).has(one))) })).filter((item) => item.serials);
+  const items = chooses ? lines.map((line) => ({ sku: line.sku, serials: setOf(chosen.get(line.sku)) })).filter((item) => item.serials) : [];
   const said = await act('/v1/refunds', { claim: claim.claim, items, damaged }, { name: `${t('till.take_back')}: ${claim.code}` });
   till.stock.touch();
   await paidBack(till, said);
@@ -87,6 +97,13 @@ async function redeem(till, claim) {
     <div class="note good"><ul class="plain">${said.items.map((item) => html`<li><b>${till.nameOf(item.sku)}</b>: ${t('till.serial', { serial: item.units })}${item.place ? ` · ${item.place}` : ''}</li>`)}</ul></div>
     <div class="row end"><button class="primary" @click=${() => close()}>${t('till.handed_out')}</button></div>`);
   return get(`/v1/claims/${claim.claim}`);
+}
+
+/** Lets a PIN be tried again, once a person has looked who is there. */
+async function unlock(claim) {
+  if (!(await confirm({ title: t('till.unlock'), text: t('till.unlock_text'), yes: t('till.unlock') }))) return null;
+  await act(`/v1/claims/${claim.claim}/unlock`, undefined, { name: `${t('till.unlock')}: ${claim.code}` });
+  return null;
 }
 
 async function fetchHere(till, claim) {
@@ -139,7 +156,8 @@ export function openClaim(till, claim) {
     const units = left(now).length > 0;
     return html`
       <p class="note ${open ? 'good' : ''}"><b>${stateWords(till, now)}</b></p>
-      ${problem ? html`<p class="note bad" role="alert">${words(problem)}</p>` : nothing}
+      ${problem ? html`<div class="note bad" role="alert"><p>${words(problem)}</p>
+        ${problem.code === 'pin_locked' ? html`<button @click=${run(() => unlock(now))}>${t('till.unlock')}</button>` : nothing}</div>` : nothing}
       <ul class="plain">${linesOf(now.items).map((line) => html`<li>${t('till.sold_line', { quantity: line.quantity, name: till.nameOf(line.sku), serials: line.serials.join(', ') })}</li>`)}</ul>
       <p>${t('till.claim_sold', { time: time(now.at_ms), name: till.deviceName(now.seller), total: money(now.total) })}${now.shopper ? ` · ${now.shopper}` : ''}</p>
       ${payments(till, now, run)}

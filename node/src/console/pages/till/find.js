@@ -31,20 +31,14 @@ async function byToken(till, text) {
     const cart = await act('/v1/carts/take', { token: text }, { name: t('till.carts') });
     till.carts.touch();
     till.payAside(cart);
-    toast(t('till.cart_here'), 'good');
+    till.tell(t('till.cart_here'), '');
   } catch (error) {
     toast(words(error), 'bad');
   }
 }
 
-/** What comes from a scanner, or from the search field with Enter: a product, a token, or something of a sale. */
-export async function scanned(till, raw) {
-  const text = raw.trim();
-  if (!text) return;
-  if (till.product(text)) {
-    till.scan(text);
-    return;
-  }
+/** What comes from a scanner and is no product: a token, or something of a sale. */
+export async function scanned(till, text) {
   if (isToken(text)) {
     await byToken(till, text);
     return;

@@ -3,7 +3,7 @@
 import { html, nothing, repeat } from '../../frame/ui.js';
 import { language, money, t, time } from '../../frame/text.js';
 import { picture } from './picture.js';
-import { byCategory, canAdd, firstDrop, initials, matching } from './stock.js';
+import { byCategory, canAdd, initials, matching, sells } from './stock.js';
 
 /** Who else has a product, and since when that is known, in words; empty if nobody has. */
 export function others(found) {
@@ -36,17 +36,18 @@ export function standingWords(found, drop) {
 
 const flag = (found) => (found.state === 'ready' ? '' : t(`till.flag.${found.state}`));
 
-function tile(till, product) {
+function tile(till, product, counts) {
   const found = till.standing(product.sku);
   const drop = till.dropOf(till.dropFor(product.sku));
   const words = standingWords(found, drop);
   const can = canAdd(found) && till.maySell;
-  const count = till.quantityOf(product.sku);
+  const count = counts.get(product.sku) ?? 0;
   const image = picture(product, till.tellNews);
   const mark = flag(found);
   const tap = () => (can ? till.add(product.sku) : till.maySell && till.tell(`${product.name}: ${mark} ${words}`));
   return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
     <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
+    <span class="kind">${product.category ?? ''}</span>
     <span class="name">${product.name}</span>
     <span class="price">${money(product.price)}</span>
     ${count > 0 ? html`<span class="count"><span aria-hidden="true">×${count}</span><span class="hidden">${t('till.in_cart', { count })}</span></span>` : nothing}
@@ -62,12 +63,13 @@ function chips(till, groups) {
     ${chip(null, t('till.all'))}${names.map((name) => chip(name, name))}</div>`;
 }
 
+/** All drops where there are several, those too that do not sell: a row that comes and goes would move what is below it. */
 function drops(till) {
-  if (till.selling.length < 2) return nothing;
+  if (till.drops.length < 2) return nothing;
   return html`<div class="chips" role="group" aria-label=${t('till.drops')}>
     <button class="chip" aria-pressed=${!till.drop} @click=${() => till.chooseDrop(null)}>${t('till.all_drops')}</button>
-    ${till.selling.map((one) => html`<button class="chip" aria-pressed=${till.drop === one.drop}
-      @click=${() => till.chooseDrop(one.drop)}>${one.title || one.drop}</button>`)}</div>`;
+    ${till.drops.map((one) => html`<button class="chip" aria-pressed=${till.drop === one.drop}
+      @click=${() => till.chooseDrop(one.drop)}>${one.title || one.drop}${sells(one) ? '' : ` · ${t(`till.drop_state.${one.state}`)}`}</button>`)}</div>`;
 }
 
 /** What is said where there is nothing to sell. */
@@ -75,25 +77,16 @@ function note(till) {
   if (!till.programme.data) return till.programme.error ? nothing : html`<p class="note">${t('till.loading')}</p>`;
   if (till.products.length === 0) return html`<p class="note">${t('till.no_products')}</p>`;
   if (till.drops.length === 0) return html`<p class="note warn">${t('till.no_drops')}</p>`;
-  if (till.selling.length === 0) {
-    const drop = till.dropOf(firstDrop(till.drops));
-    return html`<p class="note warn">${drop.title || drop.drop}: ${shut(drop)}</p>`;
-  }
   return nothing;
 }
 
 /** Draws the products. */
 export function grid(till) {
   const groups = byCategory(till.products, language());
-  const named = groups.some((group) => group.name);
-  const shown = groups
-    .filter((group) => till.category === null || till.find || group.name === till.category)
-    .map((group) => ({ ...group, products: matching(group.products, till.find) }))
-    .filter((group) => group.products.length > 0);
+  const counts = new Map();
+  till.lines.forEach((line) => counts.set(line.sku, (counts.get(line.sku) ?? 0) + line.quantity));
+  const shown = groups.filter((group) => till.category === null || till.find || group.name === till.category).flatMap((group) => matching(group.products, till.find));
   return html`${drops(till)}${chips(till, groups)}${note(till)}
     ${till.products.length > 0 && shown.length === 0 ? html`<p class="note">${t('till.nothing_found', { text: till.find })}</p>` : nothing}
-    ${repeat(shown, (group) => group.name, (group) => html`<div class="group">
-      ${named ? html`<h2 class="kind">${group.name || t('till.uncategorised')}</h2>` : nothing}
-      <div class="tiles">${repeat(group.products, (one) => one.sku, (one) => tile(till, one))}</div>
-    </div>`)}`;
+    <div class="tiles ${groups.some((group) => group.name) ? 'kinds' : ''}">${repeat(shown, (one) => one.sku, (one) => tile(till, one, counts))}</div>`;
 }

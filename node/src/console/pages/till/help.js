@@ -18,8 +18,8 @@ export const KEYS = [
 /** Shows it. */
 export function help() {
   return dialog(t('till.help'), (close) => html`
-    <ol>${['one', 'two', 'three', 'four', 'five'].map((one) => html`<li>${t(`till.help_steps.${one}`)}</li>`)}</ol>
-    <h3>${t('till.keys')}</h3>
-    <table><tbody>${KEYS.map(([key, name]) => html`<tr><th scope="row"><kbd>${t(`till.key_names.${key}`)}</kbd></th><td>${t(`till.key.${name}`)}</td></tr>`)}</tbody></table>
+    <ol tabindex="-1" autofocus>${['one', 'two', 'three', 'four', 'five'].map((one) => html`<li>${t(`till.help_steps.${one}`)}</li>`)}</ol>
+    <h3 class="keys">${t('till.keys')}</h3>
+    <table class="keys"><tbody>${KEYS.map(([key, name]) => html`<tr><th scope="row"><kbd>${t(`till.key_names.${key}`)}</kbd></th><td>${t(`till.key.${name}`)}</td></tr>`)}</tbody></table>
     <div class="row end"><button class="primary" @click=${() => close()}>${t('frame.close')}</button></div>`);
 }

@@ -23,10 +23,10 @@ export class Till {
     /** Draws at once what a person did; `tellNews` what came in, as soon as no finger is down. */
     this.draw = () => {};
     this.tellNews = () => {};
-    this.status = resource('/v1/status', ['sold', 'refunded', 'payment_settled', 'programme_changed', 'reset'], 10_000);
+    this.status = resource('/v1/status', ['payment_settled', 'programme_changed', 'reset'], 10_000);
     this.programme = resource('/v1/programme', ['programme_changed', 'minted', 'step', 'reset'], 15_000);
     this.stock = resource('/v1/stock?limit=1000', STOCK, 4000);
-    this.carts = resource('/v1/carts?limit=200', STOCK, 4000);
+    this.carts = resource('/v1/carts?limit=200', ['reset'], 4000);
     this.devices = resource('/v1/devices?limit=1000', ['renewed', 'retired', 'left', 'reachable', 'unreachable', 'programme_changed', 'reset'], 15_000);
     this.basket = this.kept();
     this.drop = null;
@@ -40,8 +40,9 @@ export class Till {
     this.busy = null;
     this.problem = null;
     this.sold = null;
-    /** Does again what was refused last. */
+    /** Does again what was refused last; and what that was. */
     this.retry = null;
+    this.refused = 'sold';
     this.said = '';
     this.saidKind = 'warn';
     /** Whether this tablet may sell: `false` with a token that only looks. */
@@ -108,8 +109,13 @@ export class Till {
     return this.drops.filter(sells);
   }
 
+  /** The line of `/v1/stock` of a product in a drop: looked up for each tile at each news, so by a table. */
   lineOf(sku, drop) {
-    return this.stock.data?.items.find((one) => one.sku === sku && one.drop === drop);
+    if (this.indexed !== this.stock.data) {
+      this.indexed = this.stock.data;
+      this.index = new Map(this.stock.data?.items.map((one) => [`${one.drop} ${one.sku}`, one]));
+    }
+    return this.index?.get(`${drop} ${sku}`);
   }
 
   /**
@@ -280,14 +286,15 @@ export class Till {
     this.draw();
   }
 
-  /** Shows a refusal, with what can be done about it; `retry` does again what was refused. */
-  refuse(error, retry = null) {
+  /** Shows a refusal, with what can be done about it; `retry` does again what was refused; `what` it was: `sold` or `aside`. */
+  refuse(error, retry = null, what = 'sold') {
     if (!(error instanceof Problem)) {
       toast(words(error), 'bad');
       return;
     }
     if (error.code === 'wrong_scope') this.maySell = false;
     this.retry = retry;
+    this.refused = what;
     this.problem = error;
     this.panel = 'refused';
     this.draw();

@@ -3,7 +3,7 @@
 import { drawer, html, nothing, onScan, render, words } from '../../frame/ui.js';
 import { has, money, t, time } from '../../frame/text.js';
 import { expect, finished as saleFinished, hearAsking, isSale, mayHelp, stop } from './sale.js';
-import { grid } from './grid.js';
+import { grid, shut } from './grid.js';
 import { paying } from './aside.js';
 import * as cart from './cart.js';
 import * as done from './done.js';
@@ -11,7 +11,7 @@ import { carts, find, help, putAside, scanned, takings, undo } from './later.js'
 import { Till } from './model.js';
 import * as pay from './pay.js';
 import { steps } from './refusals.js';
-import { bySku, isToken, matching } from './stock.js';
+import { bySku, firstDrop, isToken, matching } from './stock.js';
 
 /** What each step of a refusal does. */
 function does(till, { step, values }) {
@@ -56,16 +56,16 @@ function why(till) {
 }
 
 function refused(till) {
-  return html`<div class="note bad" role="alert"><b>${t('till.not_sold')}</b><p>${why(till)}</p></div>`;
+  return html`<div class="note bad" role="alert"><b>${till.refused === 'sold' ? t('till.not_sold') : t('till.not_aside')}</b><p>${why(till)}</p></div>`;
 }
 
 function busy(till) {
-  const { silent, asking, stopping, what } = till.busy;
+  const { silent, asking, stopping, what, wait } = till.busy;
   let text = t('till.selling');
   if (silent) text = t('till.asking_whether');
   else if (what) text = asking ? t('till.asking', { name: asking, what }) : t('till.asking_others', { what });
   return html`<div class="busy" role="status"><span class="turn" aria-hidden="true"></span><p>${text}</p>
-    ${stopping ? html`<p class="small">${t('till.stopping')}</p>` : nothing}</div>`;
+    ${stopping ? html`<p class="small">${t('till.stopping', { count: wait / 1000 })}</p>` : nothing}</div>`;
 }
 
 /** What the panel has: its name, what is in it, other buttons, and the one that goes on. */
@@ -83,7 +83,7 @@ function panel(till) {
       const text = (one) => t(`till.step.${one.step}`, { ...one.values, total: one.values.total ? money(one.values.total) : '', product: one.values.sku ? till.nameOf(one.values.sku) : '' });
       const toCart = () => { till.panel = 'cart'; till.problem = null; till.draw(); };
       return {
-        title: t('till.not_sold_title'), body: refused(till), sums: true,
+        title: till.refused === 'sold' ? t('till.not_sold_title') : t('till.not_aside_title'), body: refused(till), sums: true,
         others: html`${rest.map((one) => html`<button @click=${does(till, one)}>${text(one)}</button>`)}${best && best.step !== 'back' ? back : nothing}`,
         text: best ? text(best) : t('till.back_to_cart'), act: best ? does(till, best) : toCart,
       };
@@ -104,6 +104,27 @@ function panel(till) {
   }
 }
 
+/** What is to be known of the drops: that none sells, or that one is about to end. */
+function endings(till) {
+  if (till.drops.length > 0 && till.selling.length === 0) {
+    const drop = till.dropOf(firstDrop(till.drops));
+    return `${drop.title || drop.drop}: ${shut(drop)}`;
+  }
+  return till.selling.filter((one) => one.state === 'last_call' || one.ends_ms).map((one) => {
+    const drop = one.title || one.drop;
+    if (one.state === 'last_call' && one.ends_ms) return t('till.last_call_ends', { drop, time: time(one.ends_ms) });
+    return one.ends_ms ? t('till.ends', { drop, time: time(one.ends_ms) }) : t('till.last_call', { drop });
+  }).join(' · ');
+}
+
+/** What a scanner sends, or the search field with Enter: a product is in the cart at once, all else is looked up. */
+function hear(till, text) {
+  // What is open was of the shopper before.
+  document.querySelectorAll('dialog[open]').forEach((one) => one.close());
+  if (till.product(text)) till.scan(text);
+  else if (text.trim()) scanned(till, text.trim());
+}
+
 function tools(till) {
   const aside = till.carts.data?.items.length ?? 0;
   const enter = (event) => {
@@ -112,7 +133,7 @@ function tools(till) {
     event.preventDefault();
     const text = event.target.value;
     const [only, ...rest] = matching(till.products, text);
-    if (bySku(till.products, text) || isToken(text) || !only) scanned(till, text);
+    if (bySku(till.products, text) || isToken(text) || !only) hear(till, text);
     else if (rest.length === 0) till.add(only.sku);
     else return;
     till.show({ find: '' });
@@ -139,7 +160,7 @@ function view(till) {
       <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
-      <p class="said ${till.saidKind}" role="status">${till.said}</p>
+      <p class="said ${till.saidKind}" role="status">${till.said || endings(till)}</p>
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>
@@ -172,7 +193,7 @@ function keys(till) {
       F8: () => pay.choose(till, 'card'),
       F3: () => find(till),
       F9: () => large(),
-      Escape: () => till.back(),
+      Escape: () => (event.target.closest?.('#till-search') ? false : till.back()),
       Enter: () => (event.target.closest?.('button, a, summary, select, #till-search') ? false : large()),
     }[event.key];
     if (does && does() !== false) event.preventDefault();
@@ -200,7 +221,7 @@ export function start(frame) {
   till.start();
   draw();
   till.learnRights();
-  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text))];
+  const ends = [keys(till), hearAsking(till), onScan((text) => hear(till, text), { dialogs: true })];
   return () => {
     ends.forEach((end) => end());
     till.stop();

@@ -147,6 +147,8 @@ function noncash(till) {
 /** What the panel shows while it is asked how it is paid. */
 export function view(till) {
   const { pay } = till;
+  // The price fell below what was taken in parts: they are taken anew.
+  if (pay.parts.length > 0 && remaining(till) <= 0) pay.parts = [];
   return html`
     ${pay.total !== null ? html`<p class="note warn">${t('till.new_total', { amount: money(pay.total) })}</p>` : nothing}
     ${pay.parts.length > 0 ? html`<ul class="parts">${pay.parts.map((one, at) => html`<li>

@@ -8,7 +8,8 @@ import { paidBack } from './claim.js';
 
 /** What an act was, in the person's language where it is a sale; else in the node's words. */
 async function described(till, last) {
-  if (last.kind !== 'sale' || !last.claim) return { what: `${time(last.at_ms)}: ${last.what}`, will: last.undo };
+  const said = { what: `${time(last.at_ms)}: ${t(`till.act.${last.kind}`)}.`, will: `${last.what} ${last.undo ?? ''}` };
+  if (last.kind !== 'sale' || !last.claim) return said;
   try {
     const claim = await get(`/v1/claims/${last.claim}`);
     const items = linesOf(claim.items).map((line) => `${line.quantity} × ${till.nameOf(line.sku)}`).join(', ');
@@ -17,7 +18,7 @@ async function described(till, last) {
       will: t('till.undo_sale_will', { total: money(claim.total), tender: t(`till.tender.${claim.tender}`) }),
     };
   } catch {
-    return { what: `${time(last.at_ms)}: ${last.what}`, will: last.undo };
+    return said;
   }
 }
 
@@ -32,7 +33,7 @@ export async function undo(till) {
   }
   const { what, will } = await described(till, last);
   if (!last.undo) {
-    await confirm({ title: t('till.undo_cannot'), text: `${what} ${last.why_not ?? ''}`, yes: t('frame.close'), danger: false });
+    await confirm({ title: t('till.undo_cannot'), text: `${what} ${last.what} ${last.why_not ?? ''}`, yes: t('frame.close'), danger: false });
     return;
   }
   if (!(await confirm({ title: t('till.undo_title'), text: `${what} ${will}`, yes: t('till.undo_yes') }))) return;
