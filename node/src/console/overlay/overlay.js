@@ -49,7 +49,7 @@ function body(said) {
     sku.left ? figure(sku.left.sold ? 'left sold' : 'left', sku.left.text) : ''));
   return [
     make('div', 'logo'),
-    said.title || said.badge ? make('div', 'head', said.title ? make('p', 'title', said.title) : '',
+    said.title || said.badge ? make('div', 'head', said.title ? make('h1', 'title', said.title) : '',
       said.badge ? make('p', `badge ${said.badge.kind}`, said.badge.text) : '') : null,
     counts.length ? make('div', 'counts', ...counts) : null,
     skus.length ? make('ul', 'skus', ...skus) : null,
