@@ -8,7 +8,7 @@ const done = arguments[arguments.length - 1];
   const { countOf } = await import('/pages/desk/goods.js');
 
   const CLAIM = '0f3a5b0c6d1e2f4a8b9c0d1e2f3a4b5c:7';
-  const NO = { claim: CLAIM, status: 409 };
+  const NO = { claim: CLAIM, status: 409, detail: 'in the words of the node' };
   const TOKENS = ['not_a_token', 'damaged', 'version', 'other_event', 'issuer', 'retired', 'unpaid', 'paid', 'expired', 'not_yet', 'cannot_issue'];
 
   /** Refusals of a redemption: facts, tone, what is offered; and the claim, where that says more. */
@@ -33,7 +33,7 @@ const done = arguments[arguments.length - 1];
     [{ code: 'role_forbids', needs: 'pos', roles: 'encoder', action: 'x' }, 'bad', ''],
     ...['left', 'retired', 'suspended', 'certificate', 'past_unknown', 'not_stored'].map((code) => [{ code }, 'bad', '']),
     [{ code: 'clocks_disagree' }, 'wait', ''],
-    [{ code: 'a_code_of_next_year', detail: 'what it said' }, 'bad', ''],
+    [{ code: 'a_code_of_next_year', detail: NO.detail }, 'bad', ''],
   ];
 
   const DOOR = { compartments: ['02'], state: 'opening', handed_over: null, in_doubt: false, problem: null, looked: null };
@@ -53,6 +53,7 @@ const done = arguments[arguments.length - 1];
     const said = refused(new Problem(facts.status ?? NO.status, { ...NO, ...facts }), claim ?? null);
     if (said.tone !== tone) return `tone ${said.tone}, wanted ${tone}`;
     if (said.offers.join() !== offers) return `offers ${said.offers}, wanted ${offers}`;
+    if ((said.reason === 'in the words of the node') !== (facts.code === 'a_code_of_next_year')) return `no words of its own: ${said.reason}`;
     if (!said.word || !said.reason) return `too few words: ${said.word} / ${said.reason}`;
     const kept = JSON.parse(JSON.stringify(said));
     if (again(kept).word !== said.word || kept.reason !== said.reason) return 'said otherwise once it was kept';
@@ -81,6 +82,10 @@ const done = arguments[arguments.length - 1];
     ['what waits is asked about, what is over is not', () => {
       const of = (state) => found({ claim: CLAIM, code: '7K2-M9Q', state, items: [] }).offers.join();
       return `${of('issued')}|${of('redeemed')}` === 'sure|' ? null : of('redeemed');
+    }],
+    ['faults of tokens are told apart', () => {
+      const said = TOKENS.map((why) => refused(new Problem(422, { ...NO, code: 'token', why })).reason);
+      return new Set(said).size === TOKENS.length ? null : said.join(' | ');
     }],
     ['serials are counted', () => (countOf('1-3,9') === 4 && countOf('7') === 1 ? null : String(countOf('1-3,9')))],
     ['no network is no refusal by the node', () => badText(refused(new Error('x')).word)],
