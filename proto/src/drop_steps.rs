@@ -104,6 +104,16 @@ impl DropSteps {
         self.all.values()
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// A step.
     pub fn get(&self, entry: &Ref) -> Option<&Done> {
         self.all.get(entry)

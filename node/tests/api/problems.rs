@@ -18,6 +18,7 @@ fn refusals() -> Vec<(Refusal, u16, &'static str)> {
         device: OTHER,
         name: "till-2".to_owned(),
         units: 3,
+        lying: vec![],
         places: vec!["hall-b".parse().unwrap()],
         last_heard_ms: Some(5),
         reachable: false,

@@ -8,6 +8,7 @@ use crate::clock::utc;
 use crate::id::{DeviceId, Ref};
 use crate::money::Currency;
 use crate::record::StepKind;
+use crate::query::PlaceCount;
 use crate::text::{DropId, Edition, Place, Sku};
 use crate::token::{TokenError, TokenFault};
 use crate::units::UnitSet;
@@ -24,6 +25,9 @@ pub struct Holder {
     pub units: u64,
     /// Where they lie.
     pub places: Vec<Place>,
+    /// The same with how many lie at each.
+    #[serde(default)]
+    pub lying: Vec<PlaceCount>,
     /// When it was last heard, milliseconds since the Unix epoch by this device's clock.
     pub last_heard_ms: Option<u64>,
     /// Whether it can be reached now.

@@ -70,7 +70,8 @@ impl Device {
                 self.closing.next_ms = Some(now + GIVE_AFTER_MS);
             }
             over.iter().for_each(|drop| self.release_all(drop));
-            if self.closing.next_ms.is_none() && over.iter().any(|drop| self.has_free(drop)) {
+            let keeps = self.config.certificate.roles.has(Role::Hq);
+            if !keeps && self.closing.next_ms.is_none() && over.iter().any(|drop| self.has_free(drop)) {
                 self.closing.next_ms = Some(now + self.closing.wait_ms.max(GIVE_AFTER_MS));
             }
             self.closing.over = over;

@@ -333,7 +333,8 @@ impl Device {
         if author == self.me || gives_to(&record.body) == Some(self.me) {
             self.may_pass_on();
         }
-        if matches!(record.body, Body::Step(_)) || gives_to(&record.body) == Some(self.me) {
+        self.note_late(&event);
+        if gives_to(&record.body) == Some(self.me) {
             self.may_be_over();
         }
         self.intake.heirless |= match &record.body {

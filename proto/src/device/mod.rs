@@ -208,6 +208,7 @@ pub struct Device {
     renewing: renew::Renewing,
     leaving: leave::Leaving,
     closing: closing::Closing,
+    late: steps::Late,
     wishes: wishes::Wishes,
     shared: presence::Shared,
     budgets: budgets::Budgets,
@@ -277,6 +278,7 @@ impl Device {
             renewing: renew::Renewing::default(),
             leaving: leave::Leaving::default(),
             closing: closing::Closing::default(),
+            late: steps::Late::default(),
             wishes: wishes::Wishes::default(),
             shared: presence::Shared::default(),
             budgets: budgets::Budgets::default(),
@@ -327,6 +329,8 @@ impl Device {
         device.take_up_renewal();
         device.find_own_hand_outs();
         device.find_carts();
+        device.late_anew();
+        device.refresh_late();
         device.find_wishes();
         device.end_leave();
         (device.bars.stale, device.epochs.stale) = (true, true);
@@ -415,6 +419,7 @@ impl Device {
             }
         }
         self.refresh_views();
+        self.refresh_late();
         self.refresh_bars();
         self.refresh_epochs(true);
         self.look_at_past();

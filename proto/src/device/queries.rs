@@ -413,6 +413,11 @@ impl Device {
         if anew != self.holdings {
             check.problems.push("the stock view differs from one worked out anew".to_owned());
         }
+        if !self.is_late_right() {
+            check
+                .problems
+                .push("what is listed as sold after a close differs from one worked out anew".to_owned());
+        }
         if crate::people::People::anew(&self.log) != self.people {
             check.problems.push("what is known of personal data differs from what was written".to_owned());
         }

@@ -69,6 +69,8 @@ impl Device {
         let anew = self.holdings_anew();
         let before = std::mem::replace(&mut self.holdings, anew);
         self.tell_changes(before, cause);
+        self.late_anew();
+        self.may_be_over();
         self.may_pass_on();
         self.intake.heirless = true;
         self.find_own_hand_outs();

@@ -20,6 +20,7 @@ use crate::id::{DeviceId, Ref};
 use crate::io::{CallId, Idempotency, Output};
 use crate::key::CommandKey;
 use crate::programme::DropPlan;
+use crate::query::PlaceCount;
 use crate::record::{Body, Sale, SaleLine};
 use crate::text::{DropId, Place, Sku};
 
@@ -631,6 +632,7 @@ impl Device {
                 name: self.name_of(&parcel.owner),
                 units: 0,
                 places: Vec::new(),
+                lying: Vec::new(),
                 last_heard_ms: if own {
                     Some(self.now.wall_ms)
                 } else {
@@ -638,11 +640,20 @@ impl Device {
                 },
                 reachable: own || self.peers.is_reachable(&parcel.owner),
             });
-            holder.units += parcel.available_count();
+            let units = parcel.available_count();
+            holder.units += units;
+            match holder.lying.iter_mut().find(|lying| lying.place == parcel.place) {
+                Some(lying) => lying.units += units,
+                None => holder.lying.push(PlaceCount { place: parcel.place.clone(), units }),
+            }
             if !holder.places.contains(&parcel.place) {
                 holder.places.push(parcel.place.clone());
                 holder.places.sort();
             }
+        }
+        for holder in holders.values_mut() {
+            holder.lying.retain(|lying| lying.units > 0);
+            holder.lying.sort_by(|one, other| one.place.cmp(&other.place));
         }
         holders.into_values().collect()
     }

@@ -11,12 +11,27 @@ use crate::command::{
 };
 use crate::document::Document;
 use crate::drop_steps::{Done, Fit, Misfit};
+use crate::holdings::Event;
 use crate::id::Ref;
 use crate::identity::{Role, Roles};
 use crate::planted::Planted;
 use crate::programme::DropPlan;
 use crate::record::{Announced, Body, MAX_ANNOUNCED, Step, StepKind};
 use crate::text::{DropId, Place, Sku};
+
+/// Sales that came after a close, by drop. It follows from the views, and spares going through all sales at each look.
+#[derive(Debug, Default)]
+pub(super) struct Late {
+    all: BTreeMap<DropId, BTreeSet<Ref>>,
+    /// Drops of which it is to be worked out anew.
+    stale: BTreeSet<DropId>,
+}
+
+impl Late {
+    fn of(&self, drop: &DropId) -> impl Iterator<Item = &Ref> {
+        self.all.get(drop).into_iter().flatten()
+    }
+}
 
 /// While clocks in reach disagree, a hard end may be so much earlier than this device's clock says, milliseconds.
 const DOUBT_MS: u64 = 30_000;
@@ -108,14 +123,18 @@ impl Device {
 
     /// Every drop of the programme, as it stands.
     pub(super) fn drops_shown(&self) -> Vec<DropInfo> {
-        self.programme.drops().values().map(|plan| self.drop_shown(plan)).collect()
+        let venues = self.venues();
+        self.programme.drops().values().map(|plan| self.drop_at(plan, &venues)).collect()
     }
 
     /// A drop as it stands.
     pub(super) fn drop_shown(&self, plan: &DropPlan) -> DropInfo {
+        self.drop_at(plan, &self.venues())
+    }
+
+    fn drop_at(&self, plan: &DropPlan, venues: &BTreeSet<Place>) -> DropInfo {
         let here = self.how_far_here(plan);
         let steps = self.holdings.steps_of(&plan.drop);
-        let venues = self.venues();
         let differs = |venue: &Place| {
             let far = self.how_far(plan, venue);
             (far.state != here.state || far.round != here.round).then(|| VenueState {
@@ -137,8 +156,8 @@ impl Device {
             ends_ms: here.ends_ms,
             venues: venues.iter().filter_map(differs).collect(),
             announced: steps.map_or_else(Vec::new, |steps| steps.announced().to_vec()),
-            late: self.late_count(&plan.drop),
-            taken: steps.map_or(0, |steps| steps.all().count() as u64),
+            late: self.late.of(&plan.drop).count() as u64,
+            taken: steps.map_or(0, |steps| steps.len() as u64),
             steps: shown,
             pickup_within_ms: plan.pickup_within_ms,
             unclaimed: plan.unclaimed,
@@ -322,41 +341,72 @@ impl Device {
         self.holdings.close_before(drop, claim, sold.at, venue)
     }
 
-    /// Sales of a drop that came after a close, by their claims. Looks at those alone that are later than the first close.
-    fn late_claims(&self, drop: &DropId) -> Vec<Ref> {
+    /// Takes note of an entry that was shown: a sale may be after a close, and a step may have sales be that.
+    pub(super) fn note_late(&mut self, event: &Event<'_>) {
+        match &event.record.body {
+            Body::Step(_) => {
+                self.late.stale.insert(event.drop.clone());
+                self.may_be_over();
+            }
+            Body::Sale(_) if self.plant.has(Planted::LateByArrival) => {
+                self.late.stale.insert(event.drop.clone());
+            }
+            Body::Sale(_) if self.is_after_close(event.drop, &event.entry) => {
+                self.late.all.entry(event.drop.clone()).or_default().insert(event.entry);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_after_close(&self, drop: &DropId, claim: &Ref) -> bool {
+        self.close_before(drop, claim).is_some() && !self.holdings.is_void(claim)
+    }
+
+    /// The stock view was worked out anew: so is what came after a close.
+    pub(super) fn late_anew(&mut self) {
+        self.late.all.clear();
+        self.late.stale.extend(self.holdings.drops_with_steps().cloned());
+    }
+
+    /// Works out what came after a close where a step came. Looks at those sales alone that are later than the first close.
+    pub(super) fn refresh_late(&mut self) {
+        for drop in std::mem::take(&mut self.late.stale) {
+            let late = self.late_claims(&drop);
+            self.late.all.insert(drop, late);
+        }
+    }
+
+    /// Whether what is known to have come after a close is what would be found anew.
+    pub(super) fn is_late_right(&self) -> bool {
+        self.holdings.drops_with_steps().all(|drop| {
+            let known = self.late.all.get(drop).cloned().unwrap_or_default();
+            self.late.stale.contains(drop) || known == self.late_claims(drop)
+        })
+    }
+
+    fn late_claims(&self, drop: &DropId) -> BTreeSet<Ref> {
         if self.plant.has(Planted::LateByArrival) {
-            return self.holdings.came_after_close(drop);
+            return self.holdings.came_after_close(drop).into_iter().collect();
         }
         let Some(first) = self.holdings.steps_of(drop).and_then(|steps| steps.first_close()) else {
-            return Vec::new();
+            return BTreeSet::new();
         };
         let document = Document::Claims(drop.clone());
         let chains = self.log.chains().filter(|chain| chain.document == document && chain.last_at > first);
-        let mut late = Vec::new();
+        let mut late = BTreeSet::new();
         for chain in chains {
             let (from, to) = (Ref { chain: chain.id, seq: 0 }, Ref { chain: chain.id, seq: chain.len() });
-            for (claim, at) in self.holdings.sold_between(from, to).rev() {
-                if at <= first {
-                    break;
-                }
-                if !self.holdings.is_void(&claim) && self.close_before(drop, &claim).is_some() {
-                    late.push(claim);
-                }
-            }
+            let sold = self.holdings.sold_between(from, to).rev().take_while(|(_, at)| *at > first);
+            late.extend(sold.map(|(claim, _)| claim).filter(|claim| self.is_after_close(drop, claim)));
         }
         late
-    }
-
-    /// How many sales of a drop came after a close.
-    pub(super) fn late_count(&self, drop: &DropId) -> u64 {
-        self.late_claims(drop).len() as u64
     }
 
     /// Sales of a drop that came after a close, the oldest first.
     pub(super) fn late_sales(&self, drop: &DropId) -> Result<Vec<LateSale>, Refusal> {
         self.plan_of(drop)?;
         let mut all: Vec<LateSale> =
-            self.late_claims(drop).iter().filter_map(|claim| self.late_sale(drop, claim)).collect();
+            self.late.of(drop).filter_map(|claim| self.late_sale(drop, claim)).collect();
         all.sort_by_key(|sale| (sale.at_ms, sale.claim));
         Ok(all)
     }

@@ -302,6 +302,11 @@ impl Holdings {
         self.drops.get(drop)
     }
 
+    /// Drops of which some step was taken.
+    pub fn drops_with_steps(&self) -> impl Iterator<Item = &DropId> {
+        self.drops.keys()
+    }
+
     /// The step that a sale was made under.
     pub fn step_of(&self, sale: &Ref) -> Option<Ref> {
         self.under.of(sale)

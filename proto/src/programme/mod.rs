@@ -6,12 +6,11 @@
 mod raw;
 mod rules;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use automerge::transaction::{CommitOptions, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc, ScalarValue, Value};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, ROOT, ReadDoc};
 
 use crate::clock::Hlc;
 use crate::command::{DropState, EventRules, MAX_CATEGORY, MAX_PICKUP_MS, Product, Unclaimed};
@@ -364,7 +363,7 @@ impl Programme {
                 let tax = tax.filter(|tax| *tax <= WHOLE).unwrap_or(0);
                 // What no device of ours puts there is as if it were not.
                 let category = self.text(&entry, CATEGORY).filter(|category| is_category(category));
-                let picture = self.bytes(&entry, PICTURE).and_then(|bytes| picture::examine(bytes).ok());
+                let picture = self.bytes(&entry, PICTURE).and_then(|bytes| picture::examine(&bytes).ok());
                 let currency = self.currency;
                 Some((sku.clone(), Product { sku, name, price, tax, currency, category, picture }))
             })
@@ -413,11 +412,9 @@ impl Programme {
         value.as_str().map(str::to_owned)
     }
 
-    fn bytes(&self, entry: &ObjId, field: &str) -> Option<&[u8]> {
-        match self.document.get(entry, field).ok()??.0 {
-            Value::Scalar(Cow::Borrowed(ScalarValue::Bytes(bytes))) => Some(bytes),
-            _ => None,
-        }
+    fn bytes(&self, entry: &ObjId, field: &str) -> Option<Vec<u8>> {
+        let (value, _) = self.document.get(entry, field).ok()??;
+        value.into_bytes().ok()
     }
 
     /// The picture of a product, if it has one.
@@ -425,7 +422,7 @@ impl Programme {
         let info = self.products.get(sku)?.picture.clone()?;
         let (_, products) = self.document.get(ROOT, PRODUCTS).ok()??;
         let (_, entry) = self.document.get(&products, sku.as_str()).ok()??;
-        Some(Picture { info, bytes: self.bytes(&entry, PICTURE)?.to_vec() })
+        Some(Picture { info, bytes: self.bytes(&entry, PICTURE)? })
     }
 
     fn number(&self, entry: &ObjId, field: &str) -> Option<i64> {

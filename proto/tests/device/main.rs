@@ -28,6 +28,7 @@ mod forking;
 mod heirs;
 mod hidden;
 mod leaving;
+mod looks;
 mod malformed;
 mod many_chains;
 mod named;

@@ -220,6 +220,26 @@ impl<'b> Page<'b> {
         fs::write(to, bytes).with_context(|| format!("write {}", to.display()))
     }
 
+    /// A picture of a part of the page: left, top, width and height in CSS pixels of the window. As PNG in base64, to compare.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn picture_of(&self, [x, y, width, height]: [f64; 4]) -> Result<String> {
+        let scroll = self.script("return [scrollX, scrollY]", json!([]))?;
+        let at = |axis: usize| scroll[axis].as_f64().unwrap_or_default();
+        let clip = json!({"x": x + at(0), "y": y + at(1), "width": width, "height": height, "scale": 1});
+        let picture = self.protocol("Page.captureScreenshot", json!({"format": "png", "clip": clip}))?;
+        picture["data"].as_str().map(str::to_owned).context("no picture")
+    }
+
+    /// Has every document run a script's text before its own.
+    ///
+    /// # Errors
+    /// When the driver does not answer.
+    pub fn run_before(&self, script: &str) -> Result<()> {
+        self.protocol("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).map(drop)
+    }
+
     /// What is on the page in words, for messages.
     pub fn describe(&self) -> String {
         let url = self.url().unwrap_or_default();

@@ -53,7 +53,7 @@ const done = arguments[arguments.length - 1];
   const heard = { reachable: true, linked: true, last_heard_ms: 5 };
   same('states', [
     { ...heard, here: true }, heard, { ...heard, linked: false }, { ...heard, reachable: false }, { reachable: false }, { ...heard, suspended: true },
-    { ...heard, left: true, suspended: true }, { ...heard, retired_by: 'hq', left: true, here: true }, { here: true, suspended: true },
+    { ...heard, left_to: 'hq', suspended: true }, { ...heard, retired_by: 'hq', left_to: 'hq', here: true }, { here: true, suspended: true },
   ].map(device.stateOf), ['here', 'linked', 'heard', 'silent', 'unheard', 'suspended', 'left', 'retired', 'here']);
   same('certificates', [100, 101, 100 + 2 * 86_400_000, 99].map((until) => device.certificateState(until, 100)), ['over', 'soon', 'good', 'over']);
   same('neighbours', device.neighbours('a', [{ a: 'a', b: 'b' }, { a: 'b', b: 'c' }, { a: '0', b: 'a' }], new Map([['b', 'till-2'], ['0', 'hq']])).map((one) => one.name), ['hq', 'till-2']);

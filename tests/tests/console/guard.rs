@@ -43,7 +43,15 @@ fn every_page_has_a_policy_and_asks_nobody_but_its_node() -> Result<()> {
             if answer.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
                 let policy =
                     answer.headers.get("content-security-policy").context("a page without a policy")?;
-                ensure!(!policy.contains("unsafe") && policy.contains("script-src 'self'"), "{policy}");
+                // OBS puts the look that its user wrote into the overlay as a style of its own; scripts it lets none in.
+                let own = policy.replace("style-src 'self' 'unsafe-inline'", "");
+                let lenient = answer.url.ends_with("/overlay");
+                let policy = if lenient { &own } else { policy };
+                ensure!(
+                    !policy.contains("unsafe") && policy.contains("script-src 'self';"),
+                    "{}: {policy}",
+                    answer.url
+                );
             }
         }
         Ok(())

@@ -50,7 +50,7 @@ fn by_code_and_by_ticket_and_a_closed_window_lets_nobody_in() -> Result<()> {
     let body = json!({"roles": ["pos"], "venue": VENUE, "count": 2, "prefix": "till-", "days": 1});
     let window = hq.done("/v1/admissions", &body)?;
     assert_eq!((&window["state"], &window["by"]), (&json!("open"), &json!("ticket")));
-    ensure!(text(&window["ticket"], "qr_svg")?.starts_with("<svg"), "{window}");
+    ensure!(text(&window["ticket"], "qr_svg")?.contains("<svg"), "{window}");
     let ticket = in_file(&event, text(&window["ticket"], "text")?)?;
     let join = |data, name| ["--data", data, "join", "--name", name, "--ticket", &ticket, "--wait", "20s"];
     let (status, said, took) = run(&event, host(1), &join("by-ticket", "eight"))?;

@@ -8,7 +8,7 @@ import { age, number, t, time } from '../../frame/text.js';
  */
 export function stateOf(node) {
   if (node.retired_by) return 'retired';
-  if (node.left) return 'left';
+  if (node.left_to) return 'left';
   if (node.here) return 'here';
   if (node.suspended) return 'suspended';
   if (node.reachable) return node.linked ? 'linked' : 'heard';

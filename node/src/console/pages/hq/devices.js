@@ -40,7 +40,7 @@ function list(nodes, now, open) {
 function registrars(said, hqs, may) {
   const good = said.filter((one) => !one.retired_by);
   const here = good.some((one) => one.here);
-  const others = hqs.filter((one) => !one.here && !one.retired_by && !one.left);
+  const others = hqs.filter((one) => !one.here && !one.retired_by && !one.left_to);
   const who = good.map((one) => one.name).join(', ');
   return html`<section class="card stack"><h2>${t('hq.registrar.head')}</h2>
     <p>${here ? t('hq.registrar.here') : good.length ? t('hq.registrar.elsewhere', { who }) : t('hq.registrar.nobody')}</p>
@@ -66,7 +66,7 @@ export function start(place, frame) {
     const sorted = [...data.nodes].sort((a, b) => Number(Boolean(a.retired_by)) - Number(Boolean(b.retired_by)) || byName(a.venue, b.venue) || byName(a.name, b.name));
     const nodes = steady(kept, sorted, (node) => node.device);
     const ways = (windows.data?.items ?? []).filter((one) => one.state === 'open');
-    const good = data.nodes.filter((node) => !node.retired_by && !node.left);
+    const good = data.nodes.filter((node) => !node.retired_by && !node.left_to);
     const soon = good.filter((node) => certificateState(node.certificate_until_ms, data.as_of_ms) !== 'good');
     render(html`
       ${notice(frame.status(), data.nodes)}

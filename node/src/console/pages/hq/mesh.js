@@ -14,7 +14,7 @@ export const mesh = () => resource('/v1/mesh', ['reachable', 'unreachable', 'ret
 
 /** How it stands in one sentence. */
 export function summary(nodes) {
-  const counted = nodes.filter((node) => !node.retired_by && !node.left);
+  const counted = nodes.filter((node) => !node.retired_by && !node.left_to);
   const far = counted.filter((node) => !node.here && !node.reachable);
   const all = t('hq.mesh.count', { count: counted.length });
   if (counted.length <= 1) return t('hq.mesh.only_this');

@@ -45,9 +45,9 @@ async function review(body, was) {
 export async function editProduct(was, categories) {
   let picture;
   let problem = null;
-  const choose = (redraw) => async (event) => {
-    const [file] = event.target.files;
-    if (!file) return;
+  // Making it small takes a moment; who saves meanwhile waits for it.
+  let ready = Promise.resolve();
+  const take = async (file, redraw) => {
     try {
       picture = await shrink(file);
       problem = null;
@@ -56,6 +56,10 @@ export async function editProduct(was, categories) {
       problem = t('hq.product.picture_bad');
     }
     redraw();
+  };
+  const choose = (redraw) => (event) => {
+    const [file] = event.target.files;
+    if (file) ready = take(file, redraw);
   };
   const done = await ask({
     title: was ? t('hq.product.change_title', { name: was.name }) : t('hq.product.add_title'),
@@ -69,9 +73,13 @@ export async function editProduct(was, categories) {
       <datalist id="hq-categories">${categories.map((one) => html`<option value=${one}></option>`)}</datalist>
       <label class="button hq-file"><input class="hidden" type="file" name="file" accept="image/png,image/jpeg,image/webp" @change=${choose(redraw)}>${t(was?.picture || picture ? 'hq.product.picture_other' : 'hq.product.picture')}</label>
       ${picture ? html`<p class="small" role="status">${t('hq.product.picture_ready', { kb: number(Math.ceil((picture.length * 3) / 4096)) })}</p>` : nothing}
-      ${problem ? html`<div class="note bad" role="alert">${problem}</div>` : nothing}
+      ${problem ? html`<p class="bad-text" role="alert">${problem}</p>` : nothing}
       ${was?.picture && picture === undefined ? html`<label class="choice"><input type="checkbox" name="no_picture"><span>${t('hq.product.no_picture')}</span></label>` : nothing}`,
-    review: async (data) => review(bodyOf(data, was), was),
+    review: async (data) => {
+      await ready;
+      if (problem) throw new Unfit('file', problem);
+      return review(bodyOf(data, was), was);
+    },
     send: (data, form, how) => send('/v1/products', bodyOf(data, was, data.no_picture ? '' : picture), how),
   });
   if (done) toast(t('hq.product.done', { name: done.name, price: money(done.price) }), 'good');

@@ -37,16 +37,8 @@ async function byToken(till, text) {
   }
 }
 
-/** What comes from a scanner, or from the search field with Enter: a product, a token, or something of a sale. */
-export async function scanned(till, raw) {
-  const text = raw.trim();
-  if (!text) return;
-  // What is open was of the shopper before.
-  document.querySelectorAll('dialog[open]').forEach((one) => one.close());
-  if (till.product(text)) {
-    till.scan(text);
-    return;
-  }
+/** What comes from a scanner and is no product: a token, or something of a sale. */
+export async function scanned(till, text) {
   if (isToken(text)) {
     await byToken(till, text);
     return;

@@ -3,7 +3,7 @@
 import { html, nothing, repeat } from '../../frame/ui.js';
 import { language, money, t, time } from '../../frame/text.js';
 import { picture } from './picture.js';
-import { byCategory, canAdd, firstDrop, initials, matching } from './stock.js';
+import { byCategory, canAdd, initials, matching, sells } from './stock.js';
 
 /** Who else has a product, and since when that is known, in words; empty if nobody has. */
 export function others(found) {
@@ -63,12 +63,13 @@ function chips(till, groups) {
     ${chip(null, t('till.all'))}${names.map((name) => chip(name, name))}</div>`;
 }
 
+/** All drops where there are several, those too that do not sell: a row that comes and goes would move what is below it. */
 function drops(till) {
-  if (till.selling.length < 2) return nothing;
+  if (till.drops.length < 2) return nothing;
   return html`<div class="chips" role="group" aria-label=${t('till.drops')}>
     <button class="chip" aria-pressed=${!till.drop} @click=${() => till.chooseDrop(null)}>${t('till.all_drops')}</button>
-    ${till.selling.map((one) => html`<button class="chip" aria-pressed=${till.drop === one.drop}
-      @click=${() => till.chooseDrop(one.drop)}>${one.title || one.drop}</button>`)}</div>`;
+    ${till.drops.map((one) => html`<button class="chip" aria-pressed=${till.drop === one.drop}
+      @click=${() => till.chooseDrop(one.drop)}>${one.title || one.drop}${sells(one) ? '' : ` · ${t(`till.drop_state.${one.state}`)}`}</button>`)}</div>`;
 }
 
 /** What is said where there is nothing to sell. */
@@ -76,10 +77,6 @@ function note(till) {
   if (!till.programme.data) return till.programme.error ? nothing : html`<p class="note">${t('till.loading')}</p>`;
   if (till.products.length === 0) return html`<p class="note">${t('till.no_products')}</p>`;
   if (till.drops.length === 0) return html`<p class="note warn">${t('till.no_drops')}</p>`;
-  if (till.selling.length === 0) {
-    const drop = till.dropOf(firstDrop(till.drops));
-    return html`<p class="note warn">${drop.title || drop.drop}: ${shut(drop)}</p>`;
-  }
   return nothing;
 }
 

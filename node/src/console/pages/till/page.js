@@ -3,7 +3,7 @@
 import { drawer, html, nothing, onScan, render, words } from '../../frame/ui.js';
 import { has, money, t, time } from '../../frame/text.js';
 import { expect, finished as saleFinished, hearAsking, isSale, mayHelp, stop } from './sale.js';
-import { grid } from './grid.js';
+import { grid, shut } from './grid.js';
 import { paying } from './aside.js';
 import * as cart from './cart.js';
 import * as done from './done.js';
@@ -11,7 +11,7 @@ import { carts, find, help, putAside, scanned, takings, undo } from './later.js'
 import { Till } from './model.js';
 import * as pay from './pay.js';
 import { steps } from './refusals.js';
-import { bySku, isToken, matching } from './stock.js';
+import { bySku, firstDrop, isToken, matching } from './stock.js';
 
 /** What each step of a refusal does. */
 function does(till, { step, values }) {
@@ -60,12 +60,12 @@ function refused(till) {
 }
 
 function busy(till) {
-  const { silent, asking, stopping, what } = till.busy;
+  const { silent, asking, stopping, what, wait } = till.busy;
   let text = t('till.selling');
   if (silent) text = t('till.asking_whether');
   else if (what) text = asking ? t('till.asking', { name: asking, what }) : t('till.asking_others', { what });
   return html`<div class="busy" role="status"><span class="turn" aria-hidden="true"></span><p>${text}</p>
-    ${stopping ? html`<p class="small">${t('till.stopping')}</p>` : nothing}</div>`;
+    ${stopping ? html`<p class="small">${t('till.stopping', { count: wait / 1000 })}</p>` : nothing}</div>`;
 }
 
 /** What the panel has: its name, what is in it, other buttons, and the one that goes on. */
@@ -104,13 +104,25 @@ function panel(till) {
   }
 }
 
-/** What of the drops that sell is about to end. */
+/** What is to be known of the drops: that none sells, or that one is about to end. */
 function endings(till) {
+  if (till.drops.length > 0 && till.selling.length === 0) {
+    const drop = till.dropOf(firstDrop(till.drops));
+    return `${drop.title || drop.drop}: ${shut(drop)}`;
+  }
   return till.selling.filter((one) => one.state === 'last_call' || one.ends_ms).map((one) => {
     const drop = one.title || one.drop;
     if (one.state === 'last_call' && one.ends_ms) return t('till.last_call_ends', { drop, time: time(one.ends_ms) });
     return one.ends_ms ? t('till.ends', { drop, time: time(one.ends_ms) }) : t('till.last_call', { drop });
   }).join(' · ');
+}
+
+/** What a scanner sends, or the search field with Enter: a product is in the cart at once, all else is looked up. */
+function hear(till, text) {
+  // What is open was of the shopper before.
+  document.querySelectorAll('dialog[open]').forEach((one) => one.close());
+  if (till.product(text)) till.scan(text);
+  else if (text.trim()) scanned(till, text.trim());
 }
 
 function tools(till) {
@@ -121,7 +133,7 @@ function tools(till) {
     event.preventDefault();
     const text = event.target.value;
     const [only, ...rest] = matching(till.products, text);
-    if (bySku(till.products, text) || isToken(text) || !only) scanned(till, text);
+    if (bySku(till.products, text) || isToken(text) || !only) hear(till, text);
     else if (rest.length === 0) till.add(only.sku);
     else return;
     till.show({ find: '' });
@@ -209,7 +221,7 @@ export function start(frame) {
   till.start();
   draw();
   till.learnRights();
-  const ends = [keys(till), hearAsking(till), onScan((text) => scanned(till, text), { dialogs: true })];
+  const ends = [keys(till), hearAsking(till), onScan((text) => hear(till, text), { dialogs: true })];
   return () => {
     ends.forEach((end) => end());
     till.stop();

@@ -6,17 +6,23 @@ import { toast, words } from '../../frame/ui.js';
 import { onEvent } from '../../frame/live.js';
 import * as baskets from './basket.js';
 
-/** How long one request waits for units of others, milliseconds. So long it may take until "stop" has its effect. */
+/**
+ * How long one request waits for units of others, milliseconds: so long it may take until "stop" has its effect. A large wish is
+ * gathered from several, which keep what they promised for that long only.
+ */
 const WAIT_MS = 3000;
+const LARGE_WAIT_MS = 15_000;
 /** How often it is asked again while others in reach could give what is wanted. */
 const TRIES = 5;
+
+const waitFor = (till) => (till.lines.some((line) => line.quantity > (till.rules.ordinary_wish ?? Infinity)) ? LARGE_WAIT_MS : WAIT_MS);
 
 /** What a sale of the basket asks for. */
 export function body(till, payments) {
   const { basket } = till;
   const what = basket.aside
     ? { cart: basket.aside.cart }
-    : { drop: basket.drop, items: basket.lines.map(({ sku, quantity }) => ({ sku, quantity })), wait_ms: WAIT_MS };
+    : { drop: basket.drop, items: basket.lines.map(({ sku, quantity }) => ({ sku, quantity })), wait_ms: waitFor(till) };
   return {
     ...what,
     payments,
@@ -46,7 +52,7 @@ function begin(till) {
   const { what, who } = lacking(till);
   till.panel = 'busy';
   till.problem = null;
-  till.busy = { silent: false, stopping: false, what, asking: who, tries: 0 };
+  till.busy = { silent: false, stopping: false, what, asking: who, tries: 0, wait: waitFor(till) };
   till.draw();
 }
 
