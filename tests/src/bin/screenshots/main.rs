@@ -65,6 +65,9 @@ fn take(browser: &Browser, stage: &Stage, scene: &Scene, to: &Path) -> Result<()
     (scene.act)(&page, stage).with_context(|| scene.name.to_owned())?;
     for size in scene.sizes {
         page.resize(*size)?;
+        // What was tapped is scrolled to; a picture shows how a page begins.
+        let top = "scrollTo(0, 0); document.querySelectorAll('main *').forEach((one) => { if (one.scrollTop) one.scrollTop = 0; });";
+        page.script(top, json!([]))?;
         for dark in [false, true] {
             if dark && scene.only_light {
                 continue;
