@@ -38,7 +38,7 @@ fn installed() -> TempDir {
     dir
 }
 
-/// What the check of an adapter found: the verdict, and what it says.
+/// What the check of an adapter found: how bad it is, and what it says.
 fn found(dir: &Path, adapter: &str, uid: Option<u32>) -> (String, String) {
     let mut command =
         popmesh(dir, &["--json", "--data", "till", "doctor", "--api", "127.0.0.1:0", "--ble", adapter]);
@@ -48,12 +48,13 @@ fn found(dir: &Path, adapter: &str, uid: Option<u32>) -> (String, String) {
     let output = command.output().unwrap();
     let findings: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let finding = findings.iter().find(|finding| finding["check"] == "bluetooth").expect("it is checked");
-    let text = |name: &str| finding[name].as_str().unwrap().to_owned();
-    println!("{adapter}: {}", text("text"));
-    if finding["verdict"] == "fail" {
+    let text = |name: &str| finding[name].as_str().unwrap_or_default();
+    let said = format!("{}; {}", text("text"), text("next"));
+    println!("{adapter}: {said}");
+    if finding["severity"] == "act" {
         assert_eq!(output.status.code(), Some(1), "{finding}");
     }
-    (text("verdict"), text("text"))
+    (text("severity").to_owned(), said)
 }
 
 /// An adapter that answers as this does: to a command's code, what comes after the status. Ends with whoever asks.
@@ -78,12 +79,12 @@ fn a_good_adapter_is_told_from_others() {
     let dir = installed();
     let [port] = free_ports().unwrap();
     let _controllers = Controllers::start(&[port], &[]).unwrap();
-    let (verdict, said) = found(dir.path(), &format!("tcp:127.0.0.1:{port}"), None);
-    assert!(verdict == "ok" && said.contains("LE") && said.contains("--ble-links"), "{said}");
+    let (severity, said) = found(dir.path(), &format!("tcp:127.0.0.1:{port}"), None);
+    assert!(severity == "ok" && said.contains("LE") && said.contains("--ble-links"), "{said}");
 
     let classic = adapter_that(|command| if command == 0x1003 { vec![0; 8] } else { vec![4; 8] });
-    let (verdict, said) = found(dir.path(), &classic, None);
-    assert!(verdict == "fail" && said.contains("without LE") && said.contains("take another"), "{said}");
+    let (severity, said) = found(dir.path(), &classic, None);
+    assert!(severity == "act" && said.contains("without LE") && said.contains("take another"), "{said}");
 
     let simple = adapter_that(|command| match command {
         0x1003 => vec![0, 0, 0, 0, 0x40, 0, 0, 0],
@@ -91,16 +92,16 @@ fn a_good_adapter_is_told_from_others() {
         0x201c => vec![0xff, 0, 0, 0, 0, 0, 0, 0],
         _ => vec![6; 8],
     });
-    let (verdict, said) = found(dir.path(), &simple, None);
-    assert!(verdict == "warn" && said.contains("4.0") && said.contains("--ble-links 1"), "{said}");
+    let (severity, said) = found(dir.path(), &simple, None);
+    assert!(severity == "look" && said.contains("4.0") && said.contains("--ble-links 1"), "{said}");
 }
 
 #[test]
 fn what_is_wrong_with_an_adapter_says_what_to_do() {
     let dir = installed();
     let wrong = |adapter: &str, what: &str, advice: &str| {
-        let (verdict, said) = found(dir.path(), adapter, None);
-        assert!(verdict == "fail" && said.contains(what) && said.contains(advice), "{said}");
+        let (severity, said) = found(dir.path(), adapter, None);
+        assert!(severity == "act" && said.contains(what) && said.contains(advice), "{said}");
     };
     wrong("tcp:127.0.0.1:1", "nothing listens", "start the controller");
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -109,8 +110,8 @@ fn what_is_wrong_with_an_adapter_says_what_to_do() {
     fs::write(dir.path().join("file"), "").unwrap();
     wrong(&format!("serial:{}", dir.path().join("file").display()), "no serial line", "name its line");
     // Either this system has no Bluetooth, or not as many adapters.
-    let (verdict, said) = found(dir.path(), "hci999", None);
-    assert_eq!(verdict, "fail");
+    let (severity, said) = found(dir.path(), "hci999", None);
+    assert_eq!(severity, "act");
     assert!(
         said.contains("modprobe bluetooth") || said.contains("plug it in") || said.contains("cap_net_admin"),
         "{said}"
@@ -128,14 +129,14 @@ fn a_serial_line_that_this_user_may_not_open_says_which_group_helps() {
         println!("only root can try what somebody else may not: left out");
         return;
     }
-    let (verdict, said) = found(dir.path(), &format!("serial:{}", line.display()), Some(NOBODY));
-    assert!(verdict == "fail" && said.contains("may not take it") && said.contains("dialout"), "{said}");
+    let (severity, said) = found(dir.path(), &format!("serial:{}", line.display()), Some(NOBODY));
+    assert!(severity == "act" && said.contains("may not take it") && said.contains("dialout"), "{said}");
 }
 
 #[test]
 fn a_device_without_the_secret_is_told_that_it_needs_it() {
     let dir = installed();
     fs::remove_file(dir.path().join("till/event.secret")).unwrap();
-    let (verdict, said) = found(dir.path(), "tcp:127.0.0.1:1", None);
-    assert!(verdict == "fail" && said.contains("event's secret"), "{said}");
+    let (severity, said) = found(dir.path(), "tcp:127.0.0.1:1", None);
+    assert!(severity == "act" && said.contains("event's secret"), "{said}");
 }

@@ -472,11 +472,22 @@ fn check_fails_where_something_is_wrong() -> Result<()> {
     Ok(())
 }
 
+/// The words of a command, of the name of its page: what follows the name of its parent's page is one word.
+fn words_of<'a>(name: &'a str, names: &[String]) -> Vec<&'a str> {
+    let rests = names
+        .iter()
+        .filter_map(|parent| Some((parent, name.strip_prefix(parent.as_str())?.strip_prefix('-')?)));
+    let Some((parent, rest)) = rests.min_by_key(|(_, rest)| rest.len()) else { return vec![] };
+    [words_of(&name[..parent.len()], names), vec![rest]].concat()
+}
+
 #[test]
 fn there_is_a_manual_page_for_each_command() -> Result<()> {
     let home = Home::new()?;
     home.says(&["man", "pages"])?;
     let mut pages = 0;
+    let names: Vec<String> =
+        home.files()?.iter().filter_map(|(path, _)| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     for (path, text) in home.files()? {
         let (name, text) =
             (path.file_stem().context("a name")?.to_string_lossy().into_owned(), String::from_utf8(text)?);
@@ -485,7 +496,7 @@ fn there_is_a_manual_page_for_each_command() -> Result<()> {
             "{name}: {text}"
         );
         // As many words as it is called by: each has help.
-        let words: Vec<&str> = name.split('-').skip(1).collect();
+        let words = words_of(&name, &names);
         home.says(&[&words[..], &["--help"]].concat())?;
         // Nothing of the host where it was made.
         ensure!(!text.contains("root") || name == "popmesh", "{name}: {text}");

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::query::{Answer, Query};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+use super::files;
 use super::idempotency::Key;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
 use super::page::{List, Listed, PageParams, Unfiltered};
@@ -215,11 +216,11 @@ pub(super) async fn access(State(api): State<Api>) -> Result<Json<AccessNow>, Pr
 /// The certificate that callers are to trust, as a file
 #[utoipa::path(
     get, path = "/v1/access/certificate.pem", operation_id = "access_certificate", tag = "observe",
-    responses((status = 200, description = "PEM", body = String, content_type = "application/x-pem-file"), QueryProblems)
+    responses((status = 200, description = "PEM", content((String = "application/x-pem-file"), (String = "application/octet-stream"))), QueryProblems)
 )]
-pub(super) async fn certificate(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn certificate(State(api): State<Api>, asked: HeaderMap) -> Result<Response, Problem> {
     let pem = trusted(&api)?.pem.clone();
-    Ok(file("application/x-pem-file", "pem", &api, pem))
+    Ok(file(files::media_type(&asked, "application/x-pem-file"), "pem", &api, pem))
 }
 
 /// The same as a profile for an iPhone or an iPad
@@ -228,17 +229,16 @@ pub(super) async fn certificate(State(api): State<Api>) -> Result<Response, Prob
 /// tablet trust this device at its own addresses and names, and nothing else.
 #[utoipa::path(
     get, path = "/v1/access/profile.mobileconfig", operation_id = "access_profile", tag = "observe",
-    responses((status = 200, description = "A configuration profile", body = String, content_type = "application/x-apple-aspen-config"), QueryProblems)
+    responses((status = 200, description = "A configuration profile", content((String = "application/x-apple-aspen-config"), (String = "application/octet-stream"))), QueryProblems)
 )]
-pub(super) async fn profile(State(api): State<Api>) -> Result<Response, Problem> {
+pub(super) async fn profile(State(api): State<Api>, asked: HeaderMap) -> Result<Response, Problem> {
     let name = api.ask(Query::Status, only!(Answer::Status)).await?.device.name;
     let profile = trusted(&api)?.profile(api.device, &name);
-    Ok(file("application/x-apple-aspen-config", "mobileconfig", &api, profile))
+    Ok(file(files::media_type(&asked, "application/x-apple-aspen-config"), "mobileconfig", &api, profile))
 }
 
 /// A file to keep.
-fn file(media_type: &'static str, ending: &str, api: &Api, content: String) -> Response {
+fn file(media_type: HeaderValue, ending: &str, api: &Api, content: String) -> Response {
     let kept = format!("attachment; filename=\"popmesh-{}.{ending}\"", api.device.short());
-    let headers = [(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, kept)];
-    (headers, content).into_response()
+    ([(header::CONTENT_TYPE, media_type)], [(header::CONTENT_DISPOSITION, kept)], content).into_response()
 }

@@ -4,7 +4,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::command::{
     Cart, Claim, DropInfo, Erased, EventRules, Lot, PersonalInfo, Product, Redeemed, Refunded, Renewed,
@@ -16,12 +16,12 @@ use popmesh_proto::query::{
 };
 use popmesh_proto::text::{DropId, Sku};
 
-use super::called;
 use super::openapi::QueryProblems;
 use super::page::{List, Listed, PageParams, Unfiltered};
 use super::problem::Problem;
 use super::request::Name;
 use super::service::{Api, only};
+use super::{called, files};
 
 /// Where what a reply tells of can be fetched; none if nothing was made.
 pub(super) trait Made {
@@ -141,7 +141,8 @@ pub(super) async fn product(State(api): State<Api>, Name(sku): Name<Sku>) -> Res
     params(("sku" = String, Path, description = "Its SKU")),
     responses(
         (status = 200, description = "A PNG, JPEG or WebP file", content(
-            (String = "image/png"), (String = "image/jpeg"), (String = "image/webp")
+            (String = "image/png"), (String = "image/jpeg"), (String = "image/webp"),
+            (String = "application/octet-stream")
         )),
         QueryProblems
     )
@@ -149,6 +150,7 @@ pub(super) async fn product(State(api): State<Api>, Name(sku): Name<Sku>) -> Res
 pub(super) async fn product_picture(
     State(api): State<Api>,
     Name(sku): Name<Sku>,
+    asked: HeaderMap,
 ) -> Result<Response, Problem> {
     let found = api.ask(Query::Picture(sku.clone()), only!(Answer::Picture)).await??;
     let Some(Picture { info, bytes }) = found else {
@@ -162,7 +164,7 @@ pub(super) async fn product_picture(
     let tag = format!("\"{}\"", info.hash);
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(info.kind.media_type()));
+    headers.insert(header::CONTENT_TYPE, files::media_type(&asked, info.kind.media_type()));
     headers.extend(HeaderValue::try_from(tag).ok().map(|tag| (header::ETAG, tag)));
     // Opened by itself it is a picture and nothing else, whatever its bytes say.
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));

@@ -12,6 +12,7 @@ mod description;
 mod doors;
 mod events;
 mod export;
+mod files;
 #[doc(hidden)]
 pub mod fuzzed;
 mod giving;

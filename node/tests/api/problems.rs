@@ -217,7 +217,7 @@ async fn wrong_queries_and_paths_name_the_part() {
 #[tokio::test]
 async fn unknown_routes_and_methods() {
     let node = start().await;
-    for path in ["/", "/v1", "/v1/nothing", "/v1/status/", "/v1/drops/neon/burn"] {
+    for path in ["/nothing", "/v1", "/v1/nothing", "/v1/status/", "/v1/drops/neon/burn"] {
         get(node.address, path).await.problem(404, "no_such_route");
     }
     let answer = send(node.address, "DELETE", "/v1/status", &[], b"").await;

@@ -30,7 +30,7 @@ impl Written {
             hash: Hash([self.seq as u8; 32]),
             record: &record,
         };
-        steps.take_in(&event, &self.step);
+        steps.take_in(&event, &self.step, Plant::default());
     }
 }
 

@@ -777,6 +777,8 @@ impl Holdings {
             self.boards.take(lot, parcel);
         }
         change(parcel);
+        // Of one that is empty, too: what it was before is part of no view.
+        parcel.back = 0;
         if !lot.frozen.is_empty() || !parcel.frozen.is_empty() {
             parcel.frozen = parcel.free.intersection(&lot.frozen);
         }

@@ -4,7 +4,7 @@
 //! What is true is worked out from what is written (`for_sale`), not by the view that boards are made of. A device is
 //! looked at when all that it knows is durable; that changes nothing about the night.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::Device;
 use popmesh_proto::id::DeviceId;
@@ -175,7 +175,10 @@ impl World<'_> {
             let node = self.nodes.iter().find(|node| node.id == *by);
             node.is_some_and(|node| node.certificate.roles.sells())
         };
-        for risen in self.ledger.for_sale.risen.iter().filter(|risen| sells(&risen.by)) {
+        // Of whom it has never heard, nobody can say since when.
+        let heard: BTreeSet<DeviceId> = device.log().chains().map(|chain| chain.device).collect();
+        let counts = |by: &DeviceId| heard.contains(by) && sells(by);
+        for risen in self.ledger.for_sale.risen.iter().filter(|risen| counts(&risen.by)) {
             let is_old = risen.at_us + NEWS_TAKE_US < as_of_us;
             if is_old && !device.log().has(&risen.entry) {
                 return Err(format!(
@@ -219,9 +222,6 @@ impl World<'_> {
         if counts.claimed > truth.ever_sold {
             return Err(format!("{} are claimed, and {} were ever sold", counts.claimed, truth.ever_sold));
         }
-        if counts.left != counts.here + counts.elsewhere + counts.cut_off {
-            return Err(format!("what is left is not the sum of its parts: {counts:?}"));
-        }
         let twice = self.ledger.prints.any_twice();
         let doubt = self.ledger.is_in_doubt();
         // What is printed twice is frozen where that is known. Where somebody may contradict himself, what was never sold is
@@ -236,6 +236,9 @@ impl World<'_> {
         }
         if counts.sold_out && least > 0 {
             return Err(format!("all is sold, and {least} are for sale"));
+        }
+        if counts.left != counts.here + counts.elsewhere + counts.cut_off {
+            return Err(format!("what is left is not the sum of its parts: {counts:?}"));
         }
         if !twice && !doubt {
             if counts.here != truth.here {

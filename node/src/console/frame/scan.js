@@ -2,7 +2,7 @@
 
 /** Longest pause between the characters of a scanner, also of a slow one by radio, milliseconds: at first, and once it is surely one. */
 const FAST_MS = 120;
-const SURE_MS = 250;
+const SURE_MS = 600;
 /** After so many characters it is a scanner. */
 const SURE = 4;
 /** Fewer characters are no scan. */

@@ -97,10 +97,7 @@ export function start(frame) {
     draw();
   };
 
-  const scan = (text) => {
-    desk.scan(text);
-    field?.closest('main')?.scrollIntoView({ block: 'start' });
-  };
+  const scan = (text) => desk.scan(text);
 
   async function fetchHere(answer) {
     const yes = await confirm({
@@ -207,8 +204,10 @@ export function start(frame) {
         ${side()}
       </div>`, frame.root);
     field = frame.root.querySelector('[name=code]');
-    if (focusSoon) focus();
+    if (!focusSoon) return;
     focusSoon = false;
+    focus();
+    frame.root.querySelector('.desk-answer')?.scrollIntoView({ block: 'nearest' });
   }
 
   draw();

@@ -143,9 +143,9 @@ export class Waiting {
       <form class="row desk-search" role="search" @submit=${submit}>
         <label class="grow"><span>${t('desk.waiting.search')}</span><input type="search" autocomplete="off" .value=${this.search} @input=${type}></label>
         <button>${t('desk.waiting.find')}</button>
-        <button type="button" aria-pressed=${this.onlyLate} @click=${filter}>${t('desk.waiting.only_late', { n: late.size })}</button>
       </form>
-      <p class="small" role="status">${t('desk.waiting.count', { n: count, count })}</p>
+      <div class="row desk-filter"><p class="small" role="status">${t('desk.waiting.count', { n: count, count })}</p>
+        <button aria-pressed=${this.onlyLate} @click=${filter}>${t('desk.waiting.only_late', { n: late.size })}</button></div>
       <ul class="desk-list">${repeat(shown, (claim) => claim.claim, (claim) => this.row(claim, late.has(claim.claim)))}</ul>
       ${list.length > shown.length ? html`<p class="small">${t('desk.waiting.more', { n: list.length - shown.length, count: list.length - shown.length })}</p>` : nothing}
       ${found === null ? nothing : found instanceof Error ? html`<p class="note warn">${words(found)}</p>` : html`

@@ -6,10 +6,11 @@ import { html, nothing } from '../../frame/ui.js';
 /** Whether the board is of now and of everybody: its bounds are the truth then. */
 export const isExact = (board) => board.not_heard === 0 && board.as_of_ms === board.now_ms;
 
-/** `62 claimed`, or `62+ claimed` while somebody is not heard. */
+/** `62 of 100 claimed`, or `62+ of 100 claimed` while somebody is not heard. Of all, there cannot be more. */
 export function claimed(counts, exact) {
   const n = number(counts.claimed);
-  return t('encoder.claimed', { n: exact ? n : t('encoder.or_more', { n }), of: number(counts.announced), count: counts.claimed });
+  const all = counts.claimed === counts.announced && counts.announced > 0;
+  return t('encoder.claimed', { n: exact || all ? n : t('encoder.or_more', { n }), of: number(counts.announced), count: counts.claimed });
 }
 
 /** `38 left`, or `at most 38 left`. */

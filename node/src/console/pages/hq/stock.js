@@ -28,8 +28,8 @@ function known(holder, here) {
 }
 
 function places(holder, line, here) {
-  if (holder.device !== here) return holder.places.join(', ') || '–';
-  return line.places.map((one) => t('hq.stock.place', { place: one.place, number: number(one.units) })).join(', ') || '–';
+  const lying = holder.device === here ? line.places : holder.lying;
+  return lying.map((one) => t('hq.stock.place', { place: one.place, number: number(one.units) })).join(', ') || '–';
 }
 
 function holders(line, here) {

@@ -308,12 +308,13 @@ export class Till {
   /** Where a sale can be picked up: devices that hand out. */
   get pickups() {
     return (this.devices.data?.items ?? [])
-      .filter((one) => !one.retired_by && one.roles.some((role) => role === 'locker' || role === 'pos' || role === 'hq'))
+      .filter((one) => !one.retired_by && !one.left_to && one.roles.some((role) => role === 'locker' || role === 'pos' || role === 'hq'))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Forgets what is in the cart. What was put aside stays so. */
   clear() {
+    this.said = '';
     this.unfolded = false;
     this.take(baskets.empty());
     this.panel = 'cart';

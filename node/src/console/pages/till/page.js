@@ -212,7 +212,7 @@ export function start(frame) {
   const draw = () => render(view(till), frame.root);
   till.draw = draw;
   till.tellNews = drawer(() => { if (till.draw === draw) draw(); });
-  till.toPay = () => { paying(till); pay.open(till); };
+  till.toPay = () => { till.said = ''; paying(till); pay.open(till); };
   // Whoever pressed a button that is gone now stands on the one that goes on.
   till.arrive = () => {
     if (!document.activeElement || document.activeElement === document.body) document.getElementById('till-go')?.focus({ preventScroll: true });
