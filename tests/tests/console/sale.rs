@@ -98,14 +98,14 @@ fn a_till_that_is_cut_off_sells_what_it_holds_and_then_says_who_has_more() -> Re
         page.wait_for(&texts.say("frame.alone", &[])?)?;
         let held = free(till, CAP.0)?;
         ensure!(held > 0, "it holds nothing");
-        for _ in 0..held {
-            page.button(CAP.1).tap()?;
+        for sold in 0..held {
+            page.button(CAP.1).tap().with_context(|| format!("after {sold} of {held}"))?;
             pay_exactly(&page, &texts, 2500)?;
             hand_over(&page, &texts)?;
         }
         // What is gone is said with who has some, and since when that is known; a tap on it sells nothing.
-        let tile =
-            page.button(CAP.1).seen_when(|seen| seen.name.contains("out of reach") || !seen.enabled)?;
+        let gone = texts.say("till.apart", &[])?;
+        let tile = page.button(CAP.1).seen_when(|seen| seen.name.contains(&gone))?;
         println!("cut off: {}", tile.name);
         ensure!(
             tile.name.contains("till-2") || tile.name.contains("hq") || tile.name.contains("others"),
