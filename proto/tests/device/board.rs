@@ -1,6 +1,9 @@
 //! The board of a drop: what it shows is never false, whatever a device has not heard, and it says how old that is.
 
+use std::sync::Arc;
+
 use popmesh_proto::Device;
+use popmesh_proto::broker::OnDemand;
 use popmesh_proto::command::{Claim, Command, Refund, Reply, Retire, Transfer, Units};
 use popmesh_proto::query::{Answer, Board, CountedFrom, Counts, Query, VoidedWhy};
 
@@ -12,9 +15,10 @@ const TILL: usize = 1;
 const OTHER: usize = 2;
 const ENCODER: usize = 3;
 
-/// An hq, two tills and an encoder, and 20 shirts, 5 of them on each till.
+/// An hq, two tills and an encoder, and 20 shirts, 5 of them on each till, where they stay until they are asked for.
 fn evening(seed: u64) -> World {
     let mut world = World::new(seed);
+    world.policy = Arc::new(OnDemand);
     world.add("hq", "hq,registrar", "hall");
     world.add("till", "pos", "hall");
     world.add("other", "pos", "yard");
