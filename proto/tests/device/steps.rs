@@ -170,7 +170,7 @@ fn what_is_no_step_to_take_is_refused_with_what_to_do() {
         (StepNew { ends_ms: Some(EPOCH_MS + 99_999_999), ..StepNew::of(StepKind::Close) }, "invalid"),
         (StepNew { again: true, ..StepNew::of(StepKind::Close) }, "invalid"),
     ] {
-        let entries = world.status(ENCODER).entries;
+        let before = steps(&mut world, ENCODER);
         let refused = take(&mut world, ENCODER, taken.clone()).unwrap_err();
         let refused = serde_json::to_value(&refused).unwrap();
         assert_eq!(refused["code"], code, "{taken:?}: {refused}");
