@@ -73,7 +73,7 @@ impl Page<'_> {
         self.protocol("Emulation.setCPUThrottlingRate", json!({ "rate": factor })).map(drop)
     }
 
-    /// Cuts the page off from its network, or heals it. Connections that are open break.
+    /// Cuts the page off from its network, or heals it. What streams already goes on.
     ///
     /// # Errors
     /// When the driver does not answer.

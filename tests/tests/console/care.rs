@@ -191,9 +191,10 @@ const NOTES_WHEN_USABLE: &str = "
     new PerformanceObserver((list) => list.getEntries().forEach((one) => { busy = one.startTime + one.duration; }))
         .observe({ type: 'longtask', buffered: true });
     const look = () => {
-        if (!document.querySelector('main button, main select, main a[href], #overlay > *')) return requestAnimationFrame(look);
-        const shown = performance.now();
-        requestAnimationFrame(() => setTimeout(() => { window.popmeshUsable = [shown, Math.max(shown, busy)].map(Math.round); }));
+        const shown = document.querySelector('main, #overlay')?.textContent.trim().length > 40;
+        if (!shown && !document.querySelector('#overlay > *')) return requestAnimationFrame(look);
+        const at = performance.now();
+        requestAnimationFrame(() => setTimeout(() => { window.popmeshUsable = [at, Math.max(at, busy)].map(Math.round); }));
     };
     requestAnimationFrame(look);";
 
