@@ -95,6 +95,10 @@ pub struct Numbers {
     pub wrong_refusals: u64,
     /// How long sales took from asking to the answer, microseconds: percentiles 50, 90, 99 and the longest.
     pub sale_us: [u64; 4],
+    /// How long it took from a close until a device in reach was closed as well, microseconds: percentiles 50, 90, 99 and the
+    /// longest; absent if nothing was closed while others were in reach.
+    #[serde(default)]
+    pub closed_us: Option<[u64; 4]>,
     /// Drop-to-claim: claimed of announced units, per mille, by drop.
     pub claimed_per_mille: BTreeMap<String, u64>,
     /// Sync loss events per device-hour of an open drop, in thousandths.
@@ -326,6 +330,17 @@ pub struct DropNight {
     pub open_ms: u64,
     /// When it closed; absent if it stayed open.
     pub close_ms: Option<u64>,
+    /// The steps that were taken, in order.
+    pub steps: Vec<StepNight>,
+}
+
+/// A step of a drop that was taken.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepNight {
+    /// When it was durable, milliseconds.
+    pub at_ms: u64,
+    /// What, by whom and where.
+    pub said: String,
 }
 
 /// One device's night.

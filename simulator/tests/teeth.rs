@@ -450,3 +450,43 @@ fn without_a_bug_large_wishes_break_nothing() {
         assert_eq!(broken(&large_wishes(seed), seed, None), None, "seed {seed}");
     }
 }
+
+fn steps_mix(seed: u64) -> Scenario {
+    mix::draw("steps", seed).unwrap()
+}
+
+#[test]
+fn to_count_as_claimed_what_is_claimed_now() {
+    device_bug_is_caught(DeviceBug::ClaimedIsLive, 6, &["I12"]);
+}
+
+#[test]
+fn to_forget_on_a_board_what_is_out_of_reach() {
+    device_bug_is_caught(DeviceBug::ForgetCutOff, 3, &["I12"]);
+}
+
+#[test]
+fn to_count_from_zero_after_a_start() {
+    device_bug_is_caught(DeviceBug::CountFromZero, 6, &["I12"]);
+}
+
+#[test]
+fn to_say_early_that_all_is_sold() {
+    device_bug_is_caught(DeviceBug::SellOutEarly, 3, &["I12"]);
+}
+
+#[test]
+fn to_sell_after_a_close_that_is_known() {
+    is_caught(Planted::Device(DeviceBug::SellAfterClose), steps_mix, 1..=3, &["I13"]);
+}
+
+#[test]
+fn to_go_by_the_step_that_came_last() {
+    // Devices with the same steps then differ, too.
+    is_caught(Planted::Device(DeviceBug::StepsByArrival), steps_mix, 1..=6, &["I4", "I5", "I13"]);
+}
+
+#[test]
+fn to_call_after_the_close_what_came_after_it() {
+    is_caught(Planted::Device(DeviceBug::LateByArrival), steps_mix, 1..=24, &["I13"]);
+}

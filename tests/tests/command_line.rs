@@ -487,7 +487,7 @@ fn there_is_a_manual_page_for_each_command() -> Result<()> {
     home.says(&["man", "pages"])?;
     let mut pages = 0;
     let names: Vec<String> =
-        home.files()?.iter().filter_map(|(path, _)| Some(path.file_stem()?.to_str()?.to_owned())).collect();
+        home.files()?.keys().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     for (path, text) in home.files()? {
         let (name, text) =
             (path.file_stem().context("a name")?.to_string_lossy().into_owned(), String::from_utf8(text)?);

@@ -82,6 +82,9 @@ impl Stage<'_> {
                 Value::Null
             }
             "/v1/drops/{drop}/steps" => json!({"step": "close"}),
+            "/v1/admissions" => json!({"roles": ["pos"], "venue": "hall"}),
+            "/v1/tokens" => json!({"scope": "manager", "name": "x", "lasts_ms": 60_000}),
+            "/v1/admissions/{admission}/close" | "/v1/tokens/{token}/revoke" => Value::Null,
             other => anyhow::bail!("what is the worst that can be done at {other}? say so here"),
         })
     }
@@ -113,6 +116,8 @@ impl Stage<'_> {
             .replace("{claim}", claim)
             .replace("{cart}", claim)
             .replace("{drop}", "cap")
+            .replace("{admission}", "0123456789abcdef")
+            .replace("{token}", "0123456789abcdef")
             .replace("{device}", &self.own)
             .replace("{number}", "1")
             .replace("{document}", "programme")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use popmesh_proto::query::{Answer, Query};
 use serde::{Deserialize, Serialize};
@@ -127,13 +127,13 @@ fn unknown_here(what: &str) -> Problem {
 /// did not get it revokes it and makes another.
 #[utoipa::path(
     post, path = "/v1/tokens", operation_id = "tokens_create", tag = "act", request_body = TokenNew, params(IdempotencyHeader),
-    responses((status = 201, description = "It is good from now on", body = TokenMade), CommandProblems)
+    responses((status = 201, description = "It is good from now on", body = TokenMade, headers(("Location" = String, description = "Where it can be fetched"))), CommandProblems)
 )]
 pub(super) async fn make(
     State(api): State<Api>,
     key: Key,
     Body(body): Body<TokenNew>,
-) -> Result<(StatusCode, Json<TokenMade>), Problem> {
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<TokenMade>), Problem> {
     let idempotency = key.over(&body);
     let mut under = api.made_tokens.lock().await;
     if let Some(token) = under.get(idempotency)? {
@@ -146,8 +146,26 @@ pub(super) async fn make(
     let lasts = Duration::from_millis(lasts_ms).min(MAX_LIFE + Duration::from_secs(1));
     let made = tokens(&api, move |rights| rights.make(scope, lasts, &name, now_ms())).await?;
     under.note(idempotency, made.id.to_string());
+    let at = format!("/v1/tokens/{}", made.id);
     let info = info(made.id, made.stored);
-    Ok((StatusCode::CREATED, Json(TokenMade { info, text: made.text })))
+    Ok((StatusCode::CREATED, [(header::LOCATION, at)], Json(TokenMade { info, text: made.text })))
+}
+
+/// One token; not its text
+#[utoipa::path(
+    get, path = "/v1/tokens/{token}", operation_id = "tokens_get", tag = "look up",
+    params(("token" = String, Path, description = "Its ID", pattern = "^[0-9a-f]{16}$")),
+    responses((status = 200, description = "The token, good or not", body = TokenInfo), QueryProblems)
+)]
+pub(super) async fn one(
+    State(api): State<Api>,
+    Name(token): Name<TokenId>,
+) -> Result<Json<TokenInfo>, Problem> {
+    let find = move |rights: Rights| {
+        let found = rights.list()?.into_iter().find(|(id, _)| *id == token);
+        found.map(|(_, stored)| stored).ok_or(TokensError::NoSuch(token))
+    };
+    tokens(&api, find).await.map(|stored| Json(info(token, stored)))
 }
 
 /// The tokens that were made on this device, the newest first; not their texts

@@ -73,7 +73,7 @@ pub(super) async fn list(
     let right = bearer.map_or(Right::Owner, |Extension(bearer)| bearer.right());
     items.retain(|finding| may_know(right, &finding.check));
     // In the order in which they were looked at where they matter alike.
-    items.sort_by(|one, other| other.severity.cmp(&one.severity));
+    items.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     let worst = items.iter().map(|finding| finding.severity).max().unwrap_or(Severity::Ok);
     Ok(Json(HealthList { worst, as_of_ms: now_ms(), items }))
 }

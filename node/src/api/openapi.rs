@@ -157,6 +157,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(admissions::one))
         .routes(routes!(admissions::close))
         .routes(routes!(access::make, access::list))
+        .routes(routes!(access::one))
         .routes(routes!(access::revoke))
         .routes(routes!(access::access))
         .routes(routes!(access::certificate))

@@ -140,6 +140,7 @@ const ROUTES: &[Row] = &[
     // Whoever could make tokens could make one for all that is left to it.
     ("POST", "/v1/tokens", OWNER),
     ("GET", "/v1/tokens", OWNER),
+    ("GET", "/v1/tokens/{token}", OWNER),
     ("POST", "/v1/tokens/{token}/revoke", OWNER),
     ("GET", "/v1/access", OWNER),
     ("GET", "/v1/access/certificate.pem", OWNER),

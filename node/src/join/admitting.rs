@@ -66,6 +66,9 @@ impl From<Broken> for AdmitError {
     }
 }
 
+/// Says whether a ticket is served.
+type Serves = Box<dyn Fn(&TicketId) -> bool + Send + Sync>;
+
 /// Who admits devices, and the tickets that were given out there.
 pub struct Admitting {
     issuer: Issuer,
@@ -74,7 +77,7 @@ pub struct Admitting {
     known: Option<Box<dyn Known>>,
     reuses_names: bool,
     /// Which of the tickets that were made here are served; all if absent.
-    serves: Option<Box<dyn Fn(&TicketId) -> bool + Send + Sync>>,
+    serves: Option<Serves>,
 }
 
 impl std::fmt::Debug for Admitting {

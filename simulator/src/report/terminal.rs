@@ -106,6 +106,13 @@ fn numbers(night: &Night) -> Table {
     if let Some(repeat) = numbers.repeat_per_mille {
         table.row(["repeat attendance", &words::per_mille(repeat)]);
     }
+    if let Some([p50, _, p99, longest]) = numbers.closed_us {
+        let [p50, p99, longest] = [p50, p99, longest].map(words::micros);
+        table.row([
+            "close to closed",
+            &format!("p50 {p50}, p99 {p99}, longest {longest}, on devices in reach"),
+        ]);
+    }
     table.row([
         "reconciliation",
         &match numbers.reconciliation_ms {

@@ -200,7 +200,7 @@ impl Ledger {
     fn fold(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {
         let claims = self.claims.fold(event);
         self.for_sale.fold(event, claims.is_ok());
-        self.steps.fold(event);
+        self.steps.fold(event, self.for_sale.now_us);
         let aside = self.holds.fold(event);
         self.hand_outs.fold(event);
         self.prints.fold(event);

@@ -249,7 +249,6 @@ impl World<'_> {
             let entry = match reply {
                 Reply::Sale(claim) => Some(claim.claim),
                 Reply::Lot(lot) => Some(lot.lot),
-                Reply::Step(done) => Some(done.step.entry),
                 Reply::Units(done) => Some(done.entry),
                 Reply::Cart(cart) => Some(cart.cart),
                 Reply::Redeemed(redeemed) => Some(redeemed.entry),

@@ -16,6 +16,7 @@ use super::ledger::Breach;
 use super::node::EPOCH_MS;
 use super::queue::NodeIndex;
 use super::{MS, World};
+use crate::night::{StepNight, percentile};
 
 /// What was asked for before a hard end may be written so much later, milliseconds: disks are slow.
 const WRITES_TAKE_MS: u64 = 10_000;
@@ -28,6 +29,9 @@ struct Written {
     venue: Option<Place>,
     round: u32,
     at: Hlc,
+    by: DeviceId,
+    /// When it was durable, microseconds of the night.
+    at_us: u64,
 }
 
 /// A sale that was written.
@@ -52,7 +56,7 @@ pub(super) struct Steps {
 
 impl Steps {
     /// Takes in a record.
-    pub(super) fn fold(&mut self, event: &Event<'_>) {
+    pub(super) fn fold(&mut self, event: &Event<'_>, now_us: u64) {
         match &event.record.body {
             Body::Step(step) => {
                 let written = Written {
@@ -61,6 +65,8 @@ impl Steps {
                     venue: step.venue.clone(),
                     round: step.round,
                     at: event.record.at,
+                    by: event.author,
+                    at_us: now_us,
                 };
                 self.all.insert(event.entry, written);
             }
@@ -249,11 +255,27 @@ impl World<'_> {
         }
     }
 
-    /// How long closes took to be known, milliseconds, the shortest first.
-    pub(super) fn closes_took_ms(&self) -> Vec<u64> {
-        let mut took: Vec<u64> = self.followed.closed_us.iter().map(|us| us / MS).collect();
+    /// How long closes took to be known, microseconds: percentiles 50, 90, 99 and the longest.
+    pub(super) fn closes_took(&self) -> Option<[u64; 4]> {
+        let mut took = self.followed.closed_us.clone();
         took.sort_unstable();
-        took
+        (!took.is_empty()).then(|| [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)))
+    }
+
+    /// The steps of a drop that were taken, in words.
+    pub(super) fn steps_taken(&self, drop: &DropId) -> Vec<StepNight> {
+        let of_drop = self.ledger.steps.all.values().filter(|step| step.drop == *drop);
+        let mut taken: Vec<StepNight> = of_drop
+            .map(|step| {
+                let node = self.nodes.iter().find(|node| node.id == step.by);
+                let by = node.map_or_else(String::new, |node| format!(" by {}", node.name));
+                let at = step.venue.as_ref().map_or_else(String::new, |venue| format!(" at {venue}"));
+                let again = if step.round > 0 { " again" } else { "" };
+                StepNight { at_ms: step.at_us / MS, said: format!("{}{again}{by}{at}", step.kind) }
+            })
+            .collect();
+        taken.sort_by_key(|step| step.at_ms);
+        taken
     }
 }
 

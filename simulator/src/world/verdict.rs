@@ -80,6 +80,7 @@ impl World<'_> {
             refusals: self.shop.refusals.clone(),
             wrong_refusals: self.shop.wrong_refusals,
             sale_us: [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)),
+            closed_us: self.closes_took(),
             claimed_per_mille,
             loss_events_milli: (loss * 1_000 * 3_600_000).checked_div(self.watch.open_device_ms).unwrap_or(0),
             loss_events: self.watch.loss_events,
@@ -114,6 +115,7 @@ impl World<'_> {
                 name: drop.drop.to_string(),
                 open_ms: drop.open_ms,
                 close_ms: drop.close_ms,
+                steps: self.steps_taken(&drop.drop),
             })
             .collect();
         drops.sort_by_key(|drop| drop.open_ms);

@@ -54,6 +54,8 @@ fn every_section_is_on_the_page() {
         "No unit was sold to two shoppers.",
         "popmesh-sim rehearse three-venues-live-drop --seed 7",
         "Timeline",
+        "Close to closed",
+        "close by encoder",
         "till-3: on battery",
         "18:05:00–18:09:00 (4 min) hall-a loses Wi-Fi, 1,204 times",
         "Sales and refusals over time",
@@ -197,7 +199,9 @@ fn monstrous() -> Night {
             points: (0..5_000).map(|step| (step * 1_440, (step * 31 + place as u64) % 500)).collect(),
         })
         .collect();
-    night.drops = (0..300).map(|place| DropNight { name: name(place), open_ms: 0, close_ms: None }).collect();
+    night.drops = (0..300)
+        .map(|place| DropNight { name: name(place), open_ms: 0, close_ms: None, steps: Vec::new() })
+        .collect();
     night.numbers.refusals = (0..300).map(|place| (name(place), u64::MAX)).collect();
     night.numbers.claimed_per_mille = (0..300).map(|place| (name(place), 1_000)).collect();
     let check = night.verdict.checks.remove(0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use popmesh_simulator::night::{
     Answered, Check, ClaimNumbers, DeviceNight, DropNight, FaultSpan, Finding, LaneState, Night, Numbers,
-    Outcome, Series, Severity, Span, Verdict,
+    Outcome, Series, Severity, Span, StepNight, Verdict,
 };
 use popmesh_simulator::scenario::{StockPolicy, Thresholds};
 
@@ -66,8 +66,13 @@ pub(crate) fn plausible(devices: usize, venues: usize, shoppers: usize, seed: u6
         duration_ms: DURATION,
         ended_ms: DURATION + 4 * MINUTE,
         drops: vec![
-            DropNight { name: "first".to_owned(), open_ms: OPEN, close_ms: Some(95 * MINUTE) },
-            DropNight { name: "encore".to_owned(), open_ms: 80 * MINUTE, close_ms: None },
+            DropNight {
+                name: "first".to_owned(),
+                open_ms: OPEN,
+                close_ms: Some(95 * MINUTE),
+                steps: steps(),
+            },
+            DropNight { name: "encore".to_owned(), open_ms: 80 * MINUTE, close_ms: None, steps: Vec::new() },
         ],
         answers: answers(&mut dice, devices, shoppers),
         convergence_ms: (0..90).map(|_| 180 + dice.roll(900) * dice.roll(12)).collect(),
@@ -163,6 +168,7 @@ fn numbers(night: &Night, shoppers: u64) -> Numbers {
         servable: sold + sold / 60,
         refusals,
         wrong_refusals: wrong,
+        closed_us: Some([41_000, 80_000, 120_000, 260_000]),
         sale_us: [24_000, 310_000, 5_100_000, 7_340_000],
         claimed_per_mille: BTreeMap::from([("first".to_owned(), 987), ("encore".to_owned(), 910)]),
         loss_events_milli: 420,
@@ -182,6 +188,11 @@ fn numbers(night: &Night, shoppers: u64) -> Numbers {
         },
         ..Numbers::default()
     }
+}
+
+fn steps() -> Vec<StepNight> {
+    let step = |at_ms, said: &str| StepNight { at_ms, said: said.to_owned() };
+    vec![step(OPEN, "open by encoder"), step(20 * MINUTE, "close by encoder")]
 }
 
 fn faults(dice: &mut Dice, devices: usize, venues: usize, venue: impl Fn(usize) -> usize) -> Vec<FaultSpan> {

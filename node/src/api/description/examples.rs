@@ -110,6 +110,8 @@ pub(super) fn bodies() -> Vec<(&'static str, &'static str, Value)> {
             "For 15 minutes",
             json!({"items": [{"sku": "TEE-M"}], "ttl_ms": 900_000, "shopper": "order-7"}),
         ),
+        ("drops_step", "Opens it everywhere", json!({"step": "open"})),
+        ("drops_step", "Announces a hundred units", json!({"step": "announce", "units": {"TEE-M": 100}})),
         ("carts_add", "One more", json!({"items": [{"sku": "CAP"}]})),
         ("carts_remove", "One less", json!({"items": [{"sku": "CAP"}]})),
         ("undo_create", "The last sale", json!({"entry": CLAIM})),

@@ -21,6 +21,8 @@ const MOST_MARKS: usize = 600;
 const MOST_KINDS: usize = 16;
 /// So many drops have a row.
 const MOST_DROPS: usize = 6;
+/// So many steps of a drop are drawn.
+const MOST_STEPS: usize = 40;
 /// The height of these rows.
 const STRIP: u32 = 17;
 /// Where the first of them begins.
@@ -72,6 +74,10 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
         let said = format!("drop {} open {}", plain(&drop.name, words::NAME), axis.span(drop.open_ms, until));
         let y = TOP + place as u32 * STRIP + 3;
         bar(out, "s-drop", axis, (drop.open_ms, until), y, STRIP - 6, &said)?;
+        for step in drop.steps.iter().take(MOST_STEPS) {
+            let said = format!("{} {}", axis.clock(step.at_ms), plain(&step.said, words::SENTENCE));
+            bar(out, "s-step", axis, (step.at_ms, step.at_ms), y, STRIP - 6, &said)?;
+        }
     }
     let (mut marks, mut hidden) = (MOST_MARKS, false);
     for (place, (_, faults)) in kinds.iter().take(shown_kinds).enumerate() {
@@ -141,6 +147,9 @@ fn legend(out: &mut String, night: &Night) -> fmt::Result {
     }
     if !night.drops.is_empty() {
         entries.push(("s-drop".to_owned(), "drop open".to_owned()));
+        if night.drops.iter().any(|drop| !drop.steps.is_empty()) {
+            entries.push(("s-step".to_owned(), "step taken".to_owned()));
+        }
     }
     if night.ended_ms > night.duration_ms {
         entries.push(("rest".to_owned(), "after the night: faults healed, devices settle".to_owned()));

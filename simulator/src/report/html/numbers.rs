@@ -87,6 +87,14 @@ fn tiles(night: &Night) -> Vec<Tile> {
             losses(night),
         ),
     ];
+    if let Some([p50, _, p99, longest]) = numbers.closed_us {
+        let [p50, p99, longest] = [p50, p99, longest].map(words::micros);
+        tiles.push(Tile::new(
+            "Close to closed",
+            p50,
+            format!("p99 {p99}, longest {longest}, on devices in reach"),
+        ));
+    }
     let mut drops: Vec<_> = numbers.claimed_per_mille.iter().collect();
     drops.sort_by_key(|(drop, _)| {
         night.drops.iter().position(|known| known.name == **drop).unwrap_or(usize::MAX)

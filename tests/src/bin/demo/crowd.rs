@@ -101,7 +101,7 @@ impl Shared {
         let mut sale = json!({
             "drop": DROP, "items": [{"sku": ware.sku}], "tender": tender, "wait_ms": PATIENCE_MS,
         });
-        let pickup = locker.filter(|_| device.name == "encoder" || random.next() % PICKUPS == 0);
+        let pickup = locker.filter(|_| device.name == "encoder" || random.next().is_multiple_of(PICKUPS));
         if let Some((_, at)) = pickup {
             sale["pickup_at"] = json!(at);
         }
