@@ -54,7 +54,7 @@ fn every_example_is_taken_or_refused_for_the_state_of_things() -> Result<()> {
                 known["token"] = if path == "/v1/carts/take" { tokens[0].clone() } else { tokens[1].clone() };
                 made_real(&mut body, "", &known);
                 let cart = known["cart"][0].as_str().unwrap_or("");
-                let place = path.replace("{cart}", cart);
+                let place = path.replace("{cart}", cart).replace("{drop}", "neon");
                 let answer = node.call(&method.to_uppercase(), &place, Some(&body), None)?;
                 let (status, code) = (answer.status, answer.code().to_owned());
                 println!("{method} {path} {body}: {status} {code}");
