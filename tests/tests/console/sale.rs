@@ -104,7 +104,7 @@ fn a_till_that_is_cut_off_sells_what_it_holds_and_then_says_who_has_more() -> Re
             hand_over(&page, &texts)?;
         }
         // What is gone is said with who has some, and since when that is known; a tap on it sells nothing.
-        let gone = texts.say("till.apart", &[])?;
+        let gone = texts.say("till.flag.apart", &[])?;
         let tile = page.button(CAP.1).seen_when(|seen| seen.name.contains(&gone))?;
         println!("cut off: {}", tile.name);
         ensure!(
