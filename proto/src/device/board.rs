@@ -191,7 +191,9 @@ impl Device {
             // What a retired device writes counts for nothing.
             () if *device == self.me || self.trust.retired().contains_key(device) => Some(now.wall_ms),
             () if self.peers.is_reachable(device) => in_step,
-            () => self.peers.last_heard(device, now),
+            // Of whom nothing was heard since the start, entries tell, by their author's clock: what that has ahead of this
+            // device's own says nothing.
+            () => self.peers.last_heard(device, now).filter(|heard_ms| *heard_ms <= now.wall_ms),
         };
         let oldest = devices.iter().map(heard).try_fold(now.wall_ms, |oldest, at| Some(oldest.min(at?)));
         // A wall clock that was set back since shows an earlier time than that was.
