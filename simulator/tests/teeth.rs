@@ -147,7 +147,8 @@ fn to_leave_out_of_digests_what_matters() {
 
 #[test]
 fn a_disk_that_lies() {
-    is_caught(Planted::LyingDisk, honest_mix, NIGHTS, &["I3"]);
+    // What is gone with it was shown as claimed.
+    is_caught(Planted::LyingDisk, honest_mix, NIGHTS, &["I3", "I12"]);
 }
 
 /// A till whose power fails again and again in the middle of a sale, with shoppers who come back for an answer.
