@@ -75,7 +75,11 @@ fn an_encoder_runs_the_drop_while_hq_is_off_and_what_was_late_is_told_alike() ->
     nodes[HQ].done("/v1/products", &json!({"sku": "CAP", "name": "Cap", "price": 2500}))?;
     nodes[HQ].done("/v1/drops", &json!({"drop": "night", "title": "Night"}))?;
     nodes[HQ].done("/v1/lots", &json!({"drop": "night", "sku": "CAP", "first": 1, "last": 40}))?;
-    let yard = nodes[YARD].device()?;
+    let (till, yard) = (nodes[TILL].device()?, nodes[YARD].device()?);
+    nodes[HQ].done(
+        "/v1/transfers",
+        &json!({"drop": "night", "sku": "CAP", "units": {"serials": "1-20"}, "to": till}),
+    )?;
     nodes[HQ].done(
         "/v1/moves",
         &json!({"drop": "night", "sku": "CAP", "units": {"serials": "31-40"}, "place": "yard"}),
@@ -93,7 +97,7 @@ fn an_encoder_runs_the_drop_while_hq_is_off_and_what_was_late_is_told_alike() ->
     }
     nodes[HQ].kill()?;
 
-    let announced = {
+    let (announced, closed_ms) = {
         let encoder = Encoder::at(&event, &nodes[ENCODER])?;
         let announced = encoder.takes(&json!({"step": "announce"}))?.ok()?;
         assert_eq!(announced["step"]["units"], json!([{"sku": "CAP", "units": 40}]));
@@ -116,10 +120,15 @@ fn an_encoder_runs_the_drop_while_hq_is_off_and_what_was_late_is_told_alike() ->
         wait_for_state(&nodes[TILL], "closed")?;
         let refused = nodes[TILL].post("/v1/sales", &json!({"items": [{"sku": "CAP"}]}), None)?;
         assert_eq!((refused.status, refused.code()), (409, "drop_not_open"), "{}", refused.body);
-        sold_here
+        (sold_here, closed["step"]["at_ms"].as_u64())
     };
     // The yard has heard of nothing, and has every right to sell on.
     assert_eq!(drop_of(&nodes[YARD])?["state"], "open");
+    // Later is what both clocks say.
+    nodes[YARD].wait_until("its clock to be past the close", DEADLINE, |yard| {
+        let now_ms = yard.get("/v1/drops/night/board")?["now_ms"].as_u64();
+        Ok((now_ms > closed_ms).then_some(()))
+    })?;
     let expected = vec![sold(&nodes[YARD])?, sold(&nodes[YARD])?];
     network.rejoin(YARD);
     nodes[HQ].restart()?;
