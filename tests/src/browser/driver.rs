@@ -173,7 +173,7 @@ fn capabilities(settings: &Settings, profile: &str, sandbox: bool) -> Value {
     let mut wanted = json!({
         "browserName": "chrome",
         "goog:chromeOptions": {"args": arguments, "prefs": {"intl.accept_languages": settings.languages}},
-        "timeouts": {"script": 60_000, "pageLoad": 60_000, "implicit": 0},
+        "timeouts": {"script": 80_000, "pageLoad": 80_000, "implicit": 0},
         "unhandledPromptBehavior": "ignore",
     });
     if settings.notes {

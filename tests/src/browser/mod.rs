@@ -206,9 +206,9 @@ impl Browser {
 ///
 /// # Errors
 /// What the test says, or the pages' errors.
-pub fn watched(settings: &Settings, test: impl FnOnce(&Browser) -> Result<()>) -> Result<()> {
+pub fn watched<T>(settings: &Settings, test: impl FnOnce(&Browser) -> Result<T>) -> Result<T> {
     let browser = Browser::start(settings)?;
-    let outcome = test(&browser).and_then(|()| browser.blame());
+    let outcome = test(&browser).and_then(|done| browser.blame().map(|()| done));
     if outcome.is_err() {
         browser.keep_evidence();
         if let Err(error) = browser.blame() {

@@ -204,7 +204,7 @@ impl<'b> Page<'b> {
     /// Runs a script's body whose last argument is to be called with the outcome.
     ///
     /// # Errors
-    /// When it throws, or does not answer within a minute.
+    /// When it throws, or does not answer within 80 s.
     pub fn script_that_waits(&self, script: &str, arguments: Value) -> Result<Value> {
         self.call("POST", "/execute/async", Some(&json!({"script": script, "args": arguments})))
     }

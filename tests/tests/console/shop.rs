@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use popmesh_tests::books::{agree, open_drop};
 use popmesh_tests::stage::Cast;
-use popmesh_tests::{Api, Stage, wait_until};
+use popmesh_tests::{Api, Stage};
 use serde_json::{Value, json};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -41,22 +41,12 @@ pub(crate) fn open_with(
     Ok(stage)
 }
 
-/// Has a device hold exactly so many free units of a SKU, given to it or taken from it by the hq.
-pub(crate) fn holds(stage: &Stage, device: &str, sku: &str, units: u64) -> Result<()> {
-    let (hq, device) = (stage.device("hq")?, stage.device(device)?);
-    let what = format!("{} to hold {units} of {sku}", device.name);
-    wait_until(&what, DEADLINE, || {
-        let free = free(device, sku)?;
-        let (from, to, count) =
-            if free < units { (hq, device, units - free) } else { (device, hq, free.saturating_sub(units)) };
-        if count == 0 {
-            return Ok(Some(()));
-        }
-        let body = json!({"drop": DROP, "sku": sku, "units": {"count": count}, "to": to.device()?});
-        // Stock drifts by itself meanwhile; then it is looked at again.
-        from.post("/v1/transfers", &body, None)?;
-        agree(&stage.devices())?;
-        Ok(None)
+/// Waits until a device has a share of a SKU, at least two: stock spreads by itself.
+pub(crate) fn has_some(stage: &Stage, device: &str, sku: &str) -> Result<()> {
+    let device = stage.device(device)?;
+    device.wait_until("a share of the stock", DEADLINE, |device| {
+        // Until it has heard of the lot there is no line of it.
+        Ok(free(device, sku).is_ok_and(|free| free > 1).then_some(()))
     })
 }
 
