@@ -127,7 +127,7 @@ fn to_decide_by_arrival() {
 
 #[test]
 fn to_drop_what_waits() {
-    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I2", "I3", "I4", "I5", "I6"]);
+    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I2", "I3", "I4", "I5", "I6", "I12"]);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn to_leave_out_of_digests_what_matters() {
         Planted::Device(DeviceBug::BlindDigests),
         |seed| mix::draw("network", seed).unwrap(),
         NIGHTS,
-        &["I5"],
+        &["I5", "I12"],
     );
 }
 
