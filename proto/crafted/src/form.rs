@@ -22,6 +22,8 @@ pub enum Right {
     Role,
     /// To hold the units.
     Holding,
+    /// To name each unit once.
+    Once,
     /// Units, or a claim, of the drop whose document it is written to.
     Drop,
     /// To be the custodian of the claim.
@@ -228,27 +230,45 @@ impl Form {
         }
     }
 
+    /// Whether it takes one of the rights that [`EVERYBODY`] needs. What a shopper said is the shopper's word, what was erased does
+    /// not come back, certificates are judged alone, and two histories are proven by who wrote them: these count, whoever
+    /// tells.
+    pub fn takes(self, right: Right) -> bool {
+        let whoever_tells = matches!(
+            self,
+            Form::Fork
+                | Form::Renew
+                | Form::OptIn
+                | Form::Contact
+                | Form::Note
+                | Form::Waitlist
+                | Form::Erase
+                | Form::EraseShopper
+        );
+        EVERYBODY.contains(&right) && !(right == Right::NotRetired && whoever_tells)
+    }
+
     /// The rights that it takes beside those of [`EVERYBODY`].
     pub fn rights(self) -> &'static [Right] {
         use Right::{
-            Claimed, Custody, Drop, Given, Heir, Holding, Issuer, Own, Proof, Role, Standing, Token,
+            Claimed, Custody, Drop, Given, Heir, Holding, Issuer, Once, Own, Proof, Role, Standing, Token,
         };
         match self {
             Form::Start => &[Own],
             Form::Mint => &[Role],
-            Form::Give | Form::GiveCart | Form::GiveForWish => &[Holding, Drop],
-            Form::GiveLeaving => &[Holding, Drop],
-            Form::Receive => &[Own],
-            Form::Move | Form::Damage | Form::Sell | Form::SellForPickup => &[Holding, Drop],
+            Form::Give | Form::GiveCart | Form::GiveForWish => &[Holding, Drop, Once],
+            Form::GiveLeaving => &[Holding, Drop, Once],
+            Form::Receive => &[Own, Drop],
+            Form::Move | Form::Damage | Form::Sell | Form::SellForPickup => &[Holding, Drop, Once],
             Form::PassOn => &[Custody, Standing, Drop],
             Form::PassOnHandedOut => &[Custody, Standing, Drop],
             Form::TakeOverClaim => &[Heir, Drop],
             Form::Redeem => &[Custody, Standing, Drop],
             Form::RedeemByToken => &[Custody, Token, Standing, Drop],
-            Form::Refund | Form::TakeBack | Form::Expire => &[Custody, Standing, Claimed, Drop],
+            Form::Refund | Form::TakeBack | Form::Expire => &[Custody, Standing, Claimed, Drop, Once],
             Form::RequestRefund => &[Drop],
-            Form::Hold => &[Holding, Drop],
-            Form::Release => &[Own],
+            Form::Hold => &[Holding, Drop, Once],
+            Form::Release => &[Own, Drop],
             // Each device counts those given to it.
             Form::WrongPin => &[],
             Form::Unlock => &[Own],
@@ -256,14 +276,14 @@ impl Form {
             Form::Retire | Form::Entrust => &[Role, Given],
             Form::RetireByGift | Form::EntrustByGift => &[Role, Given],
             Form::RetireCut => &[Own],
-            Form::Inherit => &[Heir, Holding, Drop],
+            Form::Inherit => &[Heir, Holding, Drop, Once],
             Form::Fork => &[Proof],
             Form::Resolve => &[Role],
             Form::Renew => &[Issuer],
             // What a device says of itself.
             Form::Leave | Form::Return => &[],
-            Form::DoorOpened | Form::DoorStuck | Form::DoorSettled => &[Own],
-            Form::SettlePayment => &[Own],
+            Form::DoorOpened | Form::DoorStuck | Form::DoorSettled => &[Own, Drop],
+            Form::SettlePayment => &[Own, Drop],
             // Everybody may take down what a shopper says.
             Form::OptIn | Form::Contact | Form::Note | Form::Waitlist => &[],
             Form::Erase | Form::EraseShopper => &[Own],
