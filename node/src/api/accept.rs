@@ -39,7 +39,8 @@ impl<'a> Accept<'a> {
         };
         // Of two that name it as closely the one that likes it more; of equals the first.
         let closest = self.ranges.iter().enumerate().filter_map(fits);
-        let closest = closest.max_by_key(|(closeness, weight, place)| (*closeness, *weight, usize::MAX - place));
+        let closest =
+            closest.max_by_key(|(closeness, weight, place)| (*closeness, *weight, usize::MAX - place));
         closest.map_or(Liking { weight: 0, named: false, place: usize::MAX }, |(closeness, weight, place)| {
             Liking { weight, named: closeness >= Closeness::Type, place }
         })
@@ -88,7 +89,9 @@ impl<'a> Range<'a> {
         let (family, subtype) = media_type.split_once('/')?;
         let named = self.family.eq_ignore_ascii_case(family);
         let closeness = match (self.subtype, self.family) {
-            (subtype_of_range, _) if named && subtype_of_range.eq_ignore_ascii_case(subtype) => Closeness::Type,
+            (subtype_of_range, _) if named && subtype_of_range.eq_ignore_ascii_case(subtype) => {
+                Closeness::Type
+            }
             ("*", _) if named => Closeness::Family,
             ("*", "*") => Closeness::Any,
             _ => return None,

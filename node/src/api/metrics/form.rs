@@ -45,7 +45,11 @@ impl Form {
                 "not_acceptable",
                 "metrics are given as application/openmetrics-text (version 1.0.0) or text/plain (version 0.0.4); accept one of them",
             )),
-            (likes_open, likes_text) if likes_open > likes_text || (likes_open == likes_text && open.named) => Ok(Self::Open),
+            (likes_open, likes_text)
+                if likes_open > likes_text || (likes_open == likes_text && open.named) =>
+            {
+                Ok(Self::Open)
+            }
             _ => Ok(Self::Text),
         }
     }
