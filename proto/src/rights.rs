@@ -237,3 +237,101 @@ fn in_words(entry: &Ref, deed: &Deed, problem: &str) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Hlc;
+    use crate::id::Hash;
+
+    const BOSS: DeviceId = DeviceId([1; 32]);
+    const CHIEF: DeviceId = DeviceId([2; 32]);
+    const TILL: DeviceId = DeviceId([3; 32]);
+    const OTHER: DeviceId = DeviceId([4; 32]);
+
+    /// The `seq`-th entry of a device, and its precedence at a time.
+    fn key(by: DeviceId, seq: u64, ms: u64) -> Key {
+        ((Hlc::from_ms(ms), Hash([seq as u8; 32])), Ref { chain: ChainId([by.0[0]; 16]), seq })
+    }
+
+    fn retire(device: DeviceId, under: Option<Ref>, cut: Vec<Ref>) -> Retire {
+        Retire { device, cut, under, parts: None }
+    }
+
+    /// Takes deeds in: each by whom, when, and what.
+    fn taken(deeds: &[(Key, Deed)]) -> Rights {
+        let mut rights = Rights::default();
+        for ((precedence, entry), deed) in deeds {
+            rights.take(*precedence, *entry, deed.clone());
+        }
+        rights
+    }
+
+    /// In whatever order they come, the same follows.
+    fn in_any_order(deeds: &[(Key, Deed)]) -> Rights {
+        let (rights, back) = (taken(deeds), taken(&deeds.iter().rev().cloned().collect::<Vec<_>>()));
+        assert_eq!(rights, back);
+        rights
+    }
+
+    #[test]
+    fn of_two_retirements_of_one_device_the_earlier_counts() {
+        let first = (key(BOSS, 1, 10), Deed::retire(BOSS, &retire(TILL, None, Vec::new()), Vec::new()));
+        let second = (key(CHIEF, 1, 20), Deed::retire(CHIEF, &retire(TILL, None, Vec::new()), Vec::new()));
+        let rights = in_any_order(&[first.clone(), second.clone()]);
+        assert_eq!(rights.retired()[&TILL].by, BOSS);
+        assert_eq!(rights.again().collect::<Vec<_>>(), [(&second.0.1, &TILL)]);
+        assert_eq!((rights.void().count(), rights.void_by(&second.0.1)), (0, None));
+    }
+
+    #[test]
+    fn nobody_retires_itself_nor_who_had_retired_it() {
+        let itself = (key(BOSS, 1, 10), Deed::retire(BOSS, &retire(BOSS, None, Vec::new()), Vec::new()));
+        let rights = in_any_order(std::slice::from_ref(&itself));
+        assert!(rights.retired().is_empty());
+        assert!(rights.void_by(&itself.0.1).is_some_and(|text| text.contains(ITS_HEIR)));
+        // The chief wrote it before its own retirement, and is heard later.
+        let cut = vec![key(CHIEF, 1, 20).1];
+        let first = (key(BOSS, 1, 10), Deed::retire(BOSS, &retire(CHIEF, None, cut), Vec::new()));
+        let back = (key(CHIEF, 1, 20), Deed::retire(CHIEF, &retire(BOSS, None, Vec::new()), Vec::new()));
+        let rights = in_any_order(&[first, back.clone()]);
+        assert_eq!(rights.retired().keys().collect::<Vec<_>>(), [&CHIEF]);
+        assert!(rights.void_by(&back.0.1).is_some_and(|text| text.contains(ITS_HEIR)));
+    }
+
+    #[test]
+    fn the_right_is_one_devices_at_a_time() {
+        let give = |by, to, under, key| (key, Deed::entrust(by, &Entrust { to, under }));
+        let first = give(BOSS, CHIEF, None, key(BOSS, 1, 10));
+        let given = Some(first.0.1);
+        let late = (key(BOSS, 2, 20), Deed::retire(BOSS, &retire(TILL, None, Vec::new()), Vec::new()));
+        // Its clock is behind: it comes after what gave it the right all the same.
+        let by_gift = (key(CHIEF, 1, 5), Deed::retire(CHIEF, &retire(OTHER, given, Vec::new()), Vec::new()));
+        let stolen = (key(TILL, 1, 30), Deed::retire(TILL, &retire(OTHER, given, Vec::new()), Vec::new()));
+        let all = [first.clone(), late.clone(), by_gift, stolen.clone()];
+        let rights = in_any_order(&all);
+        assert_eq!(rights.retired().keys().collect::<Vec<_>>(), [&OTHER]);
+        assert_eq!(rights.retired()[&OTHER].by, CHIEF);
+        assert!(rights.void_by(&late.0.1).is_some_and(|text| text.contains(GONE)));
+        assert!(rights.void_by(&stolen.0.1).is_some_and(|text| text.contains(NEVER_GIVEN)));
+        assert_eq!((rights.of(&BOSS, true), rights.of(&TILL, false)), (None, None));
+        assert_eq!(rights.of(&CHIEF, false), Some(Right::Given(first.0.1)));
+        assert_eq!((rights.holder(BOSS).0, rights.holder(OTHER)), (CHIEF, (OTHER, None)));
+        // Of two hand-overs the earlier counts.
+        let twice = give(BOSS, OTHER, None, key(BOSS, 2, 9));
+        let rights = in_any_order(&[first.clone(), twice]);
+        assert_eq!(rights.holder(BOSS).0, OTHER);
+        assert!(rights.void_by(&first.0.1).is_some());
+    }
+
+    #[test]
+    fn who_was_retired_retires_nobody_after_that() {
+        let cut = vec![key(CHIEF, 1, 5).1];
+        let first = (key(BOSS, 1, 10), Deed::retire(BOSS, &retire(CHIEF, None, cut), Vec::new()));
+        let before = (key(CHIEF, 1, 20), Deed::retire(CHIEF, &retire(TILL, None, Vec::new()), Vec::new()));
+        let late = (key(CHIEF, 2, 21), Deed::retire(CHIEF, &retire(OTHER, None, Vec::new()), Vec::new()));
+        let rights = in_any_order(&[first, before, late.clone()]);
+        assert_eq!(rights.retired().keys().collect::<Vec<_>>(), [&CHIEF, &TILL]);
+        assert!(rights.void_by(&late.0.1).is_some());
+    }
+}

@@ -110,6 +110,10 @@ impl Device {
                 let (step, venue, round) = (step.kind, step.venue.clone(), step.round);
                 Fact::Step { at_ms, entry, drop, step, venue, round, by, by_name }
             }
+            // What anybody else says of it is an incident.
+            Body::PaymentSettled(settled) if !self.is_sellers(&settled.claim, &by, event.drop) => {
+                return None;
+            }
             Body::PaymentSettled(settled) => Fact::PaymentSettled {
                 at_ms,
                 entry,

@@ -322,6 +322,11 @@ impl Device {
                 return;
             }
         }
+        if let Body::PaymentSettled(settled) = &record.body
+            && let Some(text) = self.settled_by_stranger(linked.entry, &author, &settled.claim)
+        {
+            self.tell_incident(record.at.ms(), linked.entry, text);
+        }
         if let Body::Transfer(transfer) = &record.body
             && transfer.to == self.me
             && self.holdings.parcel(&linked.entry).is_some_and(|parcel| !parcel.received)

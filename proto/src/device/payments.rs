@@ -18,7 +18,7 @@ use crate::payment::{
 use crate::query::WaitingPayment;
 use crate::record::{Body, Line, Record, Refund, Sale, SaleLine};
 use crate::tax::{Prices, RateTax, TaxLine, Taxes, reckon, share};
-use crate::text::Sku;
+use crate::text::{DropId, Sku};
 
 /// Payments that were to be authorised later: which still wait, and what a person must look at. A function of the set
 /// of records.
@@ -326,6 +326,19 @@ impl Device {
             return;
         }
         self.reckon_payments(claim);
+    }
+
+    /// Whether a device sold a claim, in this drop: it alone says what became of its payments.
+    pub(super) fn is_sellers(&self, claim: &Ref, device: &DeviceId, drop: &DropId) -> bool {
+        let chain = self.log.chain(&claim.chain);
+        chain.is_some_and(|chain| chain.device == *device && chain.document.drop() == Some(drop))
+    }
+
+    /// What is wrong with a settlement by who did not sell the claim.
+    pub(super) fn settled_by_stranger(&self, entry: Ref, author: &DeviceId, claim: &Ref) -> Option<String> {
+        self.sale(claim).filter(|(chain, ..)| chain.device != *author)?;
+        let doubts = self.deferred.doubts.get(claim)?;
+        doubts.iter().find(|(of, _)| *of == entry).map(|(_, text)| text.clone())
     }
 
     /// Works out anew what waits to be authorised: other settlements and refunds count.

@@ -11,6 +11,7 @@ mod stage;
 mod views;
 
 use popmesh_crafted::{EVERYBODY, Form, Right};
+use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{DeviceId, Ref};
 
 use self::lacking::{At, Becomes, Crafted};
@@ -81,6 +82,7 @@ fn counts_for_nothing(stage: &mut Stage, form: Form, right: Right, crafted: &Cra
     let row = format!("{form:?} without {right:?}: {}", crafted.what);
     let (author, known) = crafted.chain(stage);
     let faults = [DESK, TILL].map(|at| stage.world.faults(at).len());
+    let facts = stage.world.facts.len();
     let before = shown(stage, author.id());
     stage.hand(&author, known);
     let after = shown(stage, author.id());
@@ -102,7 +104,12 @@ fn counts_for_nothing(stage: &mut Stage, form: Form, right: Right, crafted: &Cra
             // Not for lack of what comes before it, which is nobody's fault.
             Becomes::Refused => !is_here && new.is_empty() && stage.world.faults(at).len() > faults[number],
             Becomes::Ignored => is_here && new.is_empty(),
-            Becomes::Incident(kind) => is_here && new == [(entry, kind.to_owned())],
+            Becomes::Incident(kind) => {
+                let told = stage.world.facts.iter().skip(facts).filter(|(by, fact)| {
+                    *by == at && matches!(fact, Fact::Incident { entry: of, .. } if *of == entry)
+                });
+                is_here && new == [(entry, kind.to_owned())] && told.count() == 1
+            }
         };
         if !is_told || !gone.is_empty() {
             let wanted = becomes(form, right);
