@@ -424,8 +424,12 @@ impl Log {
     }
 
     fn end_previous_of(&mut self, id: &ChainId) {
-        let Some(Some(previous)) = self.chains.get(id).map(|chain| chain.previous) else { return };
-        if let Some(earlier) = self.chains.get_mut(&previous.chain) {
+        let Some(later) = self.chains.get(id) else { return };
+        let Some(previous) = later.previous else { return };
+        let (device, document) = (later.device, later.document.clone());
+        // Nobody ends what another writes, nor what it writes itself elsewhere.
+        let is_life_before = |earlier: &&mut Chain| earlier.device == device && earlier.document == document;
+        if let Some(earlier) = self.chains.get_mut(&previous.chain).filter(is_life_before) {
             let named = earlier.hash(previous.seq) == Some(&previous.hash);
             earlier.ended |= named && earlier.len() == previous.seq;
             self.sum_up(&previous.chain);
