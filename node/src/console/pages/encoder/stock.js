@@ -62,7 +62,7 @@ export function stockView(board) {
       </div>
       ${board.skus.length > 1 ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('encoder.by_product')}><table>
         <thead><tr><th scope="col">${t('encoder.product')}</th><th scope="col">${t('encoder.claimed_head')}</th><th scope="col">${t('encoder.left_head')}</th></tr></thead>
-        <tbody>${board.skus.map((sku) => html`<tr><th scope="row">${sku.name ?? sku.sku}</th><td>${claimed(sku, exact, 'encoder.n_of')}</td>
+        <tbody>${board.skus.map((sku) => html`<tr><th scope="row">${sku.name ?? sku.sku}</th><td class="encoder-n">${claimed(sku, exact, 'encoder.n_of')}</td>
           <td>${left(sku, exact)}${where(sku) ? html`<br><span class="small">${where(sku)}</span>` : nothing}</td></tr>`)}</tbody></table></div>` : nothing}
     </section>
     <section class="card stack" aria-labelledby="encoder-away">

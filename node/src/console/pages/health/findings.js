@@ -39,7 +39,7 @@ const CAUSES = ['links_off', 'alone'];
  * @returns `[{head, away}]`: what is said once, and the devices that it is about
  */
 export function byCause(items) {
-  const away = items.filter((one) => one.code === 'unreachable');
+  const away = items.filter((one) => one.code === 'unreachable').sort((a, b) => a.params.name.localeCompare(b.params.name, locale(), { numeric: true }));
   const cause = CAUSES.map((code) => items.find((one) => one.code === code)).find(Boolean);
   const of = (head) => (head === cause ? away : []);
   if (cause || away.length < 2) {

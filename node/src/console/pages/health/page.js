@@ -41,7 +41,7 @@ function finding({ head: one, away: devices }) {
     ${ok ? nothing : html`<p class="kind ${one.severity}">${t(`health.severity.${one.severity}`)}</p>`}
     <p class="what">${text} ${one.since_ms ? since(one.since_ms) : nothing}</p>
     ${next ? html`<p class="next"><b>${t('health.next')}</b> ${typed(next)}</p>` : nothing}
-    ${devices.length ? html`<ul class="bare away">${repeat(devices, key, (device) => html`<li>${away(device)} ${device.since_ms ? since(device.since_ms) : nothing}</li>`)}</ul>` : nothing}</div></li>`;
+    ${devices.length ? html`<p class="next"><b>${t('health.away_list')}</b></p><ul class="bare away">${repeat(devices, key, (device) => html`<li>${away(device)} ${device.since_ms ? since(device.since_ms) : nothing}</li>`)}</ul>` : nothing}</div></li>`;
 }
 
 const keyOf = ({ head }) => key(head);
@@ -59,7 +59,7 @@ function facts(status, store, mesh) {
     ['reach', t('health.of', { here: status.reachable, all: status.devices })],
   ];
   if (mesh) {
-    const links = mesh.edges.filter((edge) => edge.a === mesh.device || edge.b === mesh.device).length;
+    const links = mesh.edges.filter((edge) => edge.a === device.device || edge.b === device.device).length;
     rows.push(['links', mesh.links_on ? t('health.links_on', { count: links }) : t('health.links_off'), mesh.links_on ? 'ok' : 'look']);
   }
   rows.push(['store', store.error ? t('health.not_stored', { why: words(store.error) }) : t('health.stored'), store.error ? 'act' : 'ok']);
