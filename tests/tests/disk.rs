@@ -93,6 +93,17 @@ fn a_full_disk() -> Result<()> {
         assert!(detail.contains("is full; make room on it"), "{detail}");
         let health = hq.call("GET", "/v1/health", None, None)?;
         assert!(problem(&health, 503, "not_stored").contains("nothing is sold"));
+        let list = hq.call("GET", "/v1/health/list", None, None)?.ok()?;
+        let room = list["items"].as_array().into_iter().flatten().find(|one| one["check"] == "disk");
+        let room = room.context("nobody looks at the disk")?;
+        assert!(room["severity"] == "act" && room["params"]["free_mb"] == 0, "{room}");
+        assert_eq!(list["worst"], "act");
+        let words = mounts.enter(event.program());
+        let mut doctor = std::process::Command::new(&words[0]);
+        doctor.args(&words[1..]).arg("--data").arg(&folder).arg("doctor");
+        let doctor = doctor.output()?;
+        let said = String::from_utf8(doctor.stdout)?;
+        assert!(said.contains("nothing can be written down, so nothing is sold"), "{said}{}", String::from_utf8_lossy(&doctor.stderr));
         let said = event.run(&["sell", "CAP", "--api", hq.api()])?;
         let said = String::from_utf8(said.stderr)?;
         assert!(said.contains("is full; make room on it") && said.contains("help: "), "{said}");

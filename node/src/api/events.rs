@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
+use super::accept::Accept;
 use super::authority::{self, Bearer};
 use super::guard::{Arrival, full};
 use super::openapi::QueryProblems;
@@ -218,41 +219,21 @@ enum Form {
     Page,
 }
 
-/// What the caller wants to have: the first of what it names that there is, with what it likes less left out.
+/// What the caller likes most: of equals what it names first, and the stream if it likes all alike.
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {
-    let mut wanted: Vec<(u32, Form)> = Vec::new();
-    let mut asked = false;
-    for value in headers.get_all(header::ACCEPT) {
-        for range in value.to_str().unwrap_or_default().split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-            if media.is_empty() {
-                continue;
-            }
-            asked = true;
-            let quality =
-                parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(1.0f64));
-            // In thousandths, as many digits as it may have.
-            let quality = (quality.clamp(0.0, 1.0) * 1_000.0) as u32;
-            let form = match media.as_str() {
-                EVENT_STREAM | "text/*" | "*/*" => Form::Stream,
-                "application/json" | "application/*" => Form::Page,
-                _ => continue,
-            };
-            if quality > 0 {
-                wanted.push((quality, form));
-            }
-        }
-    }
-    if !asked {
+    let accept = Accept::of(headers);
+    if accept.is_silent() {
         return Ok(Form::Stream);
     }
-    let best = wanted.into_iter().rev().max_by_key(|(quality, _)| *quality);
-    best.map(|(_, form)| form).ok_or_else(|| {
+    let stream = accept.liking(EVENT_STREAM, None);
+    let page = accept.liking("application/json", None);
+    if stream.weight == 0 && page.weight == 0 {
         let text =
             format!("send `Accept: {EVENT_STREAM}` for a stream, or `Accept: application/json` for a page");
-        Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text)
-    })
+        return Err(Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", text));
+    }
+    let page_first = (page.weight, stream.place) > (stream.weight, page.place);
+    Ok(if page_first { Form::Page } else { Form::Stream })
 }
 
 fn reset(reset: runtime::Reset) -> Reset {

@@ -1,26 +1,23 @@
 //! Files that the API hands out: under their own media type, or as plain bytes for a client that knows no other.
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
+
+use super::accept::Accept;
 
 /// Bytes, whatever they are.
 pub(super) const BYTES: &str = "application/octet-stream";
 
 /// The media type to answer with: the file's own, unless the caller names [`BYTES`] and nothing that fits the file.
 pub(super) fn media_type(asked: &HeaderMap, own: &'static str) -> HeaderValue {
-    let sent = asked.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let ranges: Vec<String> = sent
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next())
-        .map(|range| range.trim().to_ascii_lowercase())
-        .collect();
-    let family = own.split_once('/').map(|(family, _)| format!("{family}/*"));
-    let fits = |range: &String| range == own || range == "*/*" || family.as_ref() == Some(range);
-    let as_bytes = ranges.iter().any(|range| range == BYTES) && !ranges.iter().any(fits);
+    let accept = Accept::of(asked);
+    let as_bytes = accept.liking(BYTES, None).named && accept.liking(own, None).weight == 0;
     HeaderValue::from_static(if as_bytes { BYTES } else { own })
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     #[test]

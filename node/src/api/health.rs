@@ -21,6 +21,7 @@ use super::service::{Api, only};
 use crate::access::Right;
 use crate::clock::now_ms;
 use crate::health::{self, Answers, Finding, Severity};
+use crate::runtime::StoreHealth;
 
 /// How long what takes looking at every entry is good for.
 const GOOD_FOR: Duration = Duration::from_secs(60);
@@ -69,7 +70,7 @@ pub(super) async fn list(
         Some(folder) => spawn_blocking(move || health::here(&folder)).await.unwrap_or_default(),
         None => Vec::new(),
     };
-    items.extend(health::of_device(&answers(&api, fresh).await?));
+    items.extend(of_node(&api, fresh).await?);
     let right = bearer.map_or(Right::Owner, |Extension(bearer)| bearer.right());
     items.retain(|finding| may_know(right, &finding.check));
     // In the order in which they were looked at where they matter alike.
@@ -90,6 +91,16 @@ fn may_know(right: Right, check: &str) -> bool {
     route.is_none_or(|(_, route)| scopes::allow(right, &Method::GET, route))
 }
 
+/// What the node says of itself. While nothing can be written down it answers nothing else, since what it has in memory may be more
+/// than what is stored.
+async fn of_node(api: &Api, fresh: bool) -> Result<Vec<Finding>, Problem> {
+    let answers = answers(api, fresh).await;
+    match api.handle.health().await? {
+        failing @ StoreHealth::Failing { .. } => Ok(vec![health::of_store(&failing)]),
+        StoreHealth::Writable => Ok(health::of_device(&answers?)),
+    }
+}
+
 async fn answers(api: &Api, fresh: bool) -> Result<Answers, Problem> {
     let devices = called::devices(api).await?;
     let doors = api.doors.as_ref().and_then(|doors| doors.virtual_doors());
@@ -98,7 +109,6 @@ async fn answers(api: &Api, fresh: bool) -> Result<Answers, Problem> {
         doors.into_iter().filter(|door| door.jammed).map(|door| door.compartment.to_string()).collect();
     let (check, late) = looked(api, fresh).await?;
     Ok(Answers {
-        store: api.handle.health().await?,
         status: api.ask(Query::Status, only!(Answer::Status)).await?,
         check,
         away: away(api, &devices).await?,

@@ -3,6 +3,7 @@
 //! On loopback anybody may call; elsewhere it speaks TLS alone, to callers with a token. It decides nothing: it reads requests, puts them to the runtime's
 //! [`Handle`](crate::runtime::Handle), and writes down what comes back.
 
+mod accept;
 mod access;
 mod admissions;
 mod authority;

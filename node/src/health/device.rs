@@ -10,8 +10,6 @@ use crate::runtime::StoreHealth;
 
 /// What a running device answered.
 pub(crate) struct Answers {
-    /// Whether writes succeed.
-    pub(crate) store: StoreHealth,
     /// How it is.
     pub(crate) status: Status,
     /// Whether its books hold.
@@ -34,9 +32,9 @@ pub(crate) struct Answers {
     pub(crate) mesh: Option<MeshSnapshot>,
 }
 
-/// What there is to say of a running device.
+/// What there is to say of a running device whose writes succeed.
 pub(crate) fn of_device(answers: &Answers) -> Vec<Finding> {
-    let mut findings = vec![node(&answers.store), books(&answers.check), past(&answers.status)];
+    let mut findings = vec![of_store(&StoreHealth::Writable), books(&answers.check), past(&answers.status)];
     findings.extend(incidents(&answers.incidents));
     findings.push(clocks(&answers.status));
     findings.extend(trusted(answers));
@@ -47,7 +45,8 @@ pub(crate) fn of_device(answers: &Answers) -> Vec<Finding> {
     findings
 }
 
-fn node(store: &StoreHealth) -> Finding {
+/// Whether a running device can write down what it does.
+pub(crate) fn of_store(store: &StoreHealth) -> Finding {
     match store {
         StoreHealth::Writable => Finding::ok("node", "node_ok", "running, and writes succeed"),
         StoreHealth::Failing { problem, since_ms } => Finding::act(

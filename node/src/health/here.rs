@@ -6,7 +6,7 @@ use popmesh_proto::clock::utc;
 use popmesh_proto::identity::{ENDS_SOON_MS, Role};
 
 use super::folder::{self, broken};
-use super::{Finding, Severity};
+use super::{Finding, Severity, disk};
 use crate::clock::now_ms;
 use crate::folder::Folder;
 
@@ -19,6 +19,7 @@ const LATEST_MS: u64 = EARLIEST_MS + 50 * 365 * DAY_MS;
 pub(crate) fn here(folder: &Folder) -> Vec<Finding> {
     let mut findings = vec![clock()];
     findings.extend(folder::findings(folder));
+    findings.extend(disk::finding(folder));
     findings.push(key(folder));
     findings.extend(certificate(folder));
     findings.push(multicast());

@@ -1,10 +1,11 @@
 //! What is wrong with a device, in words for a person, with the next step: the one list that `popmesh doctor` prints and
 //! the API gives.
 //!
-//! `here` looks at what needs no running node (clock, folder, key, certificate, network); `device` at what a running one
+//! `here` looks at what needs no running node (clock, folder, disk, key, certificate, network); `device` at what a running one
 //! answers. Each *finding* has a code and the values in its words, so that a page can say it in another language.
 
 mod device;
+mod disk;
 mod folder;
 mod here;
 
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-pub(crate) use device::{Answers, of_device, receipts_in_words};
+pub(crate) use device::{Answers, of_device, of_store, receipts_in_words};
 pub(crate) use here::{ending, event_secret_missing, here, is_possible};
 
 /// How much a finding matters.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::peers::Peer;
 use crate::command::{Refusal, Reply};
 use crate::document::Document;
 use crate::id::{DeviceId, Ref};
@@ -27,8 +28,10 @@ const GIVE_AGAIN_MS: (u64, u64) = (1_000, 60_000);
 pub(super) struct Closing {
     /// Carts that are being paid, until when that is believed.
     paying: BTreeMap<Ref, u64>,
-    /// Drops that were over at the last look.
-    over: BTreeSet<DropId>,
+    /// Drops that were over at the last look, and since when, by this device's monotonic clock.
+    over: BTreeMap<DropId, u64>,
+    /// Who was in reach at the last look.
+    in_reach: BTreeSet<DeviceId>,
     /// A step came, or something for this device.
     stale: bool,
     next_ms: Option<u64>,
@@ -61,11 +64,14 @@ impl Device {
     /// Looks what is over here. What is to be released is, at once.
     pub(super) fn pump_closing(&mut self, looks: bool) {
         let now = self.now.mono_ms;
+        if looks {
+            self.closing.in_reach = self.peers.reachable().map(|(device, _)| *device).collect();
+        }
         if (looks || self.closing.stale) && self.may_write().is_ok() {
             self.closing.stale = false;
             self.closing.paying.retain(|_, until_ms| *until_ms > now);
             let over = self.over_here();
-            if over.iter().any(|drop| !self.closing.over.contains(drop)) {
+            if over.iter().any(|drop| !self.closing.over.contains_key(drop)) {
                 self.closing.wait_ms = 0;
                 self.closing.next_ms = Some(now + GIVE_AFTER_MS);
             }
@@ -74,7 +80,11 @@ impl Device {
             if !keeps && self.closing.next_ms.is_none() && over.iter().any(|drop| self.has_free(drop)) {
                 self.closing.next_ms = Some(now + self.closing.wait_ms.max(GIVE_AFTER_MS));
             }
-            self.closing.over = over;
+            let since = |drop: DropId| {
+                let since_ms = self.closing.over.get(&drop).copied().unwrap_or(now);
+                (drop, since_ms)
+            };
+            self.closing.over = over.into_iter().map(since).collect();
         }
         if self.closing.next_ms.is_some_and(|next_ms| now >= next_ms) {
             self.closing.next_ms = None;
@@ -125,7 +135,7 @@ impl Device {
         let mut free: BTreeMap<DropId, Vec<(Ref, UnitSet)>> = BTreeMap::new();
         for (parcel, state) in self.holdings.live_of(&self.me).filter(|(_, state)| state.wish.is_none()) {
             let drop = self.holdings.lot(&state.lot).map(|lot| &lot.drop);
-            let Some(drop) = drop.filter(|drop| self.closing.over.contains(*drop)) else { continue };
+            let Some(drop) = drop.filter(|drop| self.closing.over.contains_key(*drop)) else { continue };
             let units = state.available();
             if !units.is_empty() {
                 free.entry(drop.clone()).or_default().push((*parcel, units));
@@ -158,7 +168,15 @@ impl Device {
             let could = *device != self.me && self.check_may_get(device).is_ok() && (is_hq || sells_on());
             could.then_some((!is_hq, certificate.venue != self.venue, *device))
         };
-        let reachable = self.peers.reachable();
+        // Who is no neighbour is to have been heard since: what was known of it may be old, and units that are given to who has
+        // gone are nobody's to sell until it is back.
+        let since_ms = self.closing.over.get(drop).copied().unwrap_or(self.now.mono_ms);
+        let was_heard = |device: &DeviceId, peer: &Peer| {
+            self.closing.in_reach.contains(device) && peer.heard_mono_ms.is_some_and(|heard| heard > since_ms)
+        };
+        let is_there =
+            |(device, peer): &(&DeviceId, &Peer)| self.peers.is_linked(device) || was_heard(device, peer);
+        let reachable = self.peers.reachable().filter(is_there);
         reachable.filter_map(|(device, peer)| rank(device, peer.sells)).min().map(|(.., device)| device)
     }
 }

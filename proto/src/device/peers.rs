@@ -31,7 +31,7 @@ pub(super) const STRANDED_AFTER_MS: u64 = 60_000;
 pub(super) struct Peer {
     certificate: Option<SignedCertificate>,
     linked: bool,
-    heard_mono_ms: Option<u64>,
+    pub(super) heard_mono_ms: Option<u64>,
     heard_wall_ms: Option<u64>,
     /// When it was last in reach through others.
     through_wall_ms: Option<u64>,

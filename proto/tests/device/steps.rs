@@ -264,6 +264,28 @@ fn what_is_left_goes_home_also_after_a_power_cut_and_when_somebody_comes_into_re
 }
 
 #[test]
+fn an_hq_that_is_gone_gets_nothing_also_where_it_was_heard_a_moment_ago() {
+    let mut world = evening_by(12, None, Arc::new(OnDemand));
+    step(&mut world, HQ, StepKind::Open).unwrap();
+    world.converge(5_000);
+    let had = world.stock(TILL).unwrap().own.available;
+    assert!(had > 0);
+    world.power_cut(HQ);
+    step(&mut world, ENCODER, StepKind::Close).unwrap();
+    world.run_ms(3_000);
+    assert_eq!((state(&mut world, TILL), world.stock(TILL).unwrap().own.available), (DropState::Closed, had));
+    // Whoever comes into reach brings old news of it.
+    world.isolate(TILL);
+    world.run_ms(20_000);
+    world.link(ENCODER, TILL);
+    world.run_ms(10_000);
+    assert_eq!(world.stock(TILL).unwrap().own.available, had);
+    take(&mut world, ENCODER, StepNew { again: true, ..StepNew::of(StepKind::Open) }).unwrap();
+    world.run_ms(1_000);
+    sold(&mut world, TILL).unwrap();
+}
+
+#[test]
 fn a_venue_is_closed_alone_and_what_it_has_is_not_given_back_to_it() {
     let mut world = evening(6, None);
     step(&mut world, HQ, StepKind::Open).unwrap();

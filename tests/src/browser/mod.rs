@@ -38,7 +38,7 @@ pub const DEADLINE: Duration = Duration::from_secs(90);
 pub struct Settings {
     /// The languages that the person prefers, as browsers say them: `en`, `de,en`.
     pub languages: String,
-    /// Whether to note what the pages load and what their scripts say.
+    /// Whether to note what the pages load: without, [`Browser::requests`] and [`Browser::transfers`] are empty.
     pub notes: bool,
 }
 
@@ -59,6 +59,8 @@ impl Settings {
 #[derive(Debug)]
 pub struct Browser {
     driver: Driver,
+    /// Whether the driver notes what pages load; else it has no such log.
+    noting: bool,
     /// The tab that calls go to.
     current: RefCell<String>,
     /// Origins that were opened: what pages may talk to.
@@ -81,6 +83,7 @@ impl Browser {
         let current = current.as_str().context("no tab")?.to_owned();
         let browser = Self {
             driver,
+            noting: settings.notes,
             current: RefCell::new(current),
             origins: RefCell::default(),
             requests: RefCell::default(),
@@ -88,10 +91,8 @@ impl Browser {
             taps: Cell::new(0),
         };
         browser.driver.call("POST", "/url", Some(&json!({"url": "about:blank"})))?;
-        if settings.notes {
-            browser.notes()?;
-            browser.forget();
-        }
+        browser.notes()?;
+        browser.forget();
         Ok(browser)
     }
 
@@ -151,6 +152,9 @@ impl Browser {
     }
 
     fn notes(&self) -> Result<()> {
+        if !self.noting {
+            return Ok(());
+        }
         let entries = self.driver.log("performance")?;
         log::read(&entries, &mut self.requests.borrow_mut(), &mut self.transfers.borrow_mut())
     }

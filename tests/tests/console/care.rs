@@ -19,9 +19,10 @@ const TARGET: f64 = 44.0;
 /// Waits until a page has what it first shows.
 fn settled(page: &Page<'_>) -> Result<()> {
     page.wait_until("the page to stand", |page| {
-        let heads = "return [document.readyState, document.querySelectorAll('main h1, main h2, main button, #overlay > *').length]";
-        let said = page.script(heads, json!([]))?;
-        Ok((said[0] == "complete" && said[1].as_u64() > Some(0)).then_some(()))
+        let stands = "return document.readyState === 'complete'
+            && document.querySelector('main h1, main h2, main button, #overlay > *') !== null
+            && document.querySelector('[aria-busy=true]') === null";
+        Ok((page.script(stands, json!([]))? == true).then_some(()))
     })
 }
 

@@ -5,8 +5,9 @@
 
 use std::fmt::Write;
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 
+use crate::api::accept::Accept;
 use crate::api::problem::Problem;
 
 /// How metrics are written.
@@ -32,25 +33,23 @@ impl Form {
     /// # Errors
     /// A problem 406 if it takes neither.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut sent = headers.get_all(header::ACCEPT).iter().peekable();
-        if sent.peek().is_none() {
+        let accept = Accept::of(headers);
+        if accept.is_silent() {
             return Ok(Self::Text);
         }
-        let sent: Vec<&str> = sent.filter_map(|value| value.to_str().ok()).collect();
-        let ranges: Vec<Range<'_>> =
-            sent.iter().flat_map(|value| value.split(',')).filter_map(Range::read).collect();
-        if ranges.is_empty() {
-            return Ok(Self::Text);
-        }
-        let (open, named) = liking(&ranges, "application", "openmetrics-text", "1.0.0");
-        let (text, _) = liking(&ranges, "text", "plain", "0.0.4");
-        match (open, text) {
+        let open = accept.liking("application/openmetrics-text", Some("1.0.0"));
+        let text = accept.liking("text/plain", Some("0.0.4"));
+        match (open.weight, text.weight) {
             (0, 0) => Err(Problem::new(
                 StatusCode::NOT_ACCEPTABLE,
                 "not_acceptable",
                 "metrics are given as application/openmetrics-text (version 1.0.0) or text/plain (version 0.0.4); accept one of them",
             )),
-            (open, text) if open > text || (open == text && named) => Ok(Self::Open),
+            (likes_open, likes_text)
+                if likes_open > likes_text || (likes_open == likes_text && open.named) =>
+            {
+                Ok(Self::Open)
+            }
             _ => Ok(Self::Text),
         }
     }
@@ -103,58 +102,10 @@ impl<'a> Kinds<'a> {
     }
 }
 
-/// One media range of an Accept header.
-#[derive(Debug)]
-struct Range<'a> {
-    kind: &'a str,
-    of: &'a str,
-    version: Option<&'a str>,
-    /// In thousandths.
-    weight: u32,
-}
-
-impl<'a> Range<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, of) = parts.next()?.split_once('/')?;
-        let (mut version, mut weight) = (None, 1_000);
-        for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-            let value = value.trim().trim_matches('"');
-            match name.trim() {
-                name if name.eq_ignore_ascii_case("q") => {
-                    let q = value.parse::<f64>().ok().filter(|q| (0.0..=1.0).contains(q)).unwrap_or(0.0);
-                    weight = (q * 1_000.0).round() as u32;
-                }
-                name if name.eq_ignore_ascii_case("version") => version = Some(value),
-                _ => {}
-            }
-        }
-        Some(Self { kind: kind.trim(), of: of.trim(), version, weight })
-    }
-
-    /// How closely it names this type; `None` if it does not.
-    fn closeness(&self, kind: &str, of: &str, version: &str) -> Option<u8> {
-        let same = |range: &str, name: &str| range.eq_ignore_ascii_case(name);
-        match self.version {
-            Some(other) if other != version => None,
-            Some(_) if same(self.kind, kind) && same(self.of, of) => Some(3),
-            _ if same(self.kind, kind) && same(self.of, of) => Some(2),
-            _ if same(self.kind, kind) && self.of == "*" => Some(1),
-            _ if self.kind == "*" && self.of == "*" => Some(0),
-            _ => None,
-        }
-    }
-}
-
-/// How much a type is liked, by the range that names it most closely; and whether that names it itself.
-fn liking(ranges: &[Range<'_>], kind: &str, of: &str, version: &str) -> (u32, bool) {
-    let closest =
-        ranges.iter().filter_map(|range| Some((range.closeness(kind, of, version)?, range.weight))).max();
-    closest.map_or((0, false), |(closeness, weight)| (weight, closeness >= 2))
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn form(accept: &str) -> Option<Form> {

@@ -5,7 +5,7 @@ import { Problem, Silence, get, onShut, tie } from './api.js';
 import { bar } from './bar.js';
 import { keepFiles, newer, preload } from './files.js';
 import { know, known, pair, theme } from './keeps.js';
-import { onConnection, resource, run } from './live.js';
+import { onConnection, onWaiting, resource, run } from './live.js';
 import { PAGES, first } from './pages.js';
 import { dress } from './settings.js';
 import { load, t, useCurrency, wanted } from './text.js';
@@ -67,6 +67,16 @@ function draw() {
 }
 
 const news = drawer(draw);
+
+/** Says whether the page still waits for what it shows: at once when it begins, and with the drawing that ends it. */
+let busy = false;
+const markBusy = () => document.getElementById('page')?.setAttribute('aria-busy', busy);
+const markSoon = drawer(markBusy);
+function busied(now) {
+  busy = now;
+  if (now) markBusy();
+  else markSoon();
+}
 
 /** Puts a page in the place of the one before. */
 async function show() {
@@ -202,6 +212,7 @@ async function begin() {
     onStatus.forEach((call) => call(status));
   });
   onConnection(news);
+  onWaiting(busied);
   // A token that is given to a tab that is open already: another code was scanned.
   window.addEventListener('hashchange', () => {
     const had = location.hash.includes('token=');

@@ -16,6 +16,8 @@ const MOST = 64;
 const places = new Map();
 const listeners = new Set();
 const watchers = new Set();
+const waiters = new Set();
+let waiting = false;
 let last = null;
 let knock = () => {};
 
@@ -34,6 +36,19 @@ function become(state, problem = null) {
   connection.state = state;
   connection.problem = problem;
   each(watchers, connection);
+}
+
+/** Calls back with whether something that is shown was not answered yet, whenever that changes. Ends with what it returns. */
+export function onWaiting(call) {
+  waiters.add(call);
+  return () => waiters.delete(call);
+}
+
+function tellWaiting() {
+  const now = [...places.values()].some((one) => one.isWatched() && one.data === undefined && one.error === null);
+  if (now === waiting) return;
+  waiting = now;
+  each(waiters, now);
 }
 
 /** Calls all of them; what one throws is no other's. */
@@ -98,6 +113,7 @@ class Place {
     }
     this.asking = false;
     each(this.watchers(), this);
+    tellWaiting();
     if (!this.stale || !this.isWatched()) return;
     const took = performance.now() - began;
     if (this.error === null) this.soon(Math.max(GATHER, EASE * took));
@@ -132,12 +148,14 @@ class Resource {
     this.watchers.add(call);
     if (!places.has(this.place.path)) places.set(this.place.path, this.place);
     if (this.place.stale) this.place.soon(0);
+    tellWaiting();
     if (this.every && !this.ticking) this.ticking = setInterval(() => this.touch(), this.every);
     return () => {
       this.watchers.delete(call);
       if (this.watchers.size > 0) return;
       clearInterval(this.ticking);
       this.ticking = null;
+      tellWaiting();
     };
   }
 
