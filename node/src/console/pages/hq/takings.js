@@ -58,7 +58,7 @@ function byDevice(takings) {
   const rows = rowsOf(takings).sort((a, b) => byName(a.name, b.name));
   return html`<section class="card">${table({
     caption: t('hq.takings.by_device'),
-    width: 'many',
+    width: amounts(rows).length > 4 ? 'many' : 'some',
     rows,
     key: (row) => `${row.device} ${row.tender}`,
     none: t('hq.takings.none'),
