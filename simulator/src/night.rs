@@ -117,6 +117,9 @@ pub struct Numbers {
     /// The most that was offered to the Wi-Fi of a venue while nothing happened for long, by venue.
     #[serde(default)]
     pub idle_air: BTreeMap<String, IdleAir>,
+    /// What devices worked, at most.
+    #[serde(default)]
+    pub growth: Growth,
     /// Durable writes.
     pub writes: u64,
     /// Entries in the log at the end.
@@ -142,6 +145,19 @@ pub struct IdleAir {
     pub devices: u64,
     /// Bytes a second, all together.
     pub bytes_per_s: u64,
+}
+
+/// What devices worked for what they have: the most of any, counted and not timed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Growth {
+    /// Things that a stock view looked at for an entry that it was shown, on average over a device's life, thousandths.
+    pub looks_per_entry_milli: u64,
+    /// Heads of chains that were worked into digests for an entry of the log, on average, thousandths.
+    pub digested_per_entry_milli: u64,
+    /// How often a stock view was worked out anew.
+    pub views_anew: u64,
+    /// From the last that was done until a minute and more in which nobody wrote anything, seconds at most.
+    pub rested_s: u64,
 }
 
 /// What became of personal data.

@@ -302,7 +302,12 @@ impl Device {
         let Some(drop) = document.drop() else { return };
         self.hear_of_pins(drop, author, linked.entry, record);
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
+        self.done.shown += 1;
         let effect = self.holdings.apply(&event);
+        if self.plant.has(Planted::FoldAnew) {
+            let anew = self.holdings_anew();
+            self.replace_holdings(anew);
+        }
         self.note_rate(author, linked.at, &event);
         self.note_receipt(author, linked.entry, record);
         self.note_payments(linked.entry, &record.body);

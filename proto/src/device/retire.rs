@@ -73,7 +73,7 @@ impl Device {
     pub(super) fn fold_anew(&mut self, cause: Cause) {
         let incidents = self.holdings.incident_count();
         let anew = self.holdings_anew();
-        let before = std::mem::replace(&mut self.holdings, anew);
+        let before = self.replace_holdings(anew);
         self.tell_changes(before, cause);
         self.late_anew();
         self.may_be_over();

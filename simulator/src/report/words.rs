@@ -153,7 +153,9 @@ pub(super) fn promise(invariant: &str) -> Option<&'static str> {
             "What every device says it took and paid back is what it wrote, to the cent; receipts have no gaps; a retry sells nothing twice."
         }
         "I8" => "While a unit was free within reach, a shopper who waited got it.",
-        "I10" => "While nothing happened, the mesh left the air to others.",
+        "I10" => {
+            "While nothing happened, the mesh wrote nothing and left the air to others; what a device works for an entry did not grow."
+        }
         "I9" => "The same seed gives the same night, byte for byte.",
         _ => return None,
     })

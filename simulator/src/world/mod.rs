@@ -15,6 +15,7 @@ mod claims;
 mod faults;
 mod for_sale;
 mod gossip;
+mod growth;
 mod hand_outs;
 mod holds;
 mod ledger;
@@ -60,7 +61,7 @@ use crate::coverage::Coverage;
 use crate::disk::{DiskError, Disks};
 use crate::load::{self, Shopper};
 use crate::network::{Carrier, Traffic};
-use crate::night::Night;
+use crate::night::{Night, Numbers};
 use crate::random::Random;
 use crate::scenario::{Fault, FaultKind, Scenario, StockPolicy};
 use baskets::Baskets;
@@ -164,6 +165,8 @@ struct World<'s> {
     breach: Option<(u64, Breach)>,
     history: Sha256,
     trace: Vec<String>,
+    /// The night's numbers, once it is over: what the mesh does at rest is not in them.
+    taken: Option<Numbers>,
 }
 
 /// Plays a night.
@@ -202,6 +205,9 @@ pub fn run_with(
     if world.breach.is_none() && !world.is_stopped() {
         world.now_us = night_ends;
         world.settle(progress);
+        world.note_lanes();
+        world.taken = Some(world.numbers(seed));
+        world.rest();
     }
     Ok(world.end(seed))
 }
@@ -274,6 +280,7 @@ impl<'s> World<'s> {
             breach: None,
             history: Sha256::new(),
             trace: Vec::new(),
+            taken: None,
             now_us: 0,
             steps: 0,
             scenario,

@@ -1,12 +1,14 @@
 //! What a run came to: the night with its numbers, checks and findings.
 
+use std::collections::BTreeMap;
+
 use sha2::Digest;
 
 use super::{Ended, MS, World};
 use crate::load;
 use crate::night::{
-    Check, DeviceNight, DropNight, FaultSpan, Finding, Night, Numbers, Outcome, Series, Severity, Verdict,
-    percentile,
+    Check, DeviceNight, DropNight, FaultSpan, Finding, Growth, Night, Numbers, Outcome, Series, Severity,
+    Verdict, percentile,
 };
 use crate::random::Random;
 use crate::words;
@@ -21,7 +23,7 @@ const PROMISES: [(&str, &str); 9] = [
     ("I6", "only who may write is heard (I6)"),
     ("I7", "the money adds up, each sale once (I7)"),
     ("I8", "what is unsold and in reach is sold (I8)"),
-    ("I10", "idle devices leave the air to others (I10)"),
+    ("I10", "an idle mesh rests, and work does not grow (I10)"),
 ];
 /// So many findings are shown.
 const FINDINGS: usize = 60;
@@ -29,8 +31,15 @@ const FINDINGS: usize = 60;
 impl World<'_> {
     /// Ends the run.
     pub(super) fn end(mut self, seed: u64) -> Ended {
-        self.note_lanes();
-        let numbers = self.numbers(seed);
+        let mut numbers = match self.taken.take() {
+            Some(taken) => taken,
+            None => {
+                self.note_lanes();
+                self.numbers(seed)
+            }
+        };
+        numbers.idle_air = self.calm.idle.clone();
+        numbers.growth = self.watch.growth;
         let night = self.night(seed, numbers);
         let mut coverage = std::mem::take(&mut self.watch.coverage);
         coverage.seeds = 1;
@@ -40,7 +49,7 @@ impl World<'_> {
         Ended { night, breach: self.breach, steps: self.steps, coverage, trace: self.trace }
     }
 
-    fn numbers(&self, seed: u64) -> Numbers {
+    pub(super) fn numbers(&self, seed: u64) -> Numbers {
         let servable = load::servable(
             self.scenario,
             &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")),
@@ -88,7 +97,8 @@ impl World<'_> {
             reconciliation_ms: self.reconciliation_ms(),
             messages: self.traffic.messages,
             bytes: self.traffic.bytes,
-            idle_air: self.calm.idle.clone(),
+            idle_air: BTreeMap::new(),
+            growth: Growth::default(),
             writes: self.watch.writes,
             entries: entries.unwrap_or(0),
             power_cuts: self.watch.power_cuts,
