@@ -67,6 +67,10 @@ pub enum Planted {
     CountFromZero,
     /// A board says that all is sold while devices out of reach hold some.
     SellOutEarly,
+    /// A board is as of now, whoever has not been heard.
+    BoardOfNow,
+    /// A board takes what goes over narrow links to be here at once.
+    NarrowAtOnce,
     /// A device sells on after a close that it knows of.
     SellAfterClose,
     /// How far a drop is goes by the step that came last.
@@ -77,7 +81,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 34] = [
+    pub const ALL: [Planted; 36] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -109,6 +113,8 @@ impl Planted {
         Planted::ForgetCutOff,
         Planted::CountFromZero,
         Planted::SellOutEarly,
+        Planted::BoardOfNow,
+        Planted::NarrowAtOnce,
         Planted::SellAfterClose,
         Planted::StepsByArrival,
         Planted::LateByArrival,

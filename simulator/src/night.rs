@@ -57,7 +57,7 @@ pub struct Night {
 pub struct Verdict {
     /// Whether every promise was kept and every threshold reached.
     pub passed: bool,
-    /// The promises (I1 to I10), and the thresholds.
+    /// The promises (I1 to I13), and the thresholds.
     pub checks: Vec<Check>,
 }
 
@@ -99,6 +99,9 @@ pub struct Numbers {
     /// longest; absent if nothing was closed while others were in reach.
     #[serde(default)]
     pub closed_us: Option<[u64; 4]>,
+    /// Boards that were looked at, as an overlay would, and compared with what was true.
+    #[serde(default)]
+    pub boards: u64,
     /// Drop-to-claim: claimed of announced units, per mille, by drop.
     pub claimed_per_mille: BTreeMap<String, u64>,
     /// Sync loss events per device-hour of an open drop, in thousandths.

@@ -477,6 +477,16 @@ fn to_say_early_that_all_is_sold() {
 }
 
 #[test]
+fn to_show_as_of_now_what_is_not() {
+    is_caught(Planted::Device(DeviceBug::BoardOfNow), steps_mix, 1..=40, &["I12"]);
+}
+
+#[test]
+fn to_take_news_over_bluetooth_to_come_at_once() {
+    is_caught(Planted::Device(DeviceBug::NarrowAtOnce), steps_mix, 52..=97, &["I12"]);
+}
+
+#[test]
 fn to_sell_after_a_close_that_is_known() {
     is_caught(Planted::Device(DeviceBug::SellAfterClose), steps_mix, 1..=3, &["I13"]);
 }

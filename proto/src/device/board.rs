@@ -3,9 +3,10 @@
 //! What devices out of reach hold is counted as left, since that is the most that can be: what they sell meanwhile makes it
 //! less. What can make it more (a return, a lot) and is not known here was written after the board's age.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::sync::DIGEST_EVERY_NARROW_MS;
 use crate::clock::Now;
 use crate::command::Refusal;
 use crate::holdings::board::OnHand;
@@ -16,6 +17,8 @@ use crate::text::{DropId, Sku};
 
 /// How long what somebody in reach has written may take until digests show that it is missing here, milliseconds.
 const NEWS_TAKE_MS: u64 = 5_000;
+/// The same of who is in reach over narrow links, with two of them on the way: digests are compared seldom there.
+const NARROW_NEWS_TAKE_MS: u64 = 2 * DIGEST_EVERY_NARROW_MS;
 
 /// How long this device has had all that its neighbours have.
 #[derive(Debug, Default)]
@@ -187,9 +190,20 @@ impl Device {
     /// Since when something that those devices have written may be missing here.
     fn board_as_of_ms(&self, now: Now, devices: &[DeviceId]) -> Option<u64> {
         let in_step = self.in_step_at_ms(now);
+        let mut behind: BTreeSet<DeviceId> = self.in_reach_narrowly().collect();
+        if self.plant.has(Planted::NarrowAtOnce) {
+            behind.clear();
+        }
         let heard = |device: &DeviceId| match () {
             // What a retired device writes counts for nothing.
+            () if self.plant.has(Planted::BoardOfNow) => Some(now.wall_ms),
             () if *device == self.me || self.trust.retired().contains_key(device) => Some(now.wall_ms),
+            // Digests say what was so, and over a narrow link the next is minutes away.
+            () if behind.contains(device) => {
+                let agreed_ms = self.sync.agreed_narrowly_ms(device);
+                let agreed = agreed_ms.map(|ms| now.wall_ms.saturating_sub(now.mono_ms.saturating_sub(ms) + NEWS_TAKE_MS));
+                in_step.map(|at| at.saturating_sub(NARROW_NEWS_TAKE_MS)).max(agreed)
+            }
             () if self.peers.is_reachable(device) => in_step,
             // Of whom nothing was heard since the start, entries tell, by their author's clock: what that has ahead of this
             // device's own says nothing.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use popmesh_proto::Device;
 use popmesh_proto::broker::OnDemand;
 use popmesh_proto::command::{Claim, Command, Refund, Reply, Retire, Transfer, Units};
+use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Board, CountedFrom, Counts, Query, VoidedWhy};
 
 use crate::event::{claim_of, night, sell, shirt};
@@ -205,4 +206,38 @@ fn what_a_retirement_voids_is_claimed_no_more_and_the_board_says_so() {
     world.power_on(ENCODER);
     assert_eq!(total(&mut world, ENCODER).claimed, 20);
     assert!(world.nodes[ENCODER].device.as_ref().is_some_and(Device::is_all_durable));
+}
+
+#[test]
+fn what_comes_over_narrow_links_is_as_old_as_the_last_digest_and_minutes_old_from_further_on() {
+    let mut world = World::new(7);
+    for (name, roles) in [("hq", "hq"), ("till", "pos"), ("far", "pos"), ("broad", "encoder")] {
+        world.add(name, roles, "hall");
+    }
+    world.link(HQ, ENCODER);
+    world.link_narrow(HQ, TILL);
+    world.open_drop(HQ, 20);
+    world.run_ms(60_000);
+    world.converge(10_000);
+    // The neighbour behind the link compares digests every two minutes.
+    let age_ms = board(&mut world, HQ).age_ms.unwrap();
+    assert!((5_000..=125_000).contains(&age_ms), "{age_ms}");
+    // Whoever hears of it through that neighbour does not know when that was.
+    assert_eq!(board(&mut world, ENCODER).age_ms, Some(240_000));
+    world.link_narrow(TILL, OTHER);
+    world.run_ms(60_000);
+    world.converge(10_000);
+    for at in [HQ, OTHER, ENCODER] {
+        let shown = board(&mut world, at);
+        assert_eq!((shown.not_heard, shown.age_ms), (0, Some(240_000)), "on device {at}");
+        assert_eq!(shown.total.left, 20, "on device {at}");
+    }
+    // Broad links bring all at once.
+    world.link_all();
+    for (a, b) in [(HQ, TILL), (TILL, OTHER)] {
+        world.set_width(a, b, Width::Broad);
+    }
+    world.run_ms(60_000);
+    world.converge(10_000);
+    assert_eq!(board(&mut world, ENCODER).age_ms, Some(0));
 }

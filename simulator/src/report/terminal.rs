@@ -14,6 +14,8 @@ const CHECKS: usize = 5;
 const FINDINGS: usize = 5;
 /// So many kinds of fault.
 const KINDS: usize = 8;
+/// So many steps of drops.
+const STEPS: usize = 8;
 /// A finding's text has up to so many characters.
 const TEXT: usize = 90;
 
@@ -25,6 +27,7 @@ pub fn summary(night: &Night, colour: bool) -> String {
     lines.extend(numbers(night).lines("  "));
     lines.extend(refusals(night));
     lines.extend(failed(night, colour));
+    lines.extend(steps(night));
     lines.extend(faults(night));
     lines.extend(findings(night, colour));
     if !night.replay.is_empty() {
@@ -199,6 +202,18 @@ fn failed(night: &Night, colour: bool) -> Vec<String> {
     }
     let lines = table.lines("  ").into_iter().map(|line| paint(&line, Colour::Bad, colour)).collect();
     block("Failed", lines, CHECKS)
+}
+
+fn steps(night: &Night) -> Vec<String> {
+    let mut taken: Vec<_> =
+        night.drops.iter().flat_map(|drop| drop.steps.iter().map(move |step| (step, &drop.name))).collect();
+    taken.sort_by_key(|(step, _)| step.at_ms);
+    let mut table = Table::new(3);
+    for (step, drop) in taken {
+        let at = words::clock(night.starts_at_s, step.at_ms);
+        table.row([at, plain(drop, words::NAME), plain(&step.said, TEXT)]);
+    }
+    block("Steps", table.lines("  "), STEPS)
 }
 
 fn faults(night: &Night) -> Vec<String> {

@@ -154,6 +154,9 @@ pub(super) fn promise(invariant: &str) -> Option<&'static str> {
         }
         "I8" => "While a unit was free within reach, a shopper who waited got it.",
         "I10" => "While nothing happened, the mesh left the air to others.",
+        "I11" => "Who was retired heard nothing more but that it was.",
+        "I12" => "No board showed a number that was not true, and nothing that was claimed went back.",
+        "I13" => "Who knew of a close sold no more, and all tell the same steps.",
         "I9" => "The same seed gives the same night, byte for byte.",
         _ => return None,
     })

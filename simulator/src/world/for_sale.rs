@@ -13,6 +13,7 @@ use popmesh_proto::units::UnitSet;
 pub(super) struct Lot {
     pub(super) drop: DropId,
     pub(super) sku: Sku,
+    pub(super) minted_by: DeviceId,
     /// Its units, but for those that are damaged.
     pub(super) units: UnitSet,
     /// Those that were ever sold.
@@ -58,6 +59,7 @@ impl ForSale {
                 let lot = Lot {
                     drop: event.drop.clone(),
                     sku: mint.sku.clone(),
+                    minted_by: event.author,
                     units: units.clone(),
                     ever_sold: UnitSet::default(),
                 };

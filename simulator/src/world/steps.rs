@@ -262,6 +262,11 @@ impl World<'_> {
         (!took.is_empty()).then(|| [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)))
     }
 
+    /// How many steps were taken, of all drops.
+    pub(super) fn steps_taken_in_all(&self) -> usize {
+        self.ledger.steps.all.len()
+    }
+
     /// The steps of a drop that were taken, in words.
     pub(super) fn steps_taken(&self, drop: &DropId) -> Vec<StepNight> {
         let of_drop = self.ledger.steps.all.values().filter(|step| step.drop == *drop);

@@ -12,7 +12,7 @@ use crate::random::Random;
 use crate::words;
 
 /// The promises that are watched, in plain words.
-const PROMISES: [(&str, &str); 9] = [
+const PROMISES: [(&str, &str); 12] = [
     ("I1", "no unit is sold twice (I1)"),
     ("I2", "each claim is handed out once, or refunded (I2)"),
     ("I3", "what was acknowledged survives (I3)"),
@@ -22,6 +22,9 @@ const PROMISES: [(&str, &str); 9] = [
     ("I7", "the money adds up, each sale once (I7)"),
     ("I8", "what is unsold and in reach is sold (I8)"),
     ("I10", "idle devices leave the air to others (I10)"),
+    ("I11", "retired devices hear nothing more (I11)"),
+    ("I12", "boards show nothing false (I12)"),
+    ("I13", "a close is kept, and told alike (I13)"),
 ];
 /// So many findings are shown.
 const FINDINGS: usize = 60;
@@ -81,6 +84,7 @@ impl World<'_> {
             wrong_refusals: self.shop.wrong_refusals,
             sale_us: [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)),
             closed_us: self.closes_took(),
+            boards: self.boards.looked_at,
             claimed_per_mille,
             loss_events_milli: (loss * 1_000 * 3_600_000).checked_div(self.watch.open_device_ms).unwrap_or(0),
             loss_events: self.watch.loss_events,
@@ -252,6 +256,9 @@ impl World<'_> {
             },
             "I6" => format!("{} entries", numbers.entries),
             "I7" => format!("{} receipts", self.ledger.receipts.values().sum::<u64>()),
+            "I11" => format!("{} retired", numbers.trust.retired),
+            "I12" => format!("{} boards looked at", numbers.boards),
+            "I13" => format!("{} steps taken", self.steps_taken_in_all()),
             _ => format!("{} units left", self.units_left()),
         }
     }
