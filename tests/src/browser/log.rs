@@ -99,13 +99,16 @@ fn headers(of: &Value) -> BTreeMap<String, String> {
 }
 
 /// What the console says that should not be there. A refusal of the API is none: pages show it. Nor is a call that a node did
-/// not answer because it was cut off from power. A browser that was told to take any certificate takes none for a service worker.
+/// not answer because it was cut off from power, or the look for a newer service worker then. A browser that was told to take any
+/// certificate takes none for a service worker.
 pub(super) fn errors(entries: &[Value]) -> Vec<String> {
     let is_error = |entry: &&Value| {
         let message = entry["message"].as_str().unwrap_or_default();
         let url = message.split(' ').next().unwrap_or_default();
         let calls_api = origin(url).is_some_and(|origin| url[origin.len()..].starts_with("/v1/"));
-        let is_worker = message.contains("An SSL certificate error occurred when fetching the script");
+        let is_worker = ["An SSL certificate error", "An unknown error"]
+            .iter()
+            .any(|what| message.contains(&format!("{what} occurred when fetching the script")));
         entry["level"] == "SEVERE" && !(entry["source"] == "network" && (calls_api || is_worker))
     };
     let text = |entry: &Value| format!("{}: {}", entry["source"].as_str().unwrap_or("?"), entry["message"]);
