@@ -69,8 +69,6 @@ pub enum Planted {
     SellOutEarly,
     /// A board is as of now, whoever has not been heard.
     BoardOfNow,
-    /// A board takes what goes over narrow links to be here at once.
-    NarrowAtOnce,
     /// A device sells on after a close that it knows of.
     SellAfterClose,
     /// How far a drop is goes by the step that came last.
@@ -81,7 +79,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 36] = [
+    pub const ALL: [Planted; 35] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -114,7 +112,6 @@ impl Planted {
         Planted::CountFromZero,
         Planted::SellOutEarly,
         Planted::BoardOfNow,
-        Planted::NarrowAtOnce,
         Planted::SellAfterClose,
         Planted::StepsByArrival,
         Planted::LateByArrival,

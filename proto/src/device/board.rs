@@ -190,20 +190,12 @@ impl Device {
     /// Since when something that those devices have written may be missing here.
     fn board_as_of_ms(&self, now: Now, devices: &[DeviceId]) -> Option<u64> {
         let in_step = self.in_step_at_ms(now);
-        let mut behind: BTreeSet<DeviceId> = self.in_reach_narrowly().collect();
-        if self.plant.has(Planted::NarrowAtOnce) {
-            behind.clear();
-        }
+        let behind: BTreeSet<DeviceId> = self.in_reach_narrowly().collect();
         let heard = |device: &DeviceId| match () {
             // What a retired device writes counts for nothing.
             () if self.plant.has(Planted::BoardOfNow) => Some(now.wall_ms),
             () if *device == self.me || self.trust.retired().contains_key(device) => Some(now.wall_ms),
-            // Digests say what was so, and over a narrow link the next is minutes away.
-            () if behind.contains(device) => {
-                let agreed_ms = self.sync.agreed_narrowly_ms(device);
-                let agreed = agreed_ms.map(|ms| now.wall_ms.saturating_sub(now.mono_ms.saturating_sub(ms) + NEWS_TAKE_MS));
-                in_step.map(|at| at.saturating_sub(NARROW_NEWS_TAKE_MS)).max(agreed)
-            }
+            () if behind.contains(device) => self.narrowly_as_of_ms(now, device, in_step),
             () if self.peers.is_reachable(device) => in_step,
             // Of whom nothing was heard since the start, entries tell, by their author's clock: what that has ahead of this
             // device's own says nothing.
@@ -212,6 +204,18 @@ impl Device {
         let oldest = devices.iter().map(heard).try_fold(now.wall_ms, |oldest, at| Some(oldest.min(at?)));
         // A wall clock that was set back since shows an earlier time than that was.
         oldest.map(|oldest| oldest.min(now.wall_ms))
+    }
+
+    /// Since when something may be missing here that a device has written which is in reach over narrow links: digests say what was
+    /// so, and the next is minutes away. Example: A is linked to B, and B to C. A is cut off from B; C is not told, and takes A to be
+    /// in reach until it has missed three of its presences: what A has written since the last of them is not here.
+    fn narrowly_as_of_ms(&self, now: Now, device: &DeviceId, in_step_ms: Option<u64>) -> Option<u64> {
+        let wall_of = |mono_ms: u64| now.wall_ms.saturating_sub(now.mono_ms.saturating_sub(mono_ms));
+        if let Some(agreed_ms) = self.sync.agreed_narrowly_ms(device) {
+            return Some(wall_of(agreed_ms).saturating_sub(NEWS_TAKE_MS));
+        }
+        let told_ms = self.peers.get(device)?.told.as_ref().map(|told| wall_of(told.at_mono_ms))?;
+        in_step_ms.map(|at_ms| at_ms.saturating_sub(NARROW_NEWS_TAKE_MS).min(told_ms))
     }
 
     /// When this device last had all that its neighbours have, as far as digests tell, by its wall clock.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::night::{LaneState, Severity};
+use crate::night::{Cause, LaneState, Severity};
 use crate::scenario::StockPolicy;
 
 /// A name is shown up to so many characters.
@@ -175,6 +175,21 @@ pub(super) fn reason(name: &str) -> &'static str {
         "certificate" => "The device's certificate did not hold.",
         "gave_up" => "The shopper left before the answer.",
         _ => "",
+    }
+}
+
+/// What kept a shopper, and what that means.
+pub(super) fn cause(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::SoldOut => ("sold out", "Fewer units were left in the whole event than were wanted."),
+        Cause::Elsewhere => ("elsewhere", "Enough units were left, and not where the shopper stood."),
+        Cause::NotOpen => ("not open", "The drop did not open while the shopper waited, or was over."),
+        Cause::NoPower => ("no power", "The till had no power."),
+        Cause::DeadTill => ("dead till", "The till had died."),
+        Cause::TillUnfit => {
+            ("till unfit", "The till ran and could not sell: its disk, or its past, or its right.")
+        }
+        Cause::GaveUp => ("gave up", "The shopper left before the answer."),
     }
 }
 

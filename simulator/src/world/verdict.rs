@@ -3,12 +3,10 @@
 use sha2::Digest;
 
 use super::{Ended, MS, World};
-use crate::load;
 use crate::night::{
     Check, DeviceNight, DropNight, FaultSpan, Finding, Night, Numbers, Outcome, Series, Severity, Verdict,
     percentile,
 };
-use crate::random::Random;
 use crate::words;
 
 /// The promises that are watched, in plain words.
@@ -33,79 +31,15 @@ impl World<'_> {
     /// Ends the run.
     pub(super) fn end(mut self, seed: u64) -> Ended {
         self.note_lanes();
-        let numbers = self.numbers(seed);
-        let night = self.night(seed, numbers);
+        // Of a night that was not played to its end, as far as it went.
+        let numbers = self.numbers.take().unwrap_or_else(|| Box::new(self.numbers(seed)));
+        let night = self.night(seed, *numbers);
         let mut coverage = std::mem::take(&mut self.watch.coverage);
         coverage.seeds = 1;
         if self.watch.batteries_emptied > 0 {
             coverage.record("battery_empty", "holds units");
         }
         Ended { night, breach: self.breach, steps: self.steps, coverage, trace: self.trace }
-    }
-
-    fn numbers(&self, seed: u64) -> Numbers {
-        let servable = load::servable(
-            self.scenario,
-            &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")),
-        );
-        let mut took: Vec<u64> = self
-            .shop
-            .answers
-            .iter()
-            .filter(|answer| matches!(answer.outcome, Outcome::Sold | Outcome::SoldAfterWait))
-            .map(|answer| answer.took_us)
-            .collect();
-        took.sort_unstable();
-        let entries =
-            self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
-        let loss: u64 = self.watch.loss_events.iter().sum();
-        let claimed_per_mille = self
-            .scenario
-            .drops
-            .iter()
-            .map(|drop| {
-                let (mut minted, mut claimed) = (0, 0);
-                for (_, lot) in self.ledger.holdings.lots().filter(|(_, lot)| lot.drop == drop.drop) {
-                    minted += lot.units.len();
-                    claimed +=
-                        lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
-                }
-                (drop.drop.to_string(), claimed * 1_000 / minted.max(1))
-            })
-            .collect();
-        Numbers {
-            minted: self.watch.minted,
-            sold: self.shop.sold,
-            oversold: self.shop.oversold,
-            shoppers: self.shoppers.len() as u64,
-            served: self.shop.served,
-            servable: servable.units,
-            refusals: self.shop.refusals.clone(),
-            wrong_refusals: self.shop.wrong_refusals,
-            sale_us: [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)),
-            closed_us: self.closes_took(),
-            boards: self.boards.looked_at,
-            claimed_per_mille,
-            loss_events_milli: (loss * 1_000 * 3_600_000).checked_div(self.watch.open_device_ms).unwrap_or(0),
-            loss_events: self.watch.loss_events,
-            repeat_per_mille: None,
-            reconciliation_ms: self.reconciliation_ms(),
-            messages: self.traffic.messages,
-            bytes: self.traffic.bytes,
-            idle_air: self.calm.idle.clone(),
-            writes: self.watch.writes,
-            entries: entries.unwrap_or(0),
-            power_cuts: self.watch.power_cuts,
-            claims: self.pickups.numbers,
-            carts: self.baskets.numbers,
-            trust: self.mistakes.numbers,
-            people: self.addresses.numbers,
-        }
-    }
-
-    fn reconciliation_ms(&self) -> Option<u64> {
-        let (sale_us, after_us) = self.watch.reconciled?;
-        (self.shop.last_sale_us == Some(sale_us)).then_some(after_us / MS)
     }
 
     fn night(&mut self, seed: u64, numbers: Numbers) -> Night {
@@ -205,6 +139,7 @@ impl World<'_> {
                 devices: seen.devices.iter().cloned().collect(),
             })
             .collect();
+        findings.extend(self.advised.clone().unwrap_or_else(|| self.advice()));
         if let Some((_, breach)) = &self.breach {
             findings.push(Finding {
                 severity: Severity::Broken,
@@ -266,53 +201,4 @@ impl World<'_> {
     fn units_left(&self) -> u64 {
         self.ledger.holdings.live().map(|(_, parcel)| parcel.free.len()).sum()
     }
-
-    fn thresholds(&self, numbers: &Numbers) -> Vec<Check> {
-        let wanted = self.scenario.thresholds;
-        let mut checks = Vec::new();
-        let mut at_least = |name: &str, limit: Option<u64>, value: u64| {
-            if let Some(limit) = limit {
-                checks.push(Check {
-                    name: name.to_owned(),
-                    passed: value >= limit,
-                    measured: per_mille(value),
-                    wanted: format!("at least {}", per_mille(limit)),
-                });
-            }
-        };
-        let served = (numbers.sold * 1_000).checked_div(numbers.servable).unwrap_or(1_000);
-        at_least("sold of what could be sold", wanted.served_per_mille, served);
-        let claimed = numbers.claimed_per_mille.values().min().copied().unwrap_or(0);
-        at_least("claimed of what was announced", wanted.claimed_per_mille, claimed);
-        let mut at_most = |name: &str, limit: Option<u64>, value: Option<u64>, words: fn(u64) -> String| {
-            if let Some(limit) = limit {
-                checks.push(Check {
-                    name: name.to_owned(),
-                    passed: value.is_some_and(|value| value <= limit),
-                    measured: value.map_or_else(|| "never".to_owned(), words),
-                    wanted: format!("at most {}", words(limit)),
-                });
-            }
-        };
-        let wrong = (numbers.wrong_refusals * 1_000).checked_div(numbers.shoppers).unwrap_or(0);
-        at_most("wrongly refused", wanted.wrong_refusals_per_mille, Some(wrong), per_mille);
-        let ms = |us: u64| Some(us.div_ceil(MS));
-        at_most("half of the sales", wanted.sale_p50_ms, ms(numbers.sale_us[0]), milliseconds);
-        at_most("99 of 100 sales", wanted.sale_p99_ms, ms(numbers.sale_us[2]), milliseconds);
-        at_most("losses of sync", wanted.loss_events_milli, Some(numbers.loss_events_milli), per_hour);
-        at_most("time to agree", wanted.agree_ms, self.watch.agreed_us.map(|us| us / MS), milliseconds);
-        checks
-    }
-}
-
-fn per_mille(value: u64) -> String {
-    format!("{}.{} %", value / 10, value % 10)
-}
-
-fn milliseconds(value: u64) -> String {
-    format!("{value} ms")
-}
-
-fn per_hour(value: u64) -> String {
-    format!("{}.{:03} a device-hour", value / 1_000, value % 1_000)
 }
