@@ -175,6 +175,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_time_from_far_ahead_moves_no_clock_and_one_from_within_the_drift_does() {
+        let now = Now { wall_ms: 1_790_000_000_000, mono_ms: 0 };
+        let mut clock = Clock::default();
+        clock.observe(Hlc::from_ms(now.wall_ms + MAX_DRIFT_MS + 1), now);
+        clock.observe(Hlc(u64::MAX), now);
+        assert_eq!(clock.next(now), Hlc::from_ms(now.wall_ms));
+        let within = Hlc::from_ms(now.wall_ms + MAX_DRIFT_MS);
+        clock.observe(within, now);
+        assert_eq!((clock.time_ms(now), clock.next(now)), (within.ms(), Hlc(within.0 + 1)));
+        // What is earlier sets nothing back.
+        clock.observe(Hlc::from_ms(1), now);
+        assert_eq!(clock.next(now), Hlc(within.0 + 2));
+    }
+
+    #[test]
     fn times_are_readable() {
         for (ms, text) in [
             (0, "1970-01-01 00:00:00 UTC"),

@@ -45,4 +45,4 @@ pub mod token;
 pub mod trust;
 pub mod units;
 
-pub use device::{Config, Device, Need, OpenError};
+pub use device::{Config, Device, Need, OpenError, Work};

@@ -75,11 +75,17 @@ pub enum Planted {
     StepsByArrival,
     /// Sales are after the close that were heard of after it.
     LateByArrival,
+    /// Stock goes to another till at every turn, however it lies.
+    ShareForNothing,
+    /// The stock view is worked out anew for each entry.
+    FoldAnew,
+    /// Digests of the log are summed up anew from all chains for each that is asked for.
+    DigestAnew,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 35] = [
+    pub const ALL: [Planted; 38] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -115,6 +121,9 @@ impl Planted {
         Planted::SellAfterClose,
         Planted::StepsByArrival,
         Planted::LateByArrival,
+        Planted::ShareForNothing,
+        Planted::FoldAnew,
+        Planted::DigestAnew,
     ];
 }
 

@@ -102,14 +102,14 @@ pub struct Forked {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trust {
     rights: Rights,
-    /// By what an incident is named with; of two resolutions the earlier counts.
-    resolved: BTreeMap<Ref, (Precedence, Resolution)>,
+    /// By what an incident is named with; of several resolutions the earliest counts that was not written too late.
+    resolved: BTreeMap<Ref, BTreeMap<Precedence, Resolution>>,
     forked: BTreeMap<ChainId, Forked>,
     /// Parts of retirements that have not come yet: of which device, and what they name.
     parts: BTreeMap<Ref, (DeviceId, Vec<Ref>)>,
     epochs: Epochs,
-    /// What each device said last of its leaving.
-    left: BTreeMap<DeviceId, (Precedence, Left)>,
+    /// What each device said of its leaving: the last counts that was not written too late.
+    left: BTreeMap<DeviceId, BTreeMap<Precedence, Left>>,
 }
 
 /// That a device has left, or is back.
@@ -139,7 +139,8 @@ impl Trust {
 
     /// How an incident was settled, if it was.
     pub fn resolution(&self, incident: &Ref) -> Option<&Resolution> {
-        self.resolved.get(incident).map(|(_, resolution)| resolution)
+        let mut all = self.resolved.get(incident)?.values();
+        all.find(|resolution| !self.is_late(&resolution.by, &resolution.entry))
     }
 
     /// Retirements that came second: in doubt is what both took over.
@@ -184,8 +185,14 @@ impl Trust {
 
     /// The entry with which a device has left, and who gets what comes to it; nothing if it has not left, or is back.
     pub fn left(&self, device: &DeviceId) -> Option<(Ref, DeviceId)> {
-        let (_, left) = self.left.get(device)?;
+        let mut said = self.left.get(device)?.values().rev();
+        let left = said.find(|left| !self.is_late(device, &left.entry))?;
         Some((left.entry, left.to?))
+    }
+
+    /// Whether an entry was written by a device after its retirement.
+    pub fn is_late(&self, author: &DeviceId, entry: &Ref) -> bool {
+        self.retired().get(author).is_some_and(|retirement| retirement.is_late(entry))
     }
 
     /// Takes in a retirement or a part of one, a hand-over of the right to retire, a leave, an epoch of
@@ -205,10 +212,7 @@ impl Trust {
             Body::Entrust(entrust) => self.rights.take(precedence, entry, Deed::entrust(by, entrust)),
             Body::Leave(leave) => {
                 let left = Left { entry, to: leave.to.filter(|to| *to != by) };
-                let known = self.left.entry(by).or_insert((precedence, left));
-                if precedence > known.0 {
-                    *known = (precedence, left);
-                }
+                self.left.entry(by).or_default().insert(precedence, left);
                 false
             }
             body @ (Body::Epoch(_) | Body::EpochCopies(_)) => {
@@ -232,13 +236,9 @@ impl Trust {
 
     /// Takes in a resolution.
     fn resolve(&mut self, entry: Ref, by: DeviceId, hash: Hash, record: &Record, resolve: &Resolve) {
-        let precedence = (record.at, hash);
-        let known = self.resolved.get(&resolve.incident);
-        if known.is_none_or(|(before, _)| precedence < *before) {
-            let note = resolve.note.clone();
-            let resolution = Resolution { entry, by, at_ms: record.at.ms(), note };
-            self.resolved.insert(resolve.incident, (precedence, resolution));
-        }
+        let note = resolve.note.clone();
+        let resolution = Resolution { entry, by, at_ms: record.at.ms(), note };
+        self.resolved.entry(resolve.incident).or_default().insert((record.at, hash), resolution);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::scenario::{StockPolicy, Thresholds};
 
 mod came;
 
-pub use came::{Cause, IdleAir, MediumNight};
+pub use came::{Cause, Growth, IdleAir, MediumNight};
 
 /// A night that has been run.
 #[derive(Debug, Clone, Serialize)]
@@ -135,6 +135,9 @@ pub struct Numbers {
     /// What each medium carried and dropped.
     #[serde(default)]
     pub media: Vec<MediumNight>,
+    /// What devices worked, at most.
+    #[serde(default)]
+    pub growth: Growth,
     /// Durable writes.
     pub writes: u64,
     /// Entries in the log at the end.

@@ -38,6 +38,10 @@ fn honest_mix(seed: u64) -> Scenario {
     mix::draw("honest", seed).unwrap()
 }
 
+fn calm_mix(seed: u64) -> Scenario {
+    mix::draw("calm", seed).unwrap()
+}
+
 fn mistakes_mix(seed: u64) -> Scenario {
     mix::draw("mistakes", seed).unwrap()
 }
@@ -379,6 +383,21 @@ fn idle_hall(_: u64) -> Scenario {
 fn to_tell_every_second_whatever_the_air_carries() {
     assert_eq!(broken(&idle_hall(1), 1, None), None);
     is_caught(Planted::Device(DeviceBug::TellEverySecond), idle_hall, 1..=1, &["I10"]);
+}
+
+#[test]
+fn to_share_stock_for_nothing() {
+    is_caught(Planted::Device(DeviceBug::ShareForNothing), calm_mix, 1..=12, &["I10"]);
+}
+
+#[test]
+fn to_work_the_view_out_anew_for_each_entry() {
+    is_caught(Planted::Device(DeviceBug::FoldAnew), honest_mix, 1..=3, &["I10"]);
+}
+
+#[test]
+fn to_sum_all_chains_up_for_each_digest() {
+    is_caught(Planted::Device(DeviceBug::DigestAnew), honest_mix, 1..=3, &["I10"]);
 }
 
 fn retired_mix(seed: u64) -> Scenario {

@@ -103,7 +103,11 @@ fn a_full_disk() -> Result<()> {
         doctor.args(&words[1..]).arg("--data").arg(&folder).arg("doctor");
         let doctor = doctor.output()?;
         let said = String::from_utf8(doctor.stdout)?;
-        assert!(said.contains("nothing can be written down, so nothing is sold"), "{said}{}", String::from_utf8_lossy(&doctor.stderr));
+        assert!(
+            said.contains("nothing can be written down, so nothing is sold"),
+            "{said}{}",
+            String::from_utf8_lossy(&doctor.stderr)
+        );
         let said = event.run(&["sell", "CAP", "--api", hq.api()])?;
         let said = String::from_utf8(said.stderr)?;
         assert!(said.contains("is full; make room on it") && said.contains("help: "), "{said}");

@@ -6,7 +6,7 @@ use super::facts::Cause;
 use super::{Device, Receipts, Trust, payments};
 use crate::document::Document;
 use crate::fact::{Fact, VoidedBy};
-use crate::id::{ChainId, Hash, Ref};
+use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::log::Range;
 use crate::programme::{Edit, Programme};
 use crate::record::{Body, Fork, MAX_DROPPED, Record};
@@ -20,16 +20,23 @@ pub(super) struct Forks {
     untold: bool,
     /// Changes of the programme that this device has dropped, by the chain that was cut.
     dropped: Vec<(ChainId, Hash)>,
-    /// Changes of the programme that were dropped anywhere, or depend on such: nothing is built on them.
+    /// Changes of the programme that were dropped anywhere: nothing is built on them.
     orphans: BTreeSet<Hash>,
+    /// Those that a retired device made too late.
+    late: BTreeSet<Hash>,
+    /// Those that depend on such.
+    built_on: BTreeSet<Hash>,
     /// Why this device has to begin a new life, if it has to.
     pub(super) reopen: Option<String>,
 }
 
 impl Forks {
-    /// Whether a change of the programme can never be applied.
+    /// Whether a change of the programme is not to be applied: it counts for nothing, or what it is built on does.
     pub(super) fn is_orphan(&self, edit: &Edit) -> bool {
-        edit.deps.iter().any(|dep| self.orphans.contains(dep))
+        let counts_not = |hash: &Hash| {
+            self.orphans.contains(hash) || self.late.contains(hash) || self.built_on.contains(hash)
+        };
+        self.late.contains(&edit.hash) || edit.deps.iter().any(counts_not)
     }
 }
 
@@ -101,8 +108,26 @@ impl Device {
         self.forks.reopen.get_or_insert_with(|| problem.to_owned());
     }
 
-    /// Makes the programme anew of those changes that do not depend on what was dropped.
+    /// Makes the programme anew, if other changes of it than before come from a retired device too late.
+    pub(super) fn programme_anew(&mut self, cause: Cause) {
+        let of_retired = self
+            .log
+            .chains()
+            .filter(|chain| chain.document == Document::Programme && self.is_retired(&chain.device));
+        let late: BTreeSet<Hash> = of_retired
+            .flat_map(|chain| (1..=chain.len()).map(move |seq| (chain, Ref { chain: chain.id, seq })))
+            .filter(|(chain, entry)| self.trust.is_late(&chain.device, entry))
+            .filter_map(|(chain, entry)| chain.hash(entry.seq).copied())
+            .collect();
+        if late != self.forks.late {
+            self.forks.late = late;
+            self.work_out_programme(cause);
+        }
+    }
+
+    /// Makes the programme anew of those changes that do not depend on what counts for nothing.
     fn work_out_programme(&mut self, cause: Cause) {
+        self.forks.built_on.clear();
         let Ok(mut programme) = Programme::new(self.config.charter.charter().currency) else { return };
         let chains = self.log.chains().filter(|chain| chain.document == Document::Programme);
         let mut edits: Vec<(ChainId, Edit)> = chains
@@ -123,9 +148,10 @@ impl Device {
         let own = self.own.get(&Document::Programme).copied();
         let mine = edits.iter().any(|(chain, _)| Some(*chain) == own);
         for (_, edit) in edits {
-            if self.forks.orphans.insert(edit.hash) {
-                self.intake.free_change(&edit.hash);
+            if !self.forks.late.contains(&edit.hash) {
+                self.forks.built_on.insert(edit.hash);
             }
+            self.intake.free_change(&edit.hash);
         }
         if mine {
             self.begin_anew("a change of the programme made here was built on one that counts for nothing");
@@ -136,10 +162,19 @@ impl Device {
         self.outbox.tell(Fact::ProgrammeChanged { at_ms, entry, by, by_name });
     }
 
-    /// Applies a change of the programme, unless it can never be.
-    pub(super) fn apply_edit(&mut self, edit: &Edit, stored: bool) -> Result<(), crate::log::Fault> {
+    /// Applies a change of the programme by `author`, which is `entry`, unless it counts for nothing.
+    pub(super) fn apply_edit(
+        &mut self,
+        edit: &Edit,
+        (entry, author): (Ref, DeviceId),
+        stored: bool,
+    ) -> Result<(), crate::log::Fault> {
+        if self.trust.is_late(&author, &entry) {
+            self.forks.late.insert(edit.hash);
+            return Ok(());
+        }
         if self.forks.is_orphan(edit) {
-            self.forks.orphans.insert(edit.hash);
+            self.forks.built_on.insert(edit.hash);
             return Ok(());
         }
         if stored {
@@ -179,6 +214,7 @@ impl Device {
             self.trust_anew(entry);
         }
         self.fold_anew(cause);
+        self.programme_anew(cause);
         self.people_anew();
         for entry in entries() {
             let Some(chain) = self.log.chain(&entry.chain).filter(|chain| chain.document.drop().is_some())

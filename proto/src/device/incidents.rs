@@ -8,6 +8,7 @@ use crate::command::{Refusal, Reply, ResolveIncident};
 use crate::document::Document;
 use crate::holdings::Breach;
 use crate::id::{ChainId, DeviceId, Ref};
+use crate::log::Chain;
 use crate::query::{Incident, IncidentKind};
 use crate::record::{Body, MAX_NOTE, Record, Resolve};
 use crate::trust::{Forked, double_lives};
@@ -26,8 +27,15 @@ impl Device {
         let void = void.map(|(entry, text)| (*entry, IncidentKind::NoRight, text.to_owned(), None));
         let doubles = double_lives(&self.log).into_iter();
         let doubles = doubles.map(|proof| (proof.entry, IncidentKind::TwoPasts, proof.text, None));
-        let all: Vec<(Ref, IncidentKind, String, Option<Ref>)> =
-            breaches.chain(again).chain(void).chain(doubles).chain(self.money_incidents()).collect();
+        let late = self.late_words();
+        let late = late.into_iter().map(|(entry, text)| (entry, IncidentKind::AfterRetirement, text, None));
+        let all: Vec<(Ref, IncidentKind, String, Option<Ref>)> = breaches
+            .chain(again)
+            .chain(void)
+            .chain(late)
+            .chain(doubles)
+            .chain(self.money_incidents())
+            .collect();
         let mut incidents: Vec<Incident> = all
             .into_iter()
             .filter_map(|(entry, kind, text, claim)| self.incident(entry, kind, text, claim))
@@ -35,6 +43,47 @@ impl Device {
         incidents.extend(self.trust.forks().map(|(chain, forked)| self.fork_incident(*chain, forked)));
         incidents.sort_by_key(|incident| (std::cmp::Reverse(incident.at_ms), incident.incident));
         incidents
+    }
+
+    /// What retired devices wrote too late in documents that are no drop's, in words. That of drops is in the stock view.
+    fn late_words(&self) -> Vec<(Ref, String)> {
+        let of_retired = |chain: &&Chain| chain.document.drop().is_none() && self.is_retired(&chain.device);
+        let chains = self.log.chains().filter(of_retired);
+        let entries = chains.flat_map(|chain| {
+            let upto = self.trust.retired().get(&chain.device).map_or(0, |retired| retired.upto(&chain.id));
+            (upto + 1..=chain.len()).map(move |seq| (chain, seq))
+        });
+        entries
+            .filter_map(|(chain, seq)| {
+                let entry = Ref { chain: chain.id, seq };
+                if chain.document == Document::Programme {
+                    return Some((entry, late_edit(entry, chain.device)));
+                }
+                let record = Record::decode(chain.body(seq)?).ok()?;
+                Some((entry, self.late_word(entry, chain.device, &record)?))
+            })
+            .collect()
+    }
+
+    /// What is said of an entry that a retired device wrote too late, if it says anything by which something would change.
+    fn late_word(&self, entry: Ref, author: DeviceId, record: &Record) -> Option<String> {
+        let says = match &record.body {
+            Body::Resolve(_) | Body::Epoch(_) | Body::EpochCopies(_) => true,
+            // Those of the right to retire are void by themselves. Certificates are judged alone, whatever became of who
+            // signed them, and a proof of two histories is made of the signatures of who wrote them.
+            _ => false,
+        };
+        let late = says && self.trust.is_late(&author, &entry);
+        late.then(|| {
+            format!("{} {entry} by {}: written after it was retired", record.body.kind(), author.short())
+        })
+    }
+
+    /// Tells of an entry that a retired device wrote too late. Whether it is one.
+    pub(super) fn tell_late(&mut self, entry: Ref, author: DeviceId, record: &Record) -> bool {
+        let Some(text) = self.late_word(entry, author, record) else { return false };
+        self.tell_incident(record.at.ms(), entry, text);
+        true
     }
 
     /// A fork is named with the first entry that there are two of; neither is in the log.
@@ -128,6 +177,11 @@ impl Device {
         }
         self.suspended = now.into_iter().map(|(device, (entry, _))| (device, entry)).collect();
     }
+}
+
+/// What is said of a change of the programme that a retired device made too late.
+pub(super) fn late_edit(entry: Ref, author: DeviceId) -> String {
+    format!("change of the programme {entry} by {}: written after it was retired", author.short())
 }
 
 fn kind_of(breach: Breach) -> IncidentKind {

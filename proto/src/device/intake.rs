@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
 use super::budgets::{cost_of, is_enough};
+use super::incidents::late_edit;
 use super::waiting::{Need, Waiting};
 use crate::document::Document;
 use crate::fact::Fact;
@@ -77,7 +78,7 @@ impl Device {
         let tip = self.log.tip(&entry.chain);
         let linked = self.log.link_stored(&mut self.gate, entry, tip)?;
         if let Admitted::Edit(edit) = &linked.content {
-            self.apply_edit(edit, true)?;
+            self.apply_edit(edit, (linked.entry, linked.author), true)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
         self.show(&linked);
@@ -240,7 +241,7 @@ impl Device {
 
     fn admit(&mut self, mut linked: Linked, show: bool) -> Result<(), Fault> {
         if let Admitted::Edit(edit) = &linked.content {
-            self.apply_edit(edit, false)?;
+            self.apply_edit(edit, (linked.entry, linked.author), false)?;
         }
         self.log.admit(&mut self.gate, &linked)?;
         if linked.author != self.me {
@@ -277,6 +278,10 @@ impl Device {
         let record = match &linked.content {
             Admitted::Edit(_) => {
                 let (at_ms, entry, by) = (linked.at.ms(), linked.entry, author);
+                if self.trust.is_late(&by, &entry) {
+                    self.tell_incident(at_ms, entry, late_edit(entry, by));
+                    return;
+                }
                 let by_name = self.name_of(&by);
                 self.outbox.tell(Fact::ProgrammeChanged { at_ms, entry, by, by_name });
                 return;
@@ -297,7 +302,12 @@ impl Device {
         let Some(drop) = document.drop() else { return };
         self.hear_of_pins(drop, author, linked.entry, record);
         let event = Event { entry: linked.entry, drop, author, hash: linked.hash, record };
+        self.done.shown += 1;
         let effect = self.holdings.apply(&event);
+        if self.plant.has(Planted::FoldAnew) {
+            let anew = self.holdings_anew();
+            self.replace_holdings(anew);
+        }
         self.note_rate(author, linked.at, &event);
         self.note_receipt(author, linked.entry, record);
         self.note_payments(linked.entry, &record.body);

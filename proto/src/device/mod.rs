@@ -56,12 +56,14 @@ mod undo;
 mod waiting;
 mod wishes;
 mod words;
+mod work;
 mod write;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use waiting::Need;
+pub use work::Work;
 
 use crate::broker::{ByRate, Policy, RateMeter};
 use crate::clock::{Clock, Hlc, Now};
@@ -235,6 +237,7 @@ pub struct Device {
     /// Entries that came and were not looked at, their authors having written too much for now.
     postponed: u64,
     failed: Option<String>,
+    done: work::Done,
     plant: Plant,
 }
 
@@ -304,6 +307,7 @@ impl Device {
             refused: 0,
             postponed: 0,
             failed: None,
+            done: work::Done::default(),
             plant,
             config,
         };

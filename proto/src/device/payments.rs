@@ -240,9 +240,12 @@ impl Device {
     /// What was said of a claim's payments, by whom and by which entry, in the order of their times.
     fn settlements_of(&self, claim: &Ref) -> Vec<(Ref, DeviceId, PaymentSettled)> {
         let entries = self.deferred.settlements.get(claim).into_iter().flatten();
+        let drop = self.log.chain(&claim.chain).map(|chain| &chain.document);
         let mut settlements: Vec<_> = entries
+            // Written after its author was retired.
+            .filter(|entry| !self.holdings.is_void(entry))
             .filter_map(|entry| {
-                let chain = self.log.chain(&entry.chain)?;
+                let chain = self.log.chain(&entry.chain).filter(|chain| Some(&chain.document) == drop)?;
                 let record = Record::decode(chain.body(entry.seq)?).ok()?;
                 match record.body {
                     Body::PaymentSettled(settled) => Some((record.at, *entry, chain.device, settled)),
@@ -322,6 +325,17 @@ impl Device {
         if !known && claim != entry {
             return;
         }
+        self.reckon_payments(claim);
+    }
+
+    /// Works out anew what waits to be authorised: other settlements and refunds count.
+    pub(super) fn payments_anew(&mut self) {
+        let known: BTreeSet<Ref> =
+            self.deferred.waiting.keys().chain(self.deferred.settlements.keys()).copied().collect();
+        known.into_iter().for_each(|claim| self.reckon_payments(claim));
+    }
+
+    fn reckon_payments(&mut self, claim: Ref) {
         let Some((chain, _, sale)) = self.sale(&claim) else { return };
         let seller = chain.device;
         let progress = self.progress(&claim, &seller, &sale);

@@ -142,6 +142,17 @@ impl Device {
         self.outbox.tell(Fact::PinLocked { at_ms, entry, claim, drop, by, by_name, text });
     }
 
+    /// Wrong PINs, for whoever checks a device from outside: of which claim, on which device, how many since it was unlocked
+    /// there, and the one that locks it. Those of this device; on an hq, those of all that were not retired.
+    pub fn pins(&self) -> impl Iterator<Item = (Ref, DeviceId, u32, Option<Ref>)> {
+        let here = self.pins.tried.keys().filter(|(_, device)| !self.is_retired(device));
+        let all = here.map(|(claim, device)| {
+            let Standing { wrong, lock, .. } = self.pin_standing(*claim, *device);
+            (*claim, *device, wrong, lock)
+        });
+        all.filter(|(_, _, wrong, _)| *wrong > 0)
+    }
+
     fn is_hq(&self) -> bool {
         self.config.certificate.roles.has(Role::Hq)
     }

@@ -17,6 +17,7 @@ use crate::message::{
     AskPast, Gossip, MAX_GOSSIP, MAX_OWN_ENDS, MAX_RATES, Mail, Message, Presence, Rate, decode, encode,
     is_program,
 };
+use crate::planted::Planted;
 use crate::record::Body;
 use crate::text::{DropId, Place, Sku};
 
@@ -331,10 +332,19 @@ impl Device {
             let there = sellers_at.entry(place.clone()).or_insert_with(|| self.sellers_at(&place));
             let sellers = self.sellers(&drop, &sku, &place, there);
             let pause = shared.0.entry((drop.clone(), sku.clone(), place.clone())).or_default();
-            if !pause.is_over(&sellers, self.now.mono_ms) {
+            let for_nothing = self.plant.has(Planted::ShareForNothing);
+            if !for_nothing && !pause.is_over(&sellers, self.now.mono_ms) {
                 continue;
             }
-            let gifts = self.config.policy.share(&self.me, &sellers);
+            let mut gifts = self.config.policy.share(&self.me, &sellers);
+            if for_nothing {
+                gifts = sellers
+                    .iter()
+                    .filter(|seller| seller.device != self.me)
+                    .map(|seller| (seller.device, 1))
+                    .take(1)
+                    .collect();
+            }
             if !gifts.is_empty() {
                 pause.gave(self.now.mono_ms);
             }

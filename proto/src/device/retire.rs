@@ -50,7 +50,13 @@ impl Device {
         self.bars.stale |= changed;
         let at_ms = record.at.ms();
         if changed {
-            self.fold_anew(Cause { at_ms, entry: linked.entry, why: VoidedBy::Retirement });
+            let cause = Cause { at_ms, entry: linked.entry, why: VoidedBy::Retirement };
+            self.fold_anew(cause);
+            self.programme_anew(cause);
+            self.payments_anew();
+        }
+        if self.tell_late(linked.entry, author, record) {
+            return;
         }
         if let Some(text) = self.trust.rights().void_by(&linked.entry).map(str::to_owned) {
             self.tell_incident(at_ms, linked.entry, text);
@@ -67,7 +73,7 @@ impl Device {
     pub(super) fn fold_anew(&mut self, cause: Cause) {
         let incidents = self.holdings.incident_count();
         let anew = self.holdings_anew();
-        let before = std::mem::replace(&mut self.holdings, anew);
+        let before = self.replace_holdings(anew);
         self.tell_changes(before, cause);
         self.late_anew();
         self.may_be_over();

@@ -406,3 +406,19 @@ impl Device {
         Ok(written)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_ever_more_claims_gets_so_many_and_others_are_not_held_up() {
+        let mut takes = Takes::default();
+        let (greedy, other) = (DeviceId([1; 32]), DeviceId([2; 32]));
+        let given = (0..100).filter(|_| takes.may_give(greedy, 1_000)).count();
+        assert_eq!(given, GIVEN_AT_MOST as usize);
+        assert!(takes.may_give(other, 1_000), "what one gets is not taken from another");
+        assert!(!takes.may_give(greedy, 1_000 + WITHIN_MS - 1), "the time goes from the first");
+        assert!(takes.may_give(greedy, 1_000 + WITHIN_MS), "after that it begins anew");
+    }
+}

@@ -62,6 +62,8 @@ pub struct Act {
     pub under: Ref,
     /// What it does.
     pub deed: Deed,
+    /// It is written in the documents of another drop than the claim's chain is.
+    pub(super) elsewhere: bool,
 }
 
 /// The sale that a claim comes from.
@@ -300,9 +302,13 @@ impl Claim {
         *first = Some(first.map_or(request, |known| known.min(request)));
     }
 
-    /// Takes in the sale. Whether something has been done about it already.
-    pub(super) fn sell(&mut self, claim: Ref, sold: Sold) -> bool {
+    /// Takes in the sale. Whether something has been done about it already. `is_elsewhere` says of a deed's entry whether it is
+    /// written in the documents of another drop.
+    pub(super) fn sell(&mut self, claim: Ref, sold: Sold, is_elsewhere: impl Fn(&Ref) -> bool) -> bool {
         self.sold = Some(sold);
+        for act in self.deeds.iter_mut().flat_map(|deeds| deeds.acts.values_mut()) {
+            act.elsewhere = is_elsewhere(&act.entry);
+        }
         self.stand(claim);
         self.stood().is_some()
     }
@@ -319,7 +325,10 @@ impl Claim {
         }
         let mut standing = Standing::of(claim, sold);
         let mut refused = Vec::new();
-        let mut rest: Vec<(Precedence, &Act)> = deeds.acts.iter().map(|((at, _), act)| (*at, act)).collect();
+        let (elsewhere, here): (Vec<_>, Vec<_>) =
+            deeds.acts.iter().map(|((at, _), act)| (*at, act)).partition(|(_, act)| act.elsewhere);
+        refused.extend(elsewhere.into_iter().map(|(_, act)| (act, ELSEWHERE)));
+        let mut rest: Vec<(Precedence, &Act)> = here.clone();
         loop {
             let under = standing.under;
             let (mut now, others): (Vec<_>, Vec<_>) =
@@ -332,7 +341,7 @@ impl Claim {
                 break;
             }
             for ((at, _), act) in now {
-                match standing.follow(act, at, under, &deeds.acts) {
+                match standing.follow(act, at, under, &here) {
                     Ok(()) => standing.valid.push(act.clone()),
                     Err(problem) => refused.push((act, problem)),
                 }
@@ -382,7 +391,7 @@ impl Standing {
         act: &Act,
         at: Hlc,
         under: Ref,
-        acts: &BTreeMap<(Precedence, Ref), Act>,
+        acts: &[(Precedence, &Act)],
     ) -> Result<(), &'static str> {
         if self.under != under {
             return Err("its author had given it away before");
@@ -395,7 +404,7 @@ impl Standing {
         if let (Deed::Refund { returned: Some(named), .. }, None) = (&act.deed, self.redeemed) {
             let mut vouched = acts.iter().filter(|(_, act)| act.is_vouched_by(&self.seller));
             let named = vouched.find(|(_, act)| act.entry == *named);
-            self.redeemed = named.map(|(((at, _), _), act)| act.handed_out(*at));
+            self.redeemed = named.map(|((at, _), act)| act.handed_out(*at));
         }
         match &act.deed {
             Deed::Custody { handed_out, .. } if handed_out.is_some() != self.redeemed.is_some() => {
@@ -477,6 +486,7 @@ impl Act {
 }
 
 const REDEEMED_BEFORE: &str = "it had been redeemed before";
+const ELSEWHERE: &str = "it is written in the documents of another drop";
 const NOT_HANDED_OUT: &str = "it had not been handed out";
 
 /// What a person reads of an act that counts for nothing.

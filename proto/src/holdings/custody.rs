@@ -34,7 +34,9 @@ impl Holdings {
             units: by_parcel(lines.iter().copied()).into_iter().collect(),
         };
         let handed_over = sold.handed_over;
-        let acted = self.claims.entry(event.entry).or_default().sell(event.entry, sold);
+        let drop_of = &self.drop_of;
+        let is_elsewhere = |entry: &Ref| drop_of.get(&entry.chain).is_some_and(|drop| drop != event.drop);
+        let acted = self.claims.entry(event.entry).or_default().sell(event.entry, sold, is_elsewhere);
         self.note_waiting(&event.entry, None);
         if !acted {
             self.count(event, lines, |outcome, units| {
@@ -99,7 +101,10 @@ impl Holdings {
             }
             _ => return Effect::None,
         };
-        let act = Act { entry: event.entry, author: event.author, under, deed };
+        // Where the sale is not known, it says so itself once it is.
+        let is_sold = self.claims.get(&claim).is_some_and(|known| known.sold().is_some());
+        let elsewhere = is_sold && !self.is_of_drop(&claim, event.drop);
+        let act = Act { entry: event.entry, author: event.author, under, deed, elsewhere };
         let precedence = (event.record.at, event.hash);
         self.make_parcel(&act);
         let before = self.tally_of(&claim);

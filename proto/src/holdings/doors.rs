@@ -152,7 +152,9 @@ impl Holdings {
 
     /// Takes in a word on a door. It needs its redemption, so it comes after it.
     pub(super) fn hear_of_door(&mut self, event: &Event<'_>, door: &Door) -> Effect {
+        let is_of_drop = self.is_of_drop(&door.redemption, event.drop);
         let problem = match self.openings.get_mut(&door.redemption) {
+            Some(_) if !is_of_drop => "it was opened in another drop",
             Some(opening) if opening.by == event.author => {
                 opening.words.insert(((event.record.at, event.hash), event.entry), door.behaved.clone());
                 let void = opening.fold();

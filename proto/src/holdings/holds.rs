@@ -80,9 +80,11 @@ impl Holdings {
 
     pub(super) fn put_aside(&mut self, event: &Event<'_>, hold: &Hold) -> Effect {
         let owns = |line: &SaleLine| {
-            self.parcels
-                .get(&line.parcel)
-                .is_some_and(|parcel| parcel.owner == event.author && parcel.units.contains_all(&line.units))
+            self.parcels.get(&line.parcel).is_some_and(|parcel| {
+                parcel.owner == event.author
+                    && parcel.units.contains_all(&line.units)
+                    && self.is_parcel_of(parcel, event.drop)
+            })
         };
         if self.retired.contains_key(&event.author) {
             // It is over with its holder.
@@ -114,7 +116,8 @@ impl Holdings {
         if !self.holds.contains_key(hold) {
             return self.let_go(event, hold);
         }
-        if self.holds.get(hold).is_none_or(|held| held.by != event.author) {
+        let is_own = |held: &Held| held.by == event.author && self.is_of_drop(hold, event.drop);
+        if !self.holds.get(hold).is_some_and(is_own) {
             return Effect::None;
         }
         self.end_hold(hold);
@@ -123,7 +126,9 @@ impl Holdings {
 
     /// The holder of what was put aside for a wish has it on sale again.
     fn let_go(&mut self, event: &Event<'_>, given: &Ref) -> Effect {
-        let of_wish = |parcel: &Parcel| parcel.owner == event.author && parcel.wish.is_some();
+        let of_wish = |parcel: &Parcel| {
+            parcel.owner == event.author && parcel.wish.is_some() && self.is_parcel_of(parcel, event.drop)
+        };
         if !self.parcels.get(given).is_some_and(of_wish) {
             return Effect::None;
         }

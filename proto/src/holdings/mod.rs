@@ -32,7 +32,7 @@ pub use shelves::ByHolder;
 
 use crate::clock::Hlc;
 use crate::drop_steps::{Done, DropSteps, Under};
-use crate::id::{DeviceId, Hash, Ref};
+use crate::id::{ChainId, DeviceId, Hash, Ref};
 use crate::planted::{Plant, Planted};
 use crate::record::{Body, Cause, Inherit, Line, Record, Sale, SaleLine};
 use crate::text::{DropId, Edition, Place, Sku};
@@ -266,6 +266,8 @@ pub struct Holdings {
     after_close: by_arrival::ByArrival,
     /// Devices whose later entries count for nothing.
     retired: Retirements,
+    /// The drop in whose documents each chain is.
+    drop_of: BTreeMap<ChainId, DropId>,
     plant: Plant,
 }
 
@@ -289,6 +291,16 @@ impl Holdings {
     fn takes_over(&self, from: &DeviceId, first: Ref, further: Option<&[Ref]>, author: &DeviceId) -> bool {
         let named = std::iter::once(first).chain(further.into_iter().flatten().copied());
         leads_to(&self.retired, from, named, author)
+    }
+
+    /// Whether what an entry names, a claim or a redemption, was written in the documents of the same drop.
+    fn is_of_drop(&self, named: &Ref, drop: &DropId) -> bool {
+        self.drop_of.get(&named.chain).is_none_or(|of| of == drop)
+    }
+
+    /// Whether a parcel is of a drop.
+    fn is_parcel_of(&self, parcel: &Parcel, drop: &DropId) -> bool {
+        self.lots.get(&parcel.lot).is_some_and(|lot| lot.drop == *drop)
     }
 
     /// Whether an entry was written by a device after its retirement.
@@ -490,6 +502,9 @@ impl Holdings {
     }
 
     fn take_in(&mut self, event: &Event<'_>) -> Effect {
+        if let Body::Start(_) = &event.record.body {
+            self.drop_of.insert(event.entry.chain, event.drop.clone());
+        }
         if self.plant.has(Planted::LateByArrival) && matches!(event.record.body, Body::Sale(_)) {
             let closed = self.drops.get(event.drop).is_some_and(|steps| steps.first_close().is_some());
             self.after_close.0.extend(closed.then(|| (event.drop.clone(), event.entry)));
@@ -561,7 +576,10 @@ impl Holdings {
             }
             Body::Received(received) => {
                 for transfer in &received.transfers {
-                    if self.parcels.get(transfer).is_some_and(|parcel| parcel.owner == event.author) {
+                    let is_given = |parcel: &Parcel| {
+                        parcel.owner == event.author && self.is_parcel_of(parcel, event.drop)
+                    };
+                    if self.parcels.get(transfer).is_some_and(is_given) {
                         self.change(transfer, |parcel| parcel.received = true);
                     }
                 }
@@ -583,6 +601,7 @@ impl Holdings {
                 self.drops.entry(event.drop.clone()).or_default().take_in(event, step, self.plant);
                 Effect::Applied
             }
+            Body::RefundRequest(request) if !self.is_of_drop(&request.claim, event.drop) => Effect::None,
             Body::RefundRequest(request) => {
                 let claim = self.claims.entry(request.claim).or_default();
                 claim.request((event.record.at, event.hash), event.entry, event.author);

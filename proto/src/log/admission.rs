@@ -165,12 +165,13 @@ impl Gate {
         Ok(certificate)
     }
 
-    /// Checks the token, if there is one, that a redemption by `author` goes by.
-    fn check_token(&mut self, redeem: &Redeem, author: &DeviceId) -> Result<(), Fault> {
+    /// Checks the token, if there is one, that a redemption by `author` in a document goes by.
+    fn check_token(&mut self, redeem: &Redeem, author: &DeviceId, document: &Document) -> Result<(), Fault> {
         let Some(bytes) = &redeem.token else { return Ok(()) };
         let token = SignedToken::read(bytes, self).map_err(|_| Fault::Token)?;
         let says_so = token.kind == Kind::Claim
             && token.claim == redeem.claim
+            && document.drop() == Some(&token.drop)
             && token.custodian == *author
             && token.under.unwrap_or(token.claim) == redeem.under;
         if says_so { Ok(()) } else { Err(Fault::Token) }
@@ -354,7 +355,9 @@ impl Log {
                         }
                         renewed.valid_at(record.at.ms())?;
                     }
-                    Body::Redeem(redeem) if verify => gate.check_token(redeem, &chain.device)?,
+                    Body::Redeem(redeem) if verify => {
+                        gate.check_token(redeem, &chain.device, &chain.document)?
+                    }
                     _ => {}
                 }
                 let previous = tip.as_ref().map(|tip| &tip.hash);

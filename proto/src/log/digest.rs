@@ -50,12 +50,14 @@ pub(super) struct SetHash {
     digest: Option<[u8; 32]>,
     changes: BTreeMap<ChainId, Change>,
     kept: BTreeMap<ChainId, (Hash, Lanes)>,
+    /// How many heads were worked into the sums.
+    worked: u64,
 }
 
 impl Default for SetHash {
     fn default() -> Self {
         let (changes, kept) = (BTreeMap::new(), BTreeMap::new());
-        Self { lanes: [0; LANES], digest: None, changes, kept }
+        Self { lanes: [0; LANES], digest: None, changes, kept, worked: 0 }
     }
 }
 
@@ -65,11 +67,17 @@ impl SetHash {
         self.changes.entry(chain).or_insert(Change { was, is }).is = is;
     }
 
+    /// How many heads were worked into the sums so far, or out of them: what this costs.
+    pub(super) fn worked(&self) -> u64 {
+        self.worked
+    }
+
     /// Tells this set from any other.
     pub(super) fn digest(&mut self) -> [u8; 32] {
         for (chain, Change { was, is }) in std::mem::take(&mut self.changes) {
             if was != is {
                 self.digest = None;
+                self.worked += 1;
                 self.take_away(&chain, was);
                 self.add(chain, is);
             }

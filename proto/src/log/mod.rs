@@ -350,7 +350,22 @@ impl Log {
     /// Sums up the heads of all chains, or of those that have ended, so that nobody can feign that two logs are alike; see
     /// `digest.rs`.
     pub fn digest(&self, ended_only: bool) -> [u8; 32] {
-        self.digests.borrow_mut()[usize::from(ended_only)].digest()
+        let mut digests = self.digests.borrow_mut();
+        let set = &mut digests[usize::from(ended_only)];
+        if self.plant.has(Planted::DigestAnew) {
+            for (id, chain) in &self.chains {
+                let head = chain.adds[usize::from(ended_only)];
+                set.change(*id, head, None);
+                set.digest();
+                set.change(*id, None, head);
+            }
+        }
+        set.digest()
+    }
+
+    /// How many heads were worked into digests so far: what digests cost.
+    pub fn digested(&self) -> u64 {
+        self.digests.borrow().iter().map(SetHash::worked).sum()
     }
 
     /// Has the digests cover a chain as it is now.
@@ -409,8 +424,12 @@ impl Log {
     }
 
     fn end_previous_of(&mut self, id: &ChainId) {
-        let Some(Some(previous)) = self.chains.get(id).map(|chain| chain.previous) else { return };
-        if let Some(earlier) = self.chains.get_mut(&previous.chain) {
+        let Some(later) = self.chains.get(id) else { return };
+        let Some(previous) = later.previous else { return };
+        let (device, document) = (later.device, later.document.clone());
+        // Nobody ends what another writes, nor what it writes itself elsewhere.
+        let is_life_before = |earlier: &&mut Chain| earlier.device == device && earlier.document == document;
+        if let Some(earlier) = self.chains.get_mut(&previous.chain).filter(is_life_before) {
             let named = earlier.hash(previous.seq) == Some(&previous.hash);
             earlier.ended |= named && earlier.len() == previous.seq;
             self.sum_up(&previous.chain);

@@ -14,7 +14,7 @@ use popmesh_proto::record::{Body, Line, MAX_RECORD, Mint, Sale, SaleLine, Transf
 use popmesh_proto::tax::{Prices, RateTax, Taxes};
 use popmesh_proto::units::UnitSet;
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, sell, shirt};
 use crate::rng::Rng;
 use crate::wire::{entries, live, range};
@@ -77,7 +77,7 @@ fn an_author_that_does_all_right_is_admitted() {
     let mut world = evening(1);
     let secret = SecretKey::from_seed(&[1; 32]);
     let certificate = world.certify(&secret, "stranger", "hq", "hall", (0, VALID_MS));
-    let mut author = Author::begin(&secret, &certificate, "stock/night", at(1));
+    let mut author = begin(&secret, &certificate, "stock/night", at(1));
     author.write(at(2), lot());
     let before = world.status(TILL).entries;
     let verdict = world.hand_gossip(PEER, TILL, live(vec![author.range()]));
@@ -92,14 +92,14 @@ fn authors_without_the_right_are_refused() {
     let secret = SecretKey::from_seed(&[1; 32]);
     let hq = world.certify(&secret, "mallory", "hq", "hall", (0, VALID_MS));
     let mint_by = |certificate: &_, ms: u64| {
-        let mut author = Author::begin(&secret, certificate, "stock/night", at(ms));
+        let mut author = begin(&secret, certificate, "stock/night", at(ms));
         author.write(at(ms + 1), lot());
         author.range()
     };
     let other = World::new(99);
     let foreign = other.certify(&secret, "mallory", "hq", "hall", (0, VALID_MS));
     refused(&mut world, "another event's certificate", vec![mint_by(&foreign, 1)]);
-    let mut pretended = Author::begin(&secret, &foreign, "stock/night", at(1));
+    let mut pretended = begin(&secret, &foreign, "stock/night", at(1));
     pretended.event = hq.event();
     refused(&mut world, "another event's certificate, signed for this one", vec![pretended.range()]);
     let till = world.certify(&secret, "mallory", "pos,locker,encoder", "hall", (0, VALID_MS));
@@ -110,7 +110,7 @@ fn authors_without_the_right_are_refused() {
     let later = world.certify(&secret, "mallory", "hq", "hall", (1_000, VALID_MS));
     refused(&mut world, "written before its beginning", vec![mint_by(&later, 1)]);
     let certificate = world.nodes[HQ].certificate.clone();
-    let stolen = Author::begin(&secret, &certificate, "stock/night", at(1));
+    let stolen = begin(&secret, &certificate, "stock/night", at(1));
     refused(&mut world, "another device's certificate", vec![stolen.range()]);
     still_works(world);
 }
@@ -120,7 +120,7 @@ fn validity_is_judged_at_the_entrys_own_time() {
     let mut world = evening(3);
     let secret = SecretKey::from_seed(&[1; 32]);
     let certificate = world.certify(&secret, "gone", "hq", "hall", (0, 1_000));
-    let mut author = Author::begin(&secret, &certificate, "stock/night", at(1));
+    let mut author = begin(&secret, &certificate, "stock/night", at(1));
     author.write(at(2), lot());
     world.run_ms(5_000);
     world.hand(PEER, TILL, entries(vec![author.range()]));
@@ -134,7 +134,7 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     let secret = SecretKey::from_seed(&[1; 32]);
     let hq = world.certify(&secret, "mallory", "hq", "hall", (0, VALID_MS));
     let author = |document: &str, bodies: Vec<(u64, Body)>| {
-        let mut author = Author::begin(&secret, &hq, document, at(1));
+        let mut author = begin(&secret, &hq, document, at(1));
         bodies.into_iter().for_each(|(ms, body)| _ = author.write(at(ms), body));
         author
     };
@@ -287,7 +287,7 @@ fn a_gap_is_nobodys_fault_and_a_fork_is_its_authors() {
     let mut world = evening(5);
     let secret = SecretKey::from_seed(&[1; 32]);
     let hq = world.certify(&secret, "mallory", "hq", "hall", (0, VALID_MS));
-    let mut author = Author::begin(&secret, &hq, "stock/night", at(1));
+    let mut author = begin(&secret, &hq, "stock/night", at(1));
     author.write(at(2), lot());
     author.write(at(3), lot());
     let before = world.status(TILL).entries;
@@ -297,7 +297,7 @@ fn a_gap_is_nobodys_fault_and_a_fork_is_its_authors() {
     world.hand(PEER, TILL, entries(vec![author.range()]));
     assert_eq!(world.status(TILL).entries, before + 3);
 
-    let mut forked = Author::begin(&secret, &hq, "stock/night", at(1));
+    let mut forked = begin(&secret, &hq, "stock/night", at(1));
     forked.write(at(2), lot());
     forked.write(at(4), lot());
     let (faults, entries_before) = (world.faults(TILL).len(), world.status(TILL).entries);
@@ -317,7 +317,7 @@ fn what_its_author_does_not_hold_counts_for_nothing() {
     let thief = world.certify(&secret, "mallory", "pos", "hall", (0, VALID_MS));
     let minted = &world.written(HQ, "stock/night")[1];
     let parcel = popmesh_proto::id::Ref { chain: minted.chain, seq: minted.seq };
-    let mut author = Author::begin(&secret, &thief, "stock/night", at(1));
+    let mut author = begin(&secret, &thief, "stock/night", at(1));
     let units = UnitSet::range(1, 5);
     let to = secret.id();
     let own = author.write(

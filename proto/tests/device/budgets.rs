@@ -10,7 +10,7 @@ use popmesh_proto::message::{Frontier, Head, Message, Since, encode};
 use popmesh_proto::query::{Answer, DeviceInfo, Query};
 use popmesh_proto::record::{Body, MAX_LINES, Received};
 
-use crate::author::Author;
+use crate::author::{Author, begin};
 use crate::event::{claim_of, sell};
 use crate::wire::{entries, live, range};
 use crate::world::{EPOCH_MS, World};
@@ -37,7 +37,7 @@ fn evening(seed: u64) -> World {
 /// A chain of the hostile device's own, well-formed and of no use.
 fn chain(world: &World) -> Author {
     let node = &world.nodes[MALLORY];
-    Author::begin(&node.secret, &node.certificate, "stock/night", Hlc::from_ms(EPOCH_MS + world.time))
+    begin(&node.secret, &node.certificate, "stock/night", Hlc::from_ms(EPOCH_MS + world.time))
 }
 
 /// A record about something that is nowhere: it waits for ever.
@@ -236,7 +236,7 @@ fn who_wants_everything_again_and_again_gets_so_much() {
     for number in 0..50 {
         let node = &world.nodes[MALLORY];
         let document = format!("stock/night-{number}");
-        let mut author = Author::begin(&node.secret, &node.certificate, &document, at);
+        let mut author = begin(&node.secret, &node.certificate, &document, at);
         for number in 1..=2 {
             author.write(Hlc(at.0 + number), received(entry, MAX_LINES));
         }
@@ -369,7 +369,7 @@ fn who_begins_ever_more_chains_is_taken_in_slowly() {
             nonce[..8].copy_from_slice(&number.to_be_bytes());
             let next = match &last {
                 Some(last) if ends => last.next_life(&certificate, Hlc(at + number), Nonce(nonce)),
-                _ => Author::begin(&secret, &certificate, &format!("stock/x{number}"), Hlc(at)),
+                _ => begin(&secret, &certificate, &format!("stock/x{number}"), Hlc(at)),
             };
             ranges.push(next.range());
             last = Some(next);

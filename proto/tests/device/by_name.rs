@@ -8,7 +8,7 @@ use popmesh_proto::io::Input;
 use popmesh_proto::message::{AskEntries, MAX_ASKED, Message, encode};
 use popmesh_proto::record::{Body, Received};
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{night, shirt};
 use crate::wire::{entries, range};
 use crate::world::{EPOCH_MS, World};
@@ -123,7 +123,7 @@ fn what_nobody_has_is_asked_for_seldom() {
     world.power_cut(3);
     let (secret, certificate) = (world.nodes[3].secret.clone(), world.nodes[3].certificate.clone());
     let at = Hlc::from_ms(EPOCH_MS + world.time);
-    let mut lone = Author::begin(&secret, &certificate, "stock/x", at);
+    let mut lone = begin(&secret, &certificate, "stock/x", at);
     lone.write(Hlc(at.0 + 1), Body::Received(Received { transfers: vec![entry_of_nothing(0)] }));
     world.hand(0, 2, entries(vec![lone.range()]));
     world.run_ms(60_000);
@@ -136,7 +136,7 @@ fn what_nobody_has_is_asked_for_seldom() {
     // A flood of such.
     let mut ranges = Vec::new();
     for number in 1..=500 {
-        let mut author = Author::begin(&secret, &certificate, &format!("stock/x{number}"), at);
+        let mut author = begin(&secret, &certificate, &format!("stock/x{number}"), at);
         author.write(Hlc(at.0 + 1), Body::Received(Received { transfers: vec![entry_of_nothing(number)] }));
         ranges.push(author.range());
     }

@@ -1,14 +1,18 @@
 //! Clocks that are wrong: a till in 1970 sells, and nobody is late while the clocks in reach disagree.
 
+use popmesh_proto::clock::Hlc;
 use popmesh_proto::command::{
     CartNew, CartTake, Claim, ClaimState, Command, DropNew, LotMint, Redeem, Refusal, Reply, Sell, SellItem,
     Sweep, Swept, Unclaimed,
 };
+use popmesh_proto::identity::SecretKey;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::record::{Body, Record, StepKind};
 use popmesh_proto::text::DropId;
 
+use crate::author::begin;
 use crate::event::{claim_of, hall_with_locker, mint, night, sell, shirt};
+use crate::wire::entries;
 use crate::world::{EPOCH_MS, VALID_MS, World};
 
 const HQ: usize = 0;
@@ -314,5 +318,21 @@ fn a_device_whose_certificate_is_over_sells_nothing_whatever_its_clock_says() {
         if let Ok(Record { at, body: Body::Sale(_), .. }) = Record::decode(&entry.body) {
             assert!(at.ms() + 61_000 > until_ms && at.ms() < until_ms, "{at:?}");
         }
+    }
+}
+
+#[test]
+fn what_is_dated_far_ahead_is_admitted_and_moves_nobodys_clock() {
+    for document in ["claims/night", "stock/night", "devices"] {
+        let mut world = hall_with_locker(40, 10);
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let certificate = world.certify(&secret, "ahead", "pos", "hall", (0, VALID_MS));
+        let ahead = Hlc::from_ms(EPOCH_MS + world.time + HOUR_MS);
+        let author = begin(&secret, &certificate, document, ahead);
+        let entries_before = world.status(TILL).entries;
+        world.hand(LOCKER, TILL, entries(vec![author.range()]));
+        assert_eq!(world.status(TILL).entries, entries_before + 1, "in {document}");
+        let claim = claim_of(world.done(TILL, Command::Sell(sell(1, 0))));
+        assert!(claim.at_ms < EPOCH_MS + world.time + 60_000, "in {document}: {}", claim.at_ms);
     }
 }

@@ -11,7 +11,7 @@ use popmesh_proto::record::{self, Behaved, Body};
 use popmesh_proto::text::{Compartment, Place};
 use popmesh_proto::units::UnitSet;
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, night, sell, shirt};
 use crate::rng::Rng;
 use crate::wire::{entries, range};
@@ -358,7 +358,7 @@ fn words_of_strangers_and_second_thoughts_count_for_nothing_in_any_order() {
     world.converge(5_000);
     let at = |ms: u64| Hlc((EPOCH_MS + 40_000 + ms) << 16);
     let write = |secret, certificate, words: Vec<(u64, Behaved)>| {
-        let mut author = Author::begin(secret, certificate, "claims/night", at(0));
+        let mut author = begin(secret, certificate, "claims/night", at(0));
         for (ms, behaved) in words {
             author.write(at(ms), Body::Door(record::Door { redemption, behaved }));
         }

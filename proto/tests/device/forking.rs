@@ -7,7 +7,7 @@ use popmesh_proto::identity::SecretKey;
 use popmesh_proto::query::{Answer, Incident, Query};
 use popmesh_proto::record::{Body, Mint};
 
-use crate::author::Author;
+use crate::author::{Author, begin};
 use crate::event::{claim_of, night, sell, shirt};
 use crate::wire::{entries, range};
 use crate::world::{EPOCH_MS, VALID_MS, World};
@@ -79,7 +79,7 @@ fn all_agree(world: &mut World) -> Vec<Incident> {
 fn history(secret: &SecretKey, world: &World, length: u64, parts: u64, branch: u32) -> Author {
     let hq = world.certify(secret, "mallory", "hq", "hall", (0, VALID_MS));
     let start = if parts == 1 { u64::from(branch) } else { 0 };
-    let mut author = Author::begin(secret, &hq, "stock/night", at(1 + start));
+    let mut author = begin(secret, &hq, "stock/night", at(1 + start));
     for seq in 2..=length {
         let own = if seq >= parts { branch * 1_000 } else { 0 };
         author.write(at(10 + seq), lot(1_000 + own + seq as u32));

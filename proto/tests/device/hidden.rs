@@ -10,7 +10,7 @@ use popmesh_proto::identity::SecretKey;
 use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::record::{Body, Line, Mint, Transfer};
 
-use crate::author::Author;
+use crate::author::{Author, begin, begin_with};
 use crate::event::{claim_of, night, sell, shirt};
 use crate::wire::entries;
 use crate::world::{EPOCH_MS, World};
@@ -38,7 +38,7 @@ fn at(ms: u64) -> Hlc {
 fn chains_of_mallory(world: &World, count: u32) -> Vec<Author> {
     let node = &world.nodes[MALLORY];
     (0..count)
-        .map(|number| Author::begin(&node.secret, &node.certificate, &format!("stock/z{number}"), at(2)))
+        .map(|number| begin(&node.secret, &node.certificate, &format!("stock/z{number}"), at(2)))
         .collect()
 }
 
@@ -109,7 +109,7 @@ fn ended_chains_whose_hashes_cancel_out_are_told() {
     world.converge(5_000);
     let (secret, certificate) =
         (world.nodes[MALLORY].secret.clone(), world.nodes[MALLORY].certificate.clone());
-    let mut hides = Author::begin_with(&secret, &certificate, "stock/night", at(0), 77);
+    let mut hides = begin_with(&secret, &certificate, "stock/night", at(0), 77);
     let lines = vec![Line { parcel: parcel.0, units: parcel.1.lowest(1) }];
     hides.write(at(1), Body::Transfer(Transfer { to: world.nodes[HQ].id, lines, aside: None, cause: None }));
     let authors = chains_of_mallory(&world, 300);
@@ -153,7 +153,7 @@ fn history(
     ends: bool,
 ) -> Vec<Author> {
     let hq = world.certify(secret, "second", "hq", "hall", (0, crate::world::VALID_MS));
-    let mut author = Author::begin(secret, &hq, "stock/night", at(0));
+    let mut author = begin(secret, &hq, "stock/night", at(0));
     for seq in 2..=length {
         let own = if seq >= parts { branch } else { 0 };
         author.write(at(10 * seq + u64::from(own)), lot(1_000 + 1_000 * own + seq as u32));

@@ -34,6 +34,7 @@ mod many_chains;
 mod named;
 mod narrow;
 mod node;
+mod nothing;
 mod pages;
 mod past;
 mod payments;

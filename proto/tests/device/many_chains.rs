@@ -9,7 +9,7 @@ use popmesh_proto::message::PAGE_HEADS;
 use popmesh_proto::query::{Answer, Incident, Query};
 use popmesh_proto::record::{Body, MAX_LINES, Mint};
 
-use crate::author::Author;
+use crate::author::{Author, begin};
 use crate::event::shirt;
 use crate::wire::entries;
 use crate::world::{EPOCH_MS, World};
@@ -74,7 +74,7 @@ fn a_device_of_many_lives_is_retired_with_all_that_it_did() {
         let begun = at(10 * number as u64);
         let mut life = match lives.last() {
             Some(before) => before.next_life(&certificate, begun, nonce(number)),
-            None => Author::begin(&secret, &certificate, "stock/night", begun),
+            None => begin(&secret, &certificate, "stock/night", begun),
         };
         let (serial, place) = (1_000 + number as u32, "hall".parse().unwrap());
         let mint = Mint { sku: shirt(), first: serial, last: serial, numbered: true, place, edition: None };
@@ -123,7 +123,7 @@ fn more_heads_than_one_frontier_names_come_in_pages() {
         world.power_cut(author);
         let node = &world.nodes[author];
         let begin = |document: usize| {
-            Author::begin(&node.secret, &node.certificate, &format!("stock/x{document}"), at(0)).range()
+            begin(&node.secret, &node.certificate, &format!("stock/x{document}"), at(0)).range()
         };
         let ranges: Vec<Range> = (0..EACH).map(begin).collect();
         take_in(&mut world, HQ, &ranges[..EACH - 2]);

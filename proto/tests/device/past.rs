@@ -7,7 +7,7 @@ use popmesh_proto::io::Entry;
 use popmesh_proto::message::{Knows, Message, Past, Proof, encode};
 use popmesh_proto::query::{Answer, Query, ReceiptFilter};
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, sell};
 use crate::world::{EPOCH_MS, World};
 
@@ -271,7 +271,7 @@ fn a_past_that_this_device_did_not_sign_keeps_nobody_from_selling() {
     };
     let (secret, certificate) =
         (world.nodes[mallory].secret.clone(), world.nodes[mallory].certificate.clone());
-    let made_up = Author::begin(&secret, &certificate, "stock/night", Hlc::from_ms(EPOCH_MS + 1));
+    let made_up = begin(&secret, &certificate, "stock/night", Hlc::from_ms(EPOCH_MS + 1));
     let own = Proof {
         chain: made_up.chain,
         seq: 1,

@@ -9,7 +9,7 @@ use popmesh_proto::fact::Fact;
 use popmesh_proto::id::Ref;
 use popmesh_proto::record::{Body, RefundRequest, StepKind};
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, hall_with_locker, mint, sell, shirt};
 use crate::wire::entries;
 use crate::world::{EPOCH_MS, World};
@@ -187,7 +187,7 @@ fn a_flood_of_requests_is_one_request() {
     let (secret, certificate) =
         (world.nodes[ENCODER].secret.clone(), world.nodes[ENCODER].certificate.clone());
     let at = |n: u64| Hlc::from_ms(EPOCH_MS + world.time + n);
-    let mut flood = Author::begin(&secret, &certificate, "claims/night", at(0));
+    let mut flood = begin(&secret, &certificate, "claims/night", at(0));
     for n in 1..200 {
         flood.write(at(n), Body::RefundRequest(RefundRequest { claim }));
     }

@@ -11,7 +11,7 @@ use popmesh_proto::log::Range;
 use popmesh_proto::query::{Answer, Incident, IncidentKind, Query, Registrar, RetirementRisk};
 use popmesh_proto::record::{self, Body};
 
-use crate::author::Author;
+use crate::author::{begin, begin_with};
 use crate::event::{night, shirt};
 use crate::wire::entries;
 use crate::world::{EPOCH_MS, VALID_MS, World};
@@ -281,7 +281,7 @@ fn in_whatever_order_they_come_the_views_are_the_same() {
             .zip(names)
             .map(|(key, (name, roles))| world.certify(key, name, roles, "hall", (0, VALID_MS)))
             .collect();
-        let begin = |who: usize, ms| Author::begin(&keys[who], &papers[who], "devices", at(ms));
+        let begin = |who: usize, ms| begin(&keys[who], &papers[who], "devices", at(ms));
         let ids: Vec<DeviceId> = world.nodes.iter().map(|node| node.id).collect();
         let retire = |device: usize, under| {
             Body::Retire(record::Retire { device: ids[device], cut: Vec::new(), under, parts: None })
@@ -293,7 +293,7 @@ fn in_whatever_order_they_come_the_views_are_the_same() {
         head.write(at(40), retire(TILL, None));
         north.write(at(30), retire(DESK, Some(given)));
         // Another life, which knows nothing of that.
-        let mut again = Author::begin_with(&keys[0], &papers[0], "devices", at(5), 8);
+        let mut again = begin_with(&keys[0], &papers[0], "devices", at(5), 8);
         let given_again = again.write(at(25), give(2, None));
         south.write(at(35), retire(CHIEF, Some(given_again)));
         let ranges: Vec<Range> =

@@ -10,7 +10,7 @@ use popmesh_proto::log::Range;
 use popmesh_proto::query::{Answer, DeviceInfo, Query};
 use popmesh_proto::record::{Body, Renewal};
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, sell};
 use crate::wire::entries;
 use crate::world::{EPOCH_MS, VALID_MS, World};
@@ -81,7 +81,7 @@ fn signed_by_hq(world: &World, change: impl FnOnce(&mut Certificate)) -> SignedC
 fn told_by<'a>(world: &World, by: usize, certificates: impl IntoIterator<Item = &'a [u8]>) -> Range {
     let of = &world.nodes[by];
     let now_ms = world.now(HQ).wall_ms;
-    let mut author = Author::begin(&of.secret, &of.certificate, "devices", Hlc::from_ms(now_ms));
+    let mut author = begin(&of.secret, &of.certificate, "devices", Hlc::from_ms(now_ms));
     for (after, certificate) in (1..).zip(certificates) {
         let renewal = Renewal { certificate: certificate.to_vec() };
         author.write(Hlc::from_ms(now_ms + after), Body::Renewal(renewal));

@@ -7,7 +7,7 @@ use popmesh_proto::query::{Answer, Query};
 use popmesh_proto::record::{Announced, Body, MAX_ANNOUNCED, MAX_ROUND, Step, StepKind};
 
 use crate::admission::{TILL, at, evening, refused, still_works};
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, night, sell, shirt};
 use crate::wire::entries;
 use crate::world::{VALID_MS, World};
@@ -26,7 +26,7 @@ fn steps_that_are_not_their_authors_to_take_are_refused() {
     let secret = SecretKey::from_seed(&[1; 32]);
     let encoder = world.certify(&secret, "mallory", "encoder", "hall", (0, VALID_MS));
     let by = |certificate: &_, document: &str, step: Step| {
-        let mut author = Author::begin(&secret, certificate, document, at(1));
+        let mut author = begin(&secret, certificate, document, at(1));
         author.write(at(2), Body::Step(step));
         author.range()
     };
@@ -66,13 +66,13 @@ fn a_step_at_a_venue_that_is_nobodys_changes_nothing_anywhere() {
     let mut world = evening(32);
     let secret = SecretKey::from_seed(&[1; 32]);
     let encoder = world.certify(&secret, "mallory", "encoder", "hall", (0, VALID_MS));
-    let mut author = Author::begin(&secret, &encoder, "stock/night", at(1));
+    let mut author = begin(&secret, &encoder, "stock/night", at(1));
     for venue in ["moon", "hal", "hall/07"] {
         let close = Step { venue: Some(venue.parse().unwrap()), ..step(StepKind::Close) };
         author.write(at(2 + author.entries.len() as u64), Body::Step(close));
     }
     // Nor what names a drop that is on no programme.
-    let mut other = Author::begin(&secret, &encoder, "stock/other", at(1));
+    let mut other = begin(&secret, &encoder, "stock/other", at(1));
     other.write(at(2), Body::Step(step(StepKind::Close)));
     world.hand(2, TILL, entries(vec![author.range(), other.range()]));
     world.converge(5_000);
@@ -90,7 +90,7 @@ fn a_sale_that_names_what_is_no_step_is_one_of_the_first_round() {
     let secret = SecretKey::from_seed(&[1; 32]);
     let encoder = world.certify(&secret, "mallory", "encoder", "hall", (0, VALID_MS));
     // A retired encoder opens a next round; what is sold under it names what counts for nothing.
-    let mut author = Author::begin(&secret, &encoder, "stock/night", at(1));
+    let mut author = begin(&secret, &encoder, "stock/night", at(1));
     author.write(at(2), Body::Step(Step { round: 1, ..step(StepKind::Open) }));
     world.done(0, Command::step(night(), StepKind::Close)).unwrap();
     world.converge(5_000);

@@ -11,7 +11,7 @@ use popmesh_proto::record::{Body, Custody, Hold, Record, SaleLine};
 use popmesh_proto::units::UnitSet;
 use proptest::prelude::*;
 
-use crate::author::Author;
+use crate::author::begin;
 use crate::event::{claim_of, hall_with_locker, night, sell, shirt};
 use crate::rng::Rng;
 use crate::wire::{entries, range};
@@ -70,9 +70,9 @@ fn a_deed_about_what_never_was_a_claim_is_seen_alike_in_any_order() {
     });
     let lot = lot.unwrap();
     let lines = vec![SaleLine { parcel: lot, units: UnitSet::range(1, 2), unit_price: 2500 }];
-    let mut aside = Author::begin(&secret, &mallory, "stock/night", at(1));
+    let mut aside = begin(&secret, &mallory, "stock/night", at(1));
     let hold = aside.write(at(2), Body::Hold(Hold { lines, ttl_ms: 1_000, shopper: None }));
-    let mut deeds = Author::begin(&secret, &mallory, "claims/night", at(1));
+    let mut deeds = begin(&secret, &mallory, "claims/night", at(1));
     let to = world.nodes[OTHER].id;
     deeds.write(at(3), Body::Custody(Custody::of(hold, lot, to)));
     let both = [aside.range(), deeds.range()];

@@ -4,28 +4,14 @@ use popmesh_proto::document::Document;
 use popmesh_proto::fact::Signal;
 use popmesh_proto::id::{ChainId, DeviceId};
 use popmesh_proto::io::{Entry, Input, Verdict};
-use popmesh_proto::log::{Bodies, Range};
-use popmesh_proto::message::{Entries, Gossip, Message, encode};
+use popmesh_proto::log::Range;
+use popmesh_proto::message::{Gossip, encode};
 
+pub(crate) use crate::author::range;
 use crate::world::World;
 
-/// Consecutive entries of one chain as they travel, with the signatures kept of them.
-pub(crate) fn range(entries: &[Entry]) -> Range {
-    let bodies = entries.iter().map(|entry| entry.body.clone().into()).collect();
-    let vouch = |(offset, entry): (usize, &Entry)| {
-        let signature = entry.signature?;
-        Some(popmesh_proto::log::Vouch { offset: offset as u32, signature })
-    };
-    Range {
-        chain: entries[0].chain,
-        first: entries[0].seq,
-        bodies: Bodies::Plain(bodies),
-        signatures: entries.iter().enumerate().filter_map(vouch).collect(),
-    }
-}
-
 pub(crate) fn entries(ranges: Vec<Range>) -> Vec<u8> {
-    encode(&Message::Entries(Entries { ranges, more: false }))
+    popmesh_crafted::message(ranges)
 }
 
 pub(crate) fn live(ranges: Vec<Range>) -> Vec<u8> {

@@ -66,3 +66,16 @@ pub struct IdleAir {
     /// Bytes a second, all together.
     pub bytes_per_s: u64,
 }
+
+/// What devices worked for what they have: the most of any, counted and not timed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Growth {
+    /// Things that a stock view looked at for an entry that it was shown, on average over a device's life, thousandths.
+    pub looks_per_entry_milli: u64,
+    /// Heads of chains that were worked into digests for an entry of the log, on average, thousandths.
+    pub digested_per_entry_milli: u64,
+    /// How often a stock view was worked out anew.
+    pub views_anew: u64,
+    /// From the last that was done until a minute and more in which nobody wrote anything, seconds at most.
+    pub rested_s: u64,
+}

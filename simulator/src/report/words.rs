@@ -153,7 +153,9 @@ pub(super) fn promise(invariant: &str) -> Option<&'static str> {
             "What every device says it took and paid back is what it wrote, to the cent; receipts have no gaps; a retry sells nothing twice."
         }
         "I8" => "While a unit was free within reach, a shopper who waited got it.",
-        "I10" => "While nothing happened, the mesh left the air to others.",
+        "I10" => {
+            "While nothing happened, the mesh wrote nothing and left the air to others; what a device works for an entry did not grow."
+        }
         "I11" => "Who was retired heard nothing more but that it was.",
         "I12" => "No board showed a number that was not true, and nothing that was claimed went back.",
         "I13" => "Who knew of a close sold no more, and all tell the same steps.",

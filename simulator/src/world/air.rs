@@ -19,6 +19,8 @@ const COUNTED_US: u64 = 60 * SECOND;
 const IDLE_PER_MILLE: u64 = 50;
 /// Bytes a second for each device.
 const IDLE_EACH: u64 = 1_000;
+/// The same over Bluetooth.
+const IDLE_EACH_NARROW: u64 = 100;
 
 /// Each watched link is looked at so often, and each other, as the node's mesh does.
 const WATCHED_EVERY_MS: u64 = 1_500;
@@ -32,6 +34,8 @@ const LOOK_BYTES: u64 = 274;
 pub(super) struct Calm {
     since_us: u64,
     counted: Option<(u64, Vec<u64>)>,
+    /// Whether it was judged since anything happened.
+    judged: bool,
     /// For each medium: thousandths of a look at a link that are still owed.
     owed: Vec<u64>,
     /// The most that was offered to each venue's Wi-Fi in a calm time.
@@ -43,6 +47,12 @@ impl World<'_> {
     pub(super) fn disturbed(&mut self) {
         self.calm.since_us = self.now_us;
         self.calm.counted = None;
+        self.calm.judged = false;
+    }
+
+    /// Whether the idle air was judged since anything happened.
+    pub(super) fn calm_was_judged(&self) -> bool {
+        self.calm.judged
     }
 
     /// Once a second: what looking after the links costs the air, and whether idle devices offer it too much.
@@ -66,30 +76,40 @@ impl World<'_> {
             .map(|(now, before)| (now - before).saturating_mul(SECOND) / took_us)
             .collect();
         self.calm.counted = Some((self.now_us, offered));
-        for (venue, bytes_per_s) in per_s.into_iter().enumerate().take(self.scenario.venues.len()) {
-            let result = self.check_air(venue, bytes_per_s);
+        self.calm.judged = true;
+        for (carrier, bytes_per_s) in per_s.into_iter().enumerate() {
+            let result = self.check_air(carrier, bytes_per_s);
             self.check(result);
         }
     }
 
-    fn check_air(&mut self, venue: usize, bytes_per_s: u64) -> Result<(), Breach> {
-        let is_here = |node: &NodeIndex| {
-            self.nodes[*node].is_running()
-                && self.scenario.devices[self.nodes[*node].device_index].venue == venue
-        };
-        let devices = (0..self.nodes.len()).filter(is_here).count() as u64;
+    /// Each venue's Wi-Fi, then each venue's Bluetooth, then what each venue sends to the others.
+    fn check_air(&mut self, carrier: usize, bytes_per_s: u64) -> Result<(), Breach> {
+        let venues = self.scenario.venues.len();
+        let (of, venue) = (carrier / venues, carrier % venues);
         let name = self.scenario.venues[venue].name.to_string();
-        let idle = self.calm.idle.entry(name.clone()).or_default();
-        if bytes_per_s >= idle.bytes_per_s {
-            *idle = IdleAir { devices, bytes_per_s };
+        let at = |node: &NodeIndex| self.scenario.devices[self.nodes[*node].device_index].venue;
+        let runs = (0..self.nodes.len()).filter(|node| self.nodes[*node].is_running());
+        let (what, each, devices) = match of {
+            0 => ("Wi-Fi", IDLE_EACH, runs.filter(|node| at(node) == venue).count()),
+            1 => ("Bluetooth", IDLE_EACH_NARROW, runs.filter(|node| at(node) == venue).count()),
+            // Others answer over it.
+            _ => ("way to other venues", IDLE_EACH, runs.count()),
+        };
+        let devices = devices as u64;
+        if of == 0 {
+            let idle = self.calm.idle.entry(name.clone()).or_default();
+            if bytes_per_s >= idle.bytes_per_s {
+                *idle = IdleAir { devices, bytes_per_s };
+            }
         }
-        let carries = self.carriers[venue].medium.kbit_per_s * 125;
-        let most = (carries * IDLE_PER_MILLE / 1_000).min(devices.max(1) * IDLE_EACH);
+        let carries = self.carriers[carrier].medium.kbit_per_s * 125;
+        let most = (carries * IDLE_PER_MILLE / 1_000).min(devices.max(1) * each);
         if bytes_per_s <= most {
             return Ok(());
         }
         let text = format!(
-            "{devices} idle devices offer {bytes_per_s} bytes a second to the Wi-Fi of {name}; {most} is the most"
+            "{devices} idle devices offer {bytes_per_s} bytes a second to the {what} of {name}; {most} is the most"
         );
         Err(Breach::new("I10", text))
     }

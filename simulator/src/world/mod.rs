@@ -16,6 +16,7 @@ mod claims;
 mod faults;
 mod for_sale;
 mod gossip;
+mod growth;
 mod hand_outs;
 mod holds;
 mod ledger;
@@ -163,8 +164,6 @@ struct World<'s> {
     active: Vec<bool>,
     ledger: Ledger,
     watch: Watch,
-    /// As the night was when it was over.
-    numbers: Option<Box<Numbers>>,
     /// What stood out when the faults of the night ended.
     advised: Option<Vec<Finding>>,
     mistakes: mistakes::Mistakes,
@@ -175,6 +174,8 @@ struct World<'s> {
     breach: Option<(u64, Breach)>,
     history: Sha256,
     trace: Vec<String>,
+    /// The night's numbers, once it is over: what is tried then, and what the mesh does at rest, is not in them.
+    taken: Option<Numbers>,
 }
 
 /// Plays a night.
@@ -213,6 +214,9 @@ pub fn run_with(
     if world.breach.is_none() && !world.is_stopped() {
         world.now_us = night_ends;
         world.settle(progress);
+        world.note_lanes();
+        world.take_numbers();
+        world.rest();
     }
     Ok(world.end(seed))
 }
@@ -280,7 +284,6 @@ impl<'s> World<'s> {
             active: vec![false; scenario.faults.len()],
             ledger: Ledger::default(),
             watch: Watch::new(scenario),
-            numbers: None,
             advised: None,
             mistakes: mistakes::Mistakes::default(),
             retirements: retirements::Retirements::default(),
@@ -289,6 +292,7 @@ impl<'s> World<'s> {
             breach: None,
             history: Sha256::new(),
             trace: Vec::new(),
+            taken: None,
             now_us: 0,
             steps: 0,
             scenario,

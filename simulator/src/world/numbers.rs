@@ -8,7 +8,7 @@ use popmesh_proto::text::DropId;
 use super::{MS, SECOND, World};
 use crate::load;
 use crate::network::PART_US;
-use crate::night::{Cause, Check, MediumNight, Numbers, Outcome, percentile};
+use crate::night::{Cause, Check, Growth, MediumNight, Numbers, Outcome, percentile};
 use crate::random::Random;
 
 /// Of a number of which there is no sample.
@@ -17,8 +17,8 @@ const NOT_MEASURED: &str = "not measured";
 impl World<'_> {
     /// Takes the numbers, if they have not been taken.
     pub(super) fn take_numbers(&mut self) {
-        if self.numbers.is_none() {
-            self.numbers = Some(Box::new(self.numbers(self.seed)));
+        if self.taken.is_none() {
+            self.taken = Some(self.numbers(self.seed));
         }
     }
 
@@ -61,7 +61,9 @@ impl World<'_> {
             reconciliation_ms: self.reconciliation_ms(),
             messages: self.traffic.messages,
             bytes: self.traffic.bytes,
-            idle_air: self.calm.idle.clone(),
+            // Of the whole run, rest and all: known at its end.
+            idle_air: BTreeMap::new(),
+            growth: Growth::default(),
             media: self.media(),
             writes: self.watch.writes,
             entries: entries.unwrap_or(0),

@@ -19,7 +19,7 @@ const PROMISES: [(&str, &str); 12] = [
     ("I6", "only who may write is heard (I6)"),
     ("I7", "the money adds up, each sale once (I7)"),
     ("I8", "what is unsold and in reach is sold (I8)"),
-    ("I10", "idle devices leave the air to others (I10)"),
+    ("I10", "an idle mesh rests, and work does not grow (I10)"),
     ("I11", "retired devices hear nothing more (I11)"),
     ("I12", "boards show nothing false (I12)"),
     ("I13", "a close is kept, and told alike (I13)"),
@@ -30,10 +30,16 @@ const FINDINGS: usize = 60;
 impl World<'_> {
     /// Ends the run.
     pub(super) fn end(mut self, seed: u64) -> Ended {
-        self.note_lanes();
-        // Of a night that was not played to its end, as far as it went.
-        let numbers = self.numbers.take().unwrap_or_else(|| Box::new(self.numbers(seed)));
-        let night = self.night(seed, *numbers);
+        let mut numbers = match self.taken.take() {
+            Some(taken) => taken,
+            None => {
+                self.note_lanes();
+                self.numbers(seed)
+            }
+        };
+        numbers.idle_air = self.calm.idle.clone();
+        numbers.growth = self.watch.growth;
+        let night = self.night(seed, numbers);
         let mut coverage = std::mem::take(&mut self.watch.coverage);
         coverage.seeds = 1;
         if self.watch.batteries_emptied > 0 {

@@ -11,7 +11,7 @@ use super::node::{Node, State};
 use super::queue::{Event, NodeIndex};
 use super::{MS, SECOND, World};
 use crate::coverage::Coverage;
-use crate::night::{LaneState, Severity, Span};
+use crate::night::{Growth, LaneState, Severity, Span};
 use crate::scenario::{DeviceIndex, FaultKind, Scenario};
 use crate::words;
 
@@ -76,6 +76,7 @@ pub(super) struct Watch {
     alone_since_us: Vec<Option<u64>>,
     looked_us: u64,
     pub(super) open_device_ms: u64,
+    pub(super) growth: Growth,
 }
 
 impl Watch {
@@ -104,6 +105,7 @@ impl Watch {
             struck: Vec::new(),
             findings: BTreeMap::new(),
             coverage: Coverage::new(words::KINDS, words::STATES),
+            growth: Growth::default(),
             unsettled_since_us: None,
             alone_since_us: vec![None; devices],
             looked_us: 0,
