@@ -13,7 +13,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Where all devices are.
 pub const PLACE: &str = "hall-a";
 
-/// A device and its roles.
+/// A device and its roles. Such as `till-3@hall-b` where it is at another place than [`PLACE`].
 pub type Cast<'a> = (&'a str, &'a str);
 
 /// The running venue. Dropping it ends its processes and removes its folder.
@@ -46,7 +46,8 @@ impl Stage {
         drop(held);
         let mut nodes = Vec::new();
         for (index, (name, roles)) in devices.iter().enumerate() {
-            event.enrol(name, roles, PLACE)?;
+            let (name, place) = name.split_once('@').unwrap_or((name, PLACE));
+            event.enrol(name, roles, place)?;
             let others = ports.iter().enumerate().filter(|(other, _)| *other != index);
             let others =
                 others.map(|(_, (_, mesh))| format!("/ip4/127.0.0.1/tcp/{mesh}")).collect::<Vec<_>>();

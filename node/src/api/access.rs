@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::Json;
+use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+use super::authority::Bearer;
 use super::files;
 use super::idempotency::Key;
 use super::openapi::{CommandProblems, IdempotencyHeader, QueryProblems};
@@ -19,7 +20,7 @@ use super::page::{List, Listed, PageParams, Unfiltered};
 use super::problem::Problem;
 use super::request::{Body, Name, NoBody};
 use super::service::{Api, only};
-use crate::access::{MAX_LIFE, Reached, Rights, Scope, StoredToken, TokenId, TokensError, Trusted};
+use crate::access::{MAX_LIFE, Reached, Right, Rights, Scope, StoredToken, TokenId, TokensError, Trusted};
 use crate::clock::now_ms;
 
 /// A token that is to be made.
@@ -76,6 +77,14 @@ pub struct AccessNow {
     /// What they are to trust; absent without TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<AccessCertificate>,
+}
+
+/// What whoever asks may do here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccessOwn {
+    /// What its token is for; absent for whoever owns the device, who may do everything that the device may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
 }
 
 /// The certificate of the small authority of this device, which vouches for what its API shows.
@@ -229,6 +238,21 @@ pub(super) async fn access(State(api): State<Api>) -> Result<Json<AccessNow>, Pr
             ends_ms: trusted.ends_ms,
         }),
     }))
+}
+
+/// What the caller's own token may do
+///
+/// A page asks this once, and shows nothing that would be refused.
+#[utoipa::path(
+    get, path = "/v1/access/own", operation_id = "access_own", tag = "observe",
+    responses((status = 200, description = "Its scope", body = AccessOwn), QueryProblems)
+)]
+pub(super) async fn own(bearer: Option<Extension<Bearer>>) -> Json<AccessOwn> {
+    let scope = bearer.and_then(|Extension(bearer)| match bearer.right() {
+        Right::Owner => None,
+        Right::Scoped(scope) => Some(scope),
+    });
+    Json(AccessOwn { scope })
 }
 
 /// The certificate that callers are to trust, as a file

@@ -46,7 +46,7 @@ mod trust;
 mod undo;
 mod write;
 
-pub use access::{AccessCertificate, AccessNow, TokenInfo, TokenMade, TokenNew};
+pub use access::{AccessCertificate, AccessNow, AccessOwn, TokenInfo, TokenMade, TokenNew};
 pub use admissions::{Admission, AdmissionBy, AdmissionKnock, AdmissionNew, AdmissionTicket, AdmittedDevice};
 pub use doors::{DoorsNow, Jam};
 pub use events::{Event, EventItem, EventPage, Reset, ResetReason, ResetTag};

@@ -160,6 +160,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(access::one))
         .routes(routes!(access::revoke))
         .routes(routes!(access::access))
+        .routes(routes!(access::own))
         .routes(routes!(access::certificate))
         .routes(routes!(access::profile))
         .routes(routes!(events::events))

@@ -55,6 +55,7 @@ const ROUTES: &[Row] = &[
     ("GET", "/v1/check", ANY),
     ("GET", "/v1/health", ANY),
     ("GET", "/v1/events", ANY),
+    ("GET", "/v1/access/own", ANY),
     ("GET", "/v1/openapi.json", ANY),
     ("GET", "/v1/claims", COUNTER),
     ("GET", "/v1/claims/{claim}", COUNTER),

@@ -136,6 +136,11 @@ impl Peers {
         self.all.iter()
     }
 
+    /// This device has told everybody of its links.
+    pub(super) fn words_are_answered(&mut self) {
+        self.all.values_mut().filter_map(|peer| peer.word.as_mut()).for_each(|word| word.is_answered = true);
+    }
+
     pub(super) fn meet(&mut self, certificate: &SignedCertificate) {
         let peer = self.all.entry(certificate.device).or_default();
         if peer.certificate.as_ref().is_none_or(|known| known.not_after_ms < certificate.not_after_ms) {

@@ -66,8 +66,7 @@ impl Device {
             .collect();
         let certificate = shows_certificate.then(|| self.config.certificate.bytes().to_vec().into());
         let every_s = Some(self.presence_every_ms().div_ceil(1_000) as u32);
-        let word =
-            (!self.is_all_narrow()).then(|| Word { at: Hlc::default(), neighbours: self.neighbours() });
+        let word = (!self.is_all_narrow()).then(|| Word { neighbours: self.neighbours(), ..Word::default() });
         let reaches = self.reaches_narrowly();
         let at = self.mail_time();
         let behind_ms = self.is_behind(at);

@@ -33,6 +33,9 @@ pub(super) fn short(device: &DeviceId) -> Short {
 pub(super) struct Word {
     pub(super) at: Hlc,
     pub(super) neighbours: BTreeSet<Short>,
+    /// Whether this device has told everybody of its own links since it came. One whose clock is ahead has the later word
+    /// whatever it is told: to say it again would change nothing.
+    pub(super) is_answered: bool,
 }
 
 impl Word {
@@ -40,7 +43,7 @@ impl Word {
     pub(super) fn read(at: Hlc, neighbours: &[u8]) -> Option<Self> {
         let (shorts, rest) = neighbours.as_chunks::<4>();
         let fits = rest.is_empty() && shorts.len() <= MAX_NEIGHBOURS;
-        fits.then(|| Self { at, neighbours: shorts.iter().copied().collect() })
+        fits.then(|| Self { at, neighbours: shorts.iter().copied().collect(), is_answered: false })
     }
 
     pub(super) fn written(&self) -> ByteVec {
@@ -121,7 +124,8 @@ impl Device {
         for (device, peer) in self.peers.iter().filter(|(device, _)| **device != self.me) {
             let other = short(device);
             let is_told = told.is_some_and(|word| word.neighbours.contains(&other));
-            let is_believed = is_link((me, told), (other, peer.word.as_ref()));
+            let is_believed = is_link((me, told), (other, peer.word.as_ref()))
+                && (is_told || peer.word.as_ref().is_some_and(|word| !word.is_answered));
             let is_there = peer.is_linked() && !self.narrow.is_to(device);
             lost |= !is_there && (is_believed || self.telling.told_one.contains(&other));
             gained |= is_there && !is_told;
@@ -174,7 +178,11 @@ mod tests {
     #[test]
     fn of_two_the_later_word_counts() {
         let (a, b) = ([1; 4], [2; 4]);
-        let word = |at, of: &[Short]| Word { at: Hlc(at), neighbours: of.iter().copied().collect() };
+        let word = |at, of: &[Short]| Word {
+            at: Hlc(at),
+            neighbours: of.iter().copied().collect(),
+            is_answered: false,
+        };
         let cases = [
             (Some(word(1, &[b])), None, true),
             (None, Some(word(1, &[a])), true),

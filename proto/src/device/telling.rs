@@ -218,6 +218,8 @@ impl Device {
         telling.word = word.map(|word| Word { at, ..word });
         telling.told_one.clear();
         telling.brought_together = false;
+        self.peers.words_are_answered();
+        let telling = &mut self.telling;
         (telling.sells, telling.reaches, telling.rates) = (sells, reaches, rates);
         telling.wall_ahead_of_mono_ms = Some(wall_ahead_of_mono_ms(self.now.wall_ms, self.now));
         (telling.last_ms, telling.refresh_ms) = (Some(now), refresh_ms);

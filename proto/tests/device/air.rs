@@ -70,6 +70,24 @@ fn idle_devices_tell_little() {
     }
 }
 
+/// Its word of its links is later than whatever the others say of them.
+#[test]
+fn one_that_is_lost_with_its_clock_ahead_is_told_of_once() {
+    let mut world = everybody(6, 4);
+    world.nodes[3].ahead_ms += 30 * 60_000;
+    world.run_ms(180_000);
+    world.power_cut(3);
+    world.run_ms(60_000);
+    world.broad_bytes = 0;
+    world.run_ms(300_000);
+    let each = world.broad_bytes / 300 / 3;
+    println!("{each} bytes a second each");
+    assert!(each < 500, "{each} bytes a second each, long after one was lost");
+    world.power_on(3);
+    world.run_ms(3_000);
+    assert!(reachable(&mut world, 0, 3) && reachable(&mut world, 3, 0));
+}
+
 #[test]
 fn what_is_told_seldom_stays_believed() {
     let mut world = line(2);

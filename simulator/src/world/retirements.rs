@@ -485,27 +485,28 @@ fn record_of(log: &Log, entry: &Ref) -> Option<Record> {
 /// Entries of retired devices that come after the retirement, and did something.
 fn late_in(log: &Log, cuts: &BTreeMap<DeviceId, Cut>) -> BTreeSet<Ref> {
     let mut late = BTreeSet::new();
-    for chain in log.chains().filter(|chain| chain.document.drop().is_some()) {
+    for chain in log.chains() {
         let Some(cut) = cuts.get(&chain.device) else { continue };
         let upto = cut.upto.get(&chain.id).copied().unwrap_or(0);
-        for seq in upto + 1..=chain.len() {
-            let entry = Ref { chain: chain.id, seq };
-            let does_something = record_of(log, &entry).is_some_and(|record| {
-                !matches!(
-                    record.body,
-                    Body::Start(_)
-                        | Body::Received(_)
-                        | Body::Hold(_)
-                        | Body::Release(_)
-                        | Body::RefundRequest(_)
-                )
-            });
-            if does_something {
-                late.insert(entry);
-            }
-        }
+        let entries = (upto + 1..=chain.len()).map(|seq| Ref { chain: chain.id, seq });
+        late.extend(entries.filter(|entry| does_something(log, &chain.document, entry)));
     }
     late
+}
+
+/// Whether something would change by an entry, if it counted.
+fn does_something(log: &Log, document: &Document, entry: &Ref) -> bool {
+    if *document == Document::Programme {
+        return true;
+    }
+    let Some(record) = record_of(log, entry) else { return false };
+    if document.drop().is_none() {
+        return matches!(record.body, Body::Resolve(_) | Body::Epoch(_) | Body::EpochCopies(_));
+    }
+    !matches!(
+        record.body,
+        Body::Start(_) | Body::Received(_) | Body::Hold(_) | Body::Release(_) | Body::RefundRequest(_)
+    )
 }
 
 /// What a device holds and keeps for who may come, as a view has it.

@@ -19,6 +19,7 @@ const done = arguments[arguments.length - 1];
     [{ code: 'pin_needed' }, 'ask', 'pin'],
     [{ code: 'wrong_pin', left: 4 }, 'ask', 'pin'],
     [{ code: 'wrong_pin', left: 1 }, 'ask', 'pin'],
+    [{ code: 'wrong_pin', left: 0 }, 'bad', 'unlock'],
     [{ code: 'pin_locked', unlock_in_ms: 0 }, 'bad', 'unlock'],
     [{ code: 'pin_locked', unlock_in_ms: 61_000 }, 'bad', 'unlock'],
     [{ code: 'pin_locked', unlock_in_ms: 1_800_000 }, 'bad', 'unlock'],

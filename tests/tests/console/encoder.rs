@@ -19,13 +19,18 @@ const TITLE: &str = "Neon night";
 
 /// A drop that is planned, and no more.
 fn planned() -> Result<Stage> {
-    let stage = Stage::open("Neon Nights", &CAST)?;
+    planned_for(&CAST)
+}
+
+fn planned_for(cast: &[Cast<'_>]) -> Result<Stage> {
+    let stage = Stage::open("Neon Nights", cast)?;
     let hq = stage.device("hq")?;
     hq.done("/v1/products", &json!({"sku": CAP.0, "name": CAP.1, "price": CAP.2}))?;
     hq.done("/v1/drops", &json!({"drop": DROP, "title": TITLE}))?;
     hq.done("/v1/lots", &json!({"drop": DROP, "sku": CAP.0, "first": 1, "last": 24}))?;
     agree(&stage.devices())?;
-    for till in ["till-1", "till-2"] {
+    // To another place nothing goes by itself.
+    for (till, _) in cast.iter().filter(|(name, roles)| *roles == "pos" && !name.contains('@')) {
         has_some(&stage, till, CAP.0)?;
     }
     Ok(stage)
@@ -94,5 +99,61 @@ fn an_encoder_runs_the_drop_while_the_hq_is_off() -> Result<()> {
         }
     }
     ensure!(free(stage.device("hq")?, CAP.0)? > 0, "nothing came back to the hq");
+    Ok(())
+}
+
+#[test]
+fn a_hard_end_that_runs_out_closes_the_drop_by_itself() -> Result<()> {
+    let stage = planned()?;
+    let texts = Texts::load("en")?;
+    let encoder = stage.device("encoder")?;
+    watched(&Settings::default(), |browser| {
+        let page = browser.open(&stage.page("encoder", "")?)?;
+        page.wait_for(&texts.say("encoder.states.planned", &[])?)?;
+        let now = encoder.get(&format!("/v1/drops/{DROP}/board"))?["now_ms"].as_u64().context("no time")?;
+        let steps = format!("/v1/drops/{DROP}/steps");
+        let ends = now + 20_000;
+        encoder.done(&steps, &json!({"step": "announce", "units": {CAP.0: 24}, "ends_ms": ends}))?;
+        encoder.done(&steps, &json!({"step": "open"}))?;
+        page.wait_for(&texts.say("encoder.states.open", &[])?)?;
+        page.wait_for(&texts.say("encoder.hard_end_at", &[("time", "")])?)?;
+        // No device is told anything from here on.
+        for device in stage.devices() {
+            device.set_links(false)?;
+        }
+        page.wait_for(&texts.say("encoder.ended_itself", &[("time", "")])?.replace('.', ""))?;
+        page.wait_for(&texts.say("encoder.states.closed", &[])?)?;
+        let till = browser.open_another(&stage.page("till-1", "")?)?;
+        till.wait_for(&texts.say("till.shut.closed", &[])?).map(drop)
+    })?;
+    let refused = stage.device("till-1")?.sell(CAP.0, Duration::ZERO, None)?;
+    assert_eq!(refused.code(), "drop_not_open", "{}", refused.body);
+    Ok(())
+}
+
+#[test]
+fn a_drop_is_closed_at_one_venue_and_goes_on_at_the_other() -> Result<()> {
+    let cast = [("hq", "hq,registrar"), ("till-1", "pos"), ("till-2@hall-b", "pos"), ("encoder", "encoder")];
+    let stage = planned_for(&cast)?;
+    let texts = Texts::load("en")?;
+    let open = json!({"step": "open"});
+    stage.device("encoder")?.done(&format!("/v1/drops/{DROP}/steps"), &open)?;
+    agree(&stage.devices())?;
+    watched(&Settings::default(), |browser| {
+        let page = browser.open(&stage.page("encoder", "")?)?;
+        let button = |name: &str| -> Result<()> { page.button(&texts.say(name, &[])?).tap() };
+        page.wait_for(&texts.say("encoder.states.open", &[])?)?;
+        page.field(&texts.say("encoder.where", &[])?).chooses("hall-b")?;
+        button("encoder.close_now")?;
+        let there = texts.say("encoder.at_venue", &[("venue", "hall-b")])?;
+        page.wait_for(&texts.say("encoder.close_title", &[("drop", TITLE), ("where", &there)])?)?;
+        button("encoder.close_now")?;
+        let closed = texts.say("encoder.states.closed", &[])?;
+        page.wait_for(&texts.say("encoder.differs", &[("venue", "hall-b"), ("state", &closed)])?).map(drop)
+    })?;
+    agree(&stage.devices())?;
+    let refused = stage.device("till-2")?.sell(CAP.0, Duration::ZERO, None)?;
+    assert_eq!(refused.code(), "drop_not_open", "{}", refused.body);
+    stage.device("till-1")?.sell(CAP.0, Duration::ZERO, None)?.ok()?;
     Ok(())
 }

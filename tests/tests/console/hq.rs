@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use popmesh_tests::browser::{Settings, watched};
-use popmesh_tests::{Child, Node, Options};
+use popmesh_tests::browser::{ENTER, Settings, watched};
+use popmesh_tests::{Api, Child, Node, Options};
 use serde_json::{Value, json};
 
 use crate::shop::{CAP, DEADLINE, DROP, TILLS, open};
@@ -112,4 +112,36 @@ fn the_picture_of_the_mesh_shows_who_is_gone_and_who_is_back() -> Result<()> {
         stage.node("till-2")?.restart()?;
         page.wait_for(&fine).map(drop)
     })
+}
+
+#[test]
+fn a_device_that_is_lost_is_retired_once_its_name_is_typed() -> Result<()> {
+    let mut stage = open(&TILLS, 12, 12)?;
+    let texts = Texts::load("en")?;
+    stage.node("till-2")?.kill()?;
+    let hq = stage.device("hq")?;
+    hq.wait_until("the till to be out of reach", DEADLINE, |hq| {
+        Ok((hq.get("/v1/status")?["reachable"] == 2).then_some(()))
+    })?;
+    let retired = |hq: &Api<'_>| -> Result<bool> {
+        Ok(hq.list("/v1/devices")?.iter().any(|one| one["name"] == "till-2" && !one["retired_by"].is_null()))
+    };
+    watched(&Settings::default(), |browser| {
+        let page = browser.open(&stage.page("hq", "hq/devices")?)?;
+        let yes = texts.say("hq.retire.yes", &[("name", "till-2")])?;
+        page.button("till-2").tap()?;
+        page.button(&texts.say("hq.retire.open", &[])?).tap()?;
+        let field = page.field(&texts.say("hq.retire.type", &[("name", "till-2")])?);
+        // Another name retires nobody.
+        field.fills("till-1")?;
+        page.button(&yes).seen_when(|seen| !seen.enabled)?;
+        page.keys(&ENTER.to_string())?;
+        ensure!(!retired(hq)?, "by another name");
+        field.fills("till-2")?;
+        page.button(&yes).tap()?;
+        let done = texts.say("hq.retire.done", &[("name", "till-2"), ("number", "")])?;
+        page.wait_for(done.split(';').next().unwrap_or_default()).map(drop)
+    })?;
+    ensure!(retired(hq)?, "it says so, and has not done it");
+    Ok(())
 }

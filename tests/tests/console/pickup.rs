@@ -102,3 +102,35 @@ fn a_pin_is_asked_for_and_a_wrong_one_counts() -> Result<()> {
     assert_eq!(claims(locker, "redeemed")?.len(), 1);
     Ok(())
 }
+
+#[test]
+fn five_wrong_pins_lock_a_pickup_until_somebody_has_looked() -> Result<()> {
+    let stage = open_with(&PICKUP, 12, 12, with_doors)?;
+    let texts = Texts::load("en")?;
+    let (till, locker) = (stage.device("till-1")?, stage.device("locker")?);
+    let sale = json!({"drop": DROP, "items": [{"sku": PIN.0}], "tender": "card", "pickup_at": locker.device()?, "pin": "0417"});
+    let sold = till.done("/v1/sales", &sale)?;
+    let claim = sold["claim"].as_str().context("no claim")?;
+    let token = till.get(&format!("/v1/claims/{claim}/token"))?;
+    let token = token["token"].as_str().context("no token")?.to_owned();
+    watched(&Settings::default(), |browser| {
+        let desk = browser.open(&stage.page("locker", "desk")?)?;
+        desk.wait_for(&texts.say("desk.ready", &[])?)?;
+        desk.scan_until_shown(&token, &texts.say("desk.answers.pin_needed.word", &[])?)?;
+        for left in (0..5).rev() {
+            desk.field(&texts.say("desk.pin.label", &[])?).fills("9999")?;
+            desk.button(&texts.say("desk.pin.ok", &[])?).tap()?;
+            let said = match left {
+                0 => texts.say("desk.answers.pin_locked.word", &[])?,
+                left => texts.say("desk.answers.wrong_pin.reason", &[("tries", &left.to_string()), ("count", &left.to_string())])?,
+            };
+            desk.wait_for(&said)?;
+        }
+        // The right one does not help any more.
+        let refused = locker.post("/v1/redemptions", &json!({"claim": claim, "pin": "0417"}), None)?;
+        assert_eq!(refused.code(), "pin_locked", "{}", refused.body);
+        Ok(())
+    })?;
+    assert_eq!(claims(locker, "redeemed")?.len(), 0);
+    Ok(())
+}

@@ -2,7 +2,9 @@
 
 use anyhow::{Result, ensure};
 use popmesh_tests::books::check;
-use popmesh_tests::browser::{Settings, watched};
+use popmesh_tests::Page;
+use popmesh_tests::browser::{Browser, Settings, watched};
+use serde_json::json;
 
 use crate::sale::{hand_over, pay_exactly};
 use crate::shop::{CAP, DEADLINE, TILLS, claims, open};
@@ -88,4 +90,37 @@ fn what_is_lost_is_said_with_since_when_and_comes_back_by_itself() -> Result<()>
         page.wait_for_end_of(&lost)?;
         page.wait_for(&texts.say("frame.linked", &[("count", "2")])?).map(drop)
     })
+}
+
+/// Keeps a page from files, as a node does that is killed while it gives them; none of them with an empty list.
+fn keep_from(page: &Page<'_>, files: &[&str]) -> Result<()> {
+    page.protocol("Network.enable", json!({}))?;
+    page.protocol("Network.setBlockedURLs", json!({"urls": files})).map(drop)
+}
+
+#[test]
+fn a_page_whose_node_was_killed_while_it_loaded_comes_back_by_itself() -> Result<()> {
+    let stage = open(&TILLS, 12, 12)?;
+    let texts = Texts::load("en")?;
+    // A file of the frame: nothing can be shown; of the page: the frame says so; of what is opened later.
+    for file in ["*/frame/live.js", "*/pages/till/grid.js", "*/frame/again.js"] {
+        // What the browser says of the file that it could not have is no defect of the page.
+        let browser = Browser::start(&Settings::default())?;
+        let page = browser.open("about:blank")?;
+        keep_from(&page, &[file])?;
+        page.go(&stage.page("till-1", "till")?)?;
+        match file {
+            "*/frame/live.js" => {}
+            "*/pages/till/grid.js" => page.wait_for(&texts.say("frame.page_failed", &[])?).map(drop)?,
+            _ => page.button(CAP.1).seen().map(drop)?,
+        }
+        page.script("window.before = true", json!([]))?;
+        keep_from(&page, &[])?;
+        page.wait_until("the page to be loaded again", |page| {
+            Ok(page.script("return window.before === undefined", json!([]))?.as_bool().filter(|is| *is))
+        })?;
+        page.button(CAP.1).tap()?;
+        page.wait_for(&texts.say("till.cart_count", &[("count", "1")])?)?;
+    }
+    Ok(())
 }

@@ -37,7 +37,10 @@ fn a_token_that_is_made_here_works_until_it_is_revoked_and_makes_no_others() -> 
     for path in ["/v1/tokens", "/v1/access", "/v1/access/certificate.pem", "/v1/admissions"] {
         assert_eq!(get(&till, path, &text)?, (403, "wrong_scope".to_owned()), "{path}");
     }
+    assert_eq!(get(&till, "/v1/access/own", &text)?.0, 200);
     let bearer = format!("Bearer {text}");
+    let own = till.raw("GET", "/v1/access/own", &[("authorization", &bearer)], b"")?;
+    assert_eq!((&own.body, &till.get("/v1/access/own")?), (&json!({"scope": "till"}), &json!({})));
     let json = ("content-type", "application/json");
     for scope in ["till", "manager"] {
         let manager = json!({"scope": scope, "name": "another", "lasts_ms": 60_000}).to_string();

@@ -474,6 +474,7 @@ pub(super) const OPERATIONS: &[(&str, &[&str])] = &[
     ("tokens_get", &["no_such_token", "not_kept"]),
     ("tokens_revoke", &["no_such_token", "not_kept"]),
     ("access_get", &["not_kept"]),
+    ("access_own", &[]),
     ("access_certificate", &["no_certificate", "not_kept"]),
     ("access_profile", &["no_certificate", "not_kept"]),
     ("events_follow", &["not_acceptable", "events_reset"]),

@@ -3,7 +3,7 @@
 import { html, nothing, render } from '../vendor/lit-html/lit-html.js';
 import { Problem, Silence, get, onShut, tie } from './api.js';
 import { bar } from './bar.js';
-import { keepFiles, newer } from './files.js';
+import { keepFiles, newer, preload } from './files.js';
 import { know, known, pair, theme } from './keeps.js';
 import { onConnection, onWaiting, resource, run } from './live.js';
 import { PAGES, first } from './pages.js';
@@ -34,6 +34,17 @@ function frame(place) {
 /** Goes to a page by its name. */
 function go(name) {
   location.hash = `#/${name}`;
+}
+
+const expected = new Set();
+
+/** Asks for all of a page at once, before it is shown. */
+function expect(name) {
+  const page = PAGES.find((one) => one.name === name);
+  if (!page || expected.has(name)) return;
+  expected.add(name);
+  preload(page.modules);
+  stylesheet(`/pages/${name}/page.css`);
 }
 
 function wantedPage() {
@@ -81,6 +92,7 @@ async function show() {
   const now = { name };
   page = now;
   draw();
+  expect(name);
   const main = document.getElementById('page');
   const place = document.createElement('div');
   main.replaceChildren(place);
@@ -103,15 +115,24 @@ async function show() {
   }
 }
 
-async function identify() {
+/** Asks the device who it is, before there are texts to say anything in. */
+function knock() {
+  const before = known();
+  if (before) tie(before.device);
+  const asked = get('/v1/status', { knock: true });
+  asked.then((said) => { if (!location.hash) expect(first(said.device.roles)); }, () => {});
+  return asked;
+}
+
+async function identify(asked = null) {
   const before = known();
   if (before) tie(before.device);
   for (;;) {
     try {
-      const said = await get('/v1/status', { knock: true });
-      take(said);
+      take(await (asked ?? get('/v1/status', { knock: true })));
       return;
     } catch (error) {
+      asked = null;
       if (error instanceof Problem && error.status === 401) {
         await (await import('./pairing.js')).ask(root, error);
       } else if (error instanceof Problem && error.code === 'other_device') {
@@ -177,9 +198,11 @@ async function texts() {
 async function begin() {
   dress(theme());
   takeToken();
-  keepFiles();
+  expect(location.hash.replace(/^#\//, '').split('/')[0]);
+  const asked = knock();
   await texts();
-  await identify();
+  keepFiles();
+  await identify(asked);
   onShut(stop);
   const live = resource('/v1/status', STATUS, 5000);
   live.watch(() => {

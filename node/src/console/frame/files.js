@@ -9,6 +9,16 @@ async function release() {
   return answer.ok ? answer.headers.get(RELEASE) : null;
 }
 
+/** Has the browser fetch modules that are wanted soon. */
+export function preload(modules) {
+  for (const path of modules) {
+    const link = document.createElement('link');
+    link.rel = 'modulepreload';
+    link.href = `/${path}`;
+    document.head.append(link);
+  }
+}
+
 /** Whether the node has other files now than those that this page was made of. Not while nobody answers. */
 export async function newer() {
   try {

@@ -141,14 +141,19 @@ export function qr(text, label) {
     <rect width=${size} height=${size} fill="#fff"></rect><path d=${path} fill="#000"></path></svg>`;
 }
 
+const looks = new Map();
+
 /** Loads a stylesheet once; resolves when what it dresses may be drawn. The frame does it for each page's own `page.css`. */
 export function stylesheet(href) {
-  const at = new URL(href, location.href).href;
-  if ([...document.styleSheets].some((one) => one.href === at)) return Promise.resolve();
+  if (!looks.has(href)) looks.set(href, dressed(href));
+  return looks.get(href);
+}
+
+function dressed(href) {
   return new Promise((done) => {
     const link = document.createElement('link');
     link.rel = 'stylesheet';
-    link.href = at;
+    link.href = href;
     link.addEventListener('load', done);
     // Without its looks it can still be used.
     link.addEventListener('error', done);

@@ -36,6 +36,25 @@ fn what_the_frame_needs_is_asked_for_at_once() {
 }
 
 #[test]
+fn what_a_page_needs_is_asked_for_at_once() {
+    let mut frame = BTreeSet::new();
+    with_its_own("frame/app.js", &mut frame);
+    let pages = String::from_utf8(file("frame/pages.js").unwrap().bytes.to_vec()).unwrap();
+    let listed: Vec<&str> = pages.split("{ name: '").skip(1).collect();
+    assert!(listed.len() >= 5, "{pages}");
+    for page in listed {
+        let (name, rest) = page.split_once('\'').unwrap();
+        let modules = rest.split_once("modules: [").unwrap().1.split_once(']').unwrap().0;
+        let modules: BTreeSet<String> =
+            modules.split('\'').skip(1).step_by(2).map(ToOwned::to_owned).collect();
+        let mut needed = BTreeSet::new();
+        with_its_own(&format!("pages/{name}/page.js"), &mut needed);
+        let needed: BTreeSet<String> = needed.difference(&frame).cloned().collect();
+        assert_eq!(modules, needed, "{name} in frame/pages.js");
+    }
+}
+
+#[test]
 fn the_first_view_is_small() {
     let styles = [
         "index.html",

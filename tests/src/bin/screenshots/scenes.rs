@@ -71,10 +71,10 @@ pub(crate) const SCENES: &[Scene] = &[
     scene("hq-stock", "hq", "hq", |page, _| hq_part(page, "Stock", "Afterglow")),
     scene("hq-programme", "hq", "hq", |page, _| hq_part(page, "Programme", "Afterglow")),
     scene("hq-incidents", "hq", "hq", |page, _| hq_part(page, "Incidents", "ncident")),
-    scene("hq-takings", "hq", "hq", |page, _| hq_part(page, "Takings", "cash")),
+    scene("hq-takings", "hq", "hq", |page, _| hq_part(page, "Takings", "Cash")),
     scene("hq-people", "hq", "hq", |page, _| hq_part(page, "People", "sealed")),
-    scene("health", "till-1", "health", |page, _| page.wait_for("Health").map(drop)),
-    scene("health-cut-off", "till-2", "health", |page, _| page.wait_for("Health").map(drop)),
+    scene("health", "till-1", "health", |page, _| page.wait_for("Selling goes on.").map(drop)),
+    scene("health-cut-off", "till-2", "health", |page, _| page.wait_for("Links are switched off").map(drop)),
     Scene {
         name: "overlay",
         device: "encoder",

@@ -61,7 +61,11 @@ function wait(ms) {
     : t('desk.in_minutes', { n: Math.ceil(seconds / 60), count: Math.ceil(seconds / 60) });
 }
 
+/** A wrong PIN that was the last that may be tried: from now on it is locked. */
+const locks = ({ code, facts }) => code === 'wrong_pin' && facts.left === 0;
+
 function offersOf(error) {
+  if (locks(error)) return ['unlock'];
   switch (error.code) {
     case 'not_custodian': return error.facts.reachable ? ['fetch'] : [];
     case 'pin_needed': case 'wrong_pin': return ['pin'];
@@ -76,6 +80,7 @@ function kindOf(error, claim) {
   const { code, facts } = error;
   if (code === 'token') return `token_${facts.why}`;
   if (code === 'not_custodian') return facts.reachable ? 'not_custodian' : 'not_custodian_away';
+  if (locks(error)) return 'pin_locked_now';
   if (code === 'pin_locked') {
     if (typeof facts.unlock_in_ms !== 'number') return 'pin_locked_hq';
     return facts.unlock_in_ms > 0 ? 'pin_locked_wait' : 'pin_locked';
@@ -107,8 +112,8 @@ export function refused(error, claim = null) {
   const values = facing(facts, claim);
   const text = (part) => (has(`desk.answers.${kind}.${part}`) ? t(`desk.answers.${kind}.${part}`, values) : null);
   return {
-    wrong: code === 'wrong_pin',
-    tone: ASKS.has(code) ? 'ask' : WAITS.has(code) ? 'wait' : 'bad',
+    wrong: kind === 'wrong_pin',
+    tone: ASKS.has(kind) ? 'ask' : WAITS.has(code) ? 'wait' : 'bad',
     word: text('word') ?? t('desk.do_not'),
     reason: text('reason') ?? words(error),
     next: text('next') ?? '',

@@ -7,13 +7,12 @@ import { drawer, html, nothing, render, words } from '../../frame/ui.js';
 import { clock } from '../../overlay/words.js';
 import { Address } from './address.js';
 import { lateView } from './late.js';
-import { KINDS, announce, close, lastCall, open, stepsView } from './steps.js';
+import { KINDS, SIGNS, announce, close, lastCall, open, stepsView } from './steps.js';
 import { stockView } from './stock.js';
 
 const KEPT = 'popmesh.encoder.drop';
 const DROP_KINDS = ['step', 'programme_changed', 'minted', 'reset'];
 const BOARD_KINDS = ['sold', 'refunded', 'step', 'minted', 'reachable', 'unreachable', 'voided', 'reset'];
-const SIGNS = { planned: '○', announced: '◔', open: '●', last_call: '◑', closed: '■' };
 
 /** The node's own clock, which binds; a tablet's may be wrong. Told by the board, and carried on by a clock that never jumps. */
 class NodeClock {
@@ -117,9 +116,12 @@ export function start(frame) {
   function track(state, round) {
     const reached = { planned: 0, announced: 1, open: 2, last_call: 3, closed: 4 }[state];
     const happened = new Set((of.steps.data?.items ?? []).filter((one) => one.round === round).map((one) => one.step));
-    const sign = (kind, at) => (happened.has(kind) ? '✓' : at < reached ? '–' : '·');
-    return html`<ol class="encoder-track">${KINDS.map((kind, at) => html`<li class=${at < reached ? 'done' : ''} aria-current=${at + 1 === reached ? 'step' : nothing}>
-      <span aria-hidden="true">${sign(kind, at)}</span> ${t(`encoder.steps.${kind}`)}</li>`)}</ol>`;
+    const kindOf = (kind, at) => (at >= reached ? 'later' : happened.has(kind) || !of.steps.data ? 'done' : 'skipped');
+    return html`<ol class="encoder-track">${KINDS.map((kind, at) => {
+      const is = kindOf(kind, at);
+      return html`<li class=${is} aria-current=${at + 1 === reached ? 'step' : nothing}>
+        ${is === 'done' ? html`<span aria-hidden="true">✓</span> ` : nothing}${t(`encoder.steps.${kind}`)}${is === 'skipped' ? html` <span class="small">${t('encoder.left_out')}</span>` : nothing}</li>`;
+    })}</ol>`;
   }
 
   function drop(info, board) {

@@ -8,6 +8,9 @@ import { isExact, left } from './stock.js';
 /** Kinds of steps, in their order. */
 export const KINDS = ['announce', 'open', 'last_call', 'close'];
 
+/** The state of a drop as a shape, so that it is not colour alone. */
+export const SIGNS = { planned: '○', announced: '◔', open: '●', last_call: '◑', closed: '■' };
+
 /** Writes a step. Resolves with what the node says of the drop then, or `null` if it refused. */
 async function write(drop, step, waiting) {
   try {

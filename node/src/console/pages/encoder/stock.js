@@ -7,10 +7,10 @@ import { html, nothing } from '../../frame/ui.js';
 export const isExact = (board) => board.not_heard === 0 && board.as_of_ms === board.now_ms;
 
 /** `62 of 100 claimed`, or `62+ of 100 claimed` while somebody is not heard. Of all, there cannot be more. */
-export function claimed(counts, exact) {
+export function claimed(counts, exact, text = 'encoder.claimed') {
   const n = number(counts.claimed);
   const all = counts.claimed === counts.announced && counts.announced > 0;
-  return t('encoder.claimed', { n: exact || all ? n : t('encoder.or_more', { n }), of: number(counts.announced), count: counts.claimed });
+  return t(text, { n: exact || all ? n : t('encoder.or_more', { n }), of: number(counts.announced), count: counts.claimed });
 }
 
 /** `38 left`, or `at most 38 left`. */
@@ -62,7 +62,7 @@ export function stockView(board) {
       </div>
       ${board.skus.length > 1 ? html`<div class="wide" tabindex="0" role="region" aria-label=${t('encoder.by_product')}><table>
         <thead><tr><th scope="col">${t('encoder.product')}</th><th scope="col">${t('encoder.claimed_head')}</th><th scope="col">${t('encoder.left_head')}</th></tr></thead>
-        <tbody>${board.skus.map((sku) => html`<tr><th scope="row">${sku.name ?? sku.sku}</th><td>${claimed(sku, exact)}</td>
+        <tbody>${board.skus.map((sku) => html`<tr><th scope="row">${sku.name ?? sku.sku}</th><td class="encoder-n">${claimed(sku, exact, 'encoder.n_of')}</td>
           <td>${left(sku, exact)}${where(sku) ? html`<br><span class="small">${where(sku)}</span>` : nothing}</td></tr>`)}</tbody></table></div>` : nothing}
     </section>
     <section class="card stack" aria-labelledby="encoder-away">

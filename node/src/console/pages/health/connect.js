@@ -2,6 +2,7 @@
 
 import { Problem, act, get, headers } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
+import { ownScope } from '../../frame/rights.js';
 import { number, t, time } from '../../frame/text.js';
 import { confirm, dialog, html, nothing, qr, repeat, toast, words } from '../../frame/ui.js';
 
@@ -33,9 +34,10 @@ export function connect(redraw) {
 
   async function start() {
     try {
+      // A token of a scope may not: then there is nothing to show.
+      if (await ownScope() !== null) return;
       access = await get('/v1/access');
     } catch {
-      // A token of a scope may not: then there is nothing to show.
       return;
     }
     tokens.watch(redraw);

@@ -4,7 +4,7 @@ import { resource } from '../../frame/live.js';
 import { age, locale, number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
 import { connect } from './connect.js';
-import { told } from './findings.js';
+import { away, byCause, told } from './findings.js';
 
 const SIGNS = { act: '!', look: '!', ok: '✓' };
 const NOTES = { act: 'bad', look: 'warn', ok: 'good' };
@@ -15,29 +15,36 @@ function sign(severity) {
 }
 
 /** What it all comes to. */
-function verdict(list, items) {
+function verdict(list, groups) {
   if (list.error && !list.data) {
     return html`<div class="verdict note warn" role="status"><p>${t('health.unknown', { why: words(list.error) })}</p></div>`;
   }
   if (!list.data) return html`<div class="verdict note" role="status"><p>${t('health.checking')}</p></div>`;
   const { worst } = list.data;
-  const count = items.filter((one) => one.severity === worst).length;
+  const count = groups.filter(({ head }) => head.severity === worst).length;
   const title = worst === 'ok' ? t('health.fine') : t(`health.${worst}`, { count });
-  const text = worst === 'ok' ? t('health.fine_text', { count: items.length }) : t(`health.${worst}_text`);
+  const text = worst === 'ok' ? t('health.fine_text', { count: groups.length }) : t(`health.${worst}_text`);
   return html`<div class="verdict note ${NOTES[worst]}" role="status">
     ${sign(worst)}
     <div><strong>${title}</strong><p>${text}</p><p class="small">${t('health.as_of', { time: time(list.data.as_of_ms) })}</p></div></div>`;
 }
 
-function finding(one) {
+/** Words with what is typed between backticks. */
+const typed = (text) => text.split('`').map((part, at) => (at % 2 ? html`<code>${part}</code>` : part));
+
+const since = (ms) => html`<span class="small since">${t('health.since', { time: time(ms) })} (${age(ms)})</span>`;
+
+function finding({ head: one, away: devices }) {
   const { text, next } = told(one);
   const ok = one.severity === 'ok';
   return html`<li class="finding ${one.severity}">${ok ? sign('ok') : nothing}<div>
     ${ok ? nothing : html`<p class="kind ${one.severity}">${t(`health.severity.${one.severity}`)}</p>`}
-    <p class="what">${text} ${one.since_ms ? html`<span class="small since">${t('health.since', { time: time(one.since_ms) })} (${age(one.since_ms)})</span>` : nothing}</p>
-    ${next ? html`<p class="next"><b>${t('health.next')}</b> ${next}</p>` : nothing}</div></li>`;
+    <p class="what">${text} ${one.since_ms ? since(one.since_ms) : nothing}</p>
+    ${next ? html`<p class="next"><b>${t('health.next')}</b> ${typed(next)}</p>` : nothing}
+    ${devices.length ? html`<p class="next"><b>${t('health.away_list')}</b></p><ul class="bare away">${repeat(devices, key, (device) => html`<li>${away(device)} ${device.since_ms ? since(device.since_ms) : nothing}</li>`)}</ul>` : nothing}</div></li>`;
 }
 
+const keyOf = ({ head }) => key(head);
 const key = (one) => `${one.code} ${one.device ?? ''} ${one.params?.path ?? ''}`;
 
 /** What there is to know of the device itself: `[name, value, severity]`. */
@@ -52,7 +59,7 @@ function facts(status, store, mesh) {
     ['reach', t('health.of', { here: status.reachable, all: status.devices })],
   ];
   if (mesh) {
-    const links = mesh.edges.filter((edge) => edge.a === mesh.device || edge.b === mesh.device).length;
+    const links = mesh.edges.filter((edge) => edge.a === device.device || edge.b === device.device).length;
     rows.push(['links', mesh.links_on ? t('health.links_on', { count: links }) : t('health.links_off'), mesh.links_on ? 'ok' : 'look']);
   }
   rows.push(['store', store.error ? t('health.not_stored', { why: words(store.error) }) : t('health.stored'), store.error ? 'act' : 'ok']);
@@ -81,14 +88,15 @@ export function start(frame) {
   const page = () => {
     if (ended) return;
     const items = list.data?.items ?? [];
-    const wrong = items.filter((one) => one.severity !== 'ok');
-    const fine = items.filter((one) => one.severity === 'ok');
+    const groups = byCause(items);
+    const wrong = groups.filter(({ head }) => head.severity !== 'ok');
+    const fine = groups.filter(({ head }) => head.severity === 'ok');
     render(html`<div class="health stack">
       <h1>${t('health.name')}</h1>
-      ${verdict(list, items)}
-      ${wrong.length === 0 ? nothing : html`<ul class="bare stack">${repeat(wrong, key, finding)}</ul>`}
+      ${verdict(list, groups)}
+      ${wrong.length === 0 ? nothing : html`<ul class="bare stack">${repeat(wrong, keyOf, finding)}</ul>`}
       ${fine.length === 0 ? nothing : html`<details class="card"><summary>${t('health.all_fine')} (${fine.length})</summary>
-        <ul class="bare fine">${repeat(fine, key, finding)}</ul></details>`}
+        <ul class="bare fine">${repeat(fine, keyOf, finding)}</ul></details>`}
       <section class="card stack" aria-labelledby="health-now"><h2 id="health-now">${t('health.now')}</h2>
         <dl class="facts">${facts(frame.status(), store, mesh.data).map(fact)}</dl></section>
       ${tablets.draw()}

@@ -61,7 +61,7 @@ function list(items, may) {
       { head: t('hq.people.taken_by'), cell: (one) => one.device_name },
       { head: t('hq.people.consent'), cell: (one) => (one.consent ? t('hq.people.consented', { text: one.consent.text, version: one.consent.version }) : '–') },
       { head: t('hq.people.kept'), cell: (one) => t(`hq.people.payload.${one.payload}`, { when: one.erased_at_ms ? time(one.erased_at_ms) : '' }) },
-      { head: t('hq.people.act'), cell: (one) => (may && one.payload !== 'erased'
+      { head: t('hq.people.act'), act: true, cell: (one) => (may && one.payload !== 'erased'
         ? html`<button aria-label=${t('hq.people.erase_label', { kind: t(`hq.people.kind.${one.kind}`), when: time(one.at_ms) })} @click=${() => erase(one)}>${t('hq.people.erase')}</button>` : '–') },
     ],
   });

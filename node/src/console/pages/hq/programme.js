@@ -3,6 +3,7 @@
 import { resource } from '../../frame/live.js';
 import { money, number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
+import { SIGNS } from '../encoder/steps.js';
 import { STEPS, planDrop, stateWords, stepDrop } from './drop.js';
 import { mintLot } from './lot.js';
 import { byName } from './order.js';
@@ -38,7 +39,7 @@ function products(all, may, draw) {
       { head: t('hq.product.category'), cell: (one) => one.category ?? '–' },
       { head: t('hq.product.price'), number: true, cell: (one) => money(one.price) },
       { head: t('hq.product.tax'), number: true, cell: (one) => (one.tax === undefined || one.tax === null ? '–' : t('hq.percent', { value: number(percent(one.tax)) })) },
-      ...(may ? [{ head: t('hq.people.act'), cell: (one) => html`<button aria-label=${t('hq.product.change_title', { name: one.name })} @click=${() => editProduct(one, categories)}>${t('hq.product.change')}</button>` }] : []),
+      ...(may ? [{ head: t('hq.people.act'), act: true, cell: (one) => html`<button aria-label=${t('hq.product.change_title', { name: one.name })} @click=${() => editProduct(one, categories)}>${t('hq.product.change')}</button>` }] : []),
     ],
   })}</div></section>`;
 }
@@ -55,10 +56,10 @@ function drops(all, lots, venues, may) {
     <div class="hq-cards">${repeat([...all].sort((a, b) => byName(a.drop, b.drop)), (one) => one.drop, (one) => html`
       <article class="card stack" data-drop=${one.drop}>
         <h3 class="hq-product">${one.title} <span class="dim">${one.drop}</span></h3>
-        <p><strong>${stateWords(one)}</strong></p>
+        <p><strong><span aria-hidden="true">${SIGNS[one.state]}</span> ${stateWords(one)}</strong></p>
         <p class="small">${t('hq.drop.lots', { count: lots.filter((lot) => lot.drop === one.drop).length })}
           · ${one.pickup_within_ms ? t('hq.drop.pickup_within', { count: Math.round(one.pickup_within_ms / 3_600_000) }) : t('hq.drop.pickup_ever')}
-          · ${t(`hq.drop.unclaimed_${one.unclaimed ?? 'keep'}`)}</p>
+          · ${t('hq.drop.unclaimed')} ${t(`hq.drop.unclaimed_${one.unclaimed ?? 'keep'}`)}</p>
         ${one.steps?.length ? html`<ul class="bare small">${one.steps.map((step) => html`<li>${t('hq.drop.step_done', { step: t(`hq.drop.step.${step.step}`), when: time(step.at_ms), by: step.by_name, where: step.venue ?? t('hq.drop.all_venues') })}</li>`)}</ul>` : nothing}
         ${may && venues.length > 1 ? html`<label><span>${t('hq.drop.where')}</span><select name="venue">
           <option value="">${t('hq.drop.all_venues')}</option>${venues.map((venue) => html`<option value=${venue}>${venue}</option>`)}</select></label>` : nothing}

@@ -57,6 +57,7 @@ function card(line, name, here) {
     : t('hq.stock.between', { least: number(line.reachable), most: number(line.reachable + line.unreachable) })}</span></div>
     <p class="small">${t('hq.stock.minted', { number: number(line.minted) })}${besides(line.mesh).map(([kind, count]) => html` · ${t(`hq.stock.${kind}`, { count, number: number(count) })}`)}</p>
     ${holders(line, here)}
+    ${line.own.available + (line.own.frozen ?? 0) === 0 ? html`<p class="small">${t('hq.stock.not_here')}</p>` : nothing}
     <div class="row hq-acts">
       <button ?disabled=${line.own.available === 0} @click=${() => giveTo({ drop: line.drop, sku: line.sku })}>${t('hq.give.open')}</button>
       <button ?disabled=${line.own.available === 0} @click=${() => move({ drop: line.drop, sku: line.sku })}>${t('hq.move.open')}</button>

@@ -9,7 +9,8 @@ export const NONE = '–';
  * A table. The roles are said outright, since a look without table boxes takes them away in some browsers.
  * @param {object} table
  * @param {string} table.caption what is in it, for all to read
- * @param {Array<{head: string, cell: (row: any) => any, row?: boolean, number?: boolean}>} table.columns `row`: names the row
+ * @param {Array<{head: string, cell: (row: any) => any, row?: boolean, number?: boolean, act?: boolean}>} table.columns `row`: names the
+ *   row; `act`: has buttons, at the right
  * @param {Array} table.rows what each cell is given
  * @param {(row: any) => string} table.key what names a row, so that it keeps its place in the page
  * @param {string} [table.none] what is said if there are no rows
@@ -18,12 +19,12 @@ export const NONE = '–';
  */
 export function table({ caption, columns, rows, key, none, quiet, width = 'some' }) {
   if (rows.length === 0 && none) return html`<p class="dim">${none}</p>`;
-  const kind = (column) => (column.number ? 'n' : nothing);
+  const kind = (column) => (column.number ? 'n' : column.act ? 'act' : nothing);
   const cell = (column, row) => {
     const value = column.cell(row);
     return column.row
       ? html`<th role="rowheader" scope="row" class=${kind(column)}>${value}</th>`
-      : html`<td role="cell" class="${column.number ? 'n' : ''} ${value === NONE ? 'none' : ''}" data-head=${column.head}><span>${value}</span></td>`;
+      : html`<td role="cell" class="${column.number ? 'n' : column.act ? 'act' : ''} ${value === NONE ? 'none' : ''}" data-head=${column.head}><span>${value}</span></td>`;
   };
   return html`<div class="hq-room"><table class="hq-table ${width}" role="table">
     <caption class=${quiet ? 'hidden' : nothing}>${caption}</caption>

@@ -2,23 +2,26 @@
 
 import { all, get } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
+import { openReceipt } from '../../frame/receipt.js';
 import { age, money, number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, toast, words } from '../../frame/ui.js';
 import { ask, send } from './form.js';
 import { byName } from './order.js';
-import { openReceipt } from './receipt.js';
 import { percent, rowsOf, sums } from './sums.js';
 import { table } from './table.js';
 
 const MONEY = ['sold', 'refunded', 'payment_settled', 'voided', 'retired', 'reset'];
 
-const amounts = () => [
+/** What hardly ever is: a column of nothing but zeros says nothing. */
+const seldom = (rows, name, column) => (rows.some((row) => row[name]) ? [column] : []);
+
+const amounts = (rows) => [
   { head: t('hq.takings.payments'), number: true, cell: (row) => number(row.payments) },
   { head: t('hq.takings.taken'), number: true, cell: (row) => money(row.taken) },
   { head: t('hq.takings.paid_back'), number: true, cell: (row) => money(row.paid_back) },
   { head: t('hq.takings.net'), number: true, cell: (row) => html`<strong>${money(row.net)}</strong>` },
-  { head: t('hq.takings.deferred'), number: true, cell: (row) => money(row.deferred) },
-  { head: t('hq.takings.failed'), number: true, cell: (row) => money(row.failed) },
+  ...seldom(rows, 'deferred', { head: t('hq.takings.deferred'), number: true, cell: (row) => money(row.deferred) }),
+  ...seldom(rows, 'failed', { head: t('hq.takings.failed'), number: true, cell: (row) => money(row.failed) }),
 ];
 
 function totals(takings) {
@@ -36,7 +39,7 @@ function totals(takings) {
     rows,
     key: (row) => row.tender,
     none: t('hq.takings.none'),
-    columns: [{ head: t('hq.takings.tender'), row: true, cell: (row) => t(`hq.tender.${row.tender}`) }, ...amounts()],
+    columns: [{ head: t('hq.takings.tender'), row: true, cell: (row) => t(`hq.tender.${row.tender}`) }, ...amounts(rows)],
   })}
     ${every.taxes.length ? table({
     caption: t('hq.takings.taxes'),
@@ -52,16 +55,17 @@ function totals(takings) {
 }
 
 function byDevice(takings) {
+  const rows = rowsOf(takings).sort((a, b) => byName(a.name, b.name));
   return html`<section class="card">${table({
     caption: t('hq.takings.by_device'),
-    width: 'many',
-    rows: rowsOf(takings).sort((a, b) => byName(a.name, b.name)),
+    width: amounts(rows).length > 4 ? 'many' : 'some',
+    rows,
     key: (row) => `${row.device} ${row.tender}`,
     none: t('hq.takings.none'),
     columns: [
       { head: t('hq.col.device'), row: true, cell: (row) => row.name },
       { head: t('hq.takings.tender'), cell: (row) => t(`hq.tender.${row.tender}`) },
-      ...amounts(),
+      ...amounts(rows),
     ],
   })}</section>`;
 }

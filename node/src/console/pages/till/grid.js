@@ -22,11 +22,11 @@ export function others(found) {
 /** Why a drop does not sell. */
 export const shut = (drop) => t(`till.shut.${drop?.state ?? 'none'}`);
 
-/** How a product stands, in words: what is here, and who has more. */
+/** How a product stands beside what is here, in words: who has more, or why it is not sold. */
 export function standingWords(found, drop) {
   if (found.state === 'sold_out' || found.state === 'none') return t(found.state === 'none' ? 'till.none_made' : 'till.sold_out_long');
   if (found.state === 'shut') return shut(drop);
-  const parts = found.state === 'ready' ? [t('till.here', { count: found.here })] : [];
+  const parts = [];
   if (found.away > 0) parts.push(t('till.away', { count: found.away }));
   if (found.aside > 0) parts.push(t('till.aside', { count: found.aside }));
   const more = others(found);
@@ -44,14 +44,15 @@ function tile(till, product, counts) {
   const count = counts.get(product.sku) ?? 0;
   const image = picture(product, till.tellNews);
   const mark = flag(found);
+  const here = found.state === 'ready' ? t('till.here', { count: found.here }) : '';
   const tap = () => (can ? till.add(product.sku) : till.maySell && till.tell(`${product.name}: ${mark} ${words}`));
   return html`<button class="tile ${found.state}" data-sku=${product.sku} aria-disabled=${can ? nothing : 'true'} @click=${tap}>
     <span class="face" aria-hidden="true">${image ? html`<img src=${image} alt="" width="56" height="56">` : initials(product.name)}</span>
     <span class="kind">${product.category ?? ''}</span>
     <span class="name">${product.name}</span>
-    <span class="price">${money(product.price)}</span>
-    ${count > 0 ? html`<span class="count"><span aria-hidden="true">×${count}</span><span class="hidden">${t('till.in_cart', { count })}</span></span>` : nothing}
-    <span class="stock">${mark ? html`<b class="flag">${mark}</b> ` : nothing}${words}</span>
+    <span class="price">${money(product.price)}
+      ${count > 0 ? html`<span class="count"><span aria-hidden="true">×${count}</span><span class="hidden">${t('till.in_cart', { count })}</span></span>` : nothing}</span>
+    <span class="stock">${mark ? html`<b class="flag">${mark}</b> ` : nothing}${here ? html`<b class="here">${here}</b>${words ? ' · ' : ''}` : nothing}${words}</span>
   </button>`;
 }
 

@@ -1,7 +1,8 @@
 /** What the till page knows and has before it. Views draw it; acts change it. */
 
-import { Problem, get, token } from '../../frame/api.js';
+import { Problem } from '../../frame/api.js';
 import { resource } from '../../frame/live.js';
+import { ownScope } from '../../frame/rights.js';
 import { t, useCurrency } from '../../frame/text.js';
 import { toast, words } from '../../frame/ui.js';
 import * as baskets from './basket.js';
@@ -15,7 +16,8 @@ const KEPT = 'popmesh.till.basket';
 /** Facts after which stock is looked up again. */
 const STOCK = ['sold', 'refunded', 'redeemed', 'transferred', 'entrusted', 'minted', 'moved', 'damaged', 'taken_over', 'retired',
   'voided', 'step', 'programme_changed', 'reachable', 'unreachable', 'left', 'reset'];
-const NO_CLAIM = '00000000000000000000000000000000:1';
+/** Scopes of tokens that sell. */
+const SELL = new Set(['till', 'manager']);
 
 /** The state of the page, one for as long as it is shown. */
 export class Till {
@@ -348,15 +350,10 @@ export class Till {
     this.clear();
   }
 
-  /** Whether the token of this tablet may sell: asked once, by what only those who sell may look at. */
+  /** Whether the token of this tablet may sell. What is not known is refused by the node, if it comes to that. */
   async learnRights() {
-    if (!token()) return;
-    try {
-      // Whoever has the token of a claim has what it is for, so only those who sell may ask for one.
-      await get(`/v1/claims/${NO_CLAIM}/token`);
-    } catch (error) {
-      this.maySell = error.code !== 'wrong_scope';
-      this.draw();
-    }
+    const scope = await ownScope().catch(() => null);
+    this.maySell = scope === null || SELL.has(scope);
+    this.draw();
   }
 }

@@ -160,7 +160,7 @@ function view(till) {
       <h1 class="hidden">${t('till.name')}</h1>
       ${tools(till)}
       ${till.maySell ? nothing : html`<p class="note warn">${t('till.look_only')}</p>`}
-      <p class="said ${till.saidKind}" role="status">${till.said || endings(till)}</p>
+      <p class="said ${till.saidKind}" role="status"><span>${till.said || endings(till)}</span></p>
       <div class="shelf">${grid(till)}</div>
     </section>
     <aside class="panel" aria-label=${shown.title}>

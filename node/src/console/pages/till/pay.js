@@ -88,7 +88,7 @@ export function pieces(till, change) {
 function cash(till) {
   if (hasCash(till)) return nothing;
   const wanted = cashDue(till);
-  return html`<section class="stack" aria-label=${t('till.tender.cash')}>
+  return html`<section class="paid" aria-label=${t('till.tender.cash')}>
     <h3>${t('till.tender.cash')}${wanted === due(till) ? '' : ` ${t('till.rounded', { amount: money(wanted) })}`}</h3>
     <div class="notes">
       <button class="exact" @click=${() => takeCash(till, wanted)}>${t('till.exact', { amount: money(wanted) })}</button>
@@ -98,16 +98,17 @@ function cash(till) {
   </section>`;
 }
 
-/** Any other amount that was handed over. */
+/** Any other amount that was handed over; beside it, that it is paid in parts. */
 function other(till) {
-  if (hasCash(till)) return nothing;
+  if (hasCash(till)) return split(till);
   const wanted = cashDue(till);
   const given = amount(till.pay.given);
   const problem = till.pay.given && given === null ? t('till.no_amount') : given !== null && given < wanted ? t('till.short', { amount: money(wanted - given) }) : '';
-  return html`<div>
+  return html`<div class="amounts">
     <label><span>${t('till.given')}</span>
       <input id="till-given" inputmode="decimal" autocomplete="off" aria-describedby="till-given-said" .value=${till.pay.given}
         @input=${(event) => { till.pay.given = event.target.value; till.draw(); }}></label>
+    ${split(till)}
     <p id="till-given-said" class="small" role="status">${problem}</p>
   </div>`;
 }
@@ -121,7 +122,7 @@ function split(till) {
   const { pay } = till;
   if (pay.parts.length + 1 >= MOST_PARTS) return nothing;
   if (!pay.splitting) {
-    return html`<button class="plain" @click=${() => { pay.splitting = true; till.draw(); }}>${t('till.split')}</button>`;
+    return html`<button @click=${() => { pay.splitting = true; till.draw(); }}>${t('till.split')}</button>`;
   }
   return html`<label><span>${t('till.part', { amount: money(remaining(till)) })}</span>
     <input inputmode="decimal" autocomplete="off" .value=${pay.part} @input=${(event) => { pay.part = event.target.value; till.draw(); }}></label>`;
@@ -156,6 +157,6 @@ export function view(till) {
         <button aria-label=${t('till.part_off', { tender: t(`till.tender.${one.tender}`) })} @click=${() => { pay.parts = pay.parts.filter((_, which) => which !== at); till.draw(); }}>×</button></li>`)}</ul>
       <p><b>${t('till.remains', { amount: money(remaining(till)) })}</b></p>` : nothing}
     ${pay.tender ? noncash(till) : html`${cash(till)}
-      <section class="stack" aria-label=${t('till.other_tenders')}><h3>${t('till.other_tenders')}</h3>${tenders(till)}</section>
-      ${other(till)}${split(till)}`}`;
+      <section class="paid" aria-label=${t('till.other_tenders')}><h3>${t('till.other_tenders')}</h3>${tenders(till)}</section>
+      ${other(till)}`}`;
 }

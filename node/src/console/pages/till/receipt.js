@@ -1,25 +1,21 @@
-/** Receipts, to show and to print; and the code of a claim, as large as the screen. */
+/** Receipts of this till; and the code of a claim, as large as the screen. */
 
 import { get } from '../../frame/api.js';
+import { openReceipt } from '../../frame/receipt.js';
 import { dialog, html, qr, toast, words } from '../../frame/ui.js';
 import { t } from '../../frame/text.js';
 import { linesOf } from './basket.js';
 
-/** Shows a receipt as a printer would have it. */
+/** Shows a receipt. */
 export async function showReceipt(till, device, number) {
-  let text;
+  let receipt;
   try {
-    text = await get(`/v1/receipts/${device}/${number}?format=text`);
+    receipt = await get(`/v1/receipts/${device}/${number}`);
   } catch (error) {
     toast(words(error), 'bad');
     return;
   }
-  await dialog(t('till.receipt_number', { number }), (close) => html`
-    <pre class="receipt" tabindex="0">${text}</pre>
-    <div class="row end">
-      <button @click=${() => window.print()}>${t('till.print')}</button>
-      <button class="primary" @click=${() => close()}>${t('frame.close')}</button>
-    </div>`);
+  await openReceipt(receipt);
 }
 
 /** Shows what the shopper shows to pick it up: the code, large, on white, with its short form below. */

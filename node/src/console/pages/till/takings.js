@@ -34,6 +34,15 @@ function table(rows, caption) {
   </table></div>`;
 }
 
+const rowsOf = (books) => books.tenders.map((one) => ({ tender: one.tender, taken: one.taken, back: one.paid_back }));
+
+/** Whether today's is all that there is: the same need not be said twice. */
+function isAll({ today, sales, books }) {
+  const sum = (rows, name) => rows.reduce((all, one) => all + one[name], 0);
+  const rows = rowsOf(books);
+  return today !== null && sales === books.sales && ['taken', 'back'].every((name) => sum(today, name) === sum(rows, name));
+}
+
 /** Shows the takings. */
 export function takings(till) {
   let found = null;
@@ -65,7 +74,7 @@ export function takings(till) {
       ${problem ? html`<p class="note bad" role="alert">${words(problem)}</p>` : nothing}
       ${found === null ? html`<p class="dim">${t('till.loading')}</p>` : html`
         ${found.today ? table(found.today, t('till.today', { count: found.sales })) : nothing}
-        ${found.books ? table(found.books.tenders.map((one) => ({ tender: one.tender, taken: one.taken, back: one.paid_back })), t('till.in_all', { count: found.books.sales })) : nothing}
+        ${found.books && !isAll(found) ? table(rowsOf(found.books), t('till.in_all', { count: found.books.sales })) : nothing}
         ${found.waiting.length === 0 ? nothing : html`<h3>${t('till.waiting')}</h3><ul class="sales">${found.waiting.map((one) => html`<li class="row">
           <span>${time(one.at_ms)} · ${t(`till.tender.${one.tender}`)} ${money(one.amount)}${one.reference ? ` · ${one.reference}` : ''}</span>
           <button ?disabled=${!till.maySell} @click=${say(one, false)}>${t('till.settled')}</button>

@@ -2,13 +2,17 @@
 
 import { Problem, act, get } from '../../frame/api.js';
 import { confirm, toast, words } from '../../frame/ui.js';
-import { money, t, time } from '../../frame/text.js';
+import { has, language, money, t, time } from '../../frame/text.js';
 import { linesOf } from './basket.js';
 import { paidBack } from './claim.js';
 
-/** What an act was, in the person's language where it is a sale; else in the node's words. */
+/** The node's own words, which say more than a kind, where the person reads English; else what there is in their language. */
+const more = (own, ours) => (language() === 'en' ? own : ours);
+
+/** What an act was and what taking it back will do, in the person's language. */
 async function described(till, last) {
-  const said = { what: `${time(last.at_ms)}: ${t(`till.act.${last.kind}`)}.`, will: `${last.what} ${last.undo ?? ''}` };
+  const back = has(`till.act_back.${last.kind}`) ? t(`till.act_back.${last.kind}`) : '';
+  const said = { what: `${time(last.at_ms)}: ${t(`till.act.${last.kind}`)}.`, will: more(`${last.what}. ${last.undo ?? ''}`, back) };
   if (last.kind !== 'sale' || !last.claim) return said;
   try {
     const claim = await get(`/v1/claims/${last.claim}`);
@@ -33,7 +37,7 @@ export async function undo(till) {
   }
   const { what, will } = await described(till, last);
   if (!last.undo) {
-    await confirm({ title: t('till.undo_cannot'), text: `${what} ${last.what} ${last.why_not ?? ''}`, yes: t('frame.close'), danger: false });
+    await confirm({ title: t('till.undo_cannot'), text: `${what} ${more(`${last.what}. ${last.why_not ?? ''}`, t('till.act_stays'))}`, yes: t('frame.close'), danger: false });
     return;
   }
   if (!(await confirm({ title: t('till.undo_title'), text: `${what} ${will}`, yes: t('till.undo_yes') }))) return;
