@@ -67,6 +67,8 @@ pub enum Planted {
     CountFromZero,
     /// A board says that all is sold while devices out of reach hold some.
     SellOutEarly,
+    /// A board is as of now, whoever has not been heard.
+    BoardOfNow,
     /// A device sells on after a close that it knows of.
     SellAfterClose,
     /// How far a drop is goes by the step that came last.
@@ -83,7 +85,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 37] = [
+    pub const ALL: [Planted; 38] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -115,6 +117,7 @@ impl Planted {
         Planted::ForgetCutOff,
         Planted::CountFromZero,
         Planted::SellOutEarly,
+        Planted::BoardOfNow,
         Planted::SellAfterClose,
         Planted::StepsByArrival,
         Planted::LateByArrival,

@@ -7,6 +7,8 @@ use crate::scenario::Medium;
 const REPEAT_US: u64 = 200_000;
 /// What waits for longer than this is not even sent: queues are bounded.
 const QUEUE_US: u64 = 2_000_000;
+/// For how long it is looked how busy something is, microseconds.
+pub const PART_US: u64 = 10_000_000;
 /// How much later a message arrives that others overtake, at the most.
 const OVERTAKEN_US: u64 = 300_000;
 
@@ -45,6 +47,44 @@ pub struct Traffic {
     pub repeated: u64,
 }
 
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        let Self { messages, bytes, vanished, queue_full, twice, overtaken, spoiled, repeated } = other;
+        self.messages += messages;
+        self.bytes += bytes;
+        self.vanished += vanished;
+        self.queue_full += queue_full;
+        self.twice += twice;
+        self.overtaken += overtaken;
+        self.spoiled += spoiled;
+        self.repeated += repeated;
+    }
+}
+
+/// How much of its time something carried messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Use {
+    /// In all, microseconds.
+    pub busy_us: u64,
+    /// In the part of [`PART_US`] in which that was most, microseconds.
+    pub busiest_us: u64,
+    part: u64,
+    in_part_us: u64,
+}
+
+impl Use {
+    fn carries(&mut self, now_us: u64, air_us: u64) {
+        let part = now_us / PART_US;
+        if part != self.part {
+            (self.part, self.in_part_us) = (part, 0);
+        }
+        self.in_part_us += air_us;
+        self.busy_us += air_us;
+        // What is offered beyond that waits for the next.
+        self.busiest_us = self.busiest_us.max(self.in_part_us.min(PART_US));
+    }
+}
+
 /// Something that carries messages for several devices, one after the other.
 #[derive(Debug, Clone)]
 pub struct Carrier {
@@ -53,25 +93,45 @@ pub struct Carrier {
     busy_until_us: u64,
     /// Bytes offered to it so far, with packet overhead.
     pub offered: u64,
+    /// What became of what was given to it.
+    pub traffic: Traffic,
+    /// How much of its time that took.
+    pub used: Use,
 }
 
 impl Carrier {
     /// A carrier that is idle.
     #[must_use]
     pub fn new(medium: Medium) -> Self {
-        Self { medium, busy_until_us: 0, offered: 0 }
+        Self { medium, busy_until_us: 0, offered: 0, traffic: Traffic::default(), used: Use::default() }
+    }
+
+    /// It is another medium from now on, and idle; what it carried before still counts.
+    pub fn becomes(&mut self, medium: Medium) {
+        *self = Self { traffic: self.traffic, used: self.used, ..Self::new(medium) };
     }
 
     /// Carries small messages that nobody waits for, `bytes` in all, with packet overhead.
     pub fn load(&mut self, now_us: u64, messages: u64, bytes: u64, traffic: &mut Traffic) {
-        traffic.messages += messages;
-        traffic.bytes += bytes;
+        let carried = Traffic { messages, bytes, ..Traffic::default() };
+        self.traffic += carried;
+        *traffic += carried;
         self.offered += bytes;
-        self.busy_until_us = self.busy_until_us.max(now_us) + bytes * 8_000 / self.medium.kbit_per_s.max(1);
+        let air_us = bytes * 8_000 / self.medium.kbit_per_s.max(1);
+        self.used.carries(now_us, air_us);
+        self.busy_until_us = self.busy_until_us.max(now_us) + air_us;
     }
 
     /// Sends a message of `bytes` at `now_us`.
     pub fn send(&mut self, now_us: u64, bytes: usize, random: &mut Random, traffic: &mut Traffic) -> Fate {
+        let mut sent = Traffic::default();
+        let fate = self.carry(now_us, bytes, random, &mut sent);
+        self.traffic += sent;
+        *traffic += sent;
+        fate
+    }
+
+    fn carry(&mut self, now_us: u64, bytes: usize, random: &mut Random, traffic: &mut Traffic) -> Fate {
         let medium = self.medium;
         let bytes = bytes as u64;
         let packets = bytes.div_ceil(medium.packet_bytes.max(1)).max(1);
@@ -87,6 +147,7 @@ impl Carrier {
         // Bits over thousands of bits a second are milliseconds.
         let air_us = all_bytes * 8_000 / medium.kbit_per_s.max(1);
         self.busy_until_us = start + air_us;
+        self.used.carries(now_us, air_us);
         let lost = if medium.loss_per_mille == 0 {
             0
         } else {

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::scenario::{StockPolicy, Thresholds};
 
+mod came;
+
+pub use came::{Cause, Growth, IdleAir, MediumNight};
+
 /// A night that has been run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Night {
@@ -57,7 +61,7 @@ pub struct Night {
 pub struct Verdict {
     /// Whether every promise was kept and every threshold reached.
     pub passed: bool,
-    /// The promises (I1 to I10), and the thresholds.
+    /// The promises (I1 to I13), and the thresholds.
     pub checks: Vec<Check>,
 }
 
@@ -87,7 +91,12 @@ pub struct Numbers {
     pub shoppers: u64,
     /// Of them, those who got what they wanted.
     pub served: u64,
-    /// Units that an all-knowing seller could have sold.
+    /// The others, by what kept them: with `served` they add up to `shoppers`.
+    pub without: BTreeMap<Cause, u64>,
+    /// Shoppers whom a till that ran told yes or no.
+    pub answered: u64,
+    /// Units that an all-knowing seller could have sold: one who knows every shopper and every fault beforehand, and opens the
+    /// drop in time.
     pub servable: u64,
     /// Refusals by reason (`sold_out`, `held_elsewhere`, `no_power`, …).
     pub refusals: BTreeMap<String, u64>,
@@ -99,8 +108,14 @@ pub struct Numbers {
     /// longest; absent if nothing was closed while others were in reach.
     #[serde(default)]
     pub closed_us: Option<[u64; 4]>,
-    /// Drop-to-claim: claimed of announced units, per mille, by drop.
+    /// Boards that were looked at, as an overlay would, and compared with what was true.
+    #[serde(default)]
+    pub boards: u64,
+    /// Drop-to-claim: units that a shopper was ever sold, of those that were announced, or minted where nobody said how many; per
+    /// mille, by drop. A drop without units is not in it.
     pub claimed_per_mille: BTreeMap<String, u64>,
+    /// How long devices ran while a drop was open, all together, milliseconds.
+    pub open_device_ms: u64,
     /// Sync loss events per device-hour of an open drop, in thousandths.
     pub loss_events_milli: u64,
     /// Of those: a device lost all its peers for longer than 5 s; a sale was refused as held elsewhere; an incident.
@@ -117,6 +132,9 @@ pub struct Numbers {
     /// The most that was offered to the Wi-Fi of a venue while nothing happened for long, by venue.
     #[serde(default)]
     pub idle_air: BTreeMap<String, IdleAir>,
+    /// What each medium carried and dropped.
+    #[serde(default)]
+    pub media: Vec<MediumNight>,
     /// What devices worked, at most.
     #[serde(default)]
     pub growth: Growth,
@@ -136,28 +154,6 @@ pub struct Numbers {
     /// What became of personal data.
     #[serde(default)]
     pub people: PeopleNumbers,
-}
-
-/// What was offered to the Wi-Fi of a venue while nothing happened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IdleAir {
-    /// By how many devices.
-    pub devices: u64,
-    /// Bytes a second, all together.
-    pub bytes_per_s: u64,
-}
-
-/// What devices worked for what they have: the most of any, counted and not timed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Growth {
-    /// Things that a stock view looked at for an entry that it was shown, on average over a device's life, thousandths.
-    pub looks_per_entry_milli: u64,
-    /// Heads of chains that were worked into digests for an entry of the log, on average, thousandths.
-    pub digested_per_entry_milli: u64,
-    /// How often a stock view was worked out anew.
-    pub views_anew: u64,
-    /// From the last that was done until a minute and more in which nobody wrote anything, seconds at most.
-    pub rested_s: u64,
 }
 
 /// What became of personal data.

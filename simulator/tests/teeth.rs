@@ -141,12 +141,7 @@ fn to_keep_what_is_erased() {
 
 #[test]
 fn to_leave_out_of_digests_what_matters() {
-    is_caught(
-        Planted::Device(DeviceBug::BlindDigests),
-        |seed| mix::draw("network", seed).unwrap(),
-        NIGHTS,
-        &["I5", "I12"],
-    );
+    is_caught(Planted::Device(DeviceBug::BlindDigests), network_mix, NIGHTS, &["I5", "I12"]);
 }
 
 #[test]
@@ -471,6 +466,10 @@ fn without_a_bug_large_wishes_break_nothing() {
     }
 }
 
+fn network_mix(seed: u64) -> Scenario {
+    mix::draw("network", seed).unwrap()
+}
+
 fn steps_mix(seed: u64) -> Scenario {
     mix::draw("steps", seed).unwrap()
 }
@@ -493,6 +492,11 @@ fn to_count_from_zero_after_a_start() {
 #[test]
 fn to_say_early_that_all_is_sold() {
     device_bug_is_caught(DeviceBug::SellOutEarly, 3, &["I12"]);
+}
+
+#[test]
+fn to_show_as_of_now_what_is_not() {
+    is_caught(Planted::Device(DeviceBug::BoardOfNow), network_mix, 1..=12, &["I12"]);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! What devices out of reach hold is counted as left, since that is the most that can be: what they sell meanwhile makes it
 //! less. What can make it more (a return, a lot) and is not known here was written after the board's age.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Device;
+use super::sync::DIGEST_EVERY_NARROW_MS;
 use crate::clock::Now;
 use crate::command::Refusal;
 use crate::holdings::board::OnHand;
@@ -16,6 +17,8 @@ use crate::text::{DropId, Sku};
 
 /// How long what somebody in reach has written may take until digests show that it is missing here, milliseconds.
 const NEWS_TAKE_MS: u64 = 5_000;
+/// The same of who is in reach over narrow links, with two of them on the way: digests are compared seldom there.
+const NARROW_NEWS_TAKE_MS: u64 = 2 * DIGEST_EVERY_NARROW_MS;
 
 /// How long this device has had all that its neighbours have.
 #[derive(Debug, Default)]
@@ -187,9 +190,12 @@ impl Device {
     /// Since when something that those devices have written may be missing here.
     fn board_as_of_ms(&self, now: Now, devices: &[DeviceId]) -> Option<u64> {
         let in_step = self.in_step_at_ms(now);
+        let behind: BTreeSet<DeviceId> = self.in_reach_narrowly().collect();
         let heard = |device: &DeviceId| match () {
             // What a retired device writes counts for nothing.
+            () if self.plant.has(Planted::BoardOfNow) => Some(now.wall_ms),
             () if *device == self.me || self.trust.retired().contains_key(device) => Some(now.wall_ms),
+            () if behind.contains(device) => self.narrowly_as_of_ms(now, device, in_step),
             () if self.peers.is_reachable(device) => in_step,
             // Of whom nothing was heard since the start, entries tell, by their author's clock: what that has ahead of this
             // device's own says nothing.
@@ -198,6 +204,18 @@ impl Device {
         let oldest = devices.iter().map(heard).try_fold(now.wall_ms, |oldest, at| Some(oldest.min(at?)));
         // A wall clock that was set back since shows an earlier time than that was.
         oldest.map(|oldest| oldest.min(now.wall_ms))
+    }
+
+    /// Since when something may be missing here that a device has written which is in reach over narrow links: digests say what was
+    /// so, and the next is minutes away. Example: A is linked to B, and B to C. A is cut off from B; C is not told, and takes A to be
+    /// in reach until it has missed three of its presences: what A has written since the last of them is not here.
+    fn narrowly_as_of_ms(&self, now: Now, device: &DeviceId, in_step_ms: Option<u64>) -> Option<u64> {
+        let wall_of = |mono_ms: u64| now.wall_ms.saturating_sub(now.mono_ms.saturating_sub(mono_ms));
+        if let Some(agreed_ms) = self.sync.agreed_narrowly_ms(device) {
+            return Some(wall_of(agreed_ms).saturating_sub(NEWS_TAKE_MS));
+        }
+        let told_ms = self.peers.get(device)?.told.as_ref().map(|told| wall_of(told.at_mono_ms))?;
+        in_step_ms.map(|at_ms| at_ms.saturating_sub(NARROW_NEWS_TAKE_MS).min(told_ms))
     }
 
     /// When this device last had all that its neighbours have, as far as digests tell, by its wall clock.

@@ -65,6 +65,16 @@ impl Device {
         !self.narrow.links.is_empty() && self.narrow.links.len() == self.peers.links()
     }
 
+    /// The devices in reach whose news come over narrow links, this device's own or another's.
+    pub(super) fn in_reach_narrowly(&self) -> impl Iterator<Item = DeviceId> {
+        let narrowly = |(device, known): &(&DeviceId, &Peer)| {
+            self.is_all_narrow() || self.narrow.is_to(device) || known.heard_through.is_some()
+        };
+        let own = self.peers.reachable().filter(narrowly).map(|(device, _)| *device);
+        let told = self.peers.reachable().flat_map(|(_, known)| known.reaches.iter().copied());
+        own.chain(told.filter(|device| !self.peers.is_linked(device)))
+    }
+
     /// The devices in reach that those behind broad links seldom hear of.
     pub(super) fn reaches_narrowly(&self) -> Vec<DeviceId> {
         if self.narrow.links.is_empty() || self.is_all_narrow() {

@@ -19,7 +19,7 @@ const DIGEST_EVERY_MS: u64 = 2_000;
 /// With many links it does so the more seldom over each: some four digests a second in all.
 const DIGEST_MS_EACH: u64 = 250;
 /// The same over a narrow link, where a digest from the other side counts as well.
-const DIGEST_EVERY_NARROW_MS: u64 = 120_000;
+pub(super) const DIGEST_EVERY_NARROW_MS: u64 = 120_000;
 /// How soon after the last entries over a narrow link the two compare digests: the sender then knows that they came.
 const DIGEST_AFTER_ENTRIES_MS: u64 = 2_000;
 /// How soon after entries came by sync the other neighbours are told.
@@ -61,6 +61,8 @@ struct Progress {
     exchange: Exchange,
     /// Whether the last digest that came was this device's own.
     agrees: bool,
+    /// When a digest that came was this device's own last.
+    agreed_ms: Option<u64>,
     /// This device's digest and the peer's when they differed last, and how often they have since.
     differed: Option<(Hash, Hash, u32)>,
 }
@@ -85,6 +87,7 @@ impl Progress {
             owes_digest: false,
             exchange,
             agrees: false,
+            agreed_ms: None,
             differed: None,
         }
     }
@@ -194,6 +197,12 @@ impl Sync {
     /// Whether every linked peer's last digest was this device's own.
     pub(super) fn agrees_with_all(&self) -> bool {
         self.peers.values().all(|progress| progress.agrees)
+    }
+
+    /// When the log of a neighbour behind a narrow link was last known to be the same as this device's, by the monotonic clock.
+    pub(super) fn agreed_narrowly_ms(&self, peer: &DeviceId) -> Option<u64> {
+        let progress = self.peers.get(peer)?;
+        progress.agreed_ms.filter(|_| progress.exchange.width() == Width::Narrow)
     }
 
     /// What digests told so far says nothing of a device that is in reach again.
@@ -329,6 +338,7 @@ impl Device {
         self.sync.agrees(peer);
         if let Some(progress) = self.sync.peers.get_mut(peer) {
             progress.agrees = true;
+            progress.agreed_ms = Some(self.now.mono_ms);
         }
         if let Some(progress) =
             self.sync.progress(peer).filter(|progress| progress.exchange.width() == Width::Narrow)

@@ -38,7 +38,8 @@ pub struct Board {
     /// The age of `left`, Unix milliseconds by this device's clock: when the device was last heard that has been silent for
     /// longest, or, if all are in reach, when this device had last compared its log with its neighbours' and had all of it; the
     /// present if it has now. Of a device that was not heard since this one was started, when it last wrote, by its own clock.
-    /// What comes over Bluetooth, and several hops, may have been written some minutes before that.
+    /// Of a device whose news come over Bluetooth, when the two last compared their logs; where others are in between, when it last
+    /// said that it is there, and at least four minutes before now.
     /// Absent if some device was never heard, or is ahead of this one by its clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of_ms: Option<u64>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use popmesh_proto::Device;
 use popmesh_proto::broker::OnDemand;
 use popmesh_proto::command::{Claim, Command, Refund, Reply, Retire, Transfer, Units};
+use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Board, CountedFrom, Counts, Query, VoidedWhy};
 
 use crate::event::{claim_of, night, sell, shirt};
@@ -205,4 +206,63 @@ fn what_a_retirement_voids_is_claimed_no_more_and_the_board_says_so() {
     world.power_on(ENCODER);
     assert_eq!(total(&mut world, ENCODER).claimed, 20);
     assert!(world.nodes[ENCODER].device.as_ref().is_some_and(Device::is_all_durable));
+}
+
+/// An encoder beside an hq, which reaches a till over a narrow link, and over another one behind that a second till.
+fn far_apart() -> World {
+    let mut world = World::new(7);
+    for (name, roles) in [("hq", "hq"), ("till", "pos"), ("far", "pos"), ("encoder", "encoder")] {
+        world.add(name, roles, "hall");
+    }
+    world.link(HQ, ENCODER);
+    world.link_narrow(HQ, TILL);
+    world.link_narrow(TILL, OTHER);
+    world.open_drop(HQ, 20);
+    world.run_ms(60_000);
+    world.converge(10_000);
+    world
+}
+
+#[test]
+fn what_comes_over_a_narrow_link_is_as_old_as_the_last_digest_over_it() {
+    let mut world = World::new(8);
+    world.add("hq", "hq", "hall");
+    world.add("till", "pos", "hall");
+    world.link_narrow(HQ, TILL);
+    world.open_drop(HQ, 20);
+    world.run_ms(60_000);
+    world.converge(10_000);
+    for _ in 0..10 {
+        world.run_ms(30_000);
+        for at in [HQ, TILL] {
+            let age_ms = board(&mut world, at).age_ms.unwrap();
+            assert!((5_000..=130_000).contains(&age_ms), "{age_ms} ms on device {at}");
+        }
+    }
+    world.set_width(HQ, TILL, Width::Broad);
+    world.run_ms(10_000);
+    assert_eq!(board(&mut world, HQ).age_ms, Some(0));
+}
+
+#[test]
+fn who_is_behind_two_narrow_links_may_be_cut_off_unseen_and_boards_are_older_than_that() {
+    let mut world = far_apart();
+    for at in [HQ, OTHER, ENCODER] {
+        let shown = board(&mut world, at);
+        let age_ms = shown.age_ms.unwrap();
+        assert!((240_000..=600_000).contains(&age_ms), "{age_ms} ms on device {at}");
+        assert_eq!((shown.not_heard, shown.total.left), (0, 20), "on device {at}");
+    }
+    let claim = sold(&mut world, OTHER, 1);
+    world.run_ms(10_000);
+    world.cut(TILL, OTHER);
+    let cut_ms = world.now(HQ).wall_ms;
+    world.run_ms(30_000);
+    refund(&mut world, OTHER, &claim, false);
+    world.run_ms(330_000);
+    for at in [HQ, ENCODER] {
+        let shown = board(&mut world, at);
+        assert_eq!((shown.not_heard, shown.total.left), (0, 19), "on device {at}");
+        assert!(shown.as_of_ms.is_some_and(|as_of_ms| as_of_ms <= cut_ms), "{:?} {cut_ms}", shown.as_of_ms);
+    }
 }

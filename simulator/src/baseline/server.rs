@@ -206,7 +206,7 @@ impl Central {
 
     fn decide(&mut self, site: &mut Site<'_, Event>, shopper: usize, take_back: bool) {
         let before = self.stock.decided(shopper).cloned();
-        let too_late = before.is_none() && !site.is_open(site.wish(shopper).drop);
+        let too_late = before.is_none() && !site.is_open(shopper);
         if take_back || too_late {
             self.stock.take_back(shopper, site.wish(shopper));
         } else {

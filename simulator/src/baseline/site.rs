@@ -231,23 +231,36 @@ impl<'s, E: Clone> Site<'s, E> {
         self.tally.is_answered(shopper)
     }
 
-    pub(super) fn is_open(&self, drop: usize) -> bool {
-        let spec = &self.scenario.drops[drop];
+    /// Whether the drop that a shopper wants is open at the shopper's till.
+    pub(super) fn is_open(&self, shopper: usize) -> bool {
+        self.opens_ms(shopper).is_none()
+    }
+
+    /// Until when a shopper whose till does not sell the drop now waits for its opening, milliseconds; `None` if it is open.
+    fn opens_ms(&self, shopper: usize) -> Option<u64> {
+        let wish = &self.shoppers[shopper];
+        let spans = self.scenario.drops[wish.drop].open_spans(self.scenario.devices[wish.device].venue);
         let now_ms = self.now_ms();
-        spec.open_ms <= now_ms && spec.close_ms.is_none_or(|close_ms| now_ms < close_ms)
+        let next = spans.into_iter().find(|(_, closes_ms)| now_ms < *closes_ms);
+        next.map_or(Some(u64::MAX), |(opens_ms, _)| (now_ms < opens_ms).then_some(opens_ms))
     }
 
     fn may_be_served(&mut self, shopper: usize) -> bool {
         if self.is_answered(shopper) {
             return false;
         }
-        let (device, drop) = (self.shoppers[shopper].device, self.shoppers[shopper].drop);
+        let device = self.shoppers[shopper].device;
         if !self.powered[device] {
             self.comes_again(shopper);
             return false;
         }
-        if !self.is_open(drop) {
-            self.tally.refused(shopper, false);
+        if let Some(opens_ms) = self.opens_ms(shopper) {
+            let opens_us = opens_ms.saturating_mul(MS);
+            if opens_us <= self.gone_us(shopper) {
+                self.agenda.plan(opens_us, Planned::Shopper(shopper));
+            } else {
+                self.tally.refused(shopper, false);
+            }
             return false;
         }
         true

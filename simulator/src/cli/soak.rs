@@ -110,6 +110,7 @@ struct Played {
     carts: CartNumbers,
     trust: TrustNumbers,
     power_cuts: u64,
+    boards: u64,
     history: String,
     breach: Option<Broken>,
 }
@@ -155,6 +156,7 @@ struct Outcome {
     carts: CartNumbers,
     trust: TrustNumbers,
     power_cuts: u64,
+    boards: u64,
     broken: Vec<Played>,
     coverage: Coverage,
 }
@@ -190,6 +192,7 @@ fn play(mix: &str, seed: u64, planting: &Planting) -> Result<(Played, Coverage)>
         carts: ended.night.numbers.carts,
         trust: ended.night.numbers.trust,
         power_cuts: ended.night.numbers.power_cuts,
+        boards: ended.night.numbers.boards,
         history: ended.night.history,
         breach,
     };
@@ -254,6 +257,7 @@ impl Soak {
                     outcome.carts += played.carts;
                     outcome.trust += played.trust;
                     outcome.power_cuts += played.power_cuts;
+                    outcome.boards += played.boards;
                     if played.breach.is_some() {
                         outcome.broken.push(*played);
                     }
@@ -301,13 +305,14 @@ impl Soak {
             println!("{}", serde_json::to_string_pretty(&outcome)?);
         } else {
             println!(
-                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} power cuts",
+                "{} nights of mix {}: {} virtual hours, {} steps, {} units sold, {} power cuts, {} boards looked at",
                 outcome.nights,
                 outcome.mix,
                 outcome.virtual_s / 3_600,
                 outcome.steps,
                 outcome.units_sold,
-                outcome.power_cuts
+                outcome.power_cuts,
+                outcome.boards
             );
             let (claims, carts) = (&outcome.claims, &outcome.carts);
             println!(

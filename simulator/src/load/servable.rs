@@ -160,12 +160,16 @@ impl<'s> Script<'s> {
     /// Whether the shopper's device can sell at some moment while the shopper waits, with units there from `there_ms`.
     fn sells(&self, shopper: &Shopper, drop: &crate::scenario::DropSpec, there_ms: u64) -> bool {
         let gives_up_us = shopper.at_us + shopper.patience_ms * 1_000;
-        let closes_us = drop.close_ms.map_or(u64::MAX, |close_ms| close_ms * 1_000);
-        let from_us = shopper.at_us.max(there_ms * 1_000).max(drop.open_ms * 1_000);
+        let from_us = shopper.at_us.max(there_ms * 1_000);
+        let venue = self.scenario.devices[shopper.device].venue;
         // Who comes as the drop closes is too late; who gives up at the moment the units come is not.
-        self.power[shopper.device].iter().any(|(power_from, power_until)| {
-            let first_us = from_us.max(power_from.saturating_mul(1_000));
-            first_us <= gives_up_us && first_us < closes_us && first_us < power_until.saturating_mul(1_000)
+        drop.open_spans(venue).into_iter().any(|(opens_ms, closes_ms)| {
+            let from_us = from_us.max(opens_ms.saturating_mul(1_000));
+            self.power[shopper.device].iter().any(|(power_from, power_until)| {
+                let first_us = from_us.max(power_from.saturating_mul(1_000));
+                let until_us = closes_ms.min(*power_until).saturating_mul(1_000);
+                first_us <= gives_up_us && first_us < until_us
+            })
         })
     }
 }

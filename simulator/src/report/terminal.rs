@@ -1,30 +1,34 @@
 //! The summary of a night for the terminal: what a person wants to know before opening the page.
 
-use crate::night::{Night, Severity};
+use crate::night::{Cause, Night, Severity};
 
 use super::digest::{self, Tone, headline};
 use super::table::{Colour, Table, joined, paint};
 use super::words::{self, count, plain};
 
-/// So many reasons for refusals are listed.
-const REASONS: usize = 4;
+/// So many media are listed, the busiest.
+const MEDIA: usize = 3;
 /// So many failed checks.
 const CHECKS: usize = 5;
 /// So many findings.
 const FINDINGS: usize = 5;
 /// So many kinds of fault.
 const KINDS: usize = 8;
+/// So many steps of drops.
+const STEPS: usize = 6;
 /// A finding's text has up to so many characters.
-const TEXT: usize = 90;
+const TEXT: usize = 110;
 
 /// The verdict, the numbers, why shoppers were refused, what failed and what to look at, and the line that runs the same
-/// night again: some 40 lines at most. With ANSI colours if `colour`.
+/// night again: some 60 lines at most. With ANSI colours if `colour`.
 pub fn summary(night: &Night, colour: bool) -> String {
     let mut lines = verdict(night, colour);
     lines.push(String::new());
     lines.extend(numbers(night).lines("  "));
-    lines.extend(refusals(night));
+    lines.extend(without(night));
+    lines.extend(media(night));
     lines.extend(failed(night, colour));
+    lines.extend(steps(night));
     lines.extend(faults(night));
     lines.extend(findings(night, colour));
     if !night.replay.is_empty() {
@@ -74,7 +78,16 @@ fn numbers(night: &Night) -> Table {
             },
         ),
     ]);
-    table.row(["shoppers served", &format!("{} of {}", count(numbers.served), count(numbers.shoppers))]);
+    table.row([
+        "shoppers served",
+        &words::ratio(numbers.served, numbers.shoppers).map_or_else(
+            || words::NONE.to_owned(),
+            |served| {
+                let (of, came) = (count(numbers.served), count(numbers.shoppers));
+                format!("{} ({of} of {came} who came)", words::per_mille(served))
+            },
+        ),
+    ]);
     table
         .row(["refusals", &format!("{}, {} of them wrongly", count(refused), count(numbers.wrong_refusals))]);
     if numbers.sold > 0 {
@@ -117,7 +130,7 @@ fn numbers(night: &Night) -> Table {
         "reconciliation",
         &match numbers.reconciliation_ms {
             Some(ms) => words::millis(ms),
-            None if night.devices.is_empty() => words::NONE.to_owned(),
+            None if night.devices.is_empty() || numbers.served == 0 => words::NONE.to_owned(),
             None => "never: the devices did not agree".to_owned(),
         },
     ]);
@@ -177,14 +190,35 @@ fn block(heading: &str, lines: Vec<String>, most: usize) -> Vec<String> {
     block
 }
 
-fn refusals(night: &Night) -> Vec<String> {
-    let mut reasons: Vec<_> = night.numbers.refusals.iter().collect();
-    reasons.sort_by_key(|(reason, times)| (u64::MAX - **times, *reason));
+/// What kept those who were not served: with them it adds up to all who came.
+fn without(night: &Night) -> Vec<String> {
     let mut table = Table::new(1);
-    for (reason, times) in reasons {
-        table.row([words::spaced(reason), count(*times)]);
+    for cause in Cause::ALL {
+        if let Some(shoppers) = night.numbers.without.get(&cause) {
+            table.row([words::cause(cause).0.to_owned(), count(*shoppers)]);
+        }
     }
-    block("Refused because", table.lines("  "), REASONS)
+    block("Went without because", table.lines("  "), Cause::ALL.len())
+}
+
+fn media(night: &Night) -> Vec<String> {
+    let mut media: Vec<_> = night.numbers.media.iter().collect();
+    media.sort_by_key(|medium| u64::MAX - medium.used_per_mille);
+    let mut table = Table::new(2);
+    for medium in media {
+        table.row([
+            plain(&medium.name, words::NAME),
+            format!(
+                "in use {}, at most {}; dropped {} of {}, {} repeated",
+                words::per_mille(medium.used_per_mille),
+                words::per_mille(medium.busiest_per_mille),
+                count(medium.dropped),
+                words::counted(medium.messages, "message", "messages"),
+                words::counted(medium.repeated, "packet", "packets")
+            ),
+        ]);
+    }
+    block("Media", table.lines("  "), MEDIA)
 }
 
 fn failed(night: &Night, colour: bool) -> Vec<String> {
@@ -199,6 +233,18 @@ fn failed(night: &Night, colour: bool) -> Vec<String> {
     }
     let lines = table.lines("  ").into_iter().map(|line| paint(&line, Colour::Bad, colour)).collect();
     block("Failed", lines, CHECKS)
+}
+
+fn steps(night: &Night) -> Vec<String> {
+    let mut taken: Vec<_> =
+        night.drops.iter().flat_map(|drop| drop.steps.iter().map(move |step| (step, &drop.name))).collect();
+    taken.sort_by_key(|(step, _)| step.at_ms);
+    let mut table = Table::new(3);
+    for (step, drop) in taken {
+        let at = words::clock(night.starts_at_s, step.at_ms);
+        table.row([at, plain(drop, words::NAME), plain(&step.said, TEXT)]);
+    }
+    block("Steps", table.lines("  "), STEPS)
 }
 
 fn faults(night: &Night) -> Vec<String> {

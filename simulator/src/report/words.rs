@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::night::{LaneState, Severity};
+use crate::night::{Cause, LaneState, Severity};
 use crate::scenario::StockPolicy;
 
 /// A name is shown up to so many characters.
@@ -156,6 +156,9 @@ pub(super) fn promise(invariant: &str) -> Option<&'static str> {
         "I10" => {
             "While nothing happened, the mesh wrote nothing and left the air to others; what a device works for an entry did not grow."
         }
+        "I11" => "Who was retired heard nothing more but that it was.",
+        "I12" => "No board showed a number that was not true, and nothing that was claimed went back.",
+        "I13" => "Who knew of a close sold no more, and all tell the same steps.",
         "I9" => "The same seed gives the same night, byte for byte.",
         _ => return None,
     })
@@ -174,6 +177,21 @@ pub(super) fn reason(name: &str) -> &'static str {
         "certificate" => "The device's certificate did not hold.",
         "gave_up" => "The shopper left before the answer.",
         _ => "",
+    }
+}
+
+/// What kept a shopper, and what that means.
+pub(super) fn cause(cause: Cause) -> (&'static str, &'static str) {
+    match cause {
+        Cause::SoldOut => ("sold out", "Fewer units were left in the whole event than were wanted."),
+        Cause::Elsewhere => ("elsewhere", "Enough units were left, and not where the shopper stood."),
+        Cause::NotOpen => ("not open", "The drop did not open while the shopper waited, or was over."),
+        Cause::NoPower => ("no power", "The till had no power."),
+        Cause::DeadTill => ("dead till", "The till had died."),
+        Cause::TillUnfit => {
+            ("till unfit", "The till ran and could not sell: its disk, or its past, or its right.")
+        }
+        Cause::GaveUp => ("gave up", "The shopper left before the answer."),
     }
 }
 

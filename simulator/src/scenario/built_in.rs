@@ -17,6 +17,7 @@ scenarios!(
     "wifi-dies-at-the-drop",
     "battery-night",
     "locker-over-ble",
+    "encoder-runs-the-drop",
     "two-hundred-devices",
 );
 

@@ -16,6 +16,7 @@ mod names;
 mod print;
 mod resolve;
 mod site;
+mod spans;
 mod steps;
 mod words;
 

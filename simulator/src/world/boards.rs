@@ -139,7 +139,10 @@ impl World<'_> {
         for (entry, lot) in for_sale.lots.iter().filter(|(_, lot)| lot.drop == board.drop) {
             let truth = truths.entry(Some(lot.sku.clone())).or_default();
             truth.ever_sold += lot.ever_sold.len();
-            if device.log().has(entry) {
+            // What a retired device, or one with two pasts, minted may be void.
+            let by = &lot.minted_by;
+            let stands = !self.ledger.retired.contains(by) && !self.ledger.suspects.contains(by);
+            if stands && device.log().has(entry) {
                 truth.untouched += lot.units.difference(&lot.ever_sold).len();
             }
             let mut free = UnitSet::default();
@@ -171,9 +174,7 @@ impl World<'_> {
             self.scenario.faults.iter().any(|fault| matches!(fault.kind, FaultKind::ClockStep { .. }));
         // After a start an age is by others' clocks.
         let ahead = self.scenario.devices.iter().map(|device| device.clock_ahead_ms);
-        // Over Bluetooth neighbours compare digests every two minutes, and news takes several hops.
-        let narrow = self.scenario.devices.iter().any(|device| device.ble);
-        let unsure = wrong_clock || narrow || ahead.max().unwrap_or(0) > RIGHT_TO_MS;
+        let unsure = wrong_clock || ahead.max().unwrap_or(0) > RIGHT_TO_MS;
         let Some(age_ms) = board.age_ms.filter(|_| !unsure && !self.healed) else { return Ok(()) };
         if self.ledger.is_in_doubt() {
             return Ok(());

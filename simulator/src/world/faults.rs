@@ -3,7 +3,6 @@
 use super::queue::{Event, NodeIndex};
 use super::{MS, World};
 use crate::disk::{Faults, Kept};
-use crate::network::Carrier;
 use crate::planted::Planted;
 use crate::scenario::{Cheat, FaultKind, Medium};
 
@@ -123,7 +122,7 @@ impl World<'_> {
     }
 
     fn degrade(&mut self, carrier: usize, bad: Option<Medium>, good: Medium) {
-        self.carriers[carrier] = Carrier::new(bad.unwrap_or(good));
+        self.carriers[carrier].becomes(bad.unwrap_or(good));
     }
 
     fn cut_power(

@@ -13,6 +13,9 @@ use popmesh_proto::units::UnitSet;
 pub(super) struct Lot {
     pub(super) drop: DropId,
     pub(super) sku: Sku,
+    pub(super) minted_by: DeviceId,
+    /// How many there were at first.
+    pub(super) minted: u64,
     /// Its units, but for those that are damaged.
     pub(super) units: UnitSet,
     /// Those that were ever sold.
@@ -58,6 +61,8 @@ impl ForSale {
                 let lot = Lot {
                     drop: event.drop.clone(),
                     sku: mint.sku.clone(),
+                    minted_by: event.author,
+                    minted: units.len(),
                     units: units.clone(),
                     ever_sold: UnitSet::default(),
                 };

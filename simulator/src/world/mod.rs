@@ -3,6 +3,7 @@
 //! [`run`] plays one night to its end: first everything may fail, then all faults end, and the devices must agree and
 //! sell. After every step the [`ledger`] knows whether a promise was broken.
 
+mod advice;
 mod air;
 mod barred;
 mod baskets;
@@ -22,6 +23,7 @@ mod ledger;
 mod links;
 mod mistakes;
 mod node;
+mod numbers;
 mod options;
 mod organiser;
 mod people;
@@ -51,6 +53,7 @@ use popmesh_proto::identity::{
 use popmesh_proto::io::CallId;
 use popmesh_proto::money::CurrencyError;
 use popmesh_proto::pin::EventSecret;
+use popmesh_proto::text::DropId;
 use sha2::{Digest, Sha256};
 
 pub use ledger::Breach;
@@ -61,7 +64,7 @@ use crate::coverage::Coverage;
 use crate::disk::{DiskError, Disks};
 use crate::load::{self, Shopper};
 use crate::network::{Carrier, Traffic};
-use crate::night::{Night, Numbers};
+use crate::night::{Finding, Night, Numbers};
 use crate::random::Random;
 use crate::scenario::{Fault, FaultKind, Scenario, StockPolicy};
 use baskets::Baskets;
@@ -126,6 +129,7 @@ pub struct Ended {
 struct World<'s> {
     scenario: &'s Scenario,
     options: Options,
+    seed: u64,
     random: Random,
     now_us: u64,
     steps: u64,
@@ -147,6 +151,9 @@ struct World<'s> {
     calls: CallId,
     shoppers: Vec<Shopper>,
     shop: Shop,
+    shortages: advice::Shortages,
+    /// Drops that were due and not open, and what kept whoever was to open them.
+    unopened: BTreeMap<DropId, &'static str>,
     pickups: Pickups,
     baskets: Baskets,
     boards: boards::Boards,
@@ -157,6 +164,8 @@ struct World<'s> {
     active: Vec<bool>,
     ledger: Ledger,
     watch: Watch,
+    /// What stood out when the faults of the night ended.
+    advised: Option<Vec<Finding>>,
     mistakes: mistakes::Mistakes,
     retirements: retirements::Retirements,
     /// Whether all have been started, so that links can be.
@@ -165,7 +174,7 @@ struct World<'s> {
     breach: Option<(u64, Breach)>,
     history: Sha256,
     trace: Vec<String>,
-    /// The night's numbers, once it is over: what the mesh does at rest is not in them.
+    /// The night's numbers, once it is over: what is tried then, and what the mesh does at rest, is not in them.
     taken: Option<Numbers>,
 }
 
@@ -206,7 +215,7 @@ pub fn run_with(
         world.now_us = night_ends;
         world.settle(progress);
         world.note_lanes();
-        world.taken = Some(world.numbers(seed));
+        world.take_numbers();
         world.rest();
     }
     Ok(world.end(seed))
@@ -262,6 +271,8 @@ impl<'s> World<'s> {
             judging: None,
             calls: 0,
             shop: Shop::new(shoppers.len()),
+            shortages: advice::Shortages::default(),
+            unopened: BTreeMap::new(),
             pickups: Pickups::new(Random::new(seed).fork("pickups")),
             baskets: Baskets::default(),
             boards: boards::Boards::default(),
@@ -273,6 +284,7 @@ impl<'s> World<'s> {
             active: vec![false; scenario.faults.len()],
             ledger: Ledger::default(),
             watch: Watch::new(scenario),
+            advised: None,
             mistakes: mistakes::Mistakes::default(),
             retirements: retirements::Retirements::default(),
             started: false,
@@ -285,6 +297,7 @@ impl<'s> World<'s> {
             steps: 0,
             scenario,
             options,
+            seed,
             random,
             charter,
             root,

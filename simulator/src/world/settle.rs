@@ -31,6 +31,7 @@ fn heads(log: &Log) -> impl Iterator<Item = (ChainId, u64, Hash)> {
 
 impl World<'_> {
     pub(super) fn settle(&mut self, progress: &mut dyn FnMut(u64) -> bool) {
+        self.advised = Some(self.advice());
         self.heal();
         let from_us = self.now_us;
         let until_us = from_us + self.scenario.settle_ms * MS;
@@ -75,6 +76,7 @@ impl World<'_> {
         self.check_all_books();
         self.check_claims();
         self.check_money();
+        self.take_numbers();
         self.check_nothing_is_aside();
         self.check_unsold_is_for_sale();
         self.alive().into_iter().for_each(|node| self.check_told(node));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::command::{
-    AcceptPast, Claim, Command, MAX_WAIT_MS, PaymentNew, Refusal, Reply, Sell, SellItem, Tender,
+    AcceptPast, Claim, Command, DropState, MAX_WAIT_MS, PaymentNew, Refusal, Reply, Sell, SellItem, Tender,
 };
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::io::{CallId, Idempotency, Input};
@@ -16,7 +16,7 @@ use super::node::{Caller, State, Who};
 use super::queue::{Event, NodeIndex};
 use super::wishes::KEPT;
 use super::{MS, World};
-use crate::night::{Answered, Outcome};
+use crate::night::{Answered, Cause, Outcome};
 use crate::planted::Planted;
 use crate::scenario::{DeviceIndex, StockPolicy};
 
@@ -37,6 +37,8 @@ pub(super) struct Shop {
     pub(super) served: u64,
     pub(super) wrong_refusals: u64,
     pub(super) refusals: BTreeMap<String, u64>,
+    /// What kept those who went without.
+    pub(super) without: BTreeMap<Cause, u64>,
     pub(super) answers: Vec<Answered>,
     pub(super) last_sale_us: Option<u64>,
 }
@@ -52,9 +54,16 @@ impl Shop {
             served: 0,
             wrong_refusals: 0,
             refusals: BTreeMap::new(),
+            without: BTreeMap::new(),
             answers: Vec::new(),
             last_sale_us: None,
         }
+    }
+
+    /// Shoppers whom a till that ran told yes or no.
+    pub(super) fn answered(&self) -> u64 {
+        let told = |outcome: &&Outcome| !matches!(outcome, Outcome::NoAnswer);
+        self.outcomes.iter().flatten().filter(told).count() as u64
     }
 
     /// Somebody was told what came of the command with this key.
@@ -222,8 +231,19 @@ impl World<'_> {
         if again_us < gone_us {
             self.queue.plan(again_us, Event::Again { shopper });
         } else {
-            self.answered(shopper, self.now_us, Outcome::NoAnswer);
+            let cause = match &self.nodes[self.shoppers[shopper].device].state {
+                State::Dead => Cause::DeadTill,
+                State::Off => Cause::NoPower,
+                State::Failing { .. } => Cause::TillUnfit,
+                State::Running { .. } => Cause::GaveUp,
+            };
+            self.goes_without(shopper, cause, Outcome::NoAnswer);
         }
+    }
+
+    fn goes_without(&mut self, shopper: usize, cause: Cause, outcome: Outcome) {
+        *self.shop.without.entry(cause).or_default() += 1;
+        self.answered(shopper, self.now_us, outcome);
     }
 
     /// The device that would have answered is no more.
@@ -331,9 +351,16 @@ impl World<'_> {
             return;
         }
         let gone_us = self.gone_us(shopper);
-        // The till says so, and the shopper stays.
-        let later =
-            matches!(refusal, Refusal::NotStored { .. } | Refusal::Busy | Refusal::PastUnknown { .. });
+        // The till says so, and the shopper stays; so does who came before the opening.
+        let later = matches!(
+            refusal,
+            Refusal::NotStored { .. }
+                | Refusal::Busy
+                | Refusal::PastUnknown { .. }
+                | Refusal::UnknownDrop { .. }
+                | Refusal::UnknownSku { .. }
+                | Refusal::DropNotOpen { state: DropState::Planned | DropState::Announced, .. }
+        );
         if matches!(refusal, Refusal::PastUnknown { suspected: true }) && self.random.chance(ACCEPT_PAST) {
             self.nodes[node].past_answered = true;
             self.order(node, Who::Crew, Command::AcceptPast(AcceptPast::default()), None);
@@ -350,13 +377,20 @@ impl World<'_> {
         let wrong = short && self.could_have_sold(node, shopper);
         self.note(|| format!("{node} refused shopper {shopper}: {refusal}"));
         *self.shop.refusals.entry(name.to_owned()).or_default() += 1;
+        let cause = match refusal {
+            Refusal::HeldElsewhere { .. } | Refusal::SoldOut { .. } => self.misses(node, shopper),
+            Refusal::DropNotOpen { .. } | Refusal::UnknownDrop { .. } | Refusal::UnknownSku { .. } => {
+                Cause::NotOpen
+            }
+            _ => Cause::TillUnfit,
+        };
         let outcome = if wrong {
             self.shop.wrong_refusals += 1;
             Outcome::WronglyRefused(name.to_owned())
         } else {
             Outcome::Refused(name.to_owned())
         };
-        self.answered(shopper, self.now_us, outcome);
+        self.goes_without(shopper, cause, outcome);
     }
 
     fn answered(&mut self, shopper: usize, now_us: u64, outcome: Outcome) {

@@ -9,7 +9,7 @@ use popmesh_proto::holdings::Event;
 use popmesh_proto::id::{ChainId, DeviceId, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::query::{Answer, Query};
-use popmesh_proto::record::{Body, Record, StepKind};
+use popmesh_proto::record::{Body, Record, Step, StepKind};
 use popmesh_proto::text::{DropId, Place};
 
 use super::ledger::Breach;
@@ -21,6 +21,11 @@ use crate::night::{StepNight, percentile};
 /// What was asked for before a hard end may be written so much later, milliseconds: disks are slow.
 const WRITES_TAKE_MS: u64 = 10_000;
 
+/// What an announcement says, units in all.
+fn announced(step: &Step) -> Option<u64> {
+    step.units.as_ref().map(|units| units.iter().map(|of| of.units).sum())
+}
+
 /// A step that was written.
 #[derive(Debug, Clone)]
 struct Written {
@@ -30,6 +35,8 @@ struct Written {
     round: u32,
     at: Hlc,
     by: DeviceId,
+    /// Of an announcement: units, of all SKUs.
+    announced: Option<u64>,
     /// When it was durable, microseconds of the night.
     at_us: u64,
 }
@@ -66,6 +73,7 @@ impl Steps {
                     round: step.round,
                     at: event.record.at,
                     by: event.author,
+                    announced: announced(step),
                     at_us: now_us,
                 };
                 self.all.insert(event.entry, written);
@@ -96,6 +104,18 @@ impl Steps {
         let of = known.filter_map(|entry| self.all.get(entry)).filter(|step| step.drop == *drop);
         let there = of.filter(|step| step.venue.as_ref().is_none_or(|of| of == venue));
         there.map(|step| (step.round, step.kind)).max().map(|(_, kind)| kind)
+    }
+
+    /// When a drop was opened first, anywhere, microseconds.
+    pub(super) fn opened_us(&self, drop: &DropId) -> Option<u64> {
+        let opens = |step: &&Written| step.drop == *drop && step.kind == StepKind::Open;
+        self.all.values().filter(opens).map(|step| step.at_us).min()
+    }
+
+    /// Units of a drop as the first announcement has them that says how many.
+    pub(super) fn announced(&self, drop: &DropId) -> Option<u64> {
+        let of = self.all.values().filter(|step| step.drop == *drop && step.announced.is_some());
+        of.min_by_key(|step| (step.round, step.at)).and_then(|step| step.announced)
     }
 
     /// Sales of a drop after a close: one that was written earlier ended the round that they were made in.
@@ -260,6 +280,11 @@ impl World<'_> {
         let mut took = self.followed.closed_us.clone();
         took.sort_unstable();
         (!took.is_empty()).then(|| [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)))
+    }
+
+    /// How many steps were taken, of all drops.
+    pub(super) fn steps_taken_in_all(&self) -> usize {
+        self.ledger.steps.all.len()
     }
 
     /// The steps of a drop that were taken, in words.

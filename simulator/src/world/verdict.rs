@@ -1,20 +1,16 @@
 //! What a run came to: the night with its numbers, checks and findings.
 
-use std::collections::BTreeMap;
-
 use sha2::Digest;
 
 use super::{Ended, MS, World};
-use crate::load;
 use crate::night::{
-    Check, DeviceNight, DropNight, FaultSpan, Finding, Growth, Night, Numbers, Outcome, Series, Severity,
-    Verdict, percentile,
+    Check, DeviceNight, DropNight, FaultSpan, Finding, Night, Numbers, Outcome, Series, Severity, Verdict,
+    percentile,
 };
-use crate::random::Random;
 use crate::words;
 
 /// The promises that are watched, in plain words.
-const PROMISES: [(&str, &str); 9] = [
+const PROMISES: [(&str, &str); 12] = [
     ("I1", "no unit is sold twice (I1)"),
     ("I2", "each claim is handed out once, or refunded (I2)"),
     ("I3", "what was acknowledged survives (I3)"),
@@ -24,6 +20,9 @@ const PROMISES: [(&str, &str); 9] = [
     ("I7", "the money adds up, each sale once (I7)"),
     ("I8", "what is unsold and in reach is sold (I8)"),
     ("I10", "an idle mesh rests, and work does not grow (I10)"),
+    ("I11", "retired devices hear nothing more (I11)"),
+    ("I12", "boards show nothing false (I12)"),
+    ("I13", "a close is kept, and told alike (I13)"),
 ];
 /// So many findings are shown.
 const FINDINGS: usize = 60;
@@ -47,71 +46,6 @@ impl World<'_> {
             coverage.record("battery_empty", "holds units");
         }
         Ended { night, breach: self.breach, steps: self.steps, coverage, trace: self.trace }
-    }
-
-    pub(super) fn numbers(&self, seed: u64) -> Numbers {
-        let servable = load::servable(
-            self.scenario,
-            &load::shoppers(self.scenario, &Random::new(seed).fork("shoppers")),
-        );
-        let mut took: Vec<u64> = self
-            .shop
-            .answers
-            .iter()
-            .filter(|answer| matches!(answer.outcome, Outcome::Sold | Outcome::SoldAfterWait))
-            .map(|answer| answer.took_us)
-            .collect();
-        took.sort_unstable();
-        let entries =
-            self.nodes.iter().filter_map(super::Node::device).map(|device| device.log().len()).max();
-        let loss: u64 = self.watch.loss_events.iter().sum();
-        let claimed_per_mille = self
-            .scenario
-            .drops
-            .iter()
-            .map(|drop| {
-                let (mut minted, mut claimed) = (0, 0);
-                for (_, lot) in self.ledger.holdings.lots().filter(|(_, lot)| lot.drop == drop.drop) {
-                    minted += lot.units.len();
-                    claimed +=
-                        lot.outcome.values().map(|outcome| outcome.sold + outcome.committed).sum::<u64>();
-                }
-                (drop.drop.to_string(), claimed * 1_000 / minted.max(1))
-            })
-            .collect();
-        Numbers {
-            minted: self.watch.minted,
-            sold: self.shop.sold,
-            oversold: self.shop.oversold,
-            shoppers: self.shoppers.len() as u64,
-            served: self.shop.served,
-            servable: servable.units,
-            refusals: self.shop.refusals.clone(),
-            wrong_refusals: self.shop.wrong_refusals,
-            sale_us: [500, 900, 990, 1_000].map(|per_mille| percentile(&took, per_mille)),
-            closed_us: self.closes_took(),
-            claimed_per_mille,
-            loss_events_milli: (loss * 1_000 * 3_600_000).checked_div(self.watch.open_device_ms).unwrap_or(0),
-            loss_events: self.watch.loss_events,
-            repeat_per_mille: None,
-            reconciliation_ms: self.reconciliation_ms(),
-            messages: self.traffic.messages,
-            bytes: self.traffic.bytes,
-            idle_air: BTreeMap::new(),
-            growth: Growth::default(),
-            writes: self.watch.writes,
-            entries: entries.unwrap_or(0),
-            power_cuts: self.watch.power_cuts,
-            claims: self.pickups.numbers,
-            carts: self.baskets.numbers,
-            trust: self.mistakes.numbers,
-            people: self.addresses.numbers,
-        }
-    }
-
-    fn reconciliation_ms(&self) -> Option<u64> {
-        let (sale_us, after_us) = self.watch.reconciled?;
-        (self.shop.last_sale_us == Some(sale_us)).then_some(after_us / MS)
     }
 
     fn night(&mut self, seed: u64, numbers: Numbers) -> Night {
@@ -211,6 +145,7 @@ impl World<'_> {
                 devices: seen.devices.iter().cloned().collect(),
             })
             .collect();
+        findings.extend(self.advised.clone().unwrap_or_else(|| self.advice()));
         if let Some((_, breach)) = &self.breach {
             findings.push(Finding {
                 severity: Severity::Broken,
@@ -262,6 +197,9 @@ impl World<'_> {
             },
             "I6" => format!("{} entries", numbers.entries),
             "I7" => format!("{} receipts", self.ledger.receipts.values().sum::<u64>()),
+            "I11" => format!("{} retired", numbers.trust.retired),
+            "I12" => format!("{} boards looked at", numbers.boards),
+            "I13" => format!("{} steps taken", self.steps_taken_in_all()),
             _ => format!("{} units left", self.units_left()),
         }
     }
@@ -269,53 +207,4 @@ impl World<'_> {
     fn units_left(&self) -> u64 {
         self.ledger.holdings.live().map(|(_, parcel)| parcel.free.len()).sum()
     }
-
-    fn thresholds(&self, numbers: &Numbers) -> Vec<Check> {
-        let wanted = self.scenario.thresholds;
-        let mut checks = Vec::new();
-        let mut at_least = |name: &str, limit: Option<u64>, value: u64| {
-            if let Some(limit) = limit {
-                checks.push(Check {
-                    name: name.to_owned(),
-                    passed: value >= limit,
-                    measured: per_mille(value),
-                    wanted: format!("at least {}", per_mille(limit)),
-                });
-            }
-        };
-        let served = (numbers.sold * 1_000).checked_div(numbers.servable).unwrap_or(1_000);
-        at_least("sold of what could be sold", wanted.served_per_mille, served);
-        let claimed = numbers.claimed_per_mille.values().min().copied().unwrap_or(0);
-        at_least("claimed of what was announced", wanted.claimed_per_mille, claimed);
-        let mut at_most = |name: &str, limit: Option<u64>, value: Option<u64>, words: fn(u64) -> String| {
-            if let Some(limit) = limit {
-                checks.push(Check {
-                    name: name.to_owned(),
-                    passed: value.is_some_and(|value| value <= limit),
-                    measured: value.map_or_else(|| "never".to_owned(), words),
-                    wanted: format!("at most {}", words(limit)),
-                });
-            }
-        };
-        let wrong = (numbers.wrong_refusals * 1_000).checked_div(numbers.shoppers).unwrap_or(0);
-        at_most("wrongly refused", wanted.wrong_refusals_per_mille, Some(wrong), per_mille);
-        let ms = |us: u64| Some(us.div_ceil(MS));
-        at_most("half of the sales", wanted.sale_p50_ms, ms(numbers.sale_us[0]), milliseconds);
-        at_most("99 of 100 sales", wanted.sale_p99_ms, ms(numbers.sale_us[2]), milliseconds);
-        at_most("losses of sync", wanted.loss_events_milli, Some(numbers.loss_events_milli), per_hour);
-        at_most("time to agree", wanted.agree_ms, self.watch.agreed_us.map(|us| us / MS), milliseconds);
-        checks
-    }
-}
-
-fn per_mille(value: u64) -> String {
-    format!("{}.{} %", value / 10, value % 10)
-}
-
-fn milliseconds(value: u64) -> String {
-    format!("{value} ms")
-}
-
-fn per_hour(value: u64) -> String {
-    format!("{}.{:03} a device-hour", value / 1_000, value % 1_000)
 }

@@ -208,6 +208,7 @@ impl World<'_> {
             self.drain_batteries();
             self.look_at_air();
             self.look_who_is_alone();
+            self.look_who_opens();
             self.look_at_a_board();
             if !self.options.every_step {
                 self.check_some_books();
@@ -233,7 +234,8 @@ impl World<'_> {
         let open = self.scenario.drops.iter().any(|drop| {
             drop.open_ms * MS <= self.now_us && drop.close_ms.is_none_or(|close| close * MS > self.now_us)
         });
-        if !open {
+        // What comes after the night is nobody's loss.
+        if !open || self.now_us >= self.scenario.duration_ms * MS {
             return;
         }
         for device in 0..self.scenario.devices.len() {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use popmesh_simulator::night::{
-    Answered, Check, ClaimNumbers, DeviceNight, DropNight, FaultSpan, Finding, LaneState, Night, Numbers,
-    Outcome, Series, Severity, Span, StepNight, Verdict,
+    Answered, Cause, Check, ClaimNumbers, DeviceNight, DropNight, FaultSpan, Finding, LaneState, MediumNight,
+    Night, Numbers, Outcome, Series, Severity, Span, StepNight, Verdict,
 };
 use popmesh_simulator::scenario::{StockPolicy, Thresholds};
 
@@ -165,6 +165,8 @@ fn numbers(night: &Night, shoppers: u64) -> Numbers {
         sold,
         shoppers,
         served: shoppers.saturating_sub(refusals.values().sum()),
+        without: BTreeMap::from([(Cause::SoldOut, refusals.values().sum())]),
+        answered: shoppers,
         servable: sold + sold / 60,
         refusals,
         wrong_refusals: wrong,
@@ -176,6 +178,16 @@ fn numbers(night: &Night, shoppers: u64) -> Numbers {
         reconciliation_ms: Some(1_400),
         messages: 184_220,
         bytes: 42_100_000,
+        media: vec![MediumNight {
+            name: "hall-a Wi-Fi".to_owned(),
+            messages: 184_220,
+            bytes: 42_100_000,
+            used_per_mille: 31,
+            busiest_per_mille: 640,
+            dropped: 204,
+            queue_full: 12,
+            repeated: 4_010,
+        }],
         writes: 9_120,
         entries: 14_320,
         power_cuts: 14,

@@ -8,6 +8,7 @@ mod figure;
 mod findings;
 mod holdings;
 mod lanes;
+mod media;
 mod numbers;
 mod roster;
 mod shoppers;
@@ -95,6 +96,7 @@ fn draw(out: &mut String, night: &Night) -> fmt::Result {
     agreement::draw(out, night)?;
     stock::draw_backlog(out, night, axis)?;
     out.push_str("</div>");
+    media::draw(out, night)?;
     faults::draw(out, night, axis)?;
     devices::draw(out, night, axis)?;
     out.push_str("<footer>");

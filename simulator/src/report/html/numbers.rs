@@ -61,8 +61,9 @@ fn tiles(night: &Night) -> Vec<Tile> {
         ),
         Tile::new(
             "Shoppers served",
-            count(numbers.served),
-            format!("of {} who came", count(numbers.shoppers)),
+            words::ratio(numbers.served, numbers.shoppers)
+                .map_or_else(|| words::NONE.to_owned(), words::per_mille),
+            format!("{} of {} who came", count(numbers.served), count(numbers.shoppers)),
         ),
         Tile::new(
             "Wrongly refused",
@@ -75,12 +76,12 @@ fn tiles(night: &Night) -> Vec<Tile> {
             "Reconciliation",
             match numbers.reconciliation_ms {
                 Some(ms) => words::millis(ms),
-                None if night.devices.is_empty() => words::NONE.to_owned(),
+                None if night.devices.is_empty() || numbers.served == 0 => words::NONE.to_owned(),
                 None => "never".to_owned(),
             },
             "from the last sale until all devices agreed",
         )
-        .alarm_if(numbers.reconciliation_ms.is_none() && !night.devices.is_empty()),
+        .alarm_if(numbers.reconciliation_ms.is_none() && !night.devices.is_empty() && numbers.served > 0),
         Tile::new(
             "Sync loss events",
             format!("{} /h", words::thousandths(numbers.loss_events_milli)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use crate::night::{Night, Outcome};
+use crate::night::{Cause, Night, Outcome};
 
 use super::super::scale::{CountAxis, DurationAxis, TimeAxis};
 use super::super::words::{self, Escaped};
@@ -49,8 +49,9 @@ pub(super) fn draw(out: &mut String, night: &Night, axis: TimeAxis) -> fmt::Resu
     over_time(out, night, axis)?;
     out.push_str("<div class=pair>");
     waits(out, night)?;
-    refusals(out, night)?;
+    without(out, night)?;
     out.push_str("</div>\n");
+    refusals(out, night)?;
     Ok(())
 }
 
@@ -172,8 +173,37 @@ pub(super) fn levels(out: &mut String, levels: &[(&str, f64)]) -> fmt::Result {
     Ok(())
 }
 
-fn refusals(out: &mut String, night: &Night) -> fmt::Result {
+/// What kept those who were not served.
+fn without(out: &mut String, night: &Night) -> fmt::Result {
     out.push_str("<div class=\"card wide\"><table><caption>Why shoppers went away without</caption>");
+    let numbers = &night.numbers;
+    if numbers.without.is_empty() {
+        out.push_str("</table><p class=nothing>Everybody who came was served.</p></div>");
+        return Ok(());
+    }
+    out.push_str(
+        "<thead><tr><th>What became of them</th><th class=n>Shoppers</th><th class=n>Share</th></tr></thead><tbody>",
+    );
+    let served = ("served", "", numbers.served);
+    let kept = Cause::ALL.into_iter().filter_map(|cause| {
+        let (name, means) = words::cause(cause);
+        numbers.without.get(&cause).map(|shoppers| (name, means, *shoppers))
+    });
+    for (name, means, shoppers) in std::iter::once(served).chain(kept) {
+        write!(
+            out,
+            "<tr><th scope=row>{name}<small>{means}</small></th><td class=n>{}</td><td class=n>{}</td></tr>",
+            words::count(shoppers),
+            words::ratio(shoppers, numbers.shoppers).map_or_else(String::new, words::per_mille)
+        )?;
+    }
+    out.push_str("</tbody></table></div>");
+    Ok(())
+}
+
+/// What tills said to those whom they did not serve.
+fn refusals(out: &mut String, night: &Night) -> fmt::Result {
+    out.push_str("<div class=\"card wide\"><table><caption>What the tills said</caption>");
     let mut wrong: BTreeMap<&str, u64> = BTreeMap::new();
     let mut silent = 0_u64;
     for answer in &night.answers {
@@ -212,6 +242,6 @@ fn refusals(out: &mut String, night: &Night) -> fmt::Result {
     }
     out.push_str("</tbody></table>");
     more(out, reasons.len().saturating_sub(MOST), "reasons")?;
-    out.push_str("<p class=more>Wrongly: enough units were free on devices within reach.</p></div>");
+    out.push_str("<p class=more>Wrongly: enough units were free on devices within reach.</p></div>\n");
     Ok(())
 }

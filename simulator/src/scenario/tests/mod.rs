@@ -51,7 +51,7 @@ where = ["till-1", "till-2"]
 #[test]
 fn every_built_in_scenario_loads_and_prints_and_loads_again() {
     let listed = built_in();
-    assert_eq!(listed.len(), 6);
+    assert_eq!(listed.len(), 7);
     for (name, title) in listed {
         let scenario = find(&name).unwrap();
         assert_eq!(scenario.name, name);
