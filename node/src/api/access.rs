@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use popmesh_proto::query::{Answer, Query};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;

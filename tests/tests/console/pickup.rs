@@ -122,7 +122,10 @@ fn five_wrong_pins_lock_a_pickup_until_somebody_has_looked() -> Result<()> {
             desk.button(&texts.say("desk.pin.ok", &[])?).tap()?;
             let said = match left {
                 0 => texts.say("desk.answers.pin_locked.word", &[])?,
-                left => texts.say("desk.answers.wrong_pin.reason", &[("tries", &left.to_string()), ("count", &left.to_string())])?,
+                left => texts.say(
+                    "desk.answers.wrong_pin.reason",
+                    &[("tries", &left.to_string()), ("count", &left.to_string())],
+                )?,
             };
             desk.wait_for(&said)?;
         }

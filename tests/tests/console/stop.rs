@@ -1,8 +1,8 @@
 //! The plug is pulled in the middle of a sale, and the node comes back: the sale is done once, and the page says so.
 
 use anyhow::{Result, ensure};
-use popmesh_tests::books::check;
 use popmesh_tests::Page;
+use popmesh_tests::books::check;
 use popmesh_tests::browser::{Browser, Settings, watched};
 use serde_json::json;
 

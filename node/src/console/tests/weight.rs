@@ -63,6 +63,7 @@ fn the_first_view_is_small() {
         "frame/frame.css",
         "manifest.webmanifest",
         "frame/icon.svg",
+        "frame/begin.js",
     ];
     let pages: BTreeSet<String> =
         paths().filter(|path| path.starts_with("pages/") && path.ends_with("/page.js")).collect();
