@@ -131,7 +131,7 @@ fn to_decide_by_arrival() {
 
 #[test]
 fn to_drop_what_waits() {
-    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I2", "I3", "I4", "I5", "I6", "I12"]);
+    device_bug_is_caught(DeviceBug::DropWaiting, 9, &["I1", "I2", "I3", "I4", "I5", "I6", "I12"]);
 }
 
 #[test]
