@@ -17,6 +17,7 @@ const onStatus = new Set();
 let status = null;
 let page = null;
 let shut = false;
+let busy = false;
 
 /** What each page is given: where it draws, what the device is (and news of that), and the way to another page. */
 function frame(place) {
@@ -62,14 +63,13 @@ function draw() {
   render(html`
     <a class="skip" href="#page" @click=${skip}>${t('frame.skip')}</a>
     ${bar({ status, page: page?.name, speak })}
-    <main id="page" tabindex="-1"></main>
+    <main id="page" tabindex="-1" aria-busy=${busy}></main>
     <div class="toasts" role="status" aria-live="polite"></div>`, root);
 }
 
 const news = drawer(draw);
 
 /** Says whether the page still waits for what it shows: at once when it begins, and with the drawing that ends it. */
-let busy = false;
 const markBusy = () => document.getElementById('page')?.setAttribute('aria-busy', busy);
 const markSoon = drawer(markBusy);
 function busied(now) {

@@ -38,9 +38,10 @@ function become(state, problem = null) {
   each(watchers, connection);
 }
 
-/** Calls back with whether something that is shown was not answered yet, whenever that changes. Ends with what it returns. */
+/** Calls back with whether something that is shown was not answered yet, now and whenever that changes. Ends with what it returns. */
 export function onWaiting(call) {
   waiters.add(call);
+  call(waiting);
   return () => waiters.delete(call);
 }
 
