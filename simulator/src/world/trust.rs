@@ -29,7 +29,7 @@ impl World<'_> {
             let Some(Answer::Incidents(incidents)) = self.ask(node, Query::Incidents) else { continue };
             let name = &self.nodes[node].name;
             if let Some((other, shown)) = &first
-                && words_of(shown) != words_of(&incidents)
+                && kinds_of(shown) != kinds_of(&incidents)
             {
                 let other = &self.nodes[*other].name;
                 return Err(Breach::new("I5", format!("{name} shows other incidents than {other}")));
@@ -54,9 +54,10 @@ impl World<'_> {
     }
 }
 
-/// What must be the same everywhere. How a device is called may not be known everywhere.
-fn words_of(incidents: &[Incident]) -> BTreeSet<(Ref, String, Option<Ref>)> {
-    incidents.iter().map(|incident| (incident.incident, incident.text.clone(), incident.claim)).collect()
+/// What must be the same everywhere. How a device is called may not be known everywhere, and its name stands in the text.
+fn kinds_of(incidents: &[Incident]) -> BTreeSet<(Ref, String, Option<Ref>)> {
+    let kind = |incident: &Incident| format!("{:?}", incident.kind);
+    incidents.iter().map(|incident| (incident.incident, kind(incident), incident.claim)).collect()
 }
 
 /// What a log proves of two pasts or two histories that no incident is about.
