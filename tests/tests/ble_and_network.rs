@@ -186,9 +186,10 @@ fn bluetooth_carries_on_while_the_network_is_dead() -> Result<()> {
     until_over(&till, &["tcp", "ble"])?;
 
     let units = MISSED + 4 * SALES as u32;
-    put_on_sale(&hq, "CAP", units)?;
     agree(&[&hq, &till])?;
+    // Before there is stock, which would be shared out.
     till.set_links(false)?;
+    put_on_sale(&hq, "CAP", units)?;
     let mut sold = sell(&hq, MISSED as usize)?;
     let wanted = entries(&hq)?;
 
