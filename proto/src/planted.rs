@@ -81,11 +81,13 @@ pub enum Planted {
     FoldAnew,
     /// Digests of the log are summed up anew from all chains for each that is asked for.
     DigestAnew,
+    /// A device tells everybody each second what it wrote last.
+    GossipOn,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 38] = [
+    pub const ALL: [Planted; 39] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -124,6 +126,7 @@ impl Planted {
         Planted::ShareForNothing,
         Planted::FoldAnew,
         Planted::DigestAnew,
+        Planted::GossipOn,
     ];
 }
 

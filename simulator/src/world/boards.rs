@@ -186,7 +186,16 @@ impl World<'_> {
         };
         // Of whom it has never heard, nobody can say since when.
         let heard: BTreeSet<DeviceId> = device.log().chains().map(|chain| chain.device).collect();
-        let counts = |by: &DeviceId| heard.contains(by) && sells(by);
+        // Of whom it had not heard since it was started, entries told, by their author's clock: where that is ahead of its own, how
+        // long ago that was is not known there, and nothing on its disk shows that.
+        let ahead_of = |id: &DeviceId| {
+            let node = self.nodes.iter().position(|node| node.id == *id)?;
+            Some(self.scenario.devices.get(node)?.clock_ahead_ms)
+        };
+        let by_its_clock = |by: &DeviceId| {
+            ahead_of(by).zip(ahead_of(&device.id())).is_some_and(|(by, own)| by - own > RIGHT_TO_MS)
+        };
+        let counts = |by: &DeviceId| heard.contains(by) && sells(by) && !by_its_clock(by);
         for risen in self.ledger.for_sale.risen.iter().filter(|risen| counts(&risen.by)) {
             let is_old = risen.at_us + NEWS_TAKE_US < as_of_us;
             if is_old && !device.log().has(&risen.entry) {
