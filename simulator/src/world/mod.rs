@@ -10,6 +10,7 @@ mod baskets;
 mod boards;
 mod books;
 mod boot;
+mod by_rules;
 mod carry;
 mod cheat;
 mod claims;

@@ -74,6 +74,7 @@ impl World<'_> {
         self.check_retirements();
         self.check_people();
         self.check_all_books();
+        self.check_by_rules();
         self.check_claims();
         self.check_money();
         self.take_numbers();
