@@ -17,6 +17,7 @@ use crate::query::{HeldUnits, RetirementRisk};
 use crate::record::{self, Body, Inherit, MAX_LINES, Record, RetireCut};
 use crate::text::DropId;
 use crate::trust::{Retirements, succession};
+use crate::units::UnitSet;
 
 /// By which retirements an heir takes over what a device left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,27 +125,32 @@ impl Device {
             return Err(Refusal::UnknownDevice { device });
         }
         let mut held: BTreeMap<(DropId, crate::text::Sku), u64> = BTreeMap::new();
+        // By lot: a unit that was sold twice is in two claims, and goes once.
+        let mut at_risk: BTreeMap<Ref, UnitSet> = BTreeMap::new();
         // What it is the heir of it may have taken over, too, and not been heard.
         let mut all = self.estate_of(&device);
         all.insert(device);
         for (_, parcel) in all.iter().flat_map(|device| self.holdings.live_of(device)) {
             let Some(lot) = self.holdings.lot(&parcel.lot) else { continue };
             *held.entry((lot.drop.clone(), lot.sku.clone())).or_default() += parcel.free.len();
+            at_risk.entry(parcel.lot).or_default().insert_all(&parcel.free);
         }
         let held: Vec<HeldUnits> =
             held.into_iter().map(|((drop, sku), units)| HeldUnits { drop, sku, units }).collect();
         let claims = self.waiting_with(&all);
-        let units_of = |claim: &Ref| {
+        for claim in &claims {
             let standing = self.holdings.claim(claim).and_then(|known| known.standing(*claim));
-            standing.map_or(0, |standing| standing.left.values().map(|units| units.len()).sum::<u64>())
-        };
-        let in_claims: u64 = claims.iter().map(units_of).sum();
+            for (parcel, units) in standing.iter().flat_map(|standing| &standing.left) {
+                let lot = self.holdings.parcel(parcel).map_or(*parcel, |parcel| parcel.lot);
+                at_risk.entry(lot).or_default().insert_all(units);
+            }
+        }
         Ok(RetirementRisk {
             device,
             name: self.name_of(&device),
             last_heard_ms: self.peers.last_heard(&device, self.now),
             reachable: self.peers.is_reachable(&device),
-            at_risk: held.iter().map(|held| held.units).sum::<u64>() + in_claims,
+            at_risk: at_risk.values().map(UnitSet::len).sum(),
             held,
             claims: claims.len() as u64,
             retired_by: self.trust.retired().get(&device).map(|retired| self.name_of(&retired.by)),

@@ -169,7 +169,11 @@ impl Holdings {
     /// What an entry names that counts for nothing, and would count if nobody had been retired.
     pub(super) fn note_voided(&mut self, event: &Event<'_>) {
         let late = self.is_late(&event.author, &event.entry);
-        if !late && self.boards.ghosts.is_empty() {
+        let inherits = match &event.record.body {
+            Body::Inherit(inherit) => Some(inherit),
+            _ => None,
+        };
+        if !late && inherits.is_none() && self.boards.ghosts.is_empty() {
             return;
         }
         let mut named: BTreeMap<(Ref, DeviceId), UnitSet> = BTreeMap::new();
@@ -185,9 +189,14 @@ impl Holdings {
             _ => Vec::new(),
         };
         let is_back = !back.is_empty();
-        let inherits = matches!(event.record.body, Body::Inherit(_));
+        // An heir by a retirement that no longer counts, since an earlier one came or its author had no right to it.
+        let is_no_heir = |owner: &DeviceId| {
+            inherits.is_some_and(|inherit| {
+                !self.takes_over(owner, inherit.retirement, inherit.heirs.as_deref(), &event.author)
+            })
+        };
         for (reference, units) in spent_lines(&event.record.body).into_iter().chain(back) {
-            let takes_from = |owner: DeviceId| owner == event.author || inherits || is_back;
+            let takes_from = |owner: DeviceId| owner == event.author || inherits.is_some() || is_back;
             if let Some(ghost) = self.boards.ghosts.get(&reference).filter(|ghost| takes_from(ghost.owner)) {
                 note(ghost.lot, ghost.retired, ghost.units.intersection(units));
             }
@@ -195,6 +204,9 @@ impl Holdings {
                 self.parcels.get(&reference).filter(|parcel| late && takes_from(parcel.owner))
             {
                 note(parcel.lot, event.author, parcel.units.intersection(units));
+            }
+            if let Some(parcel) = self.parcels.get(&reference).filter(|parcel| is_no_heir(&parcel.owner)) {
+                note(parcel.lot, parcel.owner, parcel.units.intersection(units));
             }
         }
         let owner = match &event.record.body {

@@ -208,6 +208,42 @@ fn what_a_retirement_voids_is_claimed_no_more_and_the_board_says_so() {
     assert!(world.nodes[ENCODER].device.as_ref().is_some_and(Device::is_all_durable));
 }
 
+/// Of two hqs that retire a device apart the earlier is its heir: what the later one sold of it counts for nothing.
+#[test]
+fn what_the_heir_by_a_later_retirement_sold_is_claimed_no_more_and_the_board_says_so() {
+    let mut world = evening(8);
+    let desk = world.add("desk", "hq,pos,registrar", "hall");
+    world.link_all();
+    world.run_ms(4_000);
+    world.isolate(OTHER);
+    world.isolate(HQ);
+    world.run_ms(20_000);
+    let device = world.nodes[OTHER].id;
+    for at in [HQ, desk] {
+        let Answer::Retirement(Ok(risk)) = world.query(at, Query::Retirement(device)) else { panic!() };
+        let retire = Retire { device, at_risk: risk.at_risk, reachable: true };
+        world.done(at, Command::Retire(retire)).unwrap();
+        world.run_ms(2_000);
+    }
+    sold(&mut world, desk, 2);
+    world.run_ms(3_000);
+    let before = total(&mut world, ENCODER);
+    assert_eq!((before.claimed, before.voided), (2, 0));
+    world.link(HQ, ENCODER);
+    world.run_ms(5_000);
+    let shown = board(&mut world, ENCODER);
+    assert_eq!((shown.total.claimed, shown.total.voided), (0, 2));
+    let voided: Vec<_> = shown.voided.iter().map(|of| (of.name.as_str(), of.why, of.units)).collect();
+    assert_eq!(voided, [("other", VoidedWhy::Retired, Some(2))]);
+    // What its heir sells is claimed by a sale that counts.
+    world.link_all();
+    world.run_ms(5_000);
+    while world.done(TILL, Command::Sell(sell(1, 5_000))).is_ok() {}
+    world.run_ms(3_000);
+    let shown = total(&mut world, ENCODER);
+    assert_eq!((shown.claimed, shown.voided, shown.sold_out), (20, 0, true));
+}
+
 /// An encoder beside an hq, which reaches a till over a narrow link, and over another one behind that a second till.
 fn far_apart() -> World {
     let mut world = World::new(7);

@@ -28,8 +28,12 @@ fn evening(seed: u64) -> World {
 }
 
 fn give(world: &mut World, count: u64) {
+    give_to(world, LOST, count);
+}
+
+fn give_to(world: &mut World, to: usize, count: u64) {
     let units = popmesh_proto::command::Units::Count(count);
-    let to = world.nodes[LOST].id;
+    let to = world.nodes[to].id;
     let give = popmesh_proto::command::Transfer { drop: night(), sku: shirt(), units, to };
     world.done(HQ, Command::Transfer(give)).unwrap();
 }
@@ -290,6 +294,28 @@ fn retiring_takes_the_right_and_the_number_that_was_looked_at() {
     assert!(refused.to_string().contains("was retired by hq already"), "{refused}");
     world.converge(5_000);
     world.assert_agreed();
+}
+
+/// Till and its copy sold the same unit, to be picked up at the device that is lost: two claims, and one unit to lose.
+#[test]
+fn a_unit_that_two_claims_wait_for_is_at_risk_once() {
+    let mut world = evening(9);
+    give_to(&mut world, TILL, 1);
+    world.run_ms(3_000);
+    world.isolate(TILL);
+    let twin = world.clone_disk(TILL);
+    world.isolate(twin);
+    let before = risk(&mut world, HQ);
+    let pickup_at = Some(world.nodes[LOST].id);
+    let sold = [TILL, twin].map(|at| {
+        claim_of(world.done(at, Command::Sell(Sell { pickup_at, ..sell(1, 0) })))
+    });
+    assert_eq!(sold[0].items[0].units, sold[1].items[0].units, "the same unit");
+    world.link(TILL, HQ);
+    world.link(twin, HQ);
+    world.run_ms(5_000);
+    let after = risk(&mut world, HQ);
+    assert_eq!((after.claims, after.at_risk), (before.claims + 2, before.at_risk + 1));
 }
 
 #[test]

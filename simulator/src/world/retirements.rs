@@ -47,6 +47,8 @@ struct Statement {
     /// How much of each chain whoever retired had.
     known: BTreeMap<ChainId, u64>,
     alive: bool,
+    /// Whether whoever retired waited for its own past first, and went by what it knew after that.
+    waits: bool,
 }
 
 /// What was said about whom.
@@ -111,6 +113,7 @@ impl World<'_> {
             units: units_left_with(of, &device),
             known: of.log().chains().map(|chain| (chain.id, chain.len())).collect(),
             alive: self.boxes_of(&device).iter().any(|node| !matches!(self.nodes[*node].state, State::Dead)),
+            waits: of.doubts_its_past(),
         };
         self.retirements.statements.insert(fault, statement);
     }
@@ -119,7 +122,13 @@ impl World<'_> {
         let statement = self.retirements.statements.get(&fault);
         match result {
             Ok(Reply::Retired(retired)) => {
-                let stated = statement.map_or(0, |statement| statement.units.len() as u64);
+                let waited = statement.is_some_and(|statement| statement.waits);
+                let stated = statement.map_or(0, |statement| {
+                    if waited { statement.at_risk } else { statement.units.len() as u64 }
+                });
+                if waited {
+                    self.retirements.statements.remove(&fault);
+                }
                 if retired.at_risk != stated {
                     let text = format!(
                         "{} units are said to be at risk, and {stated} are with the device",

@@ -3,7 +3,7 @@
 import { html, nothing, render } from '../vendor/lit-html/lit-html.js';
 import { Problem, Silence, get, onShut, tie } from './api.js';
 import { bar } from './bar.js';
-import { keepFiles, newer, preload } from './files.js';
+import { keepFiles, newer, noteRelease, preload } from './files.js';
 import { know, known, pair, theme } from './keeps.js';
 import { onConnection, onWaiting, resource, run } from './live.js';
 import { PAGES, first } from './pages.js';
@@ -201,7 +201,7 @@ async function begin() {
   expect(location.hash.replace(/^#\//, '').split('/')[0]);
   const asked = knock();
   await texts();
-  keepFiles();
+  noteRelease();
   await identify(asked);
   onShut(stop);
   const live = resource('/v1/status', STATUS, 5000);
@@ -224,6 +224,7 @@ async function begin() {
   draw();
   run();
   await show();
+  keepFiles();
   const { finishAll } = await import('./again.js');
   await finishAll(() => page?.module);
 }

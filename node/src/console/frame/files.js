@@ -2,6 +2,8 @@
 
 const RELEASE = 'popmesh-release';
 const WORKER = '/worker.js';
+/** A page that never rests keeps its files after so long, milliseconds. */
+const KEEP_WITHIN = 3000;
 let ours = null;
 
 async function release() {
@@ -29,9 +31,17 @@ export async function newer() {
   }
 }
 
-/** Notes the release of this page, and has the browser keep its files where it may. */
-export async function keepFiles() {
+/** Notes the release of this page: that of the files which it is made of. */
+export async function noteRelease() {
   ours = await release().catch(() => null);
+}
+
+/** Has the browser keep the console's files where it may, once it has nothing else to do: it asks for all of them. */
+export async function keepFiles() {
+  await new Promise((done) => {
+    if (window.requestIdleCallback) requestIdleCallback(done, { timeout: KEEP_WITHIN });
+    else setTimeout(done, KEEP_WITHIN);
+  });
   // A certificate that the browser does not trust, or one that was only waved through, makes no safe context: it works without.
   try {
     const policy = window.trustedTypes?.createPolicy('popmesh', { createScriptURL: () => WORKER });

@@ -1,6 +1,6 @@
 /** A receipt as the shopper gets it, in the person's language: shown, and printed by the browser. */
 
-import { locale, money, number, t } from './text.js';
+import { format, money, number, t } from './text.js';
 import { dialog, html, nothing, stylesheet } from './ui.js';
 
 /** Tax rates are in basis points. */
@@ -12,7 +12,7 @@ const small = (text) => html`<br><small>${text}</small>`;
 const rounding = (minor) => (minor ? line(t('receipt.rounding'), money(minor)) : nothing);
 
 /** When it was made, with the day. */
-const moment = (ms) => new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
+const moment = (ms) => format('DateTimeFormat', { dateStyle: 'medium', timeStyle: 'medium' }).format(ms);
 
 function item(one) {
   const each = t('receipt.each', { count: one.quantity, price: money(one.unit_price) });

@@ -36,6 +36,15 @@ export const language = () => now;
 /** What `Intl` is given: the language, as the event writes numbers and times. */
 export const locale = () => LOCALES[now] ?? now;
 
+const formats = new Map();
+
+/** The format of `Intl` in the language that is shown, such as `NumberFormat`. To make one takes a hundred times as long as to use it. */
+export function format(kind, options = {}) {
+  const key = `${kind} ${locale()} ${JSON.stringify(options)}`;
+  if (!formats.has(key)) formats.set(key, new Intl[kind](locale(), options));
+  return formats.get(key);
+}
+
 /** Takes the event's currency, an ISO 4217 code. */
 export function useCurrency(code) {
   if (code) currency = code;
@@ -60,17 +69,16 @@ export function t(key, values = {}) {
 }
 
 /** A number as people write it. */
-export const number = (value) => new Intl.NumberFormat(locale()).format(value);
+export const number = (value) => format('NumberFormat').format(value);
 
 /** An amount in minor units of the event's currency. */
 export function money(minor) {
-  const format = new Intl.NumberFormat(locale(), { style: 'currency', currency });
-  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+  return format('NumberFormat', { style: 'currency', currency }).format(minor / 10 ** minorDigits());
 }
 
 /** How many digits the currency's minor unit has. */
 export const minorDigits = () =>
-  new Intl.NumberFormat(locale(), { style: 'currency', currency }).resolvedOptions().maximumFractionDigits;
+  format('NumberFormat', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits;
 
 /** What a person typed as an amount, in minor units; `null` if it is none. */
 export function amount(text) {
@@ -83,7 +91,7 @@ export function amount(text) {
 /** The time of day of Unix milliseconds; with the day if it is not today. */
 export function time(ms) {
   const day = new Date(ms).toDateString() === new Date().toDateString() ? {} : { day: 'numeric', month: 'short' };
-  return new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...day }).format(ms);
+  return format('DateTimeFormat', { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', ...day }).format(ms);
 }
 
 /** How long ago that was, in words. */
@@ -91,5 +99,5 @@ export function age(ms) {
   const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
   const unit = seconds < 60 ? 'second' : seconds < 3600 ? 'minute' : seconds < 86400 ? 'hour' : 'day';
   const size = { second: 1, minute: 60, hour: 3600, day: 86400 }[unit];
-  return new Intl.RelativeTimeFormat(locale(), { numeric: 'auto' }).format(-Math.floor(seconds / size), unit);
+  return format('RelativeTimeFormat', { numeric: 'auto' }).format(-Math.floor(seconds / size), unit);
 }

@@ -1,6 +1,6 @@
 /** What a check found, in the person's language: by its code and facts; in the node's English where there is no text for it. */
 
-import { has, locale, money, t, time } from '../../frame/text.js';
+import { format, has, locale, money, number, t, time } from '../../frame/text.js';
 
 /** Facts that are amounts of money, in the event's currency. */
 const AMOUNTS = new Set(['amount']);
@@ -10,22 +10,22 @@ const LAST = new Set(['apart_ms']);
 function span(ms) {
   const seconds = Math.round(Math.abs(ms) / 1000);
   const [unit, size] = seconds < 120 ? ['second', 1] : seconds < 7200 ? ['minute', 60] : seconds < 172_800 ? ['hour', 3600] : ['day', 86_400];
-  return new Intl.NumberFormat(locale(), { style: 'unit', unit, unitDisplay: 'long' }).format(Math.round(seconds / size));
+  return format('NumberFormat', { style: 'unit', unit, unitDisplay: 'long' }).format(Math.round(seconds / size));
 }
 
 function value(name, given) {
-  if (Array.isArray(given)) return new Intl.ListFormat(locale(), { type: 'conjunction' }).format(given.map(String));
+  if (Array.isArray(given)) return format('ListFormat', { type: 'conjunction' }).format(given.map(String));
   if (typeof given !== 'number') return String(given);
   if (LAST.has(name)) return span(given);
   if (name.endsWith('_ms')) return time(given);
   if (AMOUNTS.has(name)) return money(given);
-  return new Intl.NumberFormat(locale()).format(given);
+  return number(given);
 }
 
 /** What is with a device, in words; what there is none of is left out. */
 function withIt({ units = 0, claims = 0 }) {
   const parts = [[units, 'health.units'], [claims, 'health.pickups']].filter(([count]) => count > 0);
-  return parts.map(([count, key]) => t(key, { count, n: new Intl.NumberFormat(locale()).format(count) })).join(', ');
+  return parts.map(([count, key]) => t(key, { count, n: number(count) })).join(', ');
 }
 
 /** One device that is out of reach, in a list of several. */

@@ -1,7 +1,7 @@
 /** The page health: what is wrong, in words and with the next step, how this device does, and how tablets are connected to it. */
 
 import { resource } from '../../frame/live.js';
-import { age, locale, number, t, time } from '../../frame/text.js';
+import { age, format, number, t, time } from '../../frame/text.js';
 import { drawer, html, nothing, render, repeat, words } from '../../frame/ui.js';
 import { connect } from './connect.js';
 import { away, byCause, told } from './findings.js';
@@ -65,7 +65,7 @@ function facts(status, store, mesh) {
   rows.push(['store', store.error ? t('health.not_stored', { why: words(store.error) }) : t('health.stored'), store.error ? 'act' : 'ok']);
   rows.push(
     ['entries', number(status.entries)],
-    ['clock', new Intl.DateTimeFormat(locale(), { dateStyle: 'medium', timeStyle: 'medium' }).format(Date.now()), status.clocks_apart ? 'look' : 'ok'],
+    ['clock', format('DateTimeFormat', { dateStyle: 'medium', timeStyle: 'medium' }).format(Date.now()), status.clocks_apart ? 'look' : 'ok'],
     ['past', status.past_unknown ? t('health.past_unknown') : t('health.past_known'), status.past_unknown ? 'act' : 'ok'],
     ['secret', status.secret.lacks_newest ? t('health.secret_old') : t('health.secret_newest'), status.secret.lacks_newest ? 'look' : 'ok'],
   );
