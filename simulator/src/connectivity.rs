@@ -121,6 +121,7 @@ impl Connectivity {
             | FaultKind::Retired { .. }
             | FaultKind::Entrusted { .. }
             | FaultKind::Reprints { .. }
+            | FaultKind::Chore { .. }
             | FaultKind::Cheats { .. } => {}
         }
     }

@@ -1,6 +1,6 @@
 //! Faults in words: for people, and for the tables of what was tried.
 
-use crate::scenario::{Cheat, DeviceIndex, FaultKind, Scenario};
+use crate::scenario::{Cheat, Chore, DeviceIndex, FaultKind, Scenario};
 
 /// Every kind of fault, by name.
 pub const KINDS: [&str; 20] = [
@@ -83,6 +83,7 @@ pub fn kind_of(kind: &FaultKind) -> &'static str {
         FaultKind::Retired { .. } => "retired",
         FaultKind::Entrusted { .. } => "entrusted",
         FaultKind::Reprints { .. } => "reprints",
+        FaultKind::Chore { .. } => "chore",
         FaultKind::Cheats { how: Cheat::Forks, .. } => "cheat_forks",
         FaultKind::Cheats { how: Cheat::Rewrites, .. } => "cheat_rewrites",
         FaultKind::Cheats { how: Cheat::Overspends, .. } => "cheat_overspends",
@@ -111,6 +112,7 @@ pub fn devices_of(kind: &FaultKind, scenario: &Scenario) -> Vec<DeviceIndex> {
         | FaultKind::Retired { device, .. }
         | FaultKind::Entrusted { device, .. }
         | FaultKind::Reprints { device }
+        | FaultKind::Chore { device, .. }
         | FaultKind::Cheats { device, .. } => vec![*device],
         FaultKind::OneWay { from, to } => vec![*from, *to],
         FaultKind::WifiDown { venue }
@@ -168,6 +170,21 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
         }
         FaultKind::Reprints { device } => {
             format!("{} mints the numbers that another hq mints", name(device))
+        }
+        FaultKind::Chore { device, what } => {
+            let what = match what {
+                Chore::Moves => "carries stock to a venue",
+                Chore::Damages => "takes a unit out of sale",
+                Chore::Cart => "fills a cart and gives it up",
+                Chore::Undoes => "undoes what was done last",
+                Chore::Settles => "says what became of a payment",
+                Chore::Renews => "renews a certificate",
+                Chore::Resolves => "settles an incident",
+                Chore::SetsRules => "sets the event's rules",
+                Chore::SetsLimit => "sets how much it takes unauthorised",
+                Chore::Leaves => "leaves",
+            };
+            format!("the crew of {} {what}", name(device))
         }
         FaultKind::Retired { device, by, .. } => format!("{} is retired on {}", name(device), name(by)),
         FaultKind::Cheats { device, how } => {

@@ -4,6 +4,7 @@
 //! cannot be done is answered with a [`Refusal`] and has changed nothing.
 
 mod door;
+mod kind;
 mod payment;
 mod people;
 mod refusal;

@@ -5,7 +5,7 @@ use popmesh_proto::identity::Role;
 use super::retired;
 use crate::random::Random;
 use crate::scenario::limits::MAX_FLAPS;
-use crate::scenario::{Cheat, Fault, FaultKind, Scenario, media};
+use crate::scenario::{Cheat, Chore, Fault, FaultKind, Scenario, media};
 
 /// A kind of fault, as the swarm turns it on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,6 +37,7 @@ pub enum Kind {
     RetiredDead,
     RetiredAlive,
     Reprints,
+    Chores,
 }
 
 /// Each kind is on in so many of a thousand seeds.
@@ -45,6 +46,20 @@ const ON_PER_MILLE: u64 = 400;
 const MOST_OF_A_KIND: u64 = 4;
 /// The most devices that are retired wrongly in one night: somebody has to be left who sells.
 const MOST_RETIRED: u64 = 2;
+/// The most that the crew does in one night besides selling.
+const MOST_CHORES: u64 = 40;
+/// What it does.
+const CHORES: &[Chore] = &[
+    Chore::Moves,
+    Chore::Damages,
+    Chore::Cart,
+    Chore::Undoes,
+    Chore::Settles,
+    Chore::Renews,
+    Chore::Resolves,
+    Chore::SetsRules,
+    Chore::SetsLimit,
+];
 /// The least that a lasting fault lasts.
 const SHORTEST_MS: u64 = 500;
 
@@ -56,11 +71,12 @@ pub(super) fn draw(kinds: &[Kind], scenario: &Scenario, random: &Random) -> Vec<
         // A stream for each kind: that one kind is drawn differently moves no other.
         let mut random = random.fork(&format!("{kind:?}"));
         // Whoever died is missed in any night.
-        if *kind != Kind::RetiredDead && !random.chance(ON_PER_MILLE) {
+        if !matches!(kind, Kind::RetiredDead | Kind::Chores) && !random.chance(ON_PER_MILLE) {
             continue;
         }
         match kind {
             Kind::Reprints => faults.extend(reprints(scenario, &mut random)),
+            Kind::Chores => faults.extend(chores(scenario, &mut random)),
             Kind::Entrusted => faults.extend(retired::hand_overs(scenario, &mut random)),
             Kind::RetiredDead => faults.extend(retired::of_the_dead(scenario, &faults, &mut random)),
             Kind::RetiredAlive => {
@@ -163,8 +179,23 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
             lasting(FaultKind::Cheats { device, how })
         }
         // Drawn with what the night has already.
-        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive | Kind::Reprints => None,
+        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive | Kind::Reprints | Kind::Chores => None,
     }
+}
+
+/// What the crew does, here and there, all night.
+fn chores(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
+    let one = |random: &mut Random| {
+        let at_ms = random.below(scenario.duration_ms);
+        let what = *random.pick(CHORES)?;
+        let office = matches!(what, Chore::Renews | Chore::Resolves | Chore::SetsRules | Chore::SetsLimit);
+        let able: Vec<usize> = (0..scenario.devices.len())
+            .filter(|index| !office || scenario.devices[*index].roles.has(Role::Hq))
+            .collect();
+        let device = *random.pick(&able)?;
+        Some(Fault { from_ms: at_ms, until_ms: at_ms, kind: FaultKind::Chore { device, what } })
+    };
+    (0..random.within(5..=MOST_CHORES)).filter_map(|_| one(random)).collect()
 }
 
 /// An hq is cut off before another mints, and mints the same meanwhile.

@@ -30,9 +30,9 @@ struct Mix {
 }
 
 use Kind::{
-    BadWan, BadWifi, BatterySwap, Cheats, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite, Dies,
-    DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored, RetiredAlive,
-    RetiredDead, SlowDisk, Split, WanDown, WifiDown,
+    BadWan, BadWifi, BatterySwap, Cheats, Chores, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite,
+    Dies, DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored,
+    RetiredAlive, RetiredDead, SlowDisk, Split, WanDown, WifiDown,
 };
 
 const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan];
@@ -42,7 +42,7 @@ const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
 const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats, Reprints];
 const RETIREMENTS: &[Kind] = &[Entrusted, RetiredDead, RetiredAlive];
 
-const MIXES: [Mix; 8] = [
+const MIXES: [Mix; 9] = [
     Mix {
         name: "default",
         title: "everything that may happen: networks, power, disks, clocks, deaths, people's mistakes, cheats",
@@ -85,6 +85,11 @@ const MIXES: [Mix; 8] = [
             Offline, Flapping, OneWay, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite, Clock,
         ]],
     },
+    Mix {
+        name: "crew",
+        title: "a crew that moves, damages, undoes, settles, renews and sets rules, while links fail and power is cut",
+        kinds: &[&[Chores, Offline, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite]],
+    },
 ];
 
 /// The mix whose nights are changed so that steps of drops matter.
@@ -92,7 +97,7 @@ const STEPS: &str = "steps";
 
 /// Name and title of each mix.
 #[must_use]
-pub fn mixes() -> [(&'static str, &'static str); 8] {
+pub fn mixes() -> [(&'static str, &'static str); 9] {
     MIXES.map(|mix| (mix.name, mix.title))
 }
 

@@ -7,7 +7,7 @@ use super::field::{Field, Hours, Table};
 use super::limits::{MAX_CLOCK_MS, MAX_FAULTS, MAX_FLAPS, MAX_NIGHT_MS, MAX_OPERATIONS, MAX_SLOWNESS};
 use super::resolve::{ALL, take_last};
 use super::site::Site;
-use super::{Cheat, Fault, FaultKind, Scenario, media};
+use super::{Cheat, Chore, Fault, FaultKind, Scenario, media};
 use crate::mix;
 
 /// The ways to cheat.
@@ -18,8 +18,22 @@ pub(super) const CHEATS: [(&str, Cheat); 4] = [
     ("replays", Cheat::Replays),
 ];
 
+/// The chores.
+pub(super) const CHORES: [(&str, Chore); 10] = [
+    ("moves", Chore::Moves),
+    ("damages", Chore::Damages),
+    ("cart", Chore::Cart),
+    ("undoes", Chore::Undoes),
+    ("settles", Chore::Settles),
+    ("renews", Chore::Renews),
+    ("resolves", Chore::Resolves),
+    ("sets_rules", Chore::SetsRules),
+    ("sets_limit", Chore::SetsLimit),
+    ("leaves", Chore::Leaves),
+];
+
 /// The names of all faults.
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 24] = [
     "offline",
     "flapping",
     "one_way",
@@ -42,6 +56,7 @@ const KINDS: [&str; 23] = [
     "retired",
     "entrusted",
     "reprints",
+    "chore",
     "cheats",
 ];
 
@@ -92,6 +107,7 @@ pub(super) fn lasts(kind: &FaultKind) -> bool {
             | FaultKind::Retired { .. }
             | FaultKind::Entrusted { .. }
             | FaultKind::Reprints { .. }
+            | FaultKind::Chore { .. }
     )
 }
 
@@ -269,6 +285,9 @@ fn of_device(
             return Err(field.error(Problem::CannotMint { device }));
         }
         "reprints" => FaultKind::Reprints { device },
+        "chore" => {
+            FaultKind::Chore { device, what: table.need("what", "what = \"moves\"")?.word("chore", &CHORES)? }
+        }
         _ => FaultKind::Cheats { device, how: table.need("how", "how = \"forks\"")?.word("cheat", &CHEATS)? },
     })
 }

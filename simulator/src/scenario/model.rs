@@ -463,6 +463,13 @@ pub enum FaultKind {
         /// The hq.
         device: DeviceIndex,
     },
+    /// Somebody of the crew does something besides selling.
+    Chore {
+        /// On which device.
+        device: DeviceIndex,
+        /// What.
+        what: Chore,
+    },
     /// A device cheats.
     Cheats {
         /// Which.
@@ -470,6 +477,32 @@ pub enum FaultKind {
         /// How.
         how: Cheat,
     },
+}
+
+/// What the crew does besides selling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chore {
+    /// Carries stock to a venue.
+    Moves,
+    /// Takes a unit out of sale.
+    Damages,
+    /// Fills a cart, empties it, and gives it up.
+    Cart,
+    /// Undoes what was done last.
+    Undoes,
+    /// Says what became of a payment that was to be authorised later.
+    Settles,
+    /// Renews a certificate.
+    Renews,
+    /// Says what was done about an incident.
+    Resolves,
+    /// Sets the event's rules.
+    SetsRules,
+    /// Sets how much may be taken unauthorised.
+    SetsLimit,
+    /// Gives away all that the device has, and leaves.
+    Leaves,
 }
 
 /// How a device cheats.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::faults::{CHEATS, lasts};
+use super::faults::{CHEATS, CHORES, lasts};
 use super::resolve::POLICIES;
 use super::site::{BATTERIES, DISKS};
 use super::steps::STEPS;
@@ -342,6 +342,9 @@ impl Page<'_> {
             FaultKind::Retired { device: which, by, once_stock_comes } => {
                 let waits = once_stock_comes.then(|| ("once_stock_comes", true.to_string()));
                 ("retired", [device(which), ("by", self.device_name(*by))].into_iter().chain(waits).collect())
+            }
+            FaultKind::Chore { device: which, what } => {
+                ("chore", vec![device(which), ("what", word(&CHORES, what).unwrap_or_default())])
             }
             FaultKind::Cheats { device: which, how } => {
                 ("cheats", vec![device(which), ("how", word(&CHEATS, how).unwrap_or_default())])

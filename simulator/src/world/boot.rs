@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use popmesh_proto::id::{ChainId, Nonce};
+use popmesh_proto::id::{ChainId, Nonce, Ref};
 use popmesh_proto::io::{BatchId, Entry, Input};
 use popmesh_proto::mark::End;
 use popmesh_proto::record::Record;
@@ -110,7 +110,7 @@ impl World<'_> {
         let opened = open_device(config, &store, now, |entry| {
             let length = read.entry(entry.chain).or_default();
             *length = entry.seq.max(*length);
-            told.take(entry);
+            told.take(entry, ledger.seller_of(&Ref { chain: entry.chain, seq: entry.seq }));
             if problem.is_ok() {
                 problem = ledger.read_back(node, me, entry);
             }

@@ -27,6 +27,9 @@ impl World<'_> {
     pub(super) fn give(&mut self, node: NodeIndex, input: Input) {
         let now = self.clock(node);
         let Some(device) = self.nodes[node].device_mut() else { return };
+        if let Input::Command { call, command, .. } = &input {
+            self.issued.give(*call, command);
+        }
         device.handle(now, input);
         self.carry_out_all(node);
         if self.options.every_step {

@@ -109,6 +109,11 @@ impl World<'_> {
                     self.will_retire(fault);
                 }
             }
+            FaultKind::Chore { device, what } => {
+                if begins {
+                    self.does_chore(fault, device, what);
+                }
+            }
             FaultKind::Cheats { device, how } => self.cheats(fault, device, how, begins),
         }
         self.note_lanes();

@@ -13,6 +13,7 @@ use popmesh_proto::document::Document;
 use popmesh_proto::holdings::{Effect, Event, Holdings};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
+use popmesh_proto::payment::PaymentSettled;
 use popmesh_proto::record::{Body, Record};
 use popmesh_proto::trust::{Retirements, Trust};
 use popmesh_proto::units::UnitSet;
@@ -255,6 +256,10 @@ impl Ledger {
                 }
                 refund.receipt.number
             }
+            Body::PaymentSettled(settled) => {
+                self.fold_settlement(event.author, settled);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         let before = self.receipts.entry(event.author).or_default();
@@ -264,6 +269,22 @@ impl Ledger {
             return Err(Breach::new("I7", format!("receipt {before} of {who} has the number {number}")));
         }
         Ok(())
+    }
+
+    /// What was to be authorised later was taken, or never will be.
+    fn fold_settlement(&mut self, author: DeviceId, settled: &PaymentSettled) {
+        let record = self.chains.get(&settled.claim.chain).and_then(|chain| chain.record(settled.claim.seq));
+        let Some(Body::Sale(sale)) = record.map(|record| record.body) else { return };
+        let parts = sale.parts();
+        let Some(part) = (settled.payment as usize).checked_sub(1).and_then(|at| parts.get(at)) else {
+            return;
+        };
+        let of = self.takings.entry((author, part.tender)).or_default();
+        // What could not be taken stays where it was: it is named apart.
+        if !settled.failed {
+            of.deferred -= settled.amount;
+            of.taken += settled.amount;
+        }
     }
 
     fn fold_stock(&mut self, event: &Event<'_>, suspect: bool) -> Result<(), Breach> {

@@ -13,6 +13,7 @@ mod boot;
 mod by_rules;
 mod carry;
 mod cheat;
+mod chores;
 mod claims;
 mod faults;
 mod for_sale;
@@ -122,6 +123,8 @@ pub struct Ended {
     pub steps: u64,
     /// Which faults met which states.
     pub coverage: Coverage,
+    /// How often each command was given, by its name.
+    pub commands: BTreeMap<&'static str, chores::Count>,
     /// Lines of the trace.
     pub trace: Vec<String>,
 }
@@ -160,6 +163,7 @@ struct World<'s> {
     boards: boards::Boards,
     followed: steps::Followed,
     addresses: Addresses,
+    issued: chores::Issued,
     event_secret: EventSecret,
     organiser: organiser::Organiser,
     active: Vec<bool>,
@@ -279,6 +283,7 @@ impl<'s> World<'s> {
             boards: boards::Boards::default(),
             followed: steps::Followed::default(),
             addresses: Addresses::new(Random::new(seed).fork("addresses")),
+            issued: chores::Issued::default(),
             event_secret: EventSecret::derive(&root, &charter.event()),
             shoppers,
             organiser: organiser::Organiser::new(scenario),

@@ -12,6 +12,7 @@ use popmesh_proto::mark::{End, Mark, Marking};
 use popmesh_proto::{Config, Device};
 use popmesh_store::{AnswerId, KeyPrefix, Store, StoreError};
 
+use super::chores::CartChore;
 use super::queue::Life;
 use crate::disk::{Disk, Image};
 use crate::scenario::{Battery, DeviceIndex, DeviceSpec, DiskSpeed};
@@ -49,6 +50,10 @@ pub(super) enum Who {
     Entruster(usize),
     /// The crew, which needs no answer.
     Crew,
+    /// The crew, about its chores.
+    Chores,
+    /// The crew, about a cart, and what it does next with it.
+    Cart(CartChore),
     /// The organiser, for a task.
     Organiser(usize),
     /// The world itself, that wants to see whether units can still be sold.

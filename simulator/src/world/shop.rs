@@ -255,7 +255,7 @@ impl World<'_> {
                 Who::Organiser(task) => self.organiser_lost(task),
                 Who::Registrar(fault) => self.retires_again(fault),
                 Who::Entruster(fault) => self.entrusts_again(fault),
-                Who::Probe | Who::Crew | Who::Person => {}
+                Who::Probe | Who::Crew | Who::Chores | Who::Cart(_) | Who::Person => {}
             }
         }
     }
@@ -265,6 +265,7 @@ impl World<'_> {
             self.check(Err(Breach::new("I3", "a command was answered twice")));
             return;
         };
+        self.issued.replied(call, &result);
         if let Ok(reply) = &result {
             let entry = match reply {
                 Reply::Sale(claim) => Some(claim.claim),
@@ -300,7 +301,8 @@ impl World<'_> {
         match (caller.who, result) {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
-            (Who::Crew, _) => {}
+            (Who::Crew | Who::Chores, _) => {}
+            (Who::Cart(next), result) => self.chore_with_cart(node, next, result),
             (Who::Entruster(fault), result) => self.entrusted(fault, &result),
             (Who::Registrar(fault), result) => self.retired(fault, &result),
             (Who::Person, result) => self.person_answered(node, result),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use popmesh_proto::fact::Fact;
-use popmesh_proto::id::{ChainId, Ref};
+use popmesh_proto::id::{ChainId, DeviceId, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::record::{Body, Record};
 use popmesh_store::Store;
@@ -22,8 +22,8 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Takes in an entry that is stored.
-    pub(super) fn take(&mut self, entry: &Entry) {
+    /// Takes in an entry that is stored, and who wrote it.
+    pub(super) fn take(&mut self, entry: &Entry, author: Option<DeviceId>) {
         let length = self.lengths.entry(entry.chain).or_default();
         *length = entry.seq.max(*length);
         // In `programme` it is no record.
@@ -40,7 +40,9 @@ impl Told {
                 | Body::Redeem(_)
                 | Body::Refund(_)
         );
-        if is_told {
+        // What is put into a cart changes no hands.
+        let stays = matches!(&record.body, Body::Transfer(transfer) if Some(transfer.to) == author);
+        if is_told && !stays {
             self.wanted.insert(Ref { chain: entry.chain, seq: entry.seq });
         }
     }
@@ -91,7 +93,7 @@ impl World<'_> {
         let mut told = Told::default();
         for entry in store.entries() {
             let Ok(entry) = entry else { return };
-            told.take(&entry);
+            told.take(&entry, self.ledger.seller_of(&Ref { chain: entry.chain, seq: entry.seq }));
         }
         let checked = told.check(store);
         self.judge_told(node, checked);

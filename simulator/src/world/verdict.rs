@@ -45,7 +45,8 @@ impl World<'_> {
         if self.watch.batteries_emptied > 0 {
             coverage.record("battery_empty", "holds units");
         }
-        Ended { night, breach: self.breach, steps: self.steps, coverage, trace: self.trace }
+        let commands = self.issued.counts;
+        Ended { night, breach: self.breach, steps: self.steps, coverage, commands, trace: self.trace }
     }
 
     fn night(&mut self, seed: u64, numbers: Numbers) -> Night {
