@@ -81,11 +81,25 @@ pub enum Planted {
     FoldAnew,
     /// Digests of the log are summed up anew from all chains for each that is asked for.
     DigestAnew,
+    /// A spend counts whoever holds the units.
+    SpendAnybodys,
+    /// Whatever is done about a claim counts as done by its custodian.
+    DeedsByAnybody,
+    /// A token of anybody's making says whom a claim is handed out by.
+    TrustAnyToken,
+    /// Units that are given count as received when anybody says so.
+    ReceiveForAnybody,
+    /// Anybody ends a hold.
+    ReleaseAnybodys,
+    /// Anybody puts units aside.
+    HoldAnybodys,
+    /// Entries are taken in whatever role their author has.
+    AdmitAnyRole,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 38] = [
+    pub const ALL: [Planted; 45] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -124,6 +138,13 @@ impl Planted {
         Planted::ShareForNothing,
         Planted::FoldAnew,
         Planted::DigestAnew,
+        Planted::SpendAnybodys,
+        Planted::DeedsByAnybody,
+        Planted::TrustAnyToken,
+        Planted::ReceiveForAnybody,
+        Planted::ReleaseAnybodys,
+        Planted::HoldAnybodys,
+        Planted::AdmitAnyRole,
     ];
 }
 

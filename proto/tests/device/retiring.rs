@@ -307,9 +307,8 @@ fn a_unit_that_two_claims_wait_for_is_at_risk_once() {
     world.isolate(twin);
     let before = risk(&mut world, HQ);
     let pickup_at = Some(world.nodes[LOST].id);
-    let sold = [TILL, twin].map(|at| {
-        claim_of(world.done(at, Command::Sell(Sell { pickup_at, ..sell(1, 0) })))
-    });
+    let sold =
+        [TILL, twin].map(|at| claim_of(world.done(at, Command::Sell(Sell { pickup_at, ..sell(1, 0) }))));
     assert_eq!(sold[0].items[0].units, sold[1].items[0].units, "the same unit");
     world.link(TILL, HQ);
     world.link(twin, HQ);

@@ -33,6 +33,7 @@ pub enum Kind {
     Restored,
     Cloned,
     Cheats,
+    Crafts,
     Entrusted,
     RetiredDead,
     RetiredAlive,
@@ -45,6 +46,8 @@ const ON_PER_MILLE: u64 = 400;
 const MOST_OF_A_KIND: u64 = 4;
 /// The most devices that are retired wrongly in one night: somebody has to be left who sells.
 const MOST_RETIRED: u64 = 2;
+/// So many of a thousand nights with an adversary have two.
+const TWO_CHEAT: u64 = 250;
 /// The least that a lasting fault lasts.
 const SHORTEST_MS: u64 = 500;
 
@@ -56,10 +59,12 @@ pub(super) fn draw(kinds: &[Kind], scenario: &Scenario, random: &Random) -> Vec<
         // A stream for each kind: that one kind is drawn differently moves no other.
         let mut random = random.fork(&format!("{kind:?}"));
         // Whoever died is missed in any night.
-        if *kind != Kind::RetiredDead && !random.chance(ON_PER_MILLE) {
+        let always = matches!(kind, Kind::RetiredDead | Kind::Crafts);
+        if !always && !random.chance(ON_PER_MILLE) {
             continue;
         }
         match kind {
+            Kind::Crafts => faults.extend(adversaries(scenario, &mut random)),
             Kind::Reprints => faults.extend(reprints(scenario, &mut random)),
             Kind::Entrusted => faults.extend(retired::hand_overs(scenario, &mut random)),
             Kind::RetiredDead => faults.extend(retired::of_the_dead(scenario, &faults, &mut random)),
@@ -163,8 +168,22 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
             lasting(FaultKind::Cheats { device, how })
         }
         // Drawn with what the night has already.
-        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive | Kind::Reprints => None,
+        Kind::Crafts | Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive | Kind::Reprints => None,
     }
+}
+
+/// One device cheats for most of the night, sometimes two; two at least do not.
+fn adversaries(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
+    let mut devices: Vec<usize> = (0..scenario.devices.len()).collect();
+    random.shuffle(&mut devices);
+    let many = if random.chance(TWO_CHEAT) { 2 } else { 1 };
+    devices.truncate(many.min(devices.len().saturating_sub(2)));
+    let of = |device| {
+        let from_ms = random.within(0..=scenario.duration_ms / 3);
+        let until_ms = random.within(2 * scenario.duration_ms / 3..=scenario.duration_ms);
+        Fault { from_ms, until_ms, kind: FaultKind::Cheats { device, how: Cheat::Crafts } }
+    };
+    devices.into_iter().map(of).collect()
 }
 
 /// An hq is cut off before another mints, and mints the same meanwhile.
