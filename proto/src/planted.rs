@@ -81,6 +81,18 @@ pub enum Planted {
     FoldAnew,
     /// Digests of the log are summed up anew from all chains for each that is asked for.
     DigestAnew,
+    /// A device tells everybody each second what it wrote last.
+    GossipOn,
+    /// Who retired a device is its heir, retired since or not.
+    EndAtFirstHeir,
+    /// A command is not looked for among the records of those that were done.
+    ForgetKeys,
+    /// Heads are compared by nothing that two branches of a fork do not share.
+    ShortHashes,
+    /// A retirement names two chains of a device, and no more.
+    FewChains,
+    /// Of two that spend one unit the later has it, on every device alike.
+    LaterHasIt,
     /// A spend counts whoever holds the units.
     SpendAnybodys,
     /// Whatever is done about a claim counts as done by its custodian.
@@ -99,7 +111,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 45] = [
+    pub const ALL: [Planted; 51] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -138,6 +150,12 @@ impl Planted {
         Planted::ShareForNothing,
         Planted::FoldAnew,
         Planted::DigestAnew,
+        Planted::GossipOn,
+        Planted::EndAtFirstHeir,
+        Planted::ForgetKeys,
+        Planted::ShortHashes,
+        Planted::FewChains,
+        Planted::LaterHasIt,
         Planted::SpendAnybodys,
         Planted::DeedsByAnybody,
         Planted::TrustAnyToken,

@@ -14,6 +14,7 @@ pub mod connectivity;
 pub mod coverage;
 pub mod cuts;
 pub mod disk;
+pub mod judge;
 pub mod load;
 pub mod minimise;
 pub mod mix;

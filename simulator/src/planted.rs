@@ -14,18 +14,24 @@ pub enum Planted {
     LyingDisk,
     /// A sale that is asked for again is not looked up among the stored outcomes, and made again.
     SellAgain,
+    /// The judge takes what retired devices wrote late for good.
+    JudgeCountsLate,
+    /// Of two that spend one unit the judge takes the later to have it.
+    JudgeTakesLater,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Self; DeviceBug::ALL.len() + 2] = {
-        let mut all = [Self::LyingDisk; DeviceBug::ALL.len() + 2];
+    pub const ALL: [Self; DeviceBug::ALL.len() + 4] = {
+        let mut all = [Self::LyingDisk; DeviceBug::ALL.len() + 4];
         let mut at = 0;
         while at < DeviceBug::ALL.len() {
             all[at] = Self::Device(DeviceBug::ALL[at]);
             at += 1;
         }
         all[at] = Self::SellAgain;
+        all[at + 1] = Self::JudgeCountsLate;
+        all[at + 2] = Self::JudgeTakesLater;
         all
     };
 
@@ -34,7 +40,7 @@ impl Planted {
     pub fn of_device(self) -> Option<DeviceBug> {
         match self {
             Self::Device(bug) => Some(bug),
-            Self::LyingDisk | Self::SellAgain => None,
+            Self::LyingDisk | Self::SellAgain | Self::JudgeCountsLate | Self::JudgeTakesLater => None,
         }
     }
 }

@@ -391,6 +391,11 @@ fn to_share_stock_for_nothing() {
 }
 
 #[test]
+fn to_tell_everybody_again_and_again_what_was_written_last() {
+    is_caught(Planted::Device(DeviceBug::GossipOn), calm_mix, 1..=12, &["I10"]);
+}
+
+#[test]
 fn to_work_the_view_out_anew_for_each_entry() {
     is_caught(Planted::Device(DeviceBug::FoldAnew), honest_mix, 1..=3, &["I10"]);
 }

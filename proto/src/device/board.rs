@@ -197,9 +197,7 @@ impl Device {
             () if *device == self.me || self.trust.retired().contains_key(device) => Some(now.wall_ms),
             () if behind.contains(device) => self.narrowly_as_of_ms(now, device, in_step),
             () if self.peers.is_reachable(device) => in_step,
-            // Of whom nothing was heard since the start, entries tell, by their author's clock: what that has ahead of this
-            // device's own says nothing.
-            () => self.peers.last_heard(device, now).filter(|heard_ms| *heard_ms <= now.wall_ms),
+            () => self.peers.surely_heard(device, now),
         };
         let oldest = devices.iter().map(heard).try_fold(now.wall_ms, |oldest, at| Some(oldest.min(at?)));
         // A wall clock that was set back since shows an earlier time than that was.

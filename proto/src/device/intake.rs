@@ -274,7 +274,7 @@ impl Device {
             self.note_act(linked);
         }
         self.see_time(author, &document, linked.at);
-        self.peers.wrote(author, linked.at);
+        self.peers.wrote(author, linked.at, self.now);
         let record = match &linked.content {
             Admitted::Edit(_) => {
                 let (at_ms, entry, by) = (linked.at.ms(), linked.entry, author);

@@ -514,6 +514,9 @@ impl Device {
             self.plan_telling();
             self.tell_end();
             self.look_at_epochs();
+            if self.plant.has(Planted::GossipOn) {
+                self.gossip_on();
+            }
         }
         self.pump_bars();
         self.pump_telling();

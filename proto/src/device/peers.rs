@@ -33,6 +33,8 @@ pub(super) struct Peer {
     linked: bool,
     pub(super) heard_mono_ms: Option<u64>,
     heard_wall_ms: Option<u64>,
+    /// An entry of its own was dated later than this device's wall clock showed when it was taken in.
+    is_ahead: bool,
     /// When it was last in reach through others.
     through_wall_ms: Option<u64>,
     reachable: bool,
@@ -200,11 +202,19 @@ impl Peers {
     }
 
     /// An entry of a device bears a time: it was alive then, if nothing better is known.
-    pub(super) fn wrote(&mut self, device: DeviceId, at: Hlc) {
+    pub(super) fn wrote(&mut self, device: DeviceId, at: Hlc, now: Now) {
         let peer = self.all.entry(device).or_default();
         if peer.heard_mono_ms.is_none() {
+            peer.is_ahead |= at.ms() > now.wall_ms;
             peer.heard_wall_ms = peer.heard_wall_ms.max(Some(at.ms()));
         }
+    }
+
+    /// The same as [`last_heard`](Self::last_heard), where that is sure. Of whom nothing was heard since the start, entries tell,
+    /// by their author's clock: of one that is ahead of this device's own nobody knows how long ago its entries were.
+    pub(super) fn surely_heard(&self, device: &DeviceId, now: Now) -> Option<u64> {
+        let peer = self.all.get(device)?;
+        peer.heard_wall(now).filter(|_| peer.heard_mono_ms.is_some() || !peer.is_ahead)
     }
 
     /// When a device was last heard, or known to be there through others, by this device's wall clock.

@@ -110,6 +110,9 @@ impl Device {
 
     /// Who has what a device left behind: itself, unless it was retired.
     pub(super) fn heir_of(&self, device: &DeviceId) -> DeviceId {
+        if self.plant.has(Planted::EndAtFirstHeir) {
+            return self.trust.retired().get(device).map_or(*device, |retired| retired.by);
+        }
         succession(self.trust.retired(), device).map_or(*device, |(heir, _)| heir)
     }
 
@@ -206,7 +209,8 @@ impl Device {
             return Err(Refusal::RiskChanged { device: retire.device, at_risk: risk.at_risk });
         }
         let own = self.log.chains().filter(|chain| chain.device == retire.device);
-        let ends: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).collect();
+        let most = if self.plant.has(Planted::FewChains) { 2 } else { usize::MAX };
+        let ends: Vec<Ref> = own.map(|chain| Ref { chain: chain.id, seq: chain.len() }).take(most).collect();
         let mut parts = ends.chunks(MAX_LINES).map(<[Ref]>::to_vec);
         let cut = parts.next().unwrap_or_default();
         let mut more = 0;

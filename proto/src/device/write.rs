@@ -222,4 +222,13 @@ impl Device {
             self.sync.nudge_all(None);
         }
     }
+
+    /// With a planted bug, tells everybody again what it wrote last.
+    pub(super) fn gossip_on(&mut self) {
+        let own = self.own.values().next_back().and_then(|chain| self.log.chain(chain));
+        let last = own.and_then(|chain| chain.range_after(chain.len().saturating_sub(1), MAX_RANGE_BYTES));
+        if let Some(range) = last {
+            self.outbox.emit_now(Output::Publish { bytes: encode(&Gossip::Live(vec![range])) });
+        }
+    }
 }

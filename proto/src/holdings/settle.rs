@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::claims::{Claim, Deed};
 use super::{Holdings, Outcome, Precedence, Told};
 use crate::id::{DeviceId, Ref};
+use crate::planted::Planted;
 use crate::units::UnitSet;
 
 /// What a spend does with its units.
@@ -59,9 +60,9 @@ impl Holdings {
             let mut steps = 1;
             for (part, spends) in parcel.drawn.touching(&units) {
                 steps += spends.len();
-                for (index, spend) in spends.iter().enumerate() {
+                for spend in spends {
                     let (has, lacks) = fates.entry(*spend).or_default();
-                    if index == 0 {
+                    if Some(spend) == self.first_of(spends) {
                         has.insert_all(&part.difference(&parcel.lacking));
                         lacks.insert_all(&part.intersection(&parcel.lacking));
                     } else {
@@ -88,6 +89,11 @@ impl Holdings {
         for spend in changed {
             self.note_outrun(&spend);
         }
+    }
+
+    /// Of those that name one unit the one that has it.
+    fn first_of<'a>(&self, spends: &'a [Spend]) -> Option<&'a Spend> {
+        if self.plant.has(Planted::LaterHasIt) { spends.last() } else { spends.first() }
     }
 
     /// Units of a parcel have come to a spend of them, or gone from it.
@@ -237,7 +243,7 @@ impl Holdings {
             for (mut part, spends) in parcel.drawn.touching(&units) {
                 steps += 1;
                 left.remove_all(&part);
-                match spends.first() {
+                match self.first_of(spends) {
                     Some(Spend { entry, kind: SpendKind::Parcel, .. }) => work.push((*entry, part)),
                     Some(Spend { entry, kind: SpendKind::Sale, .. }) => {
                         let acts = self.claims.get(entry).map(Claim::valid).unwrap_or_default();

@@ -153,6 +153,24 @@ fn a_start_shows_what_was_shown_before_it_at_once_and_how_old_that_is() {
     assert_eq!((shown.total.claimed, shown.not_heard, shown.age_ms), (before.claimed, 0, Some(0)));
 }
 
+/// A clock that has fallen back catches up with the times of others' entries, and they are no younger for that.
+#[test]
+fn after_a_start_with_a_clock_that_is_behind_a_board_does_not_say_how_old_it_is() {
+    let mut world = evening(9);
+    sold(&mut world, TILL, 4);
+    world.run_ms(1_000);
+    world.power_cut(ENCODER);
+    world.nodes[ENCODER].ahead_ms -= 100_000;
+    world.isolate(ENCODER);
+    world.power_on(ENCODER);
+    world.run_ms(110_000);
+    let shown = board(&mut world, ENCODER);
+    assert_eq!((shown.as_of_ms, shown.not_heard), (None, 3));
+    world.link_all();
+    world.run_ms(2_000);
+    assert_eq!(board(&mut world, ENCODER).age_ms, Some(0));
+}
+
 #[test]
 fn all_is_sold_only_when_nobody_can_have_any() {
     let mut world = evening(5);

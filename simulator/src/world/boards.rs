@@ -186,7 +186,16 @@ impl World<'_> {
         };
         // Of whom it has never heard, nobody can say since when.
         let heard: BTreeSet<DeviceId> = device.log().chains().map(|chain| chain.device).collect();
-        let counts = |by: &DeviceId| heard.contains(by) && sells(by);
+        // What a device tells of its links counts over what others say of them later, for as long as its clock is ahead of
+        // theirs; and of whom nothing was heard since a start, entries tell, by their author's clock.
+        let least_ahead = self.scenario.devices.iter().map(|device| device.clock_ahead_ms).min().unwrap_or(0);
+        let by_its_clock = |by: &DeviceId| {
+            let node = self.nodes.iter().position(|node| node.id == *by);
+            let ahead =
+                node.and_then(|node| self.scenario.devices.get(node)).map(|device| device.clock_ahead_ms);
+            ahead.is_some_and(|ahead| ahead - least_ahead > RIGHT_TO_MS)
+        };
+        let counts = |by: &DeviceId| heard.contains(by) && sells(by) && !by_its_clock(by);
         for risen in self.ledger.for_sale.risen.iter().filter(|risen| counts(&risen.by)) {
             let is_old = risen.at_us + NEWS_TAKE_US < as_of_us;
             if is_old && !device.log().has(&risen.entry) {

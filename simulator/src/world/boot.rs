@@ -139,6 +139,7 @@ impl World<'_> {
                 self.judge_told(node, told);
                 self.look_at_board(node);
                 self.follow_start(node);
+                self.check_start(node, read.values().sum());
                 if !self.ledger.suspects.contains(&me) {
                     let recovered = self.ledger.recovered(me, &read);
                     self.check(recovered);

@@ -59,6 +59,24 @@ impl World<'_> {
         self.now_us = self.now_us.max(until_us);
     }
 
+    /// A start takes in each entry that is stored once, and what it works goes with those.
+    pub(super) fn check_start(&mut self, node: NodeIndex, stored: u64) {
+        let shown = self.nodes[node].device().map_or(0, |device| device.work().shown);
+        if shown > stored {
+            let text = format!("{} took in {shown} entries at a start, of {stored}", self.nodes[node].name);
+            self.check(Err(Breach::new("I10", text)));
+        }
+        let result = self.work_of(node);
+        self.check(result);
+    }
+
+    /// In the night: what one device has worked in the life that it leads, and the next time another.
+    pub(super) fn look_at_work(&mut self) {
+        let second = (self.now_us / SECOND) as usize;
+        let result = self.work_of(second % self.nodes.len());
+        self.check(result);
+    }
+
     /// What running devices have worked for what they have.
     fn check_work(&mut self) {
         for node in 0..self.nodes.len() {

@@ -14,7 +14,7 @@ use popmesh_proto::holdings::{Effect, Event, Holdings};
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::record::{Body, Record};
-use popmesh_proto::trust::Trust;
+use popmesh_proto::trust::{Retirements, Trust};
 use popmesh_proto::units::UnitSet;
 
 use super::claims::Claims;
@@ -25,6 +25,7 @@ use super::prints::Prints;
 use super::queue::{Life, NodeIndex};
 use super::steps::Steps;
 use super::wishes::Wishes;
+use crate::judge::Written;
 
 /// A life that nobody leads any more.
 const OVER: Life = Life::MAX;
@@ -95,6 +96,8 @@ pub(super) struct Ledger {
     trust: Trust,
     /// Every entry of stock and claims, in the order in which it became durable.
     order: Vec<(Ref, Hash)>,
+    /// And of `devices`.
+    order_of_trust: Vec<(Ref, Hash)>,
     /// What each device has taken and paid back, by tender.
     pub(super) takings: BTreeMap<(DeviceId, Tender), Taken>,
     /// How many receipts each device has written.
@@ -196,6 +199,7 @@ impl Ledger {
         let author = chain.author;
         let reference = Ref { chain: entry.chain, seq: entry.seq };
         if document == Document::Devices {
+            self.order_of_trust.push((reference, hash));
             self.hear_of_trust(reference, author, hash, &record);
         }
         let Some(drop) = document.drop() else { return Ok(()) };
@@ -337,6 +341,23 @@ impl Ledger {
             holdings.apply(&event);
         }
         self.holdings = holdings;
+    }
+
+    /// Everything that was written about stock, claims and who is retired.
+    pub(super) fn all_written(&self) -> Vec<Written> {
+        let all = self.order.iter().chain(&self.order_of_trust);
+        let written = all.filter_map(|(entry, hash)| {
+            let chain = self.chains.get(&entry.chain)?;
+            let drop = chain.document.as_ref().and_then(Document::drop).cloned();
+            let record = chain.record(entry.seq)?;
+            Some(Written { entry: *entry, author: chain.author, hash: *hash, drop, record })
+        });
+        written.collect()
+    }
+
+    /// Who was retired, for all that anybody wrote.
+    pub(super) fn retirements_that_count(&self) -> &Retirements {
+        self.trust.retired()
     }
 
     /// Everything that was written about stock and claims, and by whom, in the order in which it became durable.

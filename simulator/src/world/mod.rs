@@ -11,6 +11,7 @@ mod baskets;
 mod boards;
 mod books;
 mod boot;
+mod by_rules;
 mod carry;
 mod cheat;
 mod claims;

@@ -74,6 +74,7 @@ impl World<'_> {
         self.check_retirements();
         self.check_people();
         self.check_all_books();
+        self.check_by_rules();
         self.check_claims();
         self.check_money();
         self.take_numbers();
@@ -146,10 +147,11 @@ impl World<'_> {
             })
     }
 
-    /// Whether nothing waits, or only for what nobody has any more who could be heard: a device was set back or died.
+    /// Whether nothing waits, or only for what nobody has any more who could be heard: a device was set back or died, or was
+    /// retired, and nobody hears it since.
     fn waits_for_what_is_lost(&self, company: &[NodeIndex]) -> bool {
         let devices = || company.iter().filter_map(|node| self.nodes[*node].device());
-        if self.ledger.suspects.is_empty() {
+        if !self.ledger.is_in_doubt() {
             return devices().all(|device| device.waiting().0 == 0);
         }
         let has = |device: &Device, need: &Need| match need {

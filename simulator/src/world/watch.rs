@@ -210,6 +210,7 @@ impl World<'_> {
             self.look_who_is_alone();
             self.look_who_opens();
             self.look_at_a_board();
+            self.look_at_work();
             if !self.options.every_step {
                 self.check_some_books();
             }
