@@ -93,11 +93,25 @@ pub enum Planted {
     FewChains,
     /// Of two that spend one unit the later has it, on every device alike.
     LaterHasIt,
+    /// A spend counts whoever holds the units.
+    SpendAnybodys,
+    /// Whatever is done about a claim counts as done by its custodian.
+    DeedsByAnybody,
+    /// A token of anybody's making says whom a claim is handed out by.
+    TrustAnyToken,
+    /// Units that are given count as received when anybody says so.
+    ReceiveForAnybody,
+    /// Anybody ends a hold.
+    ReleaseAnybodys,
+    /// Anybody puts units aside.
+    HoldAnybodys,
+    /// Entries are taken in whatever role their author has.
+    AdmitAnyRole,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 44] = [
+    pub const ALL: [Planted; 51] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -142,6 +156,13 @@ impl Planted {
         Planted::ShortHashes,
         Planted::FewChains,
         Planted::LaterHasIt,
+        Planted::SpendAnybodys,
+        Planted::DeedsByAnybody,
+        Planted::TrustAnyToken,
+        Planted::ReceiveForAnybody,
+        Planted::ReleaseAnybodys,
+        Planted::HoldAnybodys,
+        Planted::AdmitAnyRole,
     ];
 }
 

@@ -88,6 +88,7 @@ pub fn kind_of(kind: &FaultKind) -> &'static str {
         FaultKind::Cheats { how: Cheat::Rewrites, .. } => "cheat_rewrites",
         FaultKind::Cheats { how: Cheat::Overspends, .. } => "cheat_overspends",
         FaultKind::Cheats { how: Cheat::Replays, .. } => "cheat_replays",
+        FaultKind::Cheats { how: Cheat::Crafts, .. } => "cheat_crafts",
     }
 }
 
@@ -193,6 +194,7 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
                 Cheat::Rewrites => "writes an entry a second time",
                 Cheat::Overspends => "sells what it does not hold",
                 Cheat::Replays => "sends old messages again",
+                Cheat::Crafts => "writes what it has no right to",
             };
             format!("{} {how}", name(device))
         }

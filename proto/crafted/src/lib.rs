@@ -9,6 +9,7 @@ mod form;
 mod make;
 mod prey;
 mod programme;
+pub mod shown;
 
 pub use author::{Author, message, range, sign};
 pub use form::{EVERYBODY, Form, Right};

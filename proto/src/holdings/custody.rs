@@ -7,6 +7,7 @@ use super::settle::Work;
 use super::spans::Spans;
 use super::{Effect, Event, Holdings, Outcome, Parcel};
 use crate::id::{DeviceId, Ref};
+use crate::planted::Planted;
 use crate::record::{Body, Custody, Line, Sale};
 use crate::token::UnprovenToken;
 use crate::units::UnitSet;
@@ -82,7 +83,7 @@ impl Holdings {
             }
             Body::Redeem(redeem) => {
                 let token = redeem.token.as_ref().and_then(|token| UnprovenToken::parse(token).ok());
-                let vouched_by = token.map(|token| token.issuer().device);
+                let vouched_by = token.map(|token| self.issuer_of(&redeem.claim, token.issuer().device));
                 (redeem.claim, redeem.under, Deed::Redeem { vouched_by })
             }
             Body::Refund(refund) => {
@@ -104,7 +105,8 @@ impl Holdings {
         // Where the sale is not known, it says so itself once it is.
         let is_sold = self.claims.get(&claim).is_some_and(|known| known.sold().is_some());
         let elsewhere = is_sold && !self.is_of_drop(&claim, event.drop);
-        let act = Act { entry: event.entry, author: event.author, under, deed, elsewhere };
+        let author = self.author_of_deed(&claim, event.author);
+        let act = Act { entry: event.entry, author, under, deed, elsewhere };
         let precedence = (event.record.at, event.hash);
         self.make_parcel(&act);
         let before = self.tally_of(&claim);
@@ -121,6 +123,16 @@ impl Holdings {
         self.settle(work);
         self.note_sold(&claim);
         Effect::Applied
+    }
+
+    fn author_of_deed(&self, claim: &Ref, author: DeviceId) -> DeviceId {
+        let custodian = self.claims.get(claim).and_then(Claim::custodian);
+        custodian.filter(|_| self.plant.has(Planted::DeedsByAnybody)).unwrap_or(author)
+    }
+
+    fn issuer_of(&self, claim: &Ref, issuer: DeviceId) -> DeviceId {
+        let sold = self.claims.get(claim).and_then(Claim::sold);
+        sold.filter(|_| self.plant.has(Planted::TrustAnyToken)).map_or(issuer, |sold| sold.seller)
     }
 
     /// A claim may wait with another device than before, or with none.

@@ -7,6 +7,7 @@
 use super::{Effect, Event, Holdings, Parcel};
 use crate::clock::Hlc;
 use crate::id::{DeviceId, Ref};
+use crate::planted::Planted;
 use crate::record::{Aside, Hold, SaleLine};
 use crate::text::ShopperRef;
 
@@ -81,7 +82,7 @@ impl Holdings {
     pub(super) fn put_aside(&mut self, event: &Event<'_>, hold: &Hold) -> Effect {
         let owns = |line: &SaleLine| {
             self.parcels.get(&line.parcel).is_some_and(|parcel| {
-                parcel.owner == event.author
+                (parcel.owner == event.author || self.plant.has(Planted::HoldAnybodys))
                     && parcel.units.contains_all(&line.units)
                     && self.is_parcel_of(parcel, event.drop)
             })
@@ -116,7 +117,10 @@ impl Holdings {
         if !self.holds.contains_key(hold) {
             return self.let_go(event, hold);
         }
-        let is_own = |held: &Held| held.by == event.author && self.is_of_drop(hold, event.drop);
+        let is_own = |held: &Held| {
+            let own = held.by == event.author || self.plant.has(Planted::ReleaseAnybodys);
+            own && self.is_of_drop(hold, event.drop)
+        };
         if !self.holds.get(hold).is_some_and(is_own) {
             return Effect::None;
         }

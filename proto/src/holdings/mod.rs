@@ -577,7 +577,8 @@ impl Holdings {
             Body::Received(received) => {
                 for transfer in &received.transfers {
                     let is_given = |parcel: &Parcel| {
-                        parcel.owner == event.author && self.is_parcel_of(parcel, event.drop)
+                        let own = parcel.owner == event.author || self.plant.has(Planted::ReceiveForAnybody);
+                        own && self.is_parcel_of(parcel, event.drop)
                     };
                     if self.parcels.get(transfer).is_some_and(is_given) {
                         self.change(transfer, |parcel| parcel.received = true);
@@ -763,7 +764,8 @@ impl Holdings {
                 named.insert_all(units);
                 one = Some((parcel.lot, &parcel.place));
             }
-            if parcel.owner != event.author && !inherits {
+            let own = parcel.owner == event.author || self.plant.has(Planted::SpendAnybodys);
+            if !own && !inherits {
                 counted.lacks(*reference, units, "spends what another device holds");
             } else if parcel.units.contains_all(units) {
                 counted.lines.push((*reference, (*units).clone()));

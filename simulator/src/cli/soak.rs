@@ -168,6 +168,7 @@ fn tried(mix: &str) -> Coverage {
         "default" => words::KINDS.into_iter().chain(words::MISTAKES).collect(),
         "mistakes" => words::MISTAKES.to_vec(),
         "retired" => vec!["dies", "retired", "entrusted"],
+        "adversary" => vec!["cheat_crafts"],
         _ => Vec::new(),
     };
     Coverage::new(kinds, words::STATES)

@@ -33,6 +33,7 @@ pub enum Kind {
     Restored,
     Cloned,
     Cheats,
+    Crafts,
     Entrusted,
     RetiredDead,
     RetiredAlive,
@@ -60,6 +61,8 @@ const CHORES: &[Chore] = &[
     Chore::SetsRules,
     Chore::SetsLimit,
 ];
+/// So many of a thousand nights with an adversary have two.
+const TWO_CHEAT: u64 = 250;
 /// The least that a lasting fault lasts.
 const SHORTEST_MS: u64 = 500;
 
@@ -71,10 +74,12 @@ pub(super) fn draw(kinds: &[Kind], scenario: &Scenario, random: &Random) -> Vec<
         // A stream for each kind: that one kind is drawn differently moves no other.
         let mut random = random.fork(&format!("{kind:?}"));
         // Whoever died is missed in any night.
-        if !matches!(kind, Kind::RetiredDead | Kind::Chores) && !random.chance(ON_PER_MILLE) {
+        let always = matches!(kind, Kind::RetiredDead | Kind::Chores | Kind::Crafts);
+        if !always && !random.chance(ON_PER_MILLE) {
             continue;
         }
         match kind {
+            Kind::Crafts => faults.extend(adversaries(scenario, &mut random)),
             Kind::Reprints => faults.extend(reprints(scenario, &mut random)),
             Kind::Chores => faults.extend(chores(scenario, &mut random)),
             Kind::Entrusted => faults.extend(retired::hand_overs(scenario, &mut random)),
@@ -179,7 +184,12 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
             lasting(FaultKind::Cheats { device, how })
         }
         // Drawn with what the night has already.
-        Kind::Entrusted | Kind::RetiredDead | Kind::RetiredAlive | Kind::Reprints | Kind::Chores => None,
+        Kind::Crafts
+        | Kind::Entrusted
+        | Kind::RetiredDead
+        | Kind::RetiredAlive
+        | Kind::Reprints
+        | Kind::Chores => None,
     }
 }
 
@@ -196,6 +206,20 @@ fn chores(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
         Some(Fault { from_ms: at_ms, until_ms: at_ms, kind: FaultKind::Chore { device, what } })
     };
     (0..random.within(5..=MOST_CHORES)).filter_map(|_| one(random)).collect()
+}
+
+/// One device cheats for most of the night, sometimes two; two at least do not.
+fn adversaries(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
+    let mut devices: Vec<usize> = (0..scenario.devices.len()).collect();
+    random.shuffle(&mut devices);
+    let many = if random.chance(TWO_CHEAT) { 2 } else { 1 };
+    devices.truncate(many.min(devices.len().saturating_sub(2)));
+    let of = |device| {
+        let from_ms = random.within(0..=scenario.duration_ms / 3);
+        let until_ms = random.within(2 * scenario.duration_ms / 3..=scenario.duration_ms);
+        Fault { from_ms, until_ms, kind: FaultKind::Cheats { device, how: Cheat::Crafts } }
+    };
+    devices.into_iter().map(of).collect()
 }
 
 /// An hq is cut off before another mints, and mints the same meanwhile.

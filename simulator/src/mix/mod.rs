@@ -10,6 +10,7 @@
 //! middle of any write, and any clock may be wrong. At least two devices never die, so that there is somebody to agree
 //! with. Where a device is restored, copied or cheats, a unit may be sold twice, in incidents that every device shows.
 
+mod adversary;
 mod faults;
 mod retired;
 mod steps;
@@ -30,9 +31,9 @@ struct Mix {
 }
 
 use Kind::{
-    BadWan, BadWifi, BatterySwap, Cheats, Chores, Clock, Clog, Cloned, CutAtOnce, CutInRecovery, CutInWrite,
-    Dies, DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints, Restored,
-    RetiredAlive, RetiredDead, SlowDisk, Split, WanDown, WifiDown,
+    BadWan, BadWifi, BatterySwap, Cheats, Chores, Clock, Clog, Cloned, Crafts, CutAtOnce, CutInRecovery,
+    CutInWrite, Dies, DiskErrors, DiskFull, Entrusted, Flapping, MainsDown, Offline, OneWay, Reprints,
+    Restored, RetiredAlive, RetiredDead, SlowDisk, Split, WanDown, WifiDown,
 };
 
 const NETWORK: &[Kind] = &[Offline, Flapping, OneWay, WifiDown, WanDown, Split, Clog, BadWifi, BadWan];
@@ -42,7 +43,7 @@ const CLOCKS_AND_DEATHS: &[Kind] = &[Clock, Dies];
 const MISTAKES: &[Kind] = &[Restored, Cloned, Cheats, Reprints];
 const RETIREMENTS: &[Kind] = &[Entrusted, RetiredDead, RetiredAlive];
 
-const MIXES: [Mix; 9] = [
+const MIXES: [Mix; 10] = [
     Mix {
         name: "default",
         title: "everything that may happen: networks, power, disks, clocks, deaths, people's mistakes, cheats",
@@ -90,14 +91,21 @@ const MIXES: [Mix; 9] = [
         title: "a crew that moves, damages, undoes, settles, renews and sets rules, while links fail and power is cut",
         kinds: &[&[Chores, Offline, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite]],
     },
+    Mix {
+        name: ADVERSARY,
+        title: "an admitted device of any role that writes all the time what it has no right to, while links fail and power is cut",
+        kinds: &[&[Crafts, Offline, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite]],
+    },
 ];
 
+/// The mix whose nights have room for an adversary.
+const ADVERSARY: &str = "adversary";
 /// The mix whose nights are changed so that steps of drops matter.
 const STEPS: &str = "steps";
 
 /// Name and title of each mix.
 #[must_use]
-pub fn mixes() -> [(&'static str, &'static str); 9] {
+pub fn mixes() -> [(&'static str, &'static str); 10] {
     MIXES.map(|mix| (mix.name, mix.title))
 }
 
@@ -129,6 +137,9 @@ pub fn draw(name: &str, seed: u64) -> Result<Scenario, UnknownMix> {
     let mut scenario = topology::draw(&random);
     scenario.name = format!("{name}-{seed}");
     scenario.title = format!("drawn from the mix {name} with seed {seed}");
+    if mix.name == ADVERSARY {
+        adversary::draw(&mut scenario, &mut random.fork("adversary"));
+    }
     scenario.faults = faults::draw(&mix.kinds.concat(), &scenario, &random.fork("faults"));
     if mix.name == STEPS {
         steps::draw(&mut scenario, &mut random.fork("steps"));

@@ -11,11 +11,12 @@ use super::{Cheat, Chore, Fault, FaultKind, Scenario, media};
 use crate::mix;
 
 /// The ways to cheat.
-pub(super) const CHEATS: [(&str, Cheat); 4] = [
+pub(super) const CHEATS: [(&str, Cheat); 5] = [
     ("forks", Cheat::Forks),
     ("rewrites", Cheat::Rewrites),
     ("overspends", Cheat::Overspends),
     ("replays", Cheat::Replays),
+    ("crafts", Cheat::Crafts),
 ];
 
 /// The chores.

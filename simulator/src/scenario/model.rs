@@ -517,6 +517,8 @@ pub enum Cheat {
     Overspends,
     /// Sends old entries of others and its own again.
     Replays,
+    /// Writes all the time what it has no right to write.
+    Crafts,
 }
 
 /// What the night must reach to pass. What is absent is not judged.

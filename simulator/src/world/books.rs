@@ -41,7 +41,8 @@ impl World<'_> {
             }
         }
         let printed = self.ledger.prints.any_twice();
-        let unmade = holdings.incidents().find(|text| !printed || !holdings.is_of_print(text));
+        let is_made = |text: &str| (printed && holdings.is_of_print(text)) || self.is_of_crafted(text);
+        let unmade = holdings.incidents().find(|text| !is_made(text));
         if honest
             && result.is_ok()
             && let Some(incident) = unmade

@@ -108,6 +108,10 @@ pub(super) struct Ledger {
     /// Devices whose own signatures will show that they were rolled back, copied, or cheat: what they do may contradict
     /// itself, and becomes an incident.
     pub(super) suspects: BTreeSet<DeviceId>,
+    /// Devices that craft entries without the right to, all the time.
+    pub(super) adversaries: BTreeSet<DeviceId>,
+    /// The chains that they craft. They stand here as they were written, and in no truth.
+    pub(super) crafted: BTreeSet<ChainId>,
     /// Devices that were retired: what they go on to write contradicts what others do, and becomes an incident.
     pub(super) retired: BTreeSet<DeviceId>,
     /// Every retirement that was written.
@@ -175,7 +179,7 @@ impl Ledger {
             last_hash: None,
         });
         let name = || format!("{}:{}", entry.chain.short(), entry.seq);
-        let suspect = self.suspects.contains(&chain.author);
+        let suspect = self.suspects.contains(&chain.author) || self.crafted.contains(&entry.chain);
         if chain.author != me && !suspect {
             return Err(Breach::new("I3", format!("{} is known elsewhere before its author has it", name())));
         }
@@ -187,6 +191,9 @@ impl Ledger {
         }
         chain.bodies.push(entry.body.as_slice().into());
         self.entries += 1;
+        if self.crafted.contains(&entry.chain) {
+            return Ok(());
+        }
         let (Some(document), Some(record)) = (chain.document.clone(), record) else { return Ok(()) };
         let hash = hash_of(chain, entry, &record);
         chain.last_hash = Some(hash);
@@ -217,7 +224,8 @@ impl Ledger {
         {
             return Err(Breach::new("I8", problem));
         }
-        if !suspect {
+        // What it crafted has receipts, too, on which those of its own program follow.
+        if !suspect && !self.adversaries.contains(&event.author) {
             money?;
         }
         if let Err(problem) = aside
@@ -318,6 +326,16 @@ impl Ledger {
         }
     }
 
+    /// Whom to trust, for all that anybody wrote by right.
+    pub(super) fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Whether the others distrust a device, for what it wrote: nobody gives it anything, and it gives nobody.
+    pub(super) fn is_distrusted(&self, device: &DeviceId) -> bool {
+        self.suspects.contains(device) || self.adversaries.contains(device)
+    }
+
     /// Whether a device was retired, for all that anybody wrote.
     pub(super) fn has_retired(&self, device: &DeviceId) -> bool {
         self.trust.retired().contains_key(device)
@@ -398,7 +416,9 @@ impl Ledger {
     /// Compares what a node has read back with what its store had called durable, or had read back before: all of that
     /// may have been told to somebody. `read` is how much of each chain there was.
     pub(super) fn recovered(&self, me: DeviceId, read: &BTreeMap<ChainId, u64>) -> Result<(), Breach> {
-        for (id, chain) in self.chains.iter().filter(|(_, chain)| chain.author == me) {
+        for (id, chain) in
+            self.chains.iter().filter(|(id, chain)| chain.author == me && !self.crafted.contains(id))
+        {
             let (there, durable) = (read.get(id).copied().unwrap_or(0), chain.bodies.len() as u64);
             if there < durable {
                 let text = format!(

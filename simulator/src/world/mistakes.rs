@@ -201,6 +201,11 @@ impl World<'_> {
                     self.overspends(node);
                 }
             }
+            Cheat::Crafts => {
+                if begins {
+                    self.acts_again(fault, node);
+                }
+            }
             Cheat::Replays => {
                 if begins {
                     self.mistakes.replays.insert(node);

@@ -3,6 +3,7 @@
 //! [`run`] plays one night to its end: first everything may fail, then all faults end, and the devices must agree and
 //! sell. After every step the [`ledger`] knows whether a promise was broken.
 
+mod adversary;
 mod advice;
 mod air;
 mod barred;
@@ -172,6 +173,7 @@ struct World<'s> {
     /// What stood out when the faults of the night ended.
     advised: Option<Vec<Finding>>,
     mistakes: mistakes::Mistakes,
+    adversaries: adversary::Adversaries,
     retirements: retirements::Retirements,
     /// Whether all have been started, so that links can be.
     started: bool,
@@ -292,6 +294,7 @@ impl<'s> World<'s> {
             watch: Watch::new(scenario),
             advised: None,
             mistakes: mistakes::Mistakes::default(),
+            adversaries: adversary::Adversaries::default(),
             retirements: retirements::Retirements::default(),
             started: false,
             healed: false,
@@ -406,6 +409,7 @@ impl<'s> World<'s> {
             Event::Organise => self.organise(),
             Event::Look => self.look(),
             Event::Replay { node } => self.replay(node),
+            Event::Act { fault, node } => self.acts(fault, node),
             Event::Image { fault } => self.take_image(fault),
             Event::Entrust { fault } => self.entrusts(fault),
             Event::Retire { fault, looked } => self.retires(fault, looked),

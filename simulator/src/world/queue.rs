@@ -47,6 +47,8 @@ pub(super) enum Event {
     Look,
     /// Old messages of a device are sent again.
     Replay { node: NodeIndex },
+    /// An adversary acts.
+    Act { fault: usize, node: NodeIndex },
     /// A person retires a device: looks at what that risks, or gives the number that was `looked` at.
     Retire { fault: usize, looked: Option<u64> },
     /// The right to retire is handed over.

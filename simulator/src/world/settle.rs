@@ -8,7 +8,7 @@ use popmesh_proto::command::{
 };
 use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::log::Log;
-use popmesh_proto::query::{Answer, ClaimFilter, Query, TakingsFilter, TenderTakings};
+use popmesh_proto::query::{Answer, ClaimFilter, Query, ReceiptRun, TakingsFilter, TenderTakings};
 use popmesh_proto::text::{DropId, Place, Sku};
 use popmesh_proto::{Device, Need};
 
@@ -229,12 +229,13 @@ impl World<'_> {
             for (node, device) in company.iter().filter_map(|node| Some((*node, self.nodes[*node].device()?)))
             {
                 let alike = first.is_none_or(|first| first.holdings() == device.holdings());
-                let true_to_life = !whole || *device.holdings() == self.ledger.holdings;
-                if !alike || !true_to_life {
-                    let whom = if alike { "what was written" } else { "the others'" };
+                let otherwise = match alike {
+                    true => whole.then(|| self.shows_otherwise(device)).flatten(),
+                    false => Some("a stock view that differs from the others'".to_owned()),
+                };
+                if let Some(otherwise) = otherwise {
                     let name = &self.nodes[node].name;
-                    let text = format!("{name} has the same log and a stock view that differs from {whom}");
-                    result = Err(Breach::new("I5", text));
+                    result = Err(Breach::new("I5", format!("{name} has the same log and {otherwise}")));
                 }
             }
         }
@@ -246,7 +247,15 @@ impl World<'_> {
                     self.check(Err(Breach::new("I4", text)));
                 }
                 let whole = self.ledger.suspects.is_empty();
-                for run in check.receipts.iter().filter(|_| whole) {
+                // What an adversary crafts has receipts that nobody gave.
+                let honest: Vec<&ReceiptRun> = match whole {
+                    true => {
+                        let adversaries = &self.ledger.adversaries;
+                        check.receipts.iter().filter(|run| !adversaries.contains(&run.device)).collect()
+                    }
+                    false => Vec::new(),
+                };
+                for run in honest {
                     // What is missing may be on its way between those who cannot hear each other.
                     let gaps = if run.device == self.nodes[node].id { run.missing } else { 0 };
                     if gaps > 0 || !run.twice.is_empty() || !run.unlinked.is_empty() {
@@ -317,6 +326,8 @@ impl World<'_> {
         if !whole {
             return Ok(());
         }
+        let claims: Vec<&Claim> =
+            claims.iter().filter(|claim| !self.ledger.crafted.contains(&claim.claim.chain)).collect();
         if claims.len() != self.ledger.claims.len() {
             let text = format!("{name} shows {} claims of {}", claims.len(), self.ledger.claims.len());
             return Err(Breach::new("I5", text));
@@ -348,7 +359,7 @@ impl World<'_> {
         let mut result = Ok(());
         for node in self.alive() {
             let id = self.nodes[node].id;
-            if self.boxes_of(&id).len() > 1 || self.ledger.suspects.contains(&id) {
+            if self.boxes_of(&id).len() > 1 || self.ledger.is_distrusted(&id) {
                 continue;
             }
             let filter = TakingsFilter { device: Some(id) };
@@ -431,7 +442,7 @@ impl World<'_> {
         let mut near: Vec<DeviceId> = company
             .iter()
             .map(|node| self.nodes[*node].id)
-            .filter(|id| *id == self.nodes[node].id || !self.ledger.suspects.contains(id))
+            .filter(|id| *id == self.nodes[node].id || !self.ledger.is_distrusted(id))
             .collect();
         let Some(view) = self.nodes[node].device().map(Device::holdings) else { return Vec::new() };
         // What a retired device held is its heir's, who may be out of reach.
@@ -474,9 +485,7 @@ impl World<'_> {
             // A drop that nobody is left to open, or whose opening was lost with who opened it.
             Some(Err(Refusal::DropNotOpen { .. })) => Ok(()),
             // Nobody has looked into its two pasts yet.
-            Some(Err(Refusal::Suspended { .. })) if self.ledger.suspects.contains(&self.nodes[node].id) => {
-                Ok(())
-            }
+            Some(Err(Refusal::Suspended { .. })) if self.ledger.is_distrusted(&self.nodes[node].id) => Ok(()),
             // A shopper who had no answer in the night has come back meanwhile.
             Some(Err(_)) if !self.is_unsold(node, &drop, &sku) => Ok(()),
             Some(Err(refusal)) => Err(Breach::new(

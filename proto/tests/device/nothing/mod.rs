@@ -10,13 +10,14 @@ mod lacking;
 mod stage;
 mod views;
 
+use popmesh_crafted::shown::differences;
 use popmesh_crafted::{EVERYBODY, Form, Right};
 use popmesh_proto::fact::Fact;
 use popmesh_proto::id::{DeviceId, Ref};
 
 use self::lacking::{At, Becomes, Crafted};
 use self::stage::{DESK, Stage, TILL};
-use self::views::{Incidents, Views, differences, incidents, views};
+use self::views::{Incidents, Views, incidents, views};
 
 /// What the rules say becomes of an entry of a form whose author lacks a right.
 fn becomes(form: Form, right: Right) -> Becomes {

@@ -1,7 +1,8 @@
 //! Everything that a device shows of the log, in words: what an entry that counts for nothing must leave as it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use popmesh_crafted::shown::{self, Shown};
 use popmesh_proto::id::{DeviceId, Ref};
 use popmesh_proto::query::{
     Answer, CartFilter, PeopleFilter, Query, ReceiptFilter, StockFilter, TakingsFilter,
@@ -12,7 +13,7 @@ use crate::event::night;
 use crate::world::World;
 
 /// What a device shows, by what of it.
-pub(super) type Views = BTreeMap<String, String>;
+pub(super) type Views = Shown;
 
 /// What is proven to be wrong, or in doubt.
 pub(super) type Incidents = BTreeSet<(Ref, String)>;
@@ -21,64 +22,17 @@ pub(super) type Incidents = BTreeSet<(Ref, String)>;
 /// whether or not the sale counts.
 pub(super) fn views(world: &mut World, at: usize, author: DeviceId) -> Views {
     let mut views = Views::new();
-    of_stock(world, at, &mut views);
-    of_trust(world, at, &mut views);
+    of_log(world, at, &mut views);
     of_answers(world, at, author, &mut views);
     views
 }
 
-fn of_stock(world: &World, at: usize, views: &mut Views) {
-    let holdings = world.nodes[at].device.as_ref().unwrap().holdings();
-    let mut show = |what: String, how: String| _ = views.insert(what, how);
-    for (lot, state) in holdings.lots() {
-        let of = (&state.drop, &state.sku, &state.units, &state.outcome, &state.frozen, &state.doubled);
-        show(format!("lot {lot}"), format!("{of:?}"));
-    }
-    for (reference, parcel) in holdings.live() {
-        let of = (&parcel.owner, &parcel.from, &parcel.free, &parcel.held, &parcel.frozen);
-        let more = (&parcel.wish, &parcel.place, parcel.received, parcel.available());
-        show(format!("parcel {reference}"), format!("{of:?} {more:?}"));
-    }
-    for (claim, known) in holdings.claims().filter(|(_, known)| known.sold().is_some()) {
-        let standing = known.standing(*claim).unwrap();
-        let of = (standing.custodian, standing.under, standing.redeemed, &standing.left, &standing.refunded);
-        let asked = known.request_for_refund().map(|request| request.by);
-        show(format!("claim {claim}"), format!("{:?} {of:?} {} {asked:?}", known.state(), standing.expired));
-    }
-    for who in EVERYBODY {
-        let waiting: Vec<Ref> = holdings.waiting_with(&who.id()).collect();
-        show(format!("what waits with {who:?}"), format!("{waiting:?}"));
-    }
-    for (hold, held) in holdings.holds() {
-        show(format!("hold {hold}"), format!("{held:?}"));
-    }
-    for (redemption, opening) in holdings.openings() {
-        let of = (opening.state(), &opening.doors, &opening.settled);
-        show(format!("doors {redemption}"), format!("{of:?}"));
-    }
-    for drop in holdings.drops_with_steps() {
-        let steps: Vec<_> = holdings.steps_of(drop).unwrap().all().collect();
-        show(format!("steps of {drop}"), format!("{steps:?}"));
-    }
-    show("balances".to_owned(), format!("{:?}", holdings.balances()));
-}
-
-fn of_trust(world: &World, at: usize, views: &mut Views) {
+fn of_log(world: &World, at: usize, views: &mut Views) {
     let device = world.nodes[at].device.as_ref().unwrap();
-    let trust = device.trust();
+    let everybody = || EVERYBODY.into_iter().map(|who| who.id());
+    views.extend(shown::of_stock(device.holdings(), everybody()));
+    views.extend(shown::of_trust(device.trust(), everybody()));
     let mut show = |what: String, how: String| _ = views.insert(what, how);
-    show("retired".to_owned(), format!("{:?}", trust.retired()));
-    let forked: Vec<_> = trust.forks().collect();
-    show("forks".to_owned(), format!("{forked:?}"));
-    let epochs = trust.epochs();
-    for epoch in epochs.in_order(trust.retired()) {
-        let given = epochs.given_to(&epoch, trust.retired());
-        show(format!("epoch {epoch}"), format!("{:?} {given:?}", epochs.mark(&epoch)));
-    }
-    for who in EVERYBODY {
-        let right = trust.rights().holder(who.id());
-        show(format!("right of {who:?}"), format!("{right:?} {:?}", trust.left(&who.id())));
-    }
     for (entry, taken) in device.people().all() {
         show(format!("personal {entry}"), format!("{taken:?}"));
     }
@@ -153,18 +107,4 @@ pub(super) fn incidents(world: &mut World, at: usize) -> Incidents {
     // One that was settled is none any more.
     let open = incidents.into_iter().filter(|incident| incident.resolved.is_none());
     open.map(|incident| (incident.incident, format!("{:?}", incident.kind))).collect()
-}
-
-/// What is shown otherwise in two views, or in one alone.
-pub(super) fn differences(before: &Views, after: &Views) -> Vec<String> {
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differs = |key: &&&String| before.get(**key) != after.get(**key);
-    let of = |key: &String| {
-        let shown = |views: &Views| views.get(key).cloned().unwrap_or_else(|| "nothing".to_owned());
-        let (before, after) = (shown(before), shown(after));
-        let same = before.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(60);
-        let rest = |text: &str| text.get(same..).unwrap_or(text).chars().take(300).collect::<String>();
-        format!("{key}:\n    before … {}\n    after  … {}", rest(&before), rest(&after))
-    };
-    keys.iter().filter(differs).map(|key| of(key)).collect()
 }
