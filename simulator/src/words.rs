@@ -174,6 +174,7 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
         }
         FaultKind::Chore { device, what } => {
             let what = match what {
+                Chore::Gives => "gives stock away",
                 Chore::Moves => "carries stock to a venue",
                 Chore::Damages => "takes a unit out of sale",
                 Chore::Cart => "fills a cart and gives it up",
@@ -181,6 +182,7 @@ pub fn fault(kind: &FaultKind, scenario: &Scenario) -> String {
                 Chore::Settles => "says what became of a payment",
                 Chore::Renews => "renews a certificate",
                 Chore::Resolves => "settles an incident",
+                Chore::Unlocks => "unlocks a claim",
                 Chore::SetsRules => "sets the event's rules",
                 Chore::SetsLimit => "sets how much it takes unauthorised",
                 Chore::Leaves => "leaves",

@@ -51,6 +51,7 @@ const MOST_RETIRED: u64 = 2;
 const MOST_CHORES: u64 = 40;
 /// What it does.
 const CHORES: &[Chore] = &[
+    Chore::Gives,
     Chore::Moves,
     Chore::Damages,
     Chore::Cart,
@@ -58,8 +59,10 @@ const CHORES: &[Chore] = &[
     Chore::Settles,
     Chore::Renews,
     Chore::Resolves,
+    Chore::Unlocks,
     Chore::SetsRules,
     Chore::SetsLimit,
+    Chore::Leaves,
 ];
 /// So many of a thousand nights with an adversary have two.
 const TWO_CHEAT: u64 = 250;
@@ -198,14 +201,35 @@ fn chores(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
     let one = |random: &mut Random| {
         let at_ms = random.below(scenario.duration_ms);
         let what = *random.pick(CHORES)?;
-        let office = matches!(what, Chore::Renews | Chore::Resolves | Chore::SetsRules | Chore::SetsLimit);
+        let office = matches!(
+            what,
+            Chore::Renews | Chore::Resolves | Chore::Unlocks | Chore::SetsRules | Chore::SetsLimit
+        );
         let able: Vec<usize> = (0..scenario.devices.len())
             .filter(|index| !office || scenario.devices[*index].roles.has(Role::Hq))
             .collect();
         let device = *random.pick(&able)?;
         Some(Fault { from_ms: at_ms, until_ms: at_ms, kind: FaultKind::Chore { device, what } })
     };
-    (0..random.within(5..=MOST_CHORES)).filter_map(|_| one(random)).collect()
+    let mut chores: Vec<Fault> = (0..random.within(5..=MOST_CHORES)).filter_map(|_| one(random)).collect();
+    // In the end hqs look at what has come to light.
+    let hqs = (0..scenario.devices.len()).filter(|index| scenario.devices[*index].roles.has(Role::Hq));
+    for device in hqs {
+        let at_ms = scenario.duration_ms - random.below(scenario.duration_ms / 4 + 1);
+        let late = [Chore::Unlocks, Chore::Resolves].map(|what| Fault {
+            from_ms: at_ms,
+            until_ms: at_ms,
+            kind: FaultKind::Chore { device, what },
+        });
+        chores.extend(late);
+    }
+    // Somebody is left who sells, and who has heard of it.
+    let mut may_leave = scenario.devices.len() > 2;
+    chores.retain(|fault| match fault.kind {
+        FaultKind::Chore { what: Chore::Leaves, .. } => std::mem::take(&mut may_leave),
+        _ => true,
+    });
+    chores
 }
 
 /// One device cheats for most of the night, sometimes two; two at least do not.

@@ -89,7 +89,7 @@ const MIXES: [Mix; 10] = [
     Mix {
         name: "crew",
         title: "a crew that moves, damages, undoes, settles, renews and sets rules, while links fail and power is cut",
-        kinds: &[&[Chores, Offline, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite]],
+        kinds: &[&[Chores, Reprints, Offline, WifiDown, WanDown, Split, BadWifi, CutAtOnce, CutInWrite]],
     },
     Mix {
         name: ADVERSARY,

@@ -20,7 +20,8 @@ pub(super) const CHEATS: [(&str, Cheat); 5] = [
 ];
 
 /// The chores.
-pub(super) const CHORES: [(&str, Chore); 10] = [
+pub(super) const CHORES: [(&str, Chore); 12] = [
+    ("gives", Chore::Gives),
     ("moves", Chore::Moves),
     ("damages", Chore::Damages),
     ("cart", Chore::Cart),
@@ -28,6 +29,7 @@ pub(super) const CHORES: [(&str, Chore); 10] = [
     ("settles", Chore::Settles),
     ("renews", Chore::Renews),
     ("resolves", Chore::Resolves),
+    ("unlocks", Chore::Unlocks),
     ("sets_rules", Chore::SetsRules),
     ("sets_limit", Chore::SetsLimit),
     ("leaves", Chore::Leaves),

@@ -483,6 +483,8 @@ pub enum FaultKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Chore {
+    /// Gives stock to another device.
+    Gives,
     /// Carries stock to a venue.
     Moves,
     /// Takes a unit out of sale.
@@ -497,6 +499,8 @@ pub enum Chore {
     Renews,
     /// Says what was done about an incident.
     Resolves,
+    /// Unlocks a claim after too many wrong PINs.
+    Unlocks,
     /// Sets the event's rules.
     SetsRules,
     /// Sets how much may be taken unauthorised.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use popmesh_proto::command::{
     Act, CartAdd, CartItem, CartNew, Command, Damage, Leave, LimitSet, Move, Refusal, Renew, Reply,
-    ResolveIncident, RulesSet, SellItem, SettlePayment, Undo, Units,
+    ResolveIncident, RulesSet, SellItem, SettlePayment, Transfer, Undo, Units, Unlock,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
@@ -80,6 +80,12 @@ impl World<'_> {
     fn chore(&mut self, node: NodeIndex, chore: Chore, random: &mut Random) -> Option<Command> {
         let me = self.nodes[node].id;
         Some(match chore {
+            Chore::Gives => {
+                let (drop, sku, units) = self.some_of(node, random)?;
+                let to = random.pick(&self.nodes)?.id;
+                (to != me).then_some(())?;
+                Command::Transfer(Transfer { drop, sku, units, to })
+            }
             Chore::Moves => {
                 let (drop, sku, units) = self.some_of(node, random)?;
                 let place = random.pick(&self.scenario.venues)?.name.clone();
@@ -122,6 +128,10 @@ impl World<'_> {
                     incidents.iter().filter(|one| one.resolved.is_none()).map(|one| one.incident).collect();
                 let incident = *random.pick(&open)?;
                 Command::ResolveIncident(ResolveIncident { incident, note: "looked at".to_owned() })
+            }
+            Chore::Unlocks => {
+                let locked: Vec<Ref> = self.pickups.locked.iter().map(|(_, claim)| *claim).collect();
+                Command::Unlock(Unlock { claim: *random.pick(&locked)?, at_once: true })
             }
             Chore::SetsRules => {
                 let ordinary_wish = Some(4);

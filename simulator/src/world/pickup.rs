@@ -110,7 +110,7 @@ pub(super) struct Pickups {
     /// Claims that somebody was given the goods for, and the node that did.
     pub(super) handed_out: BTreeMap<Ref, NodeIndex>,
     /// Claims whose PIN was wrong too often, and the node that says so.
-    locked: BTreeSet<(NodeIndex, Ref)>,
+    pub(super) locked: BTreeSet<(NodeIndex, Ref)>,
     pub(super) numbers: ClaimNumbers,
 }
 

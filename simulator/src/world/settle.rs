@@ -409,9 +409,12 @@ impl World<'_> {
     /// While a unit is unsold on a device in reach, a sale that waits for it succeeds (I8).
     fn check_unsold_is_for_sale(&mut self) {
         for node in self.alive() {
-            // Whoever was retired sells nothing, and says so.
+            // Whoever was retired or has left sells nothing, and says so.
             let of = &self.nodes[node];
-            if of.device().is_some_and(|device| device.holdings().retirement(&of.id).is_some()) {
+            let is_gone = |device: &popmesh_proto::Device| {
+                device.holdings().retirement(&of.id).is_some() || device.trust().left(&of.id).is_some()
+            };
+            if of.device().is_some_and(is_gone) {
                 continue;
             }
             for _ in 0..PROBES_EACH {
