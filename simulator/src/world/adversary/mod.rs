@@ -7,6 +7,7 @@
 
 mod craft;
 mod judge;
+mod lies;
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,9 @@ use super::{MS, World};
 
 /// So often it acts, milliseconds.
 const ACTS_EVERY_MS: (u64, u64) = (300, 4_000);
-/// So many of a thousand acts are told to all peers at once; the others to one, from whom the rest hear.
+/// So many of a thousand acts are no entries.
+const LIES: u64 = 350;
+/// So many of a thousand entries are told to all peers at once; the others to one, from whom the rest hear.
 const TO_ALL: u64 = 500;
 
 /// What adversaries have written by hand.
@@ -28,6 +31,9 @@ pub(super) struct Adversaries {
     /// What was crafted: in all, and of it what has to be refused.
     pub(super) crafted: u64,
     pub(super) to_be_refused: u64,
+    /// What was said that is not so, and how often chains were begun by the dozen.
+    pub(super) lies: u64,
+    pub(super) floods: u64,
 }
 
 /// What an adversary has made.
@@ -46,10 +52,12 @@ impl World<'_> {
         if !self.active[fault] {
             return;
         }
-        if self.nodes[node].is_running()
-            && let Some(crafted) = self.craft(node)
-        {
-            self.tell_crafted(node, crafted);
+        if self.nodes[node].is_running() {
+            if self.random.chance(LIES) {
+                self.lies(node);
+            } else if let Some(crafted) = self.craft(node) {
+                self.tell_crafted(node, crafted);
+            }
         }
         self.acts_again(fault, node);
     }
