@@ -83,12 +83,6 @@ pub enum Planted {
     DigestAnew,
     /// A device tells everybody each second what it wrote last.
     GossipOn,
-    /// Who retired a device is its heir, retired since or not.
-    EndAtFirstHeir,
-    /// A command is not looked for among the records of those that were done.
-    ForgetKeys,
-    /// Heads are compared by nothing that two branches of a fork do not share.
-    ShortHashes,
     /// A retirement names two chains of a device, and no more.
     FewChains,
     /// Of two that spend one unit the later has it, on every device alike.
@@ -111,7 +105,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 51] = [
+    pub const ALL: [Planted; 48] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -151,9 +145,6 @@ impl Planted {
         Planted::FoldAnew,
         Planted::DigestAnew,
         Planted::GossipOn,
-        Planted::EndAtFirstHeir,
-        Planted::ForgetKeys,
-        Planted::ShortHashes,
         Planted::FewChains,
         Planted::LaterHasIt,
         Planted::SpendAnybodys,
