@@ -83,6 +83,12 @@ pub enum Planted {
     DigestAnew,
     /// A device tells everybody each second what it wrote last.
     GossipOn,
+    /// Who retired a device is its heir, retired since or not.
+    EndAtFirstHeir,
+    /// A command is not looked for among the records of those that were done.
+    ForgetKeys,
+    /// Heads are compared by nothing that two branches of a fork do not share.
+    ShortHashes,
     /// A retirement names two chains of a device, and no more.
     FewChains,
     /// Of two that spend one unit the later has it, on every device alike.
@@ -101,11 +107,13 @@ pub enum Planted {
     HoldAnybodys,
     /// Entries are taken in whatever role their author has.
     AdmitAnyRole,
+    /// Whatever a peer says that a device wrote, it believes.
+    BelieveAnyProof,
 }
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 48] = [
+    pub const ALL: [Planted; 52] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -145,6 +153,9 @@ impl Planted {
         Planted::FoldAnew,
         Planted::DigestAnew,
         Planted::GossipOn,
+        Planted::EndAtFirstHeir,
+        Planted::ForgetKeys,
+        Planted::ShortHashes,
         Planted::FewChains,
         Planted::LaterHasIt,
         Planted::SpendAnybodys,
@@ -154,6 +165,7 @@ impl Planted {
         Planted::ReleaseAnybodys,
         Planted::HoldAnybodys,
         Planted::AdmitAnyRole,
+        Planted::BelieveAnyProof,
     ];
 }
 

@@ -66,6 +66,11 @@ fn to_let_anybody_put_units_aside() {
 }
 
 #[test]
+fn to_believe_whatever_is_said_of_the_own_past() {
+    is_caught(DeviceBug::BelieveAnyProof, 1, &["I8"]);
+}
+
+#[test]
 fn to_admit_entries_of_any_role() {
     is_caught(DeviceBug::AdmitAnyRole, 1, &["I3", "I6"]);
 }

@@ -550,7 +550,8 @@ impl Device {
             }
         };
         let message = signed_message(&self.gate.event(), &proof.document, &hash);
-        self.gate.signatures().verifies(&proof.signature, &self.me, &message).then_some(hash)
+        let any = self.plant.has(Planted::BelieveAnyProof);
+        (any || self.gate.signatures().verifies(&proof.signature, &self.me, &message)).then_some(hash)
     }
 }
 

@@ -90,7 +90,7 @@ impl World<'_> {
         let Work { shown, looked_at, anew, digested } = device.work();
         let entries = device.log().len();
         let retired = device.trust().retired().len() as u64;
-        let doubted = self.ledger.suspects.len() as u64;
+        let doubted = self.ledger.suspects.len() as u64 + self.adversaries.forks;
         let growth = &mut self.watch.growth;
         let most = |most: &mut u64, is: u64| *most = is.max(*most);
         most(&mut growth.looks_per_entry_milli, looked_at * 1_000 / shown.max(1));

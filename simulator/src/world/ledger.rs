@@ -112,6 +112,8 @@ pub(super) struct Ledger {
     pub(super) adversaries: BTreeSet<DeviceId>,
     /// The chains that they craft. They stand here as they were written, and in no truth.
     pub(super) crafted: BTreeSet<ChainId>,
+    /// Those of them whose last entry has two forms.
+    pub(super) two_faced: BTreeSet<ChainId>,
     /// Devices that were retired: what they go on to write contradicts what others do, and becomes an incident.
     pub(super) retired: BTreeSet<DeviceId>,
     /// Every retirement that was written.
@@ -140,7 +142,7 @@ impl Ledger {
             if **known == *entry.body {
                 return Ok(());
             }
-            if self.suspects.contains(&chain.author) {
+            if self.suspects.contains(&chain.author) || self.two_faced.contains(&entry.chain) {
                 self.incidents += 1;
                 return Ok(());
             }

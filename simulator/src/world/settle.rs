@@ -71,6 +71,7 @@ impl World<'_> {
         self.check_prints();
         self.check_agreement();
         self.check_trust();
+        self.check_pasts();
         self.check_retirements();
         self.check_people();
         self.check_all_books();

@@ -43,10 +43,11 @@ impl World<'_> {
                 Form::Start => self.craft_start(node, &me),
                 _ => form.entry(&prey, to).and_then(|(document, body)| {
                     let mut author = self.author(node, &document)?;
+                    let before = Some(author.clone());
                     let at = self.next_at(node, &author);
                     author.write(at, body);
                     let is_refused = needed(form).is_some() && form != Form::LiftLock;
-                    Some(Crafted { what: format!("{form:?} in {document}"), author, is_refused })
+                    Some(Crafted { what: format!("{form:?} in {document}"), before, author, is_refused })
                 }),
             };
             if crafted.is_some() {
@@ -103,7 +104,12 @@ impl World<'_> {
         let at = Hlc::from_ms(self.clock(node).wall_ms);
         let of = &self.nodes[node];
         let made = programme_chain(&of.secret, &of.certificate, at, nonce, &file, ("item-1", 1));
-        made.ok().map(|author| Crafted { what: "a programme".to_owned(), author, is_refused: true })
+        made.ok().map(|author| Crafted {
+            what: "a programme".to_owned(),
+            before: None,
+            author,
+            is_refused: true,
+        })
     }
 
     /// A chain that says it follows another device's.
@@ -117,7 +123,8 @@ impl World<'_> {
         let end = Previous { chain: other.id, seq, hash: *hash };
         let author =
             Author::begin(&of.secret, &of.certificate, &other.document.clone(), at, nonce, Some(end));
-        Some(Crafted { what: "a life after another's".to_owned(), author, is_refused: false })
+        let what = "a life after another's".to_owned();
+        Some(Crafted { what, before: None, author, is_refused: false })
     }
 
     /// An entry that admission has to refuse, whoever wrote it.
@@ -149,7 +156,7 @@ impl World<'_> {
                 "with another's key"
             }
         };
-        Some(Crafted { what: format!("an entry {what}"), author, is_refused: true })
+        Some(Crafted { what: format!("an entry {what}"), before: None, author, is_refused: true })
     }
 }
 

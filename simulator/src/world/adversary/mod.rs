@@ -12,6 +12,8 @@ mod lies;
 use std::collections::BTreeMap;
 
 use popmesh_crafted::{Author, message};
+use popmesh_proto::clock::Hlc;
+use popmesh_proto::record::Record;
 
 use super::queue::{Event, NodeIndex};
 use super::{MS, World};
@@ -20,6 +22,9 @@ use super::{MS, World};
 const ACTS_EVERY_MS: (u64, u64) = (300, 4_000);
 /// So many of a thousand acts are no entries.
 const LIES: u64 = 350;
+/// So many of a thousand entries have a second form, for the other half of its peers; and so many in a night.
+const TWO_FACED: u64 = 80;
+const MOST_FORKS: u64 = 2;
 /// So many of a thousand entries are told to all peers at once; the others to one, from whom the rest hear.
 const TO_ALL: u64 = 500;
 
@@ -34,12 +39,16 @@ pub(super) struct Adversaries {
     /// What was said that is not so, and how often chains were begun by the dozen.
     pub(super) lies: u64,
     pub(super) floods: u64,
+    /// Chains that have two ends.
+    pub(super) forks: u64,
 }
 
 /// What an adversary has made.
 struct Crafted {
     /// For the trace.
     what: String,
+    /// The chain as it was, if it was there.
+    before: Option<Author>,
     /// The chain with the entry at its end.
     author: Author,
     /// Nobody may take it in.
@@ -70,7 +79,7 @@ impl World<'_> {
     }
 
     fn tell_crafted(&mut self, node: NodeIndex, crafted: Crafted) {
-        let Crafted { what, author, is_refused } = crafted;
+        let Crafted { what, before, author, is_refused } = crafted;
         self.note(|| format!("{node} crafts {what}"));
         self.adversaries.crafted += 1;
         self.adversaries.to_be_refused += u64::from(is_refused);
@@ -80,6 +89,10 @@ impl World<'_> {
             peers.truncate(1);
         }
         let bytes = message(vec![author.range()]);
+        let mut others = Vec::new();
+        if !is_refused && self.adversaries.forks < MOST_FORKS && self.random.chance(TWO_FACED) {
+            others = self.second_form(node, before, &author, &mut peers);
+        }
         if !is_refused {
             self.ledger.crafted.insert(author.chain);
             let (life, me) = (self.nodes[node].life, self.nodes[node].id);
@@ -87,10 +100,41 @@ impl World<'_> {
                 let kept = self.ledger.stored((node, life), me, entry);
                 self.check(kept);
             }
-            self.adversaries.authors.insert((node, author.document.to_string()), author);
+            let key = (node, author.document.to_string());
+            match others.is_empty() {
+                true => _ = self.adversaries.authors.insert(key, author),
+                // It is found out, and the chain ends before it.
+                false => _ = self.adversaries.authors.remove(&key),
+            }
+        }
+        for (peer, bytes) in others {
+            self.send_over_link(node, peer, bytes.into());
         }
         for peer in peers {
             self.send_over_link(node, peer, bytes.clone().into());
         }
+    }
+
+    /// The last entry of a chain once more, otherwise, and half of `peers`, who hear of that instead.
+    fn second_form(
+        &mut self,
+        node: NodeIndex,
+        before: Option<Author>,
+        author: &Author,
+        peers: &mut Vec<NodeIndex>,
+    ) -> Vec<(NodeIndex, Vec<u8>)> {
+        let record = author.entries.last().and_then(|last| Record::decode(&last.body).ok());
+        let Some((mut other, record)) = before.zip(record) else { return Vec::new() };
+        let half = peers.split_off(peers.len() / 2);
+        if half.is_empty() || other.entries.is_empty() {
+            peers.extend(half);
+            return Vec::new();
+        }
+        other.write(Hlc(record.at.0 + 1), record.body);
+        self.note(|| format!("{node} writes that a second time, for others"));
+        self.adversaries.forks += 1;
+        self.ledger.two_faced.insert(author.chain);
+        let bytes = message(vec![other.range()]);
+        half.into_iter().map(|peer| (peer, bytes.clone())).collect()
     }
 }
