@@ -11,10 +11,8 @@ use crate::planted::Planted;
 impl World<'_> {
     /// After the night, for each device that runs, by the entries that it has; and for the ledger, by all that were written.
     pub(super) fn check_by_rules(&mut self) {
-        let faults = [
-            (Planted::JudgeCountsLate, Fault::LateCounts),
-            (Planted::JudgeTakesLater, Fault::LaterHasIt),
-        ];
+        let faults =
+            [(Planted::JudgeCountsLate, Fault::LateCounts), (Planted::JudgeTakesLater, Fault::LaterHasIt)];
         let planted = faults.into_iter().find(|(bug, _)| self.options.has(*bug));
         let fault = planted.map_or(Fault::None, |(_, fault)| fault);
         let all = self.ledger.all_written();
