@@ -83,12 +83,6 @@ pub enum Planted {
     DigestAnew,
     /// A device tells everybody each second what it wrote last.
     GossipOn,
-    /// Who retired a device is its heir, retired since or not.
-    EndAtFirstHeir,
-    /// A command is not looked for among the records of those that were done.
-    ForgetKeys,
-    /// Heads are compared by nothing that two branches of a fork do not share.
-    ShortHashes,
     /// A retirement names two chains of a device, and no more.
     FewChains,
     /// Of two that spend one unit the later has it, on every device alike.
@@ -113,7 +107,7 @@ pub enum Planted {
 
 impl Planted {
     /// Every one.
-    pub const ALL: [Planted; 52] = [
+    pub const ALL: [Planted; 49] = [
         Planted::AcknowledgeBeforeSync,
         Planted::KeepWhatIsGiven,
         Planted::SellWithoutHolding,
@@ -153,9 +147,6 @@ impl Planted {
         Planted::FoldAnew,
         Planted::DigestAnew,
         Planted::GossipOn,
-        Planted::EndAtFirstHeir,
-        Planted::ForgetKeys,
-        Planted::ShortHashes,
         Planted::FewChains,
         Planted::LaterHasIt,
         Planted::SpendAnybodys,

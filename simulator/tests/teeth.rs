@@ -415,6 +415,11 @@ fn to_count_what_a_retired_device_wrote_late() {
 }
 
 #[test]
+fn to_name_few_chains_of_whom_it_retires() {
+    is_caught(Planted::Device(DeviceBug::FewChains), retired_mix, 11..=15, &["I1", "I2", "I5", "I6"]);
+}
+
+#[test]
 fn to_take_over_what_a_retired_device_had_sold() {
     is_caught(Planted::Device(DeviceBug::InheritSold), retired_mix, 1..=20, &["I1", "I5", "I6"]);
 }

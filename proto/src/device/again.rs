@@ -15,7 +15,6 @@ use crate::id::{ChainId, Ref};
 use crate::io::Idempotency;
 use crate::key::{CommandKey, KEY_BYTES};
 use crate::log::{Admitted, Chain, Linked};
-use crate::planted::Planted;
 use crate::programme::Edit;
 use crate::query::DeedKind;
 use crate::record::{self, Record};
@@ -105,9 +104,6 @@ impl Device {
         command: &Command,
         idempotency: Option<Idempotency>,
     ) -> Option<Result<Reply, Refusal>> {
-        if self.plant.has(Planted::ForgetKeys) {
-            return None;
-        }
         let key = CommandKey::of(&idempotency?);
         let first = self.keys.get(&key.key)?;
         let Some((chain, known)) =

@@ -15,7 +15,6 @@ use crate::io::Output;
 use crate::links::Width;
 use crate::log::{Chain, MAX_RANGE_BYTES, Range, Shown};
 use crate::message::{Compare, Entries, Frontier, Head, MAX_HEADS, MAX_RUNS, Message, PAGE_HEADS, encode};
-use crate::planted::Planted;
 
 /// The most bytes of entries in one message over a narrow link, so that what is urgent need not wait long behind it: some second
 /// at 100 kbit/s.
@@ -254,9 +253,6 @@ impl Device {
 
     /// Whether a head is of another history than is here.
     fn parts_from(&self, head: &Head) -> bool {
-        if self.plant.has(Planted::ShortHashes) {
-            return false;
-        }
         let as_here = |shown: Shown| head.rest.is_none() && (shown.seq, shown.hash) == (head.seq, head.hash);
         // It has not heard of the fork yet, or has a third history.
         if self.log.cut_at(&head.chain).is_some_and(|cut| head.seq >= cut) {

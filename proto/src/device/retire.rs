@@ -110,9 +110,6 @@ impl Device {
 
     /// Who has what a device left behind: itself, unless it was retired.
     pub(super) fn heir_of(&self, device: &DeviceId) -> DeviceId {
-        if self.plant.has(Planted::EndAtFirstHeir) {
-            return self.trust.retired().get(device).map_or(*device, |retired| retired.by);
-        }
         succession(self.trust.retired(), device).map_or(*device, |(heir, _)| heir)
     }
 

@@ -220,6 +220,21 @@ impl World<'_> {
         let Some(device) = self.nodes[node].device() else { return Ok(()) };
         let name = &self.nodes[node].name;
         let Line { retired: cuts, void, .. } = Line::in_log(device.log());
+        // Whoever doubts its past, or has two, spends nothing until that is over.
+        let me = self.nodes[node].id;
+        if !device.doubts_its_past() && !self.ledger.is_distrusted(&me) && device.trust().left(&me).is_none()
+        {
+            for left in cuts.keys().filter(|retired| heir(&cuts, retired) == me) {
+                let units = units_with(device.holdings(), left).len();
+                if units > 0 {
+                    let left = left.short();
+                    let text = format!(
+                        "{units} units are still with {left}, which was retired, and {name} is its heir"
+                    );
+                    return Err(Breach::new("I8", text));
+                }
+            }
+        }
         let expected = late_in(device.log(), &cuts);
         let shown: BTreeSet<Ref> =
             incidents.iter().filter(|known| known.text.contains(LATE)).map(|known| known.incident).collect();
