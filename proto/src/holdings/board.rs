@@ -74,6 +74,8 @@ pub(super) struct Boards {
     /// By lot: units that a shopper was ever sold.
     claimed: BTreeMap<Ref, UnitSet>,
     ghosts: BTreeMap<Ref, Ghost>,
+    /// Lots that were minted after the retirement of who minted them: of which drop, and of what.
+    void_lots: BTreeMap<Ref, (DropId, Sku)>,
     /// By lot and retired device: units of sales that count for nothing since.
     voided: BTreeMap<Ref, BTreeMap<DeviceId, UnitSet>>,
 }
@@ -134,13 +136,15 @@ impl Holdings {
     pub fn voided_claims(&self, drop: &DropId) -> BTreeMap<(Sku, DeviceId), u64> {
         let mut voided = BTreeMap::new();
         for (lot, by_device) in &self.boards.voided {
-            let Some(state) = self.lots.get(lot).filter(|state| state.drop == *drop) else { continue };
+            let state = self.lots.get(lot).map(|state| (&state.drop, &state.sku));
+            let of = state.or_else(|| self.boards.void_lots.get(lot).map(|(drop, sku)| (drop, sku)));
+            let Some((_, sku)) = of.filter(|(of, _)| *of == drop) else { continue };
             // A unit is named once, with the first device.
             let mut claimed = self.boards.claimed.get(lot).cloned().unwrap_or_default();
             for (device, units) in by_device {
                 let only = units.difference(&claimed);
                 if !only.is_empty() {
-                    *voided.entry((state.sku.clone(), *device)).or_default() += only.len();
+                    *voided.entry((sku.clone(), *device)).or_default() += only.len();
                     claimed.insert_all(&only);
                 }
             }
@@ -174,6 +178,13 @@ impl Holdings {
             _ => None,
         };
         if !late && inherits.is_none() && self.boards.ghosts.is_empty() {
+            return;
+        }
+        if let Body::Mint(mint) = &event.record.body {
+            let (lot, owner) = (event.entry, event.author);
+            let units = UnitSet::range(mint.first, mint.last);
+            self.boards.void_lots.insert(lot, (event.drop.clone(), mint.sku.clone()));
+            self.boards.ghosts.insert(lot, Ghost { lot, owner, units, retired: owner });
             return;
         }
         let mut named: BTreeMap<(Ref, DeviceId), UnitSet> = BTreeMap::new();

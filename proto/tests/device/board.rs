@@ -8,7 +8,7 @@ use popmesh_proto::command::{Claim, Command, Refund, Reply, Retire, Transfer, Un
 use popmesh_proto::links::Width;
 use popmesh_proto::query::{Answer, Board, CountedFrom, Counts, Query, VoidedWhy};
 
-use crate::event::{claim_of, night, sell, shirt};
+use crate::event::{claim_of, mint, night, sell, shirt};
 use crate::world::World;
 
 const HQ: usize = 0;
@@ -260,6 +260,39 @@ fn what_the_heir_by_a_later_retirement_sold_is_claimed_no_more_and_the_board_say
     world.run_ms(3_000);
     let shown = total(&mut world, ENCODER);
     assert_eq!((shown.claimed, shown.voided, shown.sold_out), (20, 0, true));
+}
+
+/// What an hq minted after the point up to which it counts was given away and sold by others in good faith.
+#[test]
+fn what_was_sold_of_a_lot_that_a_retirement_voids_is_claimed_no_more_and_the_board_says_so() {
+    let mut world = evening(11);
+    let lost = world.add("lost", "hq", "hall");
+    let desk = world.add("desk", "hq,registrar", "hall");
+    world.link_all();
+    world.run_ms(4_000);
+    world.converge(5_000);
+    world.isolate(desk);
+    world.run_ms(1_000);
+    world.done(lost, Command::LotMint(mint(101, 105))).unwrap();
+    let to = world.nodes[OTHER].id;
+    let units = Units::Serials(popmesh_proto::units::UnitSet::range(101, 105));
+    world.done(lost, Command::Transfer(Transfer { drop: night(), sku: shirt(), units, to })).unwrap();
+    world.run_ms(2_000);
+    sold(&mut world, OTHER, 10);
+    world.run_ms(3_000);
+    let before = total(&mut world, ENCODER);
+    assert_eq!((before.claimed, before.voided), (10, 0));
+    world.run_ms(15_000);
+    let device = world.nodes[lost].id;
+    let Answer::Retirement(Ok(risk)) = world.query(desk, Query::Retirement(device)) else { panic!() };
+    let retire = Retire { device, at_risk: risk.at_risk, reachable: true };
+    world.done(desk, Command::Retire(retire)).unwrap();
+    world.link(desk, ENCODER);
+    world.run_ms(5_000);
+    let shown = board(&mut world, ENCODER);
+    assert_eq!((shown.total.claimed, shown.total.voided), (5, 5));
+    let voided: Vec<_> = shown.voided.iter().map(|of| (of.name.as_str(), of.why, of.units)).collect();
+    assert_eq!(voided, [("lost", VoidedWhy::Retired, Some(5))]);
 }
 
 /// An encoder beside an hq, which reaches a till over a narrow link, and over another one behind that a second till.
