@@ -27,7 +27,7 @@ pub use retire_cut::{MAX_CUT_PARTS, RetireCut};
 pub use step::{Announced, MAX_ANNOUNCED, MAX_ROUND, Step, StepKind};
 
 use crate::clock::Hlc;
-use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT};
+use crate::command::{MAX_HOLD_MS, MAX_ITEMS, MAX_LOT, Tender};
 use crate::document::Document;
 use crate::id::{ChainId, DeviceId, Hash, Nonce, Ref};
 use crate::identity::{Role, Roles};
@@ -336,6 +336,24 @@ pub struct SaleLine {
     /// Price of one, minor units.
     #[n(2)]
     pub unit_price: i64,
+}
+
+impl Sale {
+    /// A device's first sale, of these units for cash: handed over at once, unless it is to be picked up.
+    pub fn plain(lines: Vec<SaleLine>, pickup_at: Option<DeviceId>) -> Self {
+        Self {
+            lines,
+            payments: Payments::Whole(Tender::Cash),
+            pickup_at,
+            programme: None,
+            taxes: None,
+            receipt: ReceiptLink::FIRST,
+            step: None,
+            pin: None,
+            shopper: None,
+            expires_ms: None,
+        }
+    }
 }
 
 /// Gives a claim into another device's custody.

@@ -3,7 +3,7 @@
 use popmesh_proto::command::Tender;
 use popmesh_proto::document::Document;
 use popmesh_proto::id::{DeviceId, Hash, Ref};
-use popmesh_proto::payment::{Back, BackPart, PaymentSettled, Payments};
+use popmesh_proto::payment::{Back, BackPart, PaymentSettled};
 use popmesh_proto::pin::EpochMark;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
@@ -243,18 +243,7 @@ impl PreyUnits {
     }
 
     fn sale(&self, pickup_at: Option<DeviceId>) -> Sale {
-        Sale {
-            lines: self.priced(),
-            payments: Payments::Whole(Tender::Cash),
-            pickup_at,
-            programme: None,
-            taxes: None,
-            receipt: ReceiptLink::FIRST,
-            step: None,
-            pin: None,
-            shopper: None,
-            expires_ms: None,
-        }
+        Sale::plain(self.priced(), pickup_at)
     }
 }
 

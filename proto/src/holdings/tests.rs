@@ -8,9 +8,8 @@ use proptest::prelude::*;
 use super::claims::Deed;
 use super::*;
 use crate::clock::Hlc;
-use crate::command::Tender;
 use crate::id::ChainId;
-use crate::payment::{Back, Payments};
+use crate::payment::Back;
 use crate::receipt::ReceiptLink;
 use crate::record::{Custody, Damage, Hold, Mint, Move, Redeem, Refund, Release, Sale, Transfer};
 
@@ -103,18 +102,7 @@ impl History {
             3 => drop(self.write(owner, Body::Damage(Damage { lines }))),
             4..=6 => {
                 let pickup_at = self.rng.chance(60).then(|| device(self.rng.below(DEVICES)));
-                let sale = Sale {
-                    lines: vec![SaleLine { parcel, units: some, unit_price: 1 }],
-                    payments: Payments::Whole(Tender::Cash),
-                    pickup_at,
-                    programme: None,
-                    taxes: None,
-                    receipt: ReceiptLink::FIRST,
-                    step: None,
-                    pin: None,
-                    shopper: None,
-                    expires_ms: None,
-                };
+                let sale = Sale::plain(vec![SaleLine { parcel, units: some, unit_price: 1 }], pickup_at);
                 let claim = self.write(owner, Body::Sale(sale));
                 self.claims.push((claim, pickup_at.unwrap_or(owner), claim, lines));
             }
@@ -401,18 +389,10 @@ fn what_a_board_goes_by_is_as_much_as_there_are_holders_however_much_was_sold() 
             write(&mut view, hq, Body::Transfer(Transfer { to: till, lines, aside: None, cause: None }));
         let before = view.steps();
         for serial in first..first + each - 1 {
-            let sale = Sale {
-                lines: vec![SaleLine { parcel, units: UnitSet::range(serial, serial), unit_price: 1 }],
-                payments: Payments::Whole(Tender::Cash),
-                pickup_at: None,
-                programme: None,
-                taxes: None,
-                receipt: ReceiptLink::FIRST,
-                step: None,
-                pin: None,
-                shopper: None,
-                expires_ms: None,
-            };
+            let sale = Sale::plain(
+                vec![SaleLine { parcel, units: UnitSet::range(serial, serial), unit_price: 1 }],
+                None,
+            );
             write(&mut view, till, Body::Sale(sale));
         }
         costs.push(view.steps() - before);

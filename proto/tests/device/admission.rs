@@ -188,18 +188,7 @@ fn entries_that_do_not_fit_their_chain_are_refused() {
     let sale_of = |units, unit_price| {
         let line =
             SaleLine { parcel: popmesh_proto::id::Ref { chain: good.chain, seq: 2 }, units, unit_price };
-        Sale {
-            lines: vec![line],
-            payments: Payments::Whole(Tender::Cash),
-            pickup_at: None,
-            programme: None,
-            taxes: None,
-            receipt: ReceiptLink::FIRST,
-            step: None,
-            pin: None,
-            shopper: None,
-            expires_ms: None,
-        }
+        Sale::plain(vec![line], None)
     };
     let paid = |parts: Vec<Payment>| {
         Body::Sale(Sale { payments: Payments::Parts(parts), ..sale_of(UnitSet::range(1, 1), 500) })

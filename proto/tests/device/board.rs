@@ -56,6 +56,11 @@ fn refund(world: &mut World, at: usize, claim: &Claim, damaged: bool) {
     assert!(matches!(world.done(at, Command::Refund(refund)), Ok(Reply::Refund(_))));
 }
 
+/// For whom units are voided, why, and how many.
+fn voided(shown: &Board) -> Vec<(&str, VoidedWhy, Option<u64>)> {
+    shown.voided.iter().map(|of| (of.name.as_str(), of.why, of.units)).collect()
+}
+
 /// What a device has for sale itself, by its stock.
 fn held(world: &mut World, at: usize) -> u64 {
     world.stock(at).map_or(0, |line| line.own.available + line.own.held)
@@ -209,8 +214,7 @@ fn what_a_retirement_voids_is_claimed_no_more_and_the_board_says_so() {
     world.run_ms(5_000);
     let shown = board(&mut world, ENCODER);
     assert_eq!((shown.total.claimed, shown.total.voided), (0, 2));
-    let voided: Vec<_> = shown.voided.iter().map(|of| (of.name.as_str(), of.why, of.units)).collect();
-    assert_eq!(voided, [("other", VoidedWhy::Retired, Some(2))]);
+    assert_eq!(voided(&shown), [("other", VoidedWhy::Retired, Some(2))]);
     // Whoever has it now sells it: claimed by a sale that counts.
     world.link_all();
     world.run_ms(5_000);
@@ -251,8 +255,7 @@ fn what_the_heir_by_a_later_retirement_sold_is_claimed_no_more_and_the_board_say
     world.run_ms(5_000);
     let shown = board(&mut world, ENCODER);
     assert_eq!((shown.total.claimed, shown.total.voided), (0, 2));
-    let voided: Vec<_> = shown.voided.iter().map(|of| (of.name.as_str(), of.why, of.units)).collect();
-    assert_eq!(voided, [("other", VoidedWhy::Retired, Some(2))]);
+    assert_eq!(voided(&shown), [("other", VoidedWhy::Retired, Some(2))]);
     // What its heir sells is claimed by a sale that counts.
     world.link_all();
     world.run_ms(5_000);
@@ -291,8 +294,7 @@ fn what_was_sold_of_a_lot_that_a_retirement_voids_is_claimed_no_more_and_the_boa
     world.run_ms(5_000);
     let shown = board(&mut world, ENCODER);
     assert_eq!((shown.total.claimed, shown.total.voided), (5, 5));
-    let voided: Vec<_> = shown.voided.iter().map(|of| (of.name.as_str(), of.why, of.units)).collect();
-    assert_eq!(voided, [("lost", VoidedWhy::Retired, Some(5))]);
+    assert_eq!(voided(&shown), [("lost", VoidedWhy::Retired, Some(5))]);
 }
 
 /// An encoder beside an hq, which reaches a till over a narrow link, and over another one behind that a second till.

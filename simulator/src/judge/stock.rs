@@ -57,25 +57,23 @@ pub(super) struct Stock<'a> {
 impl<'a> Stock<'a> {
     /// Reads entries until none tells of anything more: what names a parcel may stand before what made that.
     pub(super) fn of(written: &[&Written], retired: &'a BTreeMap<DeviceId, Gone>, fault: Fault) -> Self {
-        let empty = BTreeMap::new;
         let mut stock = Self {
-            lots: empty(),
+            lots: BTreeMap::new(),
             parcels: BTreeMap::new(),
             spends: BTreeMap::new(),
             sales: BTreeMap::new(),
             retired,
             fault,
         };
-        let made: BTreeSet<Ref> = written.iter().map(|one| one.entry).collect();
         let mut left: Vec<&Written> = written.to_vec();
         while !left.is_empty() {
             let before = left.len();
             let waiting: BTreeSet<Ref> = left.iter().map(|one| one.entry).collect();
             left.retain(|one| {
                 // What names an entry that was not read yet comes after it.
-                let waits = lines_of(&one.record.body).iter().any(|(parcel, _)| {
-                    made.contains(parcel) && waiting.contains(parcel) && *parcel != one.entry
-                });
+                let waits = lines_of(&one.record.body)
+                    .iter()
+                    .any(|(parcel, _)| waiting.contains(parcel) && *parcel != one.entry);
                 if !waits {
                     stock.read(one);
                 }

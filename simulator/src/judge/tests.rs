@@ -1,7 +1,6 @@
 //! Stories of a few entries, each with what must be true after them, in whatever order they come.
 
-use popmesh_proto::command::Tender;
-use popmesh_proto::payment::{Back, Payments};
+use popmesh_proto::payment::Back;
 use popmesh_proto::receipt::ReceiptLink;
 use popmesh_proto::record::{
     Body, Custody, Damage, Inherit, Line, Mint, Move, Redeem, Refund, Retire, Sale, SaleLine, Transfer,
@@ -44,18 +43,8 @@ impl Story {
     }
 
     fn sell(&mut self, by: DeviceId, at_ms: u64, pickup_at: Option<DeviceId>, line: Line) -> Ref {
-        let sale = Sale {
-            lines: vec![SaleLine { parcel: line.parcel, units: line.units, unit_price: 1 }],
-            payments: Payments::Whole(Tender::Cash),
-            pickup_at,
-            programme: None,
-            taxes: None,
-            receipt: ReceiptLink::FIRST,
-            step: None,
-            pin: None,
-            shopper: None,
-            expires_ms: None,
-        };
+        let sale =
+            Sale::plain(vec![SaleLine { parcel: line.parcel, units: line.units, unit_price: 1 }], pickup_at);
         self.write(by, at_ms, Body::Sale(sale))
     }
 

@@ -5,7 +5,7 @@ use popmesh_proto::identity::Role;
 use super::retired;
 use crate::random::Random;
 use crate::scenario::limits::MAX_FLAPS;
-use crate::scenario::{Cheat, Chore, Fault, FaultKind, Scenario, media};
+use crate::scenario::{CHORES, Cheat, Chore, Fault, FaultKind, Scenario, media};
 
 /// A kind of fault, as the swarm turns it on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,21 +49,6 @@ const MOST_OF_A_KIND: u64 = 4;
 const MOST_RETIRED: u64 = 2;
 /// The most that the crew does in one night besides selling.
 const MOST_CHORES: u64 = 40;
-/// What it does.
-const CHORES: &[Chore] = &[
-    Chore::Gives,
-    Chore::Moves,
-    Chore::Damages,
-    Chore::Cart,
-    Chore::Undoes,
-    Chore::Settles,
-    Chore::Renews,
-    Chore::Resolves,
-    Chore::Unlocks,
-    Chore::SetsRules,
-    Chore::SetsLimit,
-    Chore::Leaves,
-];
 /// So many of a thousand nights with an adversary have two.
 const TWO_CHEAT: u64 = 250;
 /// The least that a lasting fault lasts.
@@ -200,7 +185,7 @@ fn fault(kind: Kind, scenario: &Scenario, dead: &mut Vec<usize>, random: &mut Ra
 fn chores(scenario: &Scenario, random: &mut Random) -> Vec<Fault> {
     let one = |random: &mut Random| {
         let at_ms = random.below(scenario.duration_ms);
-        let what = *random.pick(CHORES)?;
+        let (_, what) = *random.pick(&CHORES)?;
         let office = matches!(
             what,
             Chore::Renews | Chore::Resolves | Chore::Unlocks | Chore::SetsRules | Chore::SetsLimit

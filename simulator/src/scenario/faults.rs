@@ -19,8 +19,8 @@ pub(super) const CHEATS: [(&str, Cheat); 5] = [
     ("crafts", Cheat::Crafts),
 ];
 
-/// The chores.
-pub(super) const CHORES: [(&str, Chore); 12] = [
+/// The chores, by their words.
+pub(crate) const CHORES: [(&str, Chore); 12] = [
     ("gives", Chore::Gives),
     ("moves", Chore::Moves),
     ("damages", Chore::Damages),

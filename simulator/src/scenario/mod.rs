@@ -24,6 +24,7 @@ use std::path::Path;
 
 pub use built_in::{built_in, named};
 pub use error::{Location, Problem, ScenarioError, Suggestion};
+pub(crate) use faults::CHORES;
 pub use model::*;
 pub use print::to_toml;
 

@@ -180,19 +180,15 @@ impl World<'_> {
             return Ok(());
         }
         let as_of_us = self.now_us.saturating_sub(age_ms * MS);
-        let sells = |by: &DeviceId| {
-            let node = self.nodes.iter().find(|node| node.id == *by);
-            node.is_some_and(|node| node.certificate.roles.sells())
-        };
+        let node_of = |by: &DeviceId| self.nodes.iter().find(|node| node.id == *by);
+        let sells = |by: &DeviceId| node_of(by).is_some_and(|node| node.certificate.roles.sells());
         // Of whom it has never heard, nobody can say since when.
         let heard: BTreeSet<DeviceId> = device.log().chains().map(|chain| chain.device).collect();
         // What a device tells of its links counts over what others say of them later, for as long as its clock is ahead of
         // theirs; and of whom nothing was heard since a start, entries tell, by their author's clock.
         let least_ahead = self.scenario.devices.iter().map(|device| device.clock_ahead_ms).min().unwrap_or(0);
         let by_its_clock = |by: &DeviceId| {
-            let node = self.nodes.iter().position(|node| node.id == *by);
-            let ahead =
-                node.and_then(|node| self.scenario.devices.get(node)).map(|device| device.clock_ahead_ms);
+            let ahead = node_of(by).map(|node| self.scenario.devices[node.device_index].clock_ahead_ms);
             ahead.is_some_and(|ahead| ahead - least_ahead > RIGHT_TO_MS)
         };
         let counts = |by: &DeviceId| heard.contains(by) && sells(by) && !by_its_clock(by);

@@ -16,13 +16,8 @@ impl World<'_> {
         let planted = faults.into_iter().find(|(bug, _)| self.options.has(*bug));
         let fault = planted.map_or(Fault::None, |(_, fault)| fault);
         let all = self.ledger.all_written();
-        let mut results = vec![by_rules(
-            "the ledger",
-            &all,
-            &self.ledger.holdings,
-            self.ledger.retirements_that_count(),
-            fault,
-        )];
+        let mut results =
+            vec![by_rules("the ledger", &all, &self.ledger.holdings, self.ledger.trust().retired(), fault)];
         for node in &self.nodes {
             if let Some(device) = node.device() {
                 let written = written_in(device.log());

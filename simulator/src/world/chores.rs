@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use popmesh_proto::command::{
-    Act, CartAdd, CartItem, CartNew, Command, Damage, Leave, LimitSet, Move, Refusal, Renew, Reply,
-    ResolveIncident, RulesSet, SellItem, SettlePayment, Transfer, Undo, Units, Unlock,
+    Act, CartAdd, CartItem, CartNew, CartRemove, Command, Damage, Leave, LimitSet, Move, Refusal, Renew,
+    Reply, ResolveIncident, RulesSet, SellItem, SettlePayment, Transfer, Undo, Units, Unlock,
 };
 use popmesh_proto::id::Ref;
 use popmesh_proto::query::{Answer, Query};
@@ -72,7 +72,7 @@ impl World<'_> {
         }
         let mut random = Random::new(self.seed).fork(&format!("chore {fault}"));
         if let Some(command) = self.chore(node, chore, &mut random) {
-            let who = if chore == Chore::Cart { Who::Cart(CartChore::Add) } else { Who::Chores };
+            let who = if chore == Chore::Cart { Who::Cart(CartChore::Add) } else { Who::Crew };
             self.order(node, who, command, None);
         }
     }
@@ -172,23 +172,19 @@ impl World<'_> {
         };
         let Some(item) = cart.items.first() else { return };
         let sku = item.sku.clone();
-        let (command, after) = match next {
+        let (command, who) = match next {
             CartChore::Add => {
                 let items = vec![SellItem { sku, quantity: 1, unit_price: None }];
-                (Command::CartAdd(cart.cart, CartAdd { items, wait_ms: 0 }), CartChore::Remove)
+                let add = CartAdd { items, wait_ms: 0 };
+                (Command::CartAdd(cart.cart, add), Who::Cart(CartChore::Remove))
             }
             CartChore::Remove => {
                 let items = vec![CartItem { sku, quantity: 1 }];
-                let remove = popmesh_proto::command::CartRemove { items };
-                (Command::CartRemove(cart.cart, remove), CartChore::Pay)
+                (Command::CartRemove(cart.cart, CartRemove { items }), Who::Cart(CartChore::Pay))
             }
-            CartChore::Pay => (Command::CartPaying(cart.cart), CartChore::Release),
-            CartChore::Release => (Command::CartRelease(cart.cart), CartChore::Release),
+            CartChore::Pay => (Command::CartPaying(cart.cart), Who::Cart(CartChore::Release)),
+            CartChore::Release => (Command::CartRelease(cart.cart), Who::Crew),
         };
-        if next == CartChore::Release {
-            self.order(node, Who::Chores, command, None);
-        } else {
-            self.order(node, Who::Cart(after), command, None);
-        }
+        self.order(node, who, command, None);
     }
 }

@@ -203,9 +203,8 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use popmesh_proto::clock::Hlc;
-    use popmesh_proto::command::Tender;
     use popmesh_proto::id::{ChainId, Hash};
-    use popmesh_proto::payment::{Back, Payments};
+    use popmesh_proto::payment::Back;
     use popmesh_proto::receipt::ReceiptLink;
     use popmesh_proto::record::{Custody, Record, Redeem, SaleLine};
     use popmesh_proto::text::DropId;
@@ -222,18 +221,7 @@ mod tests {
     /// What the records make of three units that the till sold: each record's author, and whether it may be.
     fn follow(pickup_at: Option<DeviceId>, deeds: &[(DeviceId, Body)]) -> (Claims, Vec<Result<(), String>>) {
         let line = SaleLine { parcel: entry(1), units: UnitSet::range(1, 3), unit_price: 500 };
-        let sale = Sale {
-            lines: vec![line],
-            payments: Payments::Whole(Tender::Cash),
-            pickup_at,
-            programme: None,
-            taxes: None,
-            receipt: ReceiptLink::FIRST,
-            step: None,
-            pin: None,
-            shopper: None,
-            expires_ms: None,
-        };
+        let sale = Sale::plain(vec![line], pickup_at);
         let mut claims = Claims::default();
         let drop: DropId = "friday".parse().unwrap();
         let mut results = Vec::new();

@@ -15,7 +15,7 @@ use popmesh_proto::id::{ChainId, DeviceId, Hash, Ref};
 use popmesh_proto::io::Entry;
 use popmesh_proto::payment::PaymentSettled;
 use popmesh_proto::record::{Body, Record};
-use popmesh_proto::trust::{Retirements, Trust};
+use popmesh_proto::trust::Trust;
 use popmesh_proto::units::UnitSet;
 
 use super::claims::Claims;
@@ -376,11 +376,6 @@ impl Ledger {
             Some(Written { entry: *entry, author: chain.author, hash: *hash, drop, record })
         });
         written.collect()
-    }
-
-    /// Who was retired, for all that anybody wrote.
-    pub(super) fn retirements_that_count(&self) -> &Retirements {
-        self.trust.retired()
     }
 
     /// Everything that was written about stock and claims, and by whom, in the order in which it became durable.

@@ -50,8 +50,6 @@ pub(super) enum Who {
     Entruster(usize),
     /// The crew, which needs no answer.
     Crew,
-    /// The crew, about its chores.
-    Chores,
     /// The crew, about a cart, and what it does next with it.
     Cart(CartChore),
     /// The organiser, for a task.

@@ -255,7 +255,7 @@ impl World<'_> {
                 Who::Organiser(task) => self.organiser_lost(task),
                 Who::Registrar(fault) => self.retires_again(fault),
                 Who::Entruster(fault) => self.entrusts_again(fault),
-                Who::Probe | Who::Crew | Who::Chores | Who::Cart(_) | Who::Person => {}
+                Who::Probe | Who::Crew | Who::Cart(_) | Who::Person => {}
             }
         }
     }
@@ -301,7 +301,7 @@ impl World<'_> {
         match (caller.who, result) {
             (Who::Organiser(task), result) => self.organised(node, task, &result),
             (Who::Probe, result) => self.probed(result),
-            (Who::Crew | Who::Chores, _) => {}
+            (Who::Crew, _) => {}
             (Who::Cart(next), result) => self.chore_with_cart(node, next, result),
             (Who::Entruster(fault), result) => self.entrusted(fault, &result),
             (Who::Registrar(fault), result) => self.retired(fault, &result),

@@ -103,17 +103,12 @@ impl World<'_> {
         let Some(drop) = self.scenario.drops.first().map(|drop| drop.drop.clone()) else { return };
         let document = Document::Stock(drop);
         let at = Hlc::from_ms(self.clock(node).wall_ms);
-        let (life, me) = (self.nodes[node].life, self.nodes[node].id);
         let mut ranges = Vec::new();
         for _ in 0..CHAINS {
             let nonce = Nonce(self.random.bytes());
             let of = &self.nodes[node];
             let author = Author::begin(&of.secret, &of.certificate, &document, at, nonce, None);
-            self.ledger.crafted.insert(author.chain);
-            for entry in &author.entries {
-                let kept = self.ledger.stored((node, life), me, entry);
-                self.check(kept);
-            }
+            self.keep_crafted(node, &author);
             ranges.push(author.range());
         }
         self.note(|| format!("{node} begins {CHAINS} chains"));

@@ -94,12 +94,7 @@ impl World<'_> {
             others = self.second_form(node, before, &author, &mut peers);
         }
         if !is_refused {
-            self.ledger.crafted.insert(author.chain);
-            let (life, me) = (self.nodes[node].life, self.nodes[node].id);
-            for entry in &author.entries {
-                let kept = self.ledger.stored((node, life), me, entry);
-                self.check(kept);
-            }
+            self.keep_crafted(node, &author);
             let key = (node, author.document.to_string());
             match others.is_empty() {
                 true => _ = self.adversaries.authors.insert(key, author),
@@ -112,6 +107,16 @@ impl World<'_> {
         }
         for peer in peers {
             self.send_over_link(node, peer, bytes.clone().into());
+        }
+    }
+
+    /// Has the ledger know what stands in a chain that was crafted.
+    fn keep_crafted(&mut self, node: NodeIndex, author: &Author) {
+        self.ledger.crafted.insert(author.chain);
+        let (life, me) = (self.nodes[node].life, self.nodes[node].id);
+        for entry in &author.entries {
+            let kept = self.ledger.stored((node, life), me, entry);
+            self.check(kept);
         }
     }
 
